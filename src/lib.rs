@@ -1,0 +1,8 @@
+//! meshproof: an end-to-end conformance harness for gRPC through service meshes.
+//!
+//! The flow: `cli → settings → plan → target + mesh → fixture → step → observe → verdict → run::event → report`.
+
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod verdict;

@@ -1,0 +1,119 @@
+//! The one event type. The engine emits it, `events.jsonl` keeps it, every report renders from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::outcome::{Check, Verdict};
+
+/// Version of the log's format; the first event carries it.
+pub const SCHEMA: u32 = 1;
+
+/// One line of `events.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Milliseconds since the run began (monotonic).
+    pub at_ms: u64,
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Kind {
+    RunStarted(Box<RunInfo>),
+    /// A phase of bringing up target or mesh: progress for people, a timing for the report.
+    PhaseStarted {
+        phase: String,
+    },
+    PhaseEnded {
+        phase: String,
+        ms: u64,
+        error: Option<String>,
+    },
+    /// Facts known only after bring-up (mesh version, proxies, capabilities).
+    TargetReady {
+        versions: BTreeMap<String, String>,
+        capabilities: Vec<String>,
+        lacks: Vec<String>,
+    },
+    ScenarioPlanned {
+        id: String,
+        title: String,
+        area: String,
+        proves: Vec<String>,
+        file: String,
+    },
+    ScenarioStarted {
+        id: String,
+    },
+    StepStarted {
+        id: String,
+        step: usize,
+        what: String,
+    },
+    StepEnded {
+        id: String,
+        step: usize,
+        ms: u64,
+        error: Option<String>,
+    },
+    /// A piece of evidence in `evidence/<id>/`.
+    Evidence {
+        id: String,
+        file: String,
+        caption: String,
+    },
+    Checked {
+        id: String,
+        step: usize,
+        check: Box<Check>,
+    },
+    ScenarioEnded(Box<ScenarioEnd>),
+    /// Something worth telling that is nobody's verdict.
+    Note {
+        text: String,
+    },
+    Interrupted {
+        signal: String,
+    },
+    RunEnded {
+        wall_ms: u64,
+    },
+}
+
+/// What must be known to run the same again.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunInfo {
+    pub schema: u32,
+    pub run_id: String,
+    pub meshproof: String,
+    /// RFC 3339, wall clock.
+    pub started: String,
+    pub target: String,
+    pub mesh: String,
+    pub profile: String,
+    pub seed: u64,
+    pub jobs: usize,
+    pub alpha: f64,
+    pub beta: f64,
+    pub args: Vec<String>,
+    /// Command that reproduces the run.
+    pub reproduce: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioEnd {
+    pub id: String,
+    pub verdict: Verdict,
+    /// One line: why. Empty for PASS.
+    pub cause: String,
+    pub wall_ms: u64,
+    /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the scenario.
+    pub floor_ms: u64,
+    /// Calls made, attempts the servers counted, …
+    pub samples: BTreeMap<String, u64>,
+    /// Link of the known-failure entry, when it decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+}

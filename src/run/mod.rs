@@ -1,0 +1,3 @@
+//! The engine: plans become events.
+
+pub mod event;

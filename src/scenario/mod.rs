@@ -1,0 +1,3 @@
+//! The typed suite file: parse, lint, select, explain, schema.
+
+pub mod model;

@@ -1,0 +1,284 @@
+//! The typed suite file: what an author may write. Parsing with positions is in `parse`, rules across fields in `lint`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One behaviour and how it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scenario {
+    /// A claim that can be false.
+    pub title: String,
+    /// Why a user of the mesh relies on it, and where belief and mesh differ.
+    pub why: String,
+    /// Where the expectation comes from: specification, Envoy or Istio document or source file.
+    pub source: Vec<String>,
+    /// Row ids of the requirements this scenario proves.
+    #[serde(default)]
+    pub proves: Vec<String>,
+    #[serde(default)]
+    pub level: Level,
+    /// Capabilities of mesh or target; a missing one makes the verdict SKIP with that word as the reason.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Free labels for `-l`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Workloads that the scenario's namespace holds.
+    pub world: Vec<Workload>,
+    /// Named calls with what is expected of them; steps refer to them.
+    pub probes: BTreeMap<String, Probe>,
+    pub steps: Vec<Step>,
+    /// Why no contrast is possible. Exactly one of this and a `contrast` step must be there.
+    #[serde(default)]
+    pub no_contrast: Option<String>,
+}
+
+/// How much of a conformant mesh needs it (Gateway API's words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    #[default]
+    Core,
+    Extended,
+    Provisional,
+}
+
+/// One workload: plain Kubernetes YAML by name, with the few things that scenarios vary.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Workload {
+    /// Name of the Deployment, of its `app` label and (unless `service` says otherwise) of its Service.
+    pub name: String,
+    /// `<uses>.yaml` beside the scenario, else in `fixtures/workloads`.
+    pub uses: String,
+    #[serde(default)]
+    pub replicas: Option<u32>,
+    /// Overrides the sidecar injection label of the pod template.
+    #[serde(default)]
+    pub sidecar: Option<bool>,
+    /// `version` label of the pods (subsets select by it).
+    #[serde(default)]
+    pub version: Option<String>,
+    /// `app` label: several workloads with one `app` stand behind one Service.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// Extra pod annotations, e.g. Istio's own.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A call, how often and from where, and what must be seen.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Probe {
+    /// `package.Service/Method`.
+    pub call: String,
+    /// Workload whose pod calls; it must use a caller.
+    pub from: String,
+    /// `host:port` as the client writes it, or `gateway` / `gateway:PORT` for the ingress gateway.
+    pub to: String,
+    /// `:authority`; `${host}` is the scenario's own external host.
+    #[serde(default)]
+    pub authority: Option<String>,
+    /// One request message, or the list of messages of a client stream.
+    #[serde(default)]
+    pub send: Value,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// What the server is told to do (`testbed::control::Script`).
+    #[serde(default)]
+    pub script: Option<Value>,
+    #[serde(default)]
+    pub deadline: Option<String>,
+    /// Number of calls; for a statistical matcher the cap (it stops as soon as it can tell).
+    #[serde(default)]
+    pub times: Option<u64>,
+    #[serde(default = "one")]
+    pub connections: u32,
+    /// Calls in flight per connection.
+    #[serde(default = "one")]
+    pub streams: u32,
+    /// Calls per second (open loop).
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// A fresh connection for each call.
+    #[serde(default)]
+    pub reconnect: bool,
+    /// Only multiplication there is: one run of the probe per cell, each cell a checked claim of its own.
+    #[serde(default)]
+    pub vary: Vec<Cell>,
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// One row of a truth table: what differs from the probe, and what is expected of it instead.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Cell {
+    /// Name of the row, shown in reports.
+    pub cell: String,
+    pub with: Override,
+    /// Replaces the probe's expectation field by field.
+    pub expect: Option<Expect>,
+}
+
+/// What may differ from a probe.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Override {
+    pub call: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub authority: Option<String>,
+    pub send: Option<Value>,
+    pub metadata: Option<BTreeMap<String, String>>,
+    pub script: Option<Value>,
+    pub deadline: Option<String>,
+    pub times: Option<u64>,
+    pub connections: Option<u32>,
+    pub reconnect: Option<bool>,
+}
+
+/// What must be seen. Every field that is set is one matcher; all must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Expect {
+    /// gRPC status of every call, by name (`OK`, `UNAVAILABLE`) or number.
+    pub status: Option<String>,
+    /// Substring of `grpc-message` in every call.
+    pub message: Option<String>,
+    /// Who produced the status of every call.
+    pub produced_by: Option<Producer>,
+    /// Every pod of the workload (or `app`) answers: none is starved (coverage test).
+    pub reaches_all: Option<String>,
+    /// All calls of one connection are answered by one pod.
+    pub pinned: Option<bool>,
+    /// Calls are spread evenly over the pods of this `app` (chi-square), or cyclically when `round-robin`.
+    pub spread: Option<Spread>,
+    /// Share of calls per workload, e.g. `{greeter-v1: 90%, greeter-v2: 10%}` (two-sided sequential test).
+    pub share: Option<BTreeMap<String, String>>,
+    /// Calls with the same value of this request metadata are answered by one pod.
+    pub sticky_by: Option<String>,
+    /// Workload that answers every call.
+    pub answered_by: Option<String>,
+    /// Attempts per call that the servers counted: exact (`4`) or a range (`1..4`).
+    pub attempts: Option<String>,
+    /// HTTP version that the servers saw: `HTTP/2.0` or `HTTP/1.1`.
+    pub upstream_protocol: Option<String>,
+    /// Time from sending to the end of each call, e.g. `1.8s..2.6s`.
+    pub took: Option<String>,
+    /// `grpc-timeout` as the servers saw it, in the same form.
+    pub server_deadline: Option<String>,
+    /// Response metadata (headers or trailers): exact values; `null`: must be absent.
+    pub response: Option<BTreeMap<String, Option<String>>>,
+    /// Request metadata as the servers saw it.
+    pub server_metadata: Option<BTreeMap<String, Option<String>>>,
+    /// Envoy response flag in the access log of the proxy named here.
+    pub response_flag: Option<ResponseFlag>,
+    /// HTTP status of every answer (non-gRPC answers).
+    pub http_status: Option<u16>,
+    /// Calls that may fail (any status but the expected), at most; 0 when absent.
+    pub lost: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Producer {
+    Application,
+    /// The server's sidecar.
+    FarProxy,
+    /// The client's sidecar or the gateway.
+    NearProxy,
+    Client,
+    /// Some proxy, when near and far can't be told apart by this probe.
+    Proxy,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Spread {
+    pub over: String,
+    #[serde(default)]
+    pub policy: SpreadPolicy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpreadPolicy {
+    /// Even shares in the long run.
+    #[default]
+    Even,
+    /// Strict cycle on one connection.
+    RoundRobin,
+    /// Independent draws: neither cyclic nor starved.
+    Random,
+    /// A pod kept busy gets fewer than an even share.
+    AvoidsBusy,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ResponseFlag {
+    /// Workload whose sidecar logs, or `gateway`.
+    pub at: String,
+    /// Envoy's short flag: `NR`, `UH`, `UF`, `UO`, …; `-` for none.
+    pub flag: String,
+}
+
+/// The closed set of verbs. Reading order is time order.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Step {
+    /// Apply `<behaviour>.<name>.yaml` beside the scenario; returns when every proxy concerned has it.
+    Apply(String),
+    /// Delete what that file created; returns when no proxy has it.
+    Delete(String),
+    /// Run a probe; its expectation must hold.
+    Probe(String),
+    /// Run a probe whose expectation must be refuted.
+    Contrast(Contrast),
+    /// Scale a workload; returns when its pods are ready (or gone) and every proxy has the endpoints.
+    Scale(Scale),
+    /// Run a probe again and again until it holds.
+    Converge(Converge),
+    /// Keep a probe's calls running in the background from here to the end; its expectation is judged then.
+    Background(String),
+    /// Delete the pods of a workload one by one, as a rolling restart.
+    Restart(String),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Contrast {
+    pub probe: String,
+    /// What is broken in this run of the probe.
+    #[serde(default)]
+    pub with: Override,
+    /// Matchers that must be refuted (names of `Expect` fields); at least one. Others are not judged.
+    pub refutes: Vec<String>,
+    /// Only these cells of a truth table; all when absent.
+    #[serde(default)]
+    pub cells: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Scale {
+    pub workload: String,
+    pub replicas: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Converge {
+    pub probe: String,
+    pub within: String,
+}

@@ -1,0 +1,3 @@
+//! Pure: expectation × observation → check → verdict.
+
+pub mod outcome;
