@@ -5,4 +5,5 @@
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod toolchain;
 pub mod verdict;

@@ -1,0 +1,287 @@
+//! The images that the local node starts with, and those that a user hands over with `--image`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf, absolute},
+};
+
+use super::{
+    images::{Image, ImageError, TreeEntry},
+    userland::{self, ISTIO_UID},
+};
+
+/// `hub` of the Istio installation whose images these are.
+pub const HUB: &str = "local";
+/// `tag` of the Istio installation whose images these are.
+pub const TAG: &str = "dev";
+
+/// Directories of a user's tree that are made anew with each child bound into it, so that volumes can be mounted between them.
+const OPENED: &[&str] = &[
+    "/",
+    "/etc",
+    "/home",
+    "/opt",
+    "/run",
+    "/srv",
+    "/tmp",
+    "/usr",
+    "/usr/local",
+    "/var",
+    "/var/lib",
+    "/var/run",
+];
+
+fn image(repository: &str, entrypoint: &[&str], tree: Vec<TreeEntry>) -> Image {
+    Image {
+        name: format!("{HUB}/{repository}:{TAG}"),
+        entrypoint: entrypoint.iter().map(|&word| word.to_owned()).collect(),
+        env: vec![(
+            "PATH".to_owned(),
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        )],
+        user: None,
+        workdir: PathBuf::from("/"),
+        tree,
+    }
+}
+
+fn host_userland() -> std::io::Result<Vec<TreeEntry>> {
+    let root = Path::new("/");
+    let mut tree = userland::skeleton();
+    tree.extend(userland::programs(root)?);
+    tree.extend(userland::authorities(root));
+    Ok(tree)
+}
+
+/// `local/pilot:dev`: istiod. Entrypoint and user are those of Istio's published image (pilot/docker in istio.io/istio).
+pub fn pilot(pilot_discovery: &Path) -> Image {
+    let mut tree = userland::skeleton();
+    tree.extend(userland::authorities(Path::new("/")));
+    tree.push(TreeEntry::bind(
+        pilot_discovery,
+        "/usr/local/bin/pilot-discovery",
+    ));
+    Image {
+        user: Some(ISTIO_UID),
+        ..image("pilot", &["/usr/local/bin/pilot-discovery"], tree)
+    }
+}
+
+/// `local/proxyv2:dev`: pilot-agent and Envoy, for sidecars, gateways and the init container that writes iptables rules.
+/// `iptables`, `ip6tables`, `ip` and their libraries are the host's. `envoy_version` goes to `ISTIO_META_ISTIO_PROXY_SHA`,
+/// which istiod shows as the proxy's build.
+///
+/// # Errors
+/// When the host's directories cannot be looked at.
+pub fn proxy(
+    agent: &Path,
+    envoy: &Path,
+    bootstrap_template: &Path,
+    envoy_version: &str,
+) -> std::io::Result<Image> {
+    let mut tree = host_userland()?;
+    tree.extend([
+        TreeEntry::dir("/home/istio-proxy", 0o777),
+        TreeEntry::dir("/var/lib/istio", 0o755),
+        TreeEntry::dir("/var/lib/istio/envoy", 0o755),
+        TreeEntry::bind(agent, "/usr/local/bin/pilot-agent"),
+        TreeEntry::bind(envoy, "/usr/local/bin/envoy"),
+        TreeEntry::bind(
+            bootstrap_template,
+            "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json",
+        ),
+    ]);
+    let mut made = image("proxyv2", &["/usr/local/bin/pilot-agent"], tree);
+    made.env.push((
+        "ISTIO_META_ISTIO_PROXY_SHA".to_owned(),
+        format!("envoy-{envoy_version}"),
+    ));
+    Ok(made)
+}
+
+/// `local/testbed:dev`: the static test-bed binary in an otherwise empty root.
+pub fn testbed(testbed: &Path) -> Image {
+    let mut tree = userland::skeleton();
+    tree.push(TreeEntry::bind(testbed, "/testbed"));
+    image("testbed", &["/testbed"], tree)
+}
+
+/// `local/coredns:dev`: the cluster's DNS server.
+pub fn coredns(coredns: &Path) -> Image {
+    let mut tree = userland::skeleton();
+    tree.extend(userland::authorities(Path::new("/")));
+    tree.push(TreeEntry::bind(coredns, "/coredns"));
+    image("coredns", &["/coredns"], tree)
+}
+
+/// `local/shell:dev`: the host's programs behind a shell, for a user's `kubectl run`.
+///
+/// # Errors
+/// When the host's directories cannot be looked at.
+pub fn shell() -> std::io::Result<Image> {
+    Ok(image("shell", &["/bin/sh"], host_userland()?))
+}
+
+/// An image from `NAME=DIR[,ENTRYPOINT…]`: `DIR` is the root of the tree, shown read-only, the words after it are the
+/// program and its leading arguments. In the place of `DIR`, one static executable will do; it is then also what runs.
+///
+/// # Errors
+/// [`ImageError`] when the text has another form, the path cannot be read or there is nothing to run.
+pub fn from_option(given: &str) -> Result<Image, ImageError> {
+    let syntax = || ImageError::Syntax {
+        given: given.to_owned(),
+    };
+    let (name, rest) = given.split_once('=').ok_or_else(syntax)?;
+    let mut words = rest.split(',').map(str::to_owned);
+    let path = words.next().unwrap_or_default();
+    let mut entrypoint: Vec<String> = words.collect();
+    if name.is_empty() || path.is_empty() || entrypoint.iter().any(String::is_empty) {
+        return Err(syntax());
+    }
+    let unreadable = |source| ImageError::Unreadable {
+        name: name.to_owned(),
+        path: PathBuf::from(&path),
+        source,
+    };
+    let host = absolute(&path)
+        .and_then(fs::canonicalize)
+        .map_err(unreadable)?;
+    let mut tree = Vec::new();
+    if host.is_dir() {
+        if entrypoint.is_empty() {
+            return Err(ImageError::NoEntrypoint {
+                name: name.to_owned(),
+                path: PathBuf::from(path),
+            });
+        }
+        open(&host, Path::new("/"), &mut tree).map_err(unreadable)?;
+    } else {
+        let at = Path::new("/").join(host.file_name().unwrap_or_default());
+        if entrypoint.is_empty() {
+            entrypoint.push(at.display().to_string());
+        }
+        tree.extend(userland::skeleton());
+        tree.push(TreeEntry::bind(host, at));
+    }
+    Ok(Image {
+        name: name.to_owned(),
+        entrypoint,
+        ..image("", &[], tree)
+    })
+}
+
+/// Lists the children of a user's directory: links as links, the directories of [`OPENED`] made anew, all else bound.
+fn open(host: &Path, at: &Path, tree: &mut Vec<TreeEntry>) -> std::io::Result<()> {
+    let mut children = fs::read_dir(host)?.collect::<Result<Vec<_>, _>>()?;
+    children.sort_by_key(fs::DirEntry::file_name);
+    for child in children {
+        let (host, at, kind) = (child.path(), at.join(child.file_name()), child.file_type()?);
+        if kind.is_symlink() {
+            tree.push(TreeEntry::link(at, fs::read_link(&host)?));
+        } else if kind.is_dir() && OPENED.iter().any(|opened| at == Path::new(opened)) {
+            tree.push(TreeEntry::dir(
+                &at,
+                child.metadata()?.permissions().mode() & 0o7777,
+            ));
+            open(&host, &at, tree)?;
+        } else {
+            tree.push(TreeEntry::bind(host, at));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn has(image: &Image, at: &str) -> bool {
+        image.tree.iter().any(|entry| entry.at() == Path::new(at))
+    }
+
+    #[test]
+    fn the_proxy_brings_its_programs_and_none_of_the_hosts_local_ones() {
+        let made = proxy(
+            Path::new("/t/pilot-agent"),
+            Path::new("/t/envoy"),
+            Path::new("/t/b.json"),
+            "1.39.3",
+        )
+        .unwrap();
+        assert_eq!(made.name, "local/proxyv2:dev");
+        for at in [
+            "/usr/local/bin/pilot-agent",
+            "/usr/local/bin/envoy",
+            "/var/lib/istio/envoy/envoy_bootstrap_tmpl.json",
+            "/usr/sbin",
+        ] {
+            assert!(has(&made, at), "{at} is missing");
+        }
+        assert!(
+            !made
+                .tree
+                .contains(&TreeEntry::bind("/usr/local/bin", "/usr/local/bin"))
+        );
+        assert!(
+            made.env
+                .iter()
+                .any(|(name, value)| name == "ISTIO_META_ISTIO_PROXY_SHA"
+                    && value.contains("1.39.3"))
+        );
+    }
+
+    #[test]
+    fn istiod_runs_as_the_user_of_its_published_image() {
+        assert_eq!(pilot(Path::new("/t/pilot-discovery")).user, Some(1337));
+    }
+
+    #[test]
+    fn a_users_directory_keeps_links_and_leaves_room_for_volumes() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("usr/bin")).unwrap();
+        fs::create_dir_all(root.path().join("etc/app")).unwrap();
+        symlink("usr/bin", root.path().join("bin")).unwrap();
+        let made =
+            from_option(&format!("app:1={},/bin/app,--serve", root.path().display())).unwrap();
+        let host = fs::canonicalize(root.path()).unwrap();
+        assert_eq!(
+            (made.name.as_str(), made.entrypoint.join(" ")),
+            ("app:1", "/bin/app --serve".to_owned())
+        );
+        assert!(made.tree.contains(&TreeEntry::link("/bin", "usr/bin")));
+        assert!(matches!(
+            made.tree.iter().find(|e| e.at() == Path::new("/etc")),
+            Some(TreeEntry::Dir { .. })
+        ));
+        assert!(
+            made.tree
+                .contains(&TreeEntry::bind(host.join("etc/app"), "/etc/app"))
+        );
+        assert!(
+            made.tree
+                .contains(&TreeEntry::bind(host.join("usr/bin"), "/usr/bin"))
+        );
+    }
+
+    #[test]
+    fn one_static_program_is_an_image() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("app"), "").unwrap();
+        let made = from_option(&format!("app={}/app", dir.path().display())).unwrap();
+        assert_eq!(made.entrypoint, ["/app"]);
+        assert!(has(&made, "/app") && has(&made, "/tmp"));
+    }
+
+    #[rstest::rstest]
+    #[case::no_directory("app")]
+    #[case::no_name("=/tmp")]
+    #[case::empty_word("app=/tmp,")]
+    #[case::not_there("app=/does/not/exist,/x")]
+    #[case::nothing_to_run("app=/")]
+    fn a_bad_option_is_refused_by_name(#[case] given: &str) {
+        let said = from_option(given).unwrap_err().to_string();
+        assert!(said.starts_with("--image"), "{said}");
+    }
+}
