@@ -2,8 +2,14 @@
 //!
 //! The flow: `cli → settings → plan → target + mesh → fixture → step → observe → verdict → run::event → report`.
 
+pub mod cli;
+pub mod commands;
+pub mod env;
+pub mod exit;
+pub mod output;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod settings;
 pub mod toolchain;
 pub mod verdict;

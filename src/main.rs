@@ -1,1 +1,40 @@
-fn main() {}
+//! Parses, sets up what the process needs once, runs one command, turns its outcome into an exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+use meshproof::cli::{Cli, Command};
+use meshproof::commands::{self, CommandError};
+use meshproof::exit::Exit;
+use meshproof::output;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap, before any thread.
+    install_process_defaults();
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let exit = dispatch(cli).unwrap_or_else(|error| {
+        output::say(&format!("error: {}", output::clean(&error.chain())));
+        error.exit()
+    });
+    exit.into()
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, CommandError> {
+    match cli.command {
+        Command::Completions(args) => commands::completions::run(&args),
+        Command::Man => commands::man::run(),
+    }
+}
+
+/// The TLS provider (ring, nothing else is compiled in) and developers' logs on stderr (`RUST_LOG`).
+fn install_process_defaults() {
+    // Only fails when one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -1,0 +1,97 @@
+//! The root command, what every command takes, and the commands too small for a file of their own.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// End-to-end conformance tests for gRPC through service meshes.
+///
+/// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends real calls and gives
+/// each behaviour a verdict with evidence. `meshproof run` is the place to start.
+#[derive(Debug, Parser)]
+#[command(name = "meshproof", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  every verdict is as expected
+  1  at least one FAIL or UNEXPECTED-PASS
+  2  wrong usage, or a suite file that does not lint
+  3  at least one ERROR: it could not be told (target, set-up, our own side)
+  4  nothing was selected
+  130, 143  stopped by SIGINT or SIGTERM, after clean-up";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page (roff).
+    Man,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GlobalArgs {
+    /// When to colour output. `auto`: on a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        help_heading = "Output"
+    )]
+    pub color: Option<ColorChoice>,
+    /// Say more: each step of each scenario. RUST_LOG is for developers.
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "quiet",
+        help_heading = "Output"
+    )]
+    pub verbose: bool,
+    /// Say only what is not as expected, and the final line.
+    #[arg(short, long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Form of what goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct LintArgs {
+    /// Suite files or folders.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// Suite files, folders or scenario ids.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// Shell to write the script for.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

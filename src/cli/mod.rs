@@ -1,0 +1,17 @@
+//! Command line: clap structures only. A doc comment is the help text; nothing here does I/O.
+
+mod args;
+mod list;
+mod report;
+mod run;
+mod target;
+mod toolchain;
+
+pub use args::{
+    Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
+};
+pub use list::{ListArgs, ListBy};
+pub use report::ReportArgs;
+pub use run::{Keep, RunArgs, ShardArg, TargetKind};
+pub use target::{TargetArgs, TargetCommand, TargetName, TargetShell, TargetStatus, TargetUp};
+pub use toolchain::{ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus};

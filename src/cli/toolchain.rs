@@ -1,0 +1,35 @@
+//! `meshproof toolchain`.
+
+use clap::{Args, Subcommand};
+
+use super::Format;
+
+#[derive(Debug, Clone, Args)]
+pub struct ToolchainArgs {
+    #[command(subcommand)]
+    pub command: ToolchainCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum ToolchainCommand {
+    /// Build or fetch everything the local target needs (minutes when cold, nothing when cached).
+    Prepare(ToolchainPrepare),
+    /// Show which binaries are there, with versions and digests.
+    Status(ToolchainStatus),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ToolchainPrepare {
+    /// Version of Envoy, e.g. `1.39.3`.
+    #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
+    pub envoy: Option<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ToolchainStatus {
+    /// Version of Envoy, e.g. `1.39.3`.
+    #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
+    pub envoy: Option<String>,
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+}

@@ -1,0 +1,48 @@
+//! What makes a command fail, and the exit code of each cause.
+
+use std::error::Error;
+use std::io;
+
+use crate::exit::Exit;
+use crate::settings::SettingsError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Something asked for does not exist or can't be used as asked.
+    #[error("{0}")]
+    Usage(String),
+    #[error("can't write to stdout")]
+    Stdout(#[source] io::Error),
+    /// Anything that keeps us from telling.
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+impl CommandError {
+    pub fn other(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Other(Box::new(error))
+    }
+
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Usage(_) => Exit::Usage,
+            Self::Stdout(_) | Self::Other(_) => Exit::Error,
+        }
+    }
+
+    /// The error and its causes on one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let more = error.to_string();
+            if !text.ends_with(&more) {
+                text = format!("{text}: {more}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

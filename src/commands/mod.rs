@@ -1,0 +1,7 @@
+//! One file per command: settings in, exit code out.
+
+pub mod completions;
+pub mod error;
+pub mod man;
+
+pub use error::CommandError;

@@ -1,0 +1,73 @@
+//! Environment variables: their names, and the only reading of those that clap does not read.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+pub const TARGET: &str = "MESHPROOF_TARGET";
+pub const NAME: &str = "MESHPROOF_NAME";
+pub const ENVOY: &str = "MESHPROOF_ENVOY";
+pub const ISTIO: &str = "MESHPROOF_ISTIO";
+pub const KEEP: &str = "MESHPROOF_KEEP";
+pub const JOBS: &str = "MESHPROOF_JOBS";
+pub const SEED: &str = "MESHPROOF_SEED";
+pub const REPORT_DIR: &str = "MESHPROOF_REPORT_DIR";
+
+/// What the environment says about how to print.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// `NO_COLOR` is set and not empty (no-color.org).
+    pub no_color: bool,
+    /// `CLICOLOR_FORCE` is set and not `0`.
+    pub force_color: bool,
+    /// `TERM=dumb`.
+    pub dumb: bool,
+    /// `CI` is set and not `false`: no bars, no redrawing.
+    pub ci: bool,
+}
+
+impl Terminal {
+    pub fn from_env() -> Self {
+        Self::from(|name| std::env::var_os(name))
+    }
+
+    fn from<V: AsRef<OsStr>>(var: impl Fn(&str) -> Option<V>) -> Self {
+        let set = |name: &str, off: &[&str]| {
+            var(name).is_some_and(|value| {
+                !value.as_ref().is_empty() && off.iter().all(|o| value.as_ref() != *o)
+            })
+        };
+        Self {
+            no_color: set("NO_COLOR", &[]),
+            force_color: set("CLICOLOR_FORCE", &["0"]),
+            dumb: var("TERM").is_some_and(|value| value.as_ref() == "dumb"),
+            ci: set("CI", &["false", "0"]),
+        }
+    }
+}
+
+/// File that GitHub Actions shows as the step's summary, when this is a step of a workflow.
+pub fn github_step_summary() -> Option<PathBuf> {
+    (std::env::var_os("GITHUB_ACTIONS")? == "true").then_some(())?;
+    std::env::var_os("GITHUB_STEP_SUMMARY")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(&[], Terminal::default())]
+    #[case(&[("NO_COLOR", "")], Terminal::default())]
+    #[case(&[("NO_COLOR", "0")], Terminal { no_color: true, ..Terminal::default() })]
+    #[case(&[("CLICOLOR_FORCE", "0"), ("CI", "false")], Terminal::default())]
+    #[case(&[("CLICOLOR_FORCE", "1"), ("TERM", "dumb"), ("CI", "true")],
+        Terminal { force_color: true, dumb: true, ci: true, ..Terminal::default() })]
+    fn conventions_of_the_environment(#[case] vars: &[(&str, &str)], #[case] expected: Terminal) {
+        let var = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+        assert_eq!(Terminal::from(var), expected);
+    }
+}

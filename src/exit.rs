@@ -1,0 +1,66 @@
+//! Exit codes: what scripts rely on. `main` is the only caller of the process's end.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything is as expected.
+    Ok,
+    /// A FAIL or an UNEXPECTED-PASS.
+    Failed,
+    /// Wrong usage, or a suite file that does not lint.
+    Usage,
+    /// An ERROR: it could not be told.
+    Error,
+    /// No scenario was selected.
+    NothingSelected,
+    /// Stopped by a signal, after clean-up.
+    Signal(i32),
+    /// A child's own code (`target shell`).
+    Child(u8),
+}
+
+impl Exit {
+    /// SIGINT.
+    pub const INTERRUPTED: Self = Self::Signal(2);
+    /// SIGTERM.
+    pub const TERMINATED: Self = Self::Signal(15);
+
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Error => 3,
+            Self::NothingSelected => 4,
+            Self::Signal(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+            Self::Child(code) => code,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Exit::Ok, 0)]
+    #[case(Exit::Failed, 1)]
+    #[case(Exit::Usage, 2)]
+    #[case(Exit::Error, 3)]
+    #[case(Exit::NothingSelected, 4)]
+    #[case(Exit::INTERRUPTED, 130)]
+    #[case(Exit::TERMINATED, 143)]
+    fn codes_are_a_contract(#[case] exit: Exit, #[case] code: u8) {
+        assert_eq!(exit.code(), code);
+    }
+}
