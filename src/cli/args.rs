@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::ReportArgs;
+
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
 /// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends real calls and gives
@@ -27,6 +29,8 @@ const EXIT_CODES: &str = "Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Render the reports of a finished or interrupted run again from its event log.
+    Report(ReportArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page (roff).

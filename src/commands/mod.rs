@@ -3,5 +3,6 @@
 pub mod completions;
 pub mod error;
 pub mod man;
+pub mod report;
 
 pub use error::CommandError;

@@ -1,1 +1,24 @@
+//! Events in; reports out. [`Sink`] takes events as they happen, [`render`] makes the files from the folded [`Model`].
 
+pub mod bundle;
+pub mod conformance;
+pub mod console;
+pub mod html;
+pub mod json;
+pub mod jsonl;
+pub mod junit;
+pub mod model;
+pub mod progress;
+pub mod redact;
+pub mod render;
+pub mod sink;
+pub mod summary;
+pub mod text;
+
+pub use bundle::Bundle;
+pub use model::{Counts, Model, ScenarioReport};
+pub use redact::Redactor;
+pub use sink::{Finished, Sink, SinkOptions};
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,49 @@
+//! `meshproof report DIR`: renders again from the event log, byte for byte as the run did.
+
+use std::path::Path;
+
+use super::CommandError;
+use crate::cli::ReportArgs;
+use crate::exit::Exit;
+use crate::output;
+use crate::report::bundle::write_whole;
+use crate::report::model::Model;
+use crate::report::render::{CONFORMANCE, HTML, JSON, JUNIT, Rendering, SUMMARY, write_all};
+use crate::report::{jsonl, text};
+
+/// The exit code tells only whether rendering worked; the run's own code is not repeated.
+pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
+    let log = jsonl::read(&args.dir).map_err(CommandError::other)?;
+    if log.torn {
+        output::say("note: the last line of the event log is torn and left out");
+    }
+    let model = Model::from_events(&log.events);
+    let chosen = [
+        (&args.json, JSON),
+        (&args.junit, JUNIT),
+        (&args.html, HTML),
+        (&args.summary, SUMMARY),
+        (&args.conformance, CONFORMANCE),
+    ];
+    let mut written = 0;
+    for (path, rendering) in chosen {
+        if let Some(path) = path {
+            write(&model, path, &rendering)?;
+            written += 1;
+        }
+    }
+    if written == 0 {
+        write_all(&model, &args.dir).map_err(CommandError::other)?;
+    }
+    output::say(&text::counts(&model.counts()));
+    Ok(Exit::Ok)
+}
+
+fn write(model: &Model, path: &Path, rendering: &Rendering) -> Result<(), CommandError> {
+    let page = (rendering.render)(model);
+    if path == Path::new("-") {
+        output::data(&page).map_err(CommandError::Stdout)
+    } else {
+        write_whole(path, page.as_bytes()).map_err(CommandError::other)
+    }
+}

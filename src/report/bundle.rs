@@ -1,0 +1,138 @@
+//! The report directory: whole files or none, evidence where reports link to it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use super::redact::Redactor;
+
+#[derive(Debug, thiserror::Error)]
+#[error("can't write {path}")]
+pub struct WriteError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes into one report directory, without secrets.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    dir: PathBuf,
+    redactor: Redactor,
+}
+
+impl Bundle {
+    /// Makes the directory when it is not there.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn open(dir: &Path, redactor: Redactor) -> Result<Self, WriteError> {
+        fs::create_dir_all(dir).map_err(|source| WriteError {
+            path: dir.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            redactor,
+        })
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Keeps one piece of evidence of a scenario and returns its file name for the event. Names are made safe:
+    /// they stay inside `evidence/<id>/`.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn evidence(&self, id: &str, name: &str, text: &str) -> Result<String, WriteError> {
+        let file = file_name(name);
+        let path = self.dir.join("evidence").join(inside(id)).join(&file);
+        write_whole(&path, self.redactor.text(text).as_bytes())?;
+        Ok(file)
+    }
+}
+
+/// Writes a file so that it is there whole or not at all; makes its directory.
+///
+/// # Errors
+/// The directory or the file can't be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let written = || {
+        let dir = path
+            .parent()
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(dir)?;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let result = fs::File::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&temporary, path));
+        if result.is_err() {
+            // Best effort: the error that matters is the one above.
+            let _ = fs::remove_file(&temporary);
+        }
+        result
+    };
+    written().map_err(|source| WriteError {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The normal components of a scenario's id.
+fn inside(id: &str) -> PathBuf {
+    Path::new(id)
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_)))
+        .collect()
+}
+
+fn file_name(name: &str) -> String {
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = name.chars().map(safe).collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() {
+        "evidence".into()
+    } else {
+        name.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_stays_inside_and_holds_no_secret() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let redactor = Redactor::default();
+        redactor.register("top-secret");
+        let bundle = Bundle::open(dir.path(), redactor).expect("opened");
+        let file = bundle
+            .evidence("../../routing/a", "../x y.txt", "token top-secret")
+            .expect("written");
+        assert_eq!(file, "-x-y.txt");
+        let text =
+            fs::read_to_string(dir.path().join("evidence/routing/a").join(file)).expect("inside");
+        assert_eq!(text, "token ***");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_and_names_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("report.json")).expect("a directory in the way");
+        let error =
+            write_whole(&dir.path().join("report.json"), b"x").expect_err("it is a directory");
+        assert!(error.to_string().contains("report.json"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
+}

@@ -1,0 +1,109 @@
+//! `conformance.yaml`: the field names of Gateway API's ConformanceReport in a group of our own, since the claims are ours.
+//! Each area is a profile; its result is success, partial (something was skipped or known to fail) or failure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::model::{Counts, Model};
+use crate::verdict::outcome::Verdict;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    date: &'a str,
+    mode: &'a str,
+    implementation: Implementation<'a>,
+    meshproof_version: &'a str,
+    unsupported_features: &'a [String],
+    profiles: Vec<Profile<'a>>,
+}
+
+#[derive(Serialize)]
+struct Implementation<'a> {
+    project: &'a str,
+    version: &'a str,
+    versions: &'a BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Profile<'a> {
+    name: &'a str,
+    result: &'static str,
+    statistics: Statistics,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_tests: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped_tests: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Statistics {
+    failed: usize,
+    passed: usize,
+    skipped: usize,
+}
+
+/// `conformance.yaml` as text.
+pub fn render(model: &Model) -> String {
+    let run = &model.run;
+    let version = model.versions.get(&run.mesh).map_or("", String::as_str);
+    let document = Document {
+        api_version: "meshproof.dev/v1alpha1",
+        kind: "ConformanceReport",
+        date: &run.started,
+        mode: &run.profile,
+        implementation: Implementation {
+            project: &run.mesh,
+            version,
+            versions: &model.versions,
+        },
+        meshproof_version: &run.meshproof,
+        unsupported_features: &model.lacks,
+        profiles: profiles(model),
+    };
+    serde_yaml::to_string(&document).expect("reports are plain data")
+}
+
+fn profiles(model: &Model) -> Vec<Profile<'_>> {
+    let mut areas: Vec<&str> = model.scenarios.iter().map(|s| s.area.as_str()).collect();
+    areas.sort_unstable();
+    areas.dedup();
+    areas.into_iter().map(|area| profile(model, area)).collect()
+}
+
+fn profile<'a>(model: &'a Model, area: &'a str) -> Profile<'a> {
+    let mut counts = Counts::default();
+    let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());
+    for scenario in model.scenarios.iter().filter(|s| s.area == area) {
+        counts.add(scenario.verdict());
+        match scenario.verdict() {
+            Verdict::Pass => {}
+            Verdict::Skip => skipped_tests.push(scenario.id.as_str()),
+            _ => failed_tests.push(scenario.id.as_str()),
+        }
+    }
+    let result = if counts.fail + counts.error + counts.unexpected > 0 {
+        "failure"
+    } else if counts.skip + counts.known > 0 {
+        "partial"
+    } else {
+        "success"
+    };
+    let statistics = Statistics {
+        failed: failed_tests.len(),
+        passed: counts.pass,
+        skipped: counts.skip,
+    };
+    Profile {
+        name: area,
+        result,
+        statistics,
+        failed_tests,
+        skipped_tests,
+    }
+}

@@ -1,0 +1,276 @@
+//! What a person reads while a run goes on and at its end. Pure: events in, lines out; [`super::sink`] writes them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use owo_colors::Style;
+
+use super::model::{Model, ScenarioReport, is_unexpected};
+use super::text;
+use crate::output::{Palette, clean, clean_line};
+use crate::run::event::{Event, Kind, ScenarioEnd};
+use crate::verdict::outcome::Verdict;
+
+/// Widest id that still pads the column.
+const WIDEST_ID: usize = 56;
+const CAUSE: usize = 160;
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// Only what is not as expected, and the last line.
+    Quiet,
+    #[default]
+    Normal,
+    /// Each step too.
+    Verbose,
+}
+
+/// A line for one of the two streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A result: data.
+    Result(String),
+    /// How it goes: for the person who waits.
+    Progress(String),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Console {
+    pub palette: Palette,
+    pub detail: Detail,
+}
+
+impl Console {
+    /// The line for an event, if it is worth one. `model` already holds the event.
+    pub fn line(&self, event: &Event, model: &Model) -> Option<Line> {
+        match &event.kind {
+            Kind::ScenarioEnded(end) => self.verdict_line(end, model).map(Line::Result),
+            Kind::PhaseEnded {
+                error: Some(error),
+                phase,
+                ms,
+            } => {
+                let failed = self.palette.paint("failed", Style::new().red().bold());
+                let (phase, error) = (clean_line(phase), clean_line(error));
+                Some(Line::Progress(format!(
+                    "{phase} {failed} after {}: {error}",
+                    text::duration(*ms)
+                )))
+            }
+            Kind::Interrupted { signal } => Some(Line::Progress(format!(
+                "stopped by {}; cleaning up",
+                clean_line(signal)
+            ))),
+            Kind::Note { text } => Some(Line::Progress(format!("note: {}", clean_line(text)))),
+            _ if self.detail == Detail::Quiet => None,
+            Kind::RunStarted(run) => Some(Line::Progress(clean_line(&format!(
+                "meshproof {}: target {}, mesh {}, profile {}, seed {}",
+                run.meshproof, run.target, run.mesh, run.profile, run.seed
+            )))),
+            Kind::PhaseEnded {
+                phase,
+                ms,
+                error: None,
+            } => Some(Line::Progress(format!(
+                "{} {}",
+                clean_line(phase),
+                self.dim(&text::duration(*ms))
+            ))),
+            Kind::TargetReady {
+                versions, lacks, ..
+            } => Some(Line::Progress(ready(versions, lacks))),
+            _ if self.detail == Detail::Normal => None,
+            Kind::StepEnded {
+                id,
+                step,
+                ms,
+                error,
+            } => Some(Line::Progress(self.step(
+                model,
+                id,
+                *step,
+                *ms,
+                error.as_deref(),
+            ))),
+            _ => None,
+        }
+    }
+
+    fn verdict_line(&self, end: &ScenarioEnd, model: &Model) -> Option<String> {
+        if self.detail == Detail::Quiet && !is_unexpected(end.verdict) {
+            return None;
+        }
+        let widest = model
+            .scenarios
+            .iter()
+            .map(|s| s.id.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(WIDEST_ID);
+        let verdict = self.verdict(end.verdict, 15);
+        let id = clean_line(&end.id);
+        let time = text::duration(end.wall_ms);
+        let cause = text::short(&end.cause, CAUSE);
+        let line = format!("{verdict} {id:widest$} {time:>7}  {cause}");
+        Some(line.trim_end().to_owned())
+    }
+
+    fn step(&self, model: &Model, id: &str, step: usize, ms: u64, error: Option<&str>) -> String {
+        let steps = model
+            .scenarios
+            .iter()
+            .rev()
+            .find(|s| s.id == id)
+            .map_or(&[][..], |s| &s.steps);
+        let what = steps
+            .iter()
+            .rev()
+            .find(|s| s.step == step)
+            .map_or("", |s| s.what.as_str());
+        let line = format!(
+            "{} step {step}: {} {}",
+            clean_line(id),
+            clean_line(what),
+            self.dim(&text::duration(ms))
+        );
+        match error {
+            Some(error) => format!("{line}: {}", clean_line(error)),
+            None => line,
+        }
+    }
+
+    /// What stands at the end: everything that is not as expected in full, then one line of counts.
+    pub fn end(&self, model: &Model, report_dir: Option<&Path>) -> String {
+        let mut page = String::new();
+        for scenario in model.unexpected() {
+            self.failure(&mut page, model, scenario, report_dir);
+        }
+        if !page.is_empty() || self.detail != Detail::Quiet {
+            page.push('\n');
+        }
+        if let Some((phase, error)) = model.failed_phase() {
+            put(
+                &mut page,
+                &format!(
+                    "bringing up failed at {}: {}",
+                    clean_line(phase),
+                    clean_line(error)
+                ),
+            );
+        }
+        if model.scenarios.is_empty() && model.complete {
+            put(&mut page, "no scenario was selected");
+        }
+        put(
+            &mut page,
+            &format!(
+                "{} in {}",
+                text::counts(&model.counts()),
+                text::duration(model.wall_ms)
+            ),
+        );
+        if let (Some(dir), true) = (report_dir, self.detail != Detail::Quiet) {
+            put(
+                &mut page,
+                &self.dim(&format!("report: {}", dir.join("report.html").display())),
+            );
+        }
+        page
+    }
+
+    fn failure(
+        &self,
+        page: &mut String,
+        model: &Model,
+        scenario: &ScenarioReport,
+        report_dir: Option<&Path>,
+    ) {
+        let verdict = self.verdict(scenario.verdict(), 0);
+        put(
+            page,
+            &format!("\n{verdict} {}", clean_line(&scenario.anchor())),
+        );
+        put(page, &format!("  {}", clean_line(&scenario.title)));
+        if !scenario.cause.is_empty() {
+            field(page, "cause", &scenario.cause);
+        }
+        for report in scenario.checks.iter().filter(|check| text::is_bad(check)) {
+            let check = &report.check;
+            let claim = format!(
+                "step {}, {} / {}: {}",
+                report.step,
+                check.probe,
+                check.matcher,
+                text::result(report)
+            );
+            field(page, "check", &claim);
+            field(page, "  expected", &check.expected);
+            field(page, "  actual", &check.actual);
+            if !check.method.is_empty() {
+                field(page, "  method", &check.method);
+            }
+        }
+        if let Some(known) = &scenario.known {
+            field(page, "known", known);
+        }
+        if let (Some(dir), false) = (report_dir, scenario.evidence.is_empty()) {
+            field(
+                page,
+                "evidence",
+                &dir.join(scenario.evidence_dir()).display().to_string(),
+            );
+        }
+        field(page, "again", &model.reproduce(scenario));
+    }
+
+    fn verdict(&self, verdict: Verdict, width: usize) -> String {
+        let style = match verdict {
+            Verdict::Pass => Style::new().green(),
+            Verdict::Fail | Verdict::UnexpectedPass => Style::new().red().bold(),
+            Verdict::Error => Style::new().yellow().bold(),
+            Verdict::Skip | Verdict::KnownFailure => Style::new().dimmed(),
+        };
+        self.palette
+            .paint(format!("{:width$}", text::word(verdict)), style)
+    }
+
+    fn dim(&self, text: &str) -> String {
+        self.palette.paint(text, Style::new().dimmed())
+    }
+}
+
+fn ready(versions: &std::collections::BTreeMap<String, String>, lacks: &[String]) -> String {
+    let versions: Vec<_> = versions
+        .iter()
+        .map(|(what, version)| format!("{what} {version}"))
+        .collect();
+    let mut line = format!("ready: {}", versions.join(", "));
+    if !lacks.is_empty() {
+        let _ = write!(line, "; this profile lacks {}", lacks.join(", "));
+    }
+    clean_line(&line)
+}
+
+/// `  name       text`, further lines of the text below its first.
+fn field(page: &mut String, name: &str, text: &str) {
+    const INDENT: usize = 13;
+    let text = clean(text);
+    let mut lines = text.lines();
+    put(
+        page,
+        &format!(
+            "  {name:<width$}{}",
+            lines.next().unwrap_or_default(),
+            width = INDENT - 2
+        ),
+    );
+    for more in lines {
+        put(page, &format!("{:INDENT$}{more}", ""));
+    }
+}
+
+fn put(page: &mut String, line: &str) {
+    page.push_str(line.trim_end_matches(' '));
+    page.push('\n');
+}

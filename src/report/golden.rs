@@ -1,0 +1,331 @@
+//! Golden event logs through every reporter. One table says what must come out; all reporters are held to it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rstest::rstest;
+
+use super::console::{Console, Detail, Line};
+use super::model::{Counts, Model};
+use super::render;
+use super::sink::{Sink, SinkOptions};
+use super::{jsonl, text};
+use crate::exit::Exit;
+use crate::output::Palette;
+use crate::run::event::Event;
+
+const LOGS: [&str; 8] = [
+    "six-verdicts",
+    "all-pass",
+    "evil-text",
+    "interrupted",
+    "torn",
+    "bring-up-failed",
+    "nothing-selected",
+    "repeated",
+];
+
+fn counts(
+    pass: usize,
+    fail: usize,
+    error: usize,
+    skip: usize,
+    known: usize,
+    unexpected: usize,
+) -> Counts {
+    Counts {
+        pass,
+        fail,
+        error,
+        skip,
+        known,
+        unexpected,
+    }
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/golden")
+        .join(format!("{name}.jsonl"))
+}
+
+fn log(name: &str) -> jsonl::Log {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::copy(golden(name), dir.path().join(jsonl::FILE)).expect("copied");
+    jsonl::read(dir.path()).expect("readable")
+}
+
+fn model(name: &str) -> Model {
+    Model::from_events(&log(name).events)
+}
+
+/// What both streams of a terminal would show, marked by stream.
+fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
+    let console = Console { palette, detail };
+    let mut model = Model::default();
+    let mut shown = String::new();
+    for event in events {
+        model.apply(event);
+        match console.line(event, &model) {
+            Some(Line::Result(line)) => shown.push_str(&format!("out| {line}\n")),
+            Some(Line::Progress(line)) => shown.push_str(&format!("err| {line}\n")),
+            None => {}
+        }
+    }
+    model.settle();
+    console
+        .end(&model, Some(Path::new("out")))
+        .lines()
+        .for_each(|line| shown.push_str(&format!("out| {line}\n")));
+    shown
+}
+
+#[rstest]
+#[case("six-verdicts", counts(1, 1, 1, 1, 1, 1), Exit::Failed)]
+#[case("all-pass", counts(1, 0, 0, 0, 0, 0), Exit::Ok)]
+#[case("evil-text", counts(0, 1, 0, 0, 0, 0), Exit::Failed)]
+#[case("interrupted", counts(1, 0, 1, 1, 0, 0), Exit::INTERRUPTED)]
+#[case("torn", counts(1, 0, 1, 1, 0, 0), Exit::Error)]
+#[case("bring-up-failed", counts(0, 0, 0, 0, 0, 0), Exit::Error)]
+#[case("nothing-selected", counts(0, 0, 0, 0, 0, 0), Exit::NothingSelected)]
+#[case("repeated", counts(1, 1, 0, 0, 0, 0), Exit::Failed)]
+fn every_reporter_tells_the_same_outcome(
+    #[case] name: &str,
+    #[case] expected: Counts,
+    #[case] exit: Exit,
+) {
+    let log = log(name);
+    let model = Model::from_events(&log.events);
+    assert_eq!(log.torn, name == "torn");
+    assert_eq!(model.counts(), expected);
+    assert_eq!(model.exit(), exit);
+
+    let json: serde_json::Value =
+        serde_json::from_str(&(render::JSON.render)(&model)).expect("JSON");
+    let field = |name: &str| {
+        usize::try_from(json["summary"][name].as_u64().expect("a count")).expect("small")
+    };
+    let told = counts(
+        field("pass"),
+        field("fail"),
+        field("error"),
+        field("skip"),
+        field("known"),
+        field("unexpected"),
+    );
+    assert_eq!(told, expected, "report.json");
+    assert_eq!(
+        json["scenarios"].as_array().map(Vec::len),
+        Some(expected.total())
+    );
+
+    let junit =
+        quick_junit::Report::deserialize_from_str(&(render::JUNIT.render)(&model)).expect("JUnit");
+    let told = (junit.tests, junit.failures, junit.errors, junit.skipped);
+    let skipped = expected.skip + expected.known;
+    assert_eq!(
+        told,
+        (
+            expected.total(),
+            expected.fail + expected.unexpected,
+            expected.error,
+            skipped
+        ),
+        "junit.xml"
+    );
+
+    let line = text::counts(&expected);
+    let html = (render::HTML.render)(&model);
+    assert!(html.contains(&line), "report.html");
+    assert_eq!(
+        html.matches("<section id=").count(),
+        expected.total(),
+        "report.html"
+    );
+    assert!(
+        (render::SUMMARY.render)(&model).contains(&line),
+        "summary.md"
+    );
+    assert!(
+        console(&log.events, Detail::Normal, Palette::PLAIN).contains(&line),
+        "console"
+    );
+
+    let yaml: serde_json::Value =
+        serde_yaml::from_str(&(render::CONFORMANCE.render)(&model)).expect("YAML");
+    let passed: u64 = yaml["profiles"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|p| p["statistics"]["Passed"].as_u64().expect("a count"))
+        .sum();
+    assert_eq!(passed, expected.pass as u64, "conformance.yaml");
+}
+
+#[rstest]
+#[case("six-verdicts")]
+#[case("evil-text")]
+#[case("interrupted")]
+#[case("repeated")]
+fn reports_read_as_reviewed(#[case] name: &str) {
+    let model = model(name);
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../fixtures/golden/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for rendering in render::ALL {
+            insta::assert_snapshot!(
+                format!("{name}.{}", rendering.file),
+                (rendering.render)(&model)
+            );
+        }
+        insta::assert_snapshot!(
+            format!("{name}.console"),
+            console(&log(name).events, Detail::Normal, Palette::PLAIN)
+        );
+    });
+}
+
+#[rstest]
+#[case::quiet(Detail::Quiet, Palette::PLAIN)]
+#[case::verbose_colour(Detail::Verbose, Palette { on: true })]
+fn console_says_as_much_as_asked(#[case] detail: Detail, #[case] palette: Palette) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../fixtures/golden/snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        let shown = console(&log("six-verdicts").events, detail, palette).replace('\u{1b}', "ESC");
+        insta::assert_snapshot!(format!("console-{detail:?}").to_lowercase(), shown);
+    });
+}
+
+#[test]
+fn untrusted_text_steers_no_reader() {
+    let log = log("evil-text");
+    let model = Model::from_events(&log.events);
+    let html = (render::HTML.render)(&model);
+    for tag in [
+        "<script",
+        "<img",
+        "<b>",
+        "<i>phase",
+        "<k>",
+        "href=\"javascript:",
+    ] {
+        assert!(!html.contains(tag), "{tag} in report.html");
+    }
+    assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'"));
+    let told = console(&log.events, Detail::Verbose, Palette::PLAIN);
+    let summary = (render::SUMMARY.render)(&model);
+    for page in [&html, &told, &summary, &(render::JUNIT.render)(&model)] {
+        let bad = page
+            .chars()
+            .find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
+        assert_eq!(bad, None, "{page}");
+    }
+    assert!(
+        !summary.contains("\n# not a heading")
+            && !summary.contains("@everyone")
+            && !summary.contains("<script")
+    );
+}
+
+/// A writer that a test can look into.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("one thread").extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run_through_sink(
+    events: &[Event],
+    dir: &Path,
+    options: SinkOptions,
+) -> (super::Finished, String) {
+    let shown = Shared::default();
+    let options = SinkOptions {
+        report_dir: Some(dir.to_owned()),
+        ..options
+    };
+    let mut sink = Sink::with(options, Palette::PLAIN, Box::new(shown.clone())).expect("opened");
+    events.iter().for_each(|event| sink.event(event));
+    let finished = sink.finish();
+    let shown = String::from_utf8(shown.0.lock().expect("one thread").clone()).expect("text");
+    (finished, shown)
+}
+
+#[test]
+fn every_log_renders_again_byte_for_byte() {
+    for name in LOGS {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (finished, _) = run_through_sink(&log(name).events, dir.path(), SinkOptions::default());
+        assert!(finished.errors.is_empty(), "{name}: {:?}", finished.errors);
+        let again = Model::from_events(&jsonl::read(dir.path()).expect("readable").events);
+        assert_eq!(again, finished.model, "{name}");
+        for rendering in render::ALL {
+            let first = std::fs::read_to_string(dir.path().join(rendering.file)).expect("written");
+            assert_eq!(
+                (rendering.render)(&again),
+                first,
+                "{name}: {}",
+                rendering.file
+            );
+        }
+    }
+}
+
+#[test]
+fn no_file_of_a_report_holds_a_registered_secret() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = SinkOptions::default();
+    let secret = "greeter-7c9f";
+    options.redactor.register(secret);
+    let (_, shown) = run_through_sink(&log("six-verdicts").events, dir.path(), options);
+    assert!(!shown.contains(secret) && shown.contains("***"), "{shown}");
+    for entry in std::fs::read_dir(dir.path()).expect("listed") {
+        let path = entry.expect("an entry").path();
+        assert!(
+            !std::fs::read_to_string(&path)
+                .expect("text")
+                .contains(secret),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn reports_that_cannot_be_written_never_turn_into_success() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("junit.xml")).expect("in the way");
+    let (finished, shown) =
+        run_through_sink(&log("all-pass").events, dir.path(), SinkOptions::default());
+    assert_eq!(
+        (finished.exit, finished.model.exit()),
+        (Exit::Error, Exit::Ok)
+    );
+    assert!(
+        finished
+            .errors
+            .iter()
+            .any(|error| error.to_string().contains("junit.xml")),
+        "{:?}",
+        finished.errors
+    );
+    assert!(shown.contains("1 passed, 0 failed"), "{shown}");
+    assert!(
+        dir.path().join("conformance.yaml").exists(),
+        "the other reports are there"
+    );
+}

@@ -1,0 +1,187 @@
+//! The page's data: everything the template shows, already in words.
+
+use askama::Template;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::report::model::{
+    CheckReport, EvidenceReport, Model, Phase, ScenarioReport, StepReport, is_unexpected,
+};
+use crate::report::text;
+use crate::verdict::outcome::Verdict;
+
+/// `report.html` as text.
+pub fn render(model: &Model) -> String {
+    let page = Page {
+        model,
+        counts: text::counts(&model.counts()),
+        wall: text::duration(model.wall_ms),
+        share: share(model),
+        scenarios: model
+            .scenarios
+            .iter()
+            .map(|scenario| view(model, scenario))
+            .collect(),
+    };
+    page.render().expect("writing to memory")
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    model: &'a Model,
+    counts: String,
+    wall: String,
+    share: Vec<Slice>,
+    scenarios: Vec<View<'a>>,
+}
+
+/// One part of the bar of verdicts, in percent of its width.
+struct Slice {
+    class: &'static str,
+    name: &'static str,
+    count: usize,
+    x: f64,
+    width: f64,
+}
+
+struct View<'a> {
+    scenario: &'a ScenarioReport,
+    anchor: String,
+    /// The anchor as part of an address.
+    link: String,
+    class: &'static str,
+    verdict: &'static str,
+    open: bool,
+    wall: String,
+    /// Wall time over the floor that mesh and scenario set, e.g. `1.3`.
+    ratio: Option<String>,
+    checks: Vec<Row<'a>>,
+    evidence: Vec<Link<'a>>,
+    reproduce: String,
+}
+
+struct Row<'a> {
+    report: &'a CheckReport,
+    bad: bool,
+    result: &'static str,
+}
+
+struct Link<'a> {
+    href: String,
+    caption: &'a str,
+    file: &'a str,
+}
+
+fn class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Error => "error",
+        Verdict::Skip => "skip",
+        Verdict::KnownFailure => "known",
+        Verdict::UnexpectedPass => "unexpected",
+    }
+}
+
+fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
+    let row = |report| Row {
+        report,
+        bad: text::is_bad(report),
+        result: text::result(report),
+    };
+    let link = |(evidence, path): (&'a EvidenceReport, String)| Link {
+        href: address(&path),
+        caption: &evidence.caption,
+        file: &evidence.file,
+    };
+    View {
+        scenario,
+        anchor: scenario.anchor(),
+        link: address(&scenario.anchor()),
+        class: class(scenario.verdict()),
+        verdict: text::word(scenario.verdict()),
+        open: is_unexpected(scenario.verdict()),
+        wall: text::duration(scenario.wall_ms),
+        ratio: ratio(scenario),
+        checks: scenario.checks.iter().map(row).collect(),
+        evidence: scenario
+            .evidence
+            .iter()
+            .zip(scenario.evidence_paths())
+            .map(link)
+            .collect(),
+        reproduce: model.reproduce(scenario),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
+fn ratio(scenario: &ScenarioReport) -> Option<String> {
+    (scenario.floor_ms > 0)
+        .then(|| format!("{:.1}", scenario.wall_ms as f64 / scenario.floor_ms as f64))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of scenarios")]
+fn share(model: &Model) -> Vec<Slice> {
+    let counts = model.counts();
+    let total = counts.total().max(1) as f64;
+    let mut x = 0.0;
+    let parts = [
+        ("pass", "passed", counts.pass),
+        ("known", "known failures", counts.known),
+        ("skip", "skipped", counts.skip),
+        ("error", "errors", counts.error),
+        ("unexpected", "unexpected passes", counts.unexpected),
+        ("fail", "failed", counts.fail),
+    ];
+    let slice = |(class, name, count): (_, _, usize)| {
+        let width = count as f64 / total * 100.0;
+        let slice = Slice {
+            class,
+            name,
+            count,
+            x,
+            width,
+        };
+        x += width;
+        slice
+    };
+    parts
+        .into_iter()
+        .filter(|part| part.2 > 0)
+        .map(slice)
+        .collect()
+}
+
+impl Phase {
+    fn time(&self) -> String {
+        time(self.ms)
+    }
+}
+
+impl StepReport {
+    fn time(&self) -> String {
+        time(self.ms)
+    }
+}
+
+fn time(ms: Option<u64>) -> String {
+    ms.map_or_else(|| "did not end".into(), text::duration)
+}
+
+/// A relative address in which nothing but `/` has a meaning; never a scheme.
+fn address(path: &str) -> String {
+    const SPECIAL: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'%')
+        .add(b'<')
+        .add(b'>')
+        .add(b'?')
+        .add(b'`')
+        .add(b':')
+        .add(b'\\')
+        .add(b'\'')
+        .add(b'&');
+    utf8_percent_encode(path, SPECIAL).to_string()
+}

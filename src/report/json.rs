@@ -1,0 +1,196 @@
+//! `report.json`. Field names are a contract: add, never rename; a change of meaning raises `schema`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::model::{CheckReport, Model, ScenarioReport};
+use crate::verdict::outcome::{CheckResult, Verdict};
+
+/// Version of this document.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    pub schema: u32,
+    pub run: Run<'a>,
+    pub summary: Summary,
+    pub scenarios: Vec<Scenario<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Run<'a> {
+    pub id: &'a str,
+    pub meshproof: &'a str,
+    pub started: &'a str,
+    pub target: &'a str,
+    pub mesh: &'a str,
+    pub profile: &'a str,
+    pub versions: &'a BTreeMap<String, String>,
+    pub capabilities: &'a [String],
+    /// Features that this profile does not have.
+    pub lacks: &'a [String],
+    pub seed: u64,
+    pub jobs: usize,
+    pub alpha: f64,
+    pub beta: f64,
+    pub args: &'a [String],
+    pub reproduce: &'a str,
+    pub phases: Vec<Phase<'a>>,
+    pub notes: &'a [String],
+    /// Signal that stopped the run, else null.
+    pub interrupted: Option<&'a str>,
+    /// The run came to its own end.
+    pub complete: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Phase<'a> {
+    pub name: &'a str,
+    pub ms: Option<u64>,
+    pub error: Option<&'a str>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub pass: usize,
+    pub fail: usize,
+    pub error: usize,
+    pub skip: usize,
+    pub known: usize,
+    pub unexpected: usize,
+    pub wall_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Scenario<'a> {
+    pub id: &'a str,
+    pub title: &'a str,
+    pub area: &'a str,
+    pub file: &'a str,
+    pub verdict: Verdict,
+    pub cause: &'a str,
+    pub wall_ms: u64,
+    pub floor_ms: u64,
+    pub proves: &'a [String],
+    pub samples: &'a BTreeMap<String, u64>,
+    /// Paths relative to the report directory.
+    pub evidence: Vec<String>,
+    /// From 2 for repeats of the same scenario.
+    pub attempt: u32,
+    /// Link of the known-failure entry that decided, else null.
+    pub known: Option<&'a str>,
+    pub reproduce: String,
+    pub checks: Vec<CheckEntry<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct CheckEntry<'a> {
+    pub step: usize,
+    pub probe: &'a str,
+    pub matcher: &'a str,
+    pub expected: &'a str,
+    pub actual: &'a str,
+    pub result: CheckResult,
+    pub contrast: bool,
+    pub samples: u64,
+    pub method: &'a str,
+}
+
+/// The document of a settled model.
+pub fn document(model: &Model) -> Document<'_> {
+    let counts = model.counts();
+    Document {
+        schema: SCHEMA,
+        run: run(model),
+        summary: Summary {
+            pass: counts.pass,
+            fail: counts.fail,
+            error: counts.error,
+            skip: counts.skip,
+            known: counts.known,
+            unexpected: counts.unexpected,
+            wall_ms: model.wall_ms,
+        },
+        scenarios: model
+            .scenarios
+            .iter()
+            .map(|scenario| entry(model, scenario))
+            .collect(),
+    }
+}
+
+/// `report.json` as text.
+pub fn render(model: &Model) -> String {
+    let mut text = serde_json::to_string_pretty(&document(model)).expect("reports are plain data");
+    text.push('\n');
+    text
+}
+
+fn run(model: &Model) -> Run<'_> {
+    let run = &model.run;
+    Run {
+        id: &run.run_id,
+        meshproof: &run.meshproof,
+        started: &run.started,
+        target: &run.target,
+        mesh: &run.mesh,
+        profile: &run.profile,
+        versions: &model.versions,
+        capabilities: &model.capabilities,
+        lacks: &model.lacks,
+        seed: run.seed,
+        jobs: run.jobs,
+        alpha: run.alpha,
+        beta: run.beta,
+        args: &run.args,
+        reproduce: &run.reproduce,
+        phases: model
+            .phases
+            .iter()
+            .map(|p| Phase {
+                name: &p.name,
+                ms: p.ms,
+                error: p.error.as_deref(),
+            })
+            .collect(),
+        notes: &model.notes,
+        interrupted: model.interrupted.as_deref(),
+        complete: model.complete,
+    }
+}
+
+fn entry<'a>(model: &Model, scenario: &'a ScenarioReport) -> Scenario<'a> {
+    Scenario {
+        id: &scenario.id,
+        title: &scenario.title,
+        area: &scenario.area,
+        file: &scenario.file,
+        verdict: scenario.verdict(),
+        cause: &scenario.cause,
+        wall_ms: scenario.wall_ms,
+        floor_ms: scenario.floor_ms,
+        proves: &scenario.proves,
+        samples: &scenario.samples,
+        evidence: scenario.evidence_paths().collect(),
+        attempt: scenario.attempt,
+        known: scenario.known.as_deref(),
+        reproduce: model.reproduce(scenario),
+        checks: scenario.checks.iter().map(check).collect(),
+    }
+}
+
+fn check(report: &CheckReport) -> CheckEntry<'_> {
+    let check = &report.check;
+    CheckEntry {
+        step: report.step,
+        probe: &check.probe,
+        matcher: &check.matcher,
+        expected: &check.expected,
+        actual: &check.actual,
+        result: check.result,
+        contrast: check.contrast,
+        samples: check.samples,
+        method: &check.method,
+    }
+}

@@ -1,0 +1,353 @@
+//! The event log: one JSON document a line, the durable artefact that every report renders from.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::run::event::{Event, SCHEMA};
+
+/// Name of the log in a report directory.
+pub const FILE: &str = "events.jsonl";
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error(
+        "can't write the event log {path}; what was told on the terminal stands, but it can't be rendered again"
+    )]
+    Write { path: PathBuf, source: io::Error },
+    #[error("can't read the event log {path}; name the --report-dir of a run")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}:{line}: not an event: {source}")]
+    Damaged {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
+    #[error(
+        "{path}: the first event is not run-started, so this is no event log or its beginning is missing"
+    )]
+    NoBeginning { path: PathBuf },
+    #[error(
+        "{path}: event log of schema {found}; this meshproof reads schema {SCHEMA}. Use the version that wrote it"
+    )]
+    Schema { path: PathBuf, found: u32 },
+}
+
+/// Appends events. After the first failure it writes nothing more, so that the file stays a prefix of the truth.
+#[derive(Debug)]
+pub struct LogWriter<W = File> {
+    path: PathBuf,
+    to: W,
+    /// Bytes of complete lines.
+    good: u64,
+    failed: Option<io::Error>,
+}
+
+/// Where a log can be written: must be able to take back a line written in part.
+pub trait LogTarget: Write {
+    /// Cuts everything after `len` bytes.
+    fn cut(&mut self, len: u64) -> io::Result<()>;
+    /// Makes what was written durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl LogTarget for File {
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)?;
+        self.seek(SeekFrom::Start(len)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+impl LogWriter<File> {
+    /// Begins a new log in `dir`, which must exist. A former log there is replaced.
+    ///
+    /// # Errors
+    /// The file can't be made.
+    pub fn create(dir: &Path) -> Result<Self, LogError> {
+        let path = dir.join(FILE);
+        match OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+        {
+            Ok(file) => Ok(Self::new(path, file)),
+            Err(source) => Err(LogError::Write { path, source }),
+        }
+    }
+}
+
+impl<W: LogTarget> LogWriter<W> {
+    pub fn new(path: PathBuf, to: W) -> Self {
+        Self {
+            path,
+            to,
+            good: 0,
+            failed: None,
+        }
+    }
+
+    /// Writes and flushes one event. A failure is kept for [`Self::finish`]: it must not change a verdict.
+    pub fn write(&mut self, event: &Event) {
+        if self.failed.is_some() {
+            return;
+        }
+        let mut line = serde_json::to_vec(event).expect("events are plain data");
+        line.push(b'\n');
+        match self.to.write_all(&line).and_then(|()| self.to.flush()) {
+            Ok(()) => self.good += line.len() as u64,
+            Err(error) => {
+                // Best effort: a reader also copes with a torn last line.
+                let _ = self.to.cut(self.good);
+                self.failed = Some(error);
+            }
+        }
+    }
+
+    /// True once something could not be written.
+    pub fn is_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Makes the log durable.
+    ///
+    /// # Errors
+    /// The first failure of any write, or of the final sync.
+    pub fn finish(mut self) -> Result<(), LogError> {
+        match self.failed.take() {
+            None => self.to.sync(),
+            Some(error) => Err(error),
+        }
+        .map_err(|source| LogError::Write {
+            path: self.path,
+            source,
+        })
+    }
+}
+
+/// A log as read back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    pub events: Vec<Event>,
+    /// The last line was written in part (crash, full disk) and is left out.
+    pub torn: bool,
+}
+
+/// Reads the log of a report directory.
+///
+/// # Errors
+/// No such file, a damaged line that is not the last, a missing beginning, or another schema.
+pub fn read(dir: &Path) -> Result<Log, LogError> {
+    let path = dir.join(FILE);
+    let mut bytes = Vec::new();
+    match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(_) => parse(&path, &bytes),
+        Err(source) => Err(LogError::Read { path, source }),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
+    let path = || path.to_owned();
+    check_beginning(bytes).map_err(|found| match found {
+        Some(found) => LogError::Schema {
+            path: path(),
+            found,
+        },
+        None => LogError::NoBeginning { path: path() },
+    })?;
+    let mut events = Vec::new();
+    let mut lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .enumerate()
+        .peekable();
+    while let Some((index, line)) = lines.next() {
+        let last = lines.peek().is_none();
+        match serde_json::from_slice(line) {
+            Ok(event) => events.push(event),
+            Err(_) if last => return Ok(Log { events, torn: true }),
+            Err(source) => {
+                return Err(LogError::Damaged {
+                    path: path(),
+                    line: index + 1,
+                    source,
+                });
+            }
+        }
+    }
+    Ok(Log {
+        events,
+        torn: false,
+    })
+}
+
+/// The first line alone tells whether this version can read the rest. `Err(None)`: it is no beginning at all.
+fn check_beginning(bytes: &[u8]) -> Result<(), Option<u32>> {
+    #[derive(Deserialize)]
+    struct Beginning {
+        event: String,
+        schema: u32,
+    }
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    match serde_json::from_slice::<Beginning>(first) {
+        Ok(b) if b.event == "run-started" && b.schema == SCHEMA => Ok(()),
+        Ok(b) if b.event == "run-started" => Err(Some(b.schema)),
+        _ => Err(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::event::{Kind, RunInfo};
+
+    /// A disk with room for `room` bytes.
+    #[derive(Default)]
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.room - self.bytes.len());
+            if n == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.bytes.extend(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl LogTarget for &mut Disk {
+        fn cut(&mut self, len: u64) -> io::Result<()> {
+            self.bytes.truncate(usize::try_from(len).expect("small"));
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn beginning(schema: u32) -> Event {
+        Event {
+            at_ms: 0,
+            kind: Kind::RunStarted(Box::new(RunInfo {
+                schema,
+                seed: u64::MAX,
+                alpha: 1e-6,
+                ..RunInfo::default()
+            })),
+        }
+    }
+
+    fn note(text: &str) -> Event {
+        Event {
+            at_ms: 1,
+            kind: Kind::Note { text: text.into() },
+        }
+    }
+
+    fn lines(events: &[Event]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for event in events {
+            serde_json::to_writer(&mut bytes, event).expect("plain data");
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let events = [
+            beginning(SCHEMA),
+            note("line\nbreak \u{1b}[31m ünïcode \u{0}"),
+        ];
+        let mut writer = LogWriter::create(dir.path()).expect("created");
+        events.iter().for_each(|event| writer.write(event));
+        writer.finish().expect("written");
+        assert_eq!(
+            read(dir.path()).expect("read"),
+            Log {
+                events: events.to_vec(),
+                torn: false
+            }
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_leaves_whole_lines() {
+        let events = [
+            beginning(SCHEMA),
+            note("fits"),
+            note("does not fit any more"),
+            note("x"),
+        ];
+        let whole = lines(&events[..2]);
+        let mut disk = Disk {
+            room: whole.len() + 10,
+            ..Disk::default()
+        };
+        let mut writer = LogWriter::new("out/events.jsonl".into(), &mut disk);
+        events.iter().for_each(|event| writer.write(event));
+        let error = writer.finish().expect_err("the disk was full");
+        assert!(error.to_string().contains("out/events.jsonl"), "{error}");
+        assert_eq!(disk.bytes, whole);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_left_out_at_every_length() {
+        let events = [beginning(SCHEMA), note("whole"), note("torn")];
+        let bytes = lines(&events);
+        let whole = lines(&events[..2]).len();
+        for cut in whole + 1..bytes.len() - 1 {
+            let log = parse(Path::new("x"), &bytes[..cut]).expect("readable");
+            assert_eq!(
+                log,
+                Log {
+                    events: events[..2].to_vec(),
+                    torn: true
+                },
+                "cut at {cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn damage_in_the_middle_names_the_line() {
+        let mut bytes = lines(&[beginning(SCHEMA)]);
+        bytes.extend(b"{\"at_ms\":1}\n");
+        bytes.extend(lines(&[note("after")]));
+        let error = parse(Path::new("dir/events.jsonl"), &bytes).expect_err("damaged");
+        assert!(
+            error.to_string().starts_with("dir/events.jsonl:2:"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn other_schemas_and_other_files_are_refused() {
+        let newer = parse(Path::new("x"), &lines(&[beginning(SCHEMA + 1)])).expect_err("newer");
+        assert!(matches!(newer, LogError::Schema { found, .. } if found == SCHEMA + 1));
+        for bytes in [&b""[..], b"\n", b"hello\n", &lines(&[note("first")])] {
+            assert!(matches!(
+                parse(Path::new("x"), bytes),
+                Err(LogError::NoBeginning { .. })
+            ));
+        }
+    }
+}

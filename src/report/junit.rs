@@ -1,0 +1,120 @@
+//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is an error,
+//! SKIP and KNOWN-FAILURE are skipped with their reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::model::{Model, ScenarioReport};
+use super::text;
+use crate::output::clean;
+use crate::verdict::outcome::Verdict;
+
+/// `junit.xml` as text. Characters that XML can't hold are left out.
+pub fn render(model: &Model) -> String {
+    let mut areas: BTreeMap<&str, Vec<&ScenarioReport>> = BTreeMap::new();
+    for scenario in &model.scenarios {
+        areas.entry(&scenario.area).or_default().push(scenario);
+    }
+    let mut report = Report::new("meshproof");
+    report.set_time(Duration::from_millis(model.wall_ms));
+    for (area, scenarios) in areas {
+        let mut suite = TestSuite::new(area);
+        suite.set_time(Duration::from_millis(
+            scenarios.iter().map(|s| s.wall_ms).sum(),
+        ));
+        suite.add_properties(properties(model));
+        suite.add_test_cases(scenarios.iter().map(|scenario| case(model, scenario)));
+        report.add_test_suite(suite);
+    }
+    report.to_string().expect("writing to memory")
+}
+
+fn properties(model: &Model) -> Vec<Property> {
+    let run = &model.run;
+    let mut properties = vec![
+        Property::new("meshproof", run.meshproof.as_str()),
+        Property::new("target", run.target.as_str()),
+        Property::new("mesh", run.mesh.as_str()),
+        Property::new("profile", run.profile.as_str()),
+        Property::new("seed", run.seed.to_string()),
+        Property::new("reproduce", clean(&run.reproduce)),
+    ];
+    let versions = model.versions.iter();
+    properties.extend(
+        versions.map(|(what, version)| Property::new(format!("version.{what}"), version.as_str())),
+    );
+    properties.extend(
+        model
+            .lacks
+            .iter()
+            .map(|what| Property::new("lacks", what.as_str())),
+    );
+    properties
+}
+
+fn case(model: &Model, scenario: &ScenarioReport) -> TestCase {
+    let mut case = TestCase::new(scenario.anchor(), status(scenario));
+    case.set_classname(format!("meshproof.{}", scenario.area));
+    case.set_time(Duration::from_millis(scenario.wall_ms));
+    case.set_assertions(scenario.checks.len());
+    case.add_property(Property::new("title", clean(&scenario.title)));
+    case.add_property(Property::new("verdict", text::word(scenario.verdict())));
+    case.add_property(Property::new("proves", scenario.proves.join(",")));
+    case.add_property(Property::new(
+        "reproduce",
+        clean(&model.reproduce(scenario)),
+    ));
+    let attachments: String = scenario
+        .evidence_paths()
+        .map(|path| format!("[[ATTACHMENT|{path}]]\n"))
+        .collect();
+    if !attachments.is_empty() {
+        case.set_system_out(attachments);
+    }
+    case
+}
+
+fn status(scenario: &ScenarioReport) -> TestCaseStatus {
+    let verdict = scenario.verdict();
+    let mut status = match verdict {
+        Verdict::Pass => return TestCaseStatus::success(),
+        Verdict::Fail | Verdict::UnexpectedPass => {
+            TestCaseStatus::non_success(NonSuccessKind::Failure)
+        }
+        Verdict::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
+        Verdict::Skip | Verdict::KnownFailure => TestCaseStatus::skipped(),
+    };
+    let cause = match &scenario.known {
+        Some(link) => format!("{} ({link})", scenario.cause),
+        None => scenario.cause.clone(),
+    };
+    status
+        .set_message(clean(&cause))
+        .set_type(text::word(verdict));
+    let details = details(scenario);
+    if !details.is_empty() {
+        status.set_description(details);
+    }
+    status
+}
+
+/// Expected and actual of every check that speaks against the claim.
+fn details(scenario: &ScenarioReport) -> String {
+    let bad = scenario.checks.iter().filter(|check| text::is_bad(check));
+    bad.map(|report| {
+        let check = &report.check;
+        let lines = format!(
+            "step {}, {} / {}: {}\n  expected: {}\n  actual:   {}\n",
+            report.step,
+            check.probe,
+            check.matcher,
+            text::result(report),
+            check.expected,
+            check.actual
+        );
+        clean(&lines).into_owned()
+    })
+    .collect()
+}

@@ -1,0 +1,77 @@
+//! One calm line at the bottom of a terminal: how many are judged, what runs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::clean_line;
+use crate::run::event::{Event, Kind};
+
+/// Redraws a second: enough to see that it lives.
+const REDRAWS: u8 = 4;
+
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    planned: u64,
+    ended: u64,
+    phase: Option<String>,
+    running: BTreeSet<String>,
+}
+
+impl Progress {
+    /// Draws on stderr, which the caller knows to be a terminal.
+    pub fn stderr() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS));
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
+            .expect("a valid template");
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(1000 / u64::from(REDRAWS)));
+        Self {
+            bar,
+            planned: 0,
+            ended: 0,
+            phase: None,
+            running: BTreeSet::new(),
+        }
+    }
+
+    pub fn apply(&mut self, event: &Event) {
+        match &event.kind {
+            Kind::PhaseStarted { phase } => self.phase = Some(phase.clone()),
+            Kind::PhaseEnded { .. } => self.phase = None,
+            Kind::ScenarioPlanned { .. } => self.planned += 1,
+            Kind::ScenarioStarted { id } => drop(self.running.insert(id.clone())),
+            Kind::ScenarioEnded(end) => {
+                self.running.remove(&end.id);
+                self.ended += 1;
+            }
+            _ => return,
+        }
+        self.bar.set_message(self.message());
+    }
+
+    fn message(&self) -> String {
+        let doing = match &self.phase {
+            Some(phase) => phase.clone(),
+            None => self
+                .running
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        clean_line(&format!("{}/{} {doing}", self.ended, self.planned))
+    }
+
+    /// Lets `print` write to the terminal without mixing.
+    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
+    }
+
+    /// Takes the line away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,224 @@
+//! Takes each event once: redacts it, keeps it in the log, folds it, shows it. At the end it writes the reports.
+
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use super::bundle::{Bundle, WriteError};
+use super::console::{Console, Detail, Line};
+use super::jsonl::{LogError, LogWriter};
+use super::model::Model;
+use super::progress::Progress;
+use super::redact::Redactor;
+use super::{json, render, summary};
+use crate::cli::{ColorChoice, Format};
+use crate::env::Terminal;
+use crate::exit::Exit;
+use crate::output::{self, Palette};
+use crate::run::event::Event;
+
+/// What decides where events go.
+#[derive(Debug, Clone, Default)]
+pub struct SinkOptions {
+    /// `None`: no files.
+    pub report_dir: Option<PathBuf>,
+    /// `Text`: verdicts go to stdout. `Json`: `report.json` goes to stdout at the end, verdicts to stderr.
+    pub format: Format,
+    pub color: Option<ColorChoice>,
+    pub verbose: bool,
+    pub quiet: bool,
+    pub redactor: Redactor,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Report(#[from] WriteError),
+    #[error("can't write the result to stdout")]
+    Stdout(#[source] io::Error),
+    #[error("can't append to GITHUB_STEP_SUMMARY ({path})")]
+    StepSummary { path: PathBuf, source: io::Error },
+}
+
+/// What is left of a run when all is written.
+#[derive(Debug)]
+pub struct Finished {
+    /// Settled: every scenario has a verdict.
+    pub model: Model,
+    /// The run's exit code. Where reports could not be written, success becomes [`Exit::Error`].
+    pub exit: Exit,
+    pub errors: Vec<SinkError>,
+}
+
+/// The consumer of a run's events.
+pub struct Sink {
+    options: SinkOptions,
+    console: Console,
+    log: Option<LogWriter>,
+    bundle: Option<Bundle>,
+    model: Model,
+    progress: Option<Progress>,
+    /// Verdict lines, when not to stdout: tests read them.
+    results: Box<dyn Write + Send>,
+    stdout_error: Option<io::Error>,
+}
+
+impl Sink {
+    /// Opens the event log when there is a report directory, and takes the terminal.
+    ///
+    /// # Errors
+    /// Report directory or log can't be made: then nothing should be started.
+    pub fn open(options: SinkOptions) -> Result<Self, SinkError> {
+        let terminal = Terminal::from_env();
+        let results: Box<dyn Write + Send> = match options.format {
+            Format::Text => Box::new(output::Stdout),
+            Format::Json => Box::new(io::stderr()),
+        };
+        let palette = match options.format {
+            Format::Text => Palette::stdout(options.color),
+            Format::Json => Palette::stderr(options.color),
+        };
+        let calm = options.quiet || terminal.ci || terminal.dumb || !io::stderr().is_terminal();
+        let mut sink = Self::with(options, palette, results)?;
+        sink.progress = (!calm).then(Progress::stderr);
+        Ok(sink)
+    }
+
+    /// As [`Self::open`], with verdict lines to `results` and no progress line.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn with(
+        options: SinkOptions,
+        palette: Palette,
+        results: Box<dyn Write + Send>,
+    ) -> Result<Self, SinkError> {
+        let detail = match (options.quiet, options.verbose) {
+            (true, _) => Detail::Quiet,
+            (_, true) => Detail::Verbose,
+            _ => Detail::Normal,
+        };
+        let bundle = options
+            .report_dir
+            .as_deref()
+            .map(|dir| Bundle::open(dir, options.redactor.clone()))
+            .transpose()?;
+        let log = bundle
+            .as_ref()
+            .map(|bundle| LogWriter::create(bundle.dir()))
+            .transpose()?;
+        Ok(Self {
+            console: Console { palette, detail },
+            log,
+            bundle,
+            model: Model::default(),
+            progress: None,
+            results,
+            stdout_error: None,
+            options,
+        })
+    }
+
+    /// Where evidence goes; `None` without a report directory.
+    pub fn bundle(&self) -> Option<&Bundle> {
+        self.bundle.as_ref()
+    }
+
+    /// The run so far.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Takes one event. Never fails: what can't be written is told by [`Self::finish`].
+    pub fn event(&mut self, event: &Event) {
+        let event = self.options.redactor.event(event);
+        if let Some(log) = &mut self.log {
+            log.write(&event);
+        }
+        self.model.apply(&event);
+        if let Some(progress) = &mut self.progress {
+            progress.apply(&event);
+        }
+        match self.console.line(&event, &self.model) {
+            Some(Line::Result(line)) => self.result(&format!("{line}\n")),
+            Some(Line::Progress(line)) => self.show(|_| {
+                output::say(&line);
+                Ok(())
+            }),
+            None => {}
+        }
+    }
+
+    fn result(&mut self, text: &str) {
+        self.show(|results| {
+            results
+                .write_all(text.as_bytes())
+                .and_then(|()| results.flush())
+        });
+    }
+
+    fn show(&mut self, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        let results = &mut self.results;
+        let shown = match &self.progress {
+            Some(progress) => progress.suspend(|| print(results)),
+            None => print(results),
+        };
+        if let Err(error) = shown {
+            self.stdout_error.get_or_insert(error);
+        }
+    }
+
+    /// Ends the run: settles what has no verdict, prints the end, makes the log durable and writes every report.
+    pub fn finish(mut self) -> Finished {
+        self.model.settle();
+        if let Some(progress) = self.progress.take() {
+            progress.finish();
+        }
+        let end = self
+            .console
+            .end(&self.model, self.options.report_dir.as_deref());
+        self.result(&end);
+        let mut errors = Vec::new();
+        if let Some(log) = self.log.take() {
+            errors.extend(log.finish().err().map(SinkError::from));
+        }
+        if let Some(bundle) = &self.bundle {
+            errors.extend(
+                render::write_all(&self.model, bundle.dir())
+                    .err()
+                    .map(SinkError::from),
+            );
+        }
+        if self.options.format == Format::Json {
+            let printed = output::data(&json::render(&self.model));
+            self.stdout_error = self.stdout_error.or(printed.err());
+        }
+        errors.extend(self.stdout_error.take().map(SinkError::Stdout));
+        errors.extend(append_step_summary(&self.model).err());
+        let exit = match self.model.exit() {
+            Exit::Ok if !errors.is_empty() => Exit::Error,
+            exit => exit,
+        };
+        Finished {
+            model: self.model,
+            exit,
+            errors,
+        }
+    }
+}
+
+/// In a step of GitHub Actions, the summary is shown on the run's page.
+fn append_step_summary(model: &Model) -> Result<(), SinkError> {
+    let Some(path) = crate::env::github_step_summary() else {
+        return Ok(());
+    };
+    let page = summary::render(model);
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(summary::for_github(&page).as_bytes()))
+        .map_err(|source| SinkError::StepSummary { path, source })
+}
