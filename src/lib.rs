@@ -11,5 +11,6 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod settings;
+pub mod target;
 pub mod toolchain;
 pub mod verdict;

@@ -1,0 +1,10 @@
+//! What runs inside a container's namespaces before the container's own program: the root is built, rights are dropped.
+mod enter;
+mod identity;
+mod init;
+mod root;
+mod spec;
+
+pub use enter::enter_main;
+pub use init::main;
+pub use spec::{ContainerSpec, EnterSpec, Identity, MountSpec, RootEntry, StartFailure};

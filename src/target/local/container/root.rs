@@ -1,0 +1,322 @@
+//! Building a container's root file system: a small tmpfs with bind mounts of what the image and the pod name.
+//!
+//! An overlay over `/` is refused in a user namespace; binds into a tmpfs work everywhere.
+
+use std::{
+    fs,
+    io::{self, Error},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Component, Path, PathBuf},
+};
+
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::statvfs::{FsFlags, statvfs},
+    unistd::{chdir, pivot_root},
+};
+
+use super::spec::{ContainerSpec, MountSpec, RootEntry};
+
+/// Devices that every container has (OCI runtime specification, "Default Devices").
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// Links of `/dev` (OCI runtime specification, "Dev symbolic links").
+const DEV_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// Links that may follow each other before the path counts as a loop; the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Makes the root that `spec` describes and moves into it. The calling process must be in a mount namespace of its own.
+pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
+    let root = spec.root.as_path();
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .map_err(|error| format!("cannot make the mounts private: {error}"))?;
+    mount(
+        Some("tmpfs"),
+        root,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID,
+        Some("mode=755"),
+    )
+    .map_err(|error| format!("cannot mount a tmpfs at {}: {error}", root.display()))?;
+    for entry in &spec.tree {
+        add_entry(root, entry)?;
+    }
+    kernel_filesystems(root)?;
+    let mut mounts: Vec<&MountSpec> = spec.mounts.iter().collect();
+    mounts.sort_by_key(|mount| mount.target.components().count());
+    for mount in mounts {
+        bind(root, &mount.source, &mount.target, mount.read_only)?;
+    }
+    let workdir =
+        resolve_in_root(root, &spec.workdir).map_err(|error| at(&spec.workdir, &error))?;
+    if !workdir.exists() {
+        fs::create_dir_all(&workdir).map_err(|error| at(&spec.workdir, &error))?;
+    }
+    if spec.read_only_root {
+        read_only(root).map_err(|error| at(Path::new("/"), &error))?;
+    }
+    enter(root).map_err(|error| format!("cannot move into the new root: {error}"))
+}
+
+fn at(path: &Path, error: &Error) -> String {
+    format!("cannot make {} in the container: {error}", path.display())
+}
+
+fn add_entry(root: &Path, entry: &RootEntry) -> Result<(), String> {
+    match entry {
+        RootEntry::Bind {
+            host,
+            at,
+            read_only,
+        } => bind(root, host, at, *read_only),
+        RootEntry::File { at: path, contents } => {
+            write_file(root, path, contents).map_err(|error| at(path, &error))
+        }
+        RootEntry::Link { at: path, to } => {
+            make_link(root, path, to).map_err(|error| at(path, &error))
+        }
+        RootEntry::Dir { at: path, mode } => {
+            make_dir(root, path, *mode).map_err(|error| at(path, &error))
+        }
+    }
+}
+
+fn make_dir(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
+    let place = resolve_in_root(root, path)?;
+    fs::create_dir_all(&place)?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(mode))
+}
+
+fn write_file(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let place = resolve_in_root(root, path)?;
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(&place, contents)?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o644))
+}
+
+/// The last component itself is not resolved: it becomes the link. An empty directory in its place gives way.
+fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::other("a link needs a name"));
+    };
+    let parent = resolve_in_root(root, parent)?;
+    fs::create_dir_all(&parent)?;
+    let place = parent.join(name);
+    match fs::symlink_metadata(&place) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir(&place)?,
+        Ok(_) => fs::remove_file(&place)?,
+        Err(_) => {}
+    }
+    symlink(to, place)
+}
+
+/// Binds `source` at `target` in the root, making an empty file or directory there when nothing is.
+fn bind(root: &Path, source: &Path, target: &Path, ro: bool) -> Result<(), String> {
+    let explain = |error: Error| {
+        format!(
+            "cannot mount {} at {} in the container: {error}",
+            source.display(),
+            target.display()
+        )
+    };
+    let place = resolve_in_root(root, target).map_err(explain)?;
+    let meta = fs::metadata(source).map_err(explain)?;
+    if !place.exists() {
+        if meta.is_dir() {
+            fs::create_dir_all(&place).map_err(explain)?;
+        } else {
+            if let Some(parent) = place.parent() {
+                fs::create_dir_all(parent).map_err(explain)?;
+            }
+            fs::File::create(&place).map_err(explain)?;
+        }
+    }
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(source), &place, None::<&str>, flags, None::<&str>)
+        .map_err(|error| explain(error.into()))?;
+    if ro {
+        read_only(&place).map_err(explain)?;
+    }
+    Ok(())
+}
+
+/// Remounts a mount read-only. In a user namespace the flags that the mount already has are locked and must be given again.
+fn read_only(place: &Path) -> io::Result<()> {
+    let has = statvfs(place)?.flags();
+    let pairs = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let kept = pairs
+        .iter()
+        .filter(|(on, _)| has.contains(*on))
+        .fold(MsFlags::empty(), |all, (_, flag)| all | *flag);
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
+    Ok(mount(
+        None::<&str>,
+        place,
+        None::<&str>,
+        flags,
+        None::<&str>,
+    )?)
+}
+
+/// `/proc`, `/sys` and `/dev`.
+fn kernel_filesystems(root: &Path) -> Result<(), String> {
+    let make = |path: &str| {
+        let place = root.join(path);
+        fs::create_dir_all(&place)
+            .map(|()| place)
+            .map_err(|error| at(&Path::new("/").join(path), &error))
+    };
+    let proc = make("proc")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).is_err() {
+        // refused where the world's own /proc is partly covered; /proc/self works through the world's as well
+        bind(root, Path::new("/proc"), Path::new("/proc"), false)?;
+    }
+    make("sys")?;
+    bind(root, Path::new("/sys"), Path::new("/sys"), true)?;
+    let dev = make("dev")?;
+    mount(
+        Some("tmpfs"),
+        &dev,
+        Some("tmpfs"),
+        MsFlags::MS_NOSUID,
+        Some("mode=755,size=64k"),
+    )
+    .map_err(|error| format!("cannot mount /dev in the container: {error}"))?;
+    for name in DEVICES {
+        let path = Path::new("/dev").join(name);
+        bind(root, &path, &path, false)?;
+    }
+    for (name, to) in DEV_LINKS {
+        symlink(to, dev.join(name)).map_err(|error| at(&Path::new("/dev").join(name), &error))?;
+    }
+    let shm = make("dev/shm")?;
+    mount(
+        Some("shm"),
+        &shm,
+        Some("tmpfs"),
+        flags,
+        Some("mode=1777,size=64m"),
+    )
+    .map_err(|error| format!("cannot mount /dev/shm in the container: {error}"))?;
+    let pts = make("dev/pts")?;
+    let options = "newinstance,ptmxmode=0666,mode=0620";
+    if mount(
+        Some("devpts"),
+        &pts,
+        Some("devpts"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        Some(options),
+    )
+    .is_ok()
+    {
+        symlink("pts/ptmx", dev.join("ptmx"))
+            .map_err(|error| at(Path::new("/dev/ptmx"), &error))?;
+    }
+    let tmp = make("tmp")?;
+    fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777))
+        .map_err(|error| at(Path::new("/tmp"), &error))
+}
+
+/// Swaps the roots by stacking the old one over the new and detaching it, which needs no directory for the old root.
+fn enter(root: &Path) -> io::Result<()> {
+    chdir(root)?;
+    pivot_root(".", ".")?;
+    umount2(".", MntFlags::MNT_DETACH)?;
+    Ok(chdir("/")?)
+}
+
+/// Where `path` of a container lies on this side, with every link resolved as if `root` were `/`. Missing components stay
+/// as they are. Names no path outside `root`.
+///
+/// # Errors
+/// More than 40 links in a row.
+pub(super) fn resolve_in_root(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let mut todo: Vec<PathBuf> = vec![path.to_path_buf()];
+    let mut done = PathBuf::new(); // relative to root
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        let mut parts = part.components();
+        let Some(first) = parts.next() else { continue };
+        let rest = parts.as_path();
+        if !rest.as_os_str().is_empty() {
+            todo.push(rest.to_path_buf());
+        }
+        match first {
+            Component::RootDir | Component::Prefix(_) => done = PathBuf::new(),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                done.pop();
+            }
+            Component::Normal(name) => match fs::read_link(root.join(&done).join(name)) {
+                Ok(to) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Error::other(format!(
+                            "too many links in {}",
+                            path.display()
+                        )));
+                    }
+                    todo.push(to);
+                }
+                Err(_) => done.push(name),
+            },
+        }
+    }
+    Ok(root.join(done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::plain("/a/b", "a/b")]
+    #[case::absolute_link("/var/run/secrets", "run/secrets")]
+    #[case::relative_link("/opt/up/x", "run/x")]
+    #[case::link_at_the_end("/var/run", "run")]
+    #[case::cannot_escape("/../../etc/x", "etc/x")]
+    #[case::escape_by_link("/opt/out/etc", "etc")]
+    #[case::missing_stays("/no/such/./path", "no/such/path")]
+    fn links_are_resolved_inside_the_root(#[case] path: &str, #[case] expected: &str) {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["var", "run", "opt"] {
+            fs::create_dir(root.path().join(dir)).unwrap();
+        }
+        symlink("/run", root.path().join("var/run")).unwrap();
+        symlink("../run", root.path().join("opt/up")).unwrap();
+        symlink("../../../..", root.path().join("opt/out")).unwrap();
+        assert_eq!(
+            resolve_in_root(root.path(), Path::new(path)).unwrap(),
+            root.path().join(expected)
+        );
+    }
+
+    #[test]
+    fn a_loop_of_links_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        symlink("b", root.path().join("a")).unwrap();
+        symlink("a", root.path().join("b")).unwrap();
+        assert!(resolve_in_root(root.path(), Path::new("/a/x")).is_err());
+    }
+}

@@ -1,0 +1,2 @@
+//! Where a mesh runs.
+pub mod local;
