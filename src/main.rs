@@ -24,6 +24,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<Exit, CommandError> {
     match cli.command {
         Command::Report(args) => commands::report::run(&args),
+        Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man => commands::man::run(),
     }

@@ -11,7 +11,7 @@ use super::ReportArgs;
 /// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends real calls and gives
 /// each behaviour a verdict with evidence. `meshproof run` is the place to start.
 #[derive(Debug, Parser)]
-#[command(name = "meshproof", version, propagate_version = true, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "meshproof", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -30,7 +30,12 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Render the reports of a finished or interrupted run again from its event log.
+    ///
+    /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
+    /// writes to stdout.
     Report(ReportArgs),
+    /// Print the JSON Schema of suite files.
+    Schema,
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
     /// Print the manual page (roff).

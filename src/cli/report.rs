@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Without file flags, every report in DIR is written again. `-` writes one report to stdout.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
     /// Report directory of a run (holds `events.jsonl`).

@@ -4,5 +4,6 @@ pub mod completions;
 pub mod error;
 pub mod man;
 pub mod report;
+pub mod schema;
 
 pub use error::CommandError;

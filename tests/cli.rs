@@ -1,0 +1,228 @@
+//! The command line as scripts see it: exit codes, what goes to which stream, help texts.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use rstest::rstest;
+
+/// The binary, without anything that the environment of a test run may set.
+fn meshproof(args: &[&str]) -> Command {
+    let mut command = Command::cargo_bin("meshproof").expect("the binary is built");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MESHPROOF_") {
+            command.env_remove(name);
+        }
+    }
+    for name in [
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+        "CI",
+        "GITHUB_ACTIONS",
+        "RUST_LOG",
+        "COLUMNS",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(args);
+    command
+}
+
+fn output(args: &[&str]) -> Output {
+    meshproof(args).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/golden")
+        .join(format!("{name}.jsonl"))
+}
+
+/// A report directory with nothing but the event log of a golden run.
+fn report_dir(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::copy(golden(name), dir.path().join("events.jsonl")).expect("copied");
+    dir
+}
+
+#[rstest]
+#[case::no_command(&[])]
+#[case::unknown_command(&["prove"])]
+#[case::unknown_flag(&["schema", "--pretty"])]
+#[case::missing_argument(&["report"])]
+#[case::bad_color(&["schema", "--color", "sometimes"])]
+#[case::contradiction(&["schema", "--quiet", "--verbose"])]
+fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
+    let output = output(args);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        output.stdout.is_empty() && text(&output.stderr).contains("--help"),
+        "{output:?}"
+    );
+}
+
+#[rstest]
+#[case("help", &[])]
+#[case("report", &["report"])]
+#[case("schema", &["schema"])]
+#[case("completions", &["completions"])]
+#[case("man", &["man"])]
+fn help_reads_as_reviewed(#[case] name: &str, #[case] command: &[&str]) {
+    let output = output(&[command, &["--help"]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty());
+    insta::with_settings!({omit_expression => true, snapshot_path => "snapshots"}, {
+        insta::assert_snapshot!(format!("help-{name}"), text(&output.stdout));
+    });
+}
+
+#[test]
+fn version_is_data() {
+    let output = output(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stdout),
+        concat!("meshproof ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn the_schema_is_one_json_document_of_a_scenario() {
+    let output = output(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(schema["title"], "Scenario");
+    assert!(
+        schema["required"]
+            .as_array()
+            .is_some_and(|fields| fields.contains(&"title".into()))
+    );
+    assert!(output.stderr.is_empty());
+}
+
+#[rstest]
+#[case("bash", "_meshproof")]
+#[case("zsh", "#compdef meshproof")]
+#[case("fish", "complete -c meshproof")]
+fn completions_are_scripts(#[case] shell: &str, #[case] mark: &str) {
+    let output = output(&["completions", shell]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains(mark));
+}
+
+#[test]
+fn the_manual_covers_every_command() {
+    let page = text(&output(&["man"]).stdout);
+    for command in ["report", "schema", "completions"] {
+        assert!(
+            page.contains(&format!("meshproof\\-{command}")),
+            "{command} is missing"
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("meshproof"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn report_writes_every_file_and_leaves_stdout_alone() {
+    let dir = report_dir("six-verdicts");
+    let output = meshproof(&["report"])
+        .arg(dir.path())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    assert!(
+        text(&output.stderr).contains("1 passed, 1 failed"),
+        "{output:?}"
+    );
+    for file in [
+        "report.json",
+        "junit.xml",
+        "report.html",
+        "summary.md",
+        "conformance.yaml",
+    ] {
+        assert!(
+            dir.path()
+                .join(file)
+                .metadata()
+                .is_ok_and(|meta| meta.len() > 0),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn report_writes_one_format_to_stdout() {
+    let dir = report_dir("six-verdicts");
+    let output = meshproof(&["report", "--json", "-"])
+        .arg(dir.path())
+        .output()
+        .expect("it starts");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["schema"], 1);
+    let summary = serde_json::json!({
+        "pass": 1, "fail": 1, "error": 1, "skip": 1, "known": 1, "unexpected": 1, "wall_ms": 9600
+    });
+    assert_eq!(report["summary"], summary);
+    assert!(
+        !dir.path().join("junit.xml").exists(),
+        "only what was asked for"
+    );
+}
+
+#[test]
+fn a_torn_log_renders_and_says_so() {
+    let dir = report_dir("torn");
+    let output = meshproof(&["report"])
+        .arg(dir.path())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("torn"), "{output:?}");
+}
+
+#[rstest]
+#[case::no_log(None)]
+#[case::no_beginning(Some("{\"at_ms\":1,\"event\":\"note\",\"text\":\"x\"}\n"))]
+#[case::newer(Some("{\"at_ms\":0,\"event\":\"run-started\",\"schema\":99}\n"))]
+fn a_log_that_cannot_be_read_is_3_and_named(#[case] log: Option<&str>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    if let Some(log) = log {
+        std::fs::write(dir.path().join("events.jsonl"), log).expect("written");
+    }
+    let output = meshproof(&["report"])
+        .arg(dir.path())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(3));
+    let told = text(&output.stderr);
+    assert!(
+        told.starts_with("error: ") && told.contains("events.jsonl"),
+        "{told}"
+    );
+    assert_eq!(
+        std::fs::read_dir(dir.path()).expect("listed").count(),
+        usize::from(log.is_some()),
+        "nothing was written"
+    );
+}
