@@ -11,6 +11,9 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap, before any thread.
+    if let Some(code) = meshproof::target::local::internal::dispatch() {
+        return code;
+    }
     install_process_defaults();
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
