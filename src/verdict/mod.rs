@@ -1,3 +1,38 @@
 //! Pure: expectation × observation → check → verdict.
+//!
+//! In: a [`ResolvedExpect`] (typed matchers) and what was [`Seen`]. Out: one [`outcome::Check`] per matcher, and from
+//! all checks of a scenario its [`outcome::Verdict`]. No I/O, no clock, no randomness.
 
+pub mod busy;
+pub mod call;
+pub mod conclude;
+pub mod coverage;
+pub mod cycle;
+pub mod even;
+pub mod expect;
+pub mod judge;
+pub mod ledger;
 pub mod outcome;
+pub mod pinned;
+pub mod producer;
+pub mod range;
+pub mod seen;
+pub mod sequential;
+pub mod share;
+pub mod stats;
+pub mod status;
+pub mod tally;
+
+#[cfg(test)]
+mod judge_tests;
+#[cfg(test)]
+mod stats_tests;
+#[cfg(test)]
+mod testing;
+
+pub use conclude::{Known, scenario_verdict};
+pub use expect::{Matcher, ResolvedExpect};
+pub use judge::{as_contrast, judge};
+pub use seen::Seen;
+pub use sequential::{Decision, Monitor};
+pub use stats::Rates;

@@ -1,0 +1,251 @@
+//! Exact matchers on single calls: every call must satisfy them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use testbed::control::{Attempt, Observation};
+
+use super::{
+    expect::Matcher,
+    outcome::CheckResult,
+    producer,
+    range::human,
+    seen::{self, Seen},
+    sequential::Judgement,
+    status,
+    tally::{Tally, short},
+};
+
+/// What the exact matchers look at: calls beside the attempts that servers counted for each.
+pub struct Calls<'a> {
+    pub seen: &'a Seen,
+    /// Calls that are judged: without those that the caller gave up.
+    pub judged: Vec<&'a Observation>,
+    pub attempts: BTreeMap<&'a str, Vec<&'a Attempt>>,
+    /// Status that a call must have to be no loss.
+    pub wanted: u32,
+    /// Losses that the expectation permits.
+    pub lost: u64,
+}
+
+impl<'a> Calls<'a> {
+    pub fn new(seen: &'a Seen, wanted: u32, lost: u64) -> Self {
+        let mut attempts: BTreeMap<&str, Vec<&Attempt>> = BTreeMap::new();
+        for attempt in &seen.attempts {
+            attempts.entry(&attempt.call).or_default().push(attempt);
+        }
+        let judged = seen.calls.iter().filter(|call| !seen::given_up(call));
+        Self {
+            seen,
+            judged: judged.collect(),
+            attempts,
+            wanted,
+            lost,
+        }
+    }
+
+    pub fn attempts_of(&self, call: &Observation) -> &[&'a Attempt] {
+        self.attempts
+            .get(call.call.as_str())
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn is_lost(&self, call: &Observation) -> bool {
+        call.status.code != self.wanted
+    }
+
+    /// Calls that matchers other than `status` look at: permitted losses are no evidence against them.
+    pub fn kept(&self) -> Vec<&'a Observation> {
+        let lost = self.judged.iter().filter(|call| self.is_lost(call)).count() as u64;
+        let excuse = lost <= self.lost;
+        let kept = self.judged.iter().copied();
+        kept.filter(|call| !(excuse && self.is_lost(call)))
+            .collect()
+    }
+}
+
+/// Judges an exact matcher that looks at calls; `None` for other kinds.
+pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
+    let kept = || calls.kept();
+    Some(match matcher {
+        Matcher::Status(_) => lost(calls),
+        Matcher::Lost(_) => lost(calls),
+        Matcher::Message(part) => {
+            every(&kept(), message, |call| call.status.message.contains(part))
+        }
+        Matcher::ProducedBy(who) => {
+            let by = |call: &Observation| producer::producer(call, calls.attempts_of(call));
+            let text = |call: &Observation| producer::words(by(call)).to_owned();
+            every(&kept(), text, |call| producer::matches(*who, by(call)))
+        }
+        Matcher::AnsweredBy(workload) => every(&kept(), answered, |call| {
+            seen::workload(call) == Some(workload.as_str())
+        }),
+        Matcher::Took(span) => took(&kept(), |time| span.contains(time)),
+        Matcher::HttpStatus(code) => every(&kept(), http, |call| call.http_status == Some(*code)),
+        Matcher::Response(fields) => every(
+            &kept(),
+            |call| fields_seen(fields, |key| seen::metadata(call, key)),
+            |call| fields_match(fields, |key| seen::metadata(call, key)),
+        ),
+        Matcher::ResponseFlag { flag, at } => flags(calls, flag, at),
+        _ => return None,
+    })
+}
+
+/// Holds when `good` is true of each call; the actual side is the distribution of `text`.
+fn every(
+    calls: &[&Observation],
+    text: impl Fn(&Observation) -> String,
+    good: impl Fn(&Observation) -> bool,
+) -> Judgement {
+    let tally: Tally = calls.iter().map(|call| text(call)).collect();
+    let result = match calls {
+        [] => CheckResult::Undecided,
+        _ if calls.iter().all(|call| good(call)) => CheckResult::Holds,
+        _ => CheckResult::Refuted,
+    };
+    exact(result, tally)
+}
+
+/// An exact check: no statistics behind it.
+pub fn exact(result: CheckResult, tally: Tally) -> Judgement {
+    let samples = tally.total();
+    let actual = if samples == 0 {
+        "nothing was observed".to_owned()
+    } else {
+        tally.to_string()
+    };
+    Judgement {
+        result,
+        actual,
+        samples,
+        method: String::new(),
+    }
+}
+
+/// `status` and `lost` are one rule: at most so many calls may end otherwise (none, unless `lost` says more).
+fn lost(calls: &Calls<'_>) -> Judgement {
+    let tally = calls.judged.iter().map(|call| {
+        let name = status::name(call.status.code);
+        if !calls.is_lost(call) {
+            return name;
+        }
+        let by = producer::producer(call, calls.attempts_of(call));
+        let words = short(&reason(call), 60);
+        format!("{name} (from {}: \"{words}\")", producer::words(by))
+    });
+    let tally: Tally = tally.collect();
+    let lost = calls
+        .judged
+        .iter()
+        .filter(|call| calls.is_lost(call))
+        .count() as u64;
+    let result = match calls.judged.len() {
+        0 => CheckResult::Undecided,
+        _ if lost <= calls.lost => CheckResult::Holds,
+        _ => CheckResult::Refuted,
+    };
+    exact(result, tally)
+}
+
+/// The most telling words that a failed call carries.
+fn reason(call: &Observation) -> String {
+    if let Some(error) = &call.transport_error {
+        return error.clone();
+    }
+    match (&call.reset, call.status.message.as_str()) {
+        (Some(reset), "") => format!("RST_STREAM {}", reset.code),
+        (_, message) => message.to_owned(),
+    }
+}
+
+fn message(call: &Observation) -> String {
+    match call.status.message.as_str() {
+        "" => "no message".to_owned(),
+        some => format!("\"{}\"", short(some, 80)),
+    }
+}
+
+fn answered(call: &Observation) -> String {
+    seen::workload(call).map_or_else(
+        || format!("no application ({})", status::name(call.status.code)),
+        str::to_owned,
+    )
+}
+
+fn http(call: &Observation) -> String {
+    call.http_status
+        .map_or_else(|| "no HTTP answer".to_owned(), |code| code.to_string())
+}
+
+/// Times have too many kinds for a tally: shortest and longest say it.
+fn took(calls: &[&Observation], good: impl Fn(Duration) -> bool) -> Judgement {
+    let time =
+        |call: &&Observation| Duration::from_micros(call.end_us.saturating_sub(call.sent_us));
+    let times: Vec<Duration> = calls.iter().map(time).collect();
+    let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
+        return exact(CheckResult::Undecided, Tally::default());
+    };
+    let outside = times.iter().filter(|time| !good(**time)).count();
+    let range = if times.len() == 1 {
+        human(*least)
+    } else {
+        format!("{} to {}", human(*least), human(*most))
+    };
+    let (result, actual) = match outside {
+        0 => (CheckResult::Holds, range),
+        _ => (
+            CheckResult::Refuted,
+            format!("{range}; {outside} of {} outside", times.len()),
+        ),
+    };
+    Judgement {
+        result,
+        actual,
+        samples: times.len() as u64,
+        method: String::new(),
+    }
+}
+
+/// Envoy joins several flags by commas; the wanted one must be among them.
+fn flags(calls: &Calls<'_>, flag: &str, at: &str) -> Judgement {
+    let logged = |call: &Observation| calls.seen.flags.get(&call.call);
+    let kept = calls.kept();
+    let unlogged = kept.iter().filter(|call| logged(call).is_none()).count();
+    let text = |call: &Observation| {
+        logged(call)
+            .cloned()
+            .unwrap_or_else(|| "not logged".to_owned())
+    };
+    let good = |call: &Observation| {
+        logged(call).is_some_and(|flags| flags.split(',').any(|one| one.trim() == flag))
+    };
+    let mut judgement = every(&kept, text, good);
+    if unlogged > 0 {
+        judgement.result = CheckResult::Undecided;
+        judgement.actual += &format!("; {unlogged} calls are missing in the access log of {at}");
+    }
+    judgement
+}
+
+/// The named fields as they are, in the expectation's own form.
+pub fn fields_seen<'f>(
+    wanted: &BTreeMap<String, Option<String>>,
+    find: impl Fn(&str) -> Option<&'f str>,
+) -> String {
+    let field = |key: &String| match find(key) {
+        Some(value) => format!("{key}: {}", short(value, 80)),
+        None => format!("no {key}"),
+    };
+    wanted.keys().map(field).collect::<Vec<_>>().join(", ")
+}
+
+/// Each field has exactly its value, or is absent where `None` is wanted.
+pub fn fields_match<'f>(
+    wanted: &BTreeMap<String, Option<String>>,
+    find: impl Fn(&str) -> Option<&'f str>,
+) -> bool {
+    wanted
+        .iter()
+        .all(|(key, value)| find(key) == value.as_deref())
+}

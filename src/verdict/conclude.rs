@@ -1,0 +1,129 @@
+//! From all checks of a scenario to its verdict.
+
+use super::{
+    judge::{LEDGER, PATIENCE},
+    outcome::{Check, CheckResult, Verdict},
+};
+
+/// An expected failure of this scenario on this mesh, from `suites/known/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub reason: String,
+    pub link: String,
+    /// Cells that are expected to fail; empty: the scenario as a whole.
+    pub cells: Vec<String>,
+}
+
+impl Known {
+    fn covers(&self, check: &Check) -> bool {
+        let cell = cell(&check.probe).unwrap_or_default();
+        self.cells.is_empty() || self.cells.iter().any(|known| known == cell)
+    }
+}
+
+/// The verdict and its cause in one line (empty for PASS).
+///
+/// Order: our own troubles, then the untrustworthy (ledgers disagree, calls given up), then refuted claims, then contrasts
+/// that were not refuted, then what is undecided. So FAIL always rests on trusted observations and ERROR never hides a proven
+/// violation.
+pub fn scenario_verdict(
+    checks: &[Check],
+    errors: &[String],
+    known: Option<&Known>,
+) -> (Verdict, String) {
+    if let Some(first) = errors.first() {
+        return (Verdict::Error, with_more(first.clone(), errors.len() - 1));
+    }
+    let undecided = |check: &&Check| check.result == CheckResult::Undecided;
+    let ours = |check: &&Check| check.matcher == LEDGER || check.matcher == PATIENCE;
+    if let Some(check) = checks.iter().filter(ours).find(undecided) {
+        return (Verdict::Error, line(check));
+    }
+    let claims = checks.iter().filter(|check| !check.contrast);
+    let refuted: Vec<&Check> = claims
+        .filter(|c| c.result == CheckResult::Refuted)
+        .collect();
+    let (expected, surprising): (Vec<&Check>, Vec<&Check>) = refuted
+        .iter()
+        .copied()
+        .partition(|check| known.is_some_and(|known| known.covers(check)));
+    if let Some(first) = surprising.first() {
+        return (Verdict::Fail, with_more(line(first), surprising.len() - 1));
+    }
+    let vacuous = |check: &&Check| check.contrast && check.result == CheckResult::Holds;
+    if let Some(check) = checks.iter().find(vacuous) {
+        let cause = format!(
+            "the contrast was not refuted: the check proves nothing ({})",
+            line(check)
+        );
+        return (Verdict::Fail, cause);
+    }
+    let open = checks.iter().filter(undecided);
+    let open: Vec<&Check> = open
+        .filter(|check| {
+            check.contrast || !known.is_some_and(|known| known.covers(check)) || expected.is_empty()
+        })
+        .collect();
+    if let Some(first) = open.first() {
+        return (Verdict::Error, with_more(line(first), open.len() - 1));
+    }
+    match known {
+        Some(known) => known_verdict(known, &expected, checks),
+        None if checks.iter().all(|check| ours(&check)) => {
+            (Verdict::Error, "nothing was checked".to_owned())
+        }
+        None => (Verdict::Pass, String::new()),
+    }
+}
+
+/// Every listed cell must have failed, so that an entry cannot outlive its reason.
+fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> (Verdict, String) {
+    let failed = |name: &str| {
+        expected
+            .iter()
+            .any(|check| cell(&check.probe) == Some(name))
+    };
+    let ran = |name: &str| checks.iter().any(|check| cell(&check.probe) == Some(name));
+    let healed: Vec<&str> = known
+        .cells
+        .iter()
+        .map(String::as_str)
+        .filter(|name| ran(name) && !failed(name))
+        .collect();
+    if expected.is_empty() || !healed.is_empty() {
+        let what = match healed.as_slice() {
+            [] => "the scenario".to_owned(),
+            cells => format!("cell {}", cells.join(", ")),
+        };
+        let cause = format!(
+            "{what} is listed as a known failure ({}) but passes: remove the entry or narrow it",
+            known.link
+        );
+        return (Verdict::UnexpectedPass, cause);
+    }
+    (
+        Verdict::KnownFailure,
+        format!("{} ({})", known.reason, known.link),
+    )
+}
+
+/// `<cell>` of `<probe>[<cell>]`.
+pub fn cell(probe: &str) -> Option<&str> {
+    let (_, rest) = probe.split_once('[')?;
+    rest.strip_suffix(']')
+}
+
+fn line(check: &Check) -> String {
+    format!(
+        "{}: {}: expected {}, saw {}",
+        check.probe, check.matcher, check.expected, check.actual
+    )
+}
+
+fn with_more(first: String, more: usize) -> String {
+    match more {
+        0 => first,
+        1 => format!("{first} (and 1 more)"),
+        n => format!("{first} (and {n} more)"),
+    }
+}

@@ -1,0 +1,375 @@
+//! Typed matchers: what an author's [`Expect`] means.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::{
+    range::{self, Counts, Span, ValueError},
+    status,
+};
+use crate::scenario::model::{Expect, Producer, SpreadPolicy};
+
+/// One matcher with its values parsed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Matcher {
+    Status(u32),
+    Message(String),
+    ProducedBy(Producer),
+    ReachesAll(String),
+    Pinned(bool),
+    Spread {
+        over: String,
+        policy: SpreadPolicy,
+    },
+    /// Probability by workload; adds up to one.
+    Share(BTreeMap<String, f64>),
+    StickyBy(String),
+    AnsweredBy(String),
+    Attempts(Counts),
+    UpstreamProtocol(String),
+    Took(Span),
+    ServerDeadline(ServerDeadline),
+    Response(BTreeMap<String, Option<String>>),
+    ServerMetadata(BTreeMap<String, Option<String>>),
+    /// Envoy's short flag in the log of the proxy `at`.
+    ResponseFlag {
+        at: String,
+        flag: String,
+    },
+    HttpStatus(u16),
+    Lost(u64),
+}
+
+/// What the servers are to see of the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerDeadline {
+    /// No `grpc-timeout` arrives (`none`).
+    Absent,
+    Within(Span),
+}
+
+/// All matchers of one probe or cell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ResolvedExpect {
+    pub matchers: Vec<Matcher>,
+}
+
+/// A value of an expectation that cannot be read.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ExpectError {
+    #[error(
+        "'{0}' is no gRPC status: write its name in capitals (UNAVAILABLE) or its number (0 to 16)"
+    )]
+    Status(String),
+    #[error("{field}: {error}")]
+    Value {
+        field: &'static str,
+        error: ValueError,
+    },
+    #[error("shares add up to {0:.2} %, not to 100 %")]
+    ShareSum(f64),
+    #[error("'{0}' is no HTTP version: write HTTP/2.0 or HTTP/1.1")]
+    Protocol(String),
+}
+
+impl ExpectError {
+    /// The field of `Expect` that is wrong.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Value { field, .. } => field,
+            Self::ShareSum(_) => "share",
+            Self::Protocol(_) => "upstream-protocol",
+        }
+    }
+}
+
+/// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
+pub const MATCHERS: [&str; 18] = [
+    "status",
+    "message",
+    "produced-by",
+    "reaches-all",
+    "pinned",
+    "spread",
+    "share",
+    "sticky-by",
+    "answered-by",
+    "attempts",
+    "upstream-protocol",
+    "took",
+    "server-deadline",
+    "response",
+    "server-metadata",
+    "response-flag",
+    "http-status",
+    "lost",
+];
+
+impl Matcher {
+    /// Name of the `Expect` field.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "status",
+            Self::Message(_) => "message",
+            Self::ProducedBy(_) => "produced-by",
+            Self::ReachesAll(_) => "reaches-all",
+            Self::Pinned(_) => "pinned",
+            Self::Spread { .. } => "spread",
+            Self::Share(_) => "share",
+            Self::StickyBy(_) => "sticky-by",
+            Self::AnsweredBy(_) => "answered-by",
+            Self::Attempts(_) => "attempts",
+            Self::UpstreamProtocol(_) => "upstream-protocol",
+            Self::Took(_) => "took",
+            Self::ServerDeadline(_) => "server-deadline",
+            Self::Response(_) => "response",
+            Self::ServerMetadata(_) => "server-metadata",
+            Self::ResponseFlag { .. } => "response-flag",
+            Self::HttpStatus(_) => "http-status",
+            Self::Lost(_) => "lost",
+        }
+    }
+
+    /// Needs several calls and may stop before the cap.
+    pub fn is_statistical(&self) -> bool {
+        matches!(
+            self,
+            Self::ReachesAll(_)
+                | Self::Pinned(_)
+                | Self::Spread { .. }
+                | Self::Share(_)
+                | Self::StickyBy(_)
+        )
+    }
+
+    /// The expectation in words, as reports show it.
+    pub fn expected(&self) -> String {
+        match self {
+            Self::Status(code) => status::name(*code),
+            Self::Message(part) => format!("a message with \"{part}\""),
+            Self::ProducedBy(who) => super::producer::words(*who).to_owned(),
+            Self::ReachesAll(app) => format!("every pod of {app} answers"),
+            Self::Pinned(true) => "one pod answers all calls of a connection".to_owned(),
+            Self::Pinned(false) => "several pods answer the calls of one connection".to_owned(),
+            Self::Spread { over, policy } => spread_words(over, *policy),
+            Self::Share(shares) => share_words(shares),
+            Self::StickyBy(key) => format!("calls with one {key} are answered by one pod"),
+            Self::AnsweredBy(workload) => format!("{workload} answers"),
+            Self::Attempts(counts) => format!("{counts} per call"),
+            Self::UpstreamProtocol(version) => version.clone(),
+            Self::Took(span) => span.to_string(),
+            Self::ServerDeadline(ServerDeadline::Absent) => "no grpc-timeout".to_owned(),
+            Self::ServerDeadline(ServerDeadline::Within(span)) => span.to_string(),
+            Self::Response(fields) | Self::ServerMetadata(fields) => field_words(fields),
+            Self::ResponseFlag { at, flag } => format!("{flag} in the log of {at}"),
+            Self::HttpStatus(code) => code.to_string(),
+            Self::Lost(0) => "no call lost".to_owned(),
+            Self::Lost(most) => format!("at most {most} lost"),
+        }
+    }
+}
+
+fn spread_words(over: &str, policy: SpreadPolicy) -> String {
+    match policy {
+        SpreadPolicy::Even => format!("even over the pods of {over}"),
+        SpreadPolicy::RoundRobin => format!("the pods of {over} in strict turn"),
+        SpreadPolicy::Random => format!("independent draws over the pods of {over}"),
+        SpreadPolicy::AvoidsBusy => format!("the busy pod of {over} gets less than its share"),
+    }
+}
+
+fn share_words(shares: &BTreeMap<String, f64>) -> String {
+    let parts = shares
+        .iter()
+        .map(|(name, share)| format!("{name} {}", percent(*share)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn field_words(fields: &BTreeMap<String, Option<String>>) -> String {
+    let parts = fields.iter().map(|(key, value)| match value {
+        Some(value) => format!("{key}: {value}"),
+        None => format!("no {key}"),
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// `90 %`, `33.3 %`.
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+impl ResolvedExpect {
+    /// Parses every set field. All errors are returned, not only the first.
+    pub fn resolve(expect: &Expect) -> Result<Self, Vec<ExpectError>> {
+        let mut found = Found::default();
+        found.calls(expect);
+        found.balance(expect);
+        found.servers(expect);
+        found.answers(expect);
+        if !found.errors.is_empty() {
+            return Err(found.errors);
+        }
+        let place = |m: &Matcher| MATCHERS.iter().position(|name| *name == m.name());
+        found.matchers.sort_by_key(place);
+        Ok(Self {
+            matchers: found.matchers,
+        })
+    }
+
+    /// Only the named matchers: what a [`super::Monitor`] watches in a contrast. Judging takes the whole expectation and
+    /// filters the checks with [`super::as_contrast`], since `status` and `lost` say which calls count.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        let listed = |m: &&Matcher| names.iter().any(|name| name == m.name());
+        Self {
+            matchers: self.matchers.iter().filter(listed).cloned().collect(),
+        }
+    }
+
+    pub fn status(&self) -> Option<u32> {
+        self.matchers.iter().find_map(|matcher| match matcher {
+            Matcher::Status(code) => Some(*code),
+            _ => None,
+        })
+    }
+
+    /// Calls that may be lost.
+    pub fn lost(&self) -> u64 {
+        let lost = self.matchers.iter().find_map(|matcher| match matcher {
+            Matcher::Lost(most) => Some(*most),
+            _ => None,
+        });
+        lost.unwrap_or(0)
+    }
+
+    pub fn is_statistical(&self) -> bool {
+        self.matchers.iter().any(Matcher::is_statistical)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.matchers.iter().any(|matcher| matcher.name() == name)
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    matchers: Vec<Matcher>,
+    errors: Vec<ExpectError>,
+}
+
+impl Found {
+    fn push(&mut self, parsed: Result<Matcher, ExpectError>) {
+        match parsed {
+            Ok(matcher) => self.matchers.push(matcher),
+            Err(error) => self.errors.push(error),
+        }
+    }
+
+    fn value<T>(
+        &mut self,
+        field: &'static str,
+        parsed: Result<T, ValueError>,
+        make: impl FnOnce(T) -> Matcher,
+    ) {
+        let wrap = |error| ExpectError::Value { field, error };
+        self.push(parsed.map(make).map_err(wrap));
+    }
+
+    fn calls(&mut self, expect: &Expect) {
+        if let Some(text) = &expect.status {
+            let code = status::code(text).ok_or_else(|| ExpectError::Status(text.clone()));
+            self.push(code.map(Matcher::Status));
+        }
+        if let Some(part) = &expect.message {
+            self.matchers.push(Matcher::Message(part.clone()));
+        }
+        if let Some(who) = expect.produced_by {
+            self.matchers.push(Matcher::ProducedBy(who));
+        }
+        if let Some(text) = &expect.took {
+            self.value("took", Span::parse(text), Matcher::Took);
+        }
+        if let Some(most) = expect.lost {
+            self.matchers.push(Matcher::Lost(most));
+        }
+    }
+
+    fn balance(&mut self, expect: &Expect) {
+        if let Some(app) = &expect.reaches_all {
+            self.matchers.push(Matcher::ReachesAll(app.clone()));
+        }
+        if let Some(pinned) = expect.pinned {
+            self.matchers.push(Matcher::Pinned(pinned));
+        }
+        if let Some(spread) = &expect.spread {
+            let (over, policy) = (spread.over.clone(), spread.policy);
+            self.matchers.push(Matcher::Spread { over, policy });
+        }
+        if let Some(shares) = &expect.share {
+            self.push(parse_shares(shares));
+        }
+        if let Some(key) = &expect.sticky_by {
+            self.matchers.push(Matcher::StickyBy(key.clone()));
+        }
+        if let Some(workload) = &expect.answered_by {
+            self.matchers.push(Matcher::AnsweredBy(workload.clone()));
+        }
+    }
+
+    fn servers(&mut self, expect: &Expect) {
+        if let Some(text) = &expect.attempts {
+            self.value("attempts", Counts::parse(text), Matcher::Attempts);
+        }
+        if let Some(text) = &expect.upstream_protocol {
+            let known = ["HTTP/2.0", "HTTP/1.1"].contains(&text.as_str());
+            let refused = || ExpectError::Protocol(text.clone());
+            self.push(
+                known
+                    .then(|| Matcher::UpstreamProtocol(text.clone()))
+                    .ok_or_else(refused),
+            );
+        }
+        if let Some(text) = &expect.server_deadline {
+            let parsed = match text.as_str() {
+                "none" => Ok(ServerDeadline::Absent),
+                other => Span::parse(other).map(ServerDeadline::Within),
+            };
+            self.value("server-deadline", parsed, Matcher::ServerDeadline);
+        }
+        if let Some(fields) = &expect.server_metadata {
+            self.matchers.push(Matcher::ServerMetadata(fields.clone()));
+        }
+    }
+
+    fn answers(&mut self, expect: &Expect) {
+        if let Some(fields) = &expect.response {
+            self.matchers.push(Matcher::Response(fields.clone()));
+        }
+        if let Some(wanted) = &expect.response_flag {
+            let (at, flag) = (wanted.at.clone(), wanted.flag.clone());
+            self.matchers.push(Matcher::ResponseFlag { at, flag });
+        }
+        if let Some(code) = expect.http_status {
+            self.matchers.push(Matcher::HttpStatus(code));
+        }
+    }
+}
+
+fn parse_shares(shares: &BTreeMap<String, String>) -> Result<Matcher, ExpectError> {
+    let mut parsed = BTreeMap::new();
+    for (workload, text) in shares {
+        let share = range::share(text).map_err(|error| ExpectError::Value {
+            field: "share",
+            error,
+        })?;
+        parsed.insert(workload.clone(), share);
+    }
+    let sum: f64 = parsed.values().sum();
+    if (sum - 1.0).abs() > 1e-6 {
+        return Err(ExpectError::ShareSum(sum * 100.0));
+    }
+    Ok(Matcher::Share(parsed))
+}

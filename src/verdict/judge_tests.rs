@@ -1,0 +1,451 @@
+//! One table per matcher: what holds, what refutes, what leaves it open.
+
+use rstest::rstest;
+use testbed::control::{Observation, Origin, Reset};
+
+use super::{
+    conclude::{Known, scenario_verdict},
+    expect::{Matcher, ResolvedExpect, ServerDeadline},
+    judge::{LEDGER, PATIENCE, as_contrast, judge},
+    outcome::{Check, CheckResult, CheckResult::*, Verdict},
+    range::{Counts, Span},
+    seen::Seen,
+    sequential::Monitor,
+    stats::Rates,
+    testing::*,
+};
+use crate::scenario::model::{Producer, SpreadPolicy};
+
+const MILLION: Rates = Rates {
+    alpha: 1e-6,
+    beta: 1e-6,
+};
+
+fn judged(matchers: Vec<Matcher>, seen: &Seen) -> Vec<Check> {
+    judge("p", &ResolvedExpect { matchers }, seen, MILLION)
+}
+
+fn result(matcher: Matcher, seen: &Seen) -> (CheckResult, String) {
+    let check = judged(vec![matcher], seen).remove(0);
+    (check.result, check.actual)
+}
+
+fn spread(policy: SpreadPolicy) -> Matcher {
+    let over = "greeter".to_owned();
+    Matcher::Spread { over, policy }
+}
+
+#[rstest]
+#[case::seen_at_once("abc", Holds)]
+#[case::pinned_traffic(&"a".repeat(37), Refuted)]
+#[case::one_starved(&"ab".repeat(19), Refuted)]
+#[case::too_few("ababab", Undecided)]
+#[case::nothing("", Undecided)]
+fn reaches_all(#[case] answers: &str, #[case] expected: CheckResult) {
+    let matcher = Matcher::ReachesAll("greeter".to_owned());
+    assert_eq!(result(matcher, &order(answers, 3)).0, expected);
+}
+
+#[rstest]
+#[case::long_enough(true, &"b".repeat(14), Holds)]
+#[case::too_short(true, &"b".repeat(13), Undecided)]
+#[case::second_pod(true, "bba", Refuted)]
+#[case::claimed_not_pinned(false, "bba", Holds)]
+#[case::not_pinned_is_wrong(false, &"b".repeat(14), Refuted)]
+fn pinned(#[case] wanted: bool, #[case] answers: &str, #[case] expected: CheckResult) {
+    assert_eq!(
+        result(Matcher::Pinned(wanted), &order(answers, 3)).0,
+        expected
+    );
+}
+
+#[test]
+fn one_pod_proves_no_pinning() {
+    let (result, words) = result(Matcher::Pinned(true), &order(&"a".repeat(50), 1));
+    assert_eq!(result, Undecided);
+    assert!(words.contains("one pod only"), "{words}");
+}
+
+#[test]
+fn each_connection_may_be_pinned_to_another_pod() {
+    let mut seen = order(&"ab".repeat(15), 3);
+    for call in &mut seen.calls {
+        call.connection = (call.index % 2) as u32;
+    }
+    assert_eq!(result(Matcher::Pinned(true), &seen).0, Holds);
+    let sticky = Matcher::StickyBy("x-user".to_owned());
+    assert_eq!(result(sticky, &seen).0, Refuted);
+}
+
+#[rstest]
+#[case::strict("abc", 5, SpreadPolicy::RoundRobin, Holds)]
+#[case::out_of_turn("abcb", 1, SpreadPolicy::RoundRobin, Refuted)]
+#[case::short("abc", 4, SpreadPolicy::RoundRobin, Undecided)]
+#[case::random_like("abbc", 1, SpreadPolicy::Random, Holds)]
+#[case::cyclic("abc", 6, SpreadPolicy::Random, Refuted)]
+#[case::starved("abba", 10, SpreadPolicy::Random, Refuted)]
+#[case::even("abc", 264, SpreadPolicy::Even, Holds)]
+#[case::even_too_few("abc", 100, SpreadPolicy::Even, Undecided)]
+#[case::uneven("aabc", 198, SpreadPolicy::Even, Refuted)]
+fn spreads(
+    #[case] turn: &str,
+    #[case] turns: usize,
+    #[case] policy: SpreadPolicy,
+    #[case] expected: CheckResult,
+) {
+    let (found, words) = result(spread(policy), &order(&turn.repeat(turns), 3));
+    assert_eq!(found, expected, "{words}");
+}
+
+#[rstest]
+#[case::avoided(&"bcbcbcbcb".repeat(30), Some("greeter-a"), Holds)]
+#[case::ignored(&"abc".repeat(90), Some("greeter-a"), Refuted)]
+#[case::nobody_busy(&"abc".repeat(90), None, Undecided)]
+#[case::few("bc", Some("greeter-a"), Undecided)]
+fn avoids_busy(#[case] answers: &str, #[case] busy: Option<&str>, #[case] expected: CheckResult) {
+    let mut seen = order(answers, 3);
+    seen.busy_pod = busy.map(str::to_owned);
+    assert_eq!(result(spread(SpreadPolicy::AvoidsBusy), &seen).0, expected);
+}
+
+fn workloads(pattern: &[&str], times: usize) -> Seen {
+    let mut seen = order(&"a".repeat(pattern.len() * times), 1);
+    for (call, workload) in seen.calls.iter_mut().zip(pattern.iter().cycle()) {
+        call.headers[1].1 = (*workload).to_owned();
+    }
+    seen
+}
+
+#[rstest]
+#[case::kept(&["v1", "v1", "v1", "v1", "v1", "v2", "v1", "v1", "v1", "v1"], 100, Holds)]
+#[case::ignored(&["v1", "v2"], 100, Refuted)]
+#[case::all_to_one(&["v1"], 300, Refuted)]
+#[case::few(&["v1", "v1", "v2"], 3, Undecided)]
+#[case::stranger(&["v1", "v3"], 1, Refuted)]
+fn shares(#[case] pattern: &[&str], #[case] times: usize, #[case] expected: CheckResult) {
+    let shares = [("v1".to_owned(), 0.9), ("v2".to_owned(), 0.1)].into();
+    let (found, words) = result(Matcher::Share(shares), &workloads(pattern, times));
+    assert_eq!(found, expected, "{words}");
+}
+
+#[rstest]
+#[case::all_of_it(1.0, &["v1"], 160, Holds)]
+#[case::a_leak(1.0, &["v1", "v1", "v2"], 1, Refuted)]
+fn a_whole_share_is_refuted_by_one_call(
+    #[case] share: f64,
+    #[case] pattern: &[&str],
+    #[case] times: usize,
+    #[case] expected: CheckResult,
+) {
+    let shares = [("v1".to_owned(), share), ("v2".to_owned(), 1.0 - share)].into();
+    let (found, words) = result(Matcher::Share(shares), &workloads(pattern, times));
+    assert_eq!(found, expected, "{words}");
+}
+
+fn one(call: Observation) -> Seen {
+    Seen {
+        calls: vec![call],
+        ..Seen::default()
+    }
+}
+
+fn with_header(mut call: Observation, key: &str, value: &str) -> Observation {
+    call.headers.push((key.to_owned(), value.to_owned()));
+    call
+}
+
+fn reset(mut call: Observation) -> Observation {
+    call.reset = Some(Reset {
+        code: "CANCEL".to_owned(),
+        remote: true,
+    });
+    call.status.origin = Origin::Reset;
+    call
+}
+
+#[rstest]
+#[case::answered(answered(0, "a", "v1"), Producer::Application)]
+#[case::local_reply(
+    failed(0, 14, "no healthy upstream", Origin::Wire),
+    Producer::NearProxy
+)]
+#[case::forwarded(
+    with_header(
+        failed(0, 14, "delayed connect error", Origin::Wire),
+        "x-envoy-upstream-service-time",
+        "3"
+    ),
+    Producer::FarProxy
+)]
+#[case::http_only(failed(0, 12, "", Origin::Http), Producer::NearProxy)]
+#[case::no_connection(failed(0, 14, "refused", Origin::Transport), Producer::Client)]
+#[case::own_deadline(failed(0, 4, "", Origin::ClientDeadline), Producer::Client)]
+#[case::cut_stream(reset(answered(0, "a", "v1")), Producer::Proxy)]
+fn producers(#[case] call: Observation, #[case] expected: Producer) {
+    let seen = one(call);
+    let others = [
+        Producer::Application,
+        Producer::FarProxy,
+        Producer::NearProxy,
+        Producer::Client,
+    ];
+    assert_eq!(result(Matcher::ProducedBy(expected), &seen).0, Holds);
+    for other in others.into_iter().filter(|other| *other != expected) {
+        assert_eq!(
+            result(Matcher::ProducedBy(other), &seen).0,
+            Refuted,
+            "{other:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reset_that_the_server_finished_is_the_applications() {
+    let mut seen = one(reset(answered(0, "a", "v1")));
+    seen.attempts = vec![attempt(0, "a")];
+    let matcher = Matcher::ProducedBy(Producer::Application);
+    assert_eq!(result(matcher, &seen).0, Holds);
+}
+
+#[rstest]
+#[case(0, 0, Refuted)]
+#[case(1, 0, Refuted)]
+#[case(2, 0, Holds)]
+#[case(0, 14, Refuted)]
+fn status_tolerates_the_permitted_losses(
+    #[case] lost: u64,
+    #[case] wanted: u32,
+    #[case] expected: CheckResult,
+) {
+    let mut seen = order("abca", 3);
+    for index in [4, 5] {
+        let words = "upstream connect error";
+        seen.calls.push(failed(index, 14, words, Origin::Wire));
+    }
+    let matchers = vec![Matcher::Status(wanted), Matcher::Lost(lost)];
+    let checks = judged(matchers, &seen);
+    assert_eq!(checks[0].result, expected);
+    assert_eq!(checks[1].result, expected);
+    assert!(checks[0].actual.contains("×OK"), "{}", checks[0].actual);
+}
+
+#[test]
+fn a_refuted_status_says_what_came_from_whom() {
+    let mut seen = order("ab", 3);
+    seen.calls
+        .push(failed(2, 14, "no healthy upstream", Origin::Wire));
+    let (_, words) = result(Matcher::Status(0), &seen);
+    assert_eq!(
+        words,
+        "2×OK, 1×UNAVAILABLE (from near-proxy: \"no healthy upstream\")"
+    );
+}
+
+#[rstest]
+#[case(1, Counts { from: 1, to: 1 }, Holds, "1×1 attempt")]
+#[case(4, Counts { from: 4, to: 4 }, Holds, "1×4 attempts")]
+#[case(2, Counts { from: 1, to: 1 }, Refuted, "1×2 attempts")]
+#[case(0, Counts { from: 1, to: 2 }, Refuted, "1×no attempt")]
+fn attempts_are_counted_over_all_pods(
+    #[case] count: usize,
+    #[case] wanted: Counts,
+    #[case] expected: CheckResult,
+    #[case] words: &str,
+) {
+    let mut seen = one(failed(0, 14, "", Origin::Wire));
+    seen.attempts = (0..count).map(|at| attempt(0, &pod_name(at))).collect();
+    let found = result(Matcher::Attempts(wanted), &seen);
+    assert_eq!(found, (expected, words.to_owned()));
+}
+
+#[rstest]
+#[case::protocol(Matcher::UpstreamProtocol("HTTP/2.0".into()), Holds)]
+#[case::other_protocol(Matcher::UpstreamProtocol("HTTP/1.1".into()), Refuted)]
+#[case::deadline_inside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("1s..2s").unwrap())), Holds)]
+#[case::deadline_outside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("..1s").unwrap())), Refuted)]
+#[case::deadline_there(Matcher::ServerDeadline(ServerDeadline::Absent), Refuted)]
+#[case::metadata(Matcher::ServerMetadata([("x-a".to_owned(), Some("1".to_owned()))].into()), Holds)]
+#[case::metadata_differs(Matcher::ServerMetadata([("x-a".to_owned(), Some("2".to_owned()))].into()), Refuted)]
+#[case::metadata_unwanted(Matcher::ServerMetadata([("x-a".to_owned(), None)].into()), Refuted)]
+#[case::metadata_absent(Matcher::ServerMetadata([("x-b".to_owned(), None)].into()), Holds)]
+fn what_servers_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
+    let mut seen = order("a", 1);
+    seen.attempts[0].timeout_ms = Some(1_500);
+    seen.attempts[0].metadata = vec![("x-a".to_owned(), "1".to_owned())];
+    assert_eq!(result(matcher.clone(), &seen).0, expected);
+    seen.attempts.clear();
+    assert_eq!(
+        result(matcher, &seen).0,
+        Undecided,
+        "nothing reached a server"
+    );
+}
+
+#[rstest]
+#[case::message(Matcher::Message("boom".into()), Holds)]
+#[case::other_message(Matcher::Message("bang".into()), Refuted)]
+#[case::took(Matcher::Took(Span::parse("1ms..3ms").unwrap()), Holds)]
+#[case::took_long(Matcher::Took(Span::parse("..1ms").unwrap()), Refuted)]
+#[case::answered_by(Matcher::AnsweredBy("v1".into()), Holds)]
+#[case::answered_by_other(Matcher::AnsweredBy("v2".into()), Refuted)]
+#[case::http(Matcher::HttpStatus(200), Holds)]
+#[case::http_other(Matcher::HttpStatus(503), Refuted)]
+#[case::trailer(Matcher::Response([("grpc-status".to_owned(), Some("0".to_owned()))].into()), Holds)]
+#[case::absent(Matcher::Response([("x-no".to_owned(), None)].into()), Holds)]
+#[case::missing(Matcher::Response([("x-no".to_owned(), Some("1".to_owned()))].into()), Refuted)]
+fn what_the_client_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
+    let mut call = answered(0, "a", "v1");
+    call.status.message = "a boom b".to_owned();
+    assert_eq!(result(matcher.clone(), &one(call)).0, expected);
+    assert_eq!(result(matcher, &Seen::default()).0, Undecided);
+}
+
+#[rstest]
+#[case(Some("UF,URX"), "URX", Holds)]
+#[case(Some("UH"), "UF", Refuted)]
+#[case(Some("-"), "-", Holds)]
+#[case(None, "UF", Undecided)]
+fn response_flags(#[case] logged: Option<&str>, #[case] flag: &str, #[case] expected: CheckResult) {
+    let mut seen = one(failed(0, 14, "", Origin::Wire));
+    if let Some(flags) = logged {
+        seen.flags.insert("p-0".to_owned(), flags.to_owned());
+    }
+    let (at, flag) = ("gateway".to_owned(), flag.to_owned());
+    assert_eq!(
+        result(Matcher::ResponseFlag { at, flag }, &seen).0,
+        expected
+    );
+}
+
+fn ledger(seen: &Seen) -> CheckResult {
+    let checks = judged(Vec::new(), seen);
+    checks
+        .iter()
+        .find(|check| check.matcher == LEDGER)
+        .unwrap()
+        .result
+}
+
+#[test]
+fn ledgers_must_agree_both_ways() {
+    let mut seen = order("ab", 2);
+    assert_eq!(ledger(&seen), Holds);
+    let lost = seen.attempts.pop().unwrap();
+    assert_eq!(ledger(&seen), Undecided, "an answer that no server gave");
+    seen.attempts.push(lost);
+    seen.attempts.push(attempt(9, "greeter-a"));
+    assert_eq!(ledger(&seen), Undecided, "an attempt of no call of ours");
+    seen.stopped_early = true;
+    assert_eq!(ledger(&seen), Holds, "cut by ourselves");
+}
+
+#[test]
+fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
+    let mut seen = order("ab", 2);
+    seen.calls.push(failed(2, 4, "", Origin::ClientPatience));
+    let checks = judged(vec![Matcher::Status(0)], &seen);
+    assert_eq!(checks[0].result, Holds, "the rest is judged without it");
+    assert!(checks.iter().any(|check| check.matcher == PATIENCE));
+    assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Error);
+}
+
+#[test]
+fn the_monitor_stops_with_the_same_decision_as_the_judge() {
+    let reaches_all = Matcher::ReachesAll("greeter".to_owned());
+    let matchers = vec![reaches_all, Matcher::Pinned(false), Matcher::Status(0)];
+    let expect = ResolvedExpect { matchers };
+    let mut seen = order("aabbcabc", 3);
+    let mut monitor = Monitor::new(&expect, &seen.pods, None, MILLION);
+    let stop = seen.calls.iter().position(|call| monitor.feed(call));
+    assert_eq!(stop, Some(4));
+    seen.calls.truncate(5);
+    seen.stopped_early = true;
+    let checks = judge("p", &expect, &seen, MILLION);
+    assert!(
+        checks.iter().all(|check| check.result == Holds),
+        "{checks:?}"
+    );
+}
+
+#[test]
+fn an_exact_probe_is_never_stopped_early() {
+    let matchers = vec![Matcher::Status(0)];
+    let expect = ResolvedExpect { matchers };
+    let seen = order("abc", 3);
+    let mut monitor = Monitor::new(&expect, &seen.pods, None, MILLION);
+    assert!(!seen.calls.iter().any(|call| monitor.feed(call)));
+}
+
+fn check(probe: &str, result: CheckResult, contrast: bool) -> Check {
+    Check {
+        probe: probe.to_owned(),
+        matcher: "status".to_owned(),
+        expected: "OK".to_owned(),
+        actual: "1×UNAVAILABLE".to_owned(),
+        result,
+        contrast,
+        samples: 1,
+        method: String::new(),
+    }
+}
+
+fn known(cells: &[&str]) -> Known {
+    Known {
+        reason: "not implemented".to_owned(),
+        link: "https://example.org/1".to_owned(),
+        cells: cells.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[rstest]
+#[case::pass(&[("p", Holds, false), ("p", Refuted, true)], None, Verdict::Pass)]
+#[case::fail(&[("p", Refuted, false), ("p", Refuted, true)], None, Verdict::Fail)]
+#[case::vacuous(&[("p", Holds, false), ("p", Holds, true)], None, Verdict::Fail)]
+#[case::open(&[("p", Undecided, false), ("p", Refuted, true)], None, Verdict::Error)]
+#[case::open_contrast(&[("p", Holds, false), ("p", Undecided, true)], None, Verdict::Error)]
+#[case::fail_beats_open(&[("p", Refuted, false), ("q", Undecided, false)], None, Verdict::Fail)]
+#[case::nothing(&[], None, Verdict::Error)]
+#[case::known(&[("p", Refuted, false)], Some(known(&[])), Verdict::KnownFailure)]
+#[case::healed(&[("p", Holds, false)], Some(known(&[])), Verdict::UnexpectedPass)]
+#[case::known_cell(&[("p[a]", Refuted, false), ("p[b]", Holds, false)], Some(known(&["a"])), Verdict::KnownFailure)]
+#[case::other_cell(&[("p[a]", Refuted, false), ("p[b]", Refuted, false)], Some(known(&["a"])), Verdict::Fail)]
+#[case::one_cell_healed(&[("p[a]", Refuted, false), ("p[b]", Holds, false)], Some(known(&["a", "b"])), Verdict::UnexpectedPass)]
+#[case::known_does_not_cover_a_vacuous_contrast(&[("p", Refuted, false), ("p", Holds, true)], Some(known(&[])), Verdict::Fail)]
+fn verdicts(
+    #[case] checks: &[(&str, CheckResult, bool)],
+    #[case] known: Option<Known>,
+    #[case] expected: Verdict,
+) {
+    let checks: Vec<Check> = checks
+        .iter()
+        .map(|(probe, result, contrast)| check(probe, *result, *contrast))
+        .collect();
+    let (verdict, cause) = scenario_verdict(&checks, &[], known.as_ref());
+    assert_eq!(verdict, expected, "{cause}");
+    assert_eq!(cause.is_empty(), verdict == Verdict::Pass);
+}
+
+#[test]
+fn our_own_errors_come_before_everything() {
+    let checks = [check("p", Refuted, false)];
+    let errors = [
+        "the caller pod never became ready".to_owned(),
+        "x".to_owned(),
+    ];
+    let (verdict, cause) = scenario_verdict(&checks, &errors, None);
+    assert_eq!(verdict, Verdict::Error);
+    assert_eq!(cause, "the caller pod never became ready (and 1 more)");
+}
+
+#[test]
+fn a_contrast_keeps_only_what_it_names() {
+    let seen = order("aab", 3);
+    let matchers = vec![Matcher::Status(0), Matcher::Pinned(true)];
+    let checks = as_contrast(judged(matchers, &seen), &["pinned".to_owned()]);
+    let names: Vec<(&str, bool)> = checks
+        .iter()
+        .map(|c| (c.matcher.as_str(), c.contrast))
+        .collect();
+    assert_eq!(names, [("pinned", true), (LEDGER, false)]);
+    assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Pass);
+}

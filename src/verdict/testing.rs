@@ -1,0 +1,115 @@
+//! Observations made by hand, for the tests of the matchers.
+
+use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, Status, WORKLOAD_HEADER};
+
+use super::seen::{Pods, Seen};
+
+/// `greeter-a`, `greeter-b`, … under the `app` greeter.
+pub fn pods(count: usize) -> Pods {
+    let names = (0..count).map(pod_name).collect();
+    Pods::from([("greeter".to_owned(), names)])
+}
+
+pub fn pod_name(at: usize) -> String {
+    format!("greeter-{}", (b'a' + at as u8) as char)
+}
+
+/// Call `index` answered OK by `pod` of `workload` on connection 0.
+pub fn answered(index: u64, pod: &str, workload: &str) -> Observation {
+    Observation {
+        call: format!("p-{index}"),
+        index,
+        connection: 0,
+        intended_us: 0,
+        sent_us: 1_000,
+        headers_us: Some(2_000),
+        end_us: 3_000,
+        http_status: Some(200),
+        headers: vec![
+            (SERVER_HEADER.to_owned(), pod.to_owned()),
+            (WORKLOAD_HEADER.to_owned(), workload.to_owned()),
+        ],
+        trailers: vec![("grpc-status".to_owned(), "0".to_owned())],
+        trailers_only: false,
+        messages: Vec::new(),
+        replies: Vec::new(),
+        reset: None,
+        goaway: None,
+        transport_error: None,
+        status: Status {
+            code: 0,
+            message: String::new(),
+            origin: Origin::Wire,
+        },
+        tls: None,
+    }
+}
+
+/// A call that no application answered.
+pub fn failed(index: u64, code: u32, message: &str, origin: Origin) -> Observation {
+    let mut call = answered(index, "", "");
+    call.headers.clear();
+    call.status = Status {
+        code,
+        message: message.to_owned(),
+        origin,
+    };
+    call
+}
+
+/// The ledger's line for a call.
+pub fn attempt(index: u64, pod: &str) -> Attempt {
+    Attempt {
+        call: format!("p-{index}"),
+        attempt: 1,
+        pod: pod.to_owned(),
+        workload: "greeter".to_owned(),
+        method: "greeter.Greeter/SayHello".to_owned(),
+        authority: "greeter:8080".to_owned(),
+        peer: "127.0.0.6:4711".to_owned(),
+        connection: 0,
+        port: 8080,
+        protocol: "HTTP/2.0".to_owned(),
+        at_us: 0,
+        took_us: Some(10),
+        timeout_ms: None,
+        status: Some(0),
+        end: "answered".to_owned(),
+        received: 1,
+        metadata: Vec::new(),
+    }
+}
+
+/// Calls answered by pods `a`, `b`, … in the given order, each with one attempt in the ledger.
+pub fn order(letters: &str, count: usize) -> Seen {
+    let pods = pods(count);
+    let names = letters.chars().map(|letter| format!("greeter-{letter}"));
+    let calls: Vec<Observation> = names
+        .enumerate()
+        .map(|(at, pod)| answered(at as u64, &pod, "greeter"))
+        .collect();
+    let attempts = calls.iter().map(|call| {
+        let pod = super::seen::pod(call).unwrap_or_default();
+        attempt(call.index, pod)
+    });
+    Seen {
+        attempts: attempts.collect(),
+        calls,
+        pods,
+        ..Seen::default()
+    }
+}
+
+/// Small, fast, good enough for simulations (splitmix64, Steele and others 2014).
+pub struct Draws(pub u64);
+
+impl Draws {
+    /// Uniform in 0..1.
+    pub fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
