@@ -1,2 +1,3 @@
-//! Where a mesh runs.
+//! Where scenarios run. A target gives a Kubernetes API and a way to reach ports of pods.
+
 pub mod local;

@@ -1,0 +1,146 @@
+//! `__world STATE`: enters the new namespaces, starts PID 1 in them, waits, and removes what is left.
+
+use std::{
+    io::Write as _,
+    os::fd::AsFd as _,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, Stdio},
+};
+
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    unistd::{getpid, setsid},
+};
+
+use super::spec::WorldSpec;
+
+/// Entry of the holder. Its stdin is the lifeline, its stdout the listening socket for the API server.
+pub fn main(args: &[String]) -> ExitCode {
+    let Some(state) = args.first().map(PathBuf::from) else {
+        return ExitCode::from(2);
+    };
+    // A session of its own: Ctrl-C reaches the harness, which decides. SIGHUP and SIGPIPE must not end the clean-up.
+    let _ = setsid();
+    let mut ignored = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
+        ignored.add(signal);
+    }
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ignored), None);
+    let code = match hold(&state) {
+        Ok(code) => code,
+        Err(words) => {
+            eprintln!("{words}");
+            let _ = std::fs::write(state.join("failure"), words);
+            ExitCode::FAILURE
+        }
+    };
+    finish(&state);
+    code
+}
+
+/// A world that failed leaves its state for the harness to read (it removes it then); when the harness is gone, or
+/// the world was meant to end, nothing stays.
+fn finish(state: &Path) {
+    let failed = state.join("failure").exists();
+    let kept = WorldSpec::read(state).is_ok_and(|spec| spec.kept);
+    if failed && (kept || !lifeline_cut()) {
+        return;
+    }
+    let _ = std::fs::remove_dir_all(state);
+}
+
+/// True when the other end of stdin is closed.
+fn lifeline_cut() -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok()
+        && fds[0]
+            .revents()
+            .is_some_and(|seen| seen.intersects(PollFlags::POLLHUP | PollFlags::POLLIN))
+}
+
+fn hold(state: &Path) -> Result<ExitCode, String> {
+    let spec =
+        WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+    enter_namespaces()?;
+    let exe =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let mut command = Command::new(exe);
+    command.arg0("meshproof-world").arg("__init").arg(state);
+    command.stdout(inherit_stdout()?);
+    // A kept world's lifeline is a pipe whose other end this process holds; else the harness's own.
+    command.stdin(if spec.kept {
+        Stdio::piped()
+    } else {
+        Stdio::inherit()
+    });
+    let mut init = command
+        .spawn()
+        .map_err(|error| format!("cannot start the world's first process: {error}"))?;
+    std::fs::write(spec.init_pid(), init.id().to_string())
+        .map_err(|error| format!("cannot write into {}: {error}", state.display()))?;
+    wait(&mut init)
+}
+
+/// Hands the listening socket on to the child as its stdout.
+fn inherit_stdout() -> Result<Stdio, String> {
+    let socket = std::io::stdout().as_fd().try_clone_to_owned();
+    socket
+        .map(Stdio::from)
+        .map_err(|error| format!("cannot hand on the listening socket: {error}"))
+}
+
+fn wait(init: &mut Child) -> Result<ExitCode, String> {
+    let status = init
+        .wait()
+        .map_err(|error| format!("cannot wait for the world: {error}"))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn enter_namespaces() -> Result<(), String> {
+    let exe =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let mut helper = Command::new(exe)
+        .arg("__idmap")
+        .arg(getpid().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start the id-map helper: {error}"))?;
+    let flags = CloneFlags::CLONE_NEWUSER
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWPID;
+    unshare(flags).map_err(|error| {
+        format!(
+            "cannot make new namespaces: {error}; the local target needs user namespaces \
+             (sysctl user.max_user_namespaces > 0, kernel.unprivileged_userns_clone=1, and no AppArmor restriction on them)"
+        )
+    })?;
+    if let Some(mut stdin) = helper.stdin.take() {
+        stdin
+            .write_all(b"m")
+            .map_err(|error| format!("the id-map helper is gone: {error}"))?;
+    }
+    let output = helper
+        .wait_with_output()
+        .map_err(|error| format!("cannot wait for the id-map helper: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "cannot map user ids: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
+}

@@ -1,0 +1,117 @@
+//! `__inside STATE`: the world's main process. Brings the control plane up and lives as long as all of it does.
+
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use futures::future::select_all;
+use kube::{Client, Config, config::Kubeconfig};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    daemons::{self, Daemon},
+    network, pki, relay,
+    spec::WorldSpec,
+};
+use crate::target::local::pods;
+
+/// How long the API server may take to answer. Measured: about 3 s on two idle cores; a loaded machine takes several times that.
+const API_SERVER_DEADLINE: Duration = Duration::from_secs(90);
+
+/// Entry of the main process.
+pub fn main(args: &[String]) -> ExitCode {
+    let Some(state) = args.first().map(PathBuf::from) else {
+        return ExitCode::from(2);
+    };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(live(&state)),
+        Err(error) => Err(format!("cannot start the runtime: {error}")),
+    };
+    let Err(words) = ended;
+    let _ = std::fs::write(state.join("failure"), &words);
+    eprintln!("{words}");
+    ExitCode::FAILURE
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "warn,meshproof=info".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}
+
+async fn live(state: &Path) -> Result<Infallible, String> {
+    let spec =
+        WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+    std::fs::create_dir_all(spec.logs())
+        .map_err(|error| format!("cannot create {}: {error}", spec.logs().display()))?;
+    pki::make(&spec)?;
+    network::set_up().await?;
+    let mut running = vec![daemons::etcd(&spec)?, daemons::api_server(&spec)?];
+    let listener =
+        relay::inherited().map_err(|error| format!("cannot take the listening socket: {error}"))?;
+    let relay = tokio::spawn(relay::serve(listener));
+    let client = api_client(&spec, &mut running).await?;
+    running.push(daemons::controller_manager(&spec)?);
+    running.push(daemons::proxy(&spec)?);
+    running.push(daemons::kubelet_streams(&spec)?);
+    let node = pods::serve(&spec, client);
+    tokio::select! {
+        words = any_end(&mut running) => Err(words),
+        ended = relay => Err(format!("the door to the API server closed: {ended:?}")),
+        ended = node => Err(ended.err().unwrap_or_else(|| "the node stopped".to_owned())),
+    }
+}
+
+async fn any_end(running: &mut [Daemon]) -> String {
+    let ends: Vec<_> = running
+        .iter_mut()
+        .map(|daemon| Box::pin(daemon.ended()))
+        .collect();
+    select_all(ends).await.0
+}
+
+/// A client of the API server, as soon as that answers for its namespaces.
+async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, String> {
+    let read =
+        Kubeconfig::read_from(spec.kubeconfig_inside()).map_err(|error| error.to_string())?;
+    let config = Config::from_custom_kubeconfig(read, &Default::default())
+        .await
+        .map_err(|error| error.to_string())?;
+    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    tokio::select! {
+        words = any_end(running) => Err(words),
+        ready = await_ready(&client) => ready.map(|()| client.clone()),
+    }
+}
+
+async fn await_ready(client: &Client) -> Result<(), String> {
+    let deadline = Instant::now() + API_SERVER_DEADLINE;
+    loop {
+        let request = http::Request::get("/readyz")
+            .body(Vec::new())
+            .map_err(|error| error.to_string())?;
+        let last = match client.request_text(request).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline {
+            return Err(format!(
+                "the API server was not ready within {API_SERVER_DEADLINE:?}; last answer: {last}"
+            ));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}

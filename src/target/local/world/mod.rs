@@ -1,0 +1,21 @@
+//! The world: one process tree in new user, PID, network, mount, UTS and IPC namespaces.
+//!
+//! ```text
+//! harness ── __world (holder; outside the PID namespace, removes the state directory at the end)
+//!               └── __init (PID 1: when it ends, the kernel ends everything)
+//!                     └── __inside (etcd, API server, controllers, kube-proxy, node)
+//! ```
+//!
+//! A lifeline (a pipe) runs from the harness to holder and init: when the harness dies, however, both read end-of-file and
+//! leave. A world that is kept (`target up`) holds its own lifeline and ends with `target down`.
+
+pub mod daemons;
+pub mod holder;
+pub mod idmap;
+pub mod init;
+pub mod inside;
+pub mod launch;
+pub mod network;
+pub mod pki;
+pub mod relay;
+pub mod spec;

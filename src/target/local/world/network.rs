@@ -1,0 +1,64 @@
+//! The world's own network: loopback, which also carries the node's address (not every kernel has dummy links), and forwarding.
+
+use std::net::Ipv4Addr;
+
+use futures::TryStreamExt as _;
+use rtnetlink::{Handle, LinkUnspec};
+
+use super::spec::NODE_IP;
+
+/// Sets the node's side of the network up. Runs in the world's network namespace.
+///
+/// # Errors
+/// Words naming the step that the kernel refused.
+pub async fn set_up() -> Result<(), String> {
+    for (name, value) in [
+        ("ipv4/ip_forward", "1"),
+        ("ipv4/conf/all/rp_filter", "0"),
+        ("ipv4/conf/default/rp_filter", "0"),
+        ("ipv4/ip_local_port_range", "20000 60999"),
+    ] {
+        let path = format!("/proc/sys/net/{name}");
+        std::fs::write(&path, value).map_err(|error| format!("cannot set {path}: {error}"))?;
+    }
+    let (connection, handle, _) =
+        rtnetlink::new_connection().map_err(|error| format!("cannot open netlink: {error}"))?;
+    let task = tokio::spawn(connection);
+    let done = links(&handle)
+        .await
+        .map_err(|error| format!("cannot set up the node's links: {error}"));
+    task.abort();
+    done
+}
+
+async fn links(handle: &Handle) -> Result<(), rtnetlink::Error> {
+    let lo = index(handle, "lo").await?;
+    handle
+        .link()
+        .set(LinkUnspec::new_with_index(lo).up().build())
+        .execute()
+        .await?;
+    add(handle, lo, NODE_IP, 32).await
+}
+
+async fn add(
+    handle: &Handle,
+    link: u32,
+    address: Ipv4Addr,
+    prefix: u8,
+) -> Result<(), rtnetlink::Error> {
+    handle
+        .address()
+        .add(link, address.into(), prefix)
+        .execute()
+        .await
+}
+
+async fn index(handle: &Handle, name: &str) -> Result<u32, rtnetlink::Error> {
+    let mut found = handle.link().get().match_name(name.to_owned()).execute();
+    let link = found
+        .try_next()
+        .await?
+        .ok_or(rtnetlink::Error::RequestFailed)?;
+    Ok(link.header.index)
+}

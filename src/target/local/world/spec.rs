@@ -1,0 +1,101 @@
+//! What a world is made from, and where its files lie.
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Address of the node, on the world's loopback link.
+pub const NODE_IP: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+/// First address of the service range: the API server's own Service.
+pub const API_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// Address of the DNS Service, the field's usual tenth.
+pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+pub const SERVICE_CIDR: &str = "10.96.0.0/16";
+pub const POD_CIDR: &str = "10.244.0.0/16";
+pub const CLUSTER_DOMAIN: &str = "cluster.local";
+pub const NODE_NAME: &str = "local";
+/// Port of the API server inside the world.
+pub const API_PORT: u16 = 6443;
+/// Port of the kubelet API inside the world.
+pub const KUBELET_PORT: u16 = 10250;
+
+/// Everything that the processes of a world need to know. Written once as `spec.json` into the state directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorldSpec {
+    pub name: String,
+    /// Directory of the world's sockets, logs and keys, seen by the harness too.
+    pub state: PathBuf,
+    /// Control-plane programs by name.
+    pub bins: PathBuf,
+    pub envoy: PathBuf,
+    pub envoy_version: String,
+    pub bootstrap_template: PathBuf,
+    pub testbed: PathBuf,
+    /// Images of the user's, as `NAME=DIR[,ENTRYPOINT…]`.
+    pub images: Vec<String>,
+    /// Port on the host's loopback that leads to the API server.
+    pub api_port: u16,
+    /// Lives until it is taken down, not only as long as the harness.
+    pub kept: bool,
+}
+
+impl WorldSpec {
+    /// Reads the spec of the world whose state lies in `state`.
+    ///
+    /// # Errors
+    /// When there is no readable spec.
+    pub fn read(state: &Path) -> std::io::Result<Self> {
+        let text = std::fs::read(state.join("spec.json"))?;
+        serde_json::from_slice(&text).map_err(std::io::Error::other)
+    }
+
+    /// Writes the spec into its state directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn write(&self) -> std::io::Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
+        std::fs::write(self.state.join("spec.json"), text)
+    }
+
+    /// Directory that only the world sees filled: a tmpfs in its mount namespace.
+    pub fn private(&self) -> PathBuf {
+        self.state.join("private")
+    }
+
+    pub fn pki(&self) -> PathBuf {
+        self.state.join("pki")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// Kubeconfig for programs outside the world.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kubeconfig")
+    }
+
+    /// Kubeconfig for programs inside the world.
+    pub fn kubeconfig_inside(&self) -> PathBuf {
+        self.state.join("kubeconfig-inside")
+    }
+
+    /// Socket on which the node answers (exec, port-forward, logs).
+    pub fn node_socket(&self) -> PathBuf {
+        self.state.join("node.sock")
+    }
+
+    /// Why the world ended, when it ended by itself.
+    pub fn failure(&self) -> PathBuf {
+        self.state.join("failure")
+    }
+
+    /// Process id of PID 1 as the host sees it.
+    pub fn init_pid(&self) -> PathBuf {
+        self.state.join("init.pid")
+    }
+}
