@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let exit = dispatch(cli).unwrap_or_else(|error| {
-        output::say(&format!("error: {}", output::clean(&error.chain())));
+        output::say(&format!("error: {}", output::clean(&output::chain(&error))));
         error.exit()
     });
     exit.into()

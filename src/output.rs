@@ -1,6 +1,7 @@
 //! The only place that prints to stdout, and the rules of colour and of untrusted text.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
@@ -49,6 +50,20 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
 /// Says something to the person at the terminal (stderr). Nothing depends on it being read.
 pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// An error and its causes on one line; a cause that the text already ends with is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether to colour a stream: a flag beats the environment, NO_COLOR beats CLICOLOR_FORCE.

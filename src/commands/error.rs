@@ -31,18 +31,4 @@ impl CommandError {
             Self::Stdout(_) | Self::Other(_) => Exit::Error,
         }
     }
-
-    /// The error and its causes on one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.ends_with(&more) {
-                text = format!("{text}: {more}");
-            }
-            cause = error.source();
-        }
-        text
-    }
 }

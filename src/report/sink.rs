@@ -52,6 +52,16 @@ pub struct Finished {
     pub errors: Vec<SinkError>,
 }
 
+impl Finished {
+    /// Tells on stderr what could not be written, and gives the exit code.
+    pub fn tell(&self) -> Exit {
+        for error in &self.errors {
+            output::say(&format!("error: {}", output::clean(&output::chain(error))));
+        }
+        self.exit
+    }
+}
+
 /// The consumer of a run's events.
 pub struct Sink {
     options: SinkOptions,
