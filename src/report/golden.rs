@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
 use rstest::rstest;
 
 use super::console::{Console, Detail, Line};
@@ -328,4 +329,70 @@ fn reports_that_cannot_be_written_never_turn_into_success() {
         dir.path().join("conformance.yaml").exists(),
         "the other reports are there"
     );
+}
+
+#[test]
+fn a_full_disk_is_told_and_changes_no_verdict() {
+    for (name, verdicts, exit) in [
+        ("all-pass", Exit::Ok, Exit::Error),
+        ("six-verdicts", Exit::Failed, Exit::Failed),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink("/dev/full", dir.path().join(jsonl::FILE)).expect("linked");
+        let log = log(name);
+        let (finished, _) = run_through_sink(&log.events, dir.path(), SinkOptions::default());
+        assert_eq!(
+            (finished.model.exit(), finished.exit),
+            (verdicts, exit),
+            "{name}"
+        );
+        assert_eq!(finished.model, Model::from_events(&log.events));
+        let told = finished
+            .errors
+            .iter()
+            .map(|error| crate::output::chain(error))
+            .collect::<String>();
+        assert!(
+            told.contains("events.jsonl") && told.contains("No space left"),
+            "{told}"
+        );
+    }
+}
+
+proptest! {
+    /// Whatever a server, a proxy or a suite file says: reports stay well-formed and say the same numbers.
+    #[test]
+    fn any_text_in_any_place_keeps_reports_well_formed(text in any::<String>(), other in ".*<.*|\\PC*") {
+        let replaced = std::fs::read_to_string(golden("evil-text")).expect("readable");
+        let events = replaced.lines().map(|line| {
+            let mut event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            for name in ["title", "cause", "what", "error", "expected", "method", "profile", "caption"] {
+                replace(&mut event, name, &text);
+            }
+            for name in ["actual", "mesh", "probe", "matcher", "area", "known"] {
+                replace(&mut event, name, &other);
+            }
+            serde_json::from_value(event).expect("an event")
+        });
+        let events: Vec<Event> = events.collect();
+        let model = Model::from_events(&events);
+        let junit = quick_junit::Report::deserialize_from_str(&(render::JUNIT.render)(&model)).expect("JUnit");
+        prop_assert_eq!((junit.tests, junit.failures), (1, 1));
+        let html = (render::HTML.render)(&model);
+        prop_assert_eq!(html.matches("<script").count(), 0);
+        prop_assert_eq!((html.matches("<section").count(), html.matches("</section>").count()), (1, 1));
+        let summary = (render::SUMMARY.render)(&model);
+        prop_assert_eq!(summary.lines().filter(|line| line.starts_with("| ")).count(), 3, "{}", summary);
+        let shown = console(&events, Detail::Verbose, Palette::PLAIN);
+        prop_assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{:?}", shown);
+    }
+}
+
+fn replace(value: &mut serde_json::Value, name: &str, text: &str) {
+    if let Some(found) = value.get_mut(name).filter(|found| found.is_string()) {
+        *found = text.into();
+    }
+    if let Some(check) = value.get_mut("check") {
+        replace(check, name, text);
+    }
 }
