@@ -45,12 +45,15 @@ impl Terminal {
     }
 }
 
+/// This is a step of a GitHub Actions workflow.
+pub fn github_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
 /// File that GitHub Actions shows as the step's summary, when this is a step of a workflow.
 pub fn github_step_summary() -> Option<PathBuf> {
-    (std::env::var_os("GITHUB_ACTIONS")? == "true").then_some(())?;
-    std::env::var_os("GITHUB_STEP_SUMMARY")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
+    let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())?;
+    github_actions().then(|| path.into())
 }
 
 #[cfg(test)]

@@ -252,7 +252,8 @@ fn ready(versions: &std::collections::BTreeMap<String, String>, lacks: &[String]
     clean_line(&line)
 }
 
-/// `  name       text`, further lines of the text below its first.
+/// `  name       text`, further lines of the text below its first and marked, so that none can pass for a line of ours or
+/// for a command to a CI runner.
 fn field(page: &mut String, name: &str, text: &str) {
     const INDENT: usize = 13;
     let text = clean(text);
@@ -266,7 +267,7 @@ fn field(page: &mut String, name: &str, text: &str) {
         ),
     );
     for more in lines {
-        put(page, &format!("{:INDENT$}{more}", ""));
+        put(page, &format!("{:>INDENT$}{more}", "| "));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events in; reports out. [`Sink`] takes events as they happen, [`render`] makes the files from the folded [`Model`].
 
+pub mod annotations;
 pub mod bundle;
 pub mod conformance;
 pub mod console;

@@ -10,7 +10,7 @@ use super::jsonl::{LogError, LogWriter};
 use super::model::Model;
 use super::progress::Progress;
 use super::redact::Redactor;
-use super::{json, render, summary};
+use super::{annotations, json, render, summary};
 use crate::cli::{ColorChoice, Format};
 use crate::env::Terminal;
 use crate::exit::Exit;
@@ -206,6 +206,9 @@ impl Sink {
             self.stdout_error = self.stdout_error.or(printed.err());
         }
         errors.extend(self.stdout_error.take().map(SinkError::Stdout));
+        if crate::env::github_actions() {
+            output::say(annotations::render(&self.model).trim_end());
+        }
         errors.extend(append_step_summary(&self.model).err());
         let exit = match self.model.exit() {
             Exit::Ok if !errors.is_empty() => Exit::Error,

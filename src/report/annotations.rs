@@ -1,0 +1,71 @@
+//! GitHub Actions: one error annotation for each scenario that is not as expected, at its suite file.
+
+use super::model::{Model, ScenarioReport};
+use super::text;
+
+/// GitHub shows no more of one step.
+const SHOWN: usize = 10;
+
+/// The workflow commands, one a line; empty when all is as expected.
+pub fn render(model: &Model) -> String {
+    model.unexpected().take(SHOWN).map(annotation).collect()
+}
+
+fn annotation(scenario: &ScenarioReport) -> String {
+    let title = format!("{} {}", text::word(scenario.verdict()), scenario.id);
+    let message = format!("{}\n{}", scenario.title, scenario.cause);
+    let (file, title, message) = (
+        property(&scenario.file),
+        property(&title),
+        data(message.trim_end()),
+    );
+    format!("::error file={file},line=1,title={title}::{message}\n")
+}
+
+/// Escaping of the part after `::`.
+fn data(text: &str) -> String {
+    text::plain(text).replace('%', "%25").replace('\n', "%0A")
+}
+
+/// Escaping of a property's value.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::outcome::Verdict;
+
+    fn model(verdicts: &[Verdict]) -> Model {
+        let scenario = |verdict: &Verdict| ScenarioReport {
+            id: "routing/x".into(),
+            file: "suites/routing/x.yaml".into(),
+            title: "100% true".into(),
+            cause: "saw\n::stop-commands::x".into(),
+            verdict: Some(*verdict),
+            ..ScenarioReport::default()
+        };
+        Model {
+            scenarios: verdicts.iter().map(scenario).collect(),
+            ..Model::default()
+        }
+    }
+
+    #[test]
+    fn only_what_is_not_as_expected_is_annotated_and_no_text_is_a_command() {
+        let lines = render(&model(&[
+            Verdict::Pass,
+            Verdict::Fail,
+            Verdict::KnownFailure,
+        ]));
+        let expected = "::error file=suites/routing/x.yaml,line=1,title=FAIL routing/x::\
+                        100%25 true%0Asaw%0A::stop-commands::x\n";
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn no_more_than_github_shows() {
+        assert_eq!(render(&model(&[Verdict::Error; 30])).lines().count(), 10);
+    }
+}
