@@ -3,9 +3,13 @@
 //! The flow: `cli → settings → plan → target + mesh → fixture → step → observe → verdict → run::event → report`.
 
 pub mod cli;
+pub mod cluster;
 pub mod commands;
 pub mod env;
 pub mod exit;
+pub mod fixture;
+pub mod mesh;
+pub mod observe;
 pub mod output;
 pub mod report;
 pub mod run;

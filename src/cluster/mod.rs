@@ -1,0 +1,4 @@
+//! Verbs on the Kubernetes API that every target shares.
+
+pub mod object;
+pub mod pods;

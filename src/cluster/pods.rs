@@ -1,0 +1,224 @@
+//! The pods of a run, watched once for all scenarios.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::LogParams,
+    runtime::watcher::{self, Event},
+};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+type Key = (String, String);
+
+/// A live picture of pods selected by a label.
+pub struct PodWatch {
+    state: Arc<Mutex<BTreeMap<Key, Pod>>>,
+    changed: watch::Receiver<u64>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for PodWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl PodWatch {
+    /// Watches the pods that match `selector`, in all namespaces.
+    pub fn start(client: &Client, selector: &str) -> Self {
+        let api: Api<Pod> = Api::all(client.clone());
+        let state = Arc::new(Mutex::new(BTreeMap::new()));
+        let (notify, changed) = watch::channel(0);
+        let shared = Arc::clone(&state);
+        let config = watcher::Config::default().labels(selector);
+        let task = tokio::spawn(async move {
+            let mut events = watcher::watcher(api, config).boxed();
+            while let Some(event) = events.next().await {
+                let mut pods = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                match event {
+                    Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
+                        drop(pods.insert(key(&pod), pod))
+                    }
+                    Ok(Event::Delete(pod)) => drop(pods.remove(&key(&pod))),
+                    Ok(Event::Init) => pods.clear(),
+                    Ok(Event::InitDone) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "the watch of pods broke; it is opened again")
+                    }
+                }
+                drop(pods);
+                notify.send_modify(|count| *count += 1);
+            }
+        });
+        Self {
+            state,
+            changed,
+            task,
+        }
+    }
+
+    /// The pods of a namespace, as last seen.
+    pub fn of(&self, namespace: &str) -> Vec<Pod> {
+        let pods = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.iter()
+            .filter(|((space, _), _)| space == namespace)
+            .map(|(_, pod)| pod.clone())
+            .collect()
+    }
+
+    /// Waits until `done` says so of the namespace's pods.
+    ///
+    /// # Errors
+    /// The pods as last seen, when `limit` is over.
+    pub async fn until(
+        &self,
+        namespace: &str,
+        limit: Duration,
+        done: impl Fn(&[Pod]) -> bool,
+    ) -> Result<Vec<Pod>, Vec<Pod>> {
+        let mut changed = self.changed.clone();
+        let waiting = async {
+            loop {
+                let pods = self.of(namespace);
+                if done(&pods) || changed.changed().await.is_err() {
+                    return pods;
+                }
+            }
+        };
+        timeout(limit, waiting)
+            .await
+            .map_err(|_| self.of(namespace))
+    }
+}
+
+fn key(pod: &Pod) -> Key {
+    (pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
+/// The pod can take traffic and is not on its way out.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    ready && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// Value of a label.
+pub fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
+    pod.labels().get(key).map(String::as_str)
+}
+
+/// What a person would look at first: state of each container of each pod that is not ready, its last events and log lines.
+pub async fn describe(client: &Client, pods: &[Pod]) -> String {
+    let mut lines = Vec::new();
+    for pod in pods.iter().filter(|pod| !is_ready(pod)).take(3) {
+        lines.push(format!("pod {}: {}", pod.name_any(), phase(pod)));
+        let status = pod.status.clone().unwrap_or_default();
+        let all = status
+            .init_container_statuses
+            .into_iter()
+            .flatten()
+            .chain(status.container_statuses.into_iter().flatten());
+        for container in all {
+            if let Some(words) = trouble(&container) {
+                lines.push(format!("  container {}: {words}", container.name));
+                lines.extend(last_log(client, pod, &container.name).await);
+            }
+        }
+        lines.extend(events(client, pod).await);
+    }
+    if lines.is_empty() {
+        "no pod was made".to_owned()
+    } else {
+        lines.join("\n")
+    }
+}
+
+fn phase(pod: &Pod) -> String {
+    let status = pod.status.clone().unwrap_or_default();
+    let message = status
+        .message
+        .map(|message| format!(" ({message})"))
+        .unwrap_or_default();
+    format!(
+        "{}{message}",
+        status.phase.unwrap_or_else(|| "not started".to_owned())
+    )
+}
+
+/// `None` for a container that runs well or ended well.
+fn trouble(container: &ContainerStatus) -> Option<String> {
+    let state = container.state.clone().unwrap_or_default();
+    let restarts = if container.restart_count > 0 {
+        format!(", restarted {} times", container.restart_count)
+    } else {
+        String::new()
+    };
+    if let Some(waiting) = state.waiting {
+        return Some(format!(
+            "waiting: {} {}{restarts}",
+            waiting.reason.unwrap_or_default(),
+            waiting.message.unwrap_or_default()
+        ));
+    }
+    if let Some(ended) = state.terminated.filter(|ended| ended.exit_code != 0) {
+        return Some(format!(
+            "ended with code {} {}{restarts}",
+            ended.exit_code,
+            ended.message.unwrap_or_default()
+        ));
+    }
+    (!container.ready && state.running.is_some())
+        .then(|| format!("runs, but is not ready{restarts}"))
+}
+
+async fn last_log(client: &Client, pod: &Pod, container: &str) -> Vec<String> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        tail_lines: Some(5),
+        ..LogParams::default()
+    };
+    let text = timeout(Duration::from_secs(3), api.logs(&pod.name_any(), &params)).await;
+    let text = text.ok().and_then(Result::ok).unwrap_or_default();
+    text.lines().map(|line| format!("    | {line}")).collect()
+}
+
+async fn events(client: &Client, pod: &Pod) -> Vec<String> {
+    let api: Api<k8s_openapi::api::core::v1::Event> =
+        Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    let params =
+        kube::api::ListParams::default().fields(&format!("involvedObject.name={}", pod.name_any()));
+    let list = timeout(Duration::from_secs(3), api.list(&params)).await;
+    let events = list
+        .ok()
+        .and_then(Result::ok)
+        .map(|list| list.items)
+        .unwrap_or_default();
+    let warnings = events
+        .into_iter()
+        .filter(|event| event.type_.as_deref() == Some("Warning"));
+    let mut lines: Vec<String> = warnings
+        .map(|event| {
+            format!(
+                "  event {}: {}",
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default()
+            )
+        })
+        .collect();
+    lines.drain(..lines.len().saturating_sub(3));
+    lines
+}

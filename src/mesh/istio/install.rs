@@ -1,0 +1,195 @@
+//! Installs Istio from the manifests that istioctl makes of our values, and waits until it can take work.
+
+use std::{path::Path, time::Duration};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
+
+use crate::cluster::{
+    object::{self, ObjectError},
+    pods::{self, PodWatch},
+};
+
+/// Namespace of the control plane and of the ingress gateway.
+pub const NAMESPACE: &str = "istio-system";
+/// Name of the gateway's Service and Deployment.
+pub const GATEWAY: &str = "istio-ingressgateway";
+
+const ISTIOD_DEADLINE: Duration = Duration::from_secs(120);
+const GATEWAY_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Why Istio is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    #[error("istioctl made no manifests: {0}")]
+    Istioctl(String),
+    #[error("istioctl's manifests cannot be read: {0}")]
+    Manifests(String),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("{what} was not ready within {limit:?}:\n{last}")]
+    NotReady {
+        what: &'static str,
+        limit: Duration,
+        last: String,
+    },
+    #[error("istiod's injection webhook did not answer within {limit:?}; last answer: {last}")]
+    Webhook { limit: Duration, last: String },
+}
+
+/// The objects of an installation, as istioctl makes them from `values` (an IstioOperator file).
+///
+/// # Errors
+/// With istioctl's own words.
+pub async fn manifests(istioctl: &Path, values: &Path) -> Result<Vec<Value>, InstallError> {
+    let output = Command::new(istioctl)
+        .args(["manifest", "generate", "-f"])
+        .arg(values)
+        .env("KUBECONFIG", "/dev/null") // istioctl asks a cluster for its version when it finds one
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| {
+            InstallError::Istioctl(format!("cannot run {}: {error}", istioctl.display()))
+        })?;
+    if !output.status.success() {
+        return Err(InstallError::Istioctl(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    documents(&text)
+}
+
+/// Applies an installation and waits until istiod, its webhook and the gateway are ready. Everything runs at once that can:
+/// CRDs, roles and configuration together, then webhooks and workloads.
+///
+/// # Errors
+/// [`InstallError`] with the last state of whatever is missing.
+pub async fn install(
+    client: &Client,
+    objects: &[Value],
+    watch: &PodWatch,
+) -> Result<(), InstallError> {
+    object::apply(client, &namespace(), None).await?;
+    let (late, early): (Vec<&Value>, Vec<&Value>) =
+        objects.iter().partition(|object| is_late(object));
+    apply_all(client, &early).await?;
+    apply_all(client, &late).await?;
+    ready(client, watch, "istiod", "istiod", ISTIOD_DEADLINE).await?;
+    await_webhook(client).await?;
+    ready(
+        client,
+        watch,
+        GATEWAY,
+        "the ingress gateway",
+        GATEWAY_DEADLINE,
+    )
+    .await
+}
+
+fn namespace() -> Value {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+}
+
+/// Objects that need others: workloads need accounts and configuration, custom objects their CRD. The gateway's pod is
+/// injected (its image is `auto`), so its Deployment comes after istiod's.
+fn is_late(object: &Value) -> bool {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let group = object["apiVersion"].as_str().unwrap_or_default();
+    matches!(kind, "Deployment" | "DaemonSet") || group.contains("istio.io")
+}
+
+async fn apply_all(client: &Client, objects: &[&Value]) -> Result<(), ObjectError> {
+    stream::iter(
+        objects
+            .iter()
+            .map(|object| object::apply(client, object, Some(NAMESPACE))),
+    )
+    .buffer_unordered(16)
+    .try_for_each(|_| async { Ok(()) })
+    .await
+}
+
+async fn ready(
+    client: &Client,
+    watch: &PodWatch,
+    app: &str,
+    what: &'static str,
+    limit: Duration,
+) -> Result<(), InstallError> {
+    let of_app = |pods: &[k8s_openapi::api::core::v1::Pod]| -> Vec<_> {
+        pods.iter()
+            .filter(|pod| pods::label(pod, "app") == Some(app))
+            .cloned()
+            .collect()
+    };
+    let done = watch
+        .until(NAMESPACE, limit, |pods| {
+            of_app(pods).iter().any(pods::is_ready)
+        })
+        .await;
+    match done {
+        Ok(_) => Ok(()),
+        Err(last) => Err(InstallError::NotReady {
+            what,
+            limit,
+            last: pods::describe(client, &of_app(&last)).await,
+        }),
+    }
+}
+
+/// A pod made while the webhook does not answer is refused, and its ReplicaSet backs off for tens of seconds: so the webhook is
+/// asked first, by a dry run of a pod that wants injection.
+async fn await_webhook(client: &Client) -> Result<(), InstallError> {
+    let limit = Duration::from_secs(30);
+    let deadline = Instant::now() + limit;
+    let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
+        kube::Api::namespaced(client.clone(), "default");
+    let pod = serde_json::from_value(json!({
+        "metadata": {"generateName": "webhook-", "labels": {"sidecar.istio.io/inject": "true"}},
+        "spec": {"containers": [{"name": "probe", "image": "none"}]},
+    }));
+    let pod = pod.map_err(|error| InstallError::Manifests(error.to_string()))?;
+    let params = kube::api::PostParams {
+        dry_run: true,
+        ..Default::default()
+    };
+    loop {
+        let last = match api.create(&params, &pod).await {
+            Ok(made) if is_injected(&made) => return Ok(()),
+            Ok(_) => "the pod came back without a sidecar".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            return Err(InstallError::Webhook { limit, last });
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn is_injected(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
+    let spec = pod.spec.clone().unwrap_or_default();
+    let all = spec
+        .containers
+        .iter()
+        .chain(spec.init_containers.iter().flatten());
+    all.into_iter()
+        .any(|container| container.name == "istio-proxy")
+}
+
+fn documents(text: &str) -> Result<Vec<Value>, InstallError> {
+    use serde::Deserialize as _;
+    let all = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    let all: Result<Vec<Value>, _> = all.collect();
+    Ok(all
+        .map_err(|error| InstallError::Manifests(error.to_string()))?
+        .into_iter()
+        .filter(|object| !object.is_null())
+        .collect())
+}

@@ -1,0 +1,5 @@
+//! Istio: installed by its own istioctl, asked by its own debug interface.
+
+pub mod install;
+pub mod live;
+pub mod marker;

@@ -1,0 +1,80 @@
+//! What a proxy has: its configuration dump (filtered) and rejected updates, over Envoy's admin interface.
+
+use http::Method;
+use serde_json::Value;
+
+use super::http::{HttpError, Port};
+
+/// Envoy's admin port in an Istio proxy, on the pod's loopback.
+pub const ADMIN_PORT: u16 = 15000;
+
+/// Route configurations whose name matches a regular expression, as Envoy has them now.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
+    json(
+        admin,
+        &format!("/config_dump?resource=dynamic_route_configs&name_regex={name}"),
+    )
+    .await
+}
+
+/// Endpoint addresses of a cluster with their health, as `/clusters` tells them.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn endpoints(admin: &Port) -> Result<Value, HttpError> {
+    json(admin, "/clusters?format=json").await
+}
+
+/// The first rejected update (NACK) that the proxy tells of, in Envoy's words.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
+    let dump = json(admin, "/config_dump").await?;
+    Ok(first_error(&dump))
+}
+
+async fn json(admin: &Port, path: &str) -> Result<Value, HttpError> {
+    let body = admin.fetch(Method::GET, path).await?;
+    serde_json::from_slice(&body).map_err(|error| HttpError::Exchange {
+        what: path.to_owned(),
+        pod: admin.pod.clone(),
+        words: format!("no JSON: {error}"),
+    })
+}
+
+/// Depth-first search for `error_state.details` (Envoy admin API, `UpdateFailureState`).
+fn first_error(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(fields) => {
+            let details = fields
+                .get("error_state")
+                .and_then(|state| state.get("details"))
+                .and_then(Value::as_str);
+            details
+                .map(str::to_owned)
+                .or_else(|| fields.values().find_map(first_error))
+        }
+        Value::Array(items) => items.iter().find_map(first_error),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_rejected_update_is_found_however_deep() {
+        let dump = json!({"configs": [{"x": 1}, {"dynamic_listeners": [{"error_state": {"details": "bad port"}}]}]});
+        assert_eq!(first_error(&dump).as_deref(), Some("bad port"));
+        assert_eq!(
+            first_error(&json!({"configs": [{"error_state": {}}]})),
+            None
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Driving callers and reading servers' ledgers over the control port.
+
+use bytes::BytesMut;
+use http::Method;
+use http_body_util::BodyExt as _;
+use testbed::control::{Attempt, CallPlan, RunLine};
+
+use super::http::{HttpError, Port};
+
+/// Why a caller's run is no observation.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("the caller refused the calls: {0}")]
+    Refused(String),
+    #[error("the caller's answer broke off after {calls} calls: {words}")]
+    Broke { calls: u64, words: String },
+}
+
+/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the microseconds that the
+/// caller took, when it was not stopped.
+///
+/// # Errors
+/// [`CallerError`]: our own side failed, nothing is known of the mesh.
+pub async fn run(
+    caller: &Port,
+    plan: &CallPlan,
+    mut each: impl FnMut(RunLine) -> bool,
+) -> Result<Option<u64>, CallerError> {
+    let body = serde_json::to_vec(plan).map_err(|error| CallerError::Refused(error.to_string()))?;
+    let mut body = caller.send(Method::POST, "/v1/run", body).await?;
+    let (mut buffer, mut calls) = (BytesMut::new(), 0);
+    let broke = |calls, words: String| CallerError::Broke { calls, words };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broke(calls, error.to_string()))?;
+        buffer.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+            let line = buffer.split_to(end + 1);
+            match serde_json::from_slice(&line).map_err(|error| broke(calls, error.to_string()))? {
+                RunLine::Refused { reason } => return Err(CallerError::Refused(reason)),
+                RunLine::Done { elapsed_us, .. } => return Ok(Some(elapsed_us)),
+                other => {
+                    calls += 1;
+                    if !each(other) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+    Err(broke(calls, "end of answer".to_owned()))
+}
+
+/// All attempts whose call id begins with `prefix`.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub async fn ledger(server: &Port, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
+    let body = server
+        .fetch(Method::GET, &format!("/v1/ledger?prefix={prefix}"))
+        .await?;
+    let lines = body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            serde_json::from_slice(line).map_err(|error| CallerError::Broke {
+                calls: 0,
+                words: error.to_string(),
+            })
+        })
+        .collect()
+}
