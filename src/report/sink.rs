@@ -207,7 +207,9 @@ impl Sink {
         }
         errors.extend(self.stdout_error.take().map(SinkError::Stdout));
         if crate::env::github_actions() {
-            output::say(annotations::render(&self.model).trim_end());
+            annotations::render(&self.model)
+                .lines()
+                .for_each(output::say);
         }
         errors.extend(append_step_summary(&self.model).err());
         let exit = match self.model.exit() {
