@@ -52,6 +52,8 @@ struct View<'a> {
     class: &'static str,
     verdict: &'static str,
     open: bool,
+    /// What there is to unfold.
+    summary: String,
     wall: String,
     /// Wall time over the floor that mesh and scenario set, e.g. `1.3`.
     ratio: Option<String>,
@@ -101,6 +103,7 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         class: class(scenario.verdict()),
         verdict: text::word(scenario.verdict()),
         open: is_unexpected(scenario.verdict()),
+        summary: summary(scenario),
         wall: text::duration(scenario.wall_ms),
         ratio: ratio(scenario),
         checks: scenario.checks.iter().map(row).collect(),
@@ -161,6 +164,31 @@ impl Phase {
 impl StepReport {
     fn time(&self) -> String {
         time(self.ms)
+    }
+}
+
+/// `3 checks, 1 step`; what there is none of is left out.
+fn summary(scenario: &ScenarioReport) -> String {
+    let parts = [
+        (scenario.checks.len(), "check", "checks"),
+        (scenario.steps.len(), "step", "steps"),
+        (
+            scenario.evidence.len(),
+            "piece of evidence",
+            "pieces of evidence",
+        ),
+    ];
+    let word =
+        |(n, one, many): (usize, &str, &str)| format!("{n} {}", if n == 1 { one } else { many });
+    let words: Vec<_> = parts
+        .into_iter()
+        .filter(|part| part.0 > 0)
+        .map(word)
+        .collect();
+    if words.is_empty() {
+        "more".into()
+    } else {
+        words.join(", ")
     }
 }
 
