@@ -1,3 +1,18 @@
-//! The typed suite file: parse, lint, select, explain, schema.
+//! The typed suite file: load, parse, lint, select, explain, schema.
 
+pub mod explain;
+pub mod finding;
+pub mod list;
+pub mod load;
+pub mod manifest;
 pub mod model;
+pub mod parse;
+pub mod requirements;
+pub mod resolve;
+pub mod schema;
+pub mod select;
+
+pub use finding::Finding;
+pub use load::{Suites, Tree};
+pub use parse::{Loaded, load_all};
+pub use resolve::{ResolvedProbe, resolve_contrast, resolve_probe};

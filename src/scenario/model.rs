@@ -236,6 +236,10 @@ pub struct ResponseFlag {
 /// The closed set of verbs. Reading order is time order.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a handful of steps per file; a box would only cost readers"
+)]
 pub enum Step {
     /// Apply `<behaviour>.<name>.yaml` beside the scenario; returns when every proxy concerned has it.
     Apply(String),

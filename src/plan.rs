@@ -1,0 +1,211 @@
+//! Pure: scenarios × settings × capabilities → an ordered plan. `--dry-run` prints it.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use serde_json::{Value, json};
+
+use crate::{
+    scenario::{
+        Loaded, ResolvedProbe,
+        explain::step_words,
+        model::{Scenario, Step},
+        resolve::{ResolveError, resolve_contrast, resolve_probe},
+        select::shuffle,
+    },
+    verdict::Rates,
+};
+
+/// What the plan depends on besides the scenarios.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    pub rates: Rates,
+    pub seed: u64,
+    pub jobs: usize,
+}
+
+/// Scenarios in the order in which they start.
+#[derive(Debug)]
+pub struct Plan {
+    pub terms: Terms,
+    pub entries: Vec<Entry>,
+}
+
+/// One scenario.
+#[derive(Debug)]
+pub struct Entry {
+    pub loaded: Loaded,
+    pub action: Action,
+}
+
+/// Whether it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Run,
+    /// With the reason, for the report.
+    Skip(String),
+}
+
+/// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target is up: then nothing is skipped.
+pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet<String>>) -> Plan {
+    let mut scenarios = scenarios;
+    scenarios.sort_by(|a, b| a.id.cmp(&b.id));
+    shuffle(&mut scenarios, terms.seed);
+    let entries = scenarios.into_iter().map(|loaded| Entry {
+        action: action(&loaded.scenario, capabilities),
+        loaded,
+    });
+    Plan {
+        terms,
+        entries: entries.collect(),
+    }
+}
+
+/// A missing capability is the reason, by its own word.
+pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> Action {
+    let Some(offered) = capabilities else {
+        return Action::Run;
+    };
+    let missing: Vec<&str> = scenario
+        .needs
+        .iter()
+        .filter(|need| !offered.contains(*need))
+        .map(String::as_str)
+        .collect();
+    match missing.as_slice() {
+        [] => Action::Run,
+        words => Action::Skip(format!("not offered here: {}", words.join(", "))),
+    }
+}
+
+/// The runs of a probe behind one step; empty for steps that call nothing.
+///
+/// # Errors
+/// See [`ResolveError`]; none for a scenario that lint accepts.
+pub fn step_probes(
+    scenario: &Scenario,
+    step: &Step,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    match step {
+        Step::Probe(name) | Step::Background(name) => resolve_probe(scenario, name, rates),
+        Step::Converge(converge) => resolve_probe(scenario, &converge.probe, rates),
+        Step::Contrast(contrast) => resolve_contrast(scenario, contrast, rates),
+        Step::Apply(_) | Step::Delete(_) | Step::Scale(_) | Step::Restart(_) => Ok(Vec::new()),
+    }
+}
+
+impl Plan {
+    /// For `--dry-run -o json`.
+    ///
+    /// # Errors
+    /// See [`ResolveError`].
+    pub fn to_json(&self) -> Result<Value, ResolveError> {
+        let Terms { rates, seed, jobs } = self.terms;
+        let entries: Result<Vec<Value>, _> = self
+            .entries
+            .iter()
+            .map(|entry| entry.to_json(rates))
+            .collect();
+        Ok(json!({
+            "seed": seed,
+            "jobs": jobs,
+            "alpha": rates.alpha,
+            "beta": rates.beta,
+            "scenarios": entries?,
+        }))
+    }
+
+    /// For `--dry-run`: one paragraph per scenario, with every cell.
+    ///
+    /// # Errors
+    /// See [`ResolveError`].
+    pub fn to_text(&self) -> Result<String, ResolveError> {
+        let Terms { rates, seed, jobs } = self.terms;
+        let mut text = format!(
+            "{} scenarios, seed {seed}, jobs {jobs}, {rates}\n",
+            self.entries.len()
+        );
+        for entry in &self.entries {
+            entry.write_text(&mut text, rates)?;
+        }
+        Ok(text)
+    }
+}
+
+impl Entry {
+    fn to_json(&self, rates: Rates) -> Result<Value, ResolveError> {
+        let scenario = &self.loaded.scenario;
+        let mut steps = Vec::new();
+        for step in &scenario.steps {
+            let runs = step_probes(scenario, step, rates)?;
+            let runs: Vec<Value> = runs.iter().map(run_json).collect();
+            steps.push(json!({"step": step_words(step), "runs": runs}));
+        }
+        let (action, reason) = match &self.action {
+            Action::Run => ("run", Value::Null),
+            Action::Skip(reason) => ("skip", reason.as_str().into()),
+        };
+        Ok(json!({
+            "id": self.loaded.id,
+            "title": scenario.title,
+            "area": self.loaded.area,
+            "proves": scenario.proves,
+            "action": action,
+            "reason": reason,
+            "steps": steps,
+        }))
+    }
+
+    fn write_text(&self, text: &mut String, rates: Rates) -> Result<(), ResolveError> {
+        let scenario = &self.loaded.scenario;
+        let action = match &self.action {
+            Action::Run => "run ".to_owned(),
+            Action::Skip(reason) => format!("skip ({reason}) "),
+        };
+        let _ = writeln!(text, "\n{action}{}: {}", self.loaded.id, scenario.title);
+        for (at, step) in scenario.steps.iter().enumerate() {
+            let _ = writeln!(text, "  {}. {}", at + 1, step_words(step));
+            for run in step_probes(scenario, step, rates)? {
+                let _ = writeln!(text, "       {}", run_words(&run));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run_words(run: &ResolvedProbe) -> String {
+    let most = if run.expect.is_statistical() {
+        "at most "
+    } else {
+        ""
+    };
+    format!(
+        "{}: {most}{} × {} from {} to {}: {}",
+        run.name,
+        run.times,
+        run.call,
+        run.from,
+        run.to,
+        run.expect
+            .matchers
+            .iter()
+            .map(|matcher| format!("{} {}", matcher.name(), matcher.expected()))
+            .collect::<Vec<_>>()
+            .join("; ")
+    )
+}
+
+fn run_json(run: &ResolvedProbe) -> Value {
+    let expect = run.expect.matchers.iter();
+    let expect = expect.map(|m| json!({"matcher": m.name(), "expected": m.expected()}));
+    json!({
+        "probe": run.name,
+        "call": run.call,
+        "from": run.from,
+        "to": run.to,
+        "times": run.times,
+        "connections": run.connections,
+        "sequential": run.expect.is_statistical(),
+        "expect": expect.collect::<Vec<_>>(),
+    })
+}

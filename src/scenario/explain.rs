@@ -1,0 +1,160 @@
+//! A behaviour in plain words: what is claimed, why, how it is shown, and how sure the answer is.
+
+use std::fmt::Write as _;
+
+use super::{
+    model::{Contrast, Override, Step, Workload},
+    parse::Loaded,
+    resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
+    select::level_word,
+};
+use crate::verdict::{Rates, expect::Matcher};
+
+/// The whole explanation.
+///
+/// # Errors
+/// A probe that does not resolve: lint says where.
+pub fn explain(loaded: &Loaded, rates: Rates) -> Result<String, ResolveError> {
+    let scenario = &loaded.scenario;
+    let mut text = String::new();
+    head(&mut text, loaded);
+    for workload in &scenario.world {
+        let _ = writeln!(text, "  - {}", workload_words(workload));
+    }
+    let _ = writeln!(text, "\nSteps");
+    for (at, step) in scenario.steps.iter().enumerate() {
+        let _ = writeln!(text, "  {}. {}", at + 1, step_words(step));
+        if let Step::Contrast(contrast) = step {
+            let runs = resolve_contrast(scenario, contrast, rates)?;
+            let _ = writeln!(text, "     in {} run(s)", runs.len());
+        }
+    }
+    if let Some(reason) = &scenario.no_contrast {
+        let _ = writeln!(text, "\nNo contrast: {}", reason.trim());
+    }
+    let _ = writeln!(text, "\nWhat must be seen");
+    for name in scenario.probes.keys() {
+        for run in resolve_probe(scenario, name, rates)? {
+            probe(&mut text, &run, rates);
+        }
+    }
+    Ok(text)
+}
+
+fn head(text: &mut String, loaded: &Loaded) {
+    let scenario = &loaded.scenario;
+    let _ = writeln!(text, "{}\n{}\n", loaded.id, scenario.title);
+    for line in scenario.why.trim().lines() {
+        let _ = writeln!(text, "  {}", line.trim());
+    }
+    let _ = writeln!(text, "\nSources: {}", scenario.source.join("; "));
+    let _ = writeln!(text, "Proves:  {}", scenario.proves.join(", "));
+    let _ = writeln!(text, "Level:   {}", level_word(scenario.level));
+    if !scenario.needs.is_empty() {
+        let _ = writeln!(text, "Needs:   {} (else SKIP)", scenario.needs.join(", "));
+    }
+    let _ = writeln!(text, "\nWorld");
+}
+
+fn workload_words(workload: &Workload) -> String {
+    let replicas = workload.replicas.map(|n| format!(", {n} replicas"));
+    let version = workload.version.as_ref().map(|v| format!(", version {v}"));
+    let app = workload
+        .app
+        .as_ref()
+        .map(|a| format!(", behind the Service of {a}"));
+    let sidecar = workload.sidecar.map(|on| {
+        let word = if on { "with" } else { "without" };
+        format!(", {word} sidecar")
+    });
+    let parts = [replicas, version, app, sidecar];
+    let parts: String = parts.into_iter().flatten().collect();
+    format!("{} (as {}){parts}", workload.name, workload.uses)
+}
+
+/// A step in words; events carry the same.
+pub fn step_words(step: &Step) -> String {
+    match step {
+        Step::Apply(name) => format!("apply {name} and wait until every proxy concerned has it"),
+        Step::Delete(name) => format!("delete {name} and wait until no proxy has it"),
+        Step::Probe(name) => format!("probe {name}"),
+        Step::Contrast(contrast) => contrast_words(contrast),
+        Step::Scale(scale) => format!("scale {} to {}", scale.workload, scale.replicas),
+        Step::Converge(converge) => format!(
+            "repeat probe {} until it holds, at most {}",
+            converge.probe, converge.within
+        ),
+        Step::Background(name) => format!("keep probe {name} running to the end"),
+        Step::Restart(name) => format!("restart the pods of {name} one by one"),
+    }
+}
+
+fn contrast_words(contrast: &Contrast) -> String {
+    let broken = override_words(&contrast.with);
+    let broken = if broken.is_empty() {
+        String::new()
+    } else {
+        format!(" with {broken}")
+    };
+    let cells = match contrast.cells.as_slice() {
+        [] => String::new(),
+        cells => format!(" (cells {})", cells.join(", ")),
+    };
+    format!(
+        "contrast: probe {}{cells}{broken} must refute {}",
+        contrast.probe,
+        contrast.refutes.join(", ")
+    )
+}
+
+fn override_words(with: &Override) -> String {
+    let value = serde_json::to_value(with).unwrap_or_default();
+    let fields = value.as_object().into_iter().flatten();
+    let set = fields.filter(|(_, value)| !value.is_null());
+    let words = set.map(|(key, value)| match value.as_str() {
+        Some(text) => format!("{key} {text}"),
+        None => format!("{key} {value}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
+    let most = if run.expect.is_statistical() {
+        "at most "
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        text,
+        "  {}: {most}{} call(s) of {} from {} to {}, {} connection(s)",
+        run.name, run.times, run.call, run.from, run.to, run.connections
+    );
+    for matcher in &run.expect.matchers {
+        let _ = writeln!(
+            text,
+            "    - {}: {} [{}]",
+            matcher.name(),
+            matcher.expected(),
+            test_words(matcher, run, rates)
+        );
+    }
+}
+
+/// Which test decides, on how many calls, and how often it is wrong.
+fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
+    let cap = run.needed.unwrap_or(run.times);
+    match matcher {
+        Matcher::Share(_) => format!("two-sided sequential test, cap {cap} calls, {rates}"),
+        Matcher::ReachesAll(_) => format!("stops when all are seen, cap {cap} calls, {rates}"),
+        Matcher::Pinned(_) | Matcher::StickyBy(_) => {
+            format!("a second pod decides at once, agreement after at most {cap} calls, {rates}")
+        }
+        Matcher::Spread { .. } => format!("test over at most {cap} calls, {rates}"),
+        Matcher::Attempts(_)
+        | Matcher::UpstreamProtocol(_)
+        | Matcher::ServerDeadline(_)
+        | Matcher::ServerMetadata(_) => "exact, from the servers' ledger".to_owned(),
+        Matcher::ResponseFlag { .. } => "exact, from the access log".to_owned(),
+        _ => "exact, every call".to_owned(),
+    }
+}

@@ -1,0 +1,86 @@
+//! What there is: one line per scenario, or per requirement.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde::Serialize;
+
+use super::{parse::Loaded, requirements::REQUIREMENTS};
+
+/// One element of `list -o json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    pub id: String,
+    pub title: String,
+    pub area: String,
+    pub proves: Vec<String>,
+    pub needs: Vec<String>,
+}
+
+/// In the given order.
+pub fn list(scenarios: &[Loaded]) -> Vec<Listed> {
+    let listed = scenarios.iter().map(|loaded| Listed {
+        id: loaded.id.clone(),
+        title: loaded.scenario.title.clone(),
+        area: loaded.area.clone(),
+        proves: loaded.scenario.proves.clone(),
+        needs: loaded.scenario.needs.clone(),
+    });
+    listed.collect()
+}
+
+/// Two columns, ids aligned.
+pub fn list_text(listed: &[Listed]) -> String {
+    let width = listed.iter().map(|one| one.id.len()).max().unwrap_or(0);
+    let lines = listed
+        .iter()
+        .map(|one| format!("{:width$}  {}\n", one.id, one.title));
+    lines.collect()
+}
+
+/// One row of `list --by requirement`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    pub requirement: &'static str,
+    pub behaviour: &'static str,
+    /// Ids of the scenarios that prove it.
+    pub scenarios: Vec<String>,
+}
+
+/// Every requirement, those without a scenario too.
+pub fn by_requirement(listed: &[Listed]) -> Vec<Row> {
+    let mut proved: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for one in listed {
+        for row in &one.proves {
+            proved.entry(row).or_default().push(one.id.clone());
+        }
+    }
+    let rows = REQUIREMENTS.iter().map(|(requirement, behaviour)| Row {
+        requirement,
+        behaviour,
+        scenarios: proved.remove(requirement).unwrap_or_default(),
+    });
+    rows.collect()
+}
+
+/// The table with a count at its end.
+pub fn by_requirement_text(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let scenarios = match row.scenarios.as_slice() {
+            [] => "(none)".to_owned(),
+            some => some.join(", "),
+        };
+        let _ = writeln!(
+            text,
+            "{:4} {:62} {scenarios}",
+            row.requirement, row.behaviour
+        );
+    }
+    let covered = rows.iter().filter(|row| !row.scenarios.is_empty()).count();
+    let _ = writeln!(
+        text,
+        "{covered} of {} requirements have a scenario",
+        rows.len()
+    );
+    text
+}

@@ -1,0 +1,289 @@
+//! Probes as they run: overrides merged, defaults filled, values parsed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+use testbed::control::Script;
+use thiserror::Error;
+
+use super::model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step};
+use crate::verdict::{
+    Monitor, Rates, ResolvedExpect,
+    expect::{ExpectError, Matcher},
+    range::{self, ValueError},
+    seen::Pods,
+    status,
+};
+
+/// One run of a probe, or of one cell of its table, ready for the engine. Placeholders are still in the text.
+#[derive(Debug, Clone)]
+pub struct ResolvedProbe {
+    /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
+    pub name: String,
+    pub call: String,
+    pub from: String,
+    pub to: String,
+    pub authority: Option<String>,
+    pub messages: Vec<Value>,
+    pub metadata: BTreeMap<String, String>,
+    pub script: Option<Script>,
+    pub deadline: Option<Duration>,
+    /// Calls; the cap when a matcher is statistical.
+    pub times: u64,
+    /// Calls that the statistical matchers may need on the world as written.
+    pub needed: Option<u64>,
+    pub connections: u32,
+    pub streams: u32,
+    pub rate: Option<f64>,
+    pub reconnect: bool,
+    pub expect: ResolvedExpect,
+}
+
+/// A probe that cannot be made ready.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ResolveError {
+    #[error("no probe is named '{0}'")]
+    NoProbe(String),
+    #[error("probe '{probe}' has no cell '{cell}'")]
+    NoCell { probe: String, cell: String },
+    #[error("{name}: {error}")]
+    Expect { name: String, error: ExpectError },
+    #[error("{name}: deadline: {error}")]
+    Deadline { name: String, error: ValueError },
+    #[error("{name}: script: {error}")]
+    Script { name: String, error: String },
+}
+
+/// All runs of a probe: one, or one per cell.
+///
+/// # Errors
+/// The first value that does not parse; lint finds all of them with their places.
+pub fn resolve_probe(
+    scenario: &Scenario,
+    probe: &str,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    resolve(scenario, probe, &Override::default(), &[], rates)
+}
+
+/// The runs of a contrast: its cells, with what is broken laid over probe and cell.
+///
+/// # Errors
+/// As [`resolve_probe`], and an unknown cell.
+pub fn resolve_contrast(
+    scenario: &Scenario,
+    contrast: &Contrast,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    resolve(
+        scenario,
+        &contrast.probe,
+        &contrast.with,
+        &contrast.cells,
+        rates,
+    )
+}
+
+fn resolve(
+    scenario: &Scenario,
+    name: &str,
+    with: &Override,
+    cells: &[String],
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    let probe = scenario
+        .probes
+        .get(name)
+        .ok_or_else(|| ResolveError::NoProbe(name.to_owned()))?;
+    let known = |cell: &&String| probe.vary.iter().any(|row| row.cell == **cell);
+    if let Some(cell) = cells.iter().find(|cell| !known(cell)) {
+        return Err(ResolveError::NoCell {
+            probe: name.to_owned(),
+            cell: cell.clone(),
+        });
+    }
+    if probe.vary.is_empty() {
+        let full = overlay(probe, with);
+        return Ok(vec![ready(scenario, name.to_owned(), full, rates)?]);
+    }
+    let rows = probe
+        .vary
+        .iter()
+        .filter(|row| cells.is_empty() || cells.contains(&row.cell));
+    rows.map(|row| {
+        let full = overlay(&of_cell(probe, row), with);
+        ready(scenario, format!("{name}[{}]", row.cell), full, rates)
+    })
+    .collect()
+}
+
+/// The probe with one row of its table laid over it.
+pub fn of_cell(probe: &Probe, row: &Cell) -> Probe {
+    let mut full = overlay(probe, &row.with);
+    if let Some(expect) = &row.expect {
+        full.expect = merge_expect(&full.expect, expect);
+    }
+    full
+}
+
+/// Set fields win; metadata is merged key by key.
+pub fn overlay(probe: &Probe, with: &Override) -> Probe {
+    let mut full = probe.clone();
+    full.vary.clear();
+    let replace = |slot: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            slot.clone_from(value);
+        }
+    };
+    replace(&mut full.call, &with.call);
+    replace(&mut full.from, &with.from);
+    replace(&mut full.to, &with.to);
+    full.authority = with.authority.clone().or(full.authority);
+    full.send = with.send.clone().unwrap_or(full.send);
+    full.script = with.script.clone().or(full.script);
+    full.deadline = with.deadline.clone().or(full.deadline);
+    full.times = with.times.or(full.times);
+    full.connections = with.connections.unwrap_or(full.connections);
+    full.reconnect = with.reconnect.unwrap_or(full.reconnect);
+    for (key, value) in with.metadata.iter().flatten() {
+        full.metadata.insert(key.clone(), value.clone());
+    }
+    full
+}
+
+/// Field by field; a field that is absent above is taken from below.
+fn merge_expect(below: &Expect, above: &Expect) -> Expect {
+    macro_rules! first {
+        ($($field:ident),* $(,)?) => {
+            Expect { $($field: above.$field.clone().or_else(|| below.$field.clone())),* }
+        };
+    }
+    first!(
+        status,
+        message,
+        produced_by,
+        reaches_all,
+        pinned,
+        spread,
+        share,
+        sticky_by,
+        answered_by,
+        attempts,
+        upstream_protocol,
+        took,
+        server_deadline,
+        response,
+        server_metadata,
+        response_flag,
+        http_status,
+        lost,
+    )
+}
+
+fn ready(
+    scenario: &Scenario,
+    name: String,
+    probe: Probe,
+    rates: Rates,
+) -> Result<ResolvedProbe, ResolveError> {
+    let wrap = |mut errors: Vec<ExpectError>| ResolveError::Expect {
+        name: name.clone(),
+        error: errors.remove(0),
+    };
+    let expect = ResolvedExpect::resolve(&probe.expect).map_err(wrap)?;
+    let deadline = probe.deadline.as_deref().map(range::duration).transpose();
+    let deadline = deadline.map_err(|error| ResolveError::Deadline {
+        name: name.clone(),
+        error,
+    })?;
+    let script = script(probe.script.as_ref()).map_err(|error| ResolveError::Script {
+        name: name.clone(),
+        error,
+    })?;
+    let needed = needed(scenario, &expect, probe.connections, rates);
+    Ok(ResolvedProbe {
+        name,
+        call: probe.call,
+        from: probe.from,
+        to: probe.to,
+        authority: probe.authority,
+        messages: messages(probe.send),
+        metadata: probe.metadata,
+        script,
+        deadline,
+        times: probe.times.or(needed).unwrap_or(1),
+        needed,
+        connections: probe.connections,
+        streams: probe.streams,
+        rate: probe.rate,
+        reconnect: probe.reconnect,
+        expect,
+    })
+}
+
+fn messages(send: Value) -> Vec<Value> {
+    match send {
+        Value::Null => Vec::new(),
+        Value::Array(all) => all,
+        one => vec![one],
+    }
+}
+
+/// A script as the servers read it; a status may be given by name.
+pub fn script(value: Option<&Value>) -> Result<Option<Script>, String> {
+    let Some(mut value) = value.cloned() else {
+        return Ok(None);
+    };
+    if let Some(Value::String(name)) = value.get("status") {
+        let code = status::code(name).ok_or_else(|| format!("'{name}' is no gRPC status"))?;
+        value["status"] = code.into();
+    }
+    serde_json::from_value(value)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// Calls that the statistical matchers may need, over the pods that the world will have.
+fn needed(
+    scenario: &Scenario,
+    expect: &ResolvedExpect,
+    connections: u32,
+    rates: Rates,
+) -> Option<u64> {
+    let pods = pods(scenario);
+    let busy = Some("busy");
+    let cap = Monitor::new(expect, &pods, busy, rates).cap()?;
+    let groups = expect
+        .matchers
+        .iter()
+        .any(|m| matches!(m, Matcher::Pinned(_)));
+    // The first call of each connection agrees with nothing yet.
+    let extra = if groups {
+        u64::from(connections).saturating_sub(1)
+    } else {
+        0
+    };
+    Some(cap + extra)
+}
+
+/// Invented pods in the largest numbers that the world and its `scale` steps give, by workload and by `app`.
+pub fn pods(scenario: &Scenario) -> Pods {
+    let mut pods = Pods::new();
+    for workload in &scenario.world {
+        let scaled = scenario.steps.iter().filter_map(|step| match step {
+            Step::Scale(scale) if scale.workload == workload.name => Some(scale.replicas),
+            _ => None,
+        });
+        let count = scaled
+            .chain([workload.replicas.unwrap_or(1)])
+            .max()
+            .unwrap_or(1);
+        let names = (0..count).map(|at| format!("{}-{at}", workload.name));
+        let names: Vec<String> = names.collect();
+        if let Some(app) = workload.app.as_ref().filter(|app| **app != workload.name) {
+            pods.entry(app.clone()).or_default().extend(names.clone());
+        }
+        pods.entry(workload.name.clone()).or_default().extend(names);
+    }
+    pods
+}

@@ -1,0 +1,18 @@
+//! JSON Schema of suite files, for editors and for `meshproof schema`.
+
+use schemars::{Schema, schema_for};
+
+use super::model::Scenario;
+
+/// The schema, generated from the types that the reader uses.
+pub fn scenario() -> Schema {
+    let mut schema = schema_for!(Scenario);
+    schema.insert("title".to_owned(), "meshproof scenario".into());
+    schema
+}
+
+/// As docs/scenario.schema.json holds it.
+pub fn scenario_text() -> String {
+    let text = serde_json::to_string_pretty(&scenario()).unwrap_or_default();
+    text + "\n"
+}

@@ -1,0 +1,206 @@
+//! Which scenarios, and in which order.
+
+use thiserror::Error;
+
+use super::{model::Level, parse::Loaded};
+
+/// A selector that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SelectError {
+    #[error(
+        "'{0}' is no selector: write key=value, several with commas, e.g. area=routing,level=core"
+    )]
+    Selector(String),
+    #[error("shard {index}/{of} does not exist: write i/n with 1 <= i <= n, e.g. 2/5")]
+    Shard { index: u32, of: u32 },
+}
+
+/// Conditions that a scenario must satisfy together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    labels: Vec<(String, String)>,
+    /// One of these rows must be proved; empty: any.
+    proves: Vec<String>,
+    /// (index from 1, number of shards)
+    shard: Option<(u32, u32)>,
+}
+
+impl Filter {
+    /// Reads `-l`, `--proves` and `--shard`.
+    ///
+    /// # Errors
+    /// A selector without `=`, a shard outside of its range.
+    pub fn new(
+        selector: Option<&str>,
+        proves: &[String],
+        shard: Option<(u32, u32)>,
+    ) -> Result<Self, SelectError> {
+        if let Some((index, of)) = shard
+            && !(1..=of).contains(&index)
+        {
+            return Err(SelectError::Shard { index, of });
+        }
+        Ok(Self {
+            labels: parse_selector(selector.unwrap_or_default())?,
+            proves: proves.iter().map(|row| row.trim().to_uppercase()).collect(),
+            shard,
+        })
+    }
+
+    pub fn matches(&self, loaded: &Loaded) -> bool {
+        let labels = self
+            .labels
+            .iter()
+            .all(|(key, value)| label(loaded, key) == *value);
+        let rows = &loaded.scenario.proves;
+        let proves = self.proves.is_empty() || self.proves.iter().any(|row| rows.contains(row));
+        let shard = self
+            .shard
+            .is_none_or(|(index, of)| shard_of(&loaded.id, of) == index);
+        labels && proves && shard
+    }
+}
+
+/// Reads `key=value,key=value`; an empty text selects everything.
+///
+/// # Errors
+/// A part without a key or without `=`.
+pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> {
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    parts
+        .map(|part| match part.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => {
+                Ok((key.trim().to_owned(), value.trim().to_owned()))
+            }
+            _ => Err(SelectError::Selector(part.to_owned())),
+        })
+        .collect()
+}
+
+/// `area` and `level` are every scenario's; `slow` is `false` unless labelled; others are empty unless labelled.
+fn label(loaded: &Loaded, key: &str) -> String {
+    let labels = &loaded.scenario.labels;
+    match key {
+        "area" => loaded.area.clone(),
+        "level" => level_word(loaded.scenario.level).to_owned(),
+        "slow" => labels
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| "false".to_owned()),
+        other => labels.get(other).cloned().unwrap_or_default(),
+    }
+}
+
+/// The level as suite files spell it.
+pub fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Core => "core",
+        Level::Extended => "extended",
+        Level::Provisional => "provisional",
+    }
+}
+
+/// Shard of an id, from 1. It depends on the id alone, so adding scenarios moves no other one.
+pub fn shard_of(id: &str, of: u32) -> u32 {
+    (hash(id) % u64::from(of.max(1))) as u32 + 1
+}
+
+/// FNV-1a, 64 bits: stable over releases and machines.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Fisher and Yates with splitmix64: the same seed gives the same order everywhere.
+pub fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for last in (1..items.len()).rev() {
+        let other = (splitmix(&mut state) % (last as u64 + 1)) as usize;
+        items.swap(last, other);
+    }
+}
+
+fn splitmix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// `*` within a part of the path, `**` over parts, `?` for one character.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    fn rest(pattern: &[u8], text: &[u8]) -> bool {
+        match pattern {
+            [] => text.is_empty(),
+            [b'*', b'*', more @ ..] => (0..=text.len()).any(|at| rest(more, &text[at..])),
+            [b'*', more @ ..] => {
+                let part = text.iter().position(|b| *b == b'/').unwrap_or(text.len());
+                (0..=part).any(|at| rest(more, &text[at..]))
+            }
+            [b'?', more @ ..] => matches!(text, [b, tail @ ..] if *b != b'/' && rest(more, tail)),
+            [byte, more @ ..] => matches!(text, [b, tail @ ..] if b == byte && rest(more, tail)),
+        }
+    }
+    // Every star multiplies the work; patterns come from a command line, not from a stranger, but stay bounded.
+    pattern.matches('*').count() <= 8 && rest(pattern.as_bytes(), text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("balancing/*", "balancing/a", true)]
+    #[case("balancing/*", "balancing/a/b", false)]
+    #[case("**/a", "x/y/a", true)]
+    #[case("*/a?", "x/ab", true)]
+    #[case("*/a?", "x/a/", false)]
+    #[case("balancing/a", "balancing/ab", false)]
+    fn globs(#[case] pattern: &str, #[case] id: &str, #[case] expected: bool) {
+        assert_eq!(glob(pattern, id), expected);
+    }
+
+    #[rstest]
+    #[case("", Some(0))]
+    #[case("area=routing", Some(1))]
+    #[case("area=routing, level=core", Some(2))]
+    #[case("routing", None)]
+    #[case("=x", None)]
+    fn selectors(#[case] text: &str, #[case] parts: Option<usize>) {
+        assert_eq!(parse_selector(text).ok().map(|all| all.len()), parts);
+    }
+
+    #[test]
+    fn shards_split_everything_once() {
+        let ids: Vec<String> = (0..200).map(|n| format!("area/scenario-{n}")).collect();
+        let sizes: Vec<usize> = (1..=5)
+            .map(|index| ids.iter().filter(|id| shard_of(id, 5) == index).count())
+            .collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 200);
+        assert!(
+            sizes.iter().all(|size| (20..60).contains(size)),
+            "{sizes:?}"
+        );
+        assert!(Filter::new(None, &[], Some((6, 5))).is_err());
+    }
+
+    #[test]
+    fn a_seed_gives_one_order() {
+        let order = |seed| {
+            let mut items: Vec<u32> = (0..20).collect();
+            shuffle(&mut items, seed);
+            items
+        };
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let mut sorted = order(3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..20).collect::<Vec<u32>>());
+    }
+}
