@@ -25,7 +25,10 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Exit, CommandError> {
-    match cli.command {
+    let Cli { global, command } = cli;
+    match command {
+        Command::List(args) => commands::list::run(&args, &global),
+        Command::Explain(args) => commands::explain::run(&args, &global),
         Command::Report(args) => commands::report::run(&args),
         Command::Schema => commands::schema::run(),
         Command::Completions(args) => commands::completions::run(&args),

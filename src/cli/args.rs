@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::ReportArgs;
+use super::{ListArgs, ReportArgs};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
@@ -29,6 +29,10 @@ const EXIT_CODES: &str = "Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List scenarios.
+    List(ListArgs),
+    /// Say in plain words what scenarios claim, do and require.
+    Explain(ExplainArgs),
     /// Render the reports of a finished or interrupted run again from its event log.
     ///
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE

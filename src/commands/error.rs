@@ -13,6 +13,9 @@ pub enum CommandError {
     /// Something asked for does not exist or can't be used as asked.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for names no scenario.
+    #[error("{0}")]
+    NothingSelected(String),
     #[error("can't write to stdout")]
     Stdout(#[source] io::Error),
     /// Anything that keeps us from telling.
@@ -28,6 +31,7 @@ impl CommandError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Usage(_) => Exit::Usage,
+            Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Stdout(_) | Self::Other(_) => Exit::Error,
         }
     }

@@ -3,9 +3,9 @@
 use super::CommandError;
 use crate::exit::Exit;
 use crate::output;
-use crate::scenario::model::Scenario;
+use crate::scenario::schema;
 
 pub fn run() -> Result<Exit, CommandError> {
-    output::json(&schemars::schema_for!(Scenario)).map_err(CommandError::Stdout)?;
+    output::data(&schema::scenario_text()).map_err(CommandError::Stdout)?;
     Ok(Exit::Ok)
 }

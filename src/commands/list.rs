@@ -1,0 +1,31 @@
+//! `meshproof list`.
+
+use super::{CommandError, selected};
+use crate::cli::{Format, GlobalArgs, ListArgs, ListBy};
+use crate::exit::Exit;
+use crate::output;
+use crate::scenario::list::{by_requirement, by_requirement_text, list, list_text};
+use crate::scenario::select::Filter;
+
+pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
+    let filter = Filter::new(args.selector.as_deref(), &args.proves, None)
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
+    let mut set = selected::load(&args.paths)?;
+    set.scenarios.retain(|loaded| filter.matches(loaded));
+    selected::tell(&set.findings, global.color);
+    let listed = list(&set.scenarios);
+    let printed = match (args.by, args.output) {
+        (None, Format::Text) => output::data(&list_text(&listed)),
+        (None, Format::Json) => output::json(&listed),
+        (Some(ListBy::Requirement), Format::Text) => {
+            output::data(&by_requirement_text(&by_requirement(&listed)))
+        }
+        (Some(ListBy::Requirement), Format::Json) => output::json(&by_requirement(&listed)),
+    };
+    printed.map_err(CommandError::Stdout)?;
+    Ok(match (set.findings.is_empty(), listed.is_empty()) {
+        (false, _) => Exit::Usage,
+        (true, true) => Exit::NothingSelected,
+        (true, false) => Exit::Ok,
+    })
+}
