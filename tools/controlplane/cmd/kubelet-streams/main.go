@@ -1,0 +1,64 @@
+// Command kubelet-streams serves the streaming half of a kubelet's API: exec, attach, port-forward and logs.
+//
+// kubectl speaks SPDY or WebSocket through the API server to the node. The protocols are those of Kubernetes' own libraries;
+// what they lead to is asked of the node's agent over a Unix socket (see node.go).
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+)
+
+type config struct {
+	listen, cert, key, clientCA, nodeSocket string
+}
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("kubelet-streams: ")
+	var c config
+	flag.StringVar(&c.listen, "listen", "127.0.0.1:10250", "address to listen on")
+	flag.StringVar(&c.cert, "tls-cert-file", "", "PEM file of the serving certificate")
+	flag.StringVar(&c.key, "tls-private-key-file", "", "PEM file of its key")
+	flag.StringVar(&c.clientCA, "client-ca-file", "", "PEM file of the authorities whose clients may connect")
+	flag.StringVar(&c.nodeSocket, "node-socket", "", "Unix socket of the node's agent")
+	flag.Parse()
+	if err := run(c); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(c config) error {
+	for name, value := range map[string]string{
+		"--tls-cert-file": c.cert, "--tls-private-key-file": c.key, "--client-ca-file": c.clientCA, "--node-socket": c.nodeSocket,
+	} {
+		if value == "" {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	pem, err := os.ReadFile(c.clientCA)
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate", c.clientCA)
+	}
+	server := &http.Server{
+		Addr:    c.listen,
+		Handler: newHandler(node{socket: c.nodeSocket}),
+		TLSConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			ClientAuth: tls.RequireAndVerifyClientCert,
+			ClientCAs:  pool,
+			NextProtos: []string{"http/1.1"}, // SPDY and WebSocket take over an HTTP/1.1 connection
+		},
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+	}
+	return server.ListenAndServeTLS(c.cert, c.key)
+}
