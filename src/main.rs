@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use meshproof::cli::{Cli, Command};
 use meshproof::commands::{self, CommandError};
 use meshproof::exit::Exit;
 use meshproof::output;
+use meshproof::settings::Settings;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -17,16 +18,22 @@ fn main() -> ExitCode {
     install_process_defaults();
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let exit = dispatch(cli).unwrap_or_else(|error| {
+    let exit = dispatch(cli, &matches).unwrap_or_else(|error| {
         output::say(&format!("error: {}", output::clean(&output::chain(&error))));
         error.exit()
     });
     exit.into()
 }
 
-fn dispatch(cli: Cli) -> Result<Exit, CommandError> {
+fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
     let Cli { global, command } = cli;
     match command {
+        Command::Run(args) => {
+            let own = matches.subcommand_matches("run").unwrap_or(matches);
+            commands::run::run(&Settings::from_run(*args, &global, own)?)
+        }
+        Command::Target(args) => commands::target::run(args),
+        Command::Toolchain(args) => commands::toolchain::run(&args),
         Command::List(args) => commands::list::run(&args, &global),
         Command::Explain(args) => commands::explain::run(&args, &global),
         Command::Report(args) => commands::report::run(&args),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{ListArgs, ReportArgs};
+use super::{ListArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
@@ -38,6 +38,12 @@ pub enum Command {
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
     /// writes to stdout.
     Report(ReportArgs),
+    /// Run scenarios and give each a verdict with evidence.
+    Run(Box<RunArgs>),
+    /// Targets that outlive a run: up, down, status, shell.
+    Target(TargetArgs),
+    /// The binaries that the local target runs.
+    Toolchain(ToolchainArgs),
     /// Print the JSON Schema of suite files.
     Schema,
     /// Print a completion script for a shell.

@@ -110,6 +110,17 @@ pub enum TargetKind {
     Cluster,
 }
 
+impl TargetKind {
+    /// The kind as it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Kind => "kind",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Keep {
     #[default]

@@ -1,12 +1,16 @@
 //! One file per command: settings in, exit code out.
 
+pub mod bring;
 pub mod completions;
 pub mod error;
 pub mod explain;
 pub mod list;
 pub mod man;
 pub mod report;
+pub mod run;
 pub mod schema;
 mod selected;
+pub mod target;
+pub mod toolchain;
 
 pub use error::CommandError;

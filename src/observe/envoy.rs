@@ -20,12 +20,17 @@ pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
     .await
 }
 
-/// Endpoint addresses of a cluster with their health, as `/clusters` tells them.
+/// Endpoint configurations (EDS) of the services of a namespace.
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn endpoints(admin: &Port) -> Result<Value, HttpError> {
-    json(admin, "/clusters?format=json").await
+pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, HttpError> {
+    let name = format!("outbound.*[.]{namespace}[.]svc.*");
+    json(
+        admin,
+        &format!("/config_dump?include_eds&resource=dynamic_endpoint_configs&name_regex={name}"),
+    )
+    .await
 }
 
 /// The first rejected update (NACK) that the proxy tells of, in Envoy's words.

@@ -1,3 +1,15 @@
 //! The engine: plans become events.
 
+pub mod context;
+pub mod control;
+pub mod engine;
 pub mod event;
+pub mod flags;
+pub mod phases;
+pub mod place;
+pub mod probe;
+pub mod recorder;
+pub mod scenario;
+pub mod session;
+pub mod signals;
+pub mod steps;

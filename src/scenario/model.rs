@@ -71,6 +71,21 @@ pub struct Workload {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Workload {
+    /// A workload as its file has it, under a name.
+    pub fn named(name: &str, uses: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            uses: uses.to_owned(),
+            replicas: None,
+            sidecar: None,
+            version: None,
+            app: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+}
+
 /// A call, how often and from where, and what must be seen.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

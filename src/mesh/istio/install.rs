@@ -183,7 +183,11 @@ fn is_injected(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
         .any(|container| container.name == "istio-proxy")
 }
 
-fn documents(text: &str) -> Result<Vec<Value>, InstallError> {
+/// The documents of a manifest file, empty ones left out.
+///
+/// # Errors
+/// When it is no YAML.
+pub fn documents(text: &str) -> Result<Vec<Value>, InstallError> {
     use serde::Deserialize as _;
     let all = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
     let all: Result<Vec<Value>, _> = all.collect();

@@ -1,5 +1,6 @@
 //! Istio: installed by its own istioctl, asked by its own debug interface.
 
+pub mod endpoints;
 pub mod install;
 pub mod live;
 pub mod marker;

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use super::{container, world};
+use super::{container, shell, world};
 
 /// Runs the internal role that the arguments name, if they name one.
 pub fn dispatch() -> Option<ExitCode> {
@@ -17,6 +17,7 @@ pub fn dispatch() -> Option<ExitCode> {
         "__idmap" => world::idmap::main(&rest),
         "__init" => world::init::main(&rest),
         "__inside" => world::inside::main(&rest),
+        shell::ROLE => shell::main(&rest),
         "__container" => code(container::main()),
         "__enter" => code(container::enter_main(&rest)),
         other => {

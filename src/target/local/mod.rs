@@ -1,8 +1,10 @@
 //! The local target: a private world of namespaces with a real control plane, and a home-made node that runs pods as processes.
 
+pub mod bring_up;
 pub mod container;
 pub mod internal;
 pub mod node;
 pub mod ns;
 mod pods;
+pub mod shell;
 pub mod world;

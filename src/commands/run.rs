@@ -1,0 +1,293 @@
+//! `meshproof run`: settings in, verdicts and a report out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
+use tokio_util::sync::CancellationToken;
+
+use super::{CommandError, bring};
+use crate::{
+    cli::{Keep, TargetKind},
+    exit::Exit,
+    output,
+    plan::{self, Plan, Terms},
+    report::{Bundle, Finished, Sink, SinkOptions},
+    run::{
+        engine::{self, Pace},
+        event::{Event, Kind, RunInfo, SCHEMA},
+        phases::Phases,
+        recorder::Recorder,
+        session::{self, Session},
+        signals,
+    },
+    scenario::{Finding, Loaded, Suites, load_all, select::Filter},
+    settings::Settings,
+    target::{Dial, local::bring_up::Local},
+    verdict::{Rates, conclude::Known},
+};
+
+/// What the local target can be asked for (`needs:`).
+const LOCAL_CAPABILITIES: &[&str] = &["sidecar", "gateway", "weighted-backends", "envoy"];
+
+/// What a stock Envoy has not: Istio's own extensions. Said in every report.
+const LOCAL_LACKS: &[&str] = &[
+    "Istio's ALPN filter and metadata exchange (a stock Envoy has no Istio extensions)",
+    "Istio's telemetry filters",
+];
+
+/// Runs the selected scenarios.
+///
+/// # Errors
+/// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
+pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
+    let suites = Suites::open(Path::new("."));
+    let scenarios = selected(&suites, settings)?;
+    if scenarios.is_empty() {
+        output::say("nothing selected: `meshproof list` shows what there is");
+        return Ok(Exit::NothingSelected);
+    }
+    let rates = Rates {
+        alpha: settings.alpha,
+        beta: settings.beta,
+    };
+    let terms = Terms {
+        rates,
+        seed: settings.seed,
+        jobs: settings.jobs,
+    };
+    if settings.dry_run {
+        return dry_run(&plan::plan(scenarios, terms, None), settings);
+    }
+    let runtime = Runtime::new().map_err(CommandError::other)?;
+    runtime.block_on(go(scenarios, terms, settings))
+}
+
+fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
+    let text = match settings.output {
+        crate::cli::Format::Text => plan.to_text().map_err(CommandError::other)?,
+        crate::cli::Format::Json => plan.to_json().map_err(CommandError::other)?.to_string(),
+    };
+    output::data(&text).map_err(CommandError::Stdout)?;
+    Ok(Exit::Ok)
+}
+
+async fn go(
+    scenarios: Vec<Loaded>,
+    terms: Terms,
+    settings: &Settings,
+) -> Result<Exit, CommandError> {
+    let report_dir = settings
+        .report_dir
+        .clone()
+        .unwrap_or_else(default_report_dir);
+    let sink = Sink::open(SinkOptions {
+        report_dir: Some(report_dir),
+        format: settings.output,
+        verbose: settings.verbose,
+        quiet: settings.quiet,
+        ..SinkOptions::default()
+    });
+    let sink = sink.map_err(CommandError::other)?;
+    let bundle = sink.bundle().cloned();
+    let (recorder, events) = Recorder::new();
+    let telling = tokio::spawn(tell(sink, events));
+    let cancel = CancellationToken::new();
+    signals::watch(cancel.clone(), recorder.clone()).map_err(CommandError::other)?;
+    recorder.emit(Kind::RunStarted(Box::new(info(settings, terms))));
+    if let Err(error) = work(scenarios, terms, settings, &recorder, bundle, &cancel).await {
+        recorder.emit(Kind::PhaseEnded {
+            phase: "bring-up".into(),
+            ms: recorder.elapsed_ms(),
+            error: Some(output::chain(&error)),
+        });
+    }
+    recorder.emit(Kind::RunEnded {
+        wall_ms: recorder.elapsed_ms(),
+    });
+    let finished = telling.await.map_err(CommandError::other)?;
+    Ok(finished.tell())
+}
+
+/// Target up, scenarios, target down. A cancelled run still takes down what it brought up.
+async fn work(
+    scenarios: Vec<Loaded>,
+    terms: Terms,
+    settings: &Settings,
+    recorder: &Recorder,
+    bundle: Option<Bundle>,
+    cancel: &CancellationToken,
+) -> Result<(), CommandError> {
+    let phases = Phases::new(recorder.clone());
+    let Some(local) = cancel.run_until_cancelled(target(settings, &phases)).await else {
+        return Ok(());
+    };
+    let mut local = local?;
+    let own = settings.name.is_none();
+    let done = {
+        let judged = scenarios_on(
+            local.client.clone(),
+            local.dial.clone(),
+            scenarios,
+            terms,
+            settings,
+            recorder,
+            bundle,
+            cancel,
+        );
+        tokio::select! {
+            done = judged => done,
+            ended = local.world.ended() => Err(CommandError::other(ended)),
+        }
+    };
+    if own && settings.keep != Keep::Always {
+        let down = phases.time("tear-down", local.world.shut_down()).await;
+        down.map_err(CommandError::other)?;
+    }
+    done
+}
+
+async fn target(settings: &Settings, phases: &Phases) -> Result<Local, CommandError> {
+    if settings.target != TargetKind::Local {
+        return Err(CommandError::Usage(format!(
+            "--target {}: this version runs on the local target only",
+            settings.target.name()
+        )));
+    }
+    match &settings.name {
+        Some(name) => Local::attach(name).await.map_err(CommandError::other),
+        None => {
+            let parts = bring::Parts {
+                name: None,
+                envoy: settings.envoy.as_deref(),
+                images: &settings.images,
+            };
+            bring::local(&parts, phases).await
+        }
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the ends of every thread of a run meet here once"
+)]
+async fn scenarios_on(
+    client: kube::Client,
+    dial: Dial,
+    scenarios: Vec<Loaded>,
+    terms: Terms,
+    settings: &Settings,
+    recorder: &Recorder,
+    bundle: Option<Bundle>,
+    cancel: &CancellationToken,
+) -> Result<(), CommandError> {
+    let offered: BTreeSet<String> = LOCAL_CAPABILITIES
+        .iter()
+        .map(|&word| word.to_owned())
+        .collect();
+    recorder.emit(Kind::TargetReady {
+        versions: BTreeMap::new(),
+        capabilities: offered.iter().cloned().collect(),
+        lacks: LOCAL_LACKS.iter().map(|&word| word.to_owned()).collect(),
+    });
+    let known = BTreeMap::new();
+    let repeated = (0..settings.repeat)
+        .flat_map(|_| scenarios.clone())
+        .collect();
+    let plan = plan::plan(repeated, terms, Some(&offered));
+    let open = session::Terms {
+        run_id: run_id(),
+        rates: terms.rates,
+        tidy: settings.name.is_some() || plan.entries.len() > terms.jobs,
+        keep_failed: settings.keep != Keep::Never,
+    };
+    let opening = Session::open(client, dial, recorder.clone(), bundle, open);
+    let Some(session) = cancel.run_until_cancelled(opening).await else {
+        return Ok(());
+    };
+    let session = session.map_err(CommandError::other)?;
+    let pace = Pace {
+        jobs: terms.jobs,
+        fail_fast: settings.fail_fast,
+    };
+    engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
+    session.close().await;
+    Ok(())
+}
+
+async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {
+    while let Some(event) = events.recv().await {
+        let last = matches!(event.kind, Kind::RunEnded { .. });
+        sink.event(&event);
+        if last {
+            break;
+        }
+    }
+    tokio::task::block_in_place(|| sink.finish())
+}
+
+/// Five letters and digits that no other run on this target has: from the clock and the process.
+fn run_id() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let mut number = RandomState::new().hash_one(std::process::id());
+    let alphabet = b"bcdfghjklmnpqrstvwxz0123456789";
+    let mut id = String::new();
+    for _ in 0..5 {
+        let at = usize::try_from(number % alphabet.len() as u64).unwrap_or(0);
+        id.push(char::from(alphabet[at]));
+        number /= alphabet.len() as u64;
+    }
+    id
+}
+
+fn default_report_dir() -> PathBuf {
+    PathBuf::from("meshproof-report")
+}
+
+fn info(settings: &Settings, terms: Terms) -> RunInfo {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    RunInfo {
+        schema: SCHEMA,
+        run_id: String::new(),
+        meshproof: env!("CARGO_PKG_VERSION").to_owned(),
+        started: jiff::Timestamp::now().to_string(),
+        target: settings.target.name().to_owned(),
+        mesh: "istio".to_owned(),
+        profile: "local".to_owned(),
+        seed: terms.seed,
+        jobs: terms.jobs,
+        alpha: terms.rates.alpha,
+        beta: terms.rates.beta,
+        reproduce: format!("meshproof {} --seed {}", args.join(" "), terms.seed),
+        args,
+    }
+}
+
+/// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
+fn selected(suites: &Suites, settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
+    let shard = settings
+        .shard
+        .map(|shard| (small(shard.index), small(shard.count)));
+    let filter = Filter::new(settings.selector.as_deref(), &settings.proves, shard)
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
+    let set = load_all(suites, &settings.paths)
+        .map_err(|error| CommandError::Usage(error.to_string()))?;
+    if !set.findings.is_empty() {
+        let lines: Vec<String> = set.findings.iter().map(Finding::plain).collect();
+        return Err(CommandError::Usage(format!(
+            "these files do not lint, so nothing was started:\n{}",
+            lines.join("\n")
+        )));
+    }
+    Ok(set
+        .scenarios
+        .into_iter()
+        .filter(|loaded| filter.matches(loaded))
+        .collect())
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

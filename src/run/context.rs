@@ -1,0 +1,46 @@
+//! What every scenario of a run shares.
+
+use kube::Client;
+
+use super::recorder::Recorder;
+use crate::{
+    cluster::pods::PodWatch,
+    mesh::istio::live::{Applier, Proxy},
+    observe::http::Port,
+    report::Bundle,
+    target::Dial,
+    verdict::stats::Rates,
+};
+
+/// The run's means: target, mesh, time, statistics.
+pub struct Context {
+    pub client: Client,
+    pub dial: Dial,
+    pub applier: Applier,
+    /// All pods that carry the run's label.
+    pub pods: PodWatch,
+    pub recorder: Recorder,
+    pub rates: Rates,
+    pub run_id: String,
+    /// Proxies of the ingress gateway.
+    pub gateways: Vec<Proxy>,
+    /// `host:port` of a plain server that no scenario configures: for control calls.
+    pub control: String,
+    pub bundle: Option<Bundle>,
+    /// Whether namespaces are deleted as soon as their scenario has its verdict.
+    pub tidy: bool,
+    /// Whether the namespaces of scenarios that did not pass stay.
+    pub keep_failed: bool,
+}
+
+impl Context {
+    /// A port of a pod.
+    pub fn port(&self, namespace: &str, pod: &str, port: u16) -> Port {
+        Port {
+            dial: self.dial.clone(),
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            port,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! All scenarios of a plan, side by side, until done or told to stop.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    event::{Kind, ScenarioEnd},
+    scenario,
+};
+use crate::{
+    plan::{Action, Entry},
+    scenario::Loaded,
+    verdict::{conclude::Known, outcome::Verdict},
+};
+
+/// How the engine goes about a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub jobs: usize,
+    pub fail_fast: bool,
+}
+
+/// Runs every entry of a plan. A cancelled run starts nothing new and gives up what is under way: such scenarios get
+/// no verdict from here (the report says so).
+pub async fn run(
+    ctx: &Arc<Context>,
+    entries: &[Entry],
+    known: &BTreeMap<String, Known>,
+    pace: Pace,
+    cancel: &CancellationToken,
+) {
+    for entry in entries {
+        ctx.recorder.emit(planned(&entry.loaded));
+    }
+    let stop = cancel.child_token();
+    let each = entries.iter().enumerate().map(|(number, entry)| {
+        let stop = stop.clone();
+        async move {
+            if stop.is_cancelled() {
+                return;
+            }
+            let end = match &entry.action {
+                Action::Skip(reason) => skipped(&entry.loaded, reason),
+                Action::Run => {
+                    let run =
+                        scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
+                    match cancel.run_until_cancelled(run).await {
+                        Some(end) => end,
+                        None => return,
+                    }
+                }
+            };
+            if pace.fail_fast && is_bad(end.verdict) {
+                stop.cancel();
+            }
+            ctx.recorder.emit(Kind::ScenarioEnded(Box::new(end)));
+        }
+    });
+    stream::iter(each)
+        .buffer_unordered(pace.jobs.max(1))
+        .collect::<Vec<()>>()
+        .await;
+}
+
+fn is_bad(verdict: Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Fail | Verdict::Error | Verdict::UnexpectedPass
+    )
+}
+
+fn planned(loaded: &Loaded) -> Kind {
+    Kind::ScenarioPlanned {
+        id: loaded.id.clone(),
+        title: loaded.scenario.title.clone(),
+        area: loaded.area.clone(),
+        proves: loaded.scenario.proves.clone(),
+        file: loaded.file.clone(),
+    }
+}
+
+fn skipped(loaded: &Loaded, reason: &str) -> ScenarioEnd {
+    ScenarioEnd {
+        id: loaded.id.clone(),
+        verdict: Verdict::Skip,
+        cause: reason.to_owned(),
+        wall_ms: 0,
+        floor_ms: 0,
+        samples: BTreeMap::new(),
+        known: None,
+    }
+}

@@ -1,0 +1,346 @@
+//! The place of a scenario: its namespace, its workloads, their pods and proxies.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use crate::{
+    cluster::{
+        object::{self, ObjectError, RUN_LABEL, Written},
+        pods,
+    },
+    fixture::workload::{self, WORKLOAD_LABEL},
+    mesh::istio::{
+        endpoints,
+        live::{Change, LiveError, Proxy},
+        marker,
+    },
+    observe::envoy::ADMIN_PORT,
+    scenario::model::Workload,
+    verdict::seen::Pods,
+};
+
+/// How long the pods of one scenario may take. A hundred injected pods at once on two cores take most of a minute.
+const PODS_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Why a scenario has no place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("the pods of {workload} were not as wanted ({wanted} ready) within {limit:?}:\n{last}")]
+    Pods {
+        workload: String,
+        wanted: u32,
+        limit: Duration,
+        last: String,
+    },
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    #[error(transparent)]
+    Endpoints(#[from] endpoints::EndpointsError),
+    #[error("the scenario has no workload called {0}")]
+    NoWorkload(String),
+    #[error("no pod of {0} is ready")]
+    NoPod(String),
+}
+
+/// A namespace with its workloads.
+pub struct Place {
+    pub namespace: String,
+    /// External host that belongs to this scenario alone.
+    pub host: String,
+    pub workloads: Vec<Workload>,
+    root: Written,
+}
+
+impl Place {
+    /// Makes the namespace and its workloads, and waits until pods are ready and proxies know each other.
+    ///
+    /// # Errors
+    /// [`PlaceError`], with the last state of whatever is missing.
+    pub async fn make(
+        ctx: &Context,
+        id: &str,
+        number: usize,
+        workloads: &[(Workload, Vec<Value>)],
+    ) -> Result<Self, PlaceError> {
+        let namespace = name(&ctx.run_id, number, id);
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": namespace, "labels": {RUN_LABEL: ctx.run_id}, "annotations": {"meshproof.dev/scenario": id}}});
+        let root = object::apply(&ctx.client, &object, None).await?;
+        let place = Self {
+            host: format!("{namespace}.example.test"),
+            workloads: workloads
+                .iter()
+                .map(|(workload, _)| workload.clone())
+                .collect(),
+            namespace,
+            root,
+        };
+        let objects = workloads
+            .iter()
+            .flat_map(|(workload, documents)| workload::objects(workload, documents, &ctx.run_id));
+        let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
+        for object in objects {
+            unique.insert(
+                (
+                    object["kind"].to_string(),
+                    object["metadata"]["name"].to_string(),
+                ),
+                object,
+            );
+        }
+        unique.insert(
+            ("entry".into(), "marker".into()),
+            marker::entry(&place.namespace),
+        );
+        let writes = unique
+            .values()
+            .map(|object| object::apply(&ctx.client, object, Some(&place.namespace)));
+        try_join_all(writes).await?;
+        for (workload, documents) in workloads {
+            let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
+            place.await_pods(ctx, &workload.name, wanted).await?;
+        }
+        place.change(ctx, Vec::new(), Vec::new(), false).await?;
+        place.await_endpoints(ctx).await?;
+        Ok(place)
+    }
+
+    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when told) has it.
+    ///
+    /// # Errors
+    /// As [`crate::mesh::istio::live::Applier::change`].
+    pub async fn change(
+        &self,
+        ctx: &Context,
+        apply: Vec<Value>,
+        delete: Vec<Written>,
+        gateway: bool,
+    ) -> Result<crate::mesh::istio::live::Live, LiveError> {
+        let mut proxies = self.proxies(ctx);
+        if gateway {
+            proxies.extend(ctx.gateways.iter().cloned());
+        }
+        let change = Change {
+            namespace: self.namespace.clone(),
+            apply,
+            delete,
+            proxies,
+        };
+        ctx.applier.change(change).await
+    }
+
+    /// Sidecars of this namespace.
+    pub fn proxies(&self, ctx: &Context) -> Vec<Proxy> {
+        let pods = ctx.pods.of(&self.namespace);
+        let injected = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_injected(pod));
+        injected
+            .map(|pod| Proxy {
+                admin: ctx.port(&self.namespace, &pod.name_any(), ADMIN_PORT),
+                gateway: false,
+            })
+            .collect()
+    }
+
+    /// Ready pods by workload and by app.
+    pub fn pods(&self, ctx: &Context) -> Pods {
+        let mut all = Pods::new();
+        for pod in ctx
+            .pods
+            .of(&self.namespace)
+            .iter()
+            .filter(|pod| pods::is_ready(pod))
+        {
+            let keys = [pods::label(pod, WORKLOAD_LABEL), pods::label(pod, "app")];
+            let mut keys: Vec<&str> = keys.into_iter().flatten().collect();
+            keys.dedup();
+            for key in keys {
+                all.entry(key.to_owned()).or_default().push(pod.name_any());
+            }
+        }
+        all
+    }
+
+    /// One ready pod of a workload.
+    ///
+    /// # Errors
+    /// When there is no such workload, or none of its pods is ready.
+    pub fn pod(&self, ctx: &Context, workload: &str) -> Result<String, PlaceError> {
+        if !self.workloads.iter().any(|known| known.name == workload) {
+            return Err(PlaceError::NoWorkload(workload.to_owned()));
+        }
+        let pods = self.pods(ctx);
+        let first = pods.get(workload).and_then(|pods| pods.first()).cloned();
+        first.ok_or_else(|| PlaceError::NoPod(workload.to_owned()))
+    }
+
+    /// Pods whose workload serves (has a ledger).
+    pub fn servers(&self, ctx: &Context) -> Vec<String> {
+        let callers: Vec<&str> = self
+            .workloads
+            .iter()
+            .filter(|w| w.uses.starts_with("caller"))
+            .map(|w| w.name.as_str())
+            .collect();
+        let pods = ctx.pods.of(&self.namespace);
+        let serves =
+            |pod: &&Pod| !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default());
+        pods.iter()
+            .filter(|pod| pods::is_ready(pod))
+            .filter(serves)
+            .map(|pod| pod.name_any())
+            .collect()
+    }
+
+    /// Waits until exactly `wanted` pods of a workload are there and ready.
+    ///
+    /// # Errors
+    /// The pods' last state, events and log lines.
+    pub async fn await_pods(
+        &self,
+        ctx: &Context,
+        workload: &str,
+        wanted: u32,
+    ) -> Result<(), PlaceError> {
+        let of = |pods: &[Pod]| -> Vec<Pod> {
+            pods.iter()
+                .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload))
+                .cloned()
+                .collect()
+        };
+        let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let done = |pods: &[Pod]| {
+            let pods = of(pods);
+            pods.len() == count && pods.iter().all(pods::is_ready)
+        };
+        match ctx.pods.until(&self.namespace, PODS_DEADLINE, done).await {
+            Ok(_) => Ok(()),
+            Err(last) => {
+                let last = pods::describe(&ctx.client, &of(&last)).await;
+                Err(PlaceError::Pods {
+                    workload: workload.to_owned(),
+                    wanted,
+                    limit: PODS_DEADLINE,
+                    last,
+                })
+            }
+        }
+    }
+
+    /// Waits until every sidecar has exactly the ready pods as endpoints of every app here.
+    ///
+    /// # Errors
+    /// The proxy and what it has instead.
+    pub async fn await_endpoints(&self, ctx: &Context) -> Result<(), PlaceError> {
+        let mut addresses: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pod in ctx
+            .pods
+            .of(&self.namespace)
+            .iter()
+            .filter(|pod| pods::is_ready(pod))
+        {
+            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+            if let (Some(app), Some(ip)) = (pods::label(pod, "app"), ip) {
+                addresses.entry(app.to_owned()).or_default().push(ip);
+            }
+        }
+        let proxies = self.proxies(ctx);
+        let waits = proxies
+            .iter()
+            .map(|proxy| endpoints::await_endpoints(&proxy.admin, &self.namespace, &addresses));
+        try_join_all(waits).await?;
+        Ok(())
+    }
+
+    /// Deletes the namespace and, with it, everything in it. Does not wait.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn remove(&self, ctx: &Context) -> Result<(), ObjectError> {
+        object::delete(&ctx.client, &self.root).await
+    }
+
+    /// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.
+    pub async fn evidence(&self, ctx: &Context) -> Vec<(String, String)> {
+        let pods = ctx.pods.of(&self.namespace);
+        let mut all = vec![(
+            "pods.txt".to_owned(),
+            pods::describe(&ctx.client, &pods).await,
+        )];
+        let logs = join_all(pods.iter().filter(|pod| is_injected(pod)).map(|pod| async {
+            let text = super::flags::log(ctx, &self.namespace, &pod.name_any(), 200)
+                .await
+                .unwrap_or_else(|error| error);
+            (format!("{}.istio-proxy.log", pod.name_any()), text)
+        }));
+        all.extend(logs.await);
+        all
+    }
+}
+
+fn replicas(documents: &[Value]) -> u32 {
+    let found = documents
+        .iter()
+        .find_map(|document| document.pointer("/spec/replicas").and_then(Value::as_u64));
+    found
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1)
+}
+
+/// The pod has Istio's sidecar, as a container or as a native sidecar.
+pub fn is_injected(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let containers = spec
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
+    let early = spec
+        .and_then(|spec| spec.init_containers.as_deref())
+        .unwrap_or_default();
+    containers
+        .iter()
+        .chain(early)
+        .any(|container| container.name == "istio-proxy")
+}
+
+/// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).
+fn name(run: &str, number: usize, id: &str) -> String {
+    let slug: String = id
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    let mut name = format!("mp-{run}-{number}-{slug}");
+    name.truncate(50);
+    name.trim_end_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+
+    #[test]
+    fn a_namespace_name_is_a_dns_label() {
+        let made = name(
+            "x1",
+            12,
+            "routing/a-very-long-behaviour-name-that-nobody-would-shorten-by-hand",
+        );
+        assert!(
+            made.len() <= 63 && !made.ends_with('-') && made.starts_with("mp-x1-12-routing-a-very"),
+            "{made}"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
+
+use std::collections::BTreeMap;
+
+use futures::future::try_join_all;
+use testbed::control::{CONTROL_PORT, CallPlan, Observation, RunLine};
+use tokio::sync::watch;
+
+use super::{context::Context, flags, place::Place};
+use crate::{
+    mesh::istio::install,
+    observe::testbed as bed,
+    scenario::{
+        ResolvedProbe,
+        manifest::{Names, expand},
+    },
+    verdict::{
+        Monitor, ResolvedExpect,
+        expect::Matcher,
+        judge,
+        outcome::Check,
+        seen::{self, Seen},
+    },
+};
+
+/// Address of the ingress gateway inside the cluster.
+pub const GATEWAY_ADDRESS: &str = "istio-ingressgateway.istio-system";
+
+/// Value of the `istio` label that gateways are selected by.
+pub const GATEWAY_LABEL: &str = "ingressgateway";
+
+/// Calls of one run that are kept as evidence.
+const KEPT: usize = 50;
+
+/// What a run of a probe gave.
+pub struct Outcome {
+    pub checks: Vec<Check>,
+    pub calls: u64,
+    pub attempts: u64,
+    /// Time that the calls themselves took, in milliseconds.
+    pub took_ms: u64,
+    /// The first calls, as evidence (JSON lines).
+    pub evidence: String,
+}
+
+/// How a run differs from a plain one.
+#[derive(Default)]
+pub struct Manner<'a> {
+    /// Matchers that a contrast must refute; empty: a plain run.
+    pub refutes: &'a [String],
+    /// Ends the run from outside (a background probe).
+    pub stop: Option<watch::Receiver<bool>>,
+    /// Pod that a background probe keeps busy.
+    pub busy: Option<String>,
+}
+
+/// Runs a probe and judges it. `tag` makes the call ids of this run unique.
+///
+/// # Errors
+/// In words: our own side failed, nothing is known of the mesh.
+pub async fn run(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    tag: &str,
+    manner: Manner<'_>,
+) -> Result<Outcome, String> {
+    let pods = place.pods(ctx);
+    let caller = place
+        .pod(ctx, &probe.from)
+        .map_err(|error| error.to_string())?;
+    let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
+    let plan = call_plan(place, probe, tag);
+    let watched = if manner.refutes.is_empty() {
+        probe.expect.clone()
+    } else {
+        probe.expect.only(manner.refutes)
+    };
+    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), ctx.rates);
+    let (mut calls, mut stopped_early) = (Vec::new(), false);
+    let each = |line: RunLine| {
+        if let RunLine::Call(call) = line {
+            stopped_early =
+                monitor.feed(&call) || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+            calls.push(*call);
+        }
+        !stopped_early
+    };
+    let took_us = bed::run(&caller, &plan, each)
+        .await
+        .map_err(|error| error.to_string())?;
+    let took_us = took_us
+        .or_else(|| calls.last().map(|call: &Observation| call.end_us))
+        .unwrap_or(0);
+    let servers = place.servers(ctx);
+    let ledgers = servers.iter().map(|pod| {
+        let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
+        let prefix = format!("{}-", plan.id);
+        async move { bed::ledger(&port, &prefix).await }
+    });
+    let attempts: Vec<_> = try_join_all(ledgers)
+        .await
+        .map_err(|error| error.to_string())?
+        .into_iter()
+        .flatten()
+        .collect();
+    let flags = response_flags(ctx, place, &probe.expect, &plan.id, calls.len()).await?;
+    let seen = Seen {
+        calls,
+        attempts,
+        pods,
+        flags,
+        busy_pod: manner.busy,
+        stopped_early,
+    };
+    let checks = judge::judge(&probe.name, &probe.expect, &seen, ctx.rates);
+    let checks = if manner.refutes.is_empty() {
+        checks
+    } else {
+        judge::as_contrast(checks, manner.refutes)
+    };
+    Ok(Outcome {
+        checks,
+        calls: seen.calls.len() as u64,
+        attempts: seen.attempts.len() as u64,
+        took_ms: took_us / 1000,
+        evidence: evidence(&seen),
+    })
+}
+
+/// The pod that has answered most of these calls.
+pub fn busiest(calls: &[Observation]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for pod in calls.iter().filter_map(seen::pod) {
+        *counts.entry(pod).or_default() += 1;
+    }
+    counts
+        .into_iter()
+        .max_by_key(|(_, count)| *count)
+        .map(|(pod, _)| pod.to_owned())
+}
+
+fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
+    let names = Names {
+        namespace: &place.namespace,
+        host: &place.host,
+        gateway: GATEWAY_LABEL,
+    };
+    let expand = |text: &str| expand(text, &names);
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut plan = CallPlan::new(tag, address(&expand(&probe.to)), probe.call.clone());
+    plan.authority = probe.authority.as_deref().map(expand);
+    plan.messages.clone_from(&probe.messages);
+    plan.metadata = probe
+        .metadata
+        .iter()
+        .map(|(key, value)| (key.clone(), expand(value)))
+        .collect();
+    plan.script.clone_from(&probe.script);
+    plan.deadline_ms = probe.deadline.map(millis);
+    plan.load.times = probe.times;
+    plan.load.connections = probe.connections;
+    plan.load.streams = probe.streams;
+    plan.load.rate = probe.rate;
+    plan.load.reconnect = probe.reconnect;
+    plan
+}
+
+/// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes it.
+fn address(to: &str) -> String {
+    match to.strip_prefix("gateway") {
+        Some("") => format!("{GATEWAY_ADDRESS}:80"),
+        Some(port) if port.starts_with(':') => format!("{GATEWAY_ADDRESS}{port}"),
+        _ => to.to_owned(),
+    }
+}
+
+/// Whether a probe goes through the gateway.
+pub fn through_gateway(probe: &ResolvedProbe) -> bool {
+    probe.to == "gateway" || probe.to.starts_with("gateway:") || probe.to.contains("${gateway}")
+}
+
+async fn response_flags(
+    ctx: &Context,
+    place: &Place,
+    expect: &ResolvedExpect,
+    id: &str,
+    calls: usize,
+) -> Result<BTreeMap<String, String>, String> {
+    let at = expect.matchers.iter().find_map(|matcher| match matcher {
+        Matcher::ResponseFlag { at, .. } => Some(at.as_str()),
+        _ => None,
+    });
+    let Some(at) = at else {
+        return Ok(BTreeMap::new());
+    };
+    let (namespace, pods) = if at == "gateway" {
+        let pods = ctx
+            .gateways
+            .iter()
+            .map(|proxy| proxy.admin.pod.clone())
+            .collect();
+        (install::NAMESPACE.to_owned(), pods)
+    } else {
+        (
+            place.namespace.clone(),
+            place.pods(ctx).get(at).cloned().unwrap_or_default(),
+        )
+    };
+    flags::flags(ctx, &namespace, &pods, &format!("{id}-"), calls).await
+}
+
+fn evidence(seen: &Seen) -> String {
+    let lines = |text: &mut String, value: Result<String, serde_json::Error>| {
+        text.push_str(&value.unwrap_or_default());
+        text.push('\n');
+    };
+    let mut text = String::new();
+    for call in seen.calls.iter().take(KEPT) {
+        lines(&mut text, serde_json::to_string(call));
+    }
+    for attempt in seen.attempts.iter().take(KEPT) {
+        lines(&mut text, serde_json::to_string(attempt));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[rstest::rstest]
+    #[case("gateway", "istio-ingressgateway.istio-system:80")]
+    #[case("gateway:443", "istio-ingressgateway.istio-system:443")]
+    #[case("gateway-like:50051", "gateway-like:50051")]
+    #[case("greeter:50051", "greeter:50051")]
+    fn the_gateway_has_a_short_name(#[case] to: &str, #[case] seen: &str) {
+        assert_eq!(address(to), seen);
+    }
+}

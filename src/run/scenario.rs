@@ -1,0 +1,334 @@
+//! One scenario from its namespace to its verdict.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+
+use super::{
+    context::Context,
+    event::{Kind, ScenarioEnd},
+    place::Place,
+    probe::{self, Manner, Outcome},
+    steps,
+};
+use crate::{
+    cluster::object::Written,
+    fixture::files,
+    plan::step_probes,
+    scenario::{
+        Loaded, ResolvedProbe,
+        explain::step_words,
+        model::{Contrast, Converge, Step, Workload},
+    },
+    verdict::{
+        conclude::{Known, scenario_verdict},
+        outcome::{Check, CheckResult},
+    },
+};
+
+/// A background probe that runs until the end of the scenario.
+struct Background {
+    step: usize,
+    stop: watch::Sender<bool>,
+    running: JoinHandle<Result<Vec<Outcome>, String>>,
+}
+
+/// A scenario at work.
+pub struct Run<'a> {
+    pub ctx: &'a std::sync::Arc<Context>,
+    pub loaded: &'a Loaded,
+    pub place: std::sync::Arc<Place>,
+    /// Objects by the name of the `apply` that wrote them.
+    pub applied: BTreeMap<String, Vec<Written>>,
+    checks: Vec<Check>,
+    samples: BTreeMap<String, u64>,
+    pub floor_ms: u64,
+    evidence: Vec<(String, String)>,
+    background: Vec<Background>,
+    runs: usize,
+}
+
+/// Runs a scenario and tells of it. Never fails: what goes wrong is the verdict.
+pub async fn run(
+    ctx: &std::sync::Arc<Context>,
+    loaded: &Loaded,
+    number: usize,
+    known: Option<&Known>,
+) -> ScenarioEnd {
+    let start = Instant::now();
+    ctx.recorder.emit(Kind::ScenarioStarted {
+        id: loaded.id.clone(),
+    });
+    let (checks, errors, samples, floor_ms) = attempt(ctx, loaded, number).await;
+    let (verdict, cause) = scenario_verdict(&checks, &errors, known);
+    ScenarioEnd {
+        id: loaded.id.clone(),
+        verdict,
+        cause,
+        wall_ms: millis(start.elapsed()),
+        floor_ms,
+        samples,
+        known: known
+            .map(|known| known.link.clone())
+            .filter(|_| verdict != crate::verdict::outcome::Verdict::Pass),
+    }
+}
+
+type Attempted = (Vec<Check>, Vec<String>, BTreeMap<String, u64>, u64);
+
+async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) -> Attempted {
+    let place = match workloads(loaded) {
+        Ok(workloads) => Place::make(ctx, &loaded.id, number, &workloads)
+            .await
+            .map_err(|error| error.to_string()),
+        Err(words) => Err(words),
+    };
+    let place = match place {
+        Ok(place) => std::sync::Arc::new(place),
+        Err(words) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
+    };
+    let mut run = Run {
+        ctx,
+        loaded,
+        place,
+        applied: BTreeMap::new(),
+        checks: Vec::new(),
+        samples: BTreeMap::new(),
+        floor_ms: 0,
+        evidence: Vec::new(),
+        background: Vec::new(),
+        runs: 0,
+    };
+    let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
+    errors.extend(run.end_background().await.err());
+    if errors.is_empty() {
+        errors.extend(super::control::check(ctx, &run.place, loaded).await.err());
+    }
+    run.keep_evidence(!errors.is_empty()).await;
+    run.clean_up(!errors.is_empty()).await;
+    (run.checks, errors, run.samples, run.floor_ms)
+}
+
+/// The workloads with the documents of their files.
+fn workloads(loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, String> {
+    let each = loaded.scenario.world.iter().map(|workload| {
+        let (file, text) = files::workload(loaded, &workload.uses)?;
+        let documents =
+            crate::yaml::documents(&text).map_err(|error| format!("{file}: {error}"))?;
+        Ok((
+            workload.clone(),
+            documents
+                .into_iter()
+                .map(|document| document.value)
+                .collect(),
+        ))
+    });
+    each.collect()
+}
+
+impl Run<'_> {
+    async fn steps(&mut self) -> Result<(), String> {
+        let scenario = &self.loaded.scenario;
+        for (number, step) in scenario.steps.iter().enumerate() {
+            let (start, id) = (Instant::now(), self.loaded.id.clone());
+            let what = step_words(step);
+            self.ctx.recorder.emit(Kind::StepStarted {
+                id: id.clone(),
+                step: number,
+                what: what.clone(),
+            });
+            let done = self.step(number, step).await;
+            let error = done.as_ref().err().cloned();
+            self.ctx.recorder.emit(Kind::StepEnded {
+                id,
+                step: number,
+                ms: millis(start.elapsed()),
+                error,
+            });
+            done.map_err(|words| format!("step {} ({what}): {words}", number + 1))?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, number: usize, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Apply(name) => steps::apply(self, name).await,
+            Step::Delete(name) => steps::delete(self, name).await,
+            Step::Scale(scale) => steps::scale(self, scale).await,
+            Step::Restart(workload) => steps::restart(self, workload).await,
+            Step::Probe(_) => self.probe(number, step, &[]).await,
+            Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
+            Step::Converge(converge) => self.converge(number, step, converge).await,
+            Step::Background(_) => self.start_background(number, step),
+        }
+    }
+
+    fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
+        step_probes(&self.loaded.scenario, step, self.ctx.rates).map_err(|error| error.to_string())
+    }
+
+    /// A call-id prefix that no other run of a probe in this run of meshproof has.
+    fn tag(&mut self) -> String {
+        self.runs += 1;
+        format!("{}-{}", self.place.namespace, self.runs)
+    }
+
+    async fn probe(
+        &mut self,
+        number: usize,
+        step: &Step,
+        refutes: &[String],
+    ) -> Result<(), String> {
+        for probe in self.resolved(step)? {
+            let tag = self.tag();
+            let manner = Manner {
+                refutes,
+                ..Manner::default()
+            };
+            let outcome = probe::run(self.ctx, &self.place, &probe, &tag, manner).await?;
+            self.take(number, &probe.name, outcome);
+        }
+        Ok(())
+    }
+
+    /// Keeps checks, numbers and evidence of a run.
+    fn take(&mut self, number: usize, name: &str, outcome: Outcome) {
+        for check in &outcome.checks {
+            let (id, check) = (self.loaded.id.clone(), Box::new(check.clone()));
+            self.ctx.recorder.emit(Kind::Checked {
+                id,
+                step: number,
+                check,
+            });
+        }
+        *self.samples.entry("calls".into()).or_default() += outcome.calls;
+        *self.samples.entry("attempts".into()).or_default() += outcome.attempts;
+        self.floor_ms += outcome.took_ms;
+        self.evidence.push((
+            format!("step-{}-{name}.jsonl", number + 1),
+            outcome.evidence,
+        ));
+        self.checks.extend(outcome.checks);
+    }
+
+    async fn converge(
+        &mut self,
+        number: usize,
+        step: &Step,
+        converge: &Converge,
+    ) -> Result<(), String> {
+        let within =
+            crate::verdict::range::duration(&converge.within).map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + within;
+        loop {
+            let mut outcomes = Vec::new();
+            for probe in self.resolved(step)? {
+                let tag = self.tag();
+                let outcome =
+                    probe::run(self.ctx, &self.place, &probe, &tag, Manner::default()).await?;
+                outcomes.push((probe.name, outcome));
+            }
+            let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
+            let holds = checks.all(|check| check.result == CheckResult::Holds);
+            if holds || Instant::now() > deadline {
+                outcomes
+                    .into_iter()
+                    .for_each(|(name, outcome)| self.take(number, &name, outcome));
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn start_background(&mut self, number: usize, step: &Step) -> Result<(), String> {
+        let probes = self.resolved(step)?;
+        let (stop, stopped) = watch::channel(false);
+        let (ctx, place) = (
+            std::sync::Arc::clone(self.ctx),
+            std::sync::Arc::clone(&self.place),
+        );
+        let tag = self.tag();
+        let running = tokio::spawn(async move {
+            let mut outcomes = Vec::new();
+            for (at, probe) in probes.iter().enumerate() {
+                let manner = Manner {
+                    stop: Some(stopped.clone()),
+                    ..Manner::default()
+                };
+                outcomes
+                    .push(probe::run(&ctx, &place, probe, &format!("{tag}b{at}"), manner).await?);
+            }
+            Ok(outcomes)
+        });
+        self.background.push(Background {
+            step: number,
+            stop,
+            running,
+        });
+        Ok(())
+    }
+
+    async fn end_background(&mut self) -> Result<(), String> {
+        for background in std::mem::take(&mut self.background) {
+            let _ = background.stop.send(true);
+            let outcomes = background
+                .running
+                .await
+                .map_err(|error| format!("background probe: {error}"))??;
+            for (at, outcome) in outcomes.into_iter().enumerate() {
+                self.take(background.step, &format!("background-{at}"), outcome);
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_evidence(&mut self, failed: bool) {
+        let Some(bundle) = &self.ctx.bundle else {
+            return;
+        };
+        let refuted = self
+            .checks
+            .iter()
+            .any(|check| (check.result == CheckResult::Holds) == check.contrast);
+        let mut all = std::mem::take(&mut self.evidence);
+        if failed || refuted {
+            all.extend(self.place.evidence(self.ctx).await);
+        }
+        for (name, text) in all {
+            match bundle.evidence(&self.loaded.id, &name, &text) {
+                Ok(file) => self.ctx.recorder.emit(Kind::Evidence {
+                    id: self.loaded.id.clone(),
+                    file,
+                    caption: name,
+                }),
+                Err(error) => self.ctx.recorder.emit(Kind::Note {
+                    text: format!("{}: {error}", self.loaded.id),
+                }),
+            }
+        }
+    }
+
+    async fn clean_up(&self, failed: bool) {
+        let refuted = self
+            .checks
+            .iter()
+            .any(|check| (check.result == CheckResult::Holds) == check.contrast);
+        if !self.ctx.tidy || (self.ctx.keep_failed && (failed || refuted)) {
+            return;
+        }
+        if let Err(error) = self.place.remove(self.ctx).await {
+            self.ctx.recorder.emit(Kind::Note {
+                text: format!("namespace {} stays: {error}", self.place.namespace),
+            });
+        }
+    }
+}
+
+/// Milliseconds, saturating.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,179 @@
+//! From binaries on disk to a mesh that takes work: the phases of the local target.
+
+use std::{path::PathBuf, time::Duration};
+
+use kube::{Client, Config, config::Kubeconfig};
+use tokio::time::{Instant, sleep};
+
+use super::world::launch::{World, WorldError, WorldOptions};
+use crate::{
+    cluster::{
+        object::{self, ObjectError},
+        pods::{self, PodWatch},
+    },
+    mesh::istio::{
+        install::{self, InstallError},
+        marker,
+    },
+    run::phases::Phases,
+    target::Dial,
+};
+
+/// How long the API server may take, from nothing.
+const API_DEADLINE: Duration = Duration::from_secs(90);
+const DNS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// DNS of the world.
+const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
+/// Install values of the local profile, unless the user gives others.
+pub const ISTIO_VALUES: &str = include_str!("../../../fixtures/mesh/istio-local.yaml");
+
+/// Why the target is not up.
+#[derive(Debug, thiserror::Error)]
+pub enum BringUpError {
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error("the API server's address cannot be used: {0}")]
+    Kubeconfig(String),
+    #[error("the API server did not answer within {limit:?}; last answer: {last}")]
+    ApiServer { limit: Duration, last: String },
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("the cluster's DNS was not ready within {limit:?}:\n{last}")]
+    Dns { limit: Duration, last: String },
+    #[error("cannot write {path}: {source}")]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+/// A local target that is up.
+pub struct Local {
+    pub world: World,
+    pub client: Client,
+    pub dial: Dial,
+}
+
+impl Local {
+    /// Starts a world and installs the mesh in it. When that fails, nothing is left.
+    ///
+    /// # Errors
+    /// [`BringUpError`] of the phase that failed.
+    pub async fn bring_up(options: WorldOptions, phases: &Phases) -> Result<Self, BringUpError> {
+        let mut world = World::launch(options)?;
+        let done = tokio::select! {
+            done = fill(world.spec.clone(), phases) => done,
+            ended = world.ended() => Err(ended.into()),
+        };
+        match done {
+            Ok(client) => Ok(Self {
+                dial: Dial::Node(world.spec.node_socket()),
+                client,
+                world,
+            }),
+            Err(error) => {
+                let _ = world.shut_down().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Uses a kept world.
+    ///
+    /// # Errors
+    /// When none of that name is up, or its API server does not answer.
+    pub async fn attach(name: &str) -> Result<Self, BringUpError> {
+        let world = World::find(name)?;
+        let client = client(&world.spec.kubeconfig()).await?;
+        Ok(Self {
+            dial: Dial::Node(world.spec.node_socket()),
+            client,
+            world,
+        })
+    }
+}
+
+async fn fill(
+    spec: super::world::spec::WorldSpec,
+    phases: &Phases,
+) -> Result<Client, BringUpError> {
+    let values = spec.state.join("istio-values.yaml");
+    std::fs::write(&values, ISTIO_VALUES).map_err(|source| BringUpError::Write {
+        path: values.clone(),
+        source,
+    })?;
+    let istioctl = spec.bins.join("istioctl");
+    let (client, objects) = tokio::join!(
+        phases.time("etcd and API server", api_server(spec.kubeconfig())),
+        install::manifests(&istioctl, &values),
+    );
+    let (client, objects) = (client?, objects?);
+    let system = PodWatch::start(&client, "");
+    let (dns, mesh) = tokio::join!(
+        phases.time("DNS", dns(&client, &system)),
+        phases.time("Istio", install::install(&client, &objects, &system)),
+    );
+    dns?;
+    mesh?;
+    object::apply(&client, &marker::gateway(), None).await?;
+    Ok(client)
+}
+
+/// The kubeconfig appears when the world has made its keys; the API server answers some seconds later.
+async fn api_server(kubeconfig: PathBuf) -> Result<Client, BringUpError> {
+    let deadline = Instant::now() + API_DEADLINE;
+    loop {
+        let last = match reach(&kubeconfig).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            return Err(BringUpError::ApiServer {
+                limit: API_DEADLINE,
+                last,
+            });
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn reach(kubeconfig: &PathBuf) -> Result<Client, BringUpError> {
+    let client = client(kubeconfig).await?;
+    let request = http::Request::get("/readyz").body(Vec::new());
+    let request = request.map_err(|error| BringUpError::Kubeconfig(error.to_string()))?;
+    let answer = client.request_text(request).await;
+    answer.map_err(|error| BringUpError::Kubeconfig(error.to_string()))?;
+    Ok(client)
+}
+
+async fn client(kubeconfig: &PathBuf) -> Result<Client, BringUpError> {
+    let bad = |error: &dyn std::fmt::Display| BringUpError::Kubeconfig(error.to_string());
+    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| bad(&error))?;
+    let config = Config::from_custom_kubeconfig(read, &Default::default())
+        .await
+        .map_err(|error| bad(&error))?;
+    Client::try_from(config).map_err(|error| bad(&error))
+}
+
+async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {
+    let objects = install::documents(COREDNS)?;
+    for object in &objects {
+        object::apply(client, object, None).await?;
+    }
+    let is_dns =
+        |pod: &&k8s_openapi::api::core::v1::Pod| pods::label(pod, "k8s-app") == Some("kube-dns");
+    let ready = |pods: &[_]| pods.iter().filter(is_dns).any(pods::is_ready);
+    match watch.until("kube-system", DNS_DEADLINE, ready).await {
+        Ok(_) => Ok(()),
+        Err(last) => {
+            let last: Vec<_> = last.into_iter().filter(|pod| is_dns(&pod)).collect();
+            Err(BringUpError::Dns {
+                limit: DNS_DEADLINE,
+                last: pods::describe(client, &last).await,
+            })
+        }
+    }
+}
