@@ -54,6 +54,9 @@ fn report_dir(name: &str) -> tempfile::TempDir {
 #[case::unknown_command(&["prove"])]
 #[case::unknown_flag(&["schema", "--pretty"])]
 #[case::missing_argument(&["report"])]
+#[case::bad_shard(&["run", "--shard", "3/2"])]
+#[case::bad_rate(&["run", "--alpha", "0.9"])]
+#[case::no_jobs(&["run", "-j", "0"])]
 #[case::bad_color(&["schema", "--color", "sometimes"])]
 #[case::contradiction(&["schema", "--quiet", "--verbose"])]
 fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
@@ -67,8 +70,17 @@ fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
 
 #[rstest]
 #[case("help", &[])]
+#[case("run", &["run"])]
+#[case("target", &["target"])]
+#[case("target-up", &["target", "up"])]
+#[case("target-down", &["target", "down"])]
+#[case("target-status", &["target", "status"])]
+#[case("target-shell", &["target", "shell"])]
 #[case("list", &["list"])]
 #[case("explain", &["explain"])]
+#[case("toolchain", &["toolchain"])]
+#[case("toolchain-prepare", &["toolchain", "prepare"])]
+#[case("toolchain-status", &["toolchain", "status"])]
 #[case("report", &["report"])]
 #[case("schema", &["schema"])]
 #[case("completions", &["completions"])]
@@ -117,7 +129,14 @@ fn completions_are_scripts(#[case] shell: &str, #[case] mark: &str) {
 #[test]
 fn the_manual_covers_every_command() {
     let page = text(&output(&["man"]).stdout);
-    for command in ["list", "explain", "report", "schema", "completions"] {
+    for command in [
+        "list",
+        "explain",
+        "toolchain",
+        "report",
+        "schema",
+        "completions",
+    ] {
         assert!(
             page.contains(&format!("meshproof\\-{command}")),
             "{command} is missing"
@@ -329,4 +348,27 @@ fn explain_says_the_claim_on_stdout() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(text(&output.stdout).contains("A unary call through the sidecar reaches the server"));
     assert!(output.stderr.is_empty());
+}
+
+/// Needs Go, because its version is part of what is looked for; nothing is built.
+#[test]
+fn an_empty_cache_is_told_as_such() {
+    let cache = tempfile::tempdir().expect("a directory");
+    let output = meshproof(&["toolchain", "status", "-o", "json"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(3));
+    if output.stdout.is_empty() {
+        assert!(text(&output.stderr).starts_with("error: "), "{output:?}");
+        return;
+    }
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let states: Vec<_> = status["sets"]
+        .as_array()
+        .expect("sets")
+        .iter()
+        .map(|set| set["state"].clone())
+        .collect();
+    assert_eq!(states, ["missing", "missing"]);
 }

@@ -29,21 +29,21 @@ const EXIT_CODES: &str = "Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run scenarios and give each a verdict with evidence.
+    Run(Box<RunArgs>),
     /// List scenarios.
     List(ListArgs),
     /// Say in plain words what scenarios claim, do and require.
     Explain(ExplainArgs),
+    /// Keep a mesh up between runs, and look around in it.
+    Target(TargetArgs),
+    /// Build or inspect the binaries that the local target runs.
+    Toolchain(ToolchainArgs),
     /// Render the reports of a finished or interrupted run again from its event log.
     ///
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
     /// writes to stdout.
     Report(ReportArgs),
-    /// Run scenarios and give each a verdict with evidence.
-    Run(Box<RunArgs>),
-    /// Targets that outlive a run: up, down, status, shell.
-    Target(TargetArgs),
-    /// The binaries that the local target runs.
-    Toolchain(ToolchainArgs),
     /// Print the JSON Schema of suite files.
     Schema,
     /// Print a completion script for a shell.

@@ -134,8 +134,8 @@ pub enum Keep {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardArg {
     /// From 1.
-    pub index: u32,
-    pub count: u32,
+    pub index: usize,
+    pub count: usize,
 }
 
 impl FromStr for ShardArg {
@@ -179,7 +179,7 @@ mod tests {
     #[case("6/5", None)]
     #[case("2", None)]
     #[case("a/b", None)]
-    fn shard_is_one_of_m(#[case] text: &str, #[case] expected: Option<(u32, u32)>) {
+    fn shard_is_one_of_m(#[case] text: &str, #[case] expected: Option<(usize, usize)>) {
         let shard = text.parse::<ShardArg>().ok().map(|s| (s.index, s.count));
         assert_eq!(shard, expected);
     }

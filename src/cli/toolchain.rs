@@ -14,7 +14,7 @@ pub struct ToolchainArgs {
 pub enum ToolchainCommand {
     /// Build or fetch everything the local target needs (minutes when cold, nothing when cached).
     Prepare(ToolchainPrepare),
-    /// Show which binaries are there, with versions and digests.
+    /// Show which binaries are there, with versions. Exit code 3 when something is missing.
     Status(ToolchainStatus),
 }
 
