@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::cli::{Format, GlobalArgs, Keep, RunArgs, ShardArg, TargetKind};
+use crate::cli::{ColorChoice, Format, GlobalArgs, Keep, RunArgs, ShardArg, TargetKind};
 
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
@@ -43,6 +43,7 @@ pub struct Settings {
     pub output: Format,
     pub verbose: bool,
     pub quiet: bool,
+    pub color: Option<ColorChoice>,
     /// Where each value came from that was not a default, by flag name.
     pub provenance: BTreeMap<String, Origin>,
 }
@@ -102,6 +103,7 @@ impl Settings {
             output: args.output,
             verbose: global.verbose,
             quiet: global.quiet,
+            color: global.color,
             provenance: provenance(matches),
         })
     }

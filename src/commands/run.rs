@@ -88,6 +88,7 @@ async fn go(
         format: settings.output,
         verbose: settings.verbose,
         quiet: settings.quiet,
+        color: settings.color,
         ..SinkOptions::default()
     });
     let sink = sink.map_err(CommandError::other)?;

@@ -7,6 +7,7 @@ use owo_colors::Style;
 
 use super::model::{Model, ScenarioReport, is_unexpected};
 use super::text;
+use crate::exit::Exit;
 use crate::output::{Palette, clean, clean_line};
 use crate::run::event::{Event, Kind, ScenarioEnd};
 use crate::verdict::outcome::Verdict;
@@ -159,7 +160,7 @@ impl Console {
                 ),
             );
         }
-        if model.scenarios.is_empty() && model.complete {
+        if model.exit() == Exit::NothingSelected {
             put(&mut page, "no scenario was selected");
         }
         put(

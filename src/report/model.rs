@@ -248,16 +248,22 @@ impl Model {
         }
     }
 
+    /// A phase that fails before it was told to begin is a failed phase all the same.
     fn end_phase(&mut self, name: &str, ms: u64, error: Option<&str>) {
-        if let Some(phase) = self
+        let open = self
             .phases
-            .iter_mut()
-            .rev()
-            .find(|p| p.name == name && p.ms.is_none())
-        {
-            phase.ms = Some(ms);
-            phase.error = error.map(str::to_owned);
-        }
+            .iter()
+            .rposition(|p| p.name == name && p.ms.is_none());
+        let index = open.unwrap_or_else(|| {
+            self.phases.push(Phase {
+                name: name.to_owned(),
+                ms: None,
+                error: None,
+            });
+            self.phases.len() - 1
+        });
+        self.phases[index].ms = Some(ms);
+        self.phases[index].error = error.map(str::to_owned);
     }
 
     /// The newest record of this id.
@@ -400,4 +406,43 @@ fn carried_flags(args: &[String]) -> Vec<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(kinds: Vec<Kind>) -> Model {
+        let events: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| Event { at_ms: 1, kind })
+            .collect();
+        Model::from_events(&events)
+    }
+
+    #[test]
+    fn a_failure_without_a_beginning_is_still_an_error() {
+        let failed = Kind::PhaseEnded {
+            phase: "bring-up".into(),
+            ms: 3,
+            error: Some("no kernel".into()),
+        };
+        let model = model(vec![failed, Kind::RunEnded { wall_ms: 4 }]);
+        assert_eq!(
+            (model.failed_phase(), model.exit()),
+            (Some(("bring-up", "no kernel")), Exit::Error)
+        );
+    }
+
+    #[test]
+    fn a_run_that_stops_without_an_end_is_never_a_success() {
+        assert_eq!(model(vec![]).exit(), Exit::Error);
+        assert_eq!(
+            model(vec![Kind::Interrupted {
+                signal: "SIGTERM".into()
+            }])
+            .exit(),
+            Exit::TERMINATED
+        );
+    }
 }
