@@ -34,6 +34,20 @@ impl Default for Place {
     }
 }
 
+impl Place {
+    /// The place of a byte offset in a text.
+    pub fn at(text: &str, offset: usize, length: usize) -> Self {
+        let before = &text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: text[line_start..offset].chars().count() + 1,
+            offset,
+            length,
+        }
+    }
+}
+
 /// Text that is no YAML, or not the YAML that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]

@@ -78,17 +78,20 @@ fn reword(error: &YamlError) -> (String, String) {
     let mut names = message.split('`').skip(1).step_by(2);
     let first = names.next().unwrap_or_default().to_owned();
     let known: Vec<&str> = names.collect();
-    let place = if error.path.is_empty() {
+    // The reader may or may not have gone down into the unknown key.
+    let path = error.path.strip_suffix(&first).unwrap_or(&error.path);
+    let path = path.trim_end_matches('.');
+    let place = if path.is_empty() {
         "the top level"
     } else {
-        &error.path
+        path
     };
     if message.starts_with("unknown field") {
         let help = sentence(&first, &known, "keys");
         return (format!("unknown key '{first}' in {place}"), help);
     }
     if message.starts_with("unknown variant") {
-        let what = if error.path.starts_with("steps") && !error.path.contains('.') {
+        let what = if path.starts_with("steps[") && path.ends_with(']') {
             "verb"
         } else {
             "value"

@@ -2,6 +2,8 @@
 
 pub mod explain;
 pub mod finding;
+pub mod known;
+pub mod lint;
 pub mod list;
 pub mod load;
 pub mod manifest;
@@ -11,6 +13,9 @@ pub mod requirements;
 pub mod resolve;
 pub mod schema;
 pub mod select;
+
+mod lint_expect;
+mod lint_refs;
 
 pub use finding::Finding;
 pub use load::{Suites, Tree};

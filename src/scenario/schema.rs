@@ -6,9 +6,7 @@ use super::model::Scenario;
 
 /// The schema, generated from the types that the reader uses.
 pub fn scenario() -> Schema {
-    let mut schema = schema_for!(Scenario);
-    schema.insert("title".to_owned(), "meshproof scenario".into());
-    schema
+    schema_for!(Scenario)
 }
 
 /// As docs/scenario.schema.json holds it.

@@ -1,0 +1,197 @@
+//! Expected failures: `known/<mesh>-<version or *>.yaml`.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    finding::{Finding, did_you_mean},
+    load::{LoadError, Tree},
+    parse::Loaded,
+    select::glob,
+};
+use crate::{
+    verdict::Known,
+    yaml::{self, Places},
+};
+
+/// One expected failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KnownEntry {
+    /// A scenario's id.
+    pub id: String,
+    /// Rows that fail; absent: the scenario as a whole.
+    #[serde(default)]
+    pub cells: Vec<String>,
+    /// What the mesh does instead.
+    pub reason: String,
+    /// Where it is reported.
+    pub link: String,
+    /// Only with these versions of the proxy, e.g. `1.36.*`.
+    #[serde(default)]
+    pub envoy: Option<String>,
+    /// Only with these releases of the mesh.
+    #[serde(default)]
+    pub mesh_version: Option<String>,
+}
+
+/// The list of one mesh and version.
+#[derive(Debug, Clone)]
+pub struct KnownFile {
+    pub file: String,
+    pub mesh: String,
+    /// As in the file's name; `*` for all.
+    pub version: String,
+    pub entries: Vec<KnownEntry>,
+    text: Arc<str>,
+    places: Places,
+}
+
+/// What runs: entries are chosen by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running<'a> {
+    pub mesh: &'a str,
+    pub version: &'a str,
+    pub envoy: &'a str,
+}
+
+/// Reads every list of a tree; files that cannot be read as lists are findings.
+///
+/// # Errors
+/// The file system's.
+pub fn load_known(tree: &Tree) -> Result<(Vec<KnownFile>, Vec<Finding>), LoadError> {
+    let (mut files, mut findings) = (Vec::new(), Vec::new());
+    for path in tree
+        .files()?
+        .iter()
+        .filter(|path| path.starts_with("known/"))
+    {
+        let Some(text) = tree.read(path)? else {
+            continue;
+        };
+        match parse_known(&tree.display(path), path, text) {
+            Ok(file) => files.push(file),
+            Err(finding) => findings.push(*finding),
+        }
+    }
+    Ok((files, findings))
+}
+
+/// Reads one list; mesh and version come from the file's name.
+///
+/// # Errors
+/// A finding: no list, or no such name.
+pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Box<Finding>> {
+    let text: Arc<str> = text.into();
+    let (entries, places) = yaml::parse::<Vec<KnownEntry>>(&text)
+        .map_err(|error| Box::new(Finding::from_yaml(file, &text, &error)))?;
+    let name = path
+        .rsplit('/')
+        .next()
+        .unwrap_or(path)
+        .trim_end_matches(".yaml");
+    let Some((mesh, version)) = name.split_once('-') else {
+        let message = format!("'{name}' names no mesh and version");
+        let help = "name the file <mesh>-<version>.yaml, e.g. istio-1.31.yaml or istio-*.yaml";
+        let place = places.key("");
+        return Err(Box::new(Finding::new(file, &text, place, message, help)));
+    };
+    Ok(KnownFile {
+        file: file.to_owned(),
+        mesh: mesh.to_owned(),
+        version: version.to_owned(),
+        entries,
+        text,
+        places,
+    })
+}
+
+/// The expected failure of a scenario on what runs; cells of several entries are joined.
+pub fn find(files: &[KnownFile], id: &str, running: Running<'_>) -> Option<Known> {
+    let matching = files
+        .iter()
+        .filter(|file| file.mesh == running.mesh && version_matches(&file.version, running.version))
+        .flat_map(|file| &file.entries)
+        .filter(|entry| entry.id == id)
+        .filter(|entry| {
+            let fits = |wanted: &Option<String>, is: &str| {
+                wanted
+                    .as_deref()
+                    .is_none_or(|pattern| version_matches(pattern, is))
+            };
+            fits(&entry.envoy, running.envoy) && fits(&entry.mesh_version, running.version)
+        });
+    matching.fold(None, |found: Option<Known>, entry| match found {
+        None => Some(Known {
+            reason: entry.reason.clone(),
+            link: entry.link.clone(),
+            cells: entry.cells.clone(),
+        }),
+        // A whole scenario stays whole.
+        Some(mut known) if !known.cells.is_empty() && !entry.cells.is_empty() => {
+            known.cells.extend(entry.cells.iter().cloned());
+            Some(known)
+        }
+        Some(mut known) => {
+            known.cells.clear();
+            Some(known)
+        }
+    })
+}
+
+/// `1.31` covers 1.31.0, 1.31.4-rc.1, …; a pattern with `*` is taken as it is.
+fn version_matches(pattern: &str, version: &str) -> bool {
+    let version = version.trim_start_matches('v');
+    let rest = version.strip_prefix(pattern);
+    glob(pattern, version) || rest.is_some_and(|rest| rest.starts_with(['.', '-']))
+}
+
+/// Entries that name no scenario or no cell, or lack their reason.
+pub fn lint_known(files: &[KnownFile], scenarios: &[Loaded]) -> Vec<Finding> {
+    let ids: Vec<&str> = scenarios.iter().map(|loaded| loaded.id.as_str()).collect();
+    let mut findings = Vec::new();
+    for file in files {
+        for (at, entry) in file.entries.iter().enumerate() {
+            let mut push = |key: String, message: String, help: String| {
+                let place = file.places.value(&format!("[{at}].{key}"));
+                findings.push(Finding::new(&file.file, &file.text, place, message, help));
+            };
+            let Some(loaded) = scenarios.iter().find(|loaded| loaded.id == entry.id) else {
+                let message = format!("no scenario is named '{}'", entry.id);
+                push("id".to_owned(), message, did_you_mean(&entry.id, &ids));
+                continue;
+            };
+            let probes = loaded.scenario.probes.values();
+            let cells: Vec<&str> = probes
+                .flat_map(|p| &p.vary)
+                .map(|row| row.cell.as_str())
+                .collect();
+            for (index, cell) in entry.cells.iter().enumerate() {
+                if !cells.contains(&cell.as_str()) {
+                    let message = format!("'{}' has no cell '{cell}'", entry.id);
+                    push(
+                        format!("cells[{index}]"),
+                        message,
+                        did_you_mean(cell, &cells),
+                    );
+                }
+            }
+            if entry.reason.trim().is_empty() {
+                push(
+                    "reason".to_owned(),
+                    "the reason is empty".to_owned(),
+                    "say what the mesh does instead".to_owned(),
+                );
+            }
+            if !entry.link.contains("://") {
+                push(
+                    "link".to_owned(),
+                    format!("'{}' is no link", entry.link),
+                    "link the report or the document".to_owned(),
+                );
+            }
+        }
+    }
+    findings
+}

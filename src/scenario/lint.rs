@@ -1,0 +1,186 @@
+//! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and types.
+
+use std::collections::BTreeSet;
+
+use super::{
+    finding::{Finding, did_you_mean},
+    known::{KnownFile, lint_known},
+    lint_expect, lint_refs,
+    manifest::{PLACEHOLDERS, unknown_placeholders},
+    model::Step,
+    parse::{Loaded, LoadedSet},
+    requirements::{NEEDS, REQUIREMENTS},
+};
+use crate::{verdict::Rates, yaml::Place};
+
+/// What is known of the world outside of the file.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Rates that sample sizes are checked against.
+    pub rates: Rates,
+    /// Names in `fixtures/workloads`; `None`: not checked.
+    pub workloads: Option<BTreeSet<String>>,
+    /// `package.Service/Method` of our servers; `None`: not checked.
+    pub methods: Option<BTreeSet<String>>,
+}
+
+impl Context {
+    /// The methods of our own servers and the given rates; `workloads` are the names in `fixtures/workloads`.
+    pub fn new(rates: Rates, workloads: Option<BTreeSet<String>>) -> Self {
+        let services = testbed::proto::pool().services();
+        let methods = services.flat_map(|service| {
+            let methods = service.methods().map(|method| method.name().to_owned());
+            let name = service.full_name().to_owned();
+            methods
+                .map(move |method| format!("{name}/{method}"))
+                .collect::<Vec<_>>()
+        });
+        Self {
+            rates,
+            workloads,
+            methods: Some(methods.collect()),
+        }
+    }
+}
+
+/// Everything that is wrong with a set of scenarios and the lists of known failures, by file and line.
+pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<Finding> {
+    let mut findings = set.findings.clone();
+    for loaded in &set.scenarios {
+        findings.extend(lint(loaded, context));
+    }
+    findings.extend(lint_known(known, &set.scenarios));
+    let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
+    findings.sort_by_key(place);
+    findings
+}
+
+/// Everything that is wrong with one scenario.
+pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    title(loaded, &mut findings);
+    head(loaded, &mut findings);
+    contrast(loaded, &mut findings);
+    placeholders(loaded, &mut findings);
+    lint_refs::lint(loaded, context, &mut findings);
+    lint_expect::lint(loaded, context.rates, &mut findings);
+    findings
+}
+
+fn title(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let title = loaded.scenario.title.trim();
+    let problem = if title.is_empty() {
+        "the title is empty"
+    } else if title.ends_with('?') {
+        "the title is a question"
+    } else if title.split_whitespace().count() < 3 {
+        "the title is no sentence"
+    } else {
+        return;
+    };
+    let help =
+        "write a claim that can be false, e.g. 'Calls of one connection reach every replica'";
+    findings.push(loaded.at_value("title", problem, help));
+}
+
+fn head(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let scenario = &loaded.scenario;
+    if scenario.why.trim().is_empty() {
+        let help = "say who relies on the behaviour, and where belief and mesh differ";
+        findings.push(loaded.at_value("why", "'why' is empty", help));
+    }
+    if scenario
+        .source
+        .iter()
+        .all(|source| source.trim().is_empty())
+    {
+        let help =
+            "name the specification, document or source file that the expectation comes from";
+        findings.push(loaded.at_value("source", "'source' names nothing", help));
+    }
+    let rows: Vec<&str> = REQUIREMENTS.iter().map(|(id, _)| *id).collect();
+    let needs: Vec<&str> = NEEDS.iter().map(|(word, _)| *word).collect();
+    each_known(
+        loaded,
+        "proves",
+        &scenario.proves,
+        &rows,
+        "requirement",
+        findings,
+    );
+    each_known(
+        loaded,
+        "needs",
+        &scenario.needs,
+        &needs,
+        "capability",
+        findings,
+    );
+}
+
+fn each_known(
+    loaded: &Loaded,
+    key: &str,
+    words: &[String],
+    known: &[&str],
+    what: &str,
+    findings: &mut Vec<Finding>,
+) {
+    for (at, word) in words.iter().enumerate() {
+        if !known.contains(&word.as_str()) {
+            let message = format!("'{word}' is no {what}");
+            findings.push(loaded.at(&format!("{key}[{at}]"), message, did_you_mean(word, known)));
+        }
+    }
+}
+
+/// Exactly one of a contrast and a reason.
+fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let scenario = &loaded.scenario;
+    let is_contrast = |step: &Step| matches!(step, Step::Contrast(_));
+    let has = scenario.steps.iter().any(is_contrast);
+    let reason = scenario.no_contrast.as_deref().map(str::trim);
+    match (has, reason) {
+        (false, None) => {
+            let help = "add a step `contrast:` in which the same probe must be refuted, or say in `no-contrast:` why none is possible";
+            findings.push(loaded.at(
+                "steps",
+                "no contrast: a check that cannot fail proves nothing",
+                help,
+            ));
+        }
+        (true, Some(_)) => {
+            let help = "remove `no-contrast:`";
+            findings.push(loaded.at(
+                "no-contrast",
+                "there is a contrast and a reason for having none",
+                help,
+            ));
+        }
+        (false, Some("")) => {
+            let help = "say why the claim cannot be refuted by configuration";
+            findings.push(loaded.at("no-contrast", "'no-contrast' gives no reason", help));
+        }
+        _ => {}
+    }
+}
+
+fn placeholders(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    findings.extend(bad_placeholders(&loaded.file, &loaded.text));
+}
+
+/// Unknown `${…}` in any text.
+pub fn bad_placeholders(file: &str, text: &std::sync::Arc<str>) -> Vec<Finding> {
+    let known: Vec<String> = PLACEHOLDERS
+        .iter()
+        .map(|name| format!("${{{name}}}"))
+        .collect();
+    let found = unknown_placeholders(text)
+        .into_iter()
+        .map(|(offset, word)| {
+            let place = Place::at(text, offset, word.len());
+            let help = format!("there are only {}", known.join(", "));
+            Finding::new(file, text, place, format!("{word} is no placeholder"), help)
+        });
+    found.collect()
+}

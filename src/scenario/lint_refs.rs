@@ -1,0 +1,379 @@
+//! Names that must mean something: workloads, probes, cells, files, methods.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    finding::{Finding, did_you_mean},
+    lint::{Context, bad_placeholders},
+    model::{Contrast, Override, Step},
+    parse::{Beside, Loaded},
+};
+use crate::{
+    verdict::{expect::MATCHERS, range},
+    yaml::{self, Place},
+};
+
+type Findings = Vec<Finding>;
+
+pub fn lint(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+    world(loaded, context, findings);
+    probes(loaded, context, findings);
+    steps(loaded, findings);
+    unused(loaded, findings);
+}
+
+fn world(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+    let mut names = BTreeSet::new();
+    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+        let path = format!("world[{at}]");
+        if !names.insert(&workload.name) {
+            let message = format!("two workloads are named '{}'", workload.name);
+            let help = "give each its own name; `app:` puts several behind one Service";
+            findings.push(loaded.at_value(&format!("{path}.name"), message, help));
+        }
+        let own = matches!(loaded.workload(&workload.uses), Ok(Some(_)));
+        let shared = context.workloads.as_ref();
+        if let Some(shared) = shared.filter(|shared| !own && !shared.contains(&workload.uses)) {
+            let names: Vec<&str> = shared.iter().map(String::as_str).collect();
+            let message = format!("no workload file '{}.yaml'", workload.uses);
+            let help = format!(
+                "{}; or put the file beside the scenario",
+                did_you_mean(&workload.uses, &names)
+            );
+            findings.push(loaded.at_value(&format!("{path}.uses"), message, help));
+        }
+    }
+}
+
+fn workloads(loaded: &Loaded) -> Vec<&str> {
+    loaded
+        .scenario
+        .world
+        .iter()
+        .map(|w| w.name.as_str())
+        .collect()
+}
+
+fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+    for (name, probe) in &loaded.scenario.probes {
+        let path = format!("probes.{name}");
+        from(loaded, &format!("{path}.from"), &probe.from, findings);
+        method(
+            loaded,
+            context,
+            &format!("{path}.call"),
+            &probe.call,
+            findings,
+        );
+        deadline(
+            loaded,
+            &format!("{path}.deadline"),
+            probe.deadline.as_deref(),
+            findings,
+        );
+        script(
+            loaded,
+            &format!("{path}.script"),
+            probe.script.as_ref(),
+            findings,
+        );
+        let mut cells = BTreeSet::new();
+        for (at, row) in probe.vary.iter().enumerate() {
+            let row_path = format!("{path}.vary[{at}]");
+            cell_name(loaded, &row_path, &row.cell, &mut cells, findings);
+            overrides(
+                loaded,
+                context,
+                &format!("{row_path}.with"),
+                &row.with,
+                findings,
+            );
+        }
+    }
+    for (at, step) in loaded.scenario.steps.iter().enumerate() {
+        if let Step::Contrast(contrast) = step {
+            let path = format!("steps[{at}].contrast.with");
+            overrides(loaded, context, &path, &contrast.with, findings);
+        }
+    }
+}
+
+fn cell_name<'a>(
+    loaded: &Loaded,
+    path: &str,
+    name: &'a str,
+    cells: &mut BTreeSet<&'a str>,
+    findings: &mut Findings,
+) {
+    let path = format!("{path}.cell");
+    if name.trim().is_empty() || name.contains(['[', ']']) {
+        let help = "give the row a short name, e.g. `cell: unavailable`";
+        findings.push(loaded.at_value(&path, "this cell has no usable name", help));
+    } else if !cells.insert(name) {
+        let help = "reports tell rows apart by name: give each its own";
+        findings.push(loaded.at_value(&path, format!("two cells are named '{name}'"), help));
+    }
+}
+
+fn overrides(
+    loaded: &Loaded,
+    context: &Context,
+    path: &str,
+    with: &Override,
+    findings: &mut Findings,
+) {
+    if let Some(name) = &with.from {
+        from(loaded, &format!("{path}.from"), name, findings);
+    }
+    if let Some(call) = &with.call {
+        method(loaded, context, &format!("{path}.call"), call, findings);
+    }
+    deadline(
+        loaded,
+        &format!("{path}.deadline"),
+        with.deadline.as_deref(),
+        findings,
+    );
+    script(
+        loaded,
+        &format!("{path}.script"),
+        with.script.as_ref(),
+        findings,
+    );
+}
+
+/// The caller must be in the world and be one of ours.
+fn from(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+    let Some(workload) = loaded.scenario.world.iter().find(|w| w.name == name) else {
+        let message = format!("'{name}' is not in the world");
+        findings.push(loaded.at_value(path, message, did_you_mean(name, &workloads(loaded))));
+        return;
+    };
+    let own = loaded.workload(&workload.uses).ok().flatten();
+    let calls =
+        workload.uses.starts_with("caller") || own.is_some_and(|file| file.text.contains("caller"));
+    if !calls {
+        let message = format!("'{name}' is no caller: it uses '{}'", workload.uses);
+        let help = "name a workload with `uses: caller`";
+        findings.push(loaded.at_value(path, message, help));
+    }
+}
+
+fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: &mut Findings) {
+    let parts = call.split_once('/');
+    if parts
+        .is_none_or(|(service, name)| service.is_empty() || name.is_empty() || name.contains('/'))
+    {
+        let help = "write package.Service/Method, e.g. greeter.Greeter/SayHello";
+        findings.push(loaded.at_value(path, format!("'{call}' is no method"), help));
+    } else if let Some(known) = context
+        .methods
+        .as_ref()
+        .filter(|known| !known.contains(call))
+    {
+        let names: Vec<&str> = known.iter().map(String::as_str).collect();
+        let message = format!("our servers have no method '{call}'");
+        findings.push(loaded.at_value(path, message, did_you_mean(call, &names)));
+    }
+}
+
+fn deadline(loaded: &Loaded, path: &str, text: Option<&str>, findings: &mut Findings) {
+    if let Some(Err(error)) = text.map(range::duration) {
+        findings.push(loaded.at_value(path, error.to_string(), "units are us, ms, s, m and h"));
+    }
+}
+
+fn script(loaded: &Loaded, path: &str, value: Option<&serde_json::Value>, findings: &mut Findings) {
+    if let Err(error) = super::resolve::script(value) {
+        let help = "docs/scenario-format.md lists what a server can be told";
+        findings.push(loaded.at(path, format!("the script cannot be read: {error}"), help));
+    }
+}
+
+fn steps(loaded: &Loaded, findings: &mut Findings) {
+    let mut applied: BTreeSet<&str> = BTreeSet::new();
+    for (at, step) in loaded.scenario.steps.iter().enumerate() {
+        let path = format!("steps[{at}]");
+        match step {
+            Step::Apply(name) => {
+                let path = format!("{path}.apply");
+                if !applied.insert(name) {
+                    let message = format!("'{name}' is applied twice");
+                    let help = "delete it first, or write the second state into a file of its own";
+                    findings.push(loaded.at_value(&path, message, help));
+                }
+                file(loaded, &path, name, findings);
+            }
+            Step::Delete(name) => {
+                if !applied.remove(name.as_str()) {
+                    let message = format!("'{name}' is deleted but was not applied before");
+                    let help = "apply it in an earlier step, or remove this one";
+                    findings.push(loaded.at_value(&format!("{path}.delete"), message, help));
+                }
+            }
+            Step::Probe(name) => probe(loaded, &format!("{path}.probe"), name, findings),
+            Step::Background(name) => probe(loaded, &format!("{path}.background"), name, findings),
+            Step::Converge(converge) => {
+                probe(
+                    loaded,
+                    &format!("{path}.converge.probe"),
+                    &converge.probe,
+                    findings,
+                );
+                let within = format!("{path}.converge.within");
+                deadline(loaded, &within, Some(&converge.within), findings);
+            }
+            Step::Contrast(contrast) => {
+                refutes(loaded, &format!("{path}.contrast"), contrast, findings)
+            }
+            Step::Scale(scale) => {
+                workload(
+                    loaded,
+                    &format!("{path}.scale.workload"),
+                    &scale.workload,
+                    findings,
+                );
+            }
+            Step::Restart(name) => workload(loaded, &format!("{path}.restart"), name, findings),
+        }
+    }
+}
+
+fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+    let known = workloads(loaded);
+    if !known.contains(&name) {
+        let message = format!("'{name}' is not in the world");
+        findings.push(loaded.at_value(path, message, did_you_mean(name, &known)));
+    }
+}
+
+fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+    let known: Vec<&str> = loaded.scenario.probes.keys().map(String::as_str).collect();
+    if !known.contains(&name) {
+        let message = format!("no probe is named '{name}'");
+        findings.push(loaded.at_value(path, message, did_you_mean(name, &known)));
+    }
+}
+
+fn refutes(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Findings) {
+    probe(loaded, &format!("{path}.probe"), &contrast.probe, findings);
+    let Some(probe) = loaded.scenario.probes.get(&contrast.probe) else {
+        return;
+    };
+    let cells: Vec<&str> = probe.vary.iter().map(|row| row.cell.as_str()).collect();
+    for (at, cell) in contrast.cells.iter().enumerate() {
+        if !cells.contains(&cell.as_str()) {
+            let message = format!("probe '{}' has no cell '{cell}'", contrast.probe);
+            findings.push(loaded.at(
+                &format!("{path}.cells[{at}]"),
+                message,
+                did_you_mean(cell, &cells),
+            ));
+        }
+    }
+    if contrast.refutes.is_empty() {
+        let help = "name the matchers that must fail, e.g. `refutes: [reaches-all]`";
+        findings.push(loaded.at(path, "this contrast refutes nothing", help));
+    }
+    for (at, name) in contrast.refutes.iter().enumerate() {
+        let path = format!("{path}.refutes[{at}]");
+        if !MATCHERS.contains(&name.as_str()) {
+            let message = format!("'{name}' is no matcher");
+            findings.push(loaded.at(&path, message, did_you_mean(name, &MATCHERS)));
+        } else if !set_somewhere(loaded, &contrast.probe, name) {
+            let message = format!("probe '{}' does not expect '{name}'", contrast.probe);
+            let help = "a contrast refutes what the probe expects: name one of its matchers";
+            findings.push(loaded.at(&path, message, help));
+        }
+    }
+}
+
+/// The probe itself or one of its rows sets the matcher.
+fn set_somewhere(loaded: &Loaded, probe: &str, matcher: &str) -> bool {
+    let places = &loaded.places;
+    let rows = loaded
+        .scenario
+        .probes
+        .get(probe)
+        .map_or(0, |probe| probe.vary.len());
+    let row = |at: usize| places.has(&format!("probes.{probe}.vary[{at}].expect.{matcher}"));
+    places.has(&format!("probes.{probe}.expect.{matcher}")) || (0..rows).any(row)
+}
+
+fn unused(loaded: &Loaded, findings: &mut Findings) {
+    let used = |name: &String| {
+        loaded.scenario.steps.iter().any(|step| match step {
+            Step::Probe(probe) | Step::Background(probe) => probe == name,
+            Step::Converge(converge) => converge.probe == *name,
+            _ => false,
+        })
+    };
+    for name in loaded.scenario.probes.keys().filter(|name| !used(name)) {
+        let message = format!("probe '{name}' is never used");
+        let help = "add a step `probe:`, `converge:` or `background:` for it (a contrast alone claims nothing)";
+        findings.push(loaded.at(&format!("probes.{name}"), message, help));
+    }
+}
+
+/// The file is there and holds Kubernetes objects.
+fn file(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+    let stem = loaded.id.rsplit('/').next().unwrap_or_default();
+    match loaded.config(name) {
+        Ok(Some(beside)) => findings.extend(manifest(&beside)),
+        Ok(None) => {
+            let message = format!("there is no {stem}.{name}.yaml beside this file");
+            let help = "write it: the mesh's own configuration as plain YAML";
+            findings.push(loaded.at_value(path, message, help));
+        }
+        Err(error) => {
+            let help = "make the file readable";
+            findings.push(loaded.at_value(path, error.to_string(), help));
+        }
+    }
+}
+
+/// Broken YAML, unknown placeholders, and objects without kind or name.
+pub fn manifest(beside: &Beside) -> Findings {
+    let text: Arc<str> = beside.text.as_str().into();
+    let mut findings = bad_placeholders(&beside.file, &text);
+    let at = |place: Place, message: String, help: &str| {
+        Finding::new(&beside.file, &text, place, message, help)
+    };
+    let documents = match yaml::documents(&text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            findings.push(at(
+                error.place,
+                error.message,
+                "the file must be YAML, documents apart by ---",
+            ));
+            return findings;
+        }
+    };
+    if documents.is_empty() {
+        let help = "write at least one object, or remove the step";
+        findings.push(at(
+            Place::default(),
+            "the file holds no object".to_owned(),
+            help,
+        ));
+    }
+    for document in documents {
+        for key in ["/apiVersion", "/kind", "/metadata/name"] {
+            if document
+                .value
+                .pointer(key)
+                .is_none_or(|value| !value.is_string())
+            {
+                let key = key.trim_start_matches('/').replace('/', ".");
+                let message = format!("this object has no {key}");
+                findings.push(at(
+                    document.places.key(&key),
+                    message,
+                    "every Kubernetes object has one",
+                ));
+            }
+        }
+    }
+    findings
+}

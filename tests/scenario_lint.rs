@@ -1,0 +1,404 @@
+//! Suite files as users get them wrong: each mistake has a place and a way out.
+
+use std::{collections::BTreeSet, path::Path};
+
+use meshproof::{
+    scenario::{
+        Finding, Suites, Tree,
+        finding::{Style, render},
+        known::{Running, find, load_known},
+        lint::{Context, lint_all},
+        list::{by_requirement, list},
+        load_all,
+        select::Filter,
+    },
+    verdict::Rates,
+};
+use rstest::rstest;
+
+const GOOD: &str = r#"title: Calls of one connection are spread over every replica
+why: One HTTP/2 connection carries many calls.
+source: [Istio protocol selection]
+proves: [B1]
+needs: [sidecar]
+world:
+- {name: caller, uses: caller}
+- {name: greeter, uses: greeter, replicas: 3}
+probes:
+  spread:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    send: {name: ada}
+    expect:
+      status: OK
+      reaches-all: greeter
+  table:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    script: {status: UNAVAILABLE, fail_first: 2}
+    expect: {status: OK, attempts: 3}
+    vary:
+    - cell: exhausted
+      with: {script: {status: 8, fail_first: 2}}
+    - cell: once
+      expect: {attempts: 1..2}
+steps:
+- apply: istio
+- probe: spread
+- probe: table
+- contrast:
+    probe: spread
+    with: {to: "greeter:8081"}
+    refutes: [reaches-all]
+"#;
+
+const ISTIO: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: greeter\n  namespace: ${namespace}\nspec: {}\n";
+
+/// A folder `suites` with one scenario and its configuration.
+fn write(root: &Path, scenario: &str, istio: &str) {
+    let folder = root.join("suites/balancing");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("per-call.yaml"), scenario).unwrap();
+    std::fs::write(folder.join("per-call.istio.yaml"), istio).unwrap();
+}
+
+fn findings(scenario: &str, istio: &str) -> Vec<Finding> {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), scenario, istio);
+    let suites = Suites::open(root.path());
+    let set = load_all(&suites, &[]).unwrap();
+    let workloads = ["caller", "greeter"].map(str::to_owned);
+    let context = Context::new(Rates::default(), Some(BTreeSet::from(workloads)));
+    lint_all(&set, &[], &context)
+}
+
+#[test]
+fn a_good_scenario_has_no_findings() {
+    let found = findings(GOOD, ISTIO);
+    let lines: Vec<String> = found.iter().map(Finding::plain).collect();
+    assert!(found.is_empty(), "{lines:#?}");
+}
+
+/// `from` is replaced by `to` in the good file; the message, and text on the line that the finding must point at.
+#[rstest]
+#[case::unknown_key("needs:", "neds:", "unknown key 'neds'", "neds:")]
+#[case::unknown_verb(
+    "- probe: spread",
+    "- prob: spread",
+    "unknown verb 'prob'",
+    "prob: spread"
+)]
+#[case::unknown_matcher(
+    "reaches-all: greeter",
+    "reach-all: greeter",
+    "did you mean 'reaches-all'",
+    "reach-all"
+)]
+#[case::wrong_type("replicas: 3", "replicas: many", "invalid type", "replicas: many")]
+#[case::missing(
+    "why: One HTTP/2 connection carries many calls.\n",
+    "",
+    "'why' is missing",
+    "title:"
+)]
+#[case::question("every replica", "every replica?", "question", "title:")]
+#[case::no_title(
+    "Calls of one connection are spread over every replica",
+    "''",
+    "empty",
+    "title:"
+)]
+#[case::no_row("[B1]", "[B99]", "'B99' is no requirement", "B99")]
+#[case::no_capability("[sidecar]", "[sidecars]", "did you mean 'sidecar'", "sidecars")]
+#[case::no_workload_file(
+    "uses: greeter",
+    "uses: greter",
+    "did you mean 'greeter'",
+    "uses: greter"
+)]
+#[case::no_probe("- probe: table", "- probe: tabel", "did you mean 'table'", "tabel")]
+#[case::unused_probe("- probe: table\n", "", "'table' is never used", "table:")]
+#[case::not_in_world(
+    "to: greeter:8080\n    send",
+    "to: greeter:8080\n    deadline: 5\n    send",
+    "no duration",
+    "deadline: 5"
+)]
+#[case::from_nowhere(
+    "from: caller\n    to: greeter:8080\n    send",
+    "from: calller\n    to: greeter:8080\n    send",
+    "did you mean 'caller'",
+    "calller"
+)]
+#[case::from_a_server(
+    "from: caller\n    to: greeter:8080\n    send",
+    "from: greeter\n    to: greeter:8080\n    send",
+    "no caller",
+    "from: greeter"
+)]
+#[case::no_file("- apply: istio", "- apply: isto", "per-call.isto.yaml", "isto")]
+#[case::twice(
+    "- probe: table",
+    "- apply: istio\n- probe: table",
+    "applied twice",
+    "apply: istio"
+)]
+#[case::bad_status(
+    "status: OK\n",
+    "status: UNAVAILIBLE\n",
+    "did you mean 'UNAVAILABLE'",
+    "UNAVAILIBLE"
+)]
+#[case::too_few("send: {name: ada}", "times: 1", "may need 37", "times: 1")]
+#[case::bad_range("attempts: 1..2", "attempts: 2..1", "inverted", "2..1")]
+#[case::impossible(
+    "status: OK\n      reaches-all",
+    "status: OK\n      produced-by: near-proxy\n      reaches-all",
+    "no application produced",
+    "produced-by"
+)]
+#[case::pinned(
+    "status: OK\n      reaches-all",
+    "status: OK\n      pinned: true\n      reaches-all",
+    "exclude each other",
+    "reaches-all"
+)]
+#[case::shares(
+    "reaches-all: greeter\n",
+    "share: {greeter: 90%, caller: 20%}\n",
+    "add up to 110",
+    "share"
+)]
+#[case::no_status(
+    "status: OK\n      reaches-all",
+    "reaches-all",
+    "without 'status'",
+    "reaches-all: greeter"
+)]
+#[case::duplicate_cell("cell: once", "cell: exhausted", "two cells", "cell: exhausted")]
+#[case::refutes_unknown(
+    "refutes: [reaches-all]",
+    "refutes: [reaches-al]",
+    "no matcher",
+    "reaches-al"
+)]
+#[case::refutes_other(
+    "refutes: [reaches-all]",
+    "refutes: [took]",
+    "does not expect 'took'",
+    "took"
+)]
+#[case::refutes_nothing(
+    "refutes: [reaches-all]",
+    "refutes: []",
+    "refutes nothing",
+    "contrast:"
+)]
+#[case::method(
+    "mypackage.Greeter/SayHello\n    from: caller\n    to: greeter:8080\n    send",
+    "mypackage.Greeter/SayHelo\n    from: caller\n    to: greeter:8080\n    send",
+    "no method",
+    "SayHelo"
+)]
+#[case::script(
+    "fail_first: 2}\n    expect",
+    "fail_frist: 2}\n    expect",
+    "script cannot be read",
+    "script:"
+)]
+#[case::placeholder(
+    "to: greeter:8080\n    send",
+    "to: ${user}\n    send",
+    "no placeholder",
+    "${user}"
+)]
+fn every_mistake_has_a_place_and_a_way_out(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] words: &str,
+    #[case] line: &str,
+) {
+    let broken = GOOD.replacen(from, to, 1);
+    assert_ne!(broken, GOOD, "the case must change the file");
+    let found = findings(&broken, ISTIO);
+    let plain: Vec<String> = found.iter().map(Finding::plain).collect();
+    let hit = found.iter().find(|finding| finding.plain().contains(words));
+    let hit = hit.unwrap_or_else(|| panic!("no finding says '{words}': {plain:#?}"));
+    let pointed = broken.lines().nth(hit.line - 1).unwrap_or_default();
+    assert!(pointed.contains(line), "points at '{pointed}': {plain:#?}");
+    assert!(!hit.help.is_empty());
+}
+
+#[test]
+fn pinning_over_a_single_pod_says_nothing() {
+    let single = GOOD.replace(", replicas: 3", "");
+    let pinned = single.replace("reaches-all: greeter", "pinned: true");
+    let found = findings(&pinned.replace("[reaches-all]", "[pinned]"), ISTIO);
+    assert!(
+        found.iter().any(|f| f.message.contains("single pod")),
+        "{found:?}"
+    );
+    assert!(
+        findings(&single, ISTIO).is_empty(),
+        "coverage of one pod is legal"
+    );
+}
+
+#[test]
+fn a_missing_contrast_needs_a_reason() {
+    let at = GOOD.find("- contrast:").unwrap();
+    let without = &GOOD[..at];
+    let found = findings(without, ISTIO);
+    assert!(
+        found.iter().any(|f| f.message.contains("no contrast")),
+        "{found:?}"
+    );
+    let excused = format!("{without}no-contrast: the claim is about the default\n");
+    assert!(findings(&excused, ISTIO).is_empty());
+    let both = format!("{GOOD}no-contrast: none\n");
+    assert_eq!(findings(&both, ISTIO).len(), 1);
+}
+
+#[rstest]
+#[case("apiVersion: v1\nkind: [\n", 3, "")]
+#[case("apiVersion: v1\nmetadata: {name: a}\n", 1, "no kind")]
+#[case(
+    "a: 1\n---\napiVersion: v1\nkind: X\nmetadata:\n  nam: a\n",
+    5,
+    "no metadata.name"
+)]
+#[case("# nothing\n", 1, "no object")]
+#[case(
+    "apiVersion: v1\nkind: X\nmetadata: {name: \"${name}\"}\n",
+    3,
+    "no placeholder"
+)]
+fn configuration_is_read_too(#[case] text: &str, #[case] line: usize, #[case] words: &str) {
+    let found = findings(GOOD, text);
+    let hit = |f: &&Finding| {
+        f.file.ends_with("istio.yaml") && f.line == line && f.message.contains(words)
+    };
+    let plain: Vec<String> = found.iter().map(Finding::plain).collect();
+    assert!(found.iter().any(|f| hit(&f)), "{plain:#?}");
+}
+
+#[test]
+fn findings_are_drawn_with_and_without_colour() {
+    let found = findings(&GOOD.replace("needs:", "neds:"), ISTIO);
+    let plain = render(&found, Style::Plain);
+    assert!(
+        plain.contains("per-call.yaml:5:1: unknown key 'neds'"),
+        "{plain}"
+    );
+    let drawn = render(&found, Style::Monochrome);
+    assert!(
+        drawn.contains("neds: [sidecar]") && drawn.contains("did you mean 'needs'?"),
+        "{drawn}"
+    );
+    assert!(!drawn.contains('\u{1b}'));
+    assert!(render(&found, Style::Colour).contains('\u{1b}'));
+}
+
+fn known(list: &str) -> (Vec<String>, bool) {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), GOOD, ISTIO);
+    let folder = root.path().join("suites/known");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("istio-1.31.yaml"), list).unwrap();
+    let tree = Tree::Disk(root.path().join("suites"));
+    let (files, mut findings) = load_known(&tree).unwrap();
+    let set = load_all(&Suites { tree }, &[]).unwrap();
+    assert_eq!(set.scenarios.len(), 1, "lists are no scenarios");
+    findings.extend(lint_all(&set, &files, &Context::default()));
+    let running = Running {
+        mesh: "istio",
+        version: "1.31.1",
+        envoy: "1.36.2",
+    };
+    let hit = find(&files, "balancing/per-call", running).is_some();
+    (findings.iter().map(Finding::plain).collect(), hit)
+}
+
+#[rstest]
+#[case("- {id: balancing/per-call, reason: r, link: 'https://e/1'}", true, "")]
+#[case(
+    "- {id: balancing/per-call, reason: r, link: 'https://e/1', envoy: 1.37.*}",
+    false,
+    ""
+)]
+#[case(
+    "- {id: balancing/per-call, reason: r, link: 'https://e/1', envoy: 1.36.*, cells: [once]}",
+    true,
+    ""
+)]
+#[case(
+    "- {id: balancing/per-cal, reason: r, link: 'https://e/1'}",
+    false,
+    "no scenario is named"
+)]
+#[case(
+    "- {id: balancing/per-call, reason: r, link: 'https://e/1', cells: [twice]}",
+    true,
+    "no cell 'twice'"
+)]
+#[case(
+    "- {id: balancing/per-call, reason: '', link: 'https://e/1'}",
+    true,
+    "reason is empty"
+)]
+#[case("- {id: balancing/per-call, reason: r}", false, "'link' is missing")]
+fn known_failures_name_what_exists(#[case] list: &str, #[case] hits: bool, #[case] words: &str) {
+    let (findings, hit) = known(list);
+    assert_eq!(hit, hits, "{findings:?}");
+    assert_eq!(findings.is_empty(), words.is_empty(), "{findings:?}");
+    assert!(
+        findings.iter().all(|line| line.contains(words)),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn scenarios_are_found_by_file_folder_id_and_glob() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), GOOD, ISTIO);
+    let suites = Suites::open(root.path());
+    let file = root.path().join("suites/balancing/per-call.yaml");
+    let folder = root.path().join("suites/balancing");
+    let words = [
+        file.as_path(),
+        &folder,
+        Path::new("balancing/per-call"),
+        Path::new("balancing"),
+        Path::new("*/per-*"),
+    ];
+    for word in words {
+        let set = load_all(&suites, &[word.to_owned()]).unwrap();
+        let ids: Vec<&str> = set.scenarios.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["balancing/per-call"], "{}", word.display());
+    }
+    assert!(load_all(&suites, &["balancing/other".into()]).is_err());
+}
+
+#[test]
+fn labels_rows_and_tables_select() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), GOOD, ISTIO);
+    let set = load_all(&Suites::open(root.path()), &[]).unwrap();
+    let matches = |selector: &str, rows: &[&str]| {
+        let rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        let filter = Filter::new(Some(selector), &rows, None).unwrap();
+        filter.matches(&set.scenarios[0])
+    };
+    assert!(matches("area=balancing,level=core,slow=false", &["b1"]));
+    assert!(!matches("area=routing", &[]));
+    assert!(!matches("", &["T1"]));
+    let rows = by_requirement(&list(&set.scenarios));
+    let proved: Vec<&str> = rows
+        .iter()
+        .filter(|row| !row.scenarios.is_empty())
+        .map(|row| row.requirement)
+        .collect();
+    assert_eq!((rows.len(), proved), (63, vec!["B1"]));
+}

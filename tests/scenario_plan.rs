@@ -1,0 +1,195 @@
+//! From files to plans, explanations and the schema.
+
+use std::{collections::BTreeSet, path::Path};
+
+use meshproof::{
+    plan::{Action, Terms, plan},
+    scenario::{
+        Loaded, Suites, Tree, explain::explain, load_all, parse::parse, resolve_contrast,
+        resolve_probe, schema,
+    },
+    verdict::Rates,
+};
+
+const TABLE: &str = r#"title: A listed status is retried, an unlisted one is not
+why: The attempts are invisible to the client.
+source: [Envoy x-envoy-retry-grpc-on]
+needs: [gateway]
+world:
+- {name: caller, uses: caller}
+- {name: v1, uses: greeter, app: greeter, replicas: 2}
+- {name: v2, uses: greeter, app: greeter}
+probes:
+  table:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    deadline: 1.5s
+    metadata: {x-a: 1, x-b: 2}
+    script: {status: UNAVAILABLE}
+    expect: {status: UNAVAILABLE, attempts: 3}
+    vary:
+    - cell: listed
+    - cell: unlisted
+      with: {script: {status: 13}, metadata: {x-b: 3}}
+      expect: {status: INTERNAL, attempts: 1}
+  split:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    expect: {status: OK, share: {v1: 50%, v2: 50%}}
+  all:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    expect: {status: OK, reaches-all: greeter}
+steps:
+- probe: table
+- probe: split
+- probe: all
+- scale: {workload: v2, replicas: 3}
+- contrast:
+    probe: table
+    cells: [listed]
+    with: {metadata: {x-c: 9}, times: 4}
+    refutes: [attempts]
+"#;
+
+fn loaded() -> Loaded {
+    let tree = Tree::Disk("suites".into());
+    parse(&tree, "retries/table.yaml", TABLE.to_owned()).unwrap()
+}
+
+#[test]
+fn cells_are_laid_over_the_probe_field_by_field() {
+    let scenario = loaded().scenario;
+    let runs = resolve_probe(&scenario, "table", Rates::default()).unwrap();
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+    assert_eq!(names, ["table[listed]", "table[unlisted]"]);
+    let scripts: Vec<Option<u32>> = runs
+        .iter()
+        .map(|run| run.script.clone().unwrap().status)
+        .collect();
+    assert_eq!(scripts, [Some(14), Some(13)]);
+    let metadata: Vec<(&str, &str)> = runs[1]
+        .metadata
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    assert_eq!(metadata, [("x-a", "1"), ("x-b", "3")]);
+    assert_eq!(runs[0].deadline.unwrap().as_millis(), 1500);
+    assert_eq!(
+        (runs[0].times, runs[0].needed),
+        (1, None),
+        "exact: one call"
+    );
+    assert_eq!(runs[1].expect.status(), Some(13));
+}
+
+#[test]
+fn a_contrast_takes_its_cells_and_breaks_what_it_says() {
+    let scenario = loaded().scenario;
+    let contrast = scenario.steps.iter().find_map(|step| match step {
+        meshproof::scenario::model::Step::Contrast(contrast) => Some(contrast.clone()),
+        _ => None,
+    });
+    let mut contrast = contrast.unwrap();
+    let runs = resolve_contrast(&scenario, &contrast, Rates::default()).unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!((runs[0].times, runs[0].metadata.len()), (4, 3));
+    contrast.cells = vec!["other".to_owned()];
+    assert!(resolve_contrast(&scenario, &contrast, Rates::default()).is_err());
+}
+
+#[test]
+fn defaults_come_from_the_matcher_and_the_largest_world() {
+    let scenario = loaded().scenario;
+    let all = &resolve_probe(&scenario, "all", Rates::default()).unwrap()[0];
+    // Two pods of v1 and, after the scale step, three of v2: five to reach.
+    assert_eq!(all.times, 70);
+    let split = &resolve_probe(&scenario, "split", Rates::default()).unwrap()[0];
+    assert!((2000..3500).contains(&split.times), "{}", split.times);
+}
+
+#[test]
+fn a_missing_capability_is_the_reason_of_a_skip() {
+    let terms = Terms {
+        rates: Rates::default(),
+        seed: 1,
+        jobs: 2,
+    };
+    let offered = BTreeSet::from(["sidecar".to_owned()]);
+    let planned = plan(vec![loaded()], terms, Some(&offered));
+    let skip = Action::Skip("not offered here: gateway".to_owned());
+    assert_eq!(planned.entries[0].action, skip);
+    let planned = plan(vec![loaded()], terms, None);
+    assert_eq!(planned.entries[0].action, Action::Run);
+    let text = planned.to_text().unwrap();
+    assert!(
+        text.contains("table[unlisted]: 1 × mypackage.Greeter/SayHello"),
+        "{text}"
+    );
+    let json = planned.to_json().unwrap();
+    assert_eq!(
+        json["scenarios"][0]["steps"][0]["runs"][1]["probe"],
+        "table[unlisted]"
+    );
+}
+
+#[test]
+fn an_explanation_says_claim_steps_tests_and_rates() {
+    let text = explain(&loaded(), Rates::default()).unwrap();
+    for words in [
+        "A listed status is retried",
+        "The attempts are invisible",
+        "Envoy x-envoy-retry-grpc-on",
+        "must refute attempts",
+        "exact, from the servers' ledger",
+        "cap 70 calls, alpha 1e-6, beta 1e-6",
+    ] {
+        assert!(text.contains(words), "'{words}' is not in:\n{text}");
+    }
+}
+
+/// `MESHPROOF_BLESS=1 cargo test --test scenario_plan` writes it anew.
+#[test]
+fn the_checked_in_schema_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenario.schema.json");
+    let current = schema::scenario_text();
+    if std::env::var_os("MESHPROOF_BLESS").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == current,
+        "docs/scenario.schema.json is stale: run with MESHPROOF_BLESS=1"
+    );
+}
+
+/// Every file in the repository's own suites is clean.
+#[test]
+fn the_built_in_suites_have_no_findings() {
+    use meshproof::scenario::{
+        Finding,
+        known::load_known,
+        lint::{Context, lint_all},
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let suites = Suites::open(root);
+    let set = load_all(&suites, &[]).unwrap();
+    let (known, mut findings) = load_known(&suites.tree).unwrap();
+    let folder = std::fs::read_dir(root.join("fixtures/workloads"));
+    let workloads = folder.ok().map(|files| {
+        let names = files.flatten().map(|file| file.path());
+        names
+            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .collect()
+    });
+    findings.extend(lint_all(
+        &set,
+        &known,
+        &Context::new(Rates::default(), workloads),
+    ));
+    let lines: Vec<String> = findings.iter().map(Finding::plain).collect();
+    assert!(lines.is_empty(), "{lines:#?}");
+}
