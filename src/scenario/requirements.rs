@@ -106,10 +106,11 @@ pub fn is_known(id: &str) -> bool {
 }
 
 /// Words for `needs`, with what each asks of mesh or target.
-pub const NEEDS: [(&str, &str); 26] = [
+pub const NEEDS: [(&str, &str); 27] = [
     ("istio", "Istio's API is served"),
     ("linkerd", "Linkerd's API is served"),
     ("gateway-api", "Gateway API with GRPCRoute is served"),
+    ("envoy", "proxies are Envoy"),
     ("sidecar", "pods get a proxy of their own"),
     ("ambient", "node proxies and waypoints"),
     ("proxyless", "gRPC itself is the data plane"),
