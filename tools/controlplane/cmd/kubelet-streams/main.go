@@ -1,7 +1,7 @@
 // Command kubelet-streams serves the streaming half of a kubelet's API: exec, attach, port-forward and logs.
 //
-// kubectl speaks SPDY or WebSocket through the API server to the node. The protocols are those of Kubernetes' own libraries;
-// what they lead to is asked of the node's agent over a Unix socket (see node.go).
+// The API server speaks SPDY to the node, whatever kubectl speaks to the API server. The protocols are those of Kubernetes'
+// own libraries; what they lead to is asked of the node's agent over a Unix socket (see node.go).
 package main
 
 import (
