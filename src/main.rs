@@ -35,6 +35,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
         Command::Target(args) => commands::target::run(args),
         Command::Toolchain(args) => commands::toolchain::run(&args),
         Command::List(args) => commands::list::run(&args, &global),
+        Command::Lint(args) => commands::lint::run(&args, &global),
         Command::Explain(args) => commands::explain::run(&args, &global),
         Command::Report(args) => commands::report::run(&args),
         Command::Schema => commands::schema::run(),

@@ -77,6 +77,7 @@ fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
 #[case("target-status", &["target", "status"])]
 #[case("target-shell", &["target", "shell"])]
 #[case("list", &["list"])]
+#[case("lint", &["lint"])]
 #[case("explain", &["explain"])]
 #[case("toolchain", &["toolchain"])]
 #[case("toolchain-prepare", &["toolchain", "prepare"])]
@@ -315,6 +316,7 @@ fn list_by_requirement_names_the_scenarios_of_each() {
 #[case::id(&["list", "no/such-scenario"])]
 #[case::glob(&["list", "no-such-*"])]
 #[case::explain(&["explain", "no/such-scenario"])]
+#[case::lint(&["lint", "no/such-file.yaml"])]
 fn nothing_selected_is_4(#[case] args: &[&str]) {
     let output = output_in(suites().path(), args);
     assert_eq!(output.status.code(), Some(4), "{output:?}");
@@ -331,6 +333,8 @@ fn a_selector_without_a_value_is_wrong_usage() {
 #[rstest]
 #[case(&["list", "suites/mine.yaml"])]
 #[case(&["explain", "suites/mine.yaml"])]
+#[case(&["lint", "suites/mine.yaml"])]
+#[case(&["lint", "suites"])]
 fn a_mistake_in_a_suite_file_is_2_with_its_place(#[case] args: &[&str]) {
     let dir = suites();
     std::fs::write(dir.path().join("suites/mine.yaml"), "title: x\nwyh: typo\n").expect("written");
@@ -371,4 +375,22 @@ fn an_empty_cache_is_told_as_such() {
         .map(|set| set["state"].clone())
         .collect();
     assert_eq!(states, ["missing", "missing"]);
+}
+
+#[test]
+fn lint_finds_what_a_reader_alone_does_not() {
+    let dir = suites();
+    let file = dir.path().join("suites/routing/unary.yaml");
+    std::fs::write(&file, SCENARIO.replace("from: caller", "from: nobody")).expect("written");
+    let output = output_in(dir.path(), &["lint", "suites/routing/unary.yaml"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(2), ""),
+        "{output:?}"
+    );
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("suites/routing/unary.yaml:") && told.contains("nobody"),
+        "{told}"
+    );
 }

@@ -33,6 +33,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List scenarios.
     List(ListArgs),
+    /// Check suite files without running them.
+    Lint(LintArgs),
     /// Say in plain words what scenarios claim, do and require.
     Explain(ExplainArgs),
     /// Keep a mesh up between runs, and look around in it.

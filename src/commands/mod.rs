@@ -4,6 +4,7 @@ pub mod bring;
 pub mod completions;
 pub mod error;
 pub mod explain;
+pub mod lint;
 pub mod list;
 pub mod man;
 pub mod report;
