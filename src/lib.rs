@@ -9,6 +9,7 @@ pub mod env;
 pub mod exit;
 pub mod fixture;
 pub mod mesh;
+pub mod mutation;
 pub mod observe;
 pub mod output;
 pub mod plan;

@@ -32,6 +32,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
             let own = matches.subcommand_matches("run").unwrap_or(matches);
             commands::run::run(&Settings::from_run(*args, &global, own)?)
         }
+        Command::Mutate(args) => commands::mutate::run(&args),
         Command::Target(args) => commands::target::run(args),
         Command::Toolchain(args) => commands::toolchain::run(&args),
         Command::List(args) => commands::list::run(&args, &global),

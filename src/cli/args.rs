@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{ListArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
+use super::{ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
@@ -46,6 +46,8 @@ pub enum Command {
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
     /// writes to stdout.
     Report(ReportArgs),
+    /// Break the mesh in every known way and print which scenarios notice.
+    Mutate(MutateArgs),
     /// Print the JSON Schema of suite files.
     Schema,
     /// Print a completion script for a shell.

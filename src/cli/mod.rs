@@ -2,6 +2,7 @@
 
 mod args;
 mod list;
+mod mutate;
 mod report;
 mod run;
 mod target;
@@ -11,6 +12,7 @@ pub use args::{
     Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
 };
 pub use list::{ListArgs, ListBy};
+pub use mutate::MutateArgs;
 pub use report::ReportArgs;
 pub use run::{Keep, RunArgs, ShardArg, TargetKind};
 pub use target::{TargetArgs, TargetCommand, TargetName, TargetShell, TargetStatus, TargetUp};

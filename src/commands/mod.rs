@@ -7,6 +7,7 @@ pub mod explain;
 pub mod lint;
 pub mod list;
 pub mod man;
+pub mod mutate;
 pub mod report;
 pub mod run;
 pub mod schema;

@@ -2,16 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring};
+use super::{CommandError, bring, selected};
 use crate::{
     cli::{Keep, TargetKind},
     exit::Exit,
+    mutation::{self, Mutation},
     output,
     plan::{self, Plan, Terms},
     report::{Bundle, Finished, Sink, SinkOptions},
@@ -23,10 +24,10 @@ use crate::{
         session::{self, Session},
         signals,
     },
-    scenario::{Finding, Loaded, Suites, load_all, select::Filter},
+    scenario::{Loaded, select::Filter},
     settings::Settings,
     target::{Dial, local::bring_up::Local},
-    verdict::{Rates, conclude::Known},
+    verdict::Rates,
 };
 
 /// What the local target can be asked for (`needs:`).
@@ -43,8 +44,7 @@ const LOCAL_LACKS: &[&str] = &[
 /// # Errors
 /// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
-    let suites = Suites::open(Path::new("."));
-    let scenarios = selected(&suites, settings)?;
+    let scenarios = select(settings)?;
     if scenarios.is_empty() {
         output::say("nothing selected: `meshproof list` shows what there is");
         return Ok(Exit::NothingSelected);
@@ -203,6 +203,7 @@ async fn scenarios_on(
         rates: terms.rates,
         tidy: settings.name.is_some() || plan.entries.len() > terms.jobs,
         keep_failed: settings.keep != Keep::Never,
+        mutation: mutation(settings)?,
     };
     let opening = Session::open(client, dial, recorder.clone(), bundle, open);
     let Some(session) = cancel.run_until_cancelled(opening).await else {
@@ -230,7 +231,7 @@ async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished 
 }
 
 /// Five letters and digits that no other run on this target has: from the clock and the process.
-fn run_id() -> String {
+pub(super) fn run_id() -> String {
     use std::hash::{BuildHasher as _, RandomState};
     let mut number = RandomState::new().hash_one(std::process::id());
     let alphabet = b"bcdfghjklmnpqrstvwxz0123456789";
@@ -267,20 +268,17 @@ fn info(settings: &Settings, terms: Terms) -> RunInfo {
 }
 
 /// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
-fn selected(suites: &Suites, settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
+fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
     let shard = settings
         .shard
         .map(|shard| (small(shard.index), small(shard.count)));
     let filter = Filter::new(settings.selector.as_deref(), &settings.proves, shard)
         .map_err(|error| CommandError::Usage(error.to_string()))?;
-    let set = load_all(suites, &settings.paths)
-        .map_err(|error| CommandError::Usage(error.to_string()))?;
+    let set = selected::load(&settings.paths)?;
     if !set.findings.is_empty() {
-        let lines: Vec<String> = set.findings.iter().map(Finding::plain).collect();
-        return Err(CommandError::Usage(format!(
-            "these files do not lint, so nothing was started:\n{}",
-            lines.join("\n")
-        )));
+        selected::tell(&set.findings, None);
+        let words = "these files do not lint, so nothing was started".to_owned();
+        return Err(CommandError::Usage(words));
     }
     Ok(set
         .scenarios
@@ -291,4 +289,9 @@ fn selected(suites: &Suites, settings: &Settings) -> Result<Vec<Loaded>, Command
 
 fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
+    let found = settings.mutate.as_deref().map(mutation::find).transpose();
+    found.map_err(|error| CommandError::Usage(error.to_string()))
 }

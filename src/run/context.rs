@@ -6,6 +6,7 @@ use super::recorder::Recorder;
 use crate::{
     cluster::pods::PodWatch,
     mesh::istio::live::{Applier, Proxy},
+    mutation::Mutation,
     observe::http::Port,
     report::Bundle,
     target::Dial,
@@ -27,6 +28,8 @@ pub struct Context {
     /// `host:port` of a plain server that no scenario configures: for control calls.
     pub control: String,
     pub bundle: Option<Bundle>,
+    /// The mesh is broken in this way, on purpose.
+    pub mutation: Option<Mutation>,
     /// Whether namespaces are deleted as soon as their scenario has its verdict.
     pub tidy: bool,
     /// Whether the namespaces of scenarios that did not pass stay.
@@ -34,6 +37,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// The text of a manifest or workload file as this run has it.
+    pub fn text(&self, path: &str, text: String) -> String {
+        match &self.mutation {
+            Some(mutation) => mutation.mutate(path, text),
+            None => text,
+        }
+    }
+
     /// A port of a pod.
     pub fn port(&self, namespace: &str, pod: &str, port: u16) -> Port {
         Port {

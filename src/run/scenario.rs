@@ -81,7 +81,7 @@ pub async fn run(
 type Attempted = (Vec<Check>, Vec<String>, BTreeMap<String, u64>, u64);
 
 async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) -> Attempted {
-    let place = match workloads(loaded) {
+    let place = match workloads(ctx, loaded) {
         Ok(workloads) => Place::make(ctx, &loaded.id, number, &workloads)
             .await
             .map_err(|error| error.to_string()),
@@ -114,11 +114,11 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
 }
 
 /// The workloads with the documents of their files.
-fn workloads(loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, String> {
+fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, String> {
     let each = loaded.scenario.world.iter().map(|workload| {
         let (file, text) = files::workload(loaded, &workload.uses)?;
-        let documents =
-            crate::yaml::documents(&text).map_err(|error| format!("{file}: {error}"))?;
+        let documents = crate::yaml::documents(&ctx.text(&file, text))
+            .map_err(|error| format!("{file}: {error}"))?;
         Ok((
             workload.clone(),
             documents

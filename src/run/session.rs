@@ -20,6 +20,7 @@ use crate::{
         install,
         live::{Applier, Proxy},
     },
+    mutation::Mutation,
     observe::{envoy::ADMIN_PORT, http::Port},
     report::Bundle,
     scenario::model::Workload,
@@ -56,6 +57,7 @@ pub struct Terms {
     /// Delete namespaces as soon as their scenario has its verdict.
     pub tidy: bool,
     pub keep_failed: bool,
+    pub mutation: Option<Mutation>,
 }
 
 /// A run on a target.
@@ -105,6 +107,7 @@ impl Session {
             bundle,
             tidy: terms.tidy,
             keep_failed: terms.keep_failed,
+            mutation: terms.mutation,
         });
         let control = control(&ctx).await?;
         Ok(Self { ctx, control })

@@ -77,7 +77,7 @@ fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
         host: &run.place.host,
         gateway: probe::GATEWAY_LABEL,
     };
-    let documents = crate::yaml::documents(&expand(&file.text, &names))
+    let documents = crate::yaml::documents(&expand(&run.ctx.text(&file.file, file.text), &names))
         .map_err(|error| format!("{}: {error}", file.file))?;
     Ok(documents
         .into_iter()

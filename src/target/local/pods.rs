@@ -1,13 +1,70 @@
-//! The node inside a world: its images and its agent.
+//! The node inside a world: its images, its place in the network, and its agent.
+
+use std::{net::SocketAddrV4, sync::Arc};
 
 use kube::Client;
 
-use super::world::spec::WorldSpec;
+use super::{
+    node::{self, NodeConfig},
+    world::spec::{
+        API_SERVICE_IP, CLUSTER_DOMAIN, DNS_IP, KUBELET_PORT, NODE_IP, NODE_NAME, POD_NETWORK,
+        WorldSpec,
+    },
+};
+use crate::toolchain::{
+    images::ImageStore,
+    stock::{self, from_option},
+};
 
 /// Runs pods until the world ends.
 ///
 /// # Errors
 /// Words that say why the node cannot go on.
-pub async fn serve(_spec: &WorldSpec, _client: Client) -> Result<(), String> {
-    std::future::pending().await
+pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
+    let state_dir = spec.private().join("node");
+    std::fs::create_dir_all(&state_dir)
+        .map_err(|error| format!("cannot create {}: {error}", state_dir.display()))?;
+    let config = NodeConfig {
+        client,
+        node_name: NODE_NAME.to_owned(),
+        node_ip: NODE_IP,
+        pod_cidr: POD_NETWORK,
+        api_server: SocketAddrV4::new(API_SERVICE_IP, 443),
+        cluster_dns: DNS_IP,
+        cluster_domain: CLUSTER_DOMAIN.to_owned(),
+        state_dir,
+        images: Arc::new(images(spec)?),
+        self_exe: std::env::current_exe()
+            .map_err(|error| format!("cannot find this program: {error}"))?,
+        socket: spec.node_socket(),
+        kubelet_port: KUBELET_PORT,
+    };
+    node::run(config, std::future::pending())
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// The stock images and the user's.
+fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
+    let host = |error: std::io::Error| format!("cannot look at the host's programs: {error}");
+    let bin = |name: &str| spec.bins.join(name);
+    let mut store = ImageStore::new();
+    store.insert(stock::pilot(&bin("pilot-discovery")));
+    store.insert(
+        stock::proxy(
+            &bin("pilot-agent"),
+            &spec.envoy,
+            &spec.bootstrap_template,
+            &spec.envoy_version,
+        )
+        .map_err(host)?,
+    );
+    store.insert(stock::testbed(&spec.testbed));
+    store.insert(stock::coredns(&bin("coredns")));
+    store.insert(stock::shell().map_err(host)?);
+    store.alias("busybox", "local/shell:dev");
+    for given in &spec.images {
+        store.insert(from_option(given).map_err(|error| error.to_string())?);
+    }
+    Ok(store)
 }

@@ -15,6 +15,8 @@ pub const API_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 pub const POD_CIDR: &str = "10.244.0.0/16";
+/// The same as address and prefix length.
+pub const POD_NETWORK: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 244, 0, 0), 16);
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 pub const NODE_NAME: &str = "local";
 /// Port of the API server inside the world.

@@ -1,0 +1,21 @@
+//! `meshproof mutate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Clone, Args)]
+pub struct MutateArgs {
+    /// Suite files, folders or scenario ids; every scenario when absent.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Only this mutation.
+    #[arg(long, value_name = "NAME")]
+    pub mutation: Option<String>,
+    /// Name of a target kept up by `meshproof target up`; one of its own when absent.
+    #[arg(long, value_name = "NAME", env = crate::env::NAME)]
+    pub name: Option<String>,
+    /// Scenarios at the same time.
+    #[arg(short, long, value_name = "N", env = crate::env::JOBS)]
+    pub jobs: Option<usize>,
+}

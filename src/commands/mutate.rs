@@ -1,0 +1,263 @@
+//! `meshproof mutate`: every check must fail on a mesh that is broken in its way, and no other may.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::{CommandError, bring, run::run_id, selected};
+use crate::{
+    cli::MutateArgs,
+    exit::Exit,
+    mutation::{self, Mutation},
+    output,
+    plan::{self, Terms},
+    run::{
+        engine::{self, Pace},
+        event::{Event, Kind},
+        phases::Phases,
+        recorder::Recorder,
+        session::{self, Session},
+    },
+    scenario::Loaded,
+    target::local::bring_up::Local,
+    verdict::{Rates, outcome::Verdict},
+};
+
+type Verdicts = BTreeMap<String, (Verdict, String)>;
+
+/// Runs the suites once as they are and once for each mutation, and prints the matrix.
+///
+/// # Errors
+/// Wrong usage, or a target that does not come up.
+pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
+    let set = selected::load(&args.paths)?;
+    if !set.findings.is_empty() {
+        selected::tell(&set.findings, None);
+        return Err(CommandError::Usage(
+            "these files do not lint, so nothing was started".to_owned(),
+        ));
+    }
+    let mut mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    if let Some(name) = &args.mutation {
+        mutations =
+            vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
+    }
+    let jobs = args.jobs.unwrap_or(8);
+    let runtime = Runtime::new().map_err(CommandError::other)?;
+    runtime.block_on(matrix(
+        &set.scenarios,
+        &mutations,
+        jobs,
+        args.name.as_deref(),
+    ))
+}
+
+async fn matrix(
+    scenarios: &[Loaded],
+    mutations: &[Mutation],
+    jobs: usize,
+    name: Option<&str>,
+) -> Result<Exit, CommandError> {
+    let (recorder, events) = Recorder::new();
+    drop(events);
+    let local = match name {
+        Some(name) => Local::attach(name).await.map_err(CommandError::other)?,
+        None => {
+            let parts = bring::Parts {
+                name: None,
+                envoy: None,
+                images: &[],
+            };
+            bring::local(&parts, &Phases::new(recorder)).await?
+        }
+    };
+    let done = rows(&local, scenarios, mutations, jobs).await;
+    if name.is_none() {
+        local.world.shut_down().await.map_err(CommandError::other)?;
+    }
+    done
+}
+
+async fn rows(
+    local: &Local,
+    scenarios: &[Loaded],
+    mutations: &[Mutation],
+    jobs: usize,
+) -> Result<Exit, CommandError> {
+    let healthy = verdicts(local, scenarios, None, jobs).await?;
+    let sick: Vec<String> = healthy
+        .iter()
+        .filter(|(_, (verdict, _))| *verdict != Verdict::Pass)
+        .map(|(id, _)| id.clone())
+        .collect();
+    output::line(&format!(
+        "healthy: {} scenarios, {} not PASS {}",
+        healthy.len(),
+        sick.len(),
+        sick.join(", ")
+    ))
+    .map_err(CommandError::Stdout)?;
+    let mut exact = 0;
+    for mutation in mutations {
+        let seen = verdicts(local, scenarios, Some(mutation), jobs).await?;
+        let row = Row::of(mutation, &seen);
+        exact += usize::from(row.is_exact());
+        output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
+    }
+    let total = mutations.len();
+    output::line(&format!(
+        "{exact} of {total} mutations turned exactly their scenarios red"
+    ))
+    .map_err(CommandError::Stdout)?;
+    Ok(if exact == total && sick.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Failed
+    })
+}
+
+/// What a mutation did, against what it should have done.
+struct Row {
+    caught: Vec<String>,
+    missed: Vec<String>,
+    /// Scenarios that should not have noticed, or noticed with another verdict than FAIL.
+    strays: Vec<String>,
+}
+
+impl Row {
+    fn of(mutation: &Mutation, seen: &Verdicts) -> Self {
+        let failed = |id: &String| {
+            seen.get(id)
+                .is_some_and(|(verdict, _)| *verdict == Verdict::Fail)
+        };
+        let wanted = mutation
+            .turns_red
+            .iter()
+            .filter(|id| seen.contains_key(*id));
+        let (caught, missed) = wanted.cloned().partition(failed);
+        let stray = |(id, (verdict, _)): &(&String, &(Verdict, String))| {
+            !mutation.turns_red.contains(id) && !matches!(verdict, Verdict::Pass | Verdict::Skip)
+        };
+        let strays = seen
+            .iter()
+            .filter(stray)
+            .map(|(id, (verdict, _))| format!("{id} ({verdict:?})"))
+            .collect();
+        Self {
+            caught,
+            missed,
+            strays,
+        }
+    }
+
+    fn is_exact(&self) -> bool {
+        !self.caught.is_empty() && self.missed.is_empty() && self.strays.is_empty()
+    }
+
+    fn text(&self, mutation: &Mutation, seen: &Verdicts) -> String {
+        let word = if self.is_exact() {
+            "exact"
+        } else {
+            "NOT EXACT"
+        };
+        let mut text = format!("{word:9}  {}  — {}\n", mutation.name, mutation.what);
+        for id in &self.caught {
+            let _ = writeln!(
+                text,
+                "           caught by {id}: {}",
+                seen[id].1.lines().next().unwrap_or_default()
+            );
+        }
+        for id in &self.missed {
+            let (verdict, cause) = &seen[id];
+            let _ = writeln!(text, "           MISSED by {id}: {verdict:?} {cause}");
+        }
+        for stray in &self.strays {
+            let _ = writeln!(text, "           STRAY {stray}");
+        }
+        text
+    }
+}
+
+async fn verdicts(
+    local: &Local,
+    scenarios: &[Loaded],
+    mutation: Option<&Mutation>,
+    jobs: usize,
+) -> Result<Verdicts, CommandError> {
+    let (recorder, mut events) = Recorder::new();
+    let rates = Rates::default();
+    let plan = plan::plan(
+        scenarios.to_vec(),
+        Terms {
+            rates,
+            seed: 0,
+            jobs,
+        },
+        None,
+    );
+    let terms = session::Terms {
+        run_id: run_id(),
+        rates,
+        tidy: true,
+        keep_failed: false,
+        mutation: mutation.cloned(),
+    };
+    let session = Session::open(
+        local.client.clone(),
+        local.dial.clone(),
+        recorder,
+        None,
+        terms,
+    )
+    .await
+    .map_err(CommandError::other)?;
+    let pace = Pace {
+        jobs,
+        fail_fast: false,
+    };
+    engine::run(
+        &session.ctx,
+        &plan.entries,
+        &BTreeMap::new(),
+        pace,
+        &CancellationToken::new(),
+    )
+    .await;
+    session.close().await;
+    let mut all = Verdicts::new();
+    while let Ok(Event { kind, .. }) = events.try_recv() {
+        if let Kind::ScenarioEnded(end) = kind {
+            all.insert(end.id, (end.verdict, end.cause));
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_tells_caught_missed_and_stray_apart() {
+        let mutation = Mutation {
+            name: "m".into(),
+            what: "w".into(),
+            edits: Vec::new(),
+            turns_red: vec!["a".into(), "b".into()],
+        };
+        let verdict = |verdict| (verdict, String::new());
+        let seen = Verdicts::from([
+            ("a".into(), verdict(Verdict::Fail)),
+            ("b".into(), verdict(Verdict::Pass)),
+            ("c".into(), verdict(Verdict::Error)),
+            ("d".into(), verdict(Verdict::Pass)),
+        ]);
+        let row = Row::of(&mutation, &seen);
+        assert_eq!(
+            (row.caught, row.missed, row.strays),
+            (vec!["a".into()], vec!["b".into()], vec!["c (Error)".into()])
+        );
+    }
+}
