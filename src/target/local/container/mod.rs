@@ -6,5 +6,6 @@ mod root;
 mod spec;
 
 pub use enter::enter_main;
+pub(crate) use identity::DEFAULT_PATH;
 pub use init::main;
 pub use spec::{ContainerSpec, EnterSpec, Identity, MountSpec, RootEntry, StartFailure};

@@ -1,1 +1,36 @@
+//! The node of the local target: takes pods and runs their containers as processes in namespaces.
+//!
+//! In: pods, ConfigMaps, Secrets and Services of the API server, and requests on a Unix socket. Out: processes, pod statuses,
+//! events. It keeps to what a kubelet does; what differs is said where it is done (`probes`, `agent`).
 
+mod agent;
+mod atomic;
+mod check;
+mod config;
+mod env;
+mod events;
+mod fields;
+mod ipam;
+mod lifecycle;
+mod loadbalancer;
+mod logs;
+mod network;
+mod prepare;
+mod probes;
+mod process;
+mod publisher;
+mod register;
+mod rootfs;
+mod running;
+mod sandbox;
+mod socket;
+mod sources;
+mod start;
+mod state;
+mod status;
+mod steps;
+mod volumes;
+mod worker;
+
+pub use agent::run;
+pub use config::{NodeConfig, NodeError};

@@ -1,0 +1,500 @@
+//! Asking a container: HTTP, gRPC health, TCP, or a command inside it. Probes and lifecycle hooks use it.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::{
+    api::core::v1::{Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::TcpStream,
+    process::Command,
+};
+use tokio_rustls::TlsConnector;
+
+/// How much of an answer or output is kept for a message, in bytes.
+const SHOWN: usize = 1024;
+/// What the kubelet calls itself; servers may tell probes apart by it.
+const USER_AGENT: &str = concat!("kube-probe/meshproof-", env!("CARGO_PKG_VERSION"));
+
+/// One question with every reference resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Check {
+    Http {
+        host: String,
+        port: u16,
+        path: String,
+        https: bool,
+        headers: Vec<(String, String)>,
+    },
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Grpc {
+        host: String,
+        port: u16,
+        service: String,
+    },
+    Exec(Vec<String>),
+}
+
+/// Where a container can be asked.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub pod_ip: String,
+    /// This program, for commands inside the container.
+    pub self_exe: PathBuf,
+    /// The container's description for `__enter`.
+    pub enter_file: PathBuf,
+}
+
+impl Check {
+    /// The check that a probe or hook describes; `None` when it describes none.
+    ///
+    /// # Errors
+    /// A port name that the container does not declare.
+    pub fn new(
+        container: &Container,
+        pod_ip: &str,
+        exec: Option<&ExecAction>,
+        http: Option<&HTTPGetAction>,
+        tcp: Option<&TCPSocketAction>,
+        grpc: Option<&GRPCAction>,
+    ) -> Result<Option<Self>, String> {
+        let host = |given: &Option<String>| {
+            given
+                .clone()
+                .filter(|host| !host.is_empty())
+                .unwrap_or_else(|| pod_ip.to_owned())
+        };
+        Ok(Some(if let Some(exec) = exec {
+            Self::Exec(exec.command.clone().unwrap_or_default())
+        } else if let Some(http) = http {
+            let path = http.path.clone().unwrap_or_default();
+            let headers = http.http_headers.iter().flatten();
+            Self::Http {
+                host: host(&http.host),
+                port: port_number(container, &http.port)?,
+                path: if path.starts_with('/') {
+                    path
+                } else {
+                    format!("/{path}")
+                },
+                https: http
+                    .scheme
+                    .as_deref()
+                    .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https")),
+                headers: headers
+                    .map(|header| (header.name.clone(), header.value.clone()))
+                    .collect(),
+            }
+        } else if let Some(tcp) = tcp {
+            Self::Tcp {
+                host: host(&tcp.host),
+                port: port_number(container, &tcp.port)?,
+            }
+        } else if let Some(grpc) = grpc {
+            let port = u16::try_from(grpc.port).map_err(|_| format!("{} is no port", grpc.port))?;
+            Self::Grpc {
+                host: pod_ip.to_owned(),
+                port,
+                service: grpc.service.clone().unwrap_or_default(),
+            }
+        } else {
+            return Ok(None);
+        }))
+    }
+
+    /// Asks. The error says what was seen, in words like the kubelet's. The caller limits the time.
+    pub async fn ask(&self, place: &Place) -> Result<(), String> {
+        match self {
+            Self::Http {
+                host,
+                port,
+                path,
+                https,
+                headers,
+            } => http_get(host, *port, path, *https, headers).await,
+            Self::Tcp { host, port } => connect(host, *port).await.map(|_| ()),
+            Self::Grpc {
+                host,
+                port,
+                service,
+            } => grpc_health(host, *port, service).await,
+            Self::Exec(argv) => run_inside(place, argv).await,
+        }
+    }
+}
+
+/// A port as a number, looked up among the container's ports when it is a name.
+fn port_number(container: &Container, port: &IntOrString) -> Result<u16, String> {
+    let number = match port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let ports: BTreeMap<&str, i32> = container
+                .ports
+                .iter()
+                .flatten()
+                .filter_map(|port| Some((port.name.as_deref()?, port.container_port)))
+                .collect();
+            match ports.get(name.as_str()) {
+                Some(number) => *number,
+                None => name.parse().map_err(|_| {
+                    format!(
+                        "container {} has no port named {name:?} (it has {:?})",
+                        container.name,
+                        ports.keys()
+                    )
+                })?,
+            }
+        }
+    };
+    u16::try_from(number).map_err(|_| format!("{number} is no port"))
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+    TcpStream::connect((host, port))
+        .await
+        .map_err(|error| format!("dial tcp {host}:{port}: {error}"))
+}
+
+/// Success is a status from 200 to 399 (Kubernetes documentation, "Configure Liveness, Readiness and Startup Probes").
+async fn http_get(
+    host: &str,
+    port: u16,
+    path: &str,
+    https: bool,
+    headers: &[(String, String)],
+) -> Result<(), String> {
+    let stream = connect(host, port).await?;
+    let named = |wanted: &str| {
+        headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+    };
+    let mut request = http::Request::get(path).header(
+        "host",
+        named("host").map_or_else(|| format!("{host}:{port}"), |(_, value)| value.clone()),
+    );
+    if named("user-agent").is_none() {
+        request = request.header("user-agent", USER_AGENT);
+    }
+    if named("accept").is_none() {
+        request = request.header("accept", "*/*");
+    }
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+    {
+        request = request.header(name, value);
+    }
+    let request = request
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    if https {
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+        let connector = TlsConnector::from(Arc::new(
+            trusting_client().map_err(|error| error.to_string())?,
+        ));
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| format!("TLS with {host}:{port}: {error}"))?;
+        exchange(stream, request).await
+    } else {
+        exchange(stream, request).await
+    }
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    request: http::Request<Empty<Bytes>>,
+) -> Result<(), String> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    let connection = tokio::spawn(connection);
+    let result = async {
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())?;
+        let status = response.status();
+        if (200..400).contains(&status.as_u16()) {
+            return Ok(());
+        }
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
+        let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned();
+        Err(format!(
+            "HTTP probe failed with statuscode: {}: {text}",
+            status.as_u16()
+        ))
+    };
+    let result = result.await;
+    connection.abort();
+    result
+}
+
+/// `grpc.health.v1.Health/Check`; success is the status SERVING.
+async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), String> {
+    let stream = connect(host, port).await?;
+    let say = |error: h2::Error| format!("gRPC health check of {host}:{port}: {error}");
+    let (sender, connection) = h2::client::handshake(stream).await.map_err(say)?;
+    let connection = tokio::spawn(connection);
+    let result = async {
+        let request =
+            http::Request::post(format!("http://{host}:{port}/grpc.health.v1.Health/Check"))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("user-agent", USER_AGENT)
+                .body(())
+                .map_err(|error| error.to_string())?;
+        let (response, mut body) = sender
+            .ready()
+            .await
+            .map_err(say)?
+            .send_request(request, false)
+            .map_err(say)?;
+        body.send_data(health_request(service), true).map_err(say)?;
+        let response = response.await.map_err(say)?;
+        let in_headers = grpc_status(response.headers());
+        let mut incoming = response.into_body();
+        let mut message = Vec::new();
+        while let Some(chunk) = incoming.data().await {
+            message.extend_from_slice(&chunk.map_err(say)?);
+        }
+        let in_trailers = incoming
+            .trailers()
+            .await
+            .map_err(say)?
+            .as_ref()
+            .and_then(grpc_status);
+        match in_trailers.or(in_headers).as_deref() {
+            Some("0") => {}
+            Some(code) => {
+                return Err(format!(
+                    "gRPC health check of {host}:{port}: grpc-status {code}"
+                ));
+            }
+            None => {
+                return Err(format!(
+                    "gRPC health check of {host}:{port}: no grpc-status"
+                ));
+            }
+        }
+        // field 1 of HealthCheckResponse, after the 5 bytes of the gRPC frame; SERVING is 1
+        match message.get(5..) {
+            Some([0x08, 0x01, ..]) => Ok(()),
+            other => Err(format!(
+                "service unhealthy (responded with {other:?} instead of SERVING)"
+            )),
+        }
+    };
+    let result = result.await;
+    connection.abort();
+    result
+}
+
+fn grpc_status(headers: &http::HeaderMap) -> Option<String> {
+    headers
+        .get("grpc-status")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}
+
+/// A gRPC frame with a `HealthCheckRequest`, whose only field is the service's name.
+fn health_request(service: &str) -> Bytes {
+    let mut message = Vec::new();
+    if !service.is_empty() {
+        message.push(0x0a);
+        let mut length = service.len();
+        while length >= 0x80 {
+            message.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        message.push(length as u8);
+        message.extend_from_slice(service.as_bytes());
+    }
+    let mut frame = vec![0];
+    frame.extend_from_slice(
+        &u32::try_from(message.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
+    frame.extend(message);
+    frame.into()
+}
+
+/// Runs a command in the container; success is exit code 0.
+async fn run_inside(place: &Place, argv: &[String]) -> Result<(), String> {
+    let mut child = Command::new(&place.self_exe)
+        .arg("__enter")
+        .arg(&place.enter_file)
+        .args(argv)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("cannot run {argv:?} in the container: {error}"))?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (out, err) = tokio::join!(drain(out), drain(err));
+    let status = child.wait().await.map_err(|error| error.to_string())?;
+    if status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&[out, err].concat())
+        .trim()
+        .to_owned();
+    Err(format!(
+        "command {argv:?} exited with {}: {text}",
+        status.code().unwrap_or(-1)
+    ))
+}
+
+/// Reads to the end and keeps the beginning.
+async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let (mut kept, mut chunk) = (Vec::new(), [0; 4096]);
+    let Some(mut pipe) = pipe else { return kept };
+    while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
+        let room = SHOWN - kept.len().min(SHOWN);
+        kept.extend_from_slice(&chunk[..read.min(room)]);
+    }
+    kept
+}
+
+/// Probes over HTTPS do not verify certificates (Kubernetes documentation, "HTTP probes").
+fn trusting_client() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    Ok(config
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth())
+}
+
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The address of a pod's port, for a connection made inside its network.
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    fn container() -> Container {
+        serde_json::from_value(
+            json!({"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}),
+        )
+        .unwrap()
+    }
+
+    #[rstest]
+    #[case::number(json!(80), Ok(80))]
+    #[case::name(json!("web"), Ok(8080))]
+    #[case::number_as_text(json!("81"), Ok(81))]
+    #[case::unknown(json!("nope"), Err("no port named \"nope\""))]
+    #[case::too_large(json!(70000), Err("70000"))]
+    fn ports_are_numbers_or_names(#[case] port: Value, #[case] expected: Result<u16, &str>) {
+        let port: IntOrString = serde_json::from_value(port).unwrap();
+        match (port_number(&container(), &port), expected) {
+            (Ok(got), Ok(wanted)) => assert_eq!(got, wanted),
+            (Err(said), Err(part)) => assert!(said.contains(part), "{said}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn answering(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut seen = [0; 1024];
+                let _ = stream.read(&mut seen).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    #[rstest]
+    #[case::ok("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true)]
+    #[case::redirect(
+        "HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n",
+        true
+    )]
+    #[case::unavailable("HTTP/1.1 503 Unavailable\r\ncontent-length: 2\r\n\r\nno", false)]
+    #[tokio::test]
+    async fn the_status_decides(#[case] answer: &'static str, #[case] good: bool) {
+        let port = answering(answer).await;
+        let result = http_get("127.0.0.1", port, "/", false, &[]).await;
+        assert_eq!(result.is_ok(), good, "{result:?}");
+    }
+
+    #[rstest]
+    #[case::whole_server("", &[0, 0, 0, 0, 0])]
+    #[case::service("ab", &[0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b'])]
+    fn the_health_request_is_framed(#[case] service: &str, #[case] expected: &[u8]) {
+        assert_eq!(&health_request(service)[..], expected);
+    }
+}

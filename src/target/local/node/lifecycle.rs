@@ -1,0 +1,103 @@
+//! Hooks after the start and before the stop of a container, and the stop itself.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
+use nix::sys::signal::Signal;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{
+    check::{Check, Place},
+    process::Process,
+};
+
+/// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would hide behind it.
+const POST_START_LIMIT: Duration = Duration::from_secs(600);
+/// What a process gets after SIGTERM even when its hook used up the grace period, as the kubelet grants it.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the container's postStart hook, if it has one.
+pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(), String> {
+    let Some(hook) = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.post_start.as_ref())
+    else {
+        return Ok(());
+    };
+    match timeout(POST_START_LIMIT, run(container, hook, place)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!(
+            "the hook did not end within {} s",
+            POST_START_LIMIT.as_secs()
+        )),
+    }
+}
+
+async fn run(container: &Container, hook: &LifecycleHandler, place: &Place) -> Result<(), String> {
+    if let Some(nap) = &hook.sleep {
+        sleep(Duration::from_secs(u64::try_from(nap.seconds).unwrap_or(0))).await;
+        return Ok(());
+    }
+    match Check::new(
+        container,
+        &place.pod_ip,
+        hook.exec.as_ref(),
+        hook.http_get.as_ref(),
+        hook.tcp_socket.as_ref(),
+        None,
+    )? {
+        Some(check) => check.ask(place).await,
+        None => Ok(()),
+    }
+}
+
+/// Stops the container: preStop hook, the stop signal, and SIGKILL at the deadline. Returns when the process has ended;
+/// a hook's failure goes to `complain`.
+pub(super) async fn stop(
+    container: Container,
+    place: Place,
+    process: Process,
+    deadline: Instant,
+    complain: impl FnOnce(String),
+) {
+    let hook = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    if let Some(hook) = hook {
+        let ended = process.ended.clone();
+        tokio::select! {
+            () = ended.cancelled() => return,
+            result = timeout_at(deadline, run(&container, hook, &place)) => match result {
+                Ok(Ok(())) => {}
+                Ok(Err(message)) => complain(message),
+                Err(_) => complain("the hook did not end within the grace period".to_owned()),
+            },
+        }
+    }
+    process.signal(stop_signal(&container));
+    let deadline = if hook.is_some() {
+        deadline.max(Instant::now() + LEAST_GRACE)
+    } else {
+        deadline
+    };
+    if timeout_at(deadline, process.ended.cancelled())
+        .await
+        .is_err()
+    {
+        process.signal(Signal::SIGKILL);
+        process.ended.cancelled().await;
+    }
+}
+
+/// `lifecycle.stopSignal`, or SIGTERM.
+fn stop_signal(container: &Container) -> Signal {
+    let named = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.stop_signal.as_deref());
+    named
+        .and_then(|name| name.parse().ok())
+        .unwrap_or(Signal::SIGTERM)
+}

@@ -1,0 +1,147 @@
+//! A pod's link to the world: one veth pair with point-to-point routes.
+//!
+//! There is no bridge, so every packet between pods is routed by the world's stack, where kube-proxy's rules see both
+//! directions. The pod has its address with a full-length prefix and sends everything to a link-local gateway, which is the
+//! other end of its link; the world has a route to that one address.
+
+use std::{
+    fs::File,
+    io,
+    net::Ipv4Addr,
+    os::fd::AsRawFd,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use rtnetlink::{
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+    packet_route::{
+        link::{InfoData, InfoKind, InfoVeth},
+        route::RouteScope,
+    },
+};
+
+/// The gateway of every pod, the world's end of its link.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+/// Index of the loopback link in every network namespace.
+const LOOPBACK: u32 = 1;
+/// Index of a pod's `eth0`.
+const ETH0: u32 = 2;
+
+/// Indices for the world's ends of the links, chosen here so that no look-up by name is needed.
+static NEXT_INDEX: AtomicU32 = AtomicU32::new(10_000);
+
+/// The world's end of a pod's link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PodLink {
+    index: u32,
+}
+
+/// Makes the pair between the world and the network namespace `net` and gives both ends their addresses and routes.
+pub(super) async fn connect(
+    world: &Handle,
+    pod: &Handle,
+    net: &File,
+    node_ip: Ipv4Addr,
+    pod_ip: Ipv4Addr,
+) -> io::Result<PodLink> {
+    let index = NEXT_INDEX.fetch_add(1, Ordering::Relaxed);
+    let name = format!("veth{index}");
+    let say = |what: &'static str| {
+        move |error: rtnetlink::Error| io::Error::other(format!("cannot {what}: {error}"))
+    };
+    let peer = LinkMessageBuilder::<LinkUnspec>::new()
+        .name("eth0")
+        .index(ETH0)
+        .setns_by_fd(net.as_raw_fd())
+        .build();
+    let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+        .name(name)
+        .index(index)
+        .up()
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .build();
+    world
+        .link()
+        .add(pair)
+        .execute()
+        .await
+        .map_err(say("make the pod's link"))?;
+    let link = PodLink { index };
+
+    let up = |index| LinkUnspec::new_with_index(index).up().build();
+    pod.link()
+        .set(up(LOOPBACK))
+        .execute()
+        .await
+        .map_err(say("bring up lo"))?;
+    pod.link()
+        .set(up(ETH0))
+        .execute()
+        .await
+        .map_err(say("bring up eth0"))?;
+    pod.address()
+        .add(ETH0, pod_ip.into(), 32)
+        .execute()
+        .await
+        .map_err(say("give eth0 its address"))?;
+    let gateway = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(GATEWAY, 32)
+        .output_interface(ETH0)
+        .scope(RouteScope::Link)
+        .build();
+    pod.route()
+        .add(gateway)
+        .execute()
+        .await
+        .map_err(say("route to the gateway"))?;
+    let default = RouteMessageBuilder::<Ipv4Addr>::new()
+        .gateway(GATEWAY)
+        .output_interface(ETH0)
+        .build();
+    pod.route()
+        .add(default)
+        .execute()
+        .await
+        .map_err(say("route through the gateway"))?;
+
+    world
+        .address()
+        .add(index, GATEWAY.into(), 32)
+        .execute()
+        .await
+        .map_err(say("give the gateway its address"))?;
+    let to_pod = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(pod_ip, 32)
+        .output_interface(index)
+        .scope(RouteScope::Link)
+        .pref_source(node_ip)
+        .build();
+    world
+        .route()
+        .add(to_pod)
+        .execute()
+        .await
+        .map_err(say("route to the pod"))?;
+    Ok(link)
+}
+
+/// Removes the pair, and with it the world's route to the pod.
+pub(super) async fn disconnect(world: &Handle, link: PodLink) {
+    if let Err(error) = world.link().del(link.index).execute().await {
+        tracing::debug!(index = link.index, %error, "the pod's link was gone already");
+    }
+}
+
+/// Lets the world forward packets between its links.
+pub(super) fn enable_forwarding() -> io::Result<()> {
+    for (name, value) in [
+        ("ip_forward", "1"),
+        ("conf/all/rp_filter", "0"),
+        ("conf/default/rp_filter", "0"),
+    ] {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        std::fs::write(&path, value)
+            .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+    }
+    Ok(())
+}
