@@ -39,7 +39,7 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
         socket: spec.node_socket(),
         kubelet_port: KUBELET_PORT,
     };
-    node::run(config, std::future::pending())
+    node::run(config, tokio_util::sync::CancellationToken::new())
         .await
         .map_err(|error| error.to_string())
 }
