@@ -94,6 +94,8 @@ fn inherit_stdout() -> Result<Stdio, String> {
 }
 
 fn wait(init: &mut Child) -> Result<ExitCode, String> {
+    // Waiting closes the child's stdin, which is a kept world's lifeline: it must stay open.
+    let _lifeline = init.stdin.take();
     let status = init
         .wait()
         .map_err(|error| format!("cannot wait for the world: {error}"))?;

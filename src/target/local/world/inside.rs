@@ -44,7 +44,7 @@ pub fn main(args: &[String]) -> ExitCode {
 
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "warn,meshproof=info".into());
+        .unwrap_or_else(|_| "warn,kube_client=off,meshproof=info".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
