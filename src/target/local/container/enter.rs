@@ -43,9 +43,10 @@ fn enter(arguments: &[String]) -> Result<i32, String> {
     })?;
     let spec: EnterSpec =
         serde_json::from_slice(&text).map_err(|error| format!("{file}: {error}"))?;
+    let root = open(&spec, "mnt")?;
     join(&spec)?;
     let child = ns::fork_child(|| {
-        eprintln!("{}", become_program(&spec, argv));
+        eprintln!("{}", become_program(&spec, &root, argv));
         NOT_STARTED + 1
     })
     .map_err(|error| format!("cannot fork in the container: {error}"))?;
@@ -63,30 +64,31 @@ fn enter(arguments: &[String]) -> Result<i32, String> {
     }
 }
 
-/// Enters the namespaces; the mount namespace last, since `/proc` of the world is gone afterwards.
+/// Enters all namespaces but the mount namespace, without which the world's `/proc` would be out of sight too early.
 fn join(spec: &EnterSpec) -> Result<(), String> {
-    const KINDS: [(&str, CloneFlags); 5] = [
+    const KINDS: [(&str, CloneFlags); 4] = [
         ("net", CloneFlags::CLONE_NEWNET),
         ("uts", CloneFlags::CLONE_NEWUTS),
         ("ipc", CloneFlags::CLONE_NEWIPC),
         ("pid", CloneFlags::CLONE_NEWPID),
-        ("mnt", CloneFlags::CLONE_NEWNS),
     ];
-    let open = |(name, flag): (&str, CloneFlags)| {
-        let path = format!("/proc/{}/ns/{name}", spec.pid);
-        File::open(&path)
-            .map(|file| (path, file, flag))
-            .map_err(|error| format!("container is not running any more: {error}"))
-    };
-    let files: Vec<_> = KINDS.into_iter().map(open).collect::<Result<_, _>>()?;
-    for (path, file, flag) in files {
-        setns(file, flag).map_err(|error| format!("cannot enter {path}: {error}"))?;
+    for (name, flag) in KINDS {
+        setns(open(spec, name)?, flag)
+            .map_err(|error| format!("cannot enter the container's {name} namespace: {error}"))?;
     }
     Ok(())
 }
 
+fn open(spec: &EnterSpec, name: &str) -> Result<File, String> {
+    let path = format!("/proc/{}/ns/{name}", spec.pid);
+    File::open(&path).map_err(|error| format!("container is not running any more: {path}: {error}"))
+}
+
 /// Runs in the forked child; returns only with an error message.
-fn become_program(spec: &EnterSpec, argv: &[String]) -> String {
+fn become_program(spec: &EnterSpec, root: &File, argv: &[String]) -> String {
+    if let Err(error) = setns(root, CloneFlags::CLONE_NEWNS) {
+        return format!("cannot enter the container's files: {error}");
+    }
     if let Err(error) = unistd::chdir(&spec.workdir).or_else(|_| unistd::chdir(Path::new("/"))) {
         return format!("cannot change to {}: {error}", spec.workdir.display());
     }
