@@ -167,10 +167,19 @@ fn trouble(container: &ContainerStatus) -> Option<String> {
         String::new()
     };
     if let Some(waiting) = state.waiting {
+        let before = container
+            .last_state
+            .clone()
+            .and_then(|state| state.terminated);
+        let before = before.map(|ended| {
+            let message = ended.message.unwrap_or_default();
+            format!("; it ended with code {} {message}", ended.exit_code)
+        });
         return Some(format!(
-            "waiting: {} {}{restarts}",
+            "waiting: {} {}{restarts}{}",
             waiting.reason.unwrap_or_default(),
-            waiting.message.unwrap_or_default()
+            waiting.message.unwrap_or_default(),
+            before.unwrap_or_default()
         ));
     }
     if let Some(ended) = state.terminated.filter(|ended| ended.exit_code != 0) {
@@ -186,13 +195,23 @@ fn trouble(container: &ContainerStatus) -> Option<String> {
 
 async fn last_log(client: &Client, pod: &Pod, container: &str) -> Vec<String> {
     let api: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-    let params = LogParams {
-        container: Some(container.to_owned()),
-        tail_lines: Some(5),
-        ..LogParams::default()
+    let name = pod.name_any();
+    let read = async |previous| {
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(5),
+            previous,
+            ..LogParams::default()
+        };
+        let text = timeout(Duration::from_secs(3), api.logs(&name, &params)).await;
+        text.ok()
+            .and_then(Result::ok)
+            .filter(|text| !text.is_empty())
     };
-    let text = timeout(Duration::from_secs(3), api.logs(&pod.name_any(), &params)).await;
-    let text = text.ok().and_then(Result::ok).unwrap_or_default();
+    let text = match read(false).await {
+        Some(text) => text,
+        None => read(true).await.unwrap_or_default(),
+    };
     text.lines().map(|line| format!("    | {line}")).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::{
     fixture::workload::{self, WORKLOAD_LABEL},
     mesh::istio::{
         endpoints,
-        live::{Change, LiveError, Proxy},
+        live::{Change, Live, LiveError, Proxy},
         marker,
     },
     observe::envoy::ADMIN_PORT,
@@ -108,7 +108,7 @@ impl Place {
             place.await_pods(ctx, &workload.name, wanted).await?;
         }
         place.change(ctx, Vec::new(), Vec::new(), false).await?;
-        place.await_endpoints(ctx).await?;
+        place.await_endpoints(ctx, false).await?;
         Ok(place)
     }
 
@@ -122,7 +122,7 @@ impl Place {
         apply: Vec<Value>,
         delete: Vec<Written>,
         gateway: bool,
-    ) -> Result<crate::mesh::istio::live::Live, LiveError> {
+    ) -> Result<Live, PlaceError> {
         let mut proxies = self.proxies(ctx);
         if gateway {
             proxies.extend(ctx.gateways.iter().cloned());
@@ -133,7 +133,11 @@ impl Place {
             delete,
             proxies,
         };
-        ctx.applier.change(change).await
+        let live = ctx.applier.change(change).await?;
+        if gateway {
+            self.await_endpoints_at(ctx, &ctx.gateways).await?;
+        }
+        Ok(live)
     }
 
     /// Sidecars of this namespace.
@@ -239,7 +243,16 @@ impl Place {
     ///
     /// # Errors
     /// The proxy and what it has instead.
-    pub async fn await_endpoints(&self, ctx: &Context) -> Result<(), PlaceError> {
+    pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
+        let mut proxies = self.proxies(ctx);
+        if gateway {
+            proxies.extend(ctx.gateways.iter().cloned());
+        }
+        self.await_endpoints_at(ctx, &proxies).await
+    }
+
+    /// Addresses of the ready pods by app.
+    fn addresses(&self, ctx: &Context) -> BTreeMap<String, Vec<String>> {
         let mut addresses: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for pod in ctx
             .pods
@@ -252,7 +265,11 @@ impl Place {
                 addresses.entry(app.to_owned()).or_default().push(ip);
             }
         }
-        let proxies = self.proxies(ctx);
+        addresses
+    }
+
+    async fn await_endpoints_at(&self, ctx: &Context, proxies: &[Proxy]) -> Result<(), PlaceError> {
+        let addresses = self.addresses(ctx);
         let waits = proxies
             .iter()
             .map(|proxy| endpoints::await_endpoints(&proxy.admin, &self.namespace, &addresses));

@@ -101,7 +101,7 @@ pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     run.place
-        .await_endpoints(run.ctx)
+        .await_endpoints(run.ctx, uses_gateway(run))
         .await
         .map_err(|error| error.to_string())
 }
@@ -136,7 +136,7 @@ pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), String> {
             .await
             .map_err(|error| error.to_string())?;
         run.place
-            .await_endpoints(run.ctx)
+            .await_endpoints(run.ctx, uses_gateway(run))
             .await
             .map_err(|error| error.to_string())?;
     }

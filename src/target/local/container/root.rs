@@ -54,8 +54,15 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
     kernel_filesystems(root)?;
     let mut mounts: Vec<&MountSpec> = spec.mounts.iter().collect();
     mounts.sort_by_key(|mount| mount.target.components().count());
-    for mount in mounts {
-        bind(root, &mount.source, &mount.target, mount.read_only)?;
+    // All are mounted writable first: a volume may need a directory inside another one to be mounted at, and the kubelet makes
+    // it there even when that other volume is read-only.
+    for mount in &mounts {
+        bind(root, &mount.source, &mount.target, false)?;
+    }
+    for mount in mounts.iter().filter(|mount| mount.read_only) {
+        let place =
+            resolve_in_root(root, &mount.target).map_err(|error| at(&mount.target, &error))?;
+        read_only(&place).map_err(|error| at(&mount.target, &error))?;
     }
     let workdir =
         resolve_in_root(root, &spec.workdir).map_err(|error| at(&spec.workdir, &error))?;
