@@ -65,6 +65,8 @@ fn lifeline_cut() -> bool {
 fn hold(state: &Path) -> Result<ExitCode, String> {
     let spec =
         WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+    std::fs::write(spec.holder_pid(), getpid().to_string())
+        .map_err(|error| format!("cannot write into {}: {error}", state.display()))?;
     enter_namespaces()?;
     let exe =
         std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;

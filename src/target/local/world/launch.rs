@@ -189,42 +189,52 @@ impl World {
     /// [`WorldError::Undead`] when the kernel does not end it in time.
     pub async fn shut_down(mut self) -> Result<(), WorldError> {
         const SECONDS: u64 = 20;
-        let pid = self.init_pid();
-        if let Some(pid) = pid {
-            let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        let init = self.init_pid();
+        let holder = process(&self.spec, &self.spec.holder_pid(), "__world");
+        if let Some(init) = init {
+            let _ = nix::sys::signal::kill(init, Signal::SIGKILL);
         }
         if let Some((mut child, lifeline)) = self.own.take() {
             drop(lifeline);
             let _ = timeout(Duration::from_secs(SECONDS), child.wait()).await;
         }
         let deadline = Instant::now() + Duration::from_secs(SECONDS);
-        while let Some(pid) = self.init_pid() {
-            if Instant::now() > deadline {
-                return Err(WorldError::Undead {
-                    name: self.spec.name.clone(),
-                    pid: pid.as_raw(),
-                    seconds: SECONDS,
-                });
+        for (pid, role) in [(init, "__init"), (holder, "__world")] {
+            let Some(pid) = pid else { continue };
+            while is_ours(&self.spec, pid.as_raw(), role) {
+                if Instant::now() > deadline {
+                    let (name, pid) = (self.spec.name.clone(), pid.as_raw());
+                    return Err(WorldError::Undead {
+                        name,
+                        pid,
+                        seconds: SECONDS,
+                    });
+                }
+                sleep(Duration::from_millis(10)).await;
             }
-            sleep(Duration::from_millis(10)).await;
         }
-        // The holder removes it too; whoever comes second finds nothing.
+        // The holder has removed it; it does not when the world failed by itself.
         let _ = fs::remove_dir_all(&self.spec.state);
         Ok(())
     }
 }
 
-/// PID 1 of the world, checked to be ours and not a later process with the same number.
+/// PID 1 of the world.
 fn init_of(spec: &WorldSpec) -> Option<Pid> {
-    let pid: i32 = fs::read_to_string(spec.init_pid())
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let command = String::from_utf8_lossy(&command).into_owned();
-    let ours = command.contains("__init") && command.contains(&*spec.state.to_string_lossy());
-    ours.then(|| Pid::from_raw(pid))
+    process(spec, &spec.init_pid(), "__init")
+}
+
+/// A process of the world by its pid file, checked to be ours and not a later process with the same number.
+fn process(spec: &WorldSpec, file: &Path, role: &str) -> Option<Pid> {
+    let pid: i32 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    is_ours(spec, pid, role).then(|| Pid::from_raw(pid))
+}
+
+fn is_ours(spec: &WorldSpec, pid: i32, role: &str) -> bool {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = command.split(|byte| *byte == 0).skip(1);
+    words.next() == Some(role.as_bytes())
+        && words.next() == Some(spec.state.as_os_str().as_encoded_bytes())
 }
 
 fn make_state(name: &str) -> Result<PathBuf, WorldError> {
