@@ -44,6 +44,7 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
         envoy_version: envoy.to_string(),
         bootstrap_template: chain.bootstrap_template(),
         testbed,
+        versions: chain.versions.clone(),
         images: parts.images.to_vec(),
     };
     Local::bring_up(options, phases)

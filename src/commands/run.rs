@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
@@ -15,7 +15,7 @@ use crate::{
     mutation::{self, Mutation},
     output,
     plan::{self, Plan, Terms},
-    report::{Bundle, Finished, Sink, SinkOptions},
+    report::{Bundle, Finished, Redactor, Sink, SinkOptions},
     run::{
         engine::{self, Pace},
         event::{Event, Kind, RunInfo, SCHEMA},
@@ -24,10 +24,17 @@ use crate::{
         session::{self, Session},
         signals,
     },
-    scenario::{Loaded, select::Filter},
+    scenario::{
+        Loaded, Suites,
+        known::{self, Running, load_known},
+        select::Filter,
+    },
     settings::Settings,
-    target::{Dial, local::bring_up::Local},
-    verdict::Rates,
+    target::{
+        Dial,
+        local::{bring_up::Local, world::spec::WorldSpec},
+    },
+    verdict::{Rates, conclude::Known},
 };
 
 /// What the local target can be asked for (`needs:`).
@@ -44,6 +51,13 @@ const LOCAL_LACKS: &[&str] = &[
 /// # Errors
 /// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
+    if settings.target != TargetKind::Local {
+        let words = format!(
+            "--target {}: this version runs on the local target only",
+            settings.target.name()
+        );
+        return Err(CommandError::Usage(words));
+    }
     let scenarios = select(settings)?;
     if scenarios.is_empty() {
         output::say("nothing selected: `meshproof list` shows what there is");
@@ -83,7 +97,9 @@ async fn go(
         .report_dir
         .clone()
         .unwrap_or_else(default_report_dir);
+    let redactor = Redactor::default();
     let sink = Sink::open(SinkOptions {
+        redactor: redactor.clone(),
         report_dir: Some(report_dir),
         format: settings.output,
         verbose: settings.verbose,
@@ -98,7 +114,11 @@ async fn go(
     let cancel = CancellationToken::new();
     signals::watch(cancel.clone(), recorder.clone()).map_err(CommandError::other)?;
     recorder.emit(Kind::RunStarted(Box::new(info(settings, terms))));
-    if let Err(error) = work(scenarios, terms, settings, &recorder, bundle, &cancel).await {
+    if let Err(error) = work(
+        scenarios, terms, settings, &recorder, bundle, &redactor, &cancel,
+    )
+    .await
+    {
         recorder.emit(Kind::PhaseEnded {
             phase: "bring-up".into(),
             ms: recorder.elapsed_ms(),
@@ -119,6 +139,7 @@ async fn work(
     settings: &Settings,
     recorder: &Recorder,
     bundle: Option<Bundle>,
+    redactor: &Redactor,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
     let phases = Phases::new(recorder.clone());
@@ -127,10 +148,13 @@ async fn work(
     };
     let mut local = local?;
     let own = settings.name.is_none();
+    let versions = local.world.spec.versions.clone();
+    register_secrets(&local.world.spec, redactor);
     let done = {
         let judged = scenarios_on(
             local.client.clone(),
             local.dial.clone(),
+            &versions,
             scenarios,
             terms,
             settings,
@@ -151,12 +175,6 @@ async fn work(
 }
 
 async fn target(settings: &Settings, phases: &Phases) -> Result<Local, CommandError> {
-    if settings.target != TargetKind::Local {
-        return Err(CommandError::Usage(format!(
-            "--target {}: this version runs on the local target only",
-            settings.target.name()
-        )));
-    }
     match &settings.name {
         Some(name) => Local::attach(name).await.map_err(CommandError::other),
         None => {
@@ -177,6 +195,7 @@ async fn target(settings: &Settings, phases: &Phases) -> Result<Local, CommandEr
 async fn scenarios_on(
     client: kube::Client,
     dial: Dial,
+    versions: &BTreeMap<String, String>,
     scenarios: Vec<Loaded>,
     terms: Terms,
     settings: &Settings,
@@ -189,11 +208,11 @@ async fn scenarios_on(
         .map(|&word| word.to_owned())
         .collect();
     recorder.emit(Kind::TargetReady {
-        versions: BTreeMap::new(),
+        versions: versions.clone(),
         capabilities: offered.iter().cloned().collect(),
         lacks: LOCAL_LACKS.iter().map(|&word| word.to_owned()).collect(),
     });
-    let known = BTreeMap::new();
+    let known = known(&scenarios, versions)?;
     let repeated = (0..settings.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
@@ -294,4 +313,41 @@ fn small(number: usize) -> u32 {
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let found = settings.mutate.as_deref().map(mutation::find).transpose();
     found.map_err(|error| CommandError::Usage(error.to_string()))
+}
+
+/// Private keys of the world must not stand in any report.
+fn register_secrets(spec: &WorldSpec, redactor: &Redactor) {
+    let files = std::fs::read_dir(spec.pki())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let keys = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "key"));
+    for text in keys.filter_map(|path| std::fs::read_to_string(path).ok()) {
+        redactor.register(&text);
+    }
+}
+
+/// Expected failures of the selected scenarios on this mesh and proxy.
+fn known(
+    scenarios: &[Loaded],
+    versions: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Known>, CommandError> {
+    let suites = Suites::open(Path::new("."));
+    let (files, findings) = load_known(&suites.tree).map_err(CommandError::other)?;
+    if !findings.is_empty() {
+        selected::tell(&findings, None);
+        return Err(CommandError::Usage("suites/known does not lint".to_owned()));
+    }
+    let version = |name: &str| versions.get(name).map_or("", String::as_str);
+    let running = Running {
+        mesh: "istio",
+        version: version("istio"),
+        envoy: version("envoy"),
+    };
+    let each = scenarios
+        .iter()
+        .filter_map(|loaded| Some((loaded.id.clone(), known::find(&files, &loaded.id, running)?)));
+    Ok(each.collect())
 }

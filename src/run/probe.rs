@@ -1,6 +1,6 @@
 //! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use testbed::control::{CONTROL_PORT, CallPlan, Observation, RunLine};
@@ -93,6 +93,7 @@ pub async fn run(
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
     let servers = place.servers(ctx);
+    let departed = departed(place, &calls, &servers);
     let ledgers = servers.iter().map(|pod| {
         let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
         let prefix = format!("{}-", plan.id);
@@ -110,6 +111,7 @@ pub async fn run(
         attempts,
         pods,
         flags,
+        departed,
         busy_pod: manner.busy,
         stopped_early,
     };
@@ -126,6 +128,20 @@ pub async fn run(
         took_ms: took_us / 1000,
         evidence: evidence(&seen),
     })
+}
+
+/// Pods of this scenario that answered and do not serve any more.
+fn departed(place: &Place, calls: &[Observation], servers: &[String]) -> BTreeSet<String> {
+    let ours = |pod: &&str| {
+        let named = |workload: &str| {
+            pod.strip_prefix(workload)
+                .is_some_and(|rest| rest.starts_with('-'))
+        };
+        place.workloads.iter().any(|workload| named(&workload.name))
+    };
+    let pods = calls.iter().filter_map(seen::pod).filter(ours);
+    let gone = pods.filter(|pod| !servers.iter().any(|server| server == pod));
+    gone.map(str::to_owned).collect()
 }
 
 /// The pod that has answered most of these calls.

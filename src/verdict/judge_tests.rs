@@ -449,3 +449,15 @@ fn a_contrast_keeps_only_what_it_names() {
     assert_eq!(names, [("pinned", true), (LEDGER, false)]);
     assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Pass);
 }
+
+#[test]
+fn the_ledger_of_a_pod_that_was_taken_away_is_not_missed() {
+    let mut seen = order("aab", 3);
+    let gone = super::testing::pod_name(0);
+    seen.attempts.retain(|attempt| attempt.pod != gone);
+    let agreement =
+        |seen: &Seen| judge("p", &ResolvedExpect::default(), seen, Rates::default())[0].result;
+    assert_eq!(agreement(&seen), CheckResult::Undecided);
+    seen.departed.insert(gone);
+    assert_eq!(agreement(&seen), CheckResult::Holds);
+}

@@ -95,8 +95,11 @@ fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
 /// Each call that an application answered must stand in a ledger, and each id in a ledger must be a call of ours; after
 /// an early stop, ids of calls that were in flight are ours but unobserved.
 pub fn agreement(calls: &Calls<'_>) -> Judgement {
-    let answered =
-        |call: &&&Observation| call.status.origin == Origin::Wire && seen::pod(call).is_some();
+    let departed = &calls.seen.departed;
+    let answered = |call: &&&Observation| {
+        let pod = seen::pod(call).filter(|pod| !departed.contains(*pod));
+        call.status.origin == Origin::Wire && pod.is_some()
+    };
     let unrecorded: Vec<&str> = calls
         .judged
         .iter()

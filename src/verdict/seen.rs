@@ -1,6 +1,6 @@
 //! What was observed of one run of a probe: the client's calls and the servers' ledgers side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
 
@@ -17,6 +17,8 @@ pub struct Seen {
     pub pods: Pods,
     /// Envoy response flags by call id, from the access log that the expectation names.
     pub flags: BTreeMap<String, String>,
+    /// Pods that answered and were gone, with their ledger, before it could be read: scaled down or restarted on purpose.
+    pub departed: BTreeSet<String>,
     /// Pod that was kept busy by a background probe.
     pub busy_pod: Option<String>,
     /// The run was cut short once every sequential matcher had decided: calls in flight were given up by us.

@@ -53,6 +53,8 @@ pub struct WorldOptions {
     pub envoy_version: String,
     pub bootstrap_template: PathBuf,
     pub testbed: PathBuf,
+    /// Versions for the report, by component.
+    pub versions: std::collections::BTreeMap<String, String>,
     pub images: Vec<String>,
 }
 
@@ -101,6 +103,7 @@ impl World {
             envoy_version: options.envoy_version,
             bootstrap_template: options.bootstrap_template,
             testbed: options.testbed,
+            versions: options.versions,
             images: options.images,
             api_port,
             kept,

@@ -36,6 +36,8 @@ pub struct WorldSpec {
     pub envoy_version: String,
     pub bootstrap_template: PathBuf,
     pub testbed: PathBuf,
+    /// Versions for the report, by component.
+    pub versions: std::collections::BTreeMap<String, String>,
     /// Images of the user's, as `NAME=DIR[,ENTRYPOINT…]`.
     pub images: Vec<String>,
     /// Port on the host's loopback that leads to the API server.
