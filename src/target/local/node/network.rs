@@ -132,6 +132,30 @@ pub(super) async fn disconnect(world: &Handle, link: PodLink) {
     }
 }
 
+/// Gives the world itself a route to a network of Service addresses. kube-proxy rewrites such addresses, but only after the
+/// kernel has found a route for them.
+pub(super) async fn route_services(
+    world: &Handle,
+    network: Ipv4Addr,
+    prefix: u8,
+    node_ip: Ipv4Addr,
+) -> io::Result<()> {
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(network, prefix)
+        .output_interface(LOOPBACK)
+        .scope(RouteScope::Link)
+        .pref_source(node_ip)
+        .build();
+    match world.route().add(route).execute().await {
+        Err(rtnetlink::Error::NetlinkError(message))
+            if message.raw_code() == -nix::libc::EEXIST =>
+        {
+            Ok(())
+        }
+        done => done.map_err(|error| io::Error::other(format!("{network}/{prefix}: {error}"))),
+    }
+}
+
 /// Lets the world forward packets between its links.
 pub(super) fn enable_forwarding() -> io::Result<()> {
     for (name, value) in [
