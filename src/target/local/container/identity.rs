@@ -43,6 +43,11 @@ pub(super) fn exec(argv: &[String], env: &[(String, String)]) -> String {
     let Some(program) = argv.first().filter(|name| !name.is_empty()) else {
         return "no command specified: neither the image nor the pod names a program".to_owned();
     };
+    let mut env = env.to_vec();
+    if !env.iter().any(|(name, _)| name == "HOME") {
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        env.push(("HOME".to_owned(), home(&users, unistd::getuid().as_raw())));
+    }
     let (Ok(arguments), Ok(environment)) = (
         c_strings(argv.iter().cloned()),
         c_strings(env.iter().map(|(k, v)| format!("{k}={v}"))),
@@ -72,6 +77,19 @@ pub(super) fn exec(argv: &[String], env: &[(String, String)]) -> String {
         Errno::ENOENT => format!("exec: {program:?}: executable file not found in $PATH"),
         error => format!("exec: {program:?}: {}", error.desc()),
     }
+}
+
+/// The user's home directory in the text of `/etc/passwd`, or `/`, as container runtimes choose it.
+fn home(users: &str, uid: u32) -> String {
+    let fields = users
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let own = fields
+        .into_iter()
+        .find(|line| line.get(2).is_some_and(|id| *id == uid.to_string()));
+    own.and_then(|line| line.get(5).map(|dir| (*dir).to_owned()))
+        .filter(|dir| !dir.is_empty())
+        .unwrap_or_else(|| "/".to_owned())
 }
 
 /// The files that may be meant by a program's name.
@@ -105,6 +123,15 @@ mod tests {
     ) {
         let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
         assert_eq!(candidates(program, path), expected);
+    }
+
+    #[rstest]
+    #[case::known(0, "/root")]
+    #[case::no_directory(7, "/")]
+    #[case::unknown(5, "/")]
+    fn the_home_directory_is_the_users(#[case] uid: u32, #[case] expected: &str) {
+        let users = "root:x:0:0:root:/root:/bin/sh\nodd:x:7:7:::\n";
+        assert_eq!(home(users, uid), expected);
     }
 
     #[test]

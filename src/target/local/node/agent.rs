@@ -50,6 +50,13 @@ pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), Nod
     let (connection, netlink, _) = rtnetlink::new_connection().map_err(io("open netlink"))?;
     let mut tasks = JoinSet::new();
     tasks.spawn(connection);
+    let [a, b, c] = loadbalancer::NETWORK;
+    let [service_a, service_b, ..] = cfg.api_server.ip().octets();
+    for (network, prefix) in [([service_a, service_b, 0, 0], 16), ([a, b, c, 0], 24)] {
+        network::route_services(&netlink, network.into(), prefix, cfg.node_ip)
+            .await
+            .map_err(io("route to Services"))?;
+    }
     let listener = socket::bind(&cfg.socket).map_err(io("listen on its socket"))?;
     let shared = Arc::new(Shared {
         ipam: Ipam::new(cfg.pod_cidr),

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{agent, config::Shared};
 
 /// First three parts of the network that addresses come from.
-const NETWORK: [u8; 3] = [10, 97, 0];
+pub(super) const NETWORK: [u8; 3] = [10, 97, 0];
 
 /// Gives every LoadBalancer Service an address, for ever.
 pub(super) async fn serve(shared: Arc<Shared>) {

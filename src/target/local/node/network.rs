@@ -30,20 +30,17 @@ const ETH0: u32 = 2;
 /// Indices for the world's ends of the links, chosen here so that no look-up by name is needed.
 static NEXT_INDEX: AtomicU32 = AtomicU32::new(10_000);
 
-/// The world's end of a pod's link.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PodLink {
-    index: u32,
-}
-
 /// Makes the pair between the world and the network namespace `net` and gives both ends their addresses and routes.
+///
+/// Nothing takes it away again: it goes with the network namespace, which the kernel tears down in batches. Deleting links one
+/// by one takes over 100 ms each, during which no other link can be made.
 pub(super) async fn connect(
     world: &Handle,
     pod: &Handle,
     net: &File,
     node_ip: Ipv4Addr,
     pod_ip: Ipv4Addr,
-) -> io::Result<PodLink> {
+) -> io::Result<()> {
     let index = NEXT_INDEX.fetch_add(1, Ordering::Relaxed);
     let name = format!("veth{index}");
     let say = |what: &'static str| {
@@ -66,7 +63,6 @@ pub(super) async fn connect(
         .execute()
         .await
         .map_err(say("make the pod's link"))?;
-    let link = PodLink { index };
 
     let up = |index| LinkUnspec::new_with_index(index).up().build();
     pod.link()
@@ -122,13 +118,30 @@ pub(super) async fn connect(
         .execute()
         .await
         .map_err(say("route to the pod"))?;
-    Ok(link)
+    Ok(())
 }
 
-/// Removes the pair, and with it the world's route to the pod.
-pub(super) async fn disconnect(world: &Handle, link: PodLink) {
-    if let Err(error) = world.link().del(link.index).execute().await {
-        tracing::debug!(index = link.index, %error, "the pod's link was gone already");
+/// Gives the world itself a route to a network of Service addresses. kube-proxy rewrites such addresses, but only after the
+/// kernel has found a route for them.
+pub(super) async fn route_services(
+    world: &Handle,
+    network: Ipv4Addr,
+    prefix: u8,
+    node_ip: Ipv4Addr,
+) -> io::Result<()> {
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(network, prefix)
+        .output_interface(LOOPBACK)
+        .scope(RouteScope::Link)
+        .pref_source(node_ip)
+        .build();
+    match world.route().add(route).execute().await {
+        Err(rtnetlink::Error::NetlinkError(message))
+            if message.raw_code() == -nix::libc::EEXIST =>
+        {
+            Ok(())
+        }
+        done => done.map_err(|error| io::Error::other(format!("{network}/{prefix}: {error}"))),
     }
 }
 

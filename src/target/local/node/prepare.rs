@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use super::{
     atomic,
     config::Shared,
-    network,
     rootfs::{self, Dns},
     sandbox::{self, Sandbox},
     sources::{self, SourceKey},
@@ -46,9 +45,8 @@ pub(super) async fn make_sandbox(shared: &Shared, pod: &Pod) -> io::Result<Sandb
 }
 
 /// Takes the sandbox down; processes in it must have ended.
-pub(super) async fn remove_sandbox(shared: &Shared, sandbox: Sandbox) {
-    if let Some(link) = sandbox.link {
-        network::disconnect(&shared.netlink, link).await;
+pub(super) fn remove_sandbox(shared: &Shared, sandbox: Sandbox) {
+    if sandbox.own_ip {
         shared.ipam.release(sandbox.ip);
     }
 }

@@ -14,7 +14,7 @@ use nix::{
 };
 use tokio::sync::oneshot;
 
-use super::network::{self, PodLink};
+use super::network;
 
 /// Kernel settings of a pod's network. Container runtimes let every user bind every port; reverse-path filtering would drop
 /// what Istio's rules send back through another link.
@@ -38,8 +38,8 @@ pub(super) struct Namespaces {
 pub(super) struct Sandbox {
     pub namespaces: Arc<Namespaces>,
     pub ip: Ipv4Addr,
-    /// `None` with `hostNetwork`.
-    pub link: Option<PodLink>,
+    /// Whether the address is the pod's own; with `hostNetwork` it is the node's.
+    pub own_ip: bool,
 }
 
 impl Namespaces {
@@ -104,7 +104,7 @@ pub(super) async fn host_network(node_ip: Ipv4Addr) -> io::Result<Sandbox> {
     Ok(Sandbox {
         namespaces: Arc::new(namespaces),
         ip: node_ip,
-        link: None,
+        own_ip: false,
     })
 }
 
@@ -138,12 +138,13 @@ pub(super) async fn create(
         .net
         .as_ref()
         .ok_or_else(|| io::Error::other("no network namespace"))?;
-    let link = network::connect(world, &pod, net, node_ip, ip).await;
+    let connected = network::connect(world, &pod, net, node_ip, ip).await;
     netlink.abort();
+    connected?;
     Ok(Sandbox {
         namespaces: Arc::new(namespaces),
         ip,
-        link: Some(link?),
+        own_ip: true,
     })
 }
 

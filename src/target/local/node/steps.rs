@@ -285,7 +285,7 @@ impl Worker {
             self.shared
                 .running
                 .set_namespaces(&self.namespace, &self.name, &self.uid, None);
-            prepare::remove_sandbox(&self.shared, sandbox).await;
+            prepare::remove_sandbox(&self.shared, sandbox);
         }
         let deleted = self.pod.metadata.deletion_timestamp.is_some();
         if !self.gone && !deleted {

@@ -244,7 +244,7 @@ impl Worker {
         match message {
             Message::Pod(pod) => {
                 self.pod = pod;
-                if self.prepared {
+                if self.prepared && !self.state.terminating {
                     self.write_volumes();
                 }
             }
@@ -258,7 +258,7 @@ impl Worker {
             Message::Source(key, data) => {
                 Arc::make_mut(&mut self.known).insert(key, data);
                 self.retry_refused();
-                if self.prepared {
+                if self.prepared && !self.state.terminating {
                     self.write_volumes();
                 }
             }
@@ -270,7 +270,7 @@ impl Worker {
                 self.refresh
                     .insert(key.clone(), Instant::now() + replace_after);
                 self.tokens.insert(key, token);
-                if self.prepared {
+                if self.prepared && !self.state.terminating {
                     self.write_volumes();
                 }
             }
