@@ -13,7 +13,8 @@ use super::{
 
 /// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would hide behind it.
 const POST_START_LIMIT: Duration = Duration::from_secs(600);
-/// What a process gets after SIGTERM even when its hook used up the grace period, as the kubelet grants it.
+/// What a process gets after SIGTERM even when its hook or the containers that stop before it used up the grace period, as the
+/// kubelet grants it.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the container's postStart hook, if it has one.
@@ -77,11 +78,7 @@ pub(super) async fn stop(
         }
     }
     process.signal(stop_signal(&container));
-    let deadline = if hook.is_some() {
-        deadline.max(Instant::now() + LEAST_GRACE)
-    } else {
-        deadline
-    };
+    let deadline = deadline.max(Instant::now() + LEAST_GRACE);
     if timeout_at(deadline, process.ended.cancelled())
         .await
         .is_err()

@@ -139,7 +139,6 @@ pub(super) async fn keep_alive(shared: Arc<Shared>) {
                     &Lease {
                         metadata,
                         spec: Some(spec),
-                        ..Lease::default()
                     },
                 )
                 .await;

@@ -172,10 +172,13 @@ pub(super) fn needed(spec: &PodSpec) -> BTreeSet<SourceKey> {
     keys
 }
 
+/// The senders of the pods that listen, by their uids.
+type Listeners = HashMap<String, mpsc::UnboundedSender<Message>>;
+
 /// The pods that want to hear about changes, by object.
 #[derive(Default)]
 pub(super) struct Sources {
-    listeners: Mutex<HashMap<(String, SourceKey), HashMap<String, mpsc::UnboundedSender<Message>>>>,
+    listeners: Mutex<HashMap<(String, SourceKey), Listeners>>,
 }
 
 impl Sources {

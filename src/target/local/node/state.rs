@@ -325,7 +325,7 @@ impl PodState {
                 .collect();
         }
         alive()
-            .last()
+            .next_back()
             .and_then(|(index, slot)| stop(index, slot))
             .into_iter()
             .collect()
