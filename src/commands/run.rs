@@ -38,7 +38,20 @@ use crate::{
 };
 
 /// What the local target can be asked for (`needs:`).
-const LOCAL_CAPABILITIES: &[&str] = &["sidecar", "gateway", "weighted-backends", "envoy"];
+const LOCAL_CAPABILITIES: &[&str] = &[
+    "istio",
+    "envoy",
+    "sidecar",
+    "gateway",
+    "weighted-backends",
+    "envoy-filter",
+    "access-log",
+    "proxy-admin",
+    "native-sidecars",
+    "mirror",
+    "fault-injection",
+    "mtls",
+];
 
 /// What a stock Envoy has not: Istio's own extensions. Said in every report.
 const LOCAL_LACKS: &[&str] = &[
@@ -105,7 +118,6 @@ async fn go(
         verbose: settings.verbose,
         quiet: settings.quiet,
         color: settings.color,
-        ..SinkOptions::default()
     });
     let sink = sink.map_err(CommandError::other)?;
     let bundle = sink.bundle().cloned();

@@ -1,6 +1,9 @@
 //! The place of a scenario: its namespace, its workloads, their pods and proxies.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
@@ -55,6 +58,8 @@ pub struct Place {
     /// External host that belongs to this scenario alone.
     pub host: String,
     pub workloads: Vec<Workload>,
+    /// Apps that stand behind a Service.
+    services: BTreeSet<String>,
     root: Written,
 }
 
@@ -73,28 +78,26 @@ impl Place {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": namespace, "labels": {RUN_LABEL: ctx.run_id}, "annotations": {"meshproof.dev/scenario": id}}});
         let root = object::apply(&ctx.client, &object, None).await?;
+        let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
+        for (workload, documents) in workloads {
+            for object in workload::objects(workload, documents, &ctx.run_id) {
+                let (kind, name) = (
+                    object["kind"].to_string(),
+                    object["metadata"]["name"].to_string(),
+                );
+                unique.insert((kind, name), object);
+            }
+        }
         let place = Self {
             host: format!("{namespace}.example.test"),
             workloads: workloads
                 .iter()
                 .map(|(workload, _)| workload.clone())
                 .collect(),
+            services: balanced_services(unique.values()),
             namespace,
             root,
         };
-        let objects = workloads
-            .iter()
-            .flat_map(|(workload, documents)| workload::objects(workload, documents, &ctx.run_id));
-        let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
-        for object in objects {
-            unique.insert(
-                (
-                    object["kind"].to_string(),
-                    object["metadata"]["name"].to_string(),
-                ),
-                object,
-            );
-        }
         unique.insert(
             ("entry".into(), "marker".into()),
             marker::entry(&place.namespace),
@@ -261,7 +264,8 @@ impl Place {
             .filter(|pod| pods::is_ready(pod))
         {
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-            if let (Some(app), Some(ip)) = (pods::label(pod, "app"), ip) {
+            let app = pods::label(pod, "app").filter(|app| self.services.contains(*app));
+            if let (Some(app), Some(ip)) = (app, ip) {
                 addresses.entry(app.to_owned()).or_default().push(ip);
             }
         }
@@ -301,6 +305,15 @@ impl Place {
         all.extend(logs.await);
         all
     }
+}
+
+/// Services that proxies balance by endpoint discovery: those with an address of their own.
+fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+    let services = objects
+        .filter(|object| object["kind"] == "Service" && object["spec"]["clusterIP"] != "None");
+    services
+        .filter_map(|service| service["metadata"]["name"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn replicas(documents: &[Value]) -> u32 {

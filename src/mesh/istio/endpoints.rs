@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// Why a proxy is not known to have the right endpoints.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "proxy {proxy} did not have the endpoints of {app} within {limit:?}: wanted {wanted:?}, last seen {seen:?}"
+    "proxy {proxy} did not have the endpoints of {app} within {limit:?}: wanted {wanted:?}, last seen {seen:?} {trouble}"
 )]
 pub struct EndpointsError {
     proxy: String,
@@ -24,10 +24,11 @@ pub struct EndpointsError {
     limit: Duration,
     wanted: BTreeSet<String>,
     seen: BTreeSet<String>,
+    trouble: String,
 }
 
-/// Waits until the proxy has exactly these addresses (by app) in every outbound cluster of the namespace's services. A
-/// service that the proxy has no cluster for is no concern: not every app has a Service.
+/// Waits until the proxy has exactly these addresses, by Service, in the outbound clusters of the namespace's Services. A proxy
+/// that does not have the cluster yet has not the endpoints either.
 ///
 /// # Errors
 /// The first app that differs when the deadline is over.
@@ -38,11 +39,14 @@ pub async fn await_endpoints(
 ) -> Result<(), EndpointsError> {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let seen = match envoy::endpoint_configs(admin, namespace).await {
-            Ok(dump) => of_services(&dump, namespace),
-            Err(_) => BTreeMap::new(),
+        let (difference, trouble) = match envoy::endpoint_configs(admin, namespace).await {
+            Ok(dump) => (
+                difference(&of_services(&dump, namespace), wanted),
+                String::new(),
+            ),
+            Err(error) => (difference(&BTreeMap::new(), wanted), error.to_string()),
         };
-        let Some((app, wanted, have)) = difference(&seen, wanted) else {
+        let Some((app, wanted, seen)) = difference else {
             return Ok(());
         };
         if Instant::now() > deadline {
@@ -51,7 +55,8 @@ pub async fn await_endpoints(
                 app,
                 limit: DEADLINE,
                 wanted,
-                seen: have,
+                seen,
+                trouble,
             });
         }
         sleep(LOOK).await;
@@ -66,8 +71,8 @@ fn difference(
 ) -> Option<(String, Addresses, Addresses)> {
     wanted.iter().find_map(|(app, addresses)| {
         let wanted: Addresses = addresses.iter().cloned().collect();
-        let have = seen.get(app)?;
-        (*have != wanted).then(|| (app.clone(), wanted, have.clone()))
+        let have = seen.get(app).cloned().unwrap_or_default();
+        (have != wanted).then(|| (app.clone(), wanted, have))
     })
 }
 

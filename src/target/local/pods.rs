@@ -34,8 +34,8 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         state_dir,
         images: Arc::new(images(spec)?),
-        self_exe: std::env::current_exe()
-            .map_err(|error| format!("cannot find this program: {error}"))?,
+        // The program that runs now, even when its file is replaced by a newer build.
+        self_exe: format!("/proc/{}/exe", std::process::id()).into(),
         socket: spec.node_socket(),
         kubelet_port: KUBELET_PORT,
     };

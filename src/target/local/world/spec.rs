@@ -37,6 +37,7 @@ pub struct WorldSpec {
     pub bootstrap_template: PathBuf,
     pub testbed: PathBuf,
     /// Versions for the report, by component.
+    #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,
     /// Images of the user's, as `NAME=DIR[,ENTRYPOINT…]`.
     pub images: Vec<String>,
