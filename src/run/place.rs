@@ -73,6 +73,7 @@ impl Place {
         id: &str,
         number: usize,
         workloads: &[(Workload, Vec<Value>)],
+        gateway: bool,
     ) -> Result<Self, PlaceError> {
         let namespace = name(&ctx.run_id, number, id);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
@@ -111,7 +112,7 @@ impl Place {
             place.await_pods(ctx, &workload.name, wanted).await?;
         }
         place.change(ctx, Vec::new(), Vec::new(), false).await?;
-        place.await_endpoints(ctx, false).await?;
+        place.await_endpoints(ctx, gateway).await?;
         Ok(place)
     }
 
@@ -138,7 +139,7 @@ impl Place {
         };
         let live = ctx.applier.change(change).await?;
         if gateway {
-            self.await_endpoints_at(ctx, &ctx.gateways).await?;
+            self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
         }
         Ok(live)
     }
@@ -251,7 +252,7 @@ impl Place {
         if gateway {
             proxies.extend(ctx.gateways.iter().cloned());
         }
-        self.await_endpoints_at(ctx, &proxies).await
+        self.await_endpoints_at(ctx, &proxies, true).await
     }
 
     /// Addresses of the ready pods by app.
@@ -272,11 +273,16 @@ impl Place {
         addresses
     }
 
-    async fn await_endpoints_at(&self, ctx: &Context, proxies: &[Proxy]) -> Result<(), PlaceError> {
+    async fn await_endpoints_at(
+        &self,
+        ctx: &Context,
+        proxies: &[Proxy],
+        settled: bool,
+    ) -> Result<(), PlaceError> {
         let addresses = self.addresses(ctx);
-        let waits = proxies
-            .iter()
-            .map(|proxy| endpoints::await_endpoints(&proxy.admin, &self.namespace, &addresses));
+        let waits = proxies.iter().map(|proxy| {
+            endpoints::await_endpoints(&proxy.admin, &self.namespace, &addresses, settled)
+        });
         try_join_all(waits).await?;
         Ok(())
     }

@@ -82,9 +82,15 @@ type Attempted = (Vec<Check>, Vec<String>, BTreeMap<String, u64>, u64);
 
 async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) -> Attempted {
     let place = match workloads(ctx, loaded) {
-        Ok(workloads) => Place::make(ctx, &loaded.id, number, &workloads)
-            .await
-            .map_err(|error| error.to_string()),
+        Ok(workloads) => Place::make(
+            ctx,
+            &loaded.id,
+            number,
+            &workloads,
+            steps::uses_gateway(ctx, loaded),
+        )
+        .await
+        .map_err(|error| error.to_string()),
         Err(words) => Err(words),
     };
     let place = match place {

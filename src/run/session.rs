@@ -134,7 +134,7 @@ async fn control(ctx: &Context) -> Result<Place, SessionError> {
         .into_iter()
         .map(|document| document.value)
         .collect();
-    Ok(Place::make(ctx, "control", 0, &[(workload, documents)]).await?)
+    Ok(Place::make(ctx, "control", 0, &[(workload, documents)], false).await?)
 }
 
 async fn ready_pods(client: &Client, selector: &'static str) -> Result<Vec<String>, SessionError> {

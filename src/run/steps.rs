@@ -7,12 +7,13 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{probe, scenario::Run};
+use super::{context::Context, probe, scenario::Run};
 use crate::{
     cluster::{object::MANAGER, pods},
     fixture::workload::WORKLOAD_LABEL,
     plan::step_probes,
     scenario::{
+        Loaded,
         manifest::{Names, expand},
         model::Scale,
     },
@@ -21,7 +22,7 @@ use crate::{
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
 pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let objects = manifest(run, name)?;
-    let gateway = uses_gateway(run);
+    let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
         .place
         .change(run.ctx, objects, Vec::new(), gateway)
@@ -49,7 +50,7 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
         .applied
         .remove(name)
         .ok_or_else(|| format!("nothing called {name} was applied"))?;
-    let gateway = uses_gateway(run);
+    let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
         .place
         .change(run.ctx, Vec::new(), written, gateway)
@@ -60,11 +61,11 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
 }
 
 /// The gateway's proxies are waited for when any probe goes through it.
-fn uses_gateway(run: &Run<'_>) -> bool {
-    let scenario = &run.loaded.scenario;
+pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
+    let scenario = &loaded.scenario;
     let steps = scenario.steps.iter();
     let mut probes = steps
-        .filter_map(|step| step_probes(scenario, step, run.ctx.rates).ok())
+        .filter_map(|step| step_probes(scenario, step, ctx.rates).ok())
         .flatten();
     probes.any(|probe| probe::through_gateway(&probe))
 }
@@ -101,7 +102,7 @@ pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), String> {
         .await
         .map_err(|error| error.to_string())?;
     run.place
-        .await_endpoints(run.ctx, uses_gateway(run))
+        .await_endpoints(run.ctx, uses_gateway(run.ctx, run.loaded))
         .await
         .map_err(|error| error.to_string())
 }
@@ -136,7 +137,7 @@ pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), String> {
             .await
             .map_err(|error| error.to_string())?;
         run.place
-            .await_endpoints(run.ctx, uses_gateway(run))
+            .await_endpoints(run.ctx, uses_gateway(run.ctx, run.loaded))
             .await
             .map_err(|error| error.to_string())?;
     }

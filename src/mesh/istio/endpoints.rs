@@ -27,8 +27,14 @@ pub struct EndpointsError {
     trouble: String,
 }
 
-/// Waits until the proxy has exactly these addresses, by Service, in the outbound clusters of the namespace's Services. A proxy
-/// that does not have the cluster yet has not the endpoints either.
+/// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this window, unless membership changed
+/// (`common_lb_config.update_merge_window`, default 1 s). Istio announces a new pod as unhealthy first
+/// (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness is such a change.
+const MERGE_WINDOW: Duration = Duration::from_secs(1);
+
+/// Waits until the proxy has exactly these addresses as healthy endpoints, by Service, in the outbound clusters of the
+/// namespace's Services. A proxy that does not have the cluster yet has not the endpoints either. With `settled`, they must have
+/// stayed so for Envoy's merge window: then its workers have them too.
 ///
 /// # Errors
 /// The first app that differs when the deadline is over.
@@ -36,7 +42,14 @@ pub async fn await_endpoints(
     admin: &Port,
     namespace: &str,
     wanted: &BTreeMap<String, Vec<String>>,
+    settled: bool,
 ) -> Result<(), EndpointsError> {
+    let hold = if settled {
+        MERGE_WINDOW
+    } else {
+        Duration::ZERO
+    };
+    let mut since = None;
     let deadline = Instant::now() + DEADLINE;
     loop {
         let (difference, trouble) = match envoy::endpoint_configs(admin, namespace).await {
@@ -47,8 +60,13 @@ pub async fn await_endpoints(
             Err(error) => (difference(&BTreeMap::new(), wanted), error.to_string()),
         };
         let Some((app, wanted, seen)) = difference else {
-            return Ok(());
+            if since.get_or_insert_with(Instant::now).elapsed() >= hold {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+            continue;
         };
+        since = None;
         if Instant::now() > deadline {
             return Err(EndpointsError {
                 proxy: admin.pod.clone(),
@@ -97,7 +115,7 @@ fn of_services(dump: &Value, namespace: &str) -> BTreeMap<String, Addresses> {
         let endpoints = assignment["endpoints"].as_array().into_iter().flatten();
         let endpoints = endpoints
             .flat_map(|locality| locality["lb_endpoints"].as_array().into_iter().flatten());
-        found.extend(endpoints.filter_map(|endpoint| {
+        found.extend(endpoints.filter(is_healthy).filter_map(|endpoint| {
             endpoint
                 .pointer("/endpoint/address/socket_address/address")
                 .and_then(Value::as_str)
@@ -105,6 +123,14 @@ fn of_services(dump: &Value, namespace: &str) -> BTreeMap<String, Addresses> {
         }));
     }
     all
+}
+
+/// Health as the control plane says it; Envoy takes UNKNOWN, the default, for healthy.
+fn is_healthy(endpoint: &&Value) -> bool {
+    matches!(
+        endpoint["health_status"].as_str(),
+        None | Some("UNKNOWN" | "HEALTHY")
+    )
 }
 
 #[cfg(test)]
