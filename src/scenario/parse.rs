@@ -133,7 +133,9 @@ fn add(set: &mut LoadedSet, tree: &Tree, wanted: impl Fn(&str) -> bool) -> Resul
 pub fn is_behaviour(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.strip_suffix(".yaml");
-    stem.is_some_and(|stem| !stem.contains('.')) && !path.starts_with("known/")
+    stem.is_some_and(|stem| !stem.contains('.'))
+        && !path.starts_with("known/")
+        && !path.starts_with("mutations/")
 }
 
 /// Kubernetes objects in a folder of scenarios are workloads (`uses:`), not scenarios.
