@@ -8,7 +8,7 @@ use crate::cli::{GlobalArgs, LintArgs};
 use crate::exit::Exit;
 use crate::fixture::files;
 use crate::output;
-use crate::scenario::known::load_known;
+use crate::scenario::known::{KnownFile, load_known};
 use crate::scenario::lint::{Context, lint_all};
 use crate::scenario::parse::LoadedSet;
 use crate::scenario::{Finding, Suites};
@@ -31,8 +31,7 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
             "there are no suite files".into(),
         ));
     }
-    let context = Context::new(Rates::default(), Some(shared_workloads(&set)));
-    let findings: Vec<Finding> = lint_all(&set, &known, &context);
+    let findings = findings(&set, &known);
     selected::tell(&findings, global.color);
     let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     output::say(&format!(
@@ -45,6 +44,12 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     } else {
         Exit::Usage
     })
+}
+
+/// Everything that is wrong with loaded files; a run does not start while there is anything.
+pub fn findings(set: &LoadedSet, known: &[KnownFile]) -> Vec<Finding> {
+    let context = Context::new(Rates::default(), Some(shared_workloads(set)));
+    lint_all(set, known, &context)
 }
 
 /// The workload files that scenarios name and that are there for all of them.

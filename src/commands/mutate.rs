@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, run::run_id, selected};
+use super::{CommandError, bring, lint, run::run_id, selected};
 use crate::{
     cli::MutateArgs,
     exit::Exit,
@@ -32,8 +32,9 @@ type Verdicts = BTreeMap<String, (Verdict, String)>;
 /// Wrong usage, or a target that does not come up.
 pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     let set = selected::load(&args.paths)?;
-    if !set.findings.is_empty() {
-        selected::tell(&set.findings, None);
+    let findings = lint::findings(&set, &[]);
+    if !findings.is_empty() {
+        selected::tell(&findings, None);
         return Err(CommandError::Usage(
             "these files do not lint, so nothing was started".to_owned(),
         ));

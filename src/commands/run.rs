@@ -8,7 +8,7 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, selected};
+use super::{CommandError, bring, lint, selected};
 use crate::{
     cli::{Keep, TargetKind},
     exit::Exit,
@@ -306,8 +306,9 @@ fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
     let filter = Filter::new(settings.selector.as_deref(), &settings.proves, shard)
         .map_err(|error| CommandError::Usage(error.to_string()))?;
     let set = selected::load(&settings.paths)?;
-    if !set.findings.is_empty() {
-        selected::tell(&set.findings, None);
+    let findings = lint::findings(&set, &[]);
+    if !findings.is_empty() {
+        selected::tell(&findings, None);
         let words = "these files do not lint, so nothing was started".to_owned();
         return Err(CommandError::Usage(words));
     }
