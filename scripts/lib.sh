@@ -10,8 +10,6 @@ programs() {
   host=$(rustc -vV | sed -n 's/^host: //p') # .cargo/config.toml builds for the host by name
   meshproof="${CARGO_TARGET_DIR:-$root/target}/$host/$1/meshproof"
 }
-# The optimised programs, for use and for measuring. scripts/test has its own, see there.
-build() { cargo build --release --workspace --bins; }
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 2; }
