@@ -3,7 +3,13 @@
 # Shared by the scripts beside it: what has to be installed, how long each phase takes, where the binaries are.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-release="$root/target/$(rustc -vV 2>/dev/null | sed -n 's/^host: //p')/release" # .cargo/config.toml builds for the host by name
+
+# programs PROFILE: after this $meshproof is the binary of that profile's folder (debug or release).
+programs() {
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p') # .cargo/config.toml builds for the host by name
+  meshproof="${CARGO_TARGET_DIR:-$root/target}/$host/$1/meshproof"
+}
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 2; }
@@ -47,9 +53,13 @@ need_packages() {
 install_packages() {
   local command=$1
   shift
-  [ "$(id -u)" = 0 ] || die "missing packages; run this and start again: sudo sh -c '$command $*'"
+  local root_shell=(env DEBIAN_FRONTEND=noninteractive sh -c)
+  if [ "$(id -u)" != 0 ]; then
+    sudo -n true 2>/dev/null || die "missing packages; run this and start again: sudo sh -c '$command $*'"
+    root_shell=(sudo -n "${root_shell[@]}")
+  fi
   say "installing $*"
-  DEBIAN_FRONTEND=noninteractive sh -c "$command $*" >&2
+  "${root_shell[@]}" "$command $*" >&2 </dev/null
 }
 
 # need_compilers: Go for the control plane, Rust for meshproof. Distributions often have older ones, so these are not installed here.
@@ -64,5 +74,4 @@ need_compilers() {
 need_everything() {
   need_packages gcc=gcc python3=python3 newuidmap=uidmap nft=nftables iptables=iptables ip=iproute2 conntrack=conntrack "$@"
   need_compilers
-  release="$root/target/$(rustc -vV | sed -n 's/^host: //p')/release"
 }

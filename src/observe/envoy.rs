@@ -20,6 +20,21 @@ pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
     .await
 }
 
+/// Names of a namespace's clusters that are known but not usable yet: their endpoints are still awaited, and a route to
+/// one of them fails with `NC`.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<String>, HttpError> {
+    let path = format!(
+        "/config_dump?resource=dynamic_warming_clusters&name_regex=.*[.]{namespace}[.]svc.*"
+    );
+    let dump = json(admin, &path).await?;
+    let configs = dump["configs"].as_array().into_iter().flatten();
+    let name = |config: &Value| Some(config.pointer("/cluster/name")?.as_str()?.to_owned());
+    Ok(configs.filter_map(name).collect())
+}
+
 /// Endpoint configurations (EDS) of the services of a namespace.
 ///
 /// # Errors

@@ -19,12 +19,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
     "proxy {proxy} did not have the endpoints of {app} within {limit:?}: wanted {wanted:?}, last seen {seen:?} {trouble}"
 )]
 pub struct EndpointsError {
-    proxy: String,
-    app: String,
+    proxy: Box<str>,
+    app: Box<str>,
     limit: Duration,
     wanted: BTreeSet<String>,
     seen: BTreeSet<String>,
-    trouble: String,
+    trouble: Box<str>,
 }
 
 /// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this window, unless membership changed
@@ -69,12 +69,12 @@ pub async fn await_endpoints(
         since = None;
         if Instant::now() > deadline {
             return Err(EndpointsError {
-                proxy: admin.pod.clone(),
-                app,
+                proxy: admin.pod.as_str().into(),
+                app: app.into(),
                 limit: DEADLINE,
                 wanted,
                 seen,
-                trouble,
+                trouble: trouble.into(),
             });
         }
         sleep(LOOK).await;

@@ -274,7 +274,14 @@ async fn await_marker(proxy: &Proxy, namespace: &str, generation: u64) -> Result
     loop {
         let last = match envoy::routes(&proxy.admin, &name).await {
             Ok(dump) => match shown(&dump.to_string(), namespace) {
-                Some(shown) if shown >= generation => return Ok(()),
+                // A new cluster is asked for its endpoints only after the routes of the same push have come.
+                Some(shown) if shown >= generation => {
+                    match envoy::warming_clusters(&proxy.admin, namespace).await {
+                        Ok(none) if none.is_empty() => return Ok(()),
+                        Ok(names) => format!("clusters without endpoints: {}", names.join(", ")),
+                        Err(error) => error.to_string(),
+                    }
+                }
                 Some(shown) => format!("generation {shown}"),
                 None => "no marker".to_owned(),
             },

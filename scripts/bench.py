@@ -1,0 +1,228 @@
+"""The measuring part of scripts/bench: BINARIES GHZ OUT RUNS. Prints a Markdown table; all reports stay in OUT."""
+
+import collections, contextlib, json, os, pathlib, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+
+SIMPLE = "routing/metadata"  # one apply, then one probe: the warm figure
+NAME = "bench"
+DEBOUNCE_MS = 100  # istiod's default PILOT_DEBOUNCE_AFTER: no push starts earlier
+SECONDS = 5  # of load per client
+CONNECTIONS, STREAMS = 4, 32
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def p95(values):
+    return statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
+class Bench:
+    def __init__(self, binaries, ghz, out, runs):
+        self.meshproof, self.testbed = binaries / "meshproof", binaries / "testbed"
+        self.ghz, self.out, self.runs = ghz, out, runs
+        self.rows = []
+
+    def row(self, figure, value, samples, bar=""):
+        say(f"{figure}: {value}")
+        self.rows.append((figure, value, samples, bar))
+
+    def run(self, name, *arguments):
+        """One run of meshproof. Gives its events, its report and the largest resident size of its process in MiB."""
+        report = self.out / name
+        command = [str(self.meshproof), "run", "--report-dir", str(report), *arguments]
+        with open(self.out / f"{name}.log", "w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        events = [json.loads(line) for line in open(report / "events.jsonl")]
+        result = json.load(open(report / "report.json"))
+        say(f"{name}: exit {process.returncode}, {result['summary']}")
+        return events, result, usage.ru_maxrss / 1024
+
+    @contextlib.contextmanager
+    def target(self):
+        subprocess.run([self.meshproof, "target", "up", "--name", NAME], check=True, stdout=sys.stderr)
+        try:
+            yield
+        finally:
+            subprocess.run([self.meshproof, "target", "down", "--name", NAME], check=True, stdout=sys.stderr)
+
+    def cold(self):
+        """Everything on disk, nothing running: until the first verdict."""
+        first = []
+        for number in range(self.runs):
+            events, _, _ = self.run(f"cold-{number}", SIMPLE)
+            first.append(next(e["at_ms"] for e in events if e["event"] == "scenario-ended"))
+        self.row("binaries on disk → first verdict", f"{statistics.median(first) / 1000:.1f} s (largest {max(first) / 1000:.1f} s)",
+                 self.runs, "8 s, aim 3 s")
+
+    def warm(self):
+        """In a mesh that is up: from the start of `apply` to the end of the probe after it."""
+        events, _, _ = self.run("warm", "--name", NAME, "--jobs", "1", "--repeat", "20", SIMPLE)
+        spans = apply_to_verdict(events)
+        self.row(f"warm verdict: apply → verdict, `{SIMPLE}`",
+                 f"median {statistics.median(spans):.0f} ms, p95 {p95(spans):.0f} ms", len(spans), "400 ms, aim 180 ms")
+        whole = [e["wall_ms"] for e in events if e["event"] == "scenario-ended"]
+        self.row("the same with its namespace, pods and clean-up", f"median {statistics.median(whole):.0f} ms", len(whole))
+
+    def suite(self):
+        walls, ratios, steps, peaks, verdicts = [], [], [], [], collections.Counter()
+        for number in range(self.runs):
+            events, result, peak = self.run(f"suite-{number}", "--name", NAME)
+            walls.append(judged_ms(events) / 1000)
+            peaks.append(peak)
+            ended = {e["id"]: e for e in events if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["floor_ms"]}
+            ratios += [e["wall_ms"] / e["floor_ms"] for e in ended.values()]
+            steps += [sum(in_steps(events, id)) / e["floor_ms"] for id, e in ended.items()]
+            verdicts.update({k: v for k, v in result["summary"].items() if k != "wall_ms" and v})
+            scenarios = len(result["scenarios"])
+        told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        self.row(f"whole suite, {scenarios} scenarios, warm", f"median {statistics.median(walls):.1f} s ({told})", self.runs,
+                 "20 s, aim 6 s")
+        self.row("wall / floor of a scenario, pods included", f"median {statistics.median(ratios):.1f}", len(ratios), "2.0, aim 1.2")
+        self.row("steps / floor of a scenario", f"median {statistics.median(steps):.2f}", len(steps))
+        self.row(f"peak memory of the harness, {scenarios} scenarios", f"{max(peaks):.0f} MiB", self.runs, "64 MiB, aim 32 MiB")
+        world = memory_of_world(self.meshproof)
+        for role, peak in sorted(world.items()):
+            self.row(f"peak memory of the world's own process `{role}`", f"{peak:.0f} MiB", 1)
+
+    def clients(self):
+        """Caller, h2load and ghz against the same server, one after the other; CPU is the client's own."""
+        port = free_port()
+        server = subprocess.Popen([self.testbed, "server", "--bind", "127.0.0.1", "--port", str(port), "--control-port", str(free_port())],
+                                  stderr=subprocess.DEVNULL)
+        try:
+            until_open(port)
+            ours = self.caller(port)
+            for name, calls in (("h2load", self.h2load(port)), ("ghz", self.with_ghz(port))):
+                if not calls:
+                    self.row(f"{name}", "not available", 0)
+                    continue
+                rate, per_cpu = calls
+                self.row(f"{name}: calls/s, and per CPU second", f"{rate:,.0f}; {per_cpu:,.0f}", 1)
+                bar = "share ≥ 0.5 (aim)" if name == "h2load" else "≥ 5"
+                self.row(f"caller / {name}: calls/s, and per CPU second", f"{ours[0] / rate:.2f}; {ours[1] / per_cpu:.2f}", 1, bar)
+        finally:
+            server.terminate()
+            server.wait()
+
+    def caller(self, port):
+        command = [self.testbed, "bench", "--address", f"127.0.0.1:{port}", "--connections", str(CONNECTIONS),
+                   "--streams", str(STREAMS), "--seconds", str(SECONDS)]
+        figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        found = figures["calls_per_second"], figures["calls_per_cpu_second"]
+        self.row("caller: calls/s, and per CPU second", f"{found[0]:,.0f}; {found[1]:,.0f}", 1)
+        return found
+
+    def h2load(self, port):
+        with tempfile.NamedTemporaryFile() as body:
+            body.write(b"\0\0\0\0\0")  # a gRPC frame with an empty message, as the caller sends
+            body.flush()
+            command = ["h2load", "-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", str(SECONDS), "-d", body.name,
+                       "-H", "content-type: application/grpc", "-H", "te: trailers",
+                       f"http://127.0.0.1:{port}/mypackage.Greeter/SayHello"]
+            text, cpu = with_cpu(command)
+        rate = re.search(r"([0-9.]+) req/s", text)
+        return rate and (float(rate[1]), float(rate[1]) * SECONDS / cpu)
+
+    def with_ghz(self, port):
+        if not os.access(self.ghz, os.X_OK):
+            return None
+        command = [self.ghz, "--insecure", "--call", "mypackage.Greeter/SayHello", "-d", "{}", "--connections", str(CONNECTIONS),
+                   "-c", str(CONNECTIONS * STREAMS), "-z", f"{SECONDS}s", "-O", "json", f"127.0.0.1:{port}"]
+        text, cpu = with_cpu(command)
+        done = json.loads(text)["statusCodeDistribution"].get("OK", 0)
+        return done / SECONDS, done / cpu
+
+    def table(self):
+        print("| figure | measured | samples | bar |\n| --- | --- | ---: | --- |")
+        for figure, value, samples, bar in self.rows:
+            print(f"| {figure} | {value} | {samples} | {bar} |")
+
+
+def apply_to_verdict(events):
+    """Milliseconds from each step-started of an apply to the step-ended of the step after it; scenarios one at a time."""
+    spans, applied = [], None
+    for event in events:
+        if event["event"] == "step-started" and event["what"].startswith("apply"):
+            applied = (event["at_ms"], event["step"] + 1)
+        elif event["event"] == "step-ended" and applied and event["step"] == applied[1]:
+            spans.append(event["at_ms"] - applied[0])
+            applied = None
+    return spans
+
+
+def judged_ms(events):
+    """From the target being ready to the last verdict."""
+    ready = next(e["at_ms"] for e in events if e["event"] == "target-ready")
+    return max(e["at_ms"] for e in events if e["event"] == "scenario-ended") - ready
+
+
+def in_steps(events, id):
+    return [e["ms"] for e in events if e["event"] == "step-ended" and e["id"] == id]
+
+
+def memory_of_world(program):
+    """VmHWM in MiB of the processes of this program that outlive a run: the world and its node, by role."""
+    peaks = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, StopIteration):
+            if os.path.realpath(folder / "exe") != os.path.realpath(program):
+                continue
+            role = next(word for word in (folder / "cmdline").read_text().split("\0") if word.startswith("__"))
+            peak = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
+            peaks[role] = max(peaks.get(role, 0), int(peak[1]) / 1024)
+    return peaks
+
+
+def with_cpu(command):
+    """Standard output of a command, and the CPU seconds it took."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    text = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"bench: {command[0]} ended with status {process.returncode}")
+    return text, usage.ru_utime + usage.ru_stime
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until_open(port, limit=10):
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError as last:
+            if time.monotonic() > deadline:
+                sys.exit(f"bench: the server did not open port {port} within {limit} s: {last}")
+        time.sleep(0.02)
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (f"{os.cpu_count()} × {model[1] if model else os.uname().machine}, {memory:.0f} GiB, Linux {os.uname().release}; "
+            f"load {os.getloadavg()[0]:.1f} before, ")
+
+
+def main():
+    binaries, ghz, out, runs = (*map(pathlib.Path, sys.argv[1:4]), int(sys.argv[4]))
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    bench, where = Bench(binaries, ghz, out, runs), machine()
+    bench.cold()
+    with bench.target():
+        bench.warm()
+        bench.suite()
+    bench.clients()
+    bench.table()
+    print(f"\n{where}{os.getloadavg()[0]:.1f} after.")
+
+
+main()
