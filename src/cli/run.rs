@@ -105,8 +105,10 @@ pub enum TargetKind {
     #[default]
     Local,
     /// A cluster made with kind.
+    #[value(hide = true)]
     Kind,
     /// An existing cluster, named by `--context`.
+    #[value(hide = true)]
     Cluster,
 }
 
