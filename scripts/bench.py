@@ -225,4 +225,5 @@ def main():
     print(f"\n{where}{os.getloadavg()[0]:.1f} after.")
 
 
-main()
+if __name__ == "__main__":
+    main()
