@@ -119,8 +119,8 @@ fn enter_namespaces() -> Result<(), String> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start the id-map helper: {error}"))?;
+    // The mount namespace is PID 1's own: this process could not remove a directory on which it sees something mounted.
     let flags = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWIPC

@@ -10,6 +10,7 @@ use std::{
 use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
     sys::wait::{WaitStatus, waitpid},
     unistd::{Pid, sethostname},
 };
@@ -58,6 +59,8 @@ fn start(state: &Path) -> Result<Pid, String> {
 /// Nothing mounted here reaches the host: the whole tree is made private first.
 fn mounts(spec: &WorldSpec) -> Result<(), String> {
     let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|error| format!("cannot make a mount namespace: {error}"))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(|error| format!("cannot make the mounts private: {error}"))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
