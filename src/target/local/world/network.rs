@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 
 use futures::TryStreamExt as _;
-use rtnetlink::{Handle, LinkUnspec};
+use rtnetlink::{
+    Handle, LinkMessageBuilder, LinkUnspec, LinkVeth,
+    packet_route::link::{InfoData, InfoKind, InfoVeth},
+};
 
 use super::spec::NODE_IP;
 
@@ -38,7 +41,20 @@ async fn links(handle: &Handle) -> Result<(), rtnetlink::Error> {
         .set(LinkUnspec::new_with_index(lo).up().build())
         .execute()
         .await?;
-    add(handle, lo, NODE_IP, 32).await
+    add(handle, lo, NODE_IP, 32).await?;
+    // Programs that look for the machine's address (istioctl proxy-status does) pass over loopback.
+    let peer = LinkMessageBuilder::<LinkUnspec>::new()
+        .name("node1".to_owned())
+        .up()
+        .build();
+    let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+        .name("node0".to_owned())
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .up()
+        .build();
+    handle.link().add(pair).execute().await?;
+    let node = index(handle, "node0").await?;
+    add(handle, node, NODE_IP, 32).await
 }
 
 async fn add(
