@@ -20,7 +20,9 @@ use super::spec::WorldSpec;
 /// Why there is no world.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    #[error("cannot make the state directory {path}: {source}")]
+    #[error(
+        "cannot make the state directory {path}: {source}; it lies under $XDG_RUNTIME_DIR (else /tmp), which has to be a writable directory"
+    )]
     State {
         path: PathBuf,
         source: std::io::Error,

@@ -45,7 +45,6 @@ async fn links(handle: &Handle) -> Result<(), rtnetlink::Error> {
     // Programs that look for the machine's address (istioctl proxy-status does) pass over loopback.
     let peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name("node1".to_owned())
-        .up()
         .build();
     let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
         .name("node0".to_owned())
