@@ -229,6 +229,11 @@ mod tests {
             let got = cache.ensure("set", &mut tell, |_, _, _| panic!("made twice"));
             assert!(got.unwrap().0.join("a").exists());
         });
+        // A command that another test starts holds the lock too, from its fork to its exec.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while cache.held_by("set").is_some() && std::time::Instant::now() < deadline {
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
         assert_eq!(cache.held_by("set"), None);
     }
 
