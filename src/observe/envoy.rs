@@ -48,6 +48,25 @@ pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, Ht
     .await
 }
 
+/// How many updates of listeners and clusters the proxy has rejected since it started (`update_rejected` of LDS and CDS).
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
+    let body = admin
+        .fetch(Method::GET, "/stats?filter=update_rejected")
+        .await?;
+    Ok(sum(&String::from_utf8_lossy(&body)))
+}
+
+/// Adds up `name: value` lines.
+fn sum(stats: &str) -> u64 {
+    let values = stats.lines().filter_map(|line| line.rsplit_once(": "));
+    values
+        .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
+        .sum()
+}
+
 /// The first rejected update (NACK) that the proxy tells of, in Envoy's words.
 ///
 /// # Errors
@@ -87,6 +106,13 @@ fn first_error(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn rejections_are_added_up() {
+        let stats =
+            "cluster_manager.cds.update_rejected: 1\nlistener_manager.lds.update_rejected: 2\n";
+        assert_eq!(sum(stats), 3);
+    }
 
     #[test]
     fn a_rejected_update_is_found_however_deep() {

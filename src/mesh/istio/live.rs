@@ -128,6 +128,7 @@ async fn commit(
     generations: &mut BTreeMap<String, u64>,
     batch: Vec<Request>,
 ) {
+    let before = &rejections(&batch).await;
     let written = join_all(batch.iter().map(|request| write(client, &request.change))).await;
     let mut going = Vec::new();
     for (request, result) in batch.into_iter().zip(written) {
@@ -169,11 +170,13 @@ async fn commit(
         |(((request, written), (_, generation)), marked)| async move {
             let result = match marked {
                 Err(error) => Err(LiveError::Object(Arc::new(error))),
-                Ok(_) => arrive(&request.change, generation).await.map(|()| Live {
-                    written,
-                    generation,
-                    push_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-                }),
+                Ok(_) => arrive(&request.change, generation, before)
+                    .await
+                    .map(|()| Live {
+                        written,
+                        generation,
+                        push_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    }),
             };
             drop(request.reply.send(result));
         },
@@ -198,12 +201,42 @@ async fn write(client: &Client, change: &Change) -> Result<Vec<Written>, ObjectE
     .await
 }
 
-async fn arrive(change: &Change, generation: u64) -> Result<(), LiveError> {
-    let waits = change
-        .proxies
-        .iter()
-        .map(|proxy| await_marker(proxy, &change.namespace, generation));
+/// Updates that each proxy of a batch had rejected before it, by pod.
+async fn rejections(batch: &[Request]) -> BTreeMap<String, u64> {
+    let proxies = batch.iter().flat_map(|request| &request.change.proxies);
+    let counts = proxies.map(|proxy| async {
+        let count = envoy::rejections(&proxy.admin).await.ok()?;
+        Some((proxy.admin.pod.clone(), count))
+    });
+    join_all(counts).await.into_iter().flatten().collect()
+}
+
+async fn arrive(
+    change: &Change,
+    generation: u64,
+    before: &BTreeMap<String, u64>,
+) -> Result<(), LiveError> {
+    let waits = change.proxies.iter().map(|proxy| async {
+        await_marker(proxy, &change.namespace, generation).await?;
+        accepted(proxy, before).await
+    });
     try_join_all(waits).await.map(drop)
+}
+
+/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.
+async fn accepted(proxy: &Proxy, before: &BTreeMap<String, u64>) -> Result<(), LiveError> {
+    let pod = &proxy.admin.pod;
+    let (Some(before), Ok(now)) = (before.get(pod), envoy::rejections(&proxy.admin).await) else {
+        return Ok(());
+    };
+    if now <= *before {
+        return Ok(());
+    }
+    let words = envoy::rejected(&proxy.admin).await.ok().flatten();
+    Err(LiveError::Nack {
+        proxy: pod.clone(),
+        words: words.unwrap_or_else(|| format!("{} updates", now - before)),
+    })
 }
 
 /// Waits until istiod's store holds every written object in at least its version, and none of the deleted.
