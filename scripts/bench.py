@@ -1,6 +1,6 @@
 """The measuring part of scripts/bench: BINARIES GHZ OUT RUNS. Prints a Markdown table; all reports stay in OUT."""
 
-import collections, contextlib, json, os, pathlib, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+import collections, contextlib, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 SIMPLE = "routing/metadata"  # one apply, then one probe: the warm figure
 NAME = "bench"
@@ -212,6 +212,7 @@ def machine():
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the target goes down
     binaries, ghz, out, runs = (*map(pathlib.Path, sys.argv[1:4]), int(sys.argv[4]))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
