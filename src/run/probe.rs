@@ -144,18 +144,6 @@ fn departed(place: &Place, calls: &[Observation], servers: &[String]) -> BTreeSe
     gone.map(str::to_owned).collect()
 }
 
-/// The pod that has answered most of these calls.
-pub fn busiest(calls: &[Observation]) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for pod in calls.iter().filter_map(seen::pod) {
-        *counts.entry(pod).or_default() += 1;
-    }
-    counts
-        .into_iter()
-        .max_by_key(|(_, count)| *count)
-        .map(|(pod, _)| pod.to_owned())
-}
-
 fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
     let names = Names {
         namespace: &place.namespace,

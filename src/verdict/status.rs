@@ -1,25 +1,6 @@
 //! gRPC status codes by name.
 
-/// Names in code order, as the gRPC project's `statuscodes` document spells them.
-const NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use testbed::derive::{CODE_NAMES as NAMES, code_name};
 
 /// Every known name, in code order.
 pub fn names() -> &'static [&'static str] {
@@ -38,9 +19,7 @@ pub fn code(name: &str) -> Option<u32> {
 
 /// Name of a code; codes outside the table keep their number (a peer may send any).
 pub fn name(code: u32) -> String {
-    NAMES
-        .get(code as usize)
-        .map_or_else(|| format!("CODE_{code}"), ToString::to_string)
+    code_name(code)
 }
 
 #[cfg(test)]
