@@ -11,7 +11,10 @@ use nix::{
     errno::Errno,
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
-    sys::wait::{WaitStatus, waitpid},
+    sys::{
+        signal::{SigSet, SigmaskHow, sigprocmask},
+        wait::{WaitStatus, waitpid},
+    },
     unistd::{Pid, sethostname},
 };
 
@@ -38,6 +41,9 @@ pub fn main(args: &[String]) -> ExitCode {
 fn start(state: &Path) -> Result<Pid, String> {
     let spec =
         WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+    // The holder blocks the signals that must not end it. Containers would inherit that, and never see a SIGTERM.
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+        .map_err(|error| format!("cannot unblock signals: {error}"))?;
     mounts(&spec)?;
     sethostname(NODE_NAME).map_err(|error| format!("cannot set the host name: {error}"))?;
     let exe =
