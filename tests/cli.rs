@@ -323,6 +323,26 @@ fn nothing_selected_is_4(#[case] args: &[&str]) {
     assert!(text(&output.stdout).trim().is_empty(), "{output:?}");
 }
 
+#[rstest]
+#[case(&["list", "--proves", "X9"])]
+#[case(&["run", "--proves", "X9", "--dry-run"])]
+fn a_requirement_that_is_none_is_wrong_usage(#[case] args: &[&str]) {
+    let output = output_in(suites().path(), args);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("'X9' is no requirement") && told.contains("list --by requirement"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_plan_as_json_ends_its_line() {
+    let output = output_in(suites().path(), &["run", "--dry-run", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).ends_with("}\n"), "{output:?}");
+}
+
 #[test]
 fn a_selector_without_a_value_is_wrong_usage() {
     let output = output_in(suites().path(), &["list", "-l", "area"]);

@@ -95,7 +95,10 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
 fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
     let text = match settings.output {
         crate::cli::Format::Text => plan.to_text().map_err(CommandError::other)?,
-        crate::cli::Format::Json => plan.to_json().map_err(CommandError::other)?.to_string(),
+        crate::cli::Format::Json => {
+            let json = plan.to_json().map_err(CommandError::other)?;
+            format!("{json}\n")
+        }
     };
     output::data(&text).map_err(CommandError::Stdout)?;
     Ok(Exit::Ok)
@@ -293,9 +296,26 @@ fn info(settings: &Settings, terms: Terms) -> RunInfo {
         jobs: terms.jobs,
         alpha: terms.rates.alpha,
         beta: terms.rates.beta,
-        reproduce: format!("meshproof {} --seed {}", args.join(" "), terms.seed),
+        reproduce: reproduce(&args, terms.seed),
         args,
     }
+}
+
+/// The same words, but for where the report goes, and with the seed.
+fn reproduce(args: &[String], seed: u64) -> String {
+    let mut words = vec!["meshproof"];
+    let mut args = args.iter().map(String::as_str);
+    while let Some(word) = args.next() {
+        match word.split_once('=').map_or(word, |(name, _)| name) {
+            "--report-dir" | "--seed" => {
+                if !word.contains('=') {
+                    args.next();
+                }
+            }
+            _ => words.push(word),
+        }
+    }
+    format!("{} --seed {seed}", words.join(" "))
 }
 
 /// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
@@ -363,4 +383,22 @@ fn known(
         .iter()
         .filter_map(|loaded| Some((loaded.id.clone(), known::find(&files, &loaded.id, running)?)));
     Ok(each.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reproduce;
+
+    #[rstest::rstest]
+    #[case("run suites/a.yaml", "meshproof run suites/a.yaml --seed 7")]
+    #[case("run --report-dir /somewhere/else -j 2", "meshproof run -j 2 --seed 7")]
+    #[case("run --report-dir=/x --seed=3 -l a=b", "meshproof run -l a=b --seed 7")]
+    #[case("run --seed 3", "meshproof run --seed 7")]
+    fn the_command_to_run_again_names_no_place_of_this_machine(
+        #[case] args: &str,
+        #[case] command: &str,
+    ) {
+        let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+        assert_eq!(reproduce(&args, 7), command);
+    }
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{model::Level, parse::Loaded};
+use super::{model::Level, parse::Loaded, requirements};
 
 /// A selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,6 +13,8 @@ pub enum SelectError {
     Selector(String),
     #[error("shard {index}/{of} does not exist: write i/n with 1 <= i <= n, e.g. 2/5")]
     Shard { index: u32, of: u32 },
+    #[error("'{row}' is no requirement: {help}; `meshproof list --by requirement` shows them all")]
+    Requirement { row: String, help: String },
 }
 
 /// Conditions that a scenario must satisfy together.
@@ -29,7 +31,7 @@ impl Filter {
     /// Reads `-l`, `--proves` and `--shard`.
     ///
     /// # Errors
-    /// A selector without `=`, a shard outside of its range.
+    /// A selector without `=`, a shard outside of its range, a row that is no requirement.
     pub fn new(
         selector: Option<&str>,
         proves: &[String],
@@ -40,9 +42,16 @@ impl Filter {
         {
             return Err(SelectError::Shard { index, of });
         }
+        let proves: Vec<String> = proves.iter().map(|row| row.trim().to_uppercase()).collect();
+        if let Some(row) = proves.iter().find(|row| !requirements::is_known(row)) {
+            return Err(SelectError::Requirement {
+                row: row.clone(),
+                help: requirements_near(row),
+            });
+        }
         Ok(Self {
             labels: parse_selector(selector.unwrap_or_default())?,
-            proves: proves.iter().map(|row| row.trim().to_uppercase()).collect(),
+            proves,
             shard,
         })
     }
@@ -59,6 +68,21 @@ impl Filter {
             .is_none_or(|(index, of)| shard_of(&loaded.id, of) == index);
         labels && proves && shard
     }
+}
+
+/// Rows with the same letter; without any, the letters that there are.
+fn requirements_near(row: &str) -> String {
+    let known = requirements::REQUIREMENTS.iter().map(|(id, _)| *id);
+    let same: Vec<&str> = known
+        .clone()
+        .filter(|id| id.chars().next() == row.chars().next())
+        .collect();
+    if !same.is_empty() {
+        return format!("there are {}", same.join(", "));
+    }
+    let mut letters: Vec<&str> = known.map(|id| &id[..1]).collect();
+    letters.dedup();
+    format!("rows begin with {}", letters.join(", "))
 }
 
 /// Reads `key=value,key=value`; an empty text selects everything.
@@ -174,6 +198,21 @@ mod tests {
     #[case("=x", None)]
     fn selectors(#[case] text: &str, #[case] parts: Option<usize>) {
         assert_eq!(parse_selector(text).ok().map(|all| all.len()), parts);
+    }
+
+    #[rstest]
+    #[case("B1", None)]
+    #[case("b1", None)]
+    #[case("B99", Some("'B99' is no requirement: there are B1, B2,"))]
+    #[case("X9", Some("'X9' is no requirement: rows begin with B, R, T,"))]
+    fn only_requirements_are_asked_for(#[case] row: &str, #[case] words: Option<&str>) {
+        let refused = Filter::new(None, &[row.to_owned()], None).err();
+        let refused = refused.map(|error| error.to_string());
+        match (&refused, words) {
+            (None, None) => {}
+            (Some(text), Some(words)) => assert!(text.starts_with(words), "{text}"),
+            _ => panic!("{refused:?}"),
+        }
     }
 
     #[test]
