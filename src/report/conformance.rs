@@ -1,12 +1,13 @@
 //! `conformance.yaml`: the field names of Gateway API's ConformanceReport in a group of our own, since the claims are ours.
-//! Each area is a profile; its result is success, partial (something was skipped or known to fail) or failure.
+//! Each area is a profile with a part for each level; a part's result is success, partial (something was skipped or known to
+//! fail) or failure.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::model::{Counts, Model};
-use crate::verdict::outcome::Verdict;
+use super::model::{Counts, Model, ScenarioReport};
+use crate::{scenario::model::Level, verdict::outcome::Verdict};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +33,19 @@ struct Implementation<'a> {
 #[serde(rename_all = "camelCase")]
 struct Profile<'a> {
     name: &'a str,
+    summary: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    core: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provisional: Option<Status<'a>>,
+}
+
+/// The scenarios of one level.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
     result: &'static str,
     statistics: Statistics,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -77,9 +91,41 @@ fn profiles(model: &Model) -> Vec<Profile<'_>> {
 }
 
 fn profile<'a>(model: &'a Model, area: &'a str) -> Profile<'a> {
+    let of = |level| status(model, area, level);
+    let (core, extended) = (of(Level::Core), of(Level::Extended));
+    let provisional = of(Level::Provisional);
+    let levels = [
+        ("Core", &core),
+        ("Extended", &extended),
+        ("Provisional", &provisional),
+    ];
+    let sentences = levels
+        .into_iter()
+        .filter_map(|(word, status)| Some(sentence(word, status.as_ref()?)));
+    Profile {
+        name: area,
+        summary: sentences.collect::<Vec<_>>().join(" "),
+        core,
+        extended,
+        provisional,
+    }
+}
+
+fn sentence(level: &str, status: &Status<'_>) -> String {
+    let Statistics {
+        failed,
+        passed,
+        skipped,
+    } = status.statistics;
+    format!("{level}: {passed} passed, {failed} failed, {skipped} skipped.")
+}
+
+/// `None`: the area has nothing of this level.
+fn status<'a>(model: &'a Model, area: &str, level: Level) -> Option<Status<'a>> {
     let mut counts = Counts::default();
     let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());
-    for scenario in model.scenarios.iter().filter(|s| s.area == area) {
+    let ours = |s: &&ScenarioReport| s.area == area && s.level == level;
+    for scenario in model.scenarios.iter().filter(ours) {
         counts.add(scenario.verdict());
         match scenario.verdict() {
             Verdict::Pass => {}
@@ -99,11 +145,10 @@ fn profile<'a>(model: &'a Model, area: &'a str) -> Profile<'a> {
         passed: counts.pass,
         skipped: counts.skip,
     };
-    Profile {
-        name: area,
+    (counts.total() > 0).then_some(Status {
         result,
         statistics,
         failed_tests,
         skipped_tests,
-    }
+    })
 }

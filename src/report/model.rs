@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::exit::Exit;
 use crate::run::event::{Event, Kind, RunInfo, ScenarioEnd};
+use crate::scenario::model::Level;
 use crate::verdict::outcome::{Check, Verdict};
 
 /// A run as far as its events tell.
@@ -42,6 +43,7 @@ pub struct ScenarioReport {
     pub title: String,
     pub area: String,
     pub proves: Vec<String>,
+    pub level: Level,
     pub file: String,
     pub started: bool,
     pub verdict: Option<Verdict>,
@@ -196,12 +198,14 @@ impl Model {
                 title,
                 area,
                 proves,
+                level,
                 file,
             } => {
                 let record = self.open(id);
                 record.title.clone_from(title);
                 record.area.clone_from(area);
                 record.proves.clone_from(proves);
+                record.level = *level;
                 record.file.clone_from(file);
             }
             Kind::ScenarioStarted { id } => self.open(id).started = true,

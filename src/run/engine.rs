@@ -78,6 +78,7 @@ fn planned(loaded: &Loaded) -> Kind {
         title: loaded.scenario.title.clone(),
         area: loaded.area.clone(),
         proves: loaded.scenario.proves.clone(),
+        level: loaded.scenario.level,
         file: loaded.file.clone(),
     }
 }

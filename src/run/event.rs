@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::verdict::outcome::{Check, Verdict};
+use crate::{
+    scenario::model::Level,
+    verdict::outcome::{Check, Verdict},
+};
 
 /// Version of the log's format; the first event carries it.
 pub const SCHEMA: u32 = 1;
@@ -42,6 +45,9 @@ pub enum Kind {
         title: String,
         area: String,
         proves: Vec<String>,
+        /// Absent in logs of before there were levels.
+        #[serde(default)]
+        level: Level,
         file: String,
     },
     ScenarioStarted {
