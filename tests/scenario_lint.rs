@@ -231,6 +231,91 @@ fn every_mistake_has_a_place_and_a_way_out(
     assert!(!hit.help.is_empty());
 }
 
+/// Two probes that send the same keys, with a scale between them.
+fn keys(from: &str, to: &str) -> Vec<String> {
+    let before = "  before:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    times: 300
+    per-call: {x-user: 300}
+    expect: {status: OK}
+  after:
+    call: mypackage.Greeter/SayHello
+    from: caller
+    to: greeter:8080
+    per-call: {x-user: 300}
+    expect: {status: OK, moved: {key: x-user, since: before, at-most: 55%, at-least: 15%}}
+steps:
+- probe: before
+- scale: {workload: greeter, replicas: 4}
+- probe: after
+";
+    let text = GOOD.replace("steps:\n", before);
+    assert!(text.contains(from), "nothing to break");
+    let found = findings(&text.replacen(from, to, 1), ISTIO);
+    found.iter().map(Finding::plain).collect()
+}
+
+#[test]
+fn keys_of_two_probes_can_be_compared() {
+    assert_eq!(keys("since: before", "since: before"), [""; 0]);
+}
+
+#[rstest]
+#[case::no_value("per-call: {x-user: 300}", "per-call: {x-user: 0}", "no value at all")]
+#[case::fixed_too(
+    "times: 300",
+    "times: 300\n    metadata: {x-user: ada}",
+    "in 'metadata' and in 'per-call'"
+)]
+#[case::sticky(
+    "expect: {status: OK}",
+    "expect: {status: OK, sticky-by: x-user}",
+    "changes with each call"
+)]
+#[case::other_key("key: x-user", "key: x-usr", "'x-usr', which is not in 'per-call'")]
+#[case::no_such_probe("since: before", "since: befor", "did you mean 'before'")]
+#[case::other_number(
+    "per-call: {x-user: 300}",
+    "per-call: {x-user: 200}",
+    "does not send the same 300 values"
+)]
+#[case::not_before("- probe: before\n", "", "does not run before 'after'")]
+#[case::undecidable("at-most: 55%", "at-most: 36%", "no number of keys decides")]
+#[case::inverted("at-least: 15%", "at-least: 60%", "inverted")]
+#[case::no_status("status: OK, moved", "moved", "'moved' without 'status'")]
+fn keys_that_cannot_be_compared_are_refused(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] words: &str,
+) {
+    let found = keys(from, to);
+    assert!(
+        found.iter().any(|line| line.contains(words)),
+        "no '{words}' in {found:#?}"
+    );
+}
+
+#[test]
+fn pods_are_counted_as_the_workloads_file_has_them() {
+    let root = tempfile::tempdir().unwrap();
+    let scenario = GOOD
+        .replace(", replicas: 3", "")
+        .replace("send: {name: ada}", "times: 36");
+    write(root.path(), &scenario, ISTIO);
+    let file =
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: greeter}\nspec: {replicas: 3}\n";
+    std::fs::write(root.path().join("suites/balancing/greeter.yaml"), file).unwrap();
+    let set = load_all(&Suites::open(root.path()), &[]).unwrap();
+    let found = lint_all(&set, &[], &Context::new(Rates::default(), None));
+    let plain: Vec<String> = found.iter().map(Finding::plain).collect();
+    assert!(
+        plain.iter().any(|line| line.contains("may need 37")),
+        "{plain:#?}"
+    );
+}
+
 #[test]
 fn pinning_over_a_single_pod_says_nothing() {
     let single = GOOD.replace(", replicas: 3", "");

@@ -1,5 +1,6 @@
 //! The engine: plans become events.
 
+pub mod busy;
 pub mod context;
 pub mod control;
 pub mod engine;

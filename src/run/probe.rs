@@ -18,6 +18,7 @@ use crate::{
         Monitor, ResolvedExpect,
         expect::Matcher,
         judge,
+        moved::Owners,
         outcome::Check,
         seen::{self, Seen},
     },
@@ -39,6 +40,8 @@ pub struct Outcome {
     pub attempts: u64,
     /// Time that the calls themselves took, in milliseconds.
     pub took_ms: u64,
+    /// Which pod answered which value of a `per-call` key.
+    pub owners: Owners,
     /// The first calls, as evidence (JSON lines).
     pub evidence: String,
 }
@@ -52,6 +55,8 @@ pub struct Manner<'a> {
     pub stop: Option<watch::Receiver<bool>>,
     /// Pod that a background probe keeps busy.
     pub busy: Option<String>,
+    /// What `moved` compares with.
+    pub before: Option<Owners>,
 }
 
 /// Runs a probe and judges it. `tag` makes the call ids of this run unique.
@@ -86,9 +91,12 @@ pub async fn run(
         }
         !stopped_early
     };
-    let took_us = bed::run(&caller, &plan, each)
-        .await
-        .map_err(|error| error.to_string())?;
+    let took_us = tokio::select! {
+        done = bed::run(&caller, &plan, each) => done.map_err(|error| error.to_string())?,
+        // Calls in flight are cut: leaving the caller's answer stops them.
+        () = asked_to_stop(manner.stop.clone()) => None,
+    };
+    stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let took_us = took_us
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
@@ -112,6 +120,7 @@ pub async fn run(
         pods,
         flags,
         departed,
+        before: manner.before,
         busy_pod: manner.busy,
         stopped_early,
     };
@@ -126,8 +135,20 @@ pub async fn run(
         calls: seen.calls.len() as u64,
         attempts: seen.attempts.len() as u64,
         took_ms: took_us / 1000,
+        owners: Owners::of(&seen.calls, &seen.pods),
         evidence: evidence(&seen),
     })
+}
+
+/// Ends when the run is to end; never without a way to say so.
+async fn asked_to_stop(stop: Option<watch::Receiver<bool>>) {
+    let heard = match stop {
+        Some(mut stop) => stop.wait_for(|stop| *stop).await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Pods of this scenario that answered and do not serve any more.
@@ -159,6 +180,11 @@ fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
         .metadata
         .iter()
         .map(|(key, value)| (key.clone(), expand(value)))
+        .collect();
+    plan.per_call = probe
+        .per_call
+        .iter()
+        .map(|(key, count)| (key.clone(), *count))
         .collect();
     plan.script.clone_from(&probe.script);
     plan.deadline_ms = probe.deadline.map(millis);

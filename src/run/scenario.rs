@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use super::{
+    busy::{self, Holding},
     context::Context,
     event::{Kind, ScenarioEnd},
     place::Place,
@@ -26,6 +27,7 @@ use crate::{
     },
     verdict::{
         conclude::{Known, scenario_verdict},
+        moved::Owners,
         outcome::{Check, CheckResult},
     },
 };
@@ -33,6 +35,7 @@ use crate::{
 /// A background probe that runs until the end of the scenario.
 struct Background {
     step: usize,
+    holding: Holding,
     stop: watch::Sender<bool>,
     running: JoinHandle<Result<Vec<Outcome>, String>>,
 }
@@ -49,6 +52,8 @@ pub struct Run<'a> {
     pub floor_ms: u64,
     evidence: Vec<(String, String)>,
     background: Vec<Background>,
+    /// Which pod answered which key in the last run of each probe.
+    owners: BTreeMap<String, Owners>,
     runs: usize,
 }
 
@@ -107,6 +112,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         floor_ms: 0,
         evidence: Vec::new(),
         background: Vec::new(),
+        owners: BTreeMap::new(),
         runs: 0,
     };
     let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
@@ -190,15 +196,38 @@ impl Run<'_> {
         refutes: &[String],
     ) -> Result<(), String> {
         for probe in self.resolved(step)? {
-            let tag = self.tag();
-            let manner = Manner {
-                refutes,
-                ..Manner::default()
-            };
-            let outcome = probe::run(self.ctx, &self.place, &probe, &tag, manner).await?;
+            let outcome = self.once(&probe, refutes).await?;
+            self.floor_ms += outcome.took_ms;
             self.take(number, &probe.name, outcome);
         }
         Ok(())
+    }
+
+    /// One run of a probe, with what earlier probes and backgrounds contribute to it.
+    async fn once(&mut self, probe: &ResolvedProbe, refutes: &[String]) -> Result<Outcome, String> {
+        let tag = self.tag();
+        let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
+        let busy = if probe.expect.avoids_busy() {
+            Some(busy::busiest(self.ctx, &self.place, &held).await?)
+        } else {
+            None
+        };
+        let since = probe.expect.moved().map(|moved| moved.since.as_str());
+        let manner = Manner {
+            refutes,
+            busy: busy.as_ref().map(|busy| busy.pod.clone()),
+            before: since.and_then(|since| self.owners.get(since).cloned()),
+            ..Manner::default()
+        };
+        let outcome = probe::run(self.ctx, &self.place, probe, &tag, manner).await?;
+        if let Some(busy) = &busy {
+            busy::still(self.ctx, &self.place, &held, busy).await?;
+        }
+        if !outcome.owners.is_empty() {
+            self.owners
+                .insert(probe.name.clone(), outcome.owners.clone());
+        }
+        Ok(outcome)
     }
 
     /// Keeps checks, numbers and evidence of a run.
@@ -213,7 +242,6 @@ impl Run<'_> {
         }
         *self.samples.entry("calls".into()).or_default() += outcome.calls;
         *self.samples.entry("attempts".into()).or_default() += outcome.attempts;
-        self.floor_ms += outcome.took_ms;
         self.evidence.push((
             format!("step-{}-{name}.jsonl", number + 1),
             outcome.evidence,
@@ -233,17 +261,16 @@ impl Run<'_> {
         loop {
             let mut outcomes = Vec::new();
             for probe in self.resolved(step)? {
-                let tag = self.tag();
-                let outcome =
-                    probe::run(self.ctx, &self.place, &probe, &tag, Manner::default()).await?;
+                let outcome = self.once(&probe, &[]).await?;
                 outcomes.push((probe.name, outcome));
             }
             let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
             let holds = checks.all(|check| check.result == CheckResult::Holds);
             if holds || Instant::now() > deadline {
-                outcomes
-                    .into_iter()
-                    .for_each(|(name, outcome)| self.take(number, &name, outcome));
+                for (name, outcome) in outcomes {
+                    self.floor_ms += outcome.took_ms;
+                    self.take(number, &name, outcome);
+                }
                 return Ok(());
             }
             sleep(Duration::from_millis(50)).await;
@@ -258,6 +285,10 @@ impl Run<'_> {
             std::sync::Arc::clone(&self.place),
         );
         let tag = self.tag();
+        let holding = Holding {
+            prefix: format!("{tag}b"),
+            calls: probes.first().map_or(0, held_calls),
+        };
         let running = tokio::spawn(async move {
             let mut outcomes = Vec::new();
             for (at, probe) in probes.iter().enumerate() {
@@ -272,6 +303,7 @@ impl Run<'_> {
         });
         self.background.push(Background {
             step: number,
+            holding,
             stop,
             running,
         });
@@ -285,6 +317,7 @@ impl Run<'_> {
                 .running
                 .await
                 .map_err(|error| format!("background probe: {error}"))??;
+            // No part of the floor: it ran beside the other steps, for as long as they took.
             for (at, outcome) in outcomes.into_iter().enumerate() {
                 self.take(background.step, &format!("background-{at}"), outcome);
             }
@@ -331,6 +364,15 @@ impl Run<'_> {
                 text: format!("namespace {} stays: {error}", self.place.namespace),
             });
         }
+    }
+}
+
+/// Calls that a closed loop keeps in flight; an open loop holds none.
+fn held_calls(probe: &ResolvedProbe) -> u64 {
+    let room = u64::from(probe.connections) * u64::from(probe.streams);
+    match probe.rate {
+        Some(_) => 0,
+        None => room.min(probe.times),
     }
 }
 

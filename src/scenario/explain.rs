@@ -129,6 +129,9 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
         "  {}: {most}{} call(s) of {} from {} to {}, {} connection(s)",
         run.name, run.times, run.call, run.from, run.to, run.connections
     );
+    for (key, count) in &run.per_call {
+        let _ = writeln!(text, "    ({key} takes {count} values in turn)");
+    }
     for matcher in &run.expect.matchers {
         let _ = writeln!(
             text,
@@ -148,6 +151,10 @@ fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
         Matcher::ReachesAll(_) => format!("stops when all are seen, cap {cap} calls, {rates}"),
         Matcher::Pinned(_) | Matcher::StickyBy(_) => {
             format!("a second pod decides at once, agreement after at most {cap} calls, {rates}")
+        }
+        Matcher::Moved(moved) => {
+            let keys = run.per_call.get(&moved.key).copied().unwrap_or(0);
+            format!("exact count over {keys} values, {rates}")
         }
         Matcher::Spread { .. } => format!("test over at most {cap} calls, {rates}"),
         Matcher::Attempts(_)

@@ -84,9 +84,10 @@ fn conflicts(scenario: &Scenario, probe: &Probe, expect: &ResolvedExpect) -> Vec
     let mut found: Vec<Conflict> = Vec::new();
     let ok = expect.status() == Some(0);
     let pinned = expect.matchers.contains(&Matcher::Pinned(true));
-    let spread_out = expect.is_statistical();
-    if spread_out && expect.status().is_none() {
-        let matcher = expect.matchers.iter().find(|m| m.is_statistical());
+    let sampled = |m: &&Matcher| m.is_statistical() || matches!(m, Matcher::Moved(_));
+    let sampling = expect.matchers.iter().find(sampled);
+    if sampling.is_some() && expect.status().is_none() {
+        let matcher = sampling;
         let field = matcher.map_or("share", Matcher::name);
         let message = format!("'{field}' without 'status': failed calls would go unnoticed");
         found.push((

@@ -15,6 +15,7 @@ pub mod schema;
 pub mod select;
 
 mod lint_expect;
+mod lint_moved;
 mod lint_refs;
 
 pub use finding::Finding;

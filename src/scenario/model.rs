@@ -69,6 +69,9 @@ pub struct Workload {
     /// Extra pod annotations, e.g. Istio's own.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+    /// What the workload's file says of `replicas`.
+    #[serde(skip)]
+    pub in_file: Option<u32>,
 }
 
 impl Workload {
@@ -82,7 +85,13 @@ impl Workload {
             version: None,
             app: None,
             annotations: BTreeMap::new(),
+            in_file: None,
         }
+    }
+
+    /// Pods that it begins with: as the scenario says, else as its file does, else one.
+    pub fn pods(&self) -> u32 {
+        self.replicas.or(self.in_file).unwrap_or(1)
     }
 }
 
@@ -104,6 +113,9 @@ pub struct Probe {
     pub send: Value,
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Request metadata that takes so many values in turn over the calls: `KEY-0`, `KEY-1`, … and from the start again.
+    #[serde(default)]
+    pub per_call: BTreeMap<String, u64>,
     /// What the server is told to do (`testbed::control::Script`).
     #[serde(default)]
     pub script: Option<Value>,
@@ -182,6 +194,8 @@ pub struct Expect {
     pub share: Option<BTreeMap<String, String>>,
     /// Calls with the same value of this request metadata are answered by one pod.
     pub sticky_by: Option<String>,
+    /// Share of the values of a `per-call` key that another pod answers than in the last run of another probe.
+    pub moved: Option<Moved>,
     /// Workload that answers every call.
     pub answered_by: Option<String>,
     /// Attempts per call that the servers counted: exact (`4`) or a range (`1..4`).
@@ -237,6 +251,21 @@ pub enum SpreadPolicy {
     Random,
     /// A pod kept busy gets fewer than an even share.
     AvoidsBusy,
+}
+
+/// Which keys changed their pod between two probes, e.g. before and after `scale`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Moved {
+    /// Metadata that both probes have in `per-call`.
+    pub key: String,
+    /// Probe whose last run in this scenario is compared with.
+    pub since: String,
+    /// At most this share of the values moved, e.g. `55%`.
+    pub at_most: String,
+    /// At least this share moved: a new pod gets its part.
+    #[serde(default)]
+    pub at_least: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

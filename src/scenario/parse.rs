@@ -8,7 +8,10 @@ use super::{
     model::Scenario,
     select::glob,
 };
-use crate::yaml::{self, Places};
+use crate::{
+    fixture::files,
+    yaml::{self, Places},
+};
 
 /// A scenario with the file it came from.
 #[derive(Debug, Clone)]
@@ -171,7 +174,7 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Box<Findin
                 .split_once('/')
                 .map_or("user", |(area, _)| area)
                 .to_owned();
-            Ok(Loaded {
+            let mut loaded = Loaded {
                 id,
                 area,
                 file,
@@ -179,8 +182,21 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Box<Findin
                 scenario,
                 places,
                 tree: tree.clone(),
-            })
+            };
+            read_replicas(&mut loaded);
+            Ok(loaded)
         }
         Err(error) => Err(Box::new(Finding::from_yaml(&file, &text, &error))),
+    }
+}
+
+/// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the workload's file.
+fn read_replicas(loaded: &mut Loaded) {
+    for at in 0..loaded.scenario.world.len() {
+        let workload = &loaded.scenario.world[at];
+        if workload.replicas.is_none() {
+            let found = files::replicas(loaded, &workload.uses);
+            loaded.scenario.world[at].in_file = found;
+        }
     }
 }

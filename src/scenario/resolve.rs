@@ -26,6 +26,8 @@ pub struct ResolvedProbe {
     pub authority: Option<String>,
     pub messages: Vec<Value>,
     pub metadata: BTreeMap<String, String>,
+    /// Metadata that takes so many values in turn.
+    pub per_call: BTreeMap<String, u64>,
     pub script: Option<Script>,
     pub deadline: Option<Duration>,
     /// Calls; the cap when a matcher is statistical.
@@ -167,6 +169,7 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         spread,
         share,
         sticky_by,
+        moved,
         answered_by,
         attempts,
         upstream_protocol,
@@ -200,7 +203,12 @@ fn ready(
         name: name.clone(),
         error,
     })?;
-    let needed = needed(scenario, &expect, probe.connections, rates);
+    let tests = needed(scenario, &expect, probe.connections, rates);
+    // Every value of the key that is compared is sent once.
+    let keys = expect
+        .moved()
+        .and_then(|moved| probe.per_call.get(&moved.key).copied());
+    let needed = tests.max(keys);
     Ok(ResolvedProbe {
         name,
         call: probe.call,
@@ -209,6 +217,7 @@ fn ready(
         authority: probe.authority,
         messages: messages(probe.send),
         metadata: probe.metadata,
+        per_call: probe.per_call,
         script,
         deadline,
         times: probe.times.or(needed).unwrap_or(1),
@@ -274,10 +283,7 @@ pub fn pods(scenario: &Scenario) -> Pods {
             Step::Scale(scale) if scale.workload == workload.name => Some(scale.replicas),
             _ => None,
         });
-        let count = scaled
-            .chain([workload.replicas.unwrap_or(1)])
-            .max()
-            .unwrap_or(1);
+        let count = scaled.chain([workload.pods()]).max().unwrap_or(1);
         let names = (0..count).map(|at| format!("{}-{at}", workload.name));
         let names: Vec<String> = names.collect();
         if let Some(app) = workload.app.as_ref().filter(|app| **app != workload.name) {

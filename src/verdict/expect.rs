@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{
+    moved::Moved,
     range::{self, Counts, Span, ValueError},
     status,
 };
@@ -25,6 +26,7 @@ pub enum Matcher {
     /// Probability by workload; adds up to one.
     Share(BTreeMap<String, f64>),
     StickyBy(String),
+    Moved(Moved),
     AnsweredBy(String),
     Attempts(Counts),
     UpstreamProtocol(String),
@@ -86,7 +88,7 @@ impl ExpectError {
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 18] = [
+pub const MATCHERS: [&str; 19] = [
     "status",
     "message",
     "produced-by",
@@ -95,6 +97,7 @@ pub const MATCHERS: [&str; 18] = [
     "spread",
     "share",
     "sticky-by",
+    "moved",
     "answered-by",
     "attempts",
     "upstream-protocol",
@@ -119,6 +122,7 @@ impl Matcher {
             Self::Spread { .. } => "spread",
             Self::Share(_) => "share",
             Self::StickyBy(_) => "sticky-by",
+            Self::Moved(_) => "moved",
             Self::AnsweredBy(_) => "answered-by",
             Self::Attempts(_) => "attempts",
             Self::UpstreamProtocol(_) => "upstream-protocol",
@@ -156,6 +160,7 @@ impl Matcher {
             Self::Spread { over, policy } => spread_words(over, *policy),
             Self::Share(shares) => share_words(shares),
             Self::StickyBy(key) => format!("calls with one {key} are answered by one pod"),
+            Self::Moved(moved) => moved.words(),
             Self::AnsweredBy(workload) => format!("{workload} answers"),
             Self::Attempts(counts) => format!("{counts} per call"),
             Self::UpstreamProtocol(version) => version.clone(),
@@ -249,6 +254,22 @@ impl ResolvedExpect {
         self.matchers.iter().any(Matcher::is_statistical)
     }
 
+    pub fn moved(&self) -> Option<&Moved> {
+        self.matchers.iter().find_map(|matcher| match matcher {
+            Matcher::Moved(moved) => Some(moved),
+            _ => None,
+        })
+    }
+
+    /// A pod must be kept busy for this.
+    pub fn avoids_busy(&self) -> bool {
+        let policy = |matcher: &Matcher| match matcher {
+            Matcher::Spread { policy, .. } => *policy == SpreadPolicy::AvoidsBusy,
+            _ => false,
+        };
+        self.matchers.iter().any(policy)
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.matchers.iter().any(|matcher| matcher.name() == name)
     }
@@ -313,6 +334,9 @@ impl Found {
         }
         if let Some(key) = &expect.sticky_by {
             self.matchers.push(Matcher::StickyBy(key.clone()));
+        }
+        if let Some(moved) = &expect.moved {
+            self.value("moved", Moved::parse(moved), Matcher::Moved);
         }
         if let Some(workload) = &expect.answered_by {
             self.matchers.push(Matcher::AnsweredBy(workload.clone()));

@@ -5,7 +5,7 @@ use testbed::control::Observation;
 use super::{
     call::{self, Calls},
     expect::{Matcher, ResolvedExpect},
-    ledger,
+    ledger, moved,
     outcome::{Check, CheckResult},
     seen::{self, Seen},
     sequential::{Judgement, decider},
@@ -52,7 +52,9 @@ pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
 }
 
 fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
-    let exact = call::judge(matcher, calls).or_else(|| ledger::judge(matcher, calls));
+    let exact = call::judge(matcher, calls)
+        .or_else(|| ledger::judge(matcher, calls))
+        .or_else(|| moved::judge(matcher, calls, rates));
     exact.unwrap_or_else(|| statistical(matcher, calls, rates))
 }
 

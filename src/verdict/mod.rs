@@ -12,6 +12,7 @@ pub mod even;
 pub mod expect;
 pub mod judge;
 pub mod ledger;
+pub mod moved;
 pub mod outcome;
 pub mod pinned;
 pub mod producer;
@@ -28,7 +29,7 @@ mod judge_tests;
 #[cfg(test)]
 mod stats_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use conclude::{Known, scenario_verdict};
 pub use expect::{Matcher, ResolvedExpect};

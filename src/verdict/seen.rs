@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::moved::Owners;
 use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
 
 /// Pods by workload name and by `app` label; both kinds of key may be present.
@@ -19,6 +20,8 @@ pub struct Seen {
     pub flags: BTreeMap<String, String>,
     /// Pods that answered and were gone, with their ledger, before it could be read: scaled down or restarted on purpose.
     pub departed: BTreeSet<String>,
+    /// Which pod answered which key in the run that `moved` compares with.
+    pub before: Option<Owners>,
     /// Pod that was kept busy by a background probe.
     pub busy_pod: Option<String>,
     /// The run was cut short once every sequential matcher had decided: calls in flight were given up by us.

@@ -20,6 +20,7 @@ pub fn answered(index: u64, pod: &str, workload: &str) -> Observation {
         call: format!("p-{index}"),
         index,
         connection: 0,
+        own: Vec::new(),
         intended_us: 0,
         sent_us: 1_000,
         headers_us: Some(2_000),
