@@ -89,37 +89,45 @@ fn moved(
         let help = "drop `times`: each value is sent once".to_owned();
         return wrong("times", message, help);
     }
-    let (Some(then), Some(now)) = ends(scenario, since, name) else {
+    let pairs = ends(scenario, since, name);
+    if pairs.iter().any(|(then, _)| then.is_none()) {
         let message = format!("'{since}' does not run before '{name}'");
         let help = format!("add a step `probe: {since}` before it");
         return wrong("expect.moved.since", message, help);
-    };
+    }
     let at = |step| pods_at(scenario, step, &probe.to);
-    let (then, now) = (at(then), at(now));
-    if then == 0 || now == 0 {
-        // A gateway or an external host: the pods behind it are only known to the run.
-        return Vec::new();
-    }
-    let errors = moved.errors(keys, then, now);
-    if errors.alpha <= rates.alpha && errors.beta <= rates.beta {
-        return Vec::new();
-    }
-    match moved.keys_needed(then, now, rates) {
-        Some(needed) => {
-            let message = format!("{keys} values of '{key}' are too few from {then} to {now} pods");
-            let help = format!("send {needed} or more in both probes ({rates})");
-            wrong("per-call", message, help)
-        }
-        None => {
-            let message = format!("no number of keys decides this bound from {then} to {now} pods");
-            let help = "set `at-most` between what a ring of 1024 points moves and what drawing each call would; docs/scenario-format.md has both".to_owned();
-            wrong("expect.moved.at-most", message, help)
-        }
-    }
+    let sizes = pairs
+        .iter()
+        .filter_map(|(then, now)| Some((at((*then)?), at(*now))));
+    // Behind a gateway or an external host, the pods are only known to the run.
+    let known = sizes.filter(|(then, now)| *then > 0 && *now > 0);
+    let found = known.filter_map(|(then, now)| undecided(moved, keys, then, now, rates));
+    found.take(1).collect()
 }
 
-/// The last step that runs `since` before the first that runs `name`, and that one.
-fn ends(scenario: &Scenario, since: &str, name: &str) -> (Option<usize>, Option<usize>) {
+/// Too few keys, or a bound that no number of keys can decide.
+fn undecided(moved: &Moved, keys: u64, then: u64, now: u64, rates: Rates) -> Option<Wrong> {
+    let errors = moved.errors(keys, then, now);
+    if errors.alpha <= rates.alpha && errors.beta <= rates.beta {
+        return None;
+    }
+    let key = &moved.key;
+    Some(match moved.keys_needed(then, now, rates) {
+        Some(needed) => (
+            "per-call".to_owned(),
+            format!("{keys} values of '{key}' are too few from {then} to {now} pods"),
+            format!("send {} or more in both probes ({rates})", needed.max(keys + 1)),
+        ),
+        None => (
+            "expect.moved.at-most".to_owned(),
+            format!("no number of keys decides this bound from {then} to {now} pods"),
+            "set `at-most` (and `at-least`) on both sides of what a ring of 1024 points moves, and below what drawing each call does; docs/scenario-format.md has both".to_owned(),
+        ),
+    })
+}
+
+/// Each step that runs `name`, after the last step before it that runs `since`.
+fn ends(scenario: &Scenario, since: &str, name: &str) -> Vec<(Option<usize>, usize)> {
     let runs = |step: &Step, probe: &str| match step {
         Step::Probe(name) => name == probe,
         Step::Converge(converge) => converge.probe == probe,
@@ -127,10 +135,12 @@ fn ends(scenario: &Scenario, since: &str, name: &str) -> (Option<usize>, Option<
         _ => false,
     };
     let steps = &scenario.steps;
-    let now = steps.iter().position(|step| runs(step, name));
-    let until = now.unwrap_or(0);
-    let then = steps[..until].iter().rposition(|step| runs(step, since));
-    (then, now)
+    let uses = (0..steps.len()).filter(|at| runs(&steps[*at], name));
+    uses.map(|now| {
+        let then = steps[..now].iter().rposition(|step| runs(step, since));
+        (then, now)
+    })
+    .collect()
 }
 
 /// Pods behind the first part of `to` when the step runs; 0 when no workload is named so.
