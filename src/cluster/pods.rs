@@ -115,6 +115,29 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
+/// Restarts after which a container that waits for the next one is not expected to recover: the kubelet's delays are then 20 s
+/// and more.
+const RESTARTS: i32 = 3;
+
+/// The pod will not become ready by waiting: its image is not there, its node refuses it, or it ends again and again.
+pub fn is_hopeless(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let containers = status.flat_map(|status| {
+        let inits = status.init_container_statuses.iter().flatten();
+        inits.chain(status.container_statuses.iter().flatten())
+    });
+    let hopeless = |container: &ContainerStatus| {
+        let state = container.state.as_ref();
+        let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
+        match waiting {
+            Some("ErrImageNeverPull" | "InvalidImageName" | "Unsupported") => true,
+            Some("CrashLoopBackOff") => container.restart_count >= RESTARTS,
+            _ => false,
+        }
+    };
+    pod.metadata.deletion_timestamp.is_none() && containers.into_iter().any(hopeless)
+}
+
 /// Value of a label.
 pub fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.labels().get(key).map(String::as_str)
@@ -240,4 +263,34 @@ async fn events(client: &Client, pod: &Pod) -> Vec<String> {
         .collect();
     lines.drain(..lines.len().saturating_sub(3));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::no_image("ErrImageNeverPull", 0, true)]
+    #[case::refused_by_its_node("Unsupported", 0, true)]
+    #[case::first_crashes("CrashLoopBackOff", 2, false)]
+    #[case::crash_loop("CrashLoopBackOff", 3, true)]
+    #[case::slow_registry("ImagePullBackOff", 0, false)]
+    #[case::starting("ContainerCreating", 0, false)]
+    fn waiting_ends_where_it_cannot_help(
+        #[case] reason: &str,
+        #[case] restarts: i32,
+        #[case] hopeless: bool,
+    ) {
+        let status = json!({"name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": restarts,
+            "state": {"waiting": {"reason": reason}}});
+        let mut pod: Pod =
+            serde_json::from_value(json!({"status": {"containerStatuses": [status]}})).unwrap();
+        assert_eq!(is_hopeless(&pod), hopeless);
+        pod.metadata.deletion_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
+        );
+        assert!(!is_hopeless(&pod), "it is on its way out");
+    }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::redact::Redactor;
 
@@ -13,11 +14,27 @@ pub struct WriteError {
     source: io::Error,
 }
 
+impl WriteError {
+    /// The same once more: an I/O error can't be copied.
+    fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self {
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
 /// Writes into one report directory, without secrets.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     dir: PathBuf,
     redactor: Redactor,
+    /// The first evidence that could not be kept, by whichever clone.
+    lost: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Bundle {
@@ -33,6 +50,7 @@ impl Bundle {
         Ok(Self {
             dir: dir.to_owned(),
             redactor,
+            lost: Arc::default(),
         })
     }
 
@@ -48,8 +66,18 @@ impl Bundle {
     pub fn evidence(&self, id: &str, name: &str, text: &str) -> Result<String, WriteError> {
         let file = file_name(name);
         let path = self.dir.join("evidence").join(inside(id)).join(&file);
-        write_whole(&path, self.redactor.text(text).as_bytes())?;
-        Ok(file)
+        let written = write_whole(&path, self.redactor.text(text).as_bytes());
+        if let Err(error) = &written {
+            let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+            lost.get_or_insert_with(|| error.again());
+        }
+        written.map(|()| file)
+    }
+
+    /// The first evidence that could not be kept: a report that links to nothing is not whole.
+    pub fn lost(&self) -> Option<WriteError> {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.take()
     }
 }
 
@@ -124,6 +152,19 @@ mod tests {
         let text =
             fs::read_to_string(dir.path().join("evidence/routing/a").join(file)).expect("inside");
         assert_eq!(text, "token ***");
+    }
+
+    #[test]
+    fn evidence_that_could_not_be_kept_is_remembered() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let bundle = Bundle::open(dir.path(), Redactor::default()).expect("opened");
+        fs::write(dir.path().join("evidence"), "in the way").expect("written");
+        bundle
+            .clone()
+            .evidence("a", "x", "y")
+            .expect_err("a file is in the way");
+        let lost = bundle.lost().expect("remembered").to_string();
+        assert!(lost.contains("evidence/a/x"), "{lost}");
     }
 
     #[test]

@@ -36,12 +36,23 @@ pub const CONFORMANCE: Rendering = Rendering {
 /// Everything that `--report-dir` holds beside the event log and the evidence.
 pub const ALL: [Rendering; 5] = [JSON, JUNIT, HTML, SUMMARY, CONFORMANCE];
 
-/// Writes all reports into `dir`. Tries every file; the first failure is returned.
+/// Writes all reports into `dir`, or none: some without the others would be taken for the whole.
 ///
 /// # Errors
 /// A file can't be written.
 pub fn write_all(model: &Model, dir: &Path) -> Result<(), WriteError> {
     let write = |r: Rendering| write_whole(&dir.join(r.file), (r.render)(model).as_bytes());
-    let written: Vec<_> = ALL.into_iter().map(write).collect();
-    written.into_iter().collect()
+    let written = ALL.into_iter().try_for_each(write);
+    if written.is_err() {
+        remove_all(dir);
+    }
+    written
+}
+
+/// Takes the reports of a former or failed run away, so that nobody takes them for this one's. The log and evidence stay.
+pub fn remove_all(dir: &Path) {
+    for rendering in ALL {
+        // Best effort: what can't be removed can't be written either, and that is told.
+        let _ = std::fs::remove_file(dir.join(rendering.file));
+    }
 }

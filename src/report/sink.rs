@@ -36,6 +36,10 @@ pub enum SinkError {
     Log(#[from] LogError),
     #[error(transparent)]
     Report(#[from] WriteError),
+    #[error(
+        "the report directory {0} is incomplete, so the run counts as an ERROR; free space there or give another --report-dir"
+    )]
+    Incomplete(PathBuf),
     #[error("can't write the result to stdout")]
     Stdout(#[source] io::Error),
     #[error("can't append to GITHUB_STEP_SUMMARY ({path})")]
@@ -119,6 +123,9 @@ impl Sink {
             .as_ref()
             .map(|bundle| LogWriter::create(bundle.dir()))
             .transpose()?;
+        if let Some(bundle) = &bundle {
+            render::remove_all(bundle.dir());
+        }
         Ok(Self {
             console: Console { palette, detail },
             log,
@@ -161,6 +168,26 @@ impl Sink {
         }
     }
 
+    /// Makes the log durable and writes every report. What stays incomplete has no reports.
+    fn write_reports(&mut self) -> Vec<SinkError> {
+        let mut errors = Vec::new();
+        if let Some(log) = self.log.take() {
+            errors.extend(log.finish().err().map(SinkError::from));
+        }
+        let Some(bundle) = &self.bundle else {
+            return errors;
+        };
+        errors.extend(bundle.lost().map(SinkError::from));
+        if errors.is_empty() {
+            let written = render::write_all(&self.model, bundle.dir());
+            errors.extend(written.err().map(SinkError::from));
+        }
+        if !errors.is_empty() {
+            errors.push(SinkError::Incomplete(bundle.dir().to_owned()));
+        }
+        errors
+    }
+
     fn result(&mut self, text: &str) {
         self.show(|results| {
             results
@@ -186,21 +213,12 @@ impl Sink {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
+        let mut errors = self.write_reports();
+        let report_dir = self.options.report_dir.as_deref();
         let end = self
             .console
-            .end(&self.model, self.options.report_dir.as_deref());
+            .end(&self.model, report_dir.filter(|_| errors.is_empty()));
         self.result(&end);
-        let mut errors = Vec::new();
-        if let Some(log) = self.log.take() {
-            errors.extend(log.finish().err().map(SinkError::from));
-        }
-        if let Some(bundle) = &self.bundle {
-            errors.extend(
-                render::write_all(&self.model, bundle.dir())
-                    .err()
-                    .map(SinkError::from),
-            );
-        }
         if self.options.format == Format::Json {
             let printed = output::data(&json::render(&self.model));
             self.stdout_error = self.stdout_error.or(printed.err());

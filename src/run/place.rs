@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::{join_all, try_join_all};
@@ -35,11 +35,13 @@ const PODS_DEADLINE: Duration = Duration::from_secs(180);
 pub enum PlaceError {
     #[error(transparent)]
     Object(#[from] ObjectError),
-    #[error("the pods of {workload} were not as wanted ({wanted} ready) within {limit:?}:\n{last}")]
+    #[error(
+        "the pods of {workload} are not as wanted ({wanted} ready) after {seconds:.1} s:\n{last}"
+    )]
     Pods {
         workload: String,
         wanted: u32,
-        limit: Duration,
+        seconds: f64,
         last: String,
     },
     #[error(transparent)]
@@ -208,7 +210,7 @@ impl Place {
             .collect()
     }
 
-    /// Waits until exactly `wanted` pods of a workload are there and ready.
+    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never will be.
     ///
     /// # Errors
     /// The pods' last state, events and log lines.
@@ -229,18 +231,19 @@ impl Place {
             let pods = of(pods);
             pods.len() == count && pods.iter().all(pods::is_ready)
         };
-        match ctx.pods.until(&self.namespace, PODS_DEADLINE, done).await {
-            Ok(_) => Ok(()),
-            Err(last) => {
-                let last = pods::describe(&ctx.client, &of(&last)).await;
-                Err(PlaceError::Pods {
-                    workload: workload.to_owned(),
-                    wanted,
-                    limit: PODS_DEADLINE,
-                    last,
-                })
-            }
-        }
+        let settled = |pods: &[Pod]| done(pods) || of(pods).iter().any(pods::is_hopeless);
+        let start = Instant::now();
+        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, settled);
+        let last = match waited.await {
+            Ok(pods) if done(&pods) => return Ok(()),
+            Ok(pods) | Err(pods) => pods::describe(&ctx.client, &of(&pods)).await,
+        };
+        Err(PlaceError::Pods {
+            workload: workload.to_owned(),
+            wanted,
+            seconds: start.elapsed().as_secs_f64(),
+            last,
+        })
     }
 
     /// Waits until every sidecar has exactly the ready pods as endpoints of every app here.

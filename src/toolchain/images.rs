@@ -5,7 +5,7 @@
 //! what lies inside it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
 };
@@ -198,7 +198,7 @@ impl ImageStore {
     /// Like [`Self::lookup`], with an error that says what there is.
     ///
     /// # Errors
-    /// [`ImageError::Unknown`], whose text suits the message of a container waiting in `ErrImagePull`.
+    /// [`ImageError::Unknown`], whose text suits the message of a container waiting in `ErrImageNeverPull`.
     pub fn resolve(&self, name: &str) -> Result<&Image, ImageError> {
         self.lookup(name).ok_or_else(|| ImageError::Unknown {
             name: name.to_owned(),
@@ -217,8 +217,8 @@ impl fmt::Display for ImageStore {
         if self.images.is_empty() {
             return f.write_str("no images");
         }
-        let names: Vec<&str> = self.iter().map(|image| image.name.as_str()).collect();
-        f.write_str(&names.join(", "))
+        let names: BTreeSet<&str> = self.iter().map(|image| image.name.as_str()).collect();
+        f.write_str(&Vec::from_iter(names).join(", "))
     }
 }
 

@@ -142,10 +142,53 @@ fn entry(line: &[u8], stream: &str, tag: char, now: jiff::Timestamp, out: &mut V
     out.push(b'\n');
 }
 
+/// The end of a log without times and marks: at most 80 lines and 2048 bytes (Kubernetes documentation, "Customizing the
+/// termination message").
+pub(super) fn last_words(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.splitn(4, ' ').nth(3))
+        .collect();
+    let words = lines[lines.len().saturating_sub(80)..].join("\n");
+    let mut from = words.len().saturating_sub(2048);
+    while !words.is_char_boundary(from) {
+        from += 1;
+    }
+    words[from..].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn the_last_words_are_short_and_plain() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut text = Vec::new();
+        for number in 0..100 {
+            let line = format!("line {number} é");
+            entry(
+                line.as_bytes(),
+                "stderr",
+                'F',
+                jiff::Timestamp::UNIX_EPOCH,
+                &mut text,
+            );
+        }
+        fs::write(&path, text).unwrap();
+        let words = last_words(&path);
+        assert!(
+            words.starts_with("line 20 é\n") && words.ends_with("\nline 99 é"),
+            "{words}"
+        );
+        fs::write(&path, format!("t stdout F {}", "é".repeat(3000))).unwrap();
+        assert_eq!(last_words(&path).len(), 2048);
+        assert_eq!(last_words(&dir.path().join("none")), "");
+    }
 
     fn entries(chunks: &[&[u8]]) -> Vec<String> {
         let (mut lines, mut out) = (Lines::default(), Vec::new());

@@ -29,6 +29,7 @@ mod start;
 mod state;
 mod status;
 mod steps;
+mod unsupported;
 mod volumes;
 mod worker;
 

@@ -36,12 +36,27 @@ pub(super) async fn make_sandbox(shared: &Shared, pod: &Pod) -> io::Result<Sandb
         shared.cfg.node_ip,
         ip,
         rootfs::hostname(pod),
+        sysctls(pod),
     )
     .await;
     if made.is_err() {
         shared.ipam.release(ip);
     }
     made
+}
+
+/// `spec.securityContext.sysctls`; which of them may be given is checked before.
+fn sysctls(pod: &Pod) -> Vec<(String, String)> {
+    let security = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.security_context.as_ref());
+    let given = security.and_then(|security| security.sysctls.as_ref());
+    given
+        .into_iter()
+        .flatten()
+        .map(|sysctl| (sysctl.name.clone(), sysctl.value.clone()))
+        .collect()
 }
 
 /// Takes the sandbox down; processes in it must have ended.

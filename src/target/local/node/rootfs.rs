@@ -266,10 +266,21 @@ pub(super) fn resolv_conf(pod: &Pod, dns: &Dns<'_>) -> String {
     let config = spec.dns_config.unwrap_or_default();
     let host = spec.host_network == Some(true);
     let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
+    let words = |keyword: &str| -> Vec<String> {
+        let lines = dns
+            .world
+            .lines()
+            .filter_map(|line| line.strip_prefix(keyword));
+        lines
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect()
+    };
+    let worlds = || (words("nameserver "), words("search "), words("options "));
     match spec.dns_policy.as_deref() {
         Some("None") => {}
-        Some("Default") => return dns.world.clone(),
-        Some("ClusterFirst") | None if host => return dns.world.clone(),
+        Some("Default") => (servers, searches, options) = worlds(),
+        Some("ClusterFirst") | None if host => (servers, searches, options) = worlds(),
         _ => {
             let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
             servers.push(dns.server.clone());
@@ -396,8 +407,10 @@ mod tests {
 
     #[rstest]
     #[case::cluster(json!({}), "nameserver 10.96.0.10\nsearch n.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n")]
-    #[case::default_is_the_worlds(json!({"dnsPolicy": "Default"}), "world\n")]
-    #[case::host_network(json!({"hostNetwork": true}), "world\n")]
+    #[case::default_is_the_worlds(json!({"dnsPolicy": "Default"}), "nameserver 9.9.9.9\nsearch world\noptions ndots:1\n")]
+    #[case::host_network(json!({"hostNetwork": true}), "nameserver 9.9.9.9\nsearch world\noptions ndots:1\n")]
+    #[case::added_to_the_worlds(json!({"dnsPolicy": "Default", "dnsConfig": {"searches": ["own"], "options": [{"name": "ndots", "value": "3"}]}}),
+        "nameserver 9.9.9.9\nsearch world own\noptions ndots:3\n")]
     #[case::host_network_with_cluster_dns(json!({"hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"}),
         "nameserver 10.96.0.10\nsearch n.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n")]
     #[case::own(json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["1.2.3.4"], "options": [{"name": "ndots", "value": "1"}]}}),
@@ -412,7 +425,8 @@ mod tests {
         let dns = Dns {
             server: "10.96.0.10".to_owned(),
             domain: "cluster.local",
-            world: "world\n".to_owned(),
+            world: "# the machine's\nnameserver 9.9.9.9\nsearch world\noptions ndots:1\n"
+                .to_owned(),
         };
         assert_eq!(resolv_conf(&pod, &dns), expected);
     }

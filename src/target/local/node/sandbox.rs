@@ -19,9 +19,9 @@ use super::network;
 /// Kernel settings of a pod's network. Container runtimes let every user bind every port; reverse-path filtering would drop
 /// what Istio's rules send back through another link.
 const SYSCTLS: [(&str, &str); 3] = [
-    ("ipv4/ip_unprivileged_port_start", "0"),
-    ("ipv4/conf/all/rp_filter", "0"),
-    ("ipv4/conf/default/rp_filter", "0"),
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
 ];
 
 /// Open namespaces; they live as long as this value or a process in them.
@@ -114,14 +114,16 @@ pub(super) async fn create(
     node_ip: Ipv4Addr,
     ip: Ipv4Addr,
     hostname: String,
+    sysctls: Vec<(String, String)>,
 ) -> io::Result<Sandbox> {
     let (namespaces, connection, pod) = on_own_thread(move || {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC)?;
         sethostname(&hostname)?;
         for (name, value) in SYSCTLS {
-            std::fs::write(format!("/proc/sys/net/{name}"), value).map_err(|error| {
-                io::Error::new(error.kind(), format!("/proc/sys/net/{name}: {error}"))
-            })?;
+            set(name, value)?;
+        }
+        for (name, value) in &sysctls {
+            set(name, value)?;
         }
         // a netlink socket belongs to the namespace in which it was made, whoever uses it later
         let (connection, handle, _) = rtnetlink::new_connection()?;
@@ -146,6 +148,12 @@ pub(super) async fn create(
         ip,
         own_ip: true,
     })
+}
+
+/// Sets a kernel setting of the calling thread's namespaces.
+fn set(name: &str, value: &str) -> io::Result<()> {
+    std::fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value)
+        .map_err(|error| io::Error::new(error.kind(), format!("sysctl {name}: {error}")))
 }
 
 /// The calling thread's own namespace of one kind.

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::target::local::container::{ContainerSpec, EnterSpec};
 
-/// How long until an image that was not found is looked for again; grows like the delay between restarts.
-const IMAGE_RETRY: Duration = Duration::from_secs(10);
+/// How long until an image that was not found is looked for again. Images are given when the target comes up, so this is rare.
+const IMAGE_RETRY: Duration = Duration::from_secs(300);
 /// How long until a container that could not be configured is tried again, unless what it lacks appears before.
 const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
@@ -166,7 +166,8 @@ impl Start {
             .images
             .resolve(&name)
             .map_err(|error| Refusal {
-                reason: "ErrImagePull",
+                // the kubelet's reason where nothing is pulled and the image is not there
+                reason: "ErrImageNeverPull",
                 message: error.to_string(),
                 retry: Some(IMAGE_RETRY),
             })?;

@@ -222,6 +222,16 @@ impl PodState {
         }
     }
 
+    /// Notes that no container can start, now or later, and why.
+    pub fn refuse(&mut self, reason: &'static str, message: &str) {
+        for slot in &mut self.slots {
+            slot.phase = Phase::Waiting {
+                reason: Some(reason),
+                message: Some(message.to_owned()),
+            };
+        }
+    }
+
     /// Whether the pod has done its work or can no longer do it: no main container runs or will run again.
     pub fn complete(&self) -> bool {
         if let Some(init) = self

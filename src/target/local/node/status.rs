@@ -11,7 +11,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use super::state::{Ended, Phase, PodState, Role, Slot};
+use super::{
+    state::{Ended, Phase, PodState, Role, Slot},
+    unsupported,
+};
 
 /// What of a pod's status does not follow from its containers.
 #[derive(Debug, Clone)]
@@ -64,9 +67,24 @@ pub(super) fn status(
         message: facts.failed.as_ref().map(|(_, message)| message.clone()),
         init_container_statuses: statuses(inits),
         container_statuses: statuses(mains),
+        ephemeral_container_statuses: ephemeral(pod),
         observed_generation: pod.metadata.generation,
         ..PodStatus::default()
     }
+}
+
+/// Ephemeral containers wait for ever, with the reason.
+fn ephemeral(pod: &Pod) -> Option<Vec<ContainerStatus>> {
+    let why = unsupported::ephemeral(pod)?;
+    let spec = pod.spec.as_ref()?;
+    let statuses = spec.ephemeral_containers.iter().flatten();
+    let statuses = statuses.map(|container| ContainerStatus {
+        name: container.name.clone(),
+        image: container.image.clone().unwrap_or_default(),
+        state: Some(waiting(unsupported::REASON, Some(why.clone()))),
+        ..ContainerStatus::default()
+    });
+    Some(statuses.collect())
 }
 
 /// The pod's phase by the rules of the Kubernetes documentation "Pod Lifecycle".

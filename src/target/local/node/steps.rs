@@ -17,8 +17,9 @@ use nix::sys::signal::Signal;
 use super::{
     check::Check,
     events::Weight,
-    lifecycle, prepare,
+    lifecycle, logs, prepare,
     probes::{self, ProbeKind, Timing},
+    process::Exit,
     rootfs,
     start::{self, Start},
     state::Action,
@@ -341,12 +342,20 @@ impl Worker {
         )
     }
 
-    /// What the container left at its termination message path.
-    pub fn termination_message(&self, slot: usize) -> Option<String> {
-        let path = rootfs::container_dir(&self.pod_dir, &self.state.slots[slot].name)
-            .join("termination-log");
-        let bytes = fs::read(path).ok().filter(|bytes| !bytes.is_empty())?;
-        Some(String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST_MESSAGE)]).into_owned())
+    /// What the container left at its termination message path, or, where its policy says so, in the end of its log.
+    pub fn termination_message(&self, slot: usize, exit: Exit) -> Option<String> {
+        let dir = rootfs::container_dir(&self.pod_dir, &self.state.slots[slot].name);
+        let bytes = fs::read(dir.join("termination-log")).unwrap_or_default();
+        if !bytes.is_empty() {
+            let kept = &bytes[..bytes.len().min(LONGEST_MESSAGE)];
+            return Some(String::from_utf8_lossy(kept).into_owned());
+        }
+        let policy = self.container(slot).termination_message_policy;
+        if exit.code == 0 || policy.as_deref() != Some("FallbackToLogsOnError") {
+            return None;
+        }
+        let log = dir.join(format!("{}.log", self.state.slots[slot].restarts));
+        Some(logs::last_words(&log)).filter(|words| !words.is_empty())
     }
 }
 

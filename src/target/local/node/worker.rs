@@ -28,6 +28,7 @@ use super::{
     start::{self, Refusal},
     state::{Ended, Phase, PodState},
     status::Facts,
+    unsupported,
     volumes::{TokenKey, VolumeContext, tokens_needed},
 };
 
@@ -215,6 +216,13 @@ impl Worker {
         self.shared
             .running
             .add(&self.namespace, &self.name, &self.uid, names.into_iter());
+        let lacks = self.pod.spec.iter().flat_map(unsupported::unsupported);
+        let lacks = lacks.collect::<Vec<_>>().join("; ");
+        if !lacks.is_empty() {
+            self.warn(unsupported::REASON, lacks.clone());
+            self.state.refuse(unsupported::REASON, &lacks);
+            return;
+        }
         let (shared, pod, tell) = (self.shared.clone(), self.pod.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let _ = tell.send(Message::Sandbox(prepare::make_sandbox(&shared, &pod).await));
@@ -244,6 +252,9 @@ impl Worker {
         match message {
             Message::Pod(pod) => {
                 self.pod = pod;
+                if let Some(lacks) = unsupported::ephemeral(&self.pod) {
+                    self.warn(unsupported::REASON, lacks);
+                }
                 if self.prepared && !self.state.terminating {
                     self.write_volumes();
                 }
@@ -451,15 +462,7 @@ impl Worker {
         self.warn("Failed", format!("Error: container {name}: {message}"));
         match retry {
             Some(retry) => {
-                let slot = &mut self.state.slots[slot];
-                let again =
-                    reason == "ErrImagePull" && slot.backoff.after(Duration::ZERO) > Duration::ZERO;
-                slot.refuse(
-                    if again { "ImagePullBackOff" } else { reason },
-                    message,
-                    retry,
-                    Instant::now(),
-                );
+                self.state.slots[slot].refuse(reason, message, retry, Instant::now());
             }
             None => self.ended(slot, Exit { code: 128 }, reason, Some(message)),
         }
@@ -490,7 +493,7 @@ impl Worker {
             return;
         }
         let reason = if exit.code == 0 { "Completed" } else { "Error" };
-        let message = self.termination_message(slot);
+        let message = self.termination_message(slot, exit);
         self.ended(slot, exit, reason, message);
     }
 

@@ -1,0 +1,352 @@
+//! Pod fields that this node does not honour although a program could notice.
+//!
+//! A pod that has one of them is not started: its containers wait with the reason [`REASON`], which names the field. Going on
+//! without it would judge another pod than the one that was asked for. The pod does not become `Failed`, because its
+//! ReplicaSet would make a new one at once, again and again. What is left out harmlessly is listed in `docs/targets.md`.
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume};
+
+/// Reason of the containers' waiting state and of the event.
+pub(super) const REASON: &str = "Unsupported";
+
+/// Kernel settings that belong to a pod's own namespaces (Kubernetes documentation, "Using sysctls in a Kubernetes Cluster").
+const OWN_SYSCTLS: [&str; 5] = [
+    "net.",
+    "kernel.shm",
+    "kernel.msg",
+    "kernel.sem",
+    "fs.mqueue.",
+];
+/// Resources of which the node always has enough.
+const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+
+/// The fields, each with what is missing, in words for a person.
+pub(super) fn unsupported(spec: &PodSpec) -> Vec<String> {
+    let mut found = Found(Vec::new());
+    found.pod(spec);
+    for (place, container) in containers(spec) {
+        found.container(&place, container, spec);
+    }
+    for volume in spec.volumes.iter().flatten() {
+        found.volume(volume);
+    }
+    found.0
+}
+
+/// What is missing for the ephemeral containers of a pod, if it has any. They come while the pod runs, and it runs on.
+pub(super) fn ephemeral(pod: &Pod) -> Option<String> {
+    let names: Vec<&str> = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ephemeral_containers.iter().flatten())
+        .map(|container| container.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "spec.ephemeralContainers[{}]: use kubectl exec; its tools come with the container's image",
+            names.join(", ")
+        )
+    })
+}
+
+/// Every container with its place in the spec.
+fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
+    let inits = spec.init_containers.iter().flatten();
+    let inits = inits.map(|container| ("initContainers", container));
+    let mains = spec.containers.iter();
+    let mains = mains.map(|container| ("containers", container));
+    inits
+        .chain(mains)
+        .map(|(list, container)| (format!("spec.{list}[{}]", container.name), container))
+}
+
+struct Found(Vec<String>);
+
+impl Found {
+    fn when(&mut self, is: bool, field: impl Into<String>, lack: &str) {
+        if is {
+            self.0.push(format!("{}: {lack}", field.into()));
+        }
+    }
+
+    fn pod(&mut self, spec: &PodSpec) {
+        let on = |field: Option<bool>| field == Some(true);
+        let own = "every container has processes of its own";
+        self.when(
+            on(spec.share_process_namespace),
+            "spec.shareProcessNamespace",
+            own,
+        );
+        self.when(on(spec.host_pid), "spec.hostPID", own);
+        self.when(on(spec.host_ipc), "spec.hostIPC", "a pod has its own IPC");
+        self.when(
+            spec.host_users == Some(false),
+            "spec.hostUsers: false",
+            "pods share the users of the world",
+        );
+        let name = "a pod's host name is spec.hostname or its own name";
+        self.when(
+            on(spec.set_hostname_as_fqdn),
+            "spec.setHostnameAsFQDN",
+            name,
+        );
+        self.when(
+            spec.hostname_override.is_some(),
+            "spec.hostnameOverride",
+            name,
+        );
+        self.when(
+            spec.runtime_class_name.is_some(),
+            "spec.runtimeClassName",
+            "containers are plain processes",
+        );
+        let windows = spec.os.as_ref().is_some_and(|os| os.name != "linux");
+        self.when(windows, "spec.os.name", "the node runs Linux");
+        let claims = spec.resource_claims.iter().flatten().next().is_some();
+        self.when(claims, "spec.resourceClaims", "the node has no devices");
+        self.sysctls(spec);
+        if let Some(security) = &spec.security_context {
+            let kinds = (
+                security.seccomp_profile.as_ref().map(|seen| &seen.type_),
+                security.app_armor_profile.as_ref().map(|seen| &seen.type_),
+            );
+            self.profiles("spec.securityContext", kinds);
+        }
+    }
+
+    fn sysctls(&mut self, spec: &PodSpec) {
+        let security = spec.security_context.iter();
+        for sysctl in security.flat_map(|security| security.sysctls.iter().flatten()) {
+            let field = format!("spec.securityContext.sysctls[{}]", sysctl.name);
+            let own = OWN_SYSCTLS
+                .iter()
+                .any(|prefix| sysctl.name.starts_with(prefix));
+            self.when(!own, &field, "it is no setting of a pod's own namespaces");
+            let of_node = spec.host_network == Some(true) && sysctl.name.starts_with("net.");
+            self.when(of_node, field, "with hostNetwork it is the node's");
+        }
+    }
+
+    /// Profiles that lie on the node; what a runtime brings itself is harmless to leave out.
+    fn profiles(&mut self, place: &str, (seccomp, armor): (Option<&String>, Option<&String>)) {
+        for (name, kind) in [("seccompProfile", seccomp), ("appArmorProfile", armor)] {
+            let local = kind.is_some_and(|kind| kind == "Localhost");
+            self.when(
+                local,
+                format!("{place}.{name}"),
+                "the node has no profiles of its own",
+            );
+        }
+    }
+
+    fn container(&mut self, place: &str, container: &Container, spec: &PodSpec) {
+        let input = "containers have no standard input and no terminal";
+        self.when(
+            container.stdin == Some(true),
+            format!("{place}.stdin"),
+            input,
+        );
+        self.when(container.tty == Some(true), format!("{place}.tty"), input);
+        let init = place.starts_with("spec.init");
+        let own_policy = container
+            .restart_policy
+            .as_deref()
+            .is_some_and(|policy| !(init && policy == "Always"));
+        self.when(
+            own_policy,
+            format!("{place}.restartPolicy"),
+            "only Always of an init container, a native sidecar",
+        );
+        let rules = container.restart_policy_rules.iter().flatten();
+        self.when(
+            rules.count() > 0,
+            format!("{place}.restartPolicyRules"),
+            "the pod's restartPolicy decides alone",
+        );
+        let devices = container.volume_devices.iter().flatten().next().is_some();
+        self.when(
+            devices,
+            format!("{place}.volumeDevices"),
+            "the node has no block devices",
+        );
+        for port in container.ports.iter().flatten() {
+            let published =
+                spec.host_network != Some(true) && port.host_port.is_some_and(|port| port > 0);
+            self.when(
+                published,
+                format!("{place}.ports[{}].hostPort", port.container_port),
+                "ports are not published on the node; use a Service",
+            );
+        }
+        self.resources(place, container);
+        self.mounts(place, container);
+        if let Some(security) = &container.security_context {
+            self.security(&format!("{place}.securityContext"), security);
+        }
+    }
+
+    fn resources(&mut self, place: &str, container: &Container) {
+        let Some(resources) = &container.resources else {
+            return;
+        };
+        let amounts = [&resources.limits, &resources.requests];
+        let names = amounts
+            .into_iter()
+            .flatten()
+            .flat_map(|amounts| amounts.keys());
+        let mut special: Vec<&String> = names
+            .filter(|name| !RESOURCES.contains(&name.as_str()))
+            .collect();
+        special.dedup();
+        for name in special {
+            self.when(
+                true,
+                format!("{place}.resources[{name}]"),
+                "the node has none of it",
+            );
+        }
+        let claims = resources.claims.iter().flatten().next().is_some();
+        self.when(
+            claims,
+            format!("{place}.resources.claims"),
+            "the node has no devices",
+        );
+    }
+
+    fn mounts(&mut self, place: &str, container: &Container) {
+        for mount in container.volume_mounts.iter().flatten() {
+            let field = format!("{place}.volumeMounts[{}]", mount.name);
+            let shared = mount
+                .mount_propagation
+                .as_deref()
+                .is_some_and(|how| how != "None");
+            self.when(
+                shared,
+                format!("{field}.mountPropagation"),
+                "mounts stay in their container",
+            );
+            let below = mount.recursive_read_only.as_deref() == Some("Enabled");
+            self.when(
+                below,
+                format!("{field}.recursiveReadOnly"),
+                "only the mount itself is read-only",
+            );
+        }
+    }
+
+    fn security(&mut self, place: &str, security: &SecurityContext) {
+        let unmasked = security.proc_mount.as_deref() == Some("Unmasked");
+        self.when(
+            unmasked,
+            format!("{place}.procMount"),
+            "/proc is mounted the default way",
+        );
+        let kinds = (
+            security.seccomp_profile.as_ref().map(|seen| &seen.type_),
+            security.app_armor_profile.as_ref().map(|seen| &seen.type_),
+        );
+        self.profiles(place, kinds);
+    }
+
+    fn volume(&mut self, volume: &Volume) {
+        let field = format!("spec.volumes[{}]", volume.name);
+        let known = volume.config_map.is_some()
+            || volume.secret.is_some()
+            || volume.empty_dir.is_some()
+            || volume.projected.is_some()
+            || volume.downward_api.is_some()
+            || volume.host_path.is_some();
+        self.when(
+            !known,
+            &field,
+            "volumes are emptyDir, configMap, secret, projected, downwardAPI or hostPath",
+        );
+        let medium = volume
+            .empty_dir
+            .as_ref()
+            .and_then(|dir| dir.medium.as_deref());
+        let huge = medium.is_some_and(|medium| medium.starts_with("HugePages"));
+        self.when(
+            huge,
+            format!("{field}.emptyDir.medium"),
+            "the node has no huge pages",
+        );
+        let projected = volume.projected.iter();
+        for part in projected.flat_map(|volume| volume.sources.iter().flatten()) {
+            let lacks =
+                "projected sources are configMap, secret, downwardAPI or serviceAccountToken";
+            let bundle = part.cluster_trust_bundle.is_some();
+            self.when(bundle, format!("{field}.clusterTrustBundle"), lacks);
+            let certificate = part.pod_certificate.is_some();
+            self.when(certificate, format!("{field}.podCertificate"), lacks);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    fn of(pod: Value, container: Value) -> Vec<String> {
+        let (mut pod, mut container) = (pod, container);
+        container["name"] = json!("c");
+        pod["containers"] = json!([container]);
+        unsupported(&serde_json::from_value(pod).unwrap())
+    }
+
+    #[rstest]
+    #[case(json!({"shareProcessNamespace": true}), "spec.shareProcessNamespace: ")]
+    #[case(json!({"hostPID": true}), "spec.hostPID: ")]
+    #[case(json!({"hostIPC": true}), "spec.hostIPC: ")]
+    #[case(json!({"hostUsers": false}), "spec.hostUsers: false: ")]
+    #[case(json!({"setHostnameAsFQDN": true}), "spec.setHostnameAsFQDN: ")]
+    #[case(json!({"runtimeClassName": "vm"}), "spec.runtimeClassName: ")]
+    #[case(json!({"os": {"name": "windows"}}), "spec.os.name: ")]
+    #[case(json!({"resourceClaims": [{"name": "gpu"}]}), "spec.resourceClaims: ")]
+    #[case(json!({"securityContext": {"sysctls": [{"name": "vm.swappiness", "value": "1"}]}}), "spec.securityContext.sysctls[vm.swappiness]: ")]
+    #[case(json!({"hostNetwork": true, "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}}), "with hostNetwork")]
+    #[case(json!({"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "x"}}}), "spec.securityContext.seccompProfile: ")]
+    #[case(json!({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}), "spec.volumes[v]: ")]
+    #[case(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}), "spec.volumes[v]: ")]
+    #[case(json!({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages"}}]}), "spec.volumes[v].emptyDir.medium: ")]
+    #[case(json!({"volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "x"}}]}}]}), "clusterTrustBundle: ")]
+    fn a_field_of_the_pod_is_named(#[case] pod: Value, #[case] said: &str) {
+        let found = of(pod, json!({}));
+        assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+    }
+
+    #[rstest]
+    #[case(json!({"stdin": true}), ".stdin: ")]
+    #[case(json!({"tty": true}), ".tty: ")]
+    #[case(json!({"restartPolicy": "Never"}), ".restartPolicy: ")]
+    #[case(json!({"volumeDevices": [{"name": "d", "devicePath": "/dev/x"}]}), ".volumeDevices: ")]
+    #[case(json!({"ports": [{"containerPort": 80, "hostPort": 80}]}), ".ports[80].hostPort: ")]
+    #[case(json!({"resources": {"limits": {"example.com/gpu": "1"}, "requests": {"example.com/gpu": "1"}}}), ".resources[example.com/gpu]: ")]
+    #[case(json!({"volumeMounts": [{"name": "v", "mountPath": "/v", "mountPropagation": "Bidirectional"}]}), ".volumeMounts[v].mountPropagation: ")]
+    #[case(json!({"securityContext": {"procMount": "Unmasked"}}), ".securityContext.procMount: ")]
+    fn a_field_of_a_container_is_named(#[case] container: Value, #[case] said: &str) {
+        let found = of(json!({}), container);
+        let said = format!("spec.containers[c]{said}");
+        assert!(found.len() == 1 && found[0].starts_with(&said), "{found:?}");
+    }
+
+    #[rstest]
+    #[case::nothing(json!({}), json!({}))]
+    #[case::limits(json!({"priority": 1, "tolerations": []}), json!({"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}))]
+    #[case::host_network(json!({"hostNetwork": true}), json!({"ports": [{"containerPort": 80, "hostPort": 80}]}))]
+    #[case::pod_sysctl(json!({"securityContext": {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]}}), json!({}))]
+    #[case::runtime_default(json!({"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}}), json!({"tty": false}))]
+    #[case::memory(json!({"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}), json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}))]
+    fn what_is_honoured_or_harmless_passes(#[case] pod: Value, #[case] container: Value) {
+        assert_eq!(of(pod, container), [""; 0]);
+    }
+
+    #[test]
+    fn a_native_sidecar_is_honoured() {
+        let spec =
+            json!({"containers": [], "initContainers": [{"name": "s", "restartPolicy": "Always"}]});
+        assert_eq!(unsupported(&serde_json::from_value(spec).unwrap()), [""; 0]);
+    }
+}
