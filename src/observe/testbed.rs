@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use http::Method;
 use http_body_util::BodyExt as _;
-use testbed::control::{Attempt, CallPlan, RunLine};
+use testbed::control::{Attempt, CallPlan, RunLine, Stall};
 
 use super::http::{HttpError, Port};
 
@@ -18,8 +18,16 @@ pub enum CallerError {
     Broke { calls: u64, words: String },
 }
 
-/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the microseconds that the
-/// caller took, when it was not stopped.
+/// What a caller says at the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub took_us: u64,
+    /// When the caller itself did not run.
+    pub stalls: Vec<Stall>,
+}
+
+/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the caller's last word, when it
+/// was not stopped.
 ///
 /// # Errors
 /// [`CallerError`]: our own side failed, nothing is known of the mesh.
@@ -27,7 +35,7 @@ pub async fn run(
     caller: &Port,
     plan: &CallPlan,
     mut each: impl FnMut(RunLine) -> bool,
-) -> Result<Option<u64>, CallerError> {
+) -> Result<Option<Ended>, CallerError> {
     let body = serde_json::to_vec(plan).map_err(|error| CallerError::Refused(error.to_string()))?;
     let mut body = caller.send(Method::POST, "/v1/run", body).await?;
     let (mut buffer, mut calls) = (BytesMut::new(), 0);
@@ -39,7 +47,14 @@ pub async fn run(
             let line = buffer.split_to(end + 1);
             match serde_json::from_slice(&line).map_err(|error| broke(calls, error.to_string()))? {
                 RunLine::Refused { reason } => return Err(CallerError::Refused(reason)),
-                RunLine::Done { elapsed_us, .. } => return Ok(Some(elapsed_us)),
+                RunLine::Done {
+                    elapsed_us, stalls, ..
+                } => {
+                    return Ok(Some(Ended {
+                        took_us: elapsed_us,
+                        stalls,
+                    }));
+                }
                 other => {
                     calls += 1;
                     if !each(other) {

@@ -1,6 +1,7 @@
 //! What every scenario of a run shares.
 
 use kube::Client;
+use testbed::stall::Watch;
 
 use super::recorder::Recorder;
 use crate::{
@@ -21,6 +22,8 @@ pub struct Context {
     /// All pods that carry the run's label.
     pub pods: PodWatch,
     pub recorder: Recorder,
+    /// Notices when this process does not run.
+    pub watchdog: Watch,
     pub rates: Rates,
     pub run_id: String,
     /// Proxies of the ingress gateway.

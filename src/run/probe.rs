@@ -1,6 +1,9 @@
 //! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use futures::future::try_join_all;
 use testbed::control::{CONTROL_PORT, CallPlan, Observation, RunLine};
@@ -21,6 +24,7 @@ use crate::{
         moved::Owners,
         outcome::Check,
         seen::{self, Seen},
+        stall::Stalls,
     },
 };
 
@@ -91,13 +95,21 @@ pub async fn run(
         }
         !stopped_early
     };
-    let took_us = tokio::select! {
+    let began = Instant::now();
+    let ended = tokio::select! {
         done = bed::run(&caller, &plan, each) => done.map_err(|error| error.to_string())?,
         // Calls in flight are cut: leaving the caller's answer stops them.
         () = asked_to_stop(manner.stop.clone()) => None,
     };
     stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
-    let took_us = took_us
+    let stalls = Stalls {
+        harness: ctx.watchdog.since(began),
+        caller: ended
+            .as_ref()
+            .map_or_else(Vec::new, |ended| ended.stalls.clone()),
+    };
+    let took_us = ended
+        .map(|ended| ended.took_us)
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
     let servers = place.servers(ctx);
@@ -121,6 +133,7 @@ pub async fn run(
         flags,
         departed,
         before: manner.before,
+        stalls,
         busy_pod: manner.busy,
         stopped_early,
     };

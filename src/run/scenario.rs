@@ -32,6 +32,9 @@ use crate::{
     },
 };
 
+/// A `converge` that ran out of time says nothing when this machine stood still for more than one such part of it.
+const STALLED_PART: u32 = 10;
+
 /// A background probe that runs until the end of the scenario.
 struct Background {
     step: usize,
@@ -257,7 +260,8 @@ impl Run<'_> {
     ) -> Result<(), String> {
         let within =
             crate::verdict::range::duration(&converge.within).map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + within;
+        let start = Instant::now();
+        let deadline = start + within;
         loop {
             let mut outcomes = Vec::new();
             for probe in self.resolved(step)? {
@@ -267,6 +271,15 @@ impl Run<'_> {
             let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
             let holds = checks.all(|check| check.result == CheckResult::Holds);
             if holds || Instant::now() > deadline {
+                let stalled = self.ctx.watchdog.stalled_since(start);
+                if !holds && stalled * STALLED_PART > within {
+                    return Err(format!(
+                        "this machine stalled {} ms while probe {} had {} to hold",
+                        stalled.as_millis(),
+                        converge.probe,
+                        converge.within
+                    ));
+                }
                 for (name, outcome) in outcomes {
                     self.floor_ms += outcome.took_ms;
                     self.take(number, &name, outcome);

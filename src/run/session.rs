@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use testbed::stall::Watch;
 
 use super::{
     context::Context,
@@ -102,6 +103,7 @@ impl Session {
             client,
             dial,
             recorder,
+            watchdog: Watch::start(),
             rates: terms.rates,
             run_id: terms.run_id,
             bundle,

@@ -8,9 +8,10 @@ use super::{
     expect::Matcher,
     outcome::CheckResult,
     producer,
-    range::human,
+    range::{Span, human},
     seen::{self, Seen},
     sequential::Judgement,
+    stall::Stalls,
     status,
     tally::{Tally, short},
 };
@@ -80,7 +81,7 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
         Matcher::AnsweredBy(workload) => every(&kept(), answered, |call| {
             seen::workload(call) == Some(workload.as_str())
         }),
-        Matcher::Took(span) => took(&kept(), |time| span.contains(time)),
+        Matcher::Took(span) => took(&kept(), *span, &calls.seen.stalls),
         Matcher::HttpStatus(code) => every(&kept(), http, |call| call.http_status == Some(*code)),
         Matcher::Response(fields) => every(
             &kept(),
@@ -178,26 +179,37 @@ fn http(call: &Observation) -> String {
         .map_or_else(|| "no HTTP answer".to_owned(), |code| code.to_string())
 }
 
-/// Times have too many kinds for a tally: shortest and longest say it.
-fn took(calls: &[&Observation], good: impl Fn(Duration) -> bool) -> Judgement {
-    let time =
-        |call: &&Observation| Duration::from_micros(call.end_us.saturating_sub(call.sent_us));
-    let times: Vec<Duration> = calls.iter().map(time).collect();
+/// Times have too many kinds for a tally: shortest and longest say it. A call that ended too late is no evidence against
+/// the mesh when our own side stalled that long; when all of them are such, nothing can be said.
+fn took(calls: &[&Observation], span: Span, stalls: &Stalls) -> Judgement {
+    let time = |call: &Observation| Duration::from_micros(call.end_us.saturating_sub(call.sent_us));
+    let times: Vec<Duration> = calls.iter().map(|call| time(call)).collect();
     let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
         return exact(CheckResult::Undecided, Tally::default());
     };
-    let outside = times.iter().filter(|time| !good(**time)).count();
-    let range = if times.len() == 1 {
+    let outside = calls.iter().filter(|call| !span.contains(time(call)));
+    let excuse = |call: &&&Observation| {
+        let excess = time(call).checked_sub(span.to?)?;
+        stalls.excuse(call, excess)
+    };
+    let excuses: Vec<_> = outside.map(|call| excuse(&call)).collect();
+    let mut actual = if times.len() == 1 {
         human(*least)
     } else {
         format!("{} to {}", human(*least), human(*most))
     };
-    let (result, actual) = match outside {
-        0 => (CheckResult::Holds, range),
-        _ => (
-            CheckResult::Refuted,
-            format!("{range}; {outside} of {} outside", times.len()),
-        ),
+    if !excuses.is_empty() {
+        actual += &format!("; {} of {} outside", excuses.len(), times.len());
+    }
+    let result = if excuses.is_empty() {
+        CheckResult::Holds
+    } else if excuses.iter().any(Option::is_none) {
+        CheckResult::Refuted
+    } else {
+        let longest = excuses.into_iter().flatten().max();
+        let words = longest.map(|longest| format!(", but {longest} meanwhile"));
+        actual += &words.unwrap_or_default();
+        CheckResult::Undecided
     };
     Judgement {
         result,

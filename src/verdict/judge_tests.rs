@@ -1,7 +1,7 @@
 //! One table per matcher: what holds, what refutes, what leaves it open.
 
 use rstest::rstest;
-use testbed::control::{Observation, Origin, Reset};
+use testbed::control::{Observation, Origin, Reset, Stall};
 
 use super::{
     conclude::{Known, scenario_verdict},
@@ -460,4 +460,49 @@ fn the_ledger_of_a_pod_that_was_taken_away_is_not_missed() {
     assert_eq!(agreement(&seen), CheckResult::Undecided);
     seen.departed.insert(gone);
     assert_eq!(agreement(&seen), CheckResult::Holds);
+}
+
+/// One call of 1.5 s where 1 s is the limit, while the caller stalled for so many milliseconds in its middle.
+fn took_while_stalled(span: &str, stalled_ms: u64) -> (CheckResult, String) {
+    let mut call = answered(0, "greeter-a", "greeter");
+    (call.sent_us, call.end_us) = (1_000, 1_501_000);
+    let mut seen = one(call);
+    if stalled_ms > 0 {
+        seen.stalls.caller.push(Stall {
+            at_us: 200_000,
+            for_us: stalled_ms * 1000,
+        });
+    }
+    result(Matcher::Took(Span::parse(span).unwrap()), &seen)
+}
+
+#[rstest]
+#[case::no_stall("..1s", 0, Refuted)]
+#[case::too_short_a_stall("..1s", 300, Refuted)]
+#[case::long_enough("..1s", 600, Undecided)]
+#[case::too_early_is_no_stall("2s..", 600, Refuted)]
+#[case::in_time_all_the_same("1s..2s", 600, Holds)]
+fn a_stall_of_ours_leaves_a_late_call_open(
+    #[case] span: &str,
+    #[case] stalled_ms: u64,
+    #[case] expected: CheckResult,
+) {
+    let (result, words) = took_while_stalled(span, stalled_ms);
+    assert_eq!(result, expected, "{words}");
+    let told = words.contains("this machine stalled 600 ms (the caller noticed)");
+    assert_eq!(told, expected == Undecided, "{words}");
+}
+
+#[test]
+fn one_late_call_without_a_stall_is_enough() {
+    let mut seen = order("ab", 2);
+    for (call, end_us) in seen.calls.iter_mut().zip([1_501_000, 3_002_000]) {
+        (call.sent_us, call.end_us) = (end_us - 1_500_000, end_us);
+    }
+    seen.stalls.caller.push(Stall {
+        at_us: 200_000,
+        for_us: 600_000,
+    });
+    let matcher = Matcher::Took(Span::parse("..1s").unwrap());
+    assert_eq!(result(matcher, &seen).0, Refuted);
 }

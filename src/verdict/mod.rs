@@ -20,6 +20,7 @@ pub mod range;
 pub mod seen;
 pub mod sequential;
 pub mod share;
+pub mod stall;
 pub mod stats;
 pub mod status;
 pub mod tally;

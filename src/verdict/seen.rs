@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::moved::Owners;
+use super::{moved::Owners, stall::Stalls};
 use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
 
 /// Pods by workload name and by `app` label; both kinds of key may be present.
@@ -22,6 +22,8 @@ pub struct Seen {
     pub departed: BTreeSet<String>,
     /// Which pod answered which key in the run that `moved` compares with.
     pub before: Option<Owners>,
+    /// When our own side did not run.
+    pub stalls: Stalls,
     /// Pod that was kept busy by a background probe.
     pub busy_pod: Option<String>,
     /// The run was cut short once every sequential matcher had decided: calls in flight were given up by us.
