@@ -3,7 +3,6 @@
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -15,7 +14,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::spec::WorldSpec;
+use super::{
+    spec::WorldSpec,
+    state::{self, root_directory},
+};
 
 /// Why there is no world.
 #[derive(Debug, thiserror::Error)]
@@ -68,17 +70,6 @@ pub struct World {
     own: Option<(Child, Option<ChildStdin>)>,
 }
 
-/// Where worlds of this user have their state: short, private, gone at the latest with the next boot.
-pub fn root_directory() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_dir());
-    runtime.map_or_else(
-        || PathBuf::from(format!("/tmp/meshproof-{}", nix::unistd::Uid::effective())),
-        |dir| dir.join("meshproof"),
-    )
-}
-
 impl World {
     /// Starts a world and returns at once: the API server is not up yet.
     ///
@@ -90,7 +81,7 @@ impl World {
             .name
             .clone()
             .unwrap_or_else(|| format!("run-{}", std::process::id()));
-        let state = make_state(&name)?;
+        let state = state::make(&name)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(|error| WorldError::Start(error.to_string()))?;
         let api_port = listener
@@ -206,7 +197,7 @@ impl World {
         let deadline = Instant::now() + Duration::from_secs(SECONDS);
         for (pid, role) in [(init, "__init"), (holder, "__world")] {
             let Some(pid) = pid else { continue };
-            while is_ours(&self.spec, pid.as_raw(), role) {
+            while state::has_role(&self.spec.state, pid.as_raw(), role) {
                 if Instant::now() > deadline {
                     let (name, pid) = (self.spec.name.clone(), pid.as_raw());
                     return Err(WorldError::Undead {
@@ -232,45 +223,7 @@ fn init_of(spec: &WorldSpec) -> Option<Pid> {
 /// A process of the world by its pid file, checked to be ours and not a later process with the same number.
 fn process(spec: &WorldSpec, file: &Path, role: &str) -> Option<Pid> {
     let pid: i32 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    is_ours(spec, pid, role).then(|| Pid::from_raw(pid))
-}
-
-fn is_ours(spec: &WorldSpec, pid: i32, role: &str) -> bool {
-    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let mut words = command.split(|byte| *byte == 0).skip(1);
-    words.next() == Some(role.as_bytes())
-        && words.next() == Some(spec.state.as_os_str().as_encoded_bytes())
-}
-
-fn make_state(name: &str) -> Result<PathBuf, WorldError> {
-    let root = root_directory();
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| WorldError::State { path, source }
-    };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&root)
-        .map_err(failed(&root))?;
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(failed(&root))?;
-    let state = root.join(name);
-    match fs::create_dir(&state) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            if World::find(name).is_ok() {
-                return Err(WorldError::AlreadyUp {
-                    name: name.to_owned(),
-                });
-            }
-            // Left by a machine that lost power: nothing of it lives.
-            fs::remove_dir_all(&state).map_err(failed(&state))?;
-            fs::create_dir(&state).map_err(failed(&state))?;
-        }
-        other => other.map_err(failed(&state))?,
-    }
-    // Pods' users (1337) reach sockets and keys through mounts only; the directory must be searchable for the world's root.
-    fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).map_err(failed(&state))?;
-    Ok(state)
+    state::has_role(&spec.state, pid, role).then(|| Pid::from_raw(pid))
 }
 
 fn spawn_holder(spec: &WorldSpec, listener: TcpListener) -> Result<Child, WorldError> {

@@ -19,3 +19,4 @@ pub mod network;
 pub mod pki;
 pub mod relay;
 pub mod spec;
+mod state;
