@@ -1,15 +1,20 @@
 //! `meshproof toolchain`: the binaries of the local target.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde::Serialize;
 
 use super::CommandError;
 use crate::cli::{Format, ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus};
 use crate::env::Terminal;
 use crate::exit::Exit;
 use crate::output;
-use crate::toolchain::{self, EnvoyVersion, Options, Progress, SetStatus, State, Status};
+use crate::target::local::world::launch::World;
+use crate::toolchain::{
+    self, Cache, EnvoyVersion, Options, Progress, SetStatus, State, Status, Stored, Use,
+};
 
 /// Without a terminal, a long build says that it lives this often.
 const QUIET_SECONDS: u64 = 15;
@@ -18,6 +23,7 @@ pub fn run(args: &ToolchainArgs) -> Result<Exit, CommandError> {
     match &args.command {
         ToolchainCommand::Prepare(args) => prepare(args),
         ToolchainCommand::Status(args) => status(args),
+        ToolchainCommand::Prune => prune(),
     }
 }
 
@@ -58,26 +64,84 @@ fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
 fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
     let options = Options::new(envoy(args.envoy.as_deref())?).map_err(CommandError::other)?;
     let status = toolchain::status(&options).map_err(CommandError::other)?;
+    let stored = toolchain::stored(&options.cache, &running()).map_err(CommandError::other)?;
+    let exit = match status.ready() {
+        true => Exit::Ok,
+        false => Exit::Error,
+    };
     let printed = match args.output {
-        Format::Json => output::json(&status),
-        Format::Text => output::data(&table(&status)),
+        Format::Json => output::json(&WithStored { status, stored }),
+        Format::Text => output::data(&table(&status, &stored)),
     };
     printed.map_err(CommandError::Stdout)?;
-    Ok(if status.ready() {
-        Exit::Ok
-    } else {
-        Exit::Error
-    })
+    Ok(exit)
 }
 
-fn table(status: &Status) -> String {
+/// What `status -o json` prints.
+#[derive(Serialize)]
+struct WithStored {
+    #[serde(flatten)]
+    status: Status,
+    /// Everything in the cache, with what it is used for.
+    stored: Vec<Stored>,
+}
+
+/// Programs that local targets run now.
+fn running() -> Vec<PathBuf> {
+    let worlds = World::all();
+    let programs = worlds.into_iter().map(|world| world.spec);
+    programs
+        .flat_map(|spec| [spec.bins, spec.envoy, spec.bootstrap_template])
+        .collect()
+}
+
+fn prune() -> Result<Exit, CommandError> {
+    let cache = Cache::of_user().map_err(CommandError::other)?;
+    let removed = toolchain::prune(&cache, &running()).map_err(CommandError::other)?;
+    let bytes: u64 = removed.iter().map(|set| set.bytes).sum();
+    for set in &removed {
+        output::say(&format!("removed {}", set.path.display()));
+    }
+    let words = format!("{} unused sets, {} MB", removed.len(), bytes / 1_000_000);
+    output::say(&words);
+    Ok(Exit::Ok)
+}
+
+fn table(status: &Status, stored: &[Stored]) -> String {
     let sets: String = status.sets.iter().map(row).collect();
     let hint = if status.ready() {
         ""
     } else {
         "`meshproof toolchain prepare` makes what is missing\n"
     };
-    format!("{sets}{}\n{hint}", versions(&status.versions))
+    format!(
+        "{sets}{}\n{}{hint}",
+        versions(&status.versions),
+        in_cache(stored)
+    )
+}
+
+/// What the cache holds beside what is asked for.
+fn in_cache(stored: &[Stored]) -> String {
+    let total: u64 = stored.iter().map(|set| set.bytes).sum();
+    let mut text = format!("the cache holds {} MB:\n", total / 1_000_000);
+    for set in stored {
+        let used = match &set.used {
+            Use::Pinned => "used".to_owned(),
+            Use::Running => "running".to_owned(),
+            Use::Busy { holder } => format!("being made by {holder}"),
+            Use::Unused => "unused".to_owned(),
+        };
+        text.push_str(&format!(
+            "{:>7} MB  {used:<8} {}\n",
+            set.bytes / 1_000_000,
+            set.name
+        ));
+    }
+    if stored.iter().any(|set| set.used == Use::Unused) {
+        text.push_str("`meshproof toolchain prune` removes what is unused\n");
+    }
+    text
 }
 
 fn row(set: &SetStatus) -> String {

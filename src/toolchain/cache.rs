@@ -129,6 +129,37 @@ impl Cache {
         Ok(file)
     }
 
+    /// Takes the lock of a set when nobody has it.
+    pub(super) fn try_lock(&self, name: &str) -> Option<File> {
+        let path = self.root.join(format!("{name}.lock"));
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(path);
+        let file = file.ok()?;
+        file.try_lock().is_ok().then_some(file)
+    }
+
+    /// Notes with which Go a set was built, so that it is found without one. Best effort: a cache may be read-only.
+    pub(super) fn note_go(&self, name: &str, go: &str) {
+        let path = self.root.join(format!("{name}.go"));
+        if fs::read_to_string(&path).is_ok_and(|noted| noted == go) {
+            return;
+        }
+        if let Err(error) = fs::write(&path, go) {
+            tracing::debug!(path = %path.display(), %error, "cannot note Go's version");
+        }
+    }
+
+    /// Every Go that a set was built with.
+    pub(super) fn noted_go(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let notes = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "go"));
+        notes
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .collect()
+    }
+
     /// Who is making the set right now, when somebody is.
     pub(super) fn held_by(&self, name: &str) -> Option<String> {
         let mut file = File::open(self.root.join(format!("{name}.lock"))).ok()?;

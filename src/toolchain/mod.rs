@@ -12,6 +12,7 @@ mod pins;
 mod prepare;
 mod progress;
 pub mod stock;
+mod stored;
 mod userland;
 
 pub use cache::Cache;
@@ -21,3 +22,4 @@ pub use images::{Image, ImageError, ImageStore, TreeEntry};
 pub use pins::EnvoyVersion;
 pub use prepare::{Options, SetStatus, State, Status, Toolchain, prepare, status};
 pub use progress::Progress;
+pub use stored::{Stored, Use, prune, stored};

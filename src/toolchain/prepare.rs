@@ -111,10 +111,14 @@ fn prepare_controlplane(
     cache: &Cache,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(PathBuf, Manifest), ToolchainError> {
-    let set = controlplane_set(recipe)?;
-    cache.ensure(&set, progress, |partial, lock, progress| {
+    let set = controlplane_set(recipe, cache)?;
+    let made = cache.ensure(&set, progress, |partial, lock, progress| {
         controlplane::build(recipe, partial, lock, progress)
-    })
+    })?;
+    if let Ok(go) = controlplane::go_version() {
+        cache.note_go(&set, &go);
+    }
+    Ok(made)
 }
 
 fn prepare_envoy(
@@ -129,15 +133,28 @@ fn prepare_envoy(
     )
 }
 
-fn controlplane_set(recipe: &Recipe) -> Result<String, ToolchainError> {
-    Ok(format!(
-        "controlplane-{}",
-        &recipe.key(&controlplane::go_version()?)[..32]
-    ))
+/// The set that the `go` on PATH makes. Without one, a whole set of the same recipe does as well, whichever Go made it.
+pub(super) fn controlplane_set(recipe: &Recipe, cache: &Cache) -> Result<String, ToolchainError> {
+    controlplane_set_by(recipe, cache, controlplane::go_version())
+}
+
+fn controlplane_set_by(
+    recipe: &Recipe,
+    cache: &Cache,
+    go: Result<String, ToolchainError>,
+) -> Result<String, ToolchainError> {
+    let name = |go: &str| format!("controlplane-{}", &recipe.key(go)[..32]);
+    let without = |missing| {
+        let noted = cache.noted_go();
+        let mut sets = noted.iter().map(|go| name(go));
+        sets.find(|set| Manifest::verify(&cache.set(set)).is_ok())
+            .ok_or(missing)
+    };
+    go.map(|go| name(&go)).or_else(without)
 }
 
 /// The wheel's own SHA-256 is the key: pip lets nothing else through.
-fn envoy_set(version: EnvoyVersion) -> String {
+pub(super) fn envoy_set(version: EnvoyVersion) -> String {
     let digest: String = version.wheel().sha256.concat();
     format!(
         "envoy-{version}-{}-{}",
@@ -192,10 +209,11 @@ impl Status {
 /// Looks at the cache without changing it.
 ///
 /// # Errors
-/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`], because Go's version is part of what is looked for.
+/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's version is then part of
+/// what is looked for.
 pub fn status(options: &Options) -> Result<Status, ToolchainError> {
     let recipe = Recipe::pinned();
-    let controlplane = controlplane_set(&recipe)?;
+    let controlplane = controlplane_set(&recipe, &options.cache)?;
     let mut versions = recipe.versions;
     versions.insert("envoy".to_owned(), options.envoy.to_string());
     let sets = [

@@ -58,6 +58,16 @@ fn programs_are_built_with_their_flags_and_found_again() {
     let again = prepare_controlplane(&tiny(), &cache, &mut |p| said.push(p.to_string())).unwrap();
     assert_eq!(again, (entry, manifest));
     assert!(said.len() == 1 && said[0].contains("cached"), "{said:?}");
+
+    let without = controlplane_set_by(&tiny(), &cache, Err(ToolchainError::GoMissing)).unwrap();
+    assert_eq!(cache.set(&without), again.0);
+    let mut other = tiny();
+    other.ldflags.push_str(" -s");
+    let missing = controlplane_set_by(&other, &cache, Err(ToolchainError::GoMissing));
+    assert!(
+        matches!(missing, Err(ToolchainError::GoMissing)),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -76,7 +86,7 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
         said.contains("building two") && said.contains("undefined: nonsense"),
         "{said}"
     );
-    let set = controlplane_set(&broken).unwrap();
+    let set = controlplane_set(&broken, &cache).unwrap();
     assert_eq!(
         state(&cache, &set),
         State::Partial {
@@ -127,7 +137,7 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
         lines.any(|line| line.unwrap().contains("between")),
         "the child ended early"
     );
-    let set = controlplane_set(&tiny()).unwrap();
+    let set = controlplane_set(&tiny(), &cache).unwrap();
     assert!(
         matches!(state(&cache, &set), State::Busy { holder } if holder.contains(&child.id().to_string()))
     );
