@@ -2,10 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use kube::{Client, Config, config::Kubeconfig};
-use tokio::time::{Instant, sleep};
+use kube::Client;
 
-use super::world::launch::{World, WorldError, WorldOptions};
+use super::world::{
+    api,
+    launch::{World, WorldError, WorldOptions},
+};
 use crate::{
     cluster::{
         object::{self, ObjectError},
@@ -19,8 +21,6 @@ use crate::{
     target::Dial,
 };
 
-/// How long the API server may take, from nothing.
-const API_DEADLINE: Duration = Duration::from_secs(90);
 const DNS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// DNS of the world.
@@ -87,7 +87,8 @@ impl Local {
     /// When none of that name is up, or its API server does not answer.
     pub async fn attach(name: &str) -> Result<Self, BringUpError> {
         let world = World::find(name)?;
-        let client = client(&world.spec.kubeconfig()).await?;
+        let client = api::client(&world.spec.kubeconfig()).await;
+        let client = client.map_err(BringUpError::Kubeconfig)?;
         Ok(Self {
             dial: Dial::Node(world.spec.node_socket()),
             client,
@@ -122,40 +123,12 @@ async fn fill(
     Ok(client)
 }
 
-/// The kubeconfig appears when the world has made its keys; the API server answers some seconds later.
 async fn api_server(kubeconfig: PathBuf) -> Result<Client, BringUpError> {
-    let deadline = Instant::now() + API_DEADLINE;
-    loop {
-        let last = match reach(&kubeconfig).await {
-            Ok(client) => return Ok(client),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() > deadline {
-            return Err(BringUpError::ApiServer {
-                limit: API_DEADLINE,
-                last,
-            });
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn reach(kubeconfig: &PathBuf) -> Result<Client, BringUpError> {
-    let client = client(kubeconfig).await?;
-    let request = http::Request::get("/readyz").body(Vec::new());
-    let request = request.map_err(|error| BringUpError::Kubeconfig(error.to_string()))?;
-    let answer = client.request_text(request).await;
-    answer.map_err(|error| BringUpError::Kubeconfig(error.to_string()))?;
-    Ok(client)
-}
-
-async fn client(kubeconfig: &PathBuf) -> Result<Client, BringUpError> {
-    let bad = |error: &dyn std::fmt::Display| BringUpError::Kubeconfig(error.to_string());
-    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| bad(&error))?;
-    let config = Config::from_custom_kubeconfig(read, &Default::default())
-        .await
-        .map_err(|error| bad(&error))?;
-    Client::try_from(config).map_err(|error| bad(&error))
+    let ready = api::ready(&kubeconfig).await;
+    ready.map_err(|last| BringUpError::ApiServer {
+        limit: api::DEADLINE,
+        last,
+    })
 }
 
 async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {

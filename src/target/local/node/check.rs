@@ -9,12 +9,8 @@ use k8s_openapi::{
     api::core::v1::{Container, ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction},
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
+use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
+use testbed::accept_any::AcceptAny;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
@@ -22,10 +18,12 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use super::health::grpc_health;
+
 /// How much of an answer or output is kept for a message, in bytes.
 const SHOWN: usize = 1024;
 /// What the kubelet calls itself; servers may tell probes apart by it.
-const USER_AGENT: &str = concat!("kube-probe/meshproof-", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("kube-probe/meshproof-", env!("CARGO_PKG_VERSION"));
 
 /// One question with every reference resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,7 +161,7 @@ fn port_number(container: &Container, port: &IntOrString) -> Result<u16, String>
     u16::try_from(number).map_err(|_| format!("{number} is no port"))
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
     TcpStream::connect((host, port))
         .await
         .map_err(|error| format!("dial tcp {host}:{port}: {error}"))
@@ -252,96 +250,6 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     result
 }
 
-/// `grpc.health.v1.Health/Check`; success is the status SERVING.
-async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), String> {
-    let stream = connect(host, port).await?;
-    let say = |error: h2::Error| format!("gRPC health check of {host}:{port}: {error}");
-    let (sender, connection) = h2::client::handshake(stream).await.map_err(say)?;
-    let connection = tokio::spawn(connection);
-    let result = async {
-        let request =
-            http::Request::post(format!("http://{host}:{port}/grpc.health.v1.Health/Check"))
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .header("user-agent", USER_AGENT)
-                .body(())
-                .map_err(|error| error.to_string())?;
-        let (response, mut body) = sender
-            .ready()
-            .await
-            .map_err(say)?
-            .send_request(request, false)
-            .map_err(say)?;
-        body.send_data(health_request(service), true).map_err(say)?;
-        let response = response.await.map_err(say)?;
-        let in_headers = grpc_status(response.headers());
-        let mut incoming = response.into_body();
-        let mut message = Vec::new();
-        while let Some(chunk) = incoming.data().await {
-            message.extend_from_slice(&chunk.map_err(say)?);
-        }
-        let in_trailers = incoming
-            .trailers()
-            .await
-            .map_err(say)?
-            .as_ref()
-            .and_then(grpc_status);
-        match in_trailers.or(in_headers).as_deref() {
-            Some("0") => {}
-            Some(code) => {
-                return Err(format!(
-                    "gRPC health check of {host}:{port}: grpc-status {code}"
-                ));
-            }
-            None => {
-                return Err(format!(
-                    "gRPC health check of {host}:{port}: no grpc-status"
-                ));
-            }
-        }
-        // field 1 of HealthCheckResponse, after the 5 bytes of the gRPC frame; SERVING is 1
-        match message.get(5..) {
-            Some([0x08, 0x01, ..]) => Ok(()),
-            other => Err(format!(
-                "service unhealthy (responded with {other:?} instead of SERVING)"
-            )),
-        }
-    };
-    let result = result.await;
-    connection.abort();
-    result
-}
-
-fn grpc_status(headers: &http::HeaderMap) -> Option<String> {
-    headers
-        .get("grpc-status")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
-}
-
-/// A gRPC frame with a `HealthCheckRequest`, whose only field is the service's name.
-fn health_request(service: &str) -> Bytes {
-    let mut message = Vec::new();
-    if !service.is_empty() {
-        message.push(0x0a);
-        let mut length = service.len();
-        while length >= 0x80 {
-            message.push((length & 0x7f) as u8 | 0x80);
-            length >>= 7;
-        }
-        message.push(length as u8);
-        message.extend_from_slice(service.as_bytes());
-    }
-    let mut frame = vec![0];
-    frame.extend_from_slice(
-        &u32::try_from(message.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
-    frame.extend(message);
-    frame.into()
-}
-
 /// Runs a command in the container; success is exit code 0.
 async fn run_inside(place: &Place, argv: &[String]) -> Result<(), String> {
     let mut child = Command::new(&place.self_exe)
@@ -388,46 +296,8 @@ fn trusting_client() -> Result<ClientConfig, rustls::Error> {
         .with_safe_default_protocol_versions()?;
     Ok(config
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
         .with_no_client_auth())
-}
-
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// The address of a pod's port, for a connection made inside its network.
@@ -489,12 +359,5 @@ mod tests {
         let port = answering(answer).await;
         let result = http_get("127.0.0.1", port, "/", false, &[]).await;
         assert_eq!(result.is_ok(), good, "{result:?}");
-    }
-
-    #[rstest]
-    #[case::whole_server("", &[0, 0, 0, 0, 0])]
-    #[case::service("ab", &[0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b'])]
-    fn the_health_request_is_framed(#[case] service: &str, #[case] expected: &[u8]) {
-        assert_eq!(&health_request(service)[..], expected);
     }
 }

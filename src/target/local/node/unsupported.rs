@@ -255,7 +255,8 @@ impl Found {
             || volume.empty_dir.is_some()
             || volume.projected.is_some()
             || volume.downward_api.is_some()
-            || volume.host_path.is_some();
+            || volume.host_path.is_some()
+            || volume.ephemeral.is_some(); // an empty directory, which ends with its pod as well
         self.when(
             !known,
             &field,

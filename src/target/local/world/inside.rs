@@ -4,22 +4,18 @@ use std::{
     convert::Infallible,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
 
 use futures::future::select_all;
-use kube::{Client, Config, config::Kubeconfig};
-use tokio::time::{Instant, sleep};
+use kube::Client;
 
 use super::{
+    api,
     daemons::{self, Daemon},
     network, pki, relay,
     spec::WorldSpec,
 };
 use crate::target::local::pods;
-
-/// How long the API server may take to answer. Measured: about 3 s on two idle cores; a loaded machine takes several times that.
-const API_SERVER_DEADLINE: Duration = Duration::from_secs(90);
 
 /// Entry of the main process.
 pub fn main(args: &[String]) -> ExitCode {
@@ -83,35 +79,13 @@ async fn any_end(running: &mut [Daemon]) -> String {
     select_all(ends).await.0
 }
 
-/// A client of the API server, as soon as that answers for its namespaces.
+/// A client of the API server, as soon as that answers.
 async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, String> {
-    let read =
-        Kubeconfig::read_from(spec.kubeconfig_inside()).map_err(|error| error.to_string())?;
-    let config = Config::from_custom_kubeconfig(read, &Default::default())
-        .await
-        .map_err(|error| error.to_string())?;
-    let client = Client::try_from(config).map_err(|error| error.to_string())?;
+    let kubeconfig = spec.kubeconfig_inside();
     tokio::select! {
         words = any_end(running) => Err(words),
-        ready = await_ready(&client) => ready.map(|()| client.clone()),
-    }
-}
-
-async fn await_ready(client: &Client) -> Result<(), String> {
-    let deadline = Instant::now() + API_SERVER_DEADLINE;
-    loop {
-        let request = http::Request::get("/readyz")
-            .body(Vec::new())
-            .map_err(|error| error.to_string())?;
-        let last = match client.request_text(request).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() >= deadline {
-            return Err(format!(
-                "the API server was not ready within {API_SERVER_DEADLINE:?}; last answer: {last}"
-            ));
-        }
-        sleep(Duration::from_millis(20)).await;
+        ready = api::ready(&kubeconfig) => ready.map_err(|last| {
+            format!("the API server was not ready within {:?}; last answer: {last}", api::DEADLINE)
+        }),
     }
 }

@@ -9,6 +9,7 @@
 //! A lifeline (a pipe) runs from the harness to holder and init: when the harness dies, however, both read end-of-file and
 //! leave. A world that is kept (`target up`) holds its own lifeline and ends with `target down`.
 
+pub mod api;
 pub mod daemons;
 pub mod holder;
 pub mod idmap;
