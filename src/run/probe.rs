@@ -188,6 +188,7 @@ fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let mut plan = CallPlan::new(tag, address(&expand(&probe.to)), probe.call.clone());
     plan.authority = probe.authority.as_deref().map(expand);
+    plan.form = probe.form.clone();
     plan.messages.clone_from(&probe.messages);
     plan.metadata = probe
         .metadata

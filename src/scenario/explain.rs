@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use testbed::control::{Form, WebMode};
+
 use super::{
     model::{Contrast, Override, Step, Workload},
     parse::Loaded,
@@ -126,8 +128,13 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
     };
     let _ = writeln!(
         text,
-        "  {}: {most}{} call(s) of {} from {} to {}, {} connection(s)",
-        run.name, run.times, run.call, run.from, run.to, run.connections
+        "  {}: {most}{} {} from {} to {}, {} connection(s)",
+        run.name,
+        run.times,
+        call_words(run),
+        run.from,
+        run.to,
+        run.connections
     );
     for (key, count) in &run.per_call {
         let _ = writeln!(text, "    ({key} takes {count} values in turn)");
@@ -140,6 +147,24 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
             matcher.expected(),
             test_words(matcher, run, rates)
         );
+    }
+}
+
+fn call_words(run: &ResolvedProbe) -> String {
+    match &run.form {
+        Form::Grpc => format!("call(s) of {}", run.call),
+        Form::Web(web) => {
+            let mode = match web.mode {
+                WebMode::Binary => "binary",
+                WebMode::Text => "text",
+            };
+            format!("gRPC-Web ({mode}) call(s) of {}", run.call)
+        }
+        Form::Http(http) => {
+            let path = http.path.clone();
+            let path = path.unwrap_or_else(|| format!("/{}", run.call));
+            format!("HTTP request(s) {} {path}", http.method)
+        }
     }
 }
 

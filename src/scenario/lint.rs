@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
-    lint_expect, lint_moved, lint_refs,
+    lint_expect, lint_moved, lint_refs, lint_web,
     manifest::{PLACEHOLDERS, unknown_placeholders},
     model::Step,
     parse::{Loaded, LoadedSet},
@@ -65,6 +65,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     lint_refs::lint(loaded, context, &mut findings);
     lint_expect::lint(loaded, context.rates, &mut findings);
     lint_moved::lint(loaded, context.rates, &mut findings);
+    lint_web::lint(loaded, &mut findings);
     findings
 }
 

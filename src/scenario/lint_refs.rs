@@ -58,13 +58,16 @@ fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
         from(loaded, &format!("{path}.from"), &probe.from, findings);
-        method(
-            loaded,
-            context,
-            &format!("{path}.call"),
-            &probe.call,
-            findings,
-        );
+        // A plain request with a path of its own calls no method; `lint_web` sees to the rest.
+        if !probe.call.is_empty() {
+            method(
+                loaded,
+                context,
+                &format!("{path}.call"),
+                &probe.call,
+                findings,
+            );
+        }
         deadline(
             loaded,
             &format!("{path}.deadline"),

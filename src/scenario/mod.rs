@@ -8,6 +8,7 @@ pub mod list;
 pub mod load;
 pub mod manifest;
 pub mod model;
+pub mod model_web;
 pub mod parse;
 pub mod requirements;
 pub mod resolve;
@@ -17,6 +18,7 @@ pub mod select;
 mod lint_expect;
 mod lint_moved;
 mod lint_refs;
+mod lint_web;
 
 pub use finding::Finding;
 pub use load::{Suites, Tree};

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::model_web::{Http, StatusIn, Web};
+
 /// One behaviour and how it is shown.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -99,8 +101,15 @@ impl Workload {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Probe {
-    /// `package.Service/Method`.
+    /// `package.Service/Method`. May be left out beside `http` with a path of its own.
+    #[serde(default)]
     pub call: String,
+    /// Write the call as gRPC-Web.
+    #[serde(default)]
+    pub web: Option<Web>,
+    /// Send a plain HTTP request in its place.
+    #[serde(default)]
+    pub http: Option<Http>,
     /// Workload whose pod calls; it must use a caller.
     pub from: String,
     /// `host:port` as the client writes it, or `gateway` / `gateway:PORT` for the ingress gateway.
@@ -162,6 +171,8 @@ pub struct Cell {
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Override {
     pub call: Option<String>,
+    pub web: Option<Web>,
+    pub http: Option<Http>,
     pub from: Option<String>,
     pub to: Option<String>,
     pub authority: Option<String>,
@@ -214,6 +225,10 @@ pub struct Expect {
     pub response_flag: Option<ResponseFlag>,
     /// HTTP status of every answer (non-gRPC answers).
     pub http_status: Option<u16>,
+    /// Where `grpc-status` stood in every answer.
+    pub status_in: Option<StatusIn>,
+    /// What a page's script sees of a `web` or `http` call: a gRPC status, `blocked`, or `allowed` for a preflight.
+    pub page_sees: Option<String>,
     /// Calls that may fail (any status but the expected), at most; 0 when absent.
     pub lost: Option<u64>,
 }

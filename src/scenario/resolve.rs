@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use testbed::control::Script;
+use testbed::control::{Form, Script};
 use thiserror::Error;
 
-use super::model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step};
+use super::{
+    model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step},
+    model_web::{Http, Web},
+};
 use crate::verdict::{
     Monitor, Rates, ResolvedExpect,
     expect::{ExpectError, Matcher},
@@ -21,6 +24,8 @@ pub struct ResolvedProbe {
     /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
     pub name: String,
     pub call: String,
+    /// How the call is written on the wire.
+    pub form: Form,
     pub from: String,
     pub to: String,
     pub authority: Option<String>,
@@ -140,6 +145,9 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     replace(&mut full.call, &with.call);
     replace(&mut full.from, &with.from);
     replace(&mut full.to, &with.to);
+    if with.web.is_some() || with.http.is_some() {
+        (full.web, full.http) = (with.web, with.http.clone());
+    }
     full.authority = with.authority.clone().or(full.authority);
     full.send = with.send.clone().unwrap_or(full.send);
     full.script = with.script.clone().or(full.script);
@@ -179,6 +187,8 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         server_metadata,
         response_flag,
         http_status,
+        status_in,
+        page_sees,
         lost,
     )
 }
@@ -212,6 +222,7 @@ fn ready(
     Ok(ResolvedProbe {
         name,
         call: probe.call,
+        form: form(probe.web, probe.http),
         from: probe.from,
         to: probe.to,
         authority: probe.authority,
@@ -228,6 +239,11 @@ fn ready(
         reconnect: probe.reconnect,
         expect,
     })
+}
+
+fn form(web: Option<Web>, http: Option<Http>) -> Form {
+    let http = http.map(Form::from);
+    http.or(web.map(Form::from)).unwrap_or_default()
 }
 
 fn messages(send: Value) -> Vec<Value> {

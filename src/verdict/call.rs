@@ -7,6 +7,7 @@ use testbed::control::{Attempt, Observation};
 use super::{
     expect::Matcher,
     outcome::CheckResult,
+    page::Page,
     producer,
     range::{Span, human},
     seen::{self, Seen},
@@ -15,6 +16,7 @@ use super::{
     status,
     tally::{Tally, short},
 };
+use crate::scenario::model_web::StatusIn;
 
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
@@ -83,6 +85,12 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
         }),
         Matcher::Took(span) => took(&kept(), *span, &calls.seen.stalls),
         Matcher::HttpStatus(code) => every(&kept(), http, |call| call.http_status == Some(*code)),
+        Matcher::StatusIn(wanted) => every(
+            &kept(),
+            |call| place_words(status_place(call)).to_owned(),
+            |call| status_place(call) == *wanted,
+        ),
+        Matcher::PageSees(wanted) => every(&kept(), page, |call| Page::of(call) == Some(*wanted)),
         Matcher::Response(fields) => every(
             &kept(),
             |call| fields_seen(fields, |key| seen::metadata(call, key)),
@@ -177,6 +185,34 @@ fn answered(call: &Observation) -> String {
 fn http(call: &Observation) -> String {
     call.http_status
         .map_or_else(|| "no HTTP answer".to_owned(), |code| code.to_string())
+}
+
+fn page(call: &Observation) -> String {
+    Page::of(call).map_or_else(
+        || format!("nothing (\"{}\")", short(&reason(call), 60)),
+        |page| page.to_string(),
+    )
+}
+
+/// Where an answer carried its `grpc-status`.
+fn status_place(call: &Observation) -> StatusIn {
+    let has = |fields| seen::find(fields, "grpc-status").is_some();
+    match &call.web {
+        Some(web) if web.trailers_frame && has(&call.trailers) => StatusIn::Body,
+        _ if has(&call.trailers) => StatusIn::Trailers,
+        _ if has(&call.headers) => StatusIn::Headers,
+        _ => StatusIn::Nowhere,
+    }
+}
+
+/// For messages.
+pub fn place_words(place: StatusIn) -> &'static str {
+    match place {
+        StatusIn::Body => "in the body",
+        StatusIn::Headers => "in the headers",
+        StatusIn::Trailers => "in the trailers",
+        StatusIn::Nowhere => "no grpc-status",
+    }
 }
 
 /// Times have too many kinds for a tally: shortest and longest say it. A call that ended too late is no evidence against

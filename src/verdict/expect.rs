@@ -6,10 +6,14 @@ use thiserror::Error;
 
 use super::{
     moved::Moved,
+    page::Page,
     range::{self, Counts, Span, ValueError},
     status,
 };
-use crate::scenario::model::{Expect, Producer, SpreadPolicy};
+use crate::scenario::{
+    model::{Expect, Producer, SpreadPolicy},
+    model_web::StatusIn,
+};
 
 /// One matcher with its values parsed.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +44,8 @@ pub enum Matcher {
         flag: String,
     },
     HttpStatus(u16),
+    StatusIn(StatusIn),
+    PageSees(Page),
     Lost(u64),
 }
 
@@ -71,6 +77,8 @@ pub enum ExpectError {
     },
     #[error("shares add up to {0:.2} %, not to 100 %")]
     ShareSum(f64),
+    #[error("'{0}' is nothing that a page sees: write a gRPC status, blocked, or allowed")]
+    Page(String),
     #[error("'{0}' is no HTTP version: write HTTP/2.0 or HTTP/1.1")]
     Protocol(String),
 }
@@ -82,13 +90,14 @@ impl ExpectError {
             Self::Status(_) => "status",
             Self::Value { field, .. } => field,
             Self::ShareSum(_) => "share",
+            Self::Page(_) => "page-sees",
             Self::Protocol(_) => "upstream-protocol",
         }
     }
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 19] = [
+pub const MATCHERS: [&str; 21] = [
     "status",
     "message",
     "produced-by",
@@ -107,6 +116,8 @@ pub const MATCHERS: [&str; 19] = [
     "server-metadata",
     "response-flag",
     "http-status",
+    "status-in",
+    "page-sees",
     "lost",
 ];
 
@@ -132,6 +143,8 @@ impl Matcher {
             Self::ServerMetadata(_) => "server-metadata",
             Self::ResponseFlag { .. } => "response-flag",
             Self::HttpStatus(_) => "http-status",
+            Self::StatusIn(_) => "status-in",
+            Self::PageSees(_) => "page-sees",
             Self::Lost(_) => "lost",
         }
     }
@@ -170,6 +183,8 @@ impl Matcher {
             Self::Response(fields) | Self::ServerMetadata(fields) => field_words(fields),
             Self::ResponseFlag { at, flag } => format!("{flag} in the log of {at}"),
             Self::HttpStatus(code) => code.to_string(),
+            Self::StatusIn(place) => super::call::place_words(*place).to_owned(),
+            Self::PageSees(page) => format!("a page sees {page}"),
             Self::Lost(0) => "no call lost".to_owned(),
             Self::Lost(most) => format!("at most {most} lost"),
         }
@@ -378,6 +393,13 @@ impl Found {
         }
         if let Some(code) = expect.http_status {
             self.matchers.push(Matcher::HttpStatus(code));
+        }
+        if let Some(place) = expect.status_in {
+            self.matchers.push(Matcher::StatusIn(place));
+        }
+        if let Some(text) = &expect.page_sees {
+            let page = Page::parse(text).ok_or_else(|| ExpectError::Page(text.clone()));
+            self.push(page.map(Matcher::PageSees));
         }
     }
 }

@@ -98,7 +98,7 @@ pub fn agreement(calls: &Calls<'_>) -> Judgement {
     let departed = &calls.seen.departed;
     let answered = |call: &&&Observation| {
         let pod = seen::pod(call).filter(|pod| !departed.contains(*pod));
-        call.status.origin == Origin::Wire && pod.is_some()
+        matches!(call.status.origin, Origin::Wire | Origin::Http) && pod.is_some()
     };
     let unrecorded: Vec<&str> = calls
         .judged

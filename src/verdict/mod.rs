@@ -14,6 +14,7 @@ pub mod judge;
 pub mod ledger;
 pub mod moved;
 pub mod outcome;
+pub mod page;
 pub mod pinned;
 pub mod producer;
 pub mod range;

@@ -43,6 +43,7 @@ pub fn answered(index: u64, pod: &str, workload: &str) -> Observation {
             origin: Origin::Wire,
         },
         tls: None,
+        web: None,
     }
 }
 

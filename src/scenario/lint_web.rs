@@ -1,0 +1,45 @@
+//! Rules for calls that are not gRPC over HTTP/2.
+
+use super::{finding::Finding, model::Probe, parse::Loaded, resolve::of_cell};
+
+pub fn lint(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    for (name, probe) in &loaded.scenario.probes {
+        let path = format!("probes.{name}");
+        if probe.vary.is_empty() {
+            form(loaded, &path, probe, findings);
+        }
+        for (at, row) in probe.vary.iter().enumerate() {
+            let path = format!("{path}.vary[{at}]");
+            form(loaded, &path, &of_cell(probe, row), findings);
+        }
+    }
+}
+
+fn form(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
+    if probe.web.is_some() && probe.http.is_some() {
+        let help = "a call has one form: drop `web` or `http`";
+        findings.push(loaded.at(path, "both 'web' and 'http'", help));
+    }
+    let own_path = probe.http.as_ref().is_some_and(|http| http.path.is_some());
+    if probe.call.is_empty() && !own_path {
+        let help = "write `call: package.Service/Method`; only `http` with a `path` does without";
+        findings.push(loaded.at(path, "this probe calls nothing", help));
+    }
+    if let Some(http) = &probe.http
+        && http
+            .path
+            .as_ref()
+            .is_some_and(|path| !path.starts_with('/'))
+    {
+        let help = "write it from its first slash, e.g. `path: /health`";
+        findings.push(loaded.at(path, "the path of 'http' is relative", help));
+    }
+    if probe.expect.page_sees.is_some() && probe.web.is_none() && probe.http.is_none() {
+        let help = "pages cannot speak gRPC over HTTP/2: add `web: {}` or `http:`";
+        findings.push(loaded.at(path, "'page-sees' of a call that no page can make", help));
+    }
+    if probe.http.is_some() && probe.script.is_some() {
+        let help = "only gRPC calls are scripted: drop `script`";
+        findings.push(loaded.at(path, "a script for a plain HTTP request", help));
+    }
+}
