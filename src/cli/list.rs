@@ -28,4 +28,6 @@ pub struct ListArgs {
 pub enum ListBy {
     /// One line per requirement id, with the scenarios that prove it.
     Requirement,
+    /// What is shown in Gateway API's objects, as a Markdown table.
+    Dialect,
 }

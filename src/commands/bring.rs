@@ -43,6 +43,7 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
         envoy: chain.envoy(),
         envoy_version: envoy.to_string(),
         bootstrap_template: chain.bootstrap_template(),
+        gateway_api: chain.gateway_api_crds("standard"),
         testbed,
         versions: chain.versions.clone(),
         images: parts.images.to_vec(),

@@ -4,7 +4,9 @@ use super::{CommandError, selected};
 use crate::cli::{Format, GlobalArgs, ListArgs, ListBy};
 use crate::exit::Exit;
 use crate::output;
-use crate::scenario::list::{by_requirement, by_requirement_text, list, list_text};
+use crate::scenario::list::{
+    by_dialect, by_dialect_text, by_requirement, by_requirement_text, list, list_text,
+};
 use crate::scenario::select::Filter;
 
 pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
@@ -21,6 +23,10 @@ pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
             output::data(&by_requirement_text(&by_requirement(&listed)))
         }
         (Some(ListBy::Requirement), Format::Json) => output::json(&by_requirement(&listed)),
+        (Some(ListBy::Dialect), Format::Text) => {
+            output::data(&by_dialect_text(&by_dialect(&listed)))
+        }
+        (Some(ListBy::Dialect), Format::Json) => output::json(&by_dialect(&listed)),
     };
     printed.map_err(CommandError::Stdout)?;
     Ok(match (set.findings.is_empty(), listed.is_empty()) {

@@ -51,6 +51,7 @@ const LOCAL_CAPABILITIES: &[&str] = &[
     "mirror",
     "fault-injection",
     "mtls",
+    "gateway-api",
 ];
 
 /// What a stock Envoy has not: Istio's own extensions. Said in every report.

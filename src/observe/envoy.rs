@@ -21,13 +21,13 @@ pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
 }
 
 /// Names of a namespace's clusters that are known but not usable yet: their endpoints are still awaited, and a route to
-/// one of them fails with `NC`.
+/// one of them fails with `NC`; the collector of spans is one of them.
 ///
 /// # Errors
 /// When the proxy does not answer.
 pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<String>, HttpError> {
     let path = format!(
-        "/config_dump?resource=dynamic_warming_clusters&name_regex=.*[.]{namespace}[.]svc.*"
+        "/config_dump?resource=dynamic_warming_clusters&name_regex=.*([.]{namespace}[.]svc%7Ccollector[.]meshproof).*"
     );
     let dump = json(admin, &path).await?;
     let configs = dump["configs"].as_array().into_iter().flatten();

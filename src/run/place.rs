@@ -139,10 +139,16 @@ impl Place {
             delete,
             proxies,
         };
+        let services = self.selected(ctx, &change.apply);
+        let proxies = change.proxies.clone();
         let live = ctx.applier.change(change).await?;
         if gateway {
             self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
         }
+        let waits = proxies.iter().map(|proxy| {
+            endpoints::await_endpoints(&proxy.admin, &self.namespace, &services, false)
+        });
+        try_join_all(waits).await?;
         Ok(live)
     }
 
@@ -274,6 +280,25 @@ impl Place {
             }
         }
         addresses
+    }
+
+    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway API's routes want one for
+    /// each version).
+    fn selected(&self, ctx: &Context, objects: &[Value]) -> BTreeMap<String, Vec<String>> {
+        let pods = ctx.pods.of(&self.namespace);
+        let services = objects.iter().filter(|object| object["kind"] == "Service");
+        let each = services.filter_map(|service| {
+            let selector = service.pointer("/spec/selector")?.as_object()?;
+            let chosen = pods.iter().filter(|pod| {
+                let same =
+                    |(key, value): (&String, &Value)| pods::label(pod, key) == value.as_str();
+                pods::is_ready(pod) && selector.iter().all(same)
+            });
+            let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
+            let name = service["metadata"]["name"].as_str()?.to_owned();
+            Some((name, chosen.filter_map(address).collect()))
+        });
+        each.collect()
     }
 
     async fn await_endpoints_at(

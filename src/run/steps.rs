@@ -72,7 +72,7 @@ pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
 
 fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
     let file = run.loaded.config(name).map_err(|error| error.to_string())?;
-    let file = file.ok_or_else(|| format!("no manifest {}.{name}.yaml", run.loaded.id))?;
+    let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
     let names = Names {
         namespace: &run.place.namespace,
         host: &run.place.host,

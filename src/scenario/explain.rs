@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use testbed::control::{Form, WebMode};
 
 use super::{
+    dialect::Dialect,
     model::{Contrast, Override, Step, Workload},
     parse::Loaded,
     resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
@@ -52,6 +53,9 @@ fn head(text: &mut String, loaded: &Loaded) {
     let _ = writeln!(text, "\nSources: {}", scenario.source.join("; "));
     let _ = writeln!(text, "Proves:  {}", scenario.proves.join(", "));
     let _ = writeln!(text, "Level:   {}", level_word(scenario.level));
+    if loaded.dialect != Dialect::Istio {
+        let _ = writeln!(text, "Dialect: {}", loaded.dialect.name());
+    }
     if !scenario.needs.is_empty() {
         let _ = writeln!(text, "Needs:   {} (else SKIP)", scenario.needs.join(", "));
     }

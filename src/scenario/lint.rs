@@ -47,7 +47,12 @@ impl Context {
 pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<Finding> {
     let mut findings = set.findings.clone();
     for loaded in &set.scenarios {
-        findings.extend(lint(loaded, context));
+        if loaded.is_twin() {
+            // The same text in another dialect: only its files are its own.
+            lint_refs::files(loaded, &mut findings);
+        } else {
+            findings.extend(lint(loaded, context));
+        }
     }
     findings.extend(lint_known(known, &set.scenarios));
     let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);

@@ -318,13 +318,23 @@ fn unused(loaded: &Loaded, findings: &mut Findings) {
     }
 }
 
+/// Every file that the scenario applies, as [`file`] wants it.
+pub fn files(loaded: &Loaded, findings: &mut Findings) {
+    for (at, step) in loaded.scenario.steps.iter().enumerate() {
+        if let Step::Apply(name) = step {
+            file(loaded, &format!("steps[{at}].apply"), name, findings);
+        }
+    }
+}
+
 /// The file is there and holds Kubernetes objects.
 fn file(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
-    let stem = loaded.id.rsplit('/').next().unwrap_or_default();
+    let wanted = loaded.config_path(name);
+    let wanted = wanted.rsplit('/').next().unwrap_or_default();
     match loaded.config(name) {
         Ok(Some(beside)) => findings.extend(manifest(&beside)),
         Ok(None) => {
-            let message = format!("there is no {stem}.{name}.yaml beside this file");
+            let message = format!("there is no {wanted} beside this file");
             let help = "write it: the mesh's own configuration as plain YAML";
             findings.push(loaded.at_value(path, message, help));
         }

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::Serialize;
 
-use super::{parse::Loaded, requirements::REQUIREMENTS};
+use super::{
+    dialect::{self, Dialect},
+    parse::Loaded,
+    requirements::REQUIREMENTS,
+};
 
 /// One element of `list -o json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -14,6 +18,9 @@ pub struct Listed {
     pub area: String,
     pub proves: Vec<String>,
     pub needs: Vec<String>,
+    /// Part of `list --by dialect` only.
+    #[serde(skip)]
+    pub dialect: Dialect,
 }
 
 /// In the given order.
@@ -24,6 +31,7 @@ pub fn list(scenarios: &[Loaded]) -> Vec<Listed> {
         area: loaded.area.clone(),
         proves: loaded.scenario.proves.clone(),
         needs: loaded.scenario.needs.clone(),
+        dialect: loaded.dialect,
     });
     listed.collect()
 }
@@ -82,5 +90,44 @@ pub fn by_requirement_text(rows: &[Row]) -> String {
         "{covered} of {} requirements have a scenario",
         rows.len()
     );
+    text
+}
+
+/// One row of `list --by dialect`: a behaviour and the dialects that it is shown in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spoken {
+    pub behaviour: String,
+    pub dialects: Vec<Dialect>,
+}
+
+/// Every behaviour that is shown in Gateway API's objects, with all its dialects.
+pub fn by_dialect(listed: &[Listed]) -> Vec<Spoken> {
+    let mut found: BTreeMap<&str, Vec<Dialect>> = BTreeMap::new();
+    for one in listed {
+        let (behaviour, _) = dialect::split(&one.id);
+        found.entry(behaviour).or_default().push(one.dialect);
+    }
+    let rows = found.into_iter().map(|(behaviour, mut dialects)| {
+        dialects.sort_unstable();
+        Spoken {
+            behaviour: behaviour.to_owned(),
+            dialects,
+        }
+    });
+    rows.filter(|row| row.dialects.contains(&Dialect::GatewayApi))
+        .collect()
+}
+
+/// A Markdown table, as the documentation has it.
+pub fn by_dialect_text(rows: &[Spoken]) -> String {
+    let mut text = "| behaviour | Istio | Gateway API |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let word = |dialect| match row.dialects.contains(&dialect) {
+            true => "yes",
+            false => "–",
+        };
+        let (istio, gateway_api) = (word(Dialect::Istio), word(Dialect::GatewayApi));
+        let _ = writeln!(text, "| `{}` | {istio} | {gateway_api} |", row.behaviour);
+    }
     text
 }

@@ -1,5 +1,6 @@
 //! The typed suite file: load, parse, lint, select, explain, schema.
 
+pub mod dialect;
 pub mod explain;
 pub mod finding;
 pub mod known;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{
+    dialect::{self, Dialect},
     finding::Finding,
     load::{LoadError, Selection, Suites, Tree, selection},
     model::Scenario,
@@ -18,6 +19,8 @@ use crate::{
 pub struct Loaded {
     /// Path under `suites/` (or under the folder that the user named) without the ending.
     pub id: String,
+    /// Objects that its configuration is written in.
+    pub dialect: Dialect,
     /// First part of the id.
     pub area: String,
     /// Path for people.
@@ -25,6 +28,8 @@ pub struct Loaded {
     pub text: Arc<str>,
     pub scenario: Scenario,
     pub places: Places,
+    /// Path in its tree, without the ending.
+    stem: String,
     tree: Tree,
 }
 
@@ -37,12 +42,22 @@ pub struct Beside {
 }
 
 impl Loaded {
-    /// `<behaviour>.<name>.yaml`: what `apply: <name>` means.
+    /// `<behaviour>.<name>.yaml` (or the file of its dialect): what `apply: <name>` means.
     ///
     /// # Errors
     /// The file is there but cannot be read.
     pub fn config(&self, name: &str) -> Result<Option<Beside>, LoadError> {
-        self.beside(&format!("{}.{name}.yaml", self.id))
+        self.beside(&self.config_path(name))
+    }
+
+    /// Where [`Self::config`] looks, below the folder of the suites.
+    pub fn config_path(&self, name: &str) -> String {
+        dialect::file(&self.stem, name, self.is_twin())
+    }
+
+    /// It is another scenario in another dialect.
+    pub fn is_twin(&self) -> bool {
+        self.id != self.stem
     }
 
     /// `<uses>.yaml` in the scenario's folder: a workload of its own.
@@ -50,7 +65,7 @@ impl Loaded {
     /// # Errors
     /// The file is there but cannot be read.
     pub fn workload(&self, uses: &str) -> Result<Option<Beside>, LoadError> {
-        let folder = self.id.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = self.stem.rsplit_once('/').map_or("", |(folder, _)| folder);
         let slash = if folder.is_empty() { "" } else { "/" };
         self.beside(&format!("{folder}{slash}{uses}.yaml"))
     }
@@ -106,11 +121,17 @@ pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadErr
             }
             Selection::File(tree, inside) => read_into(&mut set, &tree, &inside)?,
             Selection::Ids(pattern) => {
+                let (pattern, dialect) = dialect::split(&pattern);
                 let below = format!("{pattern}/");
                 add(&mut set, &suites.tree, |path| {
                     let id = path.trim_end_matches(".yaml");
-                    id == pattern || id.starts_with(&below) || glob(&pattern, id)
+                    id == pattern || id.starts_with(&below) || glob(pattern, id)
                 })?;
+                if let Some(dialect) = dialect {
+                    let earlier = set.scenarios.drain(..before.0).collect::<Vec<_>>();
+                    set.scenarios.retain(|one| one.dialect.name() == dialect);
+                    set.scenarios.splice(..0, earlier);
+                }
                 if (set.scenarios.len(), set.findings.len()) == before {
                     return Err(LoadError::Nothing(word.display().to_string()));
                 }
@@ -154,7 +175,10 @@ fn read_into(set: &mut LoadedSet, tree: &Tree, path: &str) -> Result<(), LoadErr
         return Ok(());
     }
     match parse(tree, path, text) {
-        Ok(loaded) => set.scenarios.push(loaded),
+        Ok(loaded) => {
+            set.scenarios.extend(dialect::twin(&loaded)?);
+            set.scenarios.push(loaded);
+        }
         Err(finding) => set.findings.push(*finding),
     }
     Ok(())
@@ -175,7 +199,9 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Box<Findin
                 .map_or("user", |(area, _)| area)
                 .to_owned();
             let mut loaded = Loaded {
+                stem: id.clone(),
                 id,
+                dialect: Dialect::of(&scenario),
                 area,
                 file,
                 text,

@@ -104,12 +104,13 @@ pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> 
         .collect()
 }
 
-/// `area` and `level` are every scenario's; `slow` is `false` unless labelled; others are empty unless labelled.
+/// `area`, `level` and `dialect` are every scenario's; `slow` is `false` unless labelled; others are empty unless labelled.
 fn label(loaded: &Loaded, key: &str) -> String {
     let labels = &loaded.scenario.labels;
     match key {
         "area" => loaded.area.clone(),
         "level" => level_word(loaded.scenario.level).to_owned(),
+        "dialect" => loaded.dialect.name().to_owned(),
         "slow" => labels
             .get(key)
             .cloned()

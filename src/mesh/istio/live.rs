@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::marker;
+use super::{
+    gateway_api::{self, Progress},
+    marker,
+};
 use crate::{
     cluster::object::{self, ObjectError, Written},
     observe::{
@@ -28,6 +31,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(5);
 /// How long istiod and the proxies may take for one batch.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// A refusal may be of the moment before another object of the same apply came; after this long it is one.
+const REFUSED: Duration = Duration::from_secs(3);
 /// After this long a proxy that does not show the marker is asked whether it rejected something.
 const SUSPICIOUS: Duration = Duration::from_millis(700);
 
@@ -38,6 +43,12 @@ pub enum LiveError {
     Object(Arc<ObjectError>),
     #[error("istiod had not taken {missing} after {limit:?}")]
     NotTaken { missing: String, limit: Duration },
+    #[error("istiod did not accept {what} within {limit:?}: {words}")]
+    NotAccepted {
+        what: String,
+        words: String,
+        limit: Duration,
+    },
     #[error("proxy {proxy} rejected the configuration (NACK): {words}")]
     Nack { proxy: String, words: String },
     #[error(
@@ -149,6 +160,7 @@ async fn commit(
             .for_each(|(request, _)| drop(request.reply.send(Err(error.clone()))));
         return;
     }
+    let going = only_accepted(istiod, going).await;
     let mark = going.iter().map(|(request, _)| {
         let generation = generations
             .entry(request.change.namespace.clone())
@@ -182,6 +194,67 @@ async fn commit(
         },
     );
     join_all(arrivals).await;
+}
+
+/// Goes on with the changes whose Gateway API objects istiod accepted, and tells the others why not.
+async fn only_accepted(
+    istiod: &Port,
+    going: Vec<(Request, Vec<Written>)>,
+) -> Vec<(Request, Vec<Written>)> {
+    let results = join_all(
+        going
+            .iter()
+            .map(|(_, written)| await_accepted(istiod, written)),
+    )
+    .await;
+    let mut accepted = Vec::new();
+    for ((request, written), result) in going.into_iter().zip(results) {
+        match result {
+            Ok(()) => accepted.push((request, written)),
+            Err(error) => drop(request.reply.send(Err(error))),
+        }
+    }
+    accepted
+}
+
+/// Waits until istiod reports of every route and gateway that it is as it should be.
+async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
+    let ours = |written: &&Written| written.api_version.starts_with(gateway_api::GROUP);
+    let wanted: Vec<&Written> = written.iter().filter(ours).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    loop {
+        let store = store(istiod).await?;
+        let each = wanted.iter().map(|written| {
+            let what = format!("{} {}", written.kind, written.name);
+            let said = find(&store, written).map(gateway_api::progress);
+            (what, said.unwrap_or(Progress::Done))
+        });
+        let (what, words, limit) = match each
+            .filter(|(_, said)| *said != Progress::Done)
+            .max_by_key(|(_, said)| matches!(said, Progress::Refused(_)))
+        {
+            None => return Ok(()),
+            Some((what, Progress::Refused(words))) => (what, words, REFUSED),
+            Some((what, Progress::Pending(words))) => (what, words, DEADLINE),
+            Some((_, Progress::Done)) => continue,
+        };
+        if start.elapsed() > limit {
+            return Err(LiveError::NotAccepted { what, words, limit });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Everything that istiod has taken.
+async fn store(istiod: &Port) -> Result<Value, LiveError> {
+    let body = istiod
+        .fetch(Method::GET, "/debug/configz")
+        .await
+        .map_err(|error| LiveError::Istiod(Arc::new(error)))?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 async fn write(client: &Client, change: &Change) -> Result<Vec<Written>, ObjectError> {
@@ -245,7 +318,10 @@ async fn await_taken(
     wanted: &[&Written],
     gone: &[&Written],
 ) -> Result<(), LiveError> {
-    let ours = |written: &&&Written| written.api_version.contains(".istio.io/");
+    let ours = |written: &&&Written| {
+        let version = &written.api_version;
+        version.contains(".istio.io/") || version.starts_with(gateway_api::GROUP)
+    };
     let wanted: Vec<&&Written> = wanted.iter().filter(ours).collect();
     let gone: Vec<&&Written> = gone.iter().filter(ours).collect();
     if wanted.is_empty() && gone.is_empty() {
@@ -253,18 +329,16 @@ async fn await_taken(
     }
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let body = istiod
-            .fetch(Method::GET, "/debug/configz")
-            .await
-            .map_err(|error| LiveError::Istiod(Arc::new(error)))?;
-        let store: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let store = store(istiod).await?;
         let late = wanted
             .iter()
             .find(|written| !holds(&store, written))
             .map(|written| format!("{} {}", written.kind, written.name));
         let left = gone
             .iter()
-            .find(|written| find(&store, written).is_some())
+            .find(|written| {
+                find(&store, written).is_some() || gateway_api::lingers(&store, written)
+            })
             .map(|w| format!("the removal of {} {}", w.kind, w.name));
         let Some(missing) = late.or(left) else {
             return Ok(());
@@ -282,7 +356,11 @@ async fn await_taken(
 fn find<'a>(store: &'a Value, written: &Written) -> Option<&'a Value> {
     store.as_array()?.iter().find(|config| {
         let meta = &config["metadata"];
-        config["kind"] == written.kind.as_str()
+        // `Gateway` is a kind of Istio and of Gateway API.
+        let group = |version: &str| version.split('/').next().map(str::to_owned);
+        let same = config["apiVersion"].as_str().and_then(group) == group(&written.api_version);
+        (same || config["apiVersion"].is_null())
+            && config["kind"] == written.kind.as_str()
             && meta["name"] == written.name.as_str()
             && meta["namespace"].as_str() == written.namespace.as_deref()
     })

@@ -15,6 +15,9 @@ pub const PORT: u16 = 15998;
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-generation";
 
+/// Host of the collector of spans (`fixtures/mesh/istio-local.yaml`, `fixtures/workloads/collector.yaml`).
+pub const COLLECTOR: &str = "collector.meshproof.dev";
+
 /// Host of the marker of a namespace; nobody resolves or calls it.
 pub fn host(namespace: &str) -> String {
     format!("generation.{namespace}.meshproof.dev")
@@ -33,6 +36,25 @@ pub fn gateway() -> Value {
         "spec": {
             "selector": {"istio": "ingressgateway"},
             "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*.meshproof.dev"]}],
+        },
+    })
+}
+
+/// The host that the mesh's tracing providers name, in a namespace that is always there; nobody sees it from elsewhere. Each
+/// scenario that collects spans has an entry of its own for it.
+pub fn collector() -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": "collector", "namespace": MESH_NAMESPACE},
+        "spec": {
+            "hosts": [COLLECTOR],
+            "exportTo": ["."],
+            "location": "MESH_INTERNAL",
+            "resolution": "STATIC",
+            "ports": [
+                {"name": "grpc", "number": 4317, "protocol": "GRPC"},
+                {"name": "http", "number": 9411, "protocol": "HTTP"},
+            ],
         },
     })
 }

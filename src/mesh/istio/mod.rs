@@ -1,6 +1,7 @@
 //! Istio: installed by its own istioctl, asked by its own debug interface.
 
 pub mod endpoints;
+pub mod gateway_api;
 pub mod install;
 pub mod live;
 pub mod marker;

@@ -1,6 +1,9 @@
 //! From binaries on disk to a mesh that takes work: the phases of the local target.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kube::Client;
 
@@ -14,6 +17,7 @@ use crate::{
         pods::{self, PodWatch},
     },
     mesh::istio::{
+        gateway_api,
         install::{self, InstallError},
         marker,
     },
@@ -63,9 +67,10 @@ impl Local {
     /// # Errors
     /// [`BringUpError`] of the phase that failed.
     pub async fn bring_up(options: WorldOptions, phases: &Phases) -> Result<Self, BringUpError> {
+        let crds = options.gateway_api.clone();
         let mut world = World::launch(options)?;
         let done = tokio::select! {
-            done = fill(world.spec.clone(), phases) => done,
+            done = fill(world.spec.clone(), &crds, phases) => done,
             ended = world.ended() => Err(ended.into()),
         };
         match done {
@@ -99,6 +104,7 @@ impl Local {
 
 async fn fill(
     spec: super::world::spec::WorldSpec,
+    crds: &Path,
     phases: &Phases,
 ) -> Result<Client, BringUpError> {
     let values = spec.state.join("istio-values.yaml");
@@ -113,13 +119,16 @@ async fn fill(
     );
     let (client, objects) = (client?, objects?);
     let system = PodWatch::start(&client, "");
-    let (dns, mesh) = tokio::join!(
+    let (dns, gateway_api, mesh) = tokio::join!(
         phases.time("DNS", dns(&client, &system)),
+        phases.time("Gateway API", gateway_api::install(&client, crds)),
         phases.time("Istio", install::install(&client, &objects, &system)),
     );
     dns?;
+    gateway_api?;
     mesh?;
     object::apply(&client, &marker::gateway(), None).await?;
+    object::apply(&client, &marker::collector(), None).await?;
     Ok(client)
 }
 

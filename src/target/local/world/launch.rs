@@ -56,6 +56,8 @@ pub struct WorldOptions {
     pub envoy: PathBuf,
     pub envoy_version: String,
     pub bootstrap_template: PathBuf,
+    /// Folder with Gateway API's CRDs.
+    pub gateway_api: PathBuf,
     pub testbed: PathBuf,
     /// Versions for the report, by component.
     pub versions: std::collections::BTreeMap<String, String>,

@@ -1,0 +1,161 @@
+//! One scenario, two dialects: the same probes, steps and contrasts over Istio's own objects and over those of Gateway API.
+//!
+//! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` makes a second scenario out of `<behaviour>.yaml`. Its id ends in
+//! `@gateway-api`; `apply: istio` takes the twin's file there, and `apply: NAME` takes `<behaviour>.NAME.gateway-api.yaml`.
+
+use serde::Serialize;
+
+use super::{
+    load::LoadError,
+    model::{Scenario, Step},
+    parse::Loaded,
+};
+
+/// The objects that a scenario's configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dialect {
+    /// `VirtualService`, `DestinationRule`, `Gateway` of Istio, and everything that has one dialect only.
+    #[default]
+    Istio,
+    /// `GRPCRoute`, `HTTPRoute` and `Gateway` of Kubernetes' Gateway API.
+    GatewayApi,
+}
+
+/// Capability that a twin needs, and the requirement that it proves besides its own: "`GRPCRoute` behaves as the
+/// `VirtualService` does".
+const NEEDED: &str = "gateway-api";
+const PROVED: &str = "R7";
+/// What follows the id of a twin.
+const MARK: char = '@';
+
+impl Dialect {
+    /// As file names and ids have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Istio => "istio",
+            Self::GatewayApi => NEEDED,
+        }
+    }
+
+    /// The dialect that a scenario is written in: a file that it applies is named for it.
+    pub fn of(scenario: &Scenario) -> Self {
+        if applies(scenario, NEEDED) {
+            Self::GatewayApi
+        } else {
+            Self::Istio
+        }
+    }
+}
+
+/// The file that `apply: <name>` means for the scenario at `stem` (a path without its ending).
+pub fn file(stem: &str, name: &str, twin: bool) -> String {
+    match (twin, name) {
+        (true, "istio") => format!("{stem}.{NEEDED}.yaml"),
+        (true, name) => format!("{stem}.{name}.{NEEDED}.yaml"),
+        (false, name) => format!("{stem}.{name}.yaml"),
+    }
+}
+
+/// Parts an id, or a pattern over ids, from the dialect behind its mark.
+pub fn split(id: &str) -> (&str, Option<&str>) {
+    match id.split_once(MARK) {
+        Some((stem, dialect)) => (stem, Some(dialect)),
+        None => (id, None),
+    }
+}
+
+fn applies(scenario: &Scenario, file: &str) -> bool {
+    let wanted = |step: &Step| matches!(step, Step::Apply(name) if name == file);
+    scenario.steps.iter().any(wanted)
+}
+
+/// The scenario in Gateway API's objects, when it has a file for that.
+///
+/// # Errors
+/// A file that is there and cannot be read.
+pub fn twin(loaded: &Loaded) -> Result<Option<Loaded>, LoadError> {
+    if !applies(&loaded.scenario, "istio") || applies(&loaded.scenario, NEEDED) {
+        return Ok(None);
+    }
+    let mut twin = loaded.clone();
+    twin.dialect = Dialect::GatewayApi;
+    twin.id = format!("{}{MARK}{}", loaded.id, twin.dialect.name());
+    if twin.config("istio")?.is_none() {
+        return Ok(None);
+    }
+    twin.scenario.title = format!("{} (Gateway API)", loaded.scenario.title.trim_end());
+    add(&mut twin.scenario.needs, NEEDED);
+    add(&mut twin.scenario.proves, PROVED);
+    Ok(Some(twin))
+}
+
+fn add(words: &mut Vec<String>, word: &str) {
+    if !words.iter().any(|known| known == word) {
+        words.push(word.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{load::Tree, parse::parse};
+
+    const TEXT: &str = "\
+title: Calls take the new route
+why: w
+source: [s]
+world:
+- {name: caller, uses: caller}
+probes: {}
+steps:
+- apply: istio
+- apply: half
+";
+
+    fn scenario(files: &[&str], text: &str) -> Option<Loaded> {
+        let dir = tempfile::tempdir().expect("a directory");
+        for file in files {
+            std::fs::write(dir.path().join(file), "kind: X").expect("written");
+        }
+        let tree = Tree::Disk(dir.path().to_owned());
+        let loaded = parse(&tree, "a.yaml", text.to_owned()).expect("it parses");
+        let twin = twin(&loaded).expect("readable")?;
+        assert!(twin.config("half").expect("readable").is_some());
+        Some(twin)
+    }
+
+    #[test]
+    fn a_file_of_the_other_dialect_makes_a_twin() {
+        let files = [
+            "a.istio.yaml",
+            "a.gateway-api.yaml",
+            "a.half.gateway-api.yaml",
+        ];
+        let twin = scenario(&files, TEXT).expect("a twin");
+        assert_eq!(twin.id, "a@gateway-api");
+        assert_eq!(twin.scenario.needs, ["gateway-api"]);
+        assert_eq!(twin.scenario.proves, ["R7"]);
+        assert_eq!(split(&twin.id), ("a", Some("gateway-api")));
+    }
+
+    #[test]
+    fn without_such_a_file_or_when_it_is_applied_by_name_there_is_none() {
+        assert!(scenario(&["a.istio.yaml"], TEXT).is_none());
+        let by_name = TEXT.replace("apply: half", "apply: gateway-api");
+        assert!(scenario(&["a.istio.yaml", "a.gateway-api.yaml"], &by_name).is_none());
+    }
+
+    #[rstest::rstest]
+    #[case(false, "istio", "x/a.istio.yaml")]
+    #[case(false, "gateway-api", "x/a.gateway-api.yaml")]
+    #[case(true, "istio", "x/a.gateway-api.yaml")]
+    #[case(true, "half", "x/a.half.gateway-api.yaml")]
+    fn a_name_means_a_file_in_each_dialect(
+        #[case] twin: bool,
+        #[case] name: &str,
+        #[case] path: &str,
+    ) {
+        assert_eq!(file("x/a", name, twin), path);
+    }
+}
