@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::{context::Context, probe::GATEWAY_LABEL};
 use crate::{
     cluster::{
         object::{self, ObjectError, RUN_LABEL, Written},
@@ -23,7 +23,10 @@ use crate::{
         marker,
     },
     observe::envoy::ADMIN_PORT,
-    scenario::model::Workload,
+    scenario::{
+        manifest::{Names, expand},
+        model::Workload,
+    },
     verdict::seen::Pods,
 };
 
@@ -91,8 +94,23 @@ impl Place {
                 unique.insert((kind, name), object);
             }
         }
+        let host = format!("{namespace}.example.test");
+        let names = Names {
+            namespace: &namespace,
+            host: &host,
+            gateway: GATEWAY_LABEL,
+        };
+        unique
+            .values_mut()
+            .for_each(|object| expand_all(object, &names));
+        if workloads.iter().any(|(_, documents)| is_gateway_file(documents)) {
+            unique.insert(
+                ("gateway".into(), "marker".into()),
+                marker::own_gateway(&namespace),
+            );
+        }
         let place = Self {
-            host: format!("{namespace}.example.test"),
+            host,
             workloads: workloads
                 .iter()
                 .map(|(workload, _)| workload.clone())
@@ -152,7 +170,7 @@ impl Place {
         Ok(live)
     }
 
-    /// Sidecars of this namespace.
+    /// Sidecars and gateways of this namespace.
     pub fn proxies(&self, ctx: &Context) -> Vec<Proxy> {
         let pods = ctx.pods.of(&self.namespace);
         let injected = pods
@@ -161,7 +179,7 @@ impl Place {
         injected
             .map(|pod| Proxy {
                 admin: ctx.port(&self.namespace, &pod.name_any(), ADMIN_PORT),
-                gateway: false,
+                gateway: is_gateway(pod),
             })
             .collect()
     }
@@ -208,7 +226,7 @@ impl Place {
             .collect();
         let pods = ctx.pods.of(&self.namespace);
         let serves =
-            |pod: &&Pod| !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default());
+            |pod: &&Pod| !is_gateway(pod) && !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default());
         pods.iter()
             .filter(|pod| pods::is_ready(pod))
             .filter(serves)
@@ -357,6 +375,36 @@ fn replicas(documents: &[Value]) -> u32 {
     found
         .and_then(|count| u32::try_from(count).ok())
         .unwrap_or(1)
+}
+
+/// Annotation by which Istio makes a gateway of a pod instead of adding a sidecar.
+const TEMPLATES: &str = "inject.istio.io/templates";
+
+/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`).
+fn is_gateway(pod: &Pod) -> bool {
+    let templates = pod.annotations().get(TEMPLATES);
+    templates.is_some_and(|templates| templates == "gateway")
+}
+
+/// The same of a workload's file.
+fn is_gateway_file(documents: &[Value]) -> bool {
+    let annotations = |document: &Value| {
+        document.pointer("/spec/template/metadata/annotations").cloned()
+    };
+    let mut all = documents.iter().filter_map(annotations);
+    all.any(|annotations| annotations[TEMPLATES] == "gateway")
+}
+
+/// Replaces placeholders in every text of an object; keys have none.
+fn expand_all(value: &mut Value, names: &Names<'_>) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = expand(text, names),
+        Value::Array(items) => items.iter_mut().for_each(|item| expand_all(item, names)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| expand_all(field, names)),
+        _ => {}
+    }
 }
 
 /// The pod has Istio's sidecar, as a container or as a native sidecar.

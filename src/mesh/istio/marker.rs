@@ -59,6 +59,19 @@ pub fn collector() -> Value {
     })
 }
 
+/// The same for a gateway that belongs to one namespace, on a port that no scenario uses: the gateway is selected by the label
+/// `istio: <namespace>`.
+pub fn own_gateway(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "spec": {
+            "selector": {"istio": namespace},
+            "servers": [{"port": {"number": PORT, "name": "http-generation", "protocol": "HTTP"}, "hosts": [format!("{namespace}/{}", host(namespace))]}],
+        },
+    })
+}
+
 /// The host of the marker: known to the sidecars of its own namespace and to the gateway.
 pub fn entry(namespace: &str) -> Value {
     json!({
@@ -81,7 +94,7 @@ pub fn marker(namespace: &str, generation: u64) -> Value {
         "metadata": {"name": NAME, "namespace": namespace},
         "spec": {
             "hosts": [host(namespace)],
-            "gateways": ["mesh", format!("{MESH_NAMESPACE}/{NAME}")],
+            "gateways": ["mesh", format!("{MESH_NAMESPACE}/{NAME}"), format!("{namespace}/{NAME}")],
             "exportTo": [".", MESH_NAMESPACE],
             "http": [{"name": route(namespace, generation), "directResponse": {"status": 204}}],
         },
