@@ -90,7 +90,12 @@ pub fn step_probes(
         Step::Probe(name) | Step::Background(name) => resolve_probe(scenario, name, rates),
         Step::Converge(converge) => resolve_probe(scenario, &converge.probe, rates),
         Step::Contrast(contrast) => resolve_contrast(scenario, contrast, rates),
-        Step::Apply(_) | Step::Delete(_) | Step::Scale(_) | Step::Restart(_) => Ok(Vec::new()),
+        Step::Apply(_)
+        | Step::Delete(_)
+        | Step::Scale(_)
+        | Step::Restart(_)
+        | Step::Certificate(_)
+        | Step::Refused(_) => Ok(Vec::new()),
     }
 }
 

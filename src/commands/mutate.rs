@@ -12,6 +12,7 @@ use crate::{
     mutation::{self, Mutation},
     output,
     plan::{self, Terms},
+    report::Redactor,
     run::{
         engine::{self, Pace},
         event::{Event, Kind},
@@ -204,6 +205,7 @@ async fn verdicts(
         tidy: true,
         keep_failed: false,
         mutation: mutation.cloned(),
+        redactor: Redactor::default(),
     };
     let session = Session::open(
         local.client.clone(),

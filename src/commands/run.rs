@@ -52,6 +52,7 @@ const LOCAL_CAPABILITIES: &[&str] = &[
     "fault-injection",
     "mtls",
     "gateway-api",
+    "jwt",
 ];
 
 /// What a stock Envoy has not: Istio's own extensions. Said in every report.
@@ -176,6 +177,7 @@ async fn work(
             settings,
             recorder,
             bundle,
+            redactor,
             cancel,
         );
         tokio::select! {
@@ -217,6 +219,7 @@ async fn scenarios_on(
     settings: &Settings,
     recorder: &Recorder,
     bundle: Option<Bundle>,
+    redactor: &Redactor,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
     let offered: BTreeSet<String> = LOCAL_CAPABILITIES
@@ -239,6 +242,7 @@ async fn scenarios_on(
         tidy: settings.name.is_some() || plan.entries.len() > terms.jobs,
         keep_failed: settings.keep != Keep::Never,
         mutation: mutation(settings)?,
+        redactor: redactor.clone(),
     };
     let opening = Session::open(client, dial, recorder.clone(), bundle, open);
     let Some(session) = cancel.run_until_cancelled(opening).await else {

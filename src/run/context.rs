@@ -9,7 +9,7 @@ use crate::{
     mesh::istio::live::{Applier, Proxy},
     mutation::Mutation,
     observe::http::Port,
-    report::Bundle,
+    report::{Bundle, Redactor},
     target::Dial,
     verdict::stats::Rates,
 };
@@ -31,6 +31,8 @@ pub struct Context {
     /// `host:port` of a plain server that no scenario configures: for control calls.
     pub control: String,
     pub bundle: Option<Bundle>,
+    /// Knows what must not be written.
+    pub redactor: Redactor,
     /// The mesh is broken in this way, on purpose.
     pub mutation: Option<Mutation>,
     /// Whether namespaces are deleted as soon as their scenario has its verdict.

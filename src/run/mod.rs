@@ -1,6 +1,7 @@
 //! The engine: plans become events.
 
 pub mod busy;
+pub mod certificates;
 pub mod context;
 pub mod control;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod phases;
 pub mod place;
 pub mod probe;
 pub mod recorder;
+pub mod refused;
 pub mod scenario;
 pub mod session;
 pub mod signals;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::{context::Context, probe::GATEWAY_LABEL};
+use super::{certificates::Certificates, context::Context, probe::GATEWAY_LABEL};
 use crate::{
     cluster::{
         object::{self, ObjectError, RUN_LABEL, Written},
@@ -63,6 +63,8 @@ pub struct Place {
     /// External host that belongs to this scenario alone.
     pub host: String,
     pub workloads: Vec<Workload>,
+    /// Certificates that steps made.
+    pub certificates: Certificates,
     /// Apps that stand behind a Service.
     services: BTreeSet<String>,
     root: Written,
@@ -103,7 +105,10 @@ impl Place {
         unique
             .values_mut()
             .for_each(|object| expand_all(object, &names));
-        if workloads.iter().any(|(_, documents)| is_gateway_file(documents)) {
+        if workloads
+            .iter()
+            .any(|(_, documents)| is_gateway_file(documents))
+        {
             unique.insert(
                 ("gateway".into(), "marker".into()),
                 marker::own_gateway(&namespace),
@@ -115,6 +120,7 @@ impl Place {
                 .iter()
                 .map(|(workload, _)| workload.clone())
                 .collect(),
+            certificates: Certificates::default(),
             services: balanced_services(unique.values()),
             namespace,
             root,
@@ -225,8 +231,10 @@ impl Place {
             .map(|w| w.name.as_str())
             .collect();
         let pods = ctx.pods.of(&self.namespace);
-        let serves =
-            |pod: &&Pod| !is_gateway(pod) && !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default());
+        let serves = |pod: &&Pod| {
+            !is_gateway(pod)
+                && !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default())
+        };
         pods.iter()
             .filter(|pod| pods::is_ready(pod))
             .filter(serves)
@@ -389,7 +397,9 @@ fn is_gateway(pod: &Pod) -> bool {
 /// The same of a workload's file.
 fn is_gateway_file(documents: &[Value]) -> bool {
     let annotations = |document: &Value| {
-        document.pointer("/spec/template/metadata/annotations").cloned()
+        document
+            .pointer("/spec/template/metadata/annotations")
+            .cloned()
     };
     let mut all = documents.iter().filter_map(annotations);
     all.any(|annotations| annotations[TEMPLATES] == "gateway")

@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use testbed::control::{CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
-use super::{context::Context, flags, place::Place};
+use super::{certificates::tls_plan, context::Context, flags, place::Place};
 use crate::{
     mesh::istio::install,
     observe::testbed as bed,
@@ -79,11 +79,12 @@ pub async fn run(
         .pod(ctx, &probe.from)
         .map_err(|error| error.to_string())?;
     let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
-    let plan = call_plan(place, probe, tag);
+    let plan = call_plan(ctx, place, probe, tag)?;
+    let expect = probe.expect.expanded(|text| expand(text, &names(place)));
     let watched = if manner.refutes.is_empty() {
-        probe.expect.clone()
+        expect.clone()
     } else {
-        probe.expect.only(manner.refutes)
+        expect.only(manner.refutes)
     };
     let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), ctx.rates);
     let (mut calls, mut stopped_early) = (Vec::new(), false);
@@ -125,7 +126,7 @@ pub async fn run(
         .into_iter()
         .flatten()
         .collect();
-    let flags = response_flags(ctx, place, &probe.expect, &plan.id, calls.len()).await?;
+    let flags = response_flags(ctx, place, &expect, &plan.id, calls.len()).await?;
     let seen = Seen {
         calls,
         attempts,
@@ -133,11 +134,12 @@ pub async fn run(
         flags,
         departed,
         before: manner.before,
+        certificates: place.certificates.serials(),
         stalls,
         busy_pod: manner.busy,
         stopped_early,
     };
-    let checks = judge::judge(&probe.name, &probe.expect, &seen, ctx.rates);
+    let checks = judge::judge(&probe.name, &expect, &seen, ctx.rates);
     let checks = if manner.refutes.is_empty() {
         checks
     } else {
@@ -178,12 +180,22 @@ fn departed(place: &Place, calls: &[Observation], servers: &[String]) -> BTreeSe
     gone.map(str::to_owned).collect()
 }
 
-fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
-    let names = Names {
+/// What placeholders stand for here.
+pub fn names(place: &Place) -> Names<'_> {
+    Names {
         namespace: &place.namespace,
         host: &place.host,
         gateway: GATEWAY_LABEL,
-    };
+    }
+}
+
+fn call_plan(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    tag: &str,
+) -> Result<CallPlan, String> {
+    let names = names(place);
     let expand = |text: &str| expand(text, &names);
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let mut plan = CallPlan::new(tag, address(&expand(&probe.to)), probe.call.clone());
@@ -202,12 +214,13 @@ fn call_plan(place: &Place, probe: &ResolvedProbe, tag: &str) -> CallPlan {
         .collect();
     plan.script.clone_from(&probe.script);
     plan.deadline_ms = probe.deadline.map(millis);
+    plan.tls = tls_plan(place, &ctx.redactor, probe.tls.as_ref())?;
     plan.load.times = probe.times;
     plan.load.connections = probe.connections;
     plan.load.streams = probe.streams;
     plan.load.rate = probe.rate;
     plan.load.reconnect = probe.reconnect;
-    plan
+    Ok(plan)
 }
 
 /// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes it.

@@ -10,11 +10,12 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use super::{
     busy::{self, Holding},
+    certificates,
     context::Context,
     event::{Kind, ScenarioEnd},
     place::Place,
     probe::{self, Manner, Outcome},
-    steps,
+    refused, steps,
 };
 use crate::{
     cluster::object::Written,
@@ -175,6 +176,12 @@ impl Run<'_> {
             Step::Delete(name) => steps::delete(self, name).await,
             Step::Scale(scale) => steps::scale(self, scale).await,
             Step::Restart(workload) => steps::restart(self, workload).await,
+            Step::Certificate(step) => certificates::certificate(self, step).await,
+            Step::Refused(step) => {
+                let check = refused::refused(self, step).await?;
+                self.checked(number, check);
+                Ok(())
+            }
             Step::Probe(_) => self.probe(number, step, &[]).await,
             Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
             Step::Converge(converge) => self.converge(number, step, converge).await,
@@ -235,13 +242,8 @@ impl Run<'_> {
 
     /// Keeps checks, numbers and evidence of a run.
     fn take(&mut self, number: usize, name: &str, outcome: Outcome) {
-        for check in &outcome.checks {
-            let (id, check) = (self.loaded.id.clone(), Box::new(check.clone()));
-            self.ctx.recorder.emit(Kind::Checked {
-                id,
-                step: number,
-                check,
-            });
+        for check in outcome.checks {
+            self.checked(number, check);
         }
         *self.samples.entry("calls".into()).or_default() += outcome.calls;
         *self.samples.entry("attempts".into()).or_default() += outcome.attempts;
@@ -249,7 +251,15 @@ impl Run<'_> {
             format!("step-{}-{name}.jsonl", number + 1),
             outcome.evidence,
         ));
-        self.checks.extend(outcome.checks);
+    }
+
+    fn checked(&mut self, step: usize, check: Check) {
+        self.ctx.recorder.emit(Kind::Checked {
+            id: self.loaded.id.clone(),
+            step,
+            check: Box::new(check.clone()),
+        });
+        self.checks.push(check);
     }
 
     async fn converge(

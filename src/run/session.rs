@@ -23,7 +23,7 @@ use crate::{
     },
     mutation::Mutation,
     observe::{envoy::ADMIN_PORT, http::Port},
-    report::Bundle,
+    report::{Bundle, Redactor},
     scenario::model::Workload,
     target::Dial,
     verdict::Rates,
@@ -59,6 +59,7 @@ pub struct Terms {
     pub tidy: bool,
     pub keep_failed: bool,
     pub mutation: Option<Mutation>,
+    pub redactor: Redactor,
 }
 
 /// A run on a target.
@@ -110,6 +111,7 @@ impl Session {
             tidy: terms.tidy,
             keep_failed: terms.keep_failed,
             mutation: terms.mutation,
+            redactor: terms.redactor,
         });
         let control = control(&ctx).await?;
         Ok(Self { ctx, control })

@@ -7,16 +7,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{context::Context, probe, scenario::Run};
+use super::{certificates, context::Context, probe, scenario::Run};
 use crate::{
     cluster::{object::MANAGER, pods},
     fixture::workload::WORKLOAD_LABEL,
     plan::step_probes,
-    scenario::{
-        Loaded,
-        manifest::{Names, expand},
-        model::Scale,
-    },
+    scenario::{Loaded, manifest, model::Scale},
 };
 
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
@@ -34,7 +30,7 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let before = run.applied.remove(name).unwrap_or_default();
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
     run.applied.insert(name.to_owned(), written);
-    Ok(())
+    certificates::settled(run).await
 }
 
 fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
@@ -46,6 +42,9 @@ fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
 
 /// Deletes what that file wrote and returns when every proxy has forgotten it.
 pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
+    if let Some(done) = certificates::delete(run, name).await {
+        return done;
+    }
     let written = run
         .applied
         .remove(name)
@@ -70,20 +69,25 @@ pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
     probes.any(|probe| probe::through_gateway(&probe))
 }
 
-fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced.
+///
+/// # Errors
+/// In words: there is no such file, or it is no YAML.
+pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
     let file = run.loaded.config(name).map_err(|error| error.to_string())?;
     let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
-    let names = Names {
-        namespace: &run.place.namespace,
-        host: &run.place.host,
-        gateway: probe::GATEWAY_LABEL,
-    };
-    let documents = crate::yaml::documents(&expand(&run.ctx.text(&file.file, file.text), &names))
-        .map_err(|error| format!("{}: {error}", file.file))?;
+    let text = expand(run, &run.ctx.text(&file.file, file.text));
+    let documents =
+        crate::yaml::documents(&text).map_err(|error| format!("{}: {error}", file.file))?;
     Ok(documents
         .into_iter()
         .map(|document| document.value)
         .collect())
+}
+
+/// The text with its placeholders replaced.
+pub fn expand(run: &Run<'_>, text: &str) -> String {
+    manifest::expand(text, &probe::names(&run.place))
 }
 
 /// Scales a workload; returns when its pods are as wanted and every proxy knows them.

@@ -7,6 +7,7 @@ use testbed::control::{Form, WebMode};
 use super::{
     dialect::Dialect,
     model::{Contrast, Override, Step, Workload},
+    model_tls::Tls,
     parse::Loaded,
     resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
     select::level_word,
@@ -92,6 +93,16 @@ pub fn step_words(step: &Step) -> String {
         ),
         Step::Background(name) => format!("keep probe {name} running to the end"),
         Step::Restart(name) => format!("restart the pods of {name} one by one"),
+        Step::Certificate(step) => format!(
+            "write certificate {} into secret {} and wait until every gateway that uses it has it",
+            step.name(),
+            step.secret
+        ),
+        Step::Refused(step) => format!(
+            "apply {}, which must be refused by {}",
+            step.apply,
+            step.by.words()
+        ),
     }
 }
 
@@ -143,6 +154,9 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
     for (key, count) in &run.per_call {
         let _ = writeln!(text, "    ({key} takes {count} values in turn)");
     }
+    if let Some(tls) = &run.tls {
+        let _ = writeln!(text, "    (over TLS: {})", tls_words(tls));
+    }
     for matcher in &run.expect.matchers {
         let _ = writeln!(
             text,
@@ -172,6 +186,28 @@ fn call_words(run: &ResolvedProbe) -> String {
     }
 }
 
+fn tls_words(tls: &Tls) -> String {
+    let alpn = tls
+        .alpn
+        .as_ref()
+        .map_or("h2".to_owned(), |all| match all.as_slice() {
+            [] => "none".to_owned(),
+            all => all.join(" then "),
+        });
+    let parts = [
+        Some(format!("ALPN {alpn}")),
+        tls.sni.as_ref().map(|name| format!("server name {name}")),
+        tls.version
+            .as_ref()
+            .map(|version| format!("version {version}")),
+        tls.roots.as_ref().map(|name| format!("trusting {name}")),
+        tls.client
+            .as_ref()
+            .map(|name| format!("with a certificate of {name}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Which test decides, on how many calls, and how often it is wrong.
 fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
     let cap = run.needed.unwrap_or(run.times);
@@ -189,6 +225,7 @@ fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
         Matcher::Attempts(_)
         | Matcher::UpstreamProtocol(_)
         | Matcher::ServerDeadline(_)
+        | Matcher::PeerIdentity(_)
         | Matcher::ServerMetadata(_) => "exact, from the servers' ledger".to_owned(),
         Matcher::ResponseFlag { .. } => "exact, from the access log".to_owned(),
         _ => "exact, every call".to_owned(),

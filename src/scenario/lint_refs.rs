@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     finding::{Finding, did_you_mean},
     lint::{Context, bad_placeholders},
+    lint_tls,
     model::{Contrast, Override, Step},
     parse::{Beside, Loaded},
 };
@@ -210,7 +211,7 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
             Step::Delete(name) => {
                 if !applied.remove(name.as_str()) {
                     let message = format!("'{name}' is deleted but was not applied before");
-                    let help = "apply it in an earlier step, or remove this one";
+                    let help = "apply it (or write it by `certificate`) in an earlier step, or remove this one";
                     findings.push(loaded.at_value(&format!("{path}.delete"), message, help));
                 }
             }
@@ -238,6 +239,18 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                 );
             }
             Step::Restart(name) => workload(loaded, &format!("{path}.restart"), name, findings),
+            Step::Certificate(step) => {
+                applied.insert(&step.secret);
+                lint_tls::certificate(loaded, &format!("{path}.certificate"), step, findings);
+            }
+            Step::Refused(step) => {
+                file(
+                    loaded,
+                    &format!("{path}.refused.apply"),
+                    &step.apply,
+                    findings,
+                );
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod list;
 pub mod load;
 pub mod manifest;
 pub mod model;
+pub mod model_tls;
 pub mod model_web;
 pub mod parse;
 pub mod requirements;
@@ -19,6 +20,7 @@ pub mod select;
 mod lint_expect;
 mod lint_moved;
 mod lint_refs;
+mod lint_tls;
 mod lint_web;
 
 pub use finding::Finding;

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::model_tls::{Certificate, Refused, Tls, TlsExpect};
 use super::model_web::{Http, StatusIn, Web};
 
 /// One behaviour and how it is shown.
@@ -130,6 +131,9 @@ pub struct Probe {
     pub script: Option<Value>,
     #[serde(default)]
     pub deadline: Option<String>,
+    /// TLS from the caller itself; without it the caller speaks plaintext.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     /// Number of calls; for a statistical matcher the cap (it stops as soon as it can tell).
     #[serde(default)]
     pub times: Option<u64>,
@@ -180,6 +184,7 @@ pub struct Override {
     pub metadata: Option<BTreeMap<String, String>>,
     pub script: Option<Value>,
     pub deadline: Option<String>,
+    pub tls: Option<Tls>,
     pub times: Option<u64>,
     pub connections: Option<u32>,
     pub reconnect: Option<bool>,
@@ -221,6 +226,10 @@ pub struct Expect {
     pub response: Option<BTreeMap<String, Option<String>>>,
     /// Request metadata as the servers saw it.
     pub server_metadata: Option<BTreeMap<String, Option<String>>>,
+    /// SPIFFE identity of the caller that the server's proxy vouches for (`x-forwarded-client-cert`); `none`: it vouches for nobody.
+    pub peer_identity: Option<String>,
+    /// The handshake behind every call.
+    pub tls: Option<TlsExpect>,
     /// Envoy response flag in the access log of the proxy named here.
     pub response_flag: Option<ResponseFlag>,
     /// HTTP status of every answer (non-gRPC answers).
@@ -316,6 +325,10 @@ pub enum Step {
     Background(String),
     /// Delete the pods of a workload one by one, as a rolling restart.
     Restart(String),
+    /// Write a fresh certificate into a Secret; returns when every gateway that uses the Secret serves it.
+    Certificate(Certificate),
+    /// Apply a file that must be refused.
+    Refused(Refused),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

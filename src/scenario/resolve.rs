@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{
     model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step},
+    model_tls::Tls,
     model_web::{Http, Web},
 };
 use crate::verdict::{
@@ -35,6 +36,7 @@ pub struct ResolvedProbe {
     pub per_call: BTreeMap<String, u64>,
     pub script: Option<Script>,
     pub deadline: Option<Duration>,
+    pub tls: Option<Tls>,
     /// Calls; the cap when a matcher is statistical.
     pub times: u64,
     /// Calls that the statistical matchers may need on the world as written.
@@ -152,6 +154,10 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     full.send = with.send.clone().unwrap_or(full.send);
     full.script = with.script.clone().or(full.script);
     full.deadline = with.deadline.clone().or(full.deadline);
+    full.tls = match (full.tls.take(), &with.tls) {
+        (Some(below), Some(above)) => Some(below.with(above)),
+        (below, above) => below.or_else(|| above.clone()),
+    };
     full.times = with.times.or(full.times);
     full.connections = with.connections.unwrap_or(full.connections);
     full.reconnect = with.reconnect.unwrap_or(full.reconnect);
@@ -185,6 +191,8 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         server_deadline,
         response,
         server_metadata,
+        peer_identity,
+        tls,
         response_flag,
         http_status,
         status_in,
@@ -231,6 +239,7 @@ fn ready(
         per_call: probe.per_call,
         script,
         deadline,
+        tls: probe.tls,
         times: probe.times.or(needed).unwrap_or(1),
         needed,
         connections: probe.connections,

@@ -15,6 +15,7 @@ use super::{
     stall::Stalls,
     status,
     tally::{Tally, short},
+    tls,
 };
 use crate::scenario::model_web::StatusIn;
 
@@ -96,13 +97,14 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
             |call| fields_seen(fields, |key| seen::metadata(call, key)),
             |call| fields_match(fields, |key| seen::metadata(call, key)),
         ),
+        Matcher::Tls(wanted) => tls::judge(wanted, calls),
         Matcher::ResponseFlag { flag, at } => flags(calls, flag, at),
         _ => return None,
     })
 }
 
 /// Holds when `good` is true of each call; the actual side is the distribution of `text`.
-fn every(
+pub fn every(
     calls: &[&Observation],
     text: impl Fn(&Observation) -> String,
     good: impl Fn(&Observation) -> bool,

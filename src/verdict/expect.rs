@@ -8,10 +8,11 @@ use super::{
     moved::Moved,
     page::Page,
     range::{self, Counts, Span, ValueError},
-    status,
+    status, tls,
 };
 use crate::scenario::{
     model::{Expect, Producer, SpreadPolicy},
+    model_tls::TlsExpect,
     model_web::StatusIn,
 };
 
@@ -38,6 +39,9 @@ pub enum Matcher {
     ServerDeadline(ServerDeadline),
     Response(BTreeMap<String, Option<String>>),
     ServerMetadata(BTreeMap<String, Option<String>>),
+    /// URI of the caller's certificate, `none` without one.
+    PeerIdentity(String),
+    Tls(TlsExpect),
     /// Envoy's short flag in the log of the proxy `at`.
     ResponseFlag {
         at: String,
@@ -81,6 +85,8 @@ pub enum ExpectError {
     Page(String),
     #[error("'{0}' is no HTTP version: write HTTP/2.0 or HTTP/1.1")]
     Protocol(String),
+    #[error("'{word}' is no reason for a refused handshake: write one of {known}")]
+    Refusal { word: String, known: String },
 }
 
 impl ExpectError {
@@ -92,12 +98,13 @@ impl ExpectError {
             Self::ShareSum(_) => "share",
             Self::Page(_) => "page-sees",
             Self::Protocol(_) => "upstream-protocol",
+            Self::Refusal { .. } => "tls",
         }
     }
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 21] = [
+pub const MATCHERS: [&str; 23] = [
     "status",
     "message",
     "produced-by",
@@ -114,6 +121,8 @@ pub const MATCHERS: [&str; 21] = [
     "server-deadline",
     "response",
     "server-metadata",
+    "peer-identity",
+    "tls",
     "response-flag",
     "http-status",
     "status-in",
@@ -141,6 +150,8 @@ impl Matcher {
             Self::ServerDeadline(_) => "server-deadline",
             Self::Response(_) => "response",
             Self::ServerMetadata(_) => "server-metadata",
+            Self::PeerIdentity(_) => "peer-identity",
+            Self::Tls(_) => "tls",
             Self::ResponseFlag { .. } => "response-flag",
             Self::HttpStatus(_) => "http-status",
             Self::StatusIn(_) => "status-in",
@@ -181,6 +192,8 @@ impl Matcher {
             Self::ServerDeadline(ServerDeadline::Absent) => "no grpc-timeout".to_owned(),
             Self::ServerDeadline(ServerDeadline::Within(span)) => span.to_string(),
             Self::Response(fields) | Self::ServerMetadata(fields) => field_words(fields),
+            Self::PeerIdentity(identity) => identity.clone(),
+            Self::Tls(wanted) => tls::words(wanted),
             Self::ResponseFlag { at, flag } => format!("{flag} in the log of {at}"),
             Self::HttpStatus(code) => code.to_string(),
             Self::StatusIn(place) => super::call::place_words(*place).to_owned(),
@@ -247,6 +260,27 @@ impl ResolvedExpect {
         Self {
             matchers: self.matchers.iter().filter(listed).cloned().collect(),
         }
+    }
+
+    /// With the placeholders of texts replaced.
+    #[must_use]
+    pub fn expanded(&self, expand: impl Fn(&str) -> String) -> Self {
+        let mut full = self.clone();
+        for matcher in &mut full.matchers {
+            match matcher {
+                Matcher::PeerIdentity(text) | Matcher::Message(text) => *text = expand(text),
+                Matcher::Tls(wanted) => {
+                    let names = wanted.names.iter_mut().flatten();
+                    names.for_each(|name| *name = expand(name));
+                }
+                Matcher::Response(fields) | Matcher::ServerMetadata(fields) => {
+                    let texts = fields.values_mut().flatten();
+                    texts.for_each(|text| *text = expand(text));
+                }
+                _ => {}
+            }
+        }
+        full
     }
 
     pub fn status(&self) -> Option<u32> {
@@ -387,6 +421,12 @@ impl Found {
         if let Some(fields) = &expect.response {
             self.matchers.push(Matcher::Response(fields.clone()));
         }
+        if let Some(identity) = &expect.peer_identity {
+            self.matchers.push(Matcher::PeerIdentity(identity.clone()));
+        }
+        if let Some(wanted) = &expect.tls {
+            self.push(parse_tls(wanted));
+        }
         if let Some(wanted) = &expect.response_flag {
             let (at, flag) = (wanted.at.clone(), wanted.flag.clone());
             self.matchers.push(Matcher::ResponseFlag { at, flag });
@@ -401,6 +441,16 @@ impl Found {
             let page = Page::parse(text).ok_or_else(|| ExpectError::Page(text.clone()));
             self.push(page.map(Matcher::PageSees));
         }
+    }
+}
+
+fn parse_tls(wanted: &TlsExpect) -> Result<Matcher, ExpectError> {
+    match &wanted.refused {
+        Some(word) if !tls::reasons().any(|known| known == word) => Err(ExpectError::Refusal {
+            word: word.clone(),
+            known: tls::reasons().collect::<Vec<_>>().join(", "),
+        }),
+        _ => Ok(Matcher::Tls(wanted.clone())),
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     seen,
     sequential::Judgement,
     tally::Tally,
+    tls,
 };
 
 /// Judges an exact matcher that looks at attempts; `None` for other kinds.
@@ -37,6 +38,9 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
             |attempt| fields_seen(fields, |key| seen::find(&attempt.metadata, key)),
             |attempt| fields_match(fields, |key| seen::find(&attempt.metadata, key)),
         ),
+        Matcher::PeerIdentity(wanted) => every(calls, tls::identity, |attempt| {
+            tls::identity(attempt) == *wanted
+        }),
         _ => return None,
     })
 }

@@ -25,6 +25,7 @@ pub mod stall;
 pub mod stats;
 pub mod status;
 pub mod tally;
+pub mod tls;
 
 #[cfg(test)]
 mod judge_tests;

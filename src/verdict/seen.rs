@@ -22,6 +22,8 @@ pub struct Seen {
     pub departed: BTreeSet<String>,
     /// Which pod answered which key in the run that `moved` compares with.
     pub before: Option<Owners>,
+    /// Serial numbers of the certificates that the scenario made, by name.
+    pub certificates: BTreeMap<String, String>,
     /// When our own side did not run.
     pub stalls: Stalls,
     /// Pod that was kept busy by a background probe.

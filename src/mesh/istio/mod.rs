@@ -5,3 +5,4 @@ pub mod gateway_api;
 pub mod install;
 pub mod live;
 pub mod marker;
+pub mod secrets;

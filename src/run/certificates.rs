@@ -1,0 +1,324 @@
+//! Certificates of one scenario: made in memory, written as Secrets, gone with the namespace.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use serde_json::{Value, json};
+use testbed::control::TlsPlan;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::{probe, scenario::Run, steps};
+use crate::{
+    cluster::object::{self, RUN_LABEL, Written},
+    mesh::istio::secrets,
+    report::Redactor,
+    scenario::model_tls::{Certificate, Tls},
+};
+
+/// Authority of a certificate that names none.
+pub const AUTHORITY: &str = "authority";
+
+/// A certificate that was made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub serial: String,
+    pub secret: String,
+    /// The chain as the Secret holds it.
+    pub pem: String,
+}
+
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// Authorities and certificates by name.
+#[derive(Default)]
+pub struct Certificates {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    authorities: BTreeMap<String, Authority>,
+    made: BTreeMap<String, Made>,
+    /// What each Secret holds now.
+    current: BTreeMap<String, Made>,
+}
+
+/// A certificate beside its key, as PEM.
+struct Pair {
+    certificate: String,
+    key: String,
+    serial: String,
+}
+
+impl Certificates {
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serial numbers by the names that `certificate` steps gave.
+    pub fn serials(&self) -> BTreeMap<String, String> {
+        self.with(|inner| {
+            let pairs = inner.made.iter();
+            pairs
+                .map(|(name, made)| (name.clone(), made.serial.clone()))
+                .collect()
+        })
+    }
+
+    /// What the Secrets hold now.
+    pub fn current(&self) -> Vec<Made> {
+        self.with(|inner| inner.current.values().cloned().collect())
+    }
+
+    /// A Secret is gone.
+    pub fn forget(&self, secret: &str) -> bool {
+        self.with(|inner| inner.current.remove(secret).is_some())
+    }
+
+    /// The caller's side of a handshake. Keys are made known to `redactor`.
+    ///
+    /// # Errors
+    /// In words: a certificate could not be made.
+    pub fn plan(
+        &self,
+        tls: &Tls,
+        expand: impl Fn(&str) -> String,
+        redactor: &Redactor,
+    ) -> Result<TlsPlan, String> {
+        let sni = tls.sni.as_deref().map(|name| match name {
+            "none" => String::new(),
+            name => expand(name),
+        });
+        let roots = tls
+            .roots
+            .as_deref()
+            .map(|name| self.root(name))
+            .transpose()?;
+        let client = tls.client.as_deref().map(|issuer| {
+            let pair = self.pair(issuer, &["client.example.test".to_owned()])?;
+            redactor.register(&pair.key);
+            Ok::<_, String>(pair.certificate + &pair.key)
+        });
+        Ok(TlsPlan {
+            sni,
+            alpn: tls.alpn.clone().unwrap_or_else(|| vec!["h2".to_owned()]),
+            roots_pem: roots.unwrap_or_default(),
+            client_pem: client.transpose()?,
+            version: tls.version.clone(),
+        })
+    }
+
+    fn root(&self, name: &str) -> Result<String, String> {
+        self.with(|inner| Ok(inner.authority(name)?.pem.clone()))
+    }
+
+    fn pair(&self, issuer: &str, hosts: &[String]) -> Result<Pair, String> {
+        self.with(|inner| leaf(inner.authority(issuer)?, hosts))
+    }
+
+    /// The Secret of a `certificate` step, and what is kept of it.
+    fn secret(
+        &self,
+        step: &Certificate,
+        hosts: &[String],
+        run: &str,
+    ) -> Result<(Value, String, Made), String> {
+        let pair = self.pair(step.issuer.as_deref().unwrap_or(AUTHORITY), hosts)?;
+        let mut data = json!({"tls.crt": pair.certificate, "tls.key": pair.key});
+        if let Some(clients) = &step.clients {
+            data["ca.crt"] = self.root(clients)?.into();
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": step.secret, "labels": {RUN_LABEL: run}}, "stringData": data,
+        });
+        let made = Made {
+            serial: pair.serial,
+            secret: step.secret.clone(),
+            pem: pair.certificate,
+        };
+        Ok((object, pair.key, made))
+    }
+
+    fn keep(&self, name: &str, made: Made) {
+        self.with(|inner| {
+            inner.current.insert(made.secret.clone(), made.clone());
+            inner.made.insert(name.to_owned(), made);
+        });
+    }
+}
+
+impl Inner {
+    /// The authority of this name, made at its first use.
+    fn authority(&mut self, name: &str) -> Result<&Authority, String> {
+        if !self.authorities.contains_key(name) {
+            let made = authority(name)
+                .map_err(|error| format!("cannot make the authority {name}: {error}"))?;
+            self.authorities.insert(name.to_owned(), made);
+        }
+        Ok(&self.authorities[name])
+    }
+}
+
+fn authority(name: &str) -> Result<Authority, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let certificate = params.self_signed(&key)?;
+    Ok(Authority {
+        pem: certificate.pem(),
+        issuer: Issuer::new(params, key),
+    })
+}
+
+fn leaf(authority: &Authority, hosts: &[String]) -> Result<Pair, String> {
+    let make = || -> Result<_, rcgen::Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(hosts.to_vec())?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        Ok((params.signed_by(&key, &authority.issuer)?, key))
+    };
+    let (certificate, key) =
+        make().map_err(|error| format!("cannot make a certificate: {error}"))?;
+    let (_, parsed) = X509Certificate::from_der(certificate.der())
+        .map_err(|error| format!("cannot read our own certificate: {error}"))?;
+    Ok(Pair {
+        serial: parsed.raw_serial_as_string(),
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// The verb `certificate`: returns when every proxy that uses the Secret has what it holds now.
+///
+/// # Errors
+/// In words: the Secret was refused, or a proxy goes on with the old certificate.
+pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), String> {
+    let hosts: Vec<String> = step
+        .hosts
+        .iter()
+        .map(|host| steps::expand(run, host))
+        .collect();
+    let place = &run.place;
+    let (object, key, made) = place.certificates.secret(step, &hosts, &run.ctx.run_id)?;
+    run.ctx.redactor.register(&key);
+    let written = object::apply(&run.ctx.client, &object, Some(&place.namespace))
+        .await
+        .map_err(|error| error.to_string())?;
+    place.certificates.keep(step.name(), made);
+    run.applied.insert(key_of(&step.secret), vec![written]);
+    settled(run).await
+}
+
+/// The verb `delete` for a Secret that a `certificate` step wrote; `None` when there is no such.
+pub async fn delete(run: &mut Run<'_>, name: &str) -> Option<Result<(), String>> {
+    let written: Vec<Written> = run.applied.remove(&key_of(name))?;
+    run.place.certificates.forget(name);
+    for one in &written {
+        if let Err(error) = object::delete(&run.ctx.client, one).await {
+            return Some(Err(error.to_string()));
+        }
+    }
+    Some(Ok(()))
+}
+
+/// Secrets and manifests have names of their own.
+fn key_of(secret: &str) -> String {
+    format!("secret {secret}")
+}
+
+/// Waits until no gateway concerned still lacks, or has an older state of, a Secret that it uses.
+///
+/// # Errors
+/// The proxy, the Secret and what the proxy has.
+pub async fn settled(run: &Run<'_>) -> Result<(), String> {
+    let current = run.place.certificates.current();
+    let mut proxies = run.place.proxies(run.ctx);
+    proxies.retain(|proxy| proxy.gateway);
+    for proxy in &proxies {
+        secrets::await_secrets(&proxy.admin, &current)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Placeholders of expectations and handshakes.
+pub fn tls_plan(
+    place: &super::place::Place,
+    redactor: &Redactor,
+    tls: Option<&Tls>,
+) -> Result<Option<TlsPlan>, String> {
+    let expand = |text: &str| crate::scenario::manifest::expand(text, &probe::names(place));
+    tls.map(|tls| place.certificates.plan(tls, expand, redactor))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str) -> Certificate {
+        Certificate {
+            secret: "cert".into(),
+            hosts: Vec::new(),
+            label: Some(name.into()),
+            issuer: None,
+            clients: Some("clients".into()),
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_the_old_serial_and_replaces_what_the_secret_holds() {
+        let all = Certificates::default();
+        let hosts = ["a.example.test".to_owned()];
+        let mut serials = Vec::new();
+        for name in ["first", "second"] {
+            let (object, _, made) = all.secret(&step(name), &hosts, "r").expect("made");
+            assert!(object["stringData"]["ca.crt"].is_string());
+            serials.push(made.serial.clone());
+            all.keep(name, made);
+        }
+        assert_ne!(serials[0], serials[1]);
+        assert_eq!(all.serials()["first"], serials[0]);
+        let current = all.current();
+        assert_eq!((current.len(), &current[0].serial), (1, &serials[1]));
+        assert!(all.forget("cert") && all.current().is_empty());
+    }
+
+    #[test]
+    fn one_authority_signs_for_server_and_roots() {
+        let all = Certificates::default();
+        let tls = Tls {
+            roots: Some(AUTHORITY.into()),
+            client: Some("clients".into()),
+            sni: Some("none".into()),
+            ..Tls::default()
+        };
+        let redactor = Redactor::default();
+        let plan = all.plan(&tls, str::to_owned, &redactor).expect("planned");
+        assert_eq!(plan.roots_pem, all.root(AUTHORITY).expect("made before"));
+        assert_eq!(
+            (plan.sni.as_deref(), plan.alpn.as_slice()),
+            (Some(""), &["h2".to_owned()][..])
+        );
+        let pem = plan.client_pem.expect("has a client certificate");
+        let key = pem.lines().rev().nth(1).expect("a line of the key");
+        assert!(!redactor.text(&pem).contains(key), "the key is masked");
+    }
+}
