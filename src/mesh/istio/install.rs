@@ -67,7 +67,7 @@ pub async fn manifests(istioctl: &Path, values: &Path) -> Result<Vec<Value>, Ins
 }
 
 /// Applies an installation and waits until istiod, its webhook and the gateway are ready. Everything runs at once that can:
-/// CRDs, roles and configuration together, then webhooks and workloads.
+/// see [`Wave`].
 ///
 /// # Errors
 /// [`InstallError`] with the last state of whatever is missing.
@@ -77,10 +77,19 @@ pub async fn install(
     watch: &PodWatch,
 ) -> Result<(), InstallError> {
     object::apply(client, &namespace(), None).await?;
-    let (late, early): (Vec<&Value>, Vec<&Value>) =
-        objects.iter().partition(|object| is_late(object));
-    apply_all(client, &early).await?;
-    apply_all(client, &late).await?;
+    let of = |wave: Wave| -> Vec<&Value> {
+        objects
+            .iter()
+            .filter(|object| wave_of(object) == wave)
+            .collect()
+    };
+    // istiod starts while the API server is still busy with the definitions, and watches for those that come later.
+    apply_all(client, &of(Wave::Needed)).await?;
+    tokio::try_join!(
+        apply_all(client, &of(Wave::Workloads)),
+        apply_all(client, &of(Wave::Definitions)),
+    )?;
+    apply_all(client, &of(Wave::Custom)).await?;
     ready(client, watch, "istiod", "istiod", ISTIOD_DEADLINE).await?;
     await_webhook(client).await?;
     ready(
@@ -97,12 +106,27 @@ fn namespace() -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
 }
 
-/// Objects that need others: workloads need accounts and configuration, custom objects their CRD. The gateway's pod is
-/// injected (its image is `auto`), so its Deployment comes after istiod's.
-fn is_late(object: &Value) -> bool {
+/// What is applied together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wave {
+    /// Accounts, roles, configuration, Services: workloads and webhooks refer to them.
+    Needed,
+    Workloads,
+    /// CustomResourceDefinitions.
+    Definitions,
+    /// Objects of the kinds that these define.
+    Custom,
+}
+
+fn wave_of(object: &Value) -> Wave {
     let kind = object["kind"].as_str().unwrap_or_default();
     let group = object["apiVersion"].as_str().unwrap_or_default();
-    matches!(kind, "Deployment" | "DaemonSet") || group.contains("istio.io")
+    match kind {
+        "Deployment" | "DaemonSet" => Wave::Workloads,
+        "CustomResourceDefinition" => Wave::Definitions,
+        _ if group.contains("istio.io") => Wave::Custom,
+        _ => Wave::Needed,
+    }
 }
 
 async fn apply_all(client: &Client, objects: &[&Value]) -> Result<(), ObjectError> {
