@@ -7,7 +7,7 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use crate::scenario::select::glob;
+use crate::scenario::{Loaded, parse::Beside, select::glob};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites/mutations");
 /// Where mutations lie, from the root of the repository.
@@ -53,6 +53,19 @@ impl Mutation {
             .map_or(path, |at| &path[at..]);
         let edits = self.edits.iter().filter(|edit| glob(&edit.file, path));
         edits.fold(text, |text, edit| text.replace(&edit.find, &edit.replace))
+    }
+}
+
+impl Mutation {
+    /// The scenario reads a file that this mutation changes. One that does not is given the same mesh as without the
+    /// mutation, so that a run of it would tell nothing.
+    ///
+    /// # Errors
+    /// In words: a file of the scenario cannot be read.
+    pub fn concerns(&self, scenario: &Loaded) -> Result<bool, String> {
+        let inputs = scenario.inputs()?;
+        let changed = |file: &Beside| self.mutate(&file.file, file.text.clone()) != file.text;
+        Ok(inputs.iter().any(changed))
     }
 }
 

@@ -15,6 +15,9 @@ pub struct MutateArgs {
     /// Name of a target kept up by `meshproof target up`; one of its own when absent.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
+    /// Run every scenario under every mutation, also those that read none of the files that it changes.
+    #[arg(long)]
+    pub all: bool,
     /// Scenarios at the same time.
     #[arg(short, long, value_name = "N", env = crate::env::JOBS)]
     pub jobs: Option<usize>,

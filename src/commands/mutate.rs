@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -45,19 +46,35 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
         mutations =
             vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
     }
+    let plan = concerned(&set.scenarios, mutations, args.all).map_err(CommandError::Usage)?;
     let jobs = args.jobs.unwrap_or(8);
     let runtime = Runtime::new().map_err(CommandError::other)?;
-    runtime.block_on(matrix(
-        &set.scenarios,
-        &mutations,
-        jobs,
-        args.name.as_deref(),
-    ))
+    runtime.block_on(matrix(&set.scenarios, plan, jobs, args.name.as_deref()))
+}
+
+/// Each mutation with the scenarios that it has to be tried on, the widest first.
+fn concerned(
+    scenarios: &[Loaded],
+    mutations: Vec<Mutation>,
+    all: bool,
+) -> Result<Vec<(Mutation, Vec<Loaded>)>, String> {
+    let mut plan = Vec::new();
+    for mutation in mutations {
+        let mut mine = Vec::new();
+        for scenario in scenarios {
+            if all || mutation.concerns(scenario)? {
+                mine.push(scenario.clone());
+            }
+        }
+        plan.push((mutation, mine));
+    }
+    plan.sort_by_key(|(_, mine)| std::cmp::Reverse(mine.len()));
+    Ok(plan)
 }
 
 async fn matrix(
     scenarios: &[Loaded],
-    mutations: &[Mutation],
+    plan: Vec<(Mutation, Vec<Loaded>)>,
     jobs: usize,
     name: Option<&str>,
 ) -> Result<Exit, CommandError> {
@@ -74,7 +91,7 @@ async fn matrix(
             bring::local(&parts, &Phases::new(recorder)).await?
         }
     };
-    let done = rows(&local, scenarios, mutations, jobs).await;
+    let done = rows(&local, scenarios, &plan, jobs).await;
     if name.is_none() {
         local.world.shut_down().await.map_err(CommandError::other)?;
     }
@@ -84,13 +101,13 @@ async fn matrix(
 async fn rows(
     local: &Local,
     scenarios: &[Loaded],
-    mutations: &[Mutation],
+    plan: &[(Mutation, Vec<Loaded>)],
     jobs: usize,
 ) -> Result<Exit, CommandError> {
     let healthy = verdicts(local, scenarios, None, jobs).await?;
     let sick: Vec<String> = healthy
         .iter()
-        .filter(|(_, (verdict, _))| *verdict != Verdict::Pass)
+        .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
         .map(|(id, _)| id.clone())
         .collect();
     output::line(&format!(
@@ -100,16 +117,26 @@ async fn rows(
         sick.join(", ")
     ))
     .map_err(CommandError::Stdout)?;
-    let mut exact = 0;
-    for mutation in mutations {
-        let seen = verdicts(local, scenarios, Some(mutation), jobs).await?;
-        let row = Row::of(mutation, &seen);
-        exact += usize::from(row.is_exact());
-        output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
+    let (wide, narrow) = plan.split_at(plan.partition_point(|(_, mine)| mine.len() > jobs));
+    let (mut exact, mut runs) = (0, 0);
+    // Narrow ones side by side: most change the configuration of one scenario.
+    for (group, at_once) in [(wide, 1), (narrow, jobs.div_ceil(2))] {
+        let mut rows = stream::iter(group.iter().map(async |(mutation, mine)| {
+            (mutation, verdicts(local, mine, Some(mutation), jobs).await)
+        }))
+        .buffered(at_once);
+        while let Some((mutation, seen)) = rows.next().await {
+            let seen = seen?;
+            let row = Row::of(mutation, &seen);
+            exact += usize::from(row.is_exact());
+            runs += seen.len();
+            output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
+        }
     }
-    let total = mutations.len();
+    let total = plan.len();
     output::line(&format!(
-        "{exact} of {total} mutations turned exactly their scenarios red"
+        "{exact} of {total} mutations turned exactly their scenarios red ({runs} scenario runs; scenarios that read no file \
+         that a mutation changes were left out unless --all)"
     ))
     .map_err(CommandError::Stdout)?;
     Ok(if exact == total && sick.is_empty() {

@@ -70,6 +70,26 @@ impl Loaded {
         self.beside(&format!("{folder}{slash}{uses}.yaml"))
     }
 
+    /// Every file that can change what this scenario does to the mesh: its own configuration and its workloads.
+    ///
+    /// # Errors
+    /// In words: a file that cannot be read, a workload that is not there.
+    pub fn inputs(&self) -> Result<Vec<Beside>, String> {
+        let mut found = Vec::new();
+        let own = format!("{}.", self.id);
+        for path in self.tree.files().map_err(|error| error.to_string())? {
+            if path.starts_with(&own) {
+                let file = self.beside(&path).map_err(|error| error.to_string())?;
+                found.extend(file);
+            }
+        }
+        for workload in &self.scenario.world {
+            let (file, text) = files::workload(self, &workload.uses)?;
+            found.push(Beside { file, text });
+        }
+        Ok(found)
+    }
+
     fn beside(&self, path: &str) -> Result<Option<Beside>, LoadError> {
         let text = self.tree.read(path)?;
         Ok(text.map(|text| Beside {

@@ -85,9 +85,10 @@ pub async fn install(
     };
     // istiod starts while the API server is still busy with the definitions, and watches for those that come later.
     apply_all(client, &of(Wave::Needed)).await?;
+    let (workloads, definitions) = (of(Wave::Workloads), of(Wave::Definitions));
     tokio::try_join!(
-        apply_all(client, &of(Wave::Workloads)),
-        apply_all(client, &of(Wave::Definitions)),
+        apply_all(client, &workloads),
+        apply_all(client, &definitions),
     )?;
     apply_all(client, &of(Wave::Custom)).await?;
     ready(client, watch, "istiod", "istiod", ISTIOD_DEADLINE).await?;
