@@ -132,7 +132,12 @@ pub async fn apply(
     }
 }
 
-fn explain(error: kube::Error, api_version: String, kind: String, name: String) -> ObjectError {
+pub(crate) fn explain(
+    error: kube::Error,
+    api_version: String,
+    kind: String,
+    name: String,
+) -> ObjectError {
     match error {
         // The generic 404 of an unknown resource; one of an unknown namespace names the namespace.
         kube::Error::Api(status)

@@ -20,6 +20,7 @@ use crate::{
         phases::Phases,
         recorder::Recorder,
         session::{self, Session},
+        tidy::Tidy,
     },
     scenario::Loaded,
     target::local::bring_up::Local,
@@ -229,7 +230,7 @@ async fn verdicts(
     let terms = session::Terms {
         run_id: run_id(),
         rates,
-        tidy: true,
+        tidy: Tidy::Deleted,
         keep_failed: false,
         mutation: mutation.cloned(),
         redactor: Redactor::default(),

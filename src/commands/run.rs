@@ -23,6 +23,7 @@ use crate::{
         recorder::Recorder,
         session::{self, Session},
         signals,
+        tidy::Tidy,
     },
     scenario::{
         Loaded, Suites,
@@ -239,7 +240,11 @@ async fn scenarios_on(
     let open = session::Terms {
         run_id: run_id(),
         rates: terms.rates,
-        tidy: settings.name.is_some() || plan.entries.len() > terms.jobs,
+        tidy: match &settings.name {
+            Some(_) => Tidy::Deleted,
+            None if plan.entries.len() > terms.jobs => Tidy::Emptied,
+            None => Tidy::WithTheWorld,
+        },
         keep_failed: settings.keep != Keep::Never,
         mutation: mutation(settings)?,
         redactor: redactor.clone(),

@@ -3,7 +3,7 @@
 use kube::Client;
 use testbed::stall::Watch;
 
-use super::recorder::Recorder;
+use super::{recorder::Recorder, tidy::Tidy};
 use crate::{
     cluster::pods::PodWatch,
     mesh::istio::live::{Applier, Proxy},
@@ -35,8 +35,7 @@ pub struct Context {
     pub redactor: Redactor,
     /// The mesh is broken in this way, on purpose.
     pub mutation: Option<Mutation>,
-    /// Whether namespaces are deleted as soon as their scenario has its verdict.
-    pub tidy: bool,
+    pub tidy: Tidy,
     /// Whether the namespaces of scenarios that did not pass stay.
     pub keep_failed: bool,
 }

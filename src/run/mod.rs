@@ -16,3 +16,4 @@ pub mod scenario;
 pub mod session;
 pub mod signals;
 pub mod steps;
+pub mod tidy;

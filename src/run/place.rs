@@ -10,7 +10,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::{certificates::Certificates, context::Context, probe::GATEWAY_LABEL};
+use super::{
+    certificates::Certificates,
+    context::Context,
+    probe::GATEWAY_LABEL,
+    tidy::{self, Tidy},
+};
 use crate::{
     cluster::{
         object::{self, ObjectError, RUN_LABEL, Written},
@@ -68,6 +73,8 @@ pub struct Place {
     /// Apps that stand behind a Service.
     services: BTreeSet<String>,
     root: Written,
+    /// What proxies were told of this place when it was made.
+    entries: Vec<Written>,
 }
 
 impl Place {
@@ -114,7 +121,7 @@ impl Place {
                 marker::own_gateway(&namespace),
             );
         }
-        let place = Self {
+        let mut place = Self {
             host,
             workloads: workloads
                 .iter()
@@ -124,6 +131,7 @@ impl Place {
             services: balanced_services(unique.values()),
             namespace,
             root,
+            entries: Vec::new(),
         };
         unique.insert(
             ("entry".into(), "marker".into()),
@@ -132,7 +140,10 @@ impl Place {
         let writes = unique
             .values()
             .map(|object| object::apply(&ctx.client, object, Some(&place.namespace)));
-        try_join_all(writes).await?;
+        let written = try_join_all(writes).await?.into_iter();
+        place.entries = written
+            .filter(|object| object.api_version.contains("istio.io"))
+            .collect();
         for (workload, documents) in workloads {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             place.await_pods(ctx, &workload.name, wanted).await?;
@@ -341,12 +352,24 @@ impl Place {
         Ok(())
     }
 
-    /// Deletes the namespace and, with it, everything in it. Does not wait.
+    /// Does with the namespace what the run's [`Tidy`] says; `configuration` is what was applied to it since it was made. Does
+    /// not wait.
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn remove(&self, ctx: &Context) -> Result<(), ObjectError> {
-        object::delete(&ctx.client, &self.root).await
+    pub async fn remove(
+        &self,
+        ctx: &Context,
+        configuration: &[Written],
+    ) -> Result<(), ObjectError> {
+        match ctx.tidy {
+            Tidy::WithTheWorld => Ok(()),
+            Tidy::Deleted => object::delete(&ctx.client, &self.root).await,
+            Tidy::Emptied => {
+                let all = [&self.entries, configuration].concat();
+                tidy::empty(&ctx.client, &self.namespace, &all).await
+            }
+        }
     }
 
     /// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.

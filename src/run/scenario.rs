@@ -379,10 +379,11 @@ impl Run<'_> {
             .checks
             .iter()
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
-        if !self.ctx.tidy || (self.ctx.keep_failed && (failed || refuted)) {
+        if self.ctx.keep_failed && (failed || refuted) {
             return;
         }
-        if let Err(error) = self.place.remove(self.ctx).await {
+        let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
+        if let Err(error) = self.place.remove(self.ctx, &written).await {
             self.ctx.recorder.emit(Kind::Note {
                 text: format!("namespace {} stays: {error}", self.place.namespace),
             });

@@ -10,6 +10,7 @@ use super::{
     context::Context,
     place::{Place, PlaceError},
     recorder::Recorder,
+    tidy::Tidy,
 };
 use crate::{
     cluster::{
@@ -55,8 +56,7 @@ pub enum SessionError {
 pub struct Terms {
     pub run_id: String,
     pub rates: Rates,
-    /// Delete namespaces as soon as their scenario has its verdict.
-    pub tidy: bool,
+    pub tidy: Tidy,
     pub keep_failed: bool,
     pub mutation: Option<Mutation>,
     pub redactor: Redactor,
@@ -119,9 +119,9 @@ impl Session {
 
     /// Removes what the run made for itself.
     pub async fn close(self) {
-        if self.ctx.tidy {
+        if self.ctx.tidy == Tidy::Deleted {
             // The namespace carries the run's label: `target status` shows it if this fails.
-            let _ = self.control.remove(&self.ctx).await;
+            let _ = self.control.remove(&self.ctx, &[]).await;
         }
     }
 }

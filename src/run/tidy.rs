@@ -1,0 +1,77 @@
+//! What becomes of a scenario's namespace once its verdict is known.
+
+use futures::future::try_join_all;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{Pod, Service},
+    },
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams},
+};
+use serde::de::DeserializeOwned;
+
+use crate::cluster::object::{self, ObjectError, Written};
+
+/// When and how a namespace goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tidy {
+    /// Not before its world does, which ends with this run.
+    WithTheWorld,
+    /// Its world ends with this run: only what costs something until then goes, pods, Services and configuration. Deleting a
+    /// namespace makes the API server look through every kind that it knows, a sixth of a run's processor time.
+    Emptied,
+    /// As soon as the verdict is known: others use this target.
+    Deleted,
+}
+
+/// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without grace.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn empty(
+    client: &Client,
+    namespace: &str,
+    configuration: &[Written],
+) -> Result<(), ObjectError> {
+    let gentle = DeleteParams::background();
+    // Owners before what they own, or they would make it anew.
+    all_of::<Deployment>(client, namespace, &gentle).await?;
+    all_of::<ReplicaSet>(client, namespace, &gentle).await?;
+    let objects = configuration
+        .iter()
+        .map(|written| object::delete(client, written));
+    let at_once = DeleteParams::default().grace_period(0);
+    tokio::try_join!(
+        all_of::<Pod>(client, namespace, &at_once),
+        all_of::<Service>(client, namespace, &gentle),
+        try_join_all(objects),
+    )?;
+    Ok(())
+}
+
+async fn all_of<K>(
+    client: &Client,
+    namespace: &str,
+    params: &DeleteParams,
+) -> Result<(), ObjectError>
+where
+    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    match api.delete_collection(params, &ListParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(object::explain(
+            error,
+            K::api_version(&()).into_owned(),
+            K::kind(&()).into_owned(),
+            format!("(all in {namespace})"),
+        )),
+    }
+}
