@@ -67,6 +67,9 @@ fn concerned(
                 mine.push(scenario.clone());
             }
         }
+        if mine.is_empty() {
+            continue; // it breaks what was not selected
+        }
         plan.push((mutation, mine));
     }
     plan.sort_by_key(|(_, mine)| std::cmp::Reverse(mine.len()));
