@@ -76,9 +76,10 @@ impl Loaded {
     /// In words: a file that cannot be read, a workload that is not there.
     pub fn inputs(&self) -> Result<Vec<Beside>, String> {
         let mut found = Vec::new();
-        let own = format!("{}.", self.id);
+        let own = format!("{}.", self.stem);
         for path in self.tree.files().map_err(|error| error.to_string())? {
-            if path.starts_with(&own) {
+            let other_dialect = self.is_twin() && !path.contains(".gateway-api.");
+            if path.starts_with(&own) && !other_dialect {
                 let file = self.beside(&path).map_err(|error| error.to_string())?;
                 found.extend(file);
             }
