@@ -95,7 +95,12 @@ pub fn step_probes(
         | Step::Scale(_)
         | Step::Restart(_)
         | Step::Certificate(_)
-        | Step::Refused(_) => Ok(Vec::new()),
+        | Step::Refused(_)
+        | Step::Finish(_)
+        | Step::Tell(_)
+        | Step::Churn(_)
+        | Step::Ready(_)
+        | Step::Await(_) => Ok(Vec::new()),
     }
 }
 

@@ -52,6 +52,9 @@ const LOCAL_CAPABILITIES: &[&str] = &[
     "mirror",
     "fault-injection",
     "mtls",
+    "rolling-restart",
+    "scale",
+    "retry-budget",
     "gateway-api",
     "jwt",
 ];

@@ -59,6 +59,25 @@ pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
     Ok(sum(&String::from_utf8_lossy(&body)))
 }
 
+/// Statistics whose name matches a regular expression, added up.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn stat(admin: &Port, name: &str) -> Result<u64, HttpError> {
+    let escaped: String = name
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'*' | b'-' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    let path = format!("/stats?filter={escaped}");
+    let body = admin.fetch(Method::GET, &path).await?;
+    Ok(sum(&String::from_utf8_lossy(&body)))
+}
+
 /// Adds up `name: value` lines.
 fn sum(stats: &str) -> u64 {
     let values = stats.lines().filter_map(|line| line.rsplit_once(": "));

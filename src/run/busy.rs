@@ -36,21 +36,30 @@ pub struct Busy {
 /// # Errors
 /// In words: no background holds a call, they did not arrive, or no single pod is the busiest.
 pub async fn busiest(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Busy, String> {
-    let wanted: u64 = held.iter().map(|holding| holding.calls).sum();
-    if wanted == 0 {
+    if held.iter().all(|holding| holding.calls == 0) {
         let words = "'avoids-busy': no background probe without `rate` holds a call";
         return Err(words.to_owned());
     }
+    let running = arrived(ctx, place, held).await;
+    most(running.map_err(|words| format!("'avoids-busy': {words}"))?)
+}
+
+/// Waits until all calls that backgrounds hold are in progress at servers.
+///
+/// # Errors
+/// In words: how many were, at the end.
+pub async fn arrived(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, String> {
+    let wanted: u64 = held.iter().map(|holding| holding.calls).sum();
     let deadline = Instant::now() + ARRIVAL;
     loop {
         let running = running(ctx, place, held).await?;
         let arrived: usize = running.values().map(BTreeSet::len).sum();
         if arrived as u64 >= wanted {
-            return most(running);
+            return Ok(running);
         }
         if Instant::now() > deadline {
             return Err(format!(
-                "'avoids-busy': {arrived} of the {wanted} calls that the background holds were in progress after {ARRIVAL:?}: {}",
+                "{arrived} of the {wanted} calls that the background holds were in progress after {ARRIVAL:?}: {}",
                 counts(&running)
             ));
         }
@@ -80,7 +89,8 @@ pub async fn still(
     ))
 }
 
-type Running = BTreeMap<String, BTreeSet<String>>;
+/// Ids of calls in progress, by pod.
+pub type Running = BTreeMap<String, BTreeSet<String>>;
 
 /// Ids of the background's calls in progress, by pod.
 async fn running(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, String> {

@@ -36,33 +36,47 @@ pub async fn run(
         ctx.recorder.emit(planned(&entry.loaded));
     }
     let stop = cancel.child_token();
-    let each = entries.iter().enumerate().map(|(number, entry)| {
-        let stop = stop.clone();
-        async move {
-            if stop.is_cancelled() {
-                return;
+    let all = || entries.iter().enumerate();
+    let (together, alone): (Vec<_>, Vec<_>) =
+        all().partition(|(_, entry)| !entry.loaded.scenario.alone);
+    // What touches the control plane comes last, one by one: nothing runs beside it.
+    for (scenarios, jobs) in [(together, pace.jobs.max(1)), (alone, 1)] {
+        let each = scenarios
+            .into_iter()
+            .map(|(number, entry)| one(ctx, number, entry, known, pace, cancel, &stop));
+        stream::iter(each)
+            .buffer_unordered(jobs)
+            .collect::<Vec<()>>()
+            .await;
+    }
+}
+
+async fn one(
+    ctx: &Arc<Context>,
+    number: usize,
+    entry: &Entry,
+    known: &BTreeMap<String, Known>,
+    pace: Pace,
+    cancel: &CancellationToken,
+    stop: &CancellationToken,
+) {
+    if stop.is_cancelled() {
+        return;
+    }
+    let end = match &entry.action {
+        Action::Skip(reason) => skipped(&entry.loaded, reason),
+        Action::Run => {
+            let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
+            match cancel.run_until_cancelled(run).await {
+                Some(end) => end,
+                None => return,
             }
-            let end = match &entry.action {
-                Action::Skip(reason) => skipped(&entry.loaded, reason),
-                Action::Run => {
-                    let run =
-                        scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
-                    match cancel.run_until_cancelled(run).await {
-                        Some(end) => end,
-                        None => return,
-                    }
-                }
-            };
-            if pace.fail_fast && is_bad(end.verdict) {
-                stop.cancel();
-            }
-            ctx.recorder.emit(Kind::ScenarioEnded(Box::new(end)));
         }
-    });
-    stream::iter(each)
-        .buffer_unordered(pace.jobs.max(1))
-        .collect::<Vec<()>>()
-        .await;
+    };
+    if pace.fail_fast && is_bad(end.verdict) {
+        stop.cancel();
+    }
+    ctx.recorder.emit(Kind::ScenarioEnded(Box::new(end)));
 }
 
 fn is_bad(verdict: Verdict) -> bool {

@@ -2,11 +2,13 @@
 
 pub mod busy;
 pub mod certificates;
+pub mod change;
 pub mod context;
 pub mod control;
 pub mod engine;
 pub mod event;
 pub mod flags;
+pub mod istiod;
 pub mod phases;
 pub mod place;
 pub mod probe;

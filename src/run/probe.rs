@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use futures::future::try_join_all;
-use testbed::control::{CONTROL_PORT, CallPlan, Observation, RunLine};
+use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
 use super::{certificates::tls_plan, context::Context, flags, place::Place};
@@ -34,6 +34,9 @@ pub const GATEWAY_ADDRESS: &str = "istio-ingressgateway.istio-system";
 /// Value of the `istio` label that gateways are selected by.
 pub const GATEWAY_LABEL: &str = "ingressgateway";
 
+/// How long a cancellation may take to reach the server.
+const SETTLED: Duration = Duration::from_secs(3);
+
 /// Calls of one run that are kept as evidence.
 const KEPT: usize = 50;
 
@@ -57,6 +60,8 @@ pub struct Manner<'a> {
     pub refutes: &'a [String],
     /// Ends the run from outside (a background probe).
     pub stop: Option<watch::Receiver<bool>>,
+    /// As `refutes`, but known only when the run ends.
+    pub late_refutes: Option<watch::Receiver<Vec<String>>>,
     /// Pod that a background probe keeps busy.
     pub busy: Option<String>,
     /// What `moved` compares with.
@@ -115,17 +120,7 @@ pub async fn run(
         .unwrap_or(0);
     let servers = place.servers(ctx);
     let departed = departed(place, &calls, &servers);
-    let ledgers = servers.iter().map(|pod| {
-        let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
-        let prefix = format!("{}-", plan.id);
-        async move { bed::ledger(&port, &prefix).await }
-    });
-    let attempts: Vec<_> = try_join_all(ledgers)
-        .await
-        .map_err(|error| error.to_string())?
-        .into_iter()
-        .flatten()
-        .collect();
+    let attempts = attempts(ctx, place, &servers, &plan.id, expect.has("server-end")).await?;
     let flags = response_flags(ctx, place, &expect, &plan.id, calls.len()).await?;
     let seen = Seen {
         calls,
@@ -140,10 +135,12 @@ pub async fn run(
         stopped_early,
     };
     let checks = judge::judge(&probe.name, &expect, &seen, ctx.rates);
-    let checks = if manner.refutes.is_empty() {
+    let late = manner.late_refutes.map(|late| late.borrow().clone());
+    let refutes = late.as_deref().unwrap_or(manner.refutes);
+    let checks = if refutes.is_empty() {
         checks
     } else {
-        judge::as_contrast(checks, manner.refutes)
+        judge::as_contrast(checks, refutes)
     };
     Ok(Outcome {
         checks,
@@ -153,6 +150,36 @@ pub async fn run(
         owners: Owners::of(&seen.calls, &seen.pods),
         evidence: evidence(&seen),
     })
+}
+
+/// All attempts of a run. A cancellation reaches a server after the client has seen its call end: when the end is what matters,
+/// it is waited for.
+async fn attempts(
+    ctx: &Context,
+    place: &Place,
+    servers: &[String],
+    id: &str,
+    ended: bool,
+) -> Result<Vec<Attempt>, String> {
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        let ledgers = servers.iter().map(|pod| {
+            let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
+            let prefix = format!("{id}-");
+            async move { bed::ledger(&port, &prefix).await }
+        });
+        let all = try_join_all(ledgers).await;
+        let all = all
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .flatten();
+        let attempts: Vec<Attempt> = all.collect();
+        let running = attempts.iter().any(|attempt| attempt.end == "running");
+        if !(ended && running) || Instant::now() > deadline {
+            return Ok(attempts);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Ends when the run is to end; never without a way to say so.
@@ -213,6 +240,8 @@ fn call_plan(
         .map(|(key, count)| (key.clone(), *count))
         .collect();
     plan.script.clone_from(&probe.script);
+    plan.stream.clone_from(&probe.stream);
+    plan.pad = probe.pad;
     plan.deadline_ms = probe.deadline.map(millis);
     plan.tls = tls_plan(place, &ctx.redactor, probe.tls.as_ref())?;
     plan.load.times = probe.times;

@@ -10,9 +10,10 @@ use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
 use super::{
     busy::{self, Holding},
-    certificates,
+    certificates, change,
     context::Context,
     event::{Kind, ScenarioEnd},
+    istiod,
     place::Place,
     probe::{self, Manner, Outcome},
     refused, steps,
@@ -24,7 +25,7 @@ use crate::{
     scenario::{
         Loaded, ResolvedProbe,
         explain::step_words,
-        model::{Contrast, Converge, Step, Workload},
+        model::{Contrast, Converge, Finish, Step, Workload},
     },
     verdict::{
         conclude::{Known, scenario_verdict},
@@ -39,9 +40,31 @@ const STALLED_PART: u32 = 10;
 /// A background probe that runs until the end of the scenario.
 struct Background {
     step: usize,
+    /// Probe, and the ids of its runs at the caller.
+    name: String,
+    runs: Vec<(String, String)>,
     holding: Holding,
     stop: watch::Sender<bool>,
+    /// What a contrast at its end must refute.
+    finish: watch::Sender<Vec<String>>,
     running: JoinHandle<Result<Vec<Outcome>, String>>,
+}
+
+impl Background {
+    /// Waits until the streams that it holds are in progress at servers, so that what follows happens to them. Streams that
+    /// cannot arrive are judged like others, so this gives up without an error.
+    async fn arrived(&self, ctx: &Context, place: &Place) -> Result<(), String> {
+        let held = [self.holding.clone()];
+        let arrived = busy::arrived(ctx, place, &held);
+        tokio::select! {
+            arrived = arrived => arrived.map(drop),
+            () = async {
+                while !self.running.is_finished() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            } => Ok(()),
+        }
+    }
 }
 
 /// A scenario at work.
@@ -175,6 +198,7 @@ impl Run<'_> {
             Step::Apply(name) => steps::apply(self, name).await,
             Step::Delete(name) => steps::delete(self, name).await,
             Step::Scale(scale) => steps::scale(self, scale).await,
+            Step::Restart(workload) if workload == "istiod" => istiod::restart(self.ctx).await,
             Step::Restart(workload) => steps::restart(self, workload).await,
             Step::Certificate(step) => certificates::certificate(self, step).await,
             Step::Refused(step) => {
@@ -182,10 +206,19 @@ impl Run<'_> {
                 self.checked(number, check);
                 Ok(())
             }
+            Step::Tell(tell) => change::tell(self, tell).await,
+            Step::Churn(churn) => change::churn(self, churn).await,
+            Step::Await(wait) => change::await_stat(self, wait).await,
+            Step::Ready(ready) => {
+                let check = change::ready(self, ready).await?;
+                self.checked(number, check);
+                Ok(())
+            }
+            Step::Finish(finish) => self.finish(finish).await,
             Step::Probe(_) => self.probe(number, step, &[]).await,
             Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
             Step::Converge(converge) => self.converge(number, step, converge).await,
-            Step::Background(_) => self.start_background(number, step),
+            Step::Background(name) => self.start_background(number, name, step).await,
         }
     }
 
@@ -300,7 +333,13 @@ impl Run<'_> {
         }
     }
 
-    fn start_background(&mut self, number: usize, step: &Step) -> Result<(), String> {
+    /// Returns when the calls that the background holds have arrived.
+    async fn start_background(
+        &mut self,
+        number: usize,
+        name: &str,
+        step: &Step,
+    ) -> Result<(), String> {
         let probes = self.resolved(step)?;
         let (stop, stopped) = watch::channel(false);
         let (ctx, place) = (
@@ -312,11 +351,17 @@ impl Run<'_> {
             prefix: format!("{tag}b"),
             calls: probes.first().map_or(0, held_calls),
         };
+        let runs = probes.iter().enumerate();
+        let runs = runs.map(|(at, probe)| (probe.from.clone(), format!("{tag}b{at}")));
+        let runs: Vec<(String, String)> = runs.collect();
+        let streams = probes.iter().any(|probe| probe.stream.is_some());
+        let (finish, refutes) = watch::channel(Vec::new());
         let running = tokio::spawn(async move {
             let mut outcomes = Vec::new();
             for (at, probe) in probes.iter().enumerate() {
                 let manner = Manner {
                     stop: Some(stopped.clone()),
+                    late_refutes: Some(refutes.clone()),
                     ..Manner::default()
                 };
                 outcomes
@@ -324,12 +369,39 @@ impl Run<'_> {
             }
             Ok(outcomes)
         });
-        self.background.push(Background {
+        let background = Background {
             step: number,
+            name: name.to_owned(),
+            runs,
             holding,
             stop,
+            finish,
             running,
-        });
+        };
+        if streams {
+            background.arrived(self.ctx, &self.place).await?;
+        }
+        self.background.push(background);
+        Ok(())
+    }
+
+    /// Lets a background's streams end, and judges all its calls.
+    async fn finish(&mut self, finish: &Finish) -> Result<(), String> {
+        let at = self.background.iter().position(|b| b.name == finish.probe);
+        let at = at.ok_or_else(|| format!("{} does not run in the background", finish.probe))?;
+        let background = self.background.remove(at);
+        let _ = background.finish.send(finish.refutes.clone());
+        for (from, id) in &background.runs {
+            change::finish(self, from, id).await?;
+        }
+        let outcomes = background.running.await;
+        for outcome in outcomes.map_err(|error| format!("background probe: {error}"))?? {
+            self.take(
+                background.step,
+                &format!("finished-{}", finish.probe),
+                outcome,
+            );
+        }
         Ok(())
     }
 

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// istiod's debug interface, on the pod's loopback.
-const ISTIOD_DEBUG_PORT: u16 = 8080;
+pub(super) const ISTIOD_DEBUG_PORT: u16 = 8080;
 
 /// Why a run cannot begin on a target that is up.
 #[derive(Debug, thiserror::Error)]

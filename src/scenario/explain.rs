@@ -6,7 +6,7 @@ use testbed::control::{Form, WebMode};
 
 use super::{
     dialect::Dialect,
-    model::{Contrast, Override, Step, Workload},
+    model::{Contrast, Override, Step, Tell, Workload},
     model_tls::Tls,
     parse::Loaded,
     resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
@@ -74,7 +74,11 @@ fn workload_words(workload: &Workload) -> String {
         let word = if on { "with" } else { "without" };
         format!(", {word} sidecar")
     });
-    let parts = [replicas, version, app, sidecar];
+    let args = match workload.args.as_slice() {
+        [] => None,
+        args => Some(format!(", with {}", args.join(" "))),
+    };
+    let parts = [replicas, version, app, sidecar, args];
     let parts: String = parts.into_iter().flatten().collect();
     format!("{} (as {}){parts}", workload.name, workload.uses)
 }
@@ -92,6 +96,27 @@ pub fn step_words(step: &Step) -> String {
             converge.probe, converge.within
         ),
         Step::Background(name) => format!("keep probe {name} running to the end"),
+        Step::Finish(finish) if finish.refutes.is_empty() => {
+            format!("let the streams of {} end and judge them", finish.probe)
+        }
+        Step::Finish(finish) => format!(
+            "contrast: let the streams of {} end; it must refute {}",
+            finish.probe,
+            finish.refutes.join(", ")
+        ),
+        Step::Tell(tell) => tell_words(tell),
+        Step::Churn(churn) => format!(
+            "apply and delete {} by turns, {} pushes",
+            churn.apply, churn.times
+        ),
+        Step::Ready(ready) => format!(
+            "{} pod(s) of {} become ready within {}",
+            ready.pods, ready.workload, ready.within
+        ),
+        Step::Await(wait) => format!(
+            "wait at most {} until {} at {} is {} or more",
+            wait.within, wait.stat, wait.at, wait.at_least
+        ),
         Step::Restart(name) => format!("restart the pods of {name} one by one"),
         Step::Certificate(step) => format!(
             "write certificate {} into secret {} and wait until every gateway that uses it has it",
@@ -104,6 +129,23 @@ pub fn step_words(step: &Step) -> String {
             step.by.words()
         ),
     }
+}
+
+fn tell_words(tell: &Tell) -> String {
+    let script = tell
+        .script
+        .as_ref()
+        .map(|script| format!("script {script}"));
+    let health = tell
+        .health
+        .map(|health| format!("health {}", health.word()));
+    let away = tell.go_away.then(|| "GOAWAY on all connections".to_owned());
+    let words: Vec<String> = [script, health, away].into_iter().flatten().collect();
+    format!(
+        "tell the servers of {}: {}",
+        tell.workload,
+        words.join(", ")
+    )
 }
 
 fn contrast_words(contrast: &Contrast) -> String {
@@ -226,6 +268,9 @@ fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
         | Matcher::UpstreamProtocol(_)
         | Matcher::ServerDeadline(_)
         | Matcher::PeerIdentity(_)
+        | Matcher::ServerEnd(_)
+        | Matcher::ServerPings(_)
+        | Matcher::ServerConnections(_)
         | Matcher::ServerMetadata(_) => "exact, from the servers' ledger".to_owned(),
         Matcher::ResponseFlag { .. } => "exact, from the access log".to_owned(),
         _ => "exact, every call".to_owned(),

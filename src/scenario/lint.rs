@@ -145,7 +145,11 @@ fn each_known(
 /// Exactly one of a contrast and a reason.
 fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
-    let is_contrast = |step: &Step| matches!(step, Step::Contrast(_));
+    let is_contrast = |step: &Step| match step {
+        Step::Contrast(_) => true,
+        Step::Finish(finish) => !finish.refutes.is_empty(),
+        _ => false,
+    };
     let has = scenario.steps.iter().any(is_contrast);
     let reason = scenario.no_contrast.as_deref().map(str::trim);
     match (has, reason) {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     finding::{Finding, did_you_mean},
     lint::{Context, bad_placeholders},
-    lint_tls,
+    lint_change, lint_tls,
     model::{Contrast, Override, Step},
     parse::{Beside, Loaded},
 };
@@ -181,13 +181,18 @@ fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: 
     }
 }
 
-fn deadline(loaded: &Loaded, path: &str, text: Option<&str>, findings: &mut Findings) {
+pub(super) fn deadline(loaded: &Loaded, path: &str, text: Option<&str>, findings: &mut Findings) {
     if let Some(Err(error)) = text.map(range::duration) {
         findings.push(loaded.at_value(path, error.to_string(), "units are us, ms, s, m and h"));
     }
 }
 
-fn script(loaded: &Loaded, path: &str, value: Option<&serde_json::Value>, findings: &mut Findings) {
+pub(super) fn script(
+    loaded: &Loaded,
+    path: &str,
+    value: Option<&serde_json::Value>,
+    findings: &mut Findings,
+) {
     if let Err(error) = super::resolve::script(value) {
         let help = "docs/scenario-format.md lists what a server can be told";
         findings.push(loaded.at(path, format!("the script cannot be read: {error}"), help));
@@ -238,6 +243,13 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                     findings,
                 );
             }
+            Step::Restart(name) if name == "istiod" => {
+                if !loaded.scenario.alone {
+                    let help = "add `alone: true`: every scenario lives on the control plane";
+                    let message = "istiod restarts while others run";
+                    findings.push(loaded.at_value(&format!("{path}.restart"), message, help));
+                }
+            }
             Step::Restart(name) => workload(loaded, &format!("{path}.restart"), name, findings),
             Step::Certificate(step) => {
                 applied.insert(&step.secret);
@@ -251,11 +263,20 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                     findings,
                 );
             }
+            Step::Churn(churn) => file(
+                loaded,
+                &format!("{path}.churn.apply"),
+                &churn.apply,
+                findings,
+            ),
+            Step::Finish(_) | Step::Tell(_) | Step::Ready(_) | Step::Await(_) => {
+                lint_change::lint(loaded, &path, at, findings);
+            }
         }
     }
 }
 
-fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+pub(super) fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     let known = workloads(loaded);
     if !known.contains(&name) {
         let message = format!("'{name}' is not in the world");
@@ -263,7 +284,7 @@ fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     }
 }
 
-fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+pub(super) fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     let known: Vec<&str> = loaded.scenario.probes.keys().map(String::as_str).collect();
     if !known.contains(&name) {
         let message = format!("no probe is named '{name}'");
@@ -291,13 +312,24 @@ fn refutes(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Find
         let help = "name the matchers that must fail, e.g. `refutes: [reaches-all]`";
         findings.push(loaded.at(path, "this contrast refutes nothing", help));
     }
-    for (at, name) in contrast.refutes.iter().enumerate() {
+    refuted(loaded, path, &contrast.probe, &contrast.refutes, findings);
+}
+
+/// Matchers that a contrast names: they exist, and the probe expects them.
+pub(super) fn refuted(
+    loaded: &Loaded,
+    path: &str,
+    probe: &str,
+    names: &[String],
+    findings: &mut Findings,
+) {
+    for (at, name) in names.iter().enumerate() {
         let path = format!("{path}.refutes[{at}]");
         if !MATCHERS.contains(&name.as_str()) {
             let message = format!("'{name}' is no matcher");
             findings.push(loaded.at(&path, message, did_you_mean(name, &MATCHERS)));
-        } else if !set_somewhere(loaded, &contrast.probe, name) {
-            let message = format!("probe '{}' does not expect '{name}'", contrast.probe);
+        } else if !set_somewhere(loaded, probe, name) {
+            let message = format!("probe '{probe}' does not expect '{name}'");
             let help = "a contrast refutes what the probe expects: name one of its matchers";
             findings.push(loaded.at(&path, message, help));
         }

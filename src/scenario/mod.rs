@@ -9,6 +9,8 @@ pub mod list;
 pub mod load;
 pub mod manifest;
 pub mod model;
+pub mod model_change;
+pub mod model_stream;
 pub mod model_tls;
 pub mod model_web;
 pub mod parse;
@@ -17,6 +19,7 @@ pub mod resolve;
 pub mod schema;
 pub mod select;
 
+mod lint_change;
 mod lint_expect;
 mod lint_moved;
 mod lint_refs;

@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use super::model_tls::{Certificate, Refused, Tls, TlsExpect};
 use super::model_web::{Http, StatusIn, Web};
+pub use super::{
+    model_change::{Await, Churn, Finish, Health, Ready, Tell},
+    model_stream::{Intact, Stream},
+};
 
 /// One behaviour and how it is shown.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +31,9 @@ pub struct Scenario {
     /// Capabilities of mesh or target; a missing one makes the verdict SKIP with that word as the reason.
     #[serde(default)]
     pub needs: Vec<String>,
+    /// It touches what all share (the control plane), so nothing else runs beside it.
+    #[serde(default)]
+    pub alone: bool,
     /// Free labels for `-l`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -72,6 +79,9 @@ pub struct Workload {
     /// Extra pod annotations, e.g. Istio's own.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+    /// Extra arguments of the first container, after its own.
+    #[serde(default)]
+    pub args: Vec<String>,
     /// What the workload's file says of `replicas`.
     #[serde(skip)]
     pub in_file: Option<u32>,
@@ -88,6 +98,7 @@ impl Workload {
             version: None,
             app: None,
             annotations: BTreeMap::new(),
+            args: Vec::new(),
             in_file: None,
         }
     }
@@ -129,6 +140,12 @@ pub struct Probe {
     /// What the server is told to do (`testbed::control::Script`).
     #[serde(default)]
     pub script: Option<Value>,
+    /// How the client's streams run: numbered messages, pace, windows, pings.
+    #[serde(default)]
+    pub stream: Option<Stream>,
+    /// Bytes of request metadata to add.
+    #[serde(default)]
+    pub pad: Option<u32>,
     #[serde(default)]
     pub deadline: Option<String>,
     /// TLS from the caller itself; without it the caller speaks plaintext.
@@ -183,10 +200,13 @@ pub struct Override {
     pub send: Option<Value>,
     pub metadata: Option<BTreeMap<String, String>>,
     pub script: Option<Value>,
+    pub stream: Option<Stream>,
+    pub pad: Option<u32>,
     pub deadline: Option<String>,
     pub tls: Option<Tls>,
     pub times: Option<u64>,
     pub connections: Option<u32>,
+    pub streams: Option<u32>,
     pub reconnect: Option<bool>,
 }
 
@@ -238,6 +258,16 @@ pub struct Expect {
     pub status_in: Option<StatusIn>,
     /// What a page's script sees of a `web` or `http` call: a gRPC status, `blocked`, or `allowed` for a preflight.
     pub page_sees: Option<String>,
+    /// Messages of both directions: each once, in order, undamaged, and so many.
+    pub stream: Option<Intact>,
+    /// RST_STREAM that the client got: its code (`CANCEL`), or `none`.
+    pub reset: Option<String>,
+    /// How every attempt ended at its server: `answered`, or `cancelled` (reset, or the connection broke).
+    pub server_end: Option<String>,
+    /// PING frames that the servers got on the connections of these calls: exact (`0`) or a range (`1..`).
+    pub server_pings: Option<String>,
+    /// Connections over which these calls came to the servers.
+    pub server_connections: Option<String>,
     /// Calls that may fail (any status but the expected), at most; 0 when absent.
     pub lost: Option<u64>,
 }
@@ -323,12 +353,22 @@ pub enum Step {
     Converge(Converge),
     /// Keep a probe's calls running in the background from here to the end; its expectation is judged then.
     Background(String),
-    /// Delete the pods of a workload one by one, as a rolling restart.
+    /// End a background before the end, so that all its calls are complete.
+    Finish(Finish),
+    /// Delete the pods of a workload (or of `istiod`) one by one, as a rolling restart.
     Restart(String),
     /// Write a fresh certificate into a Secret; returns when every gateway that uses the Secret serves it.
     Certificate(Certificate),
     /// Apply a file that must be refused.
     Refused(Refused),
+    /// Tell the servers of a workload what to do from here on.
+    Tell(Tell),
+    /// Apply and delete a file again and again: pushes that concern nobody's calls.
+    Churn(Churn),
+    /// So many pods of a workload become ready; a claim of its own.
+    Ready(Ready),
+    /// Wait for a counter of a proxy.
+    Await(Await),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -3,11 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use testbed::control::{Form, Script};
+use testbed::{
+    control::{Form, Script},
+    streaming::StreamPlan,
+};
 use thiserror::Error;
 
 use super::{
-    model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step},
+    model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step, Stream},
     model_tls::Tls,
     model_web::{Http, Web},
 };
@@ -35,6 +38,8 @@ pub struct ResolvedProbe {
     /// Metadata that takes so many values in turn.
     pub per_call: BTreeMap<String, u64>,
     pub script: Option<Script>,
+    pub stream: Option<StreamPlan>,
+    pub pad: Option<u32>,
     pub deadline: Option<Duration>,
     pub tls: Option<Tls>,
     /// Calls; the cap when a matcher is statistical.
@@ -59,6 +64,8 @@ pub enum ResolveError {
     Expect { name: String, error: ExpectError },
     #[error("{name}: deadline: {error}")]
     Deadline { name: String, error: ValueError },
+    #[error("{name}: stream: {error}")]
+    Stream { name: String, error: ValueError },
     #[error("{name}: script: {error}")]
     Script { name: String, error: String },
 }
@@ -153,6 +160,9 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     full.authority = with.authority.clone().or(full.authority);
     full.send = with.send.clone().unwrap_or(full.send);
     full.script = with.script.clone().or(full.script);
+    full.stream = with.stream.clone().or(full.stream);
+    full.pad = with.pad.or(full.pad);
+    full.streams = with.streams.unwrap_or(full.streams);
     full.deadline = with.deadline.clone().or(full.deadline);
     full.tls = match (full.tls.take(), &with.tls) {
         (Some(below), Some(above)) => Some(below.with(above)),
@@ -197,6 +207,11 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         http_status,
         status_in,
         page_sees,
+        stream,
+        reset,
+        server_end,
+        server_pings,
+        server_connections,
         lost,
     )
 }
@@ -221,6 +236,11 @@ fn ready(
         name: name.clone(),
         error,
     })?;
+    let stream = probe.stream.as_ref().map(stream).transpose();
+    let stream = stream.map_err(|error| ResolveError::Stream {
+        name: name.clone(),
+        error,
+    })?;
     let tests = needed(scenario, &expect, probe.connections, rates);
     // Every value of the key that is compared is sent once.
     let keys = expect
@@ -238,6 +258,8 @@ fn ready(
         metadata: probe.metadata,
         per_call: probe.per_call,
         script,
+        stream,
+        pad: probe.pad,
         deadline,
         tls: probe.tls,
         times: probe.times.or(needed).unwrap_or(1),
@@ -253,6 +275,26 @@ fn ready(
 fn form(web: Option<Web>, http: Option<Http>) -> Form {
     let http = http.map(Form::from);
     http.or(web.map(Form::from)).unwrap_or_default()
+}
+
+/// A stream as the caller runs it.
+///
+/// # Errors
+/// A pause that is no duration.
+pub fn stream(stream: &Stream) -> Result<StreamPlan, ValueError> {
+    let millis = |text: &Option<String>| match text {
+        Some(text) => range::duration(text).map(|time| Some(time.as_millis() as u64)),
+        None => Ok(None),
+    };
+    Ok(StreamPlan {
+        messages: stream.messages,
+        sizes: stream.sizes.clone(),
+        gap_ms: millis(&stream.gap)?.unwrap_or(0),
+        close: stream.close,
+        window: stream.window,
+        read_gap_ms: millis(&stream.read_gap)?.unwrap_or(0),
+        ping_ms: millis(&stream.ping)?,
+    })
 }
 
 fn messages(send: Value) -> Vec<Value> {

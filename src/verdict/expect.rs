@@ -8,7 +8,9 @@ use super::{
     moved::Moved,
     page::Page,
     range::{self, Counts, Span, ValueError},
-    status, tls,
+    status,
+    stream::Wanted,
+    tls,
 };
 use crate::scenario::{
     model::{Expect, Producer, SpreadPolicy},
@@ -50,6 +52,15 @@ pub enum Matcher {
     HttpStatus(u16),
     StatusIn(StatusIn),
     PageSees(Page),
+    Stream {
+        requests: Option<Wanted>,
+        replies: Option<Wanted>,
+    },
+    /// RST_STREAM's code; `None`: the client got none.
+    Reset(Option<String>),
+    ServerEnd(String),
+    ServerPings(Counts),
+    ServerConnections(Counts),
     Lost(u64),
 }
 
@@ -83,6 +94,8 @@ pub enum ExpectError {
     ShareSum(f64),
     #[error("'{0}' is nothing that a page sees: write a gRPC status, blocked, or allowed")]
     Page(String),
+    #[error("'{0}' is no end of an attempt: write answered or cancelled")]
+    ServerEnd(String),
     #[error("'{0}' is no HTTP version: write HTTP/2.0 or HTTP/1.1")]
     Protocol(String),
     #[error("'{word}' is no reason for a refused handshake: write one of {known}")]
@@ -97,6 +110,7 @@ impl ExpectError {
             Self::Value { field, .. } => field,
             Self::ShareSum(_) => "share",
             Self::Page(_) => "page-sees",
+            Self::ServerEnd(_) => "server-end",
             Self::Protocol(_) => "upstream-protocol",
             Self::Refusal { .. } => "tls",
         }
@@ -104,7 +118,7 @@ impl ExpectError {
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 23] = [
+pub const MATCHERS: [&str; 28] = [
     "status",
     "message",
     "produced-by",
@@ -127,6 +141,11 @@ pub const MATCHERS: [&str; 23] = [
     "http-status",
     "status-in",
     "page-sees",
+    "stream",
+    "reset",
+    "server-end",
+    "server-pings",
+    "server-connections",
     "lost",
 ];
 
@@ -156,6 +175,11 @@ impl Matcher {
             Self::HttpStatus(_) => "http-status",
             Self::StatusIn(_) => "status-in",
             Self::PageSees(_) => "page-sees",
+            Self::Stream { .. } => "stream",
+            Self::Reset(_) => "reset",
+            Self::ServerEnd(_) => "server-end",
+            Self::ServerPings(_) => "server-pings",
+            Self::ServerConnections(_) => "server-connections",
             Self::Lost(_) => "lost",
         }
     }
@@ -198,6 +222,12 @@ impl Matcher {
             Self::HttpStatus(code) => code.to_string(),
             Self::StatusIn(place) => super::call::place_words(*place).to_owned(),
             Self::PageSees(page) => format!("a page sees {page}"),
+            Self::Stream { requests, replies } => super::stream::words(*requests, *replies),
+            Self::Reset(None) => "no RST_STREAM".to_owned(),
+            Self::Reset(Some(code)) => format!("RST_STREAM {code} from the peer"),
+            Self::ServerEnd(end) => format!("{end} at the server"),
+            Self::ServerPings(counts) => format!("{counts} PING frames at the servers"),
+            Self::ServerConnections(counts) => format!("{counts} connections at the servers"),
             Self::Lost(0) => "no call lost".to_owned(),
             Self::Lost(most) => format!("at most {most} lost"),
         }
@@ -242,6 +272,7 @@ impl ResolvedExpect {
         found.balance(expect);
         found.servers(expect);
         found.answers(expect);
+        found.streams(expect);
         if !found.errors.is_empty() {
             return Err(found.errors);
         }
@@ -414,6 +445,39 @@ impl Found {
         }
         if let Some(fields) = &expect.server_metadata {
             self.matchers.push(Matcher::ServerMetadata(fields.clone()));
+        }
+    }
+
+    fn streams(&mut self, expect: &Expect) {
+        if let Some(intact) = &expect.stream {
+            let counts = |text: &Option<String>| text.as_deref().map(Wanted::parse).transpose();
+            let both = counts(&intact.requests)
+                .and_then(|requests| Ok((requests, counts(&intact.replies)?)));
+            self.value("stream", both, |(requests, replies)| Matcher::Stream {
+                requests,
+                replies,
+            });
+        }
+        if let Some(code) = &expect.reset {
+            self.matchers.push(Matcher::Reset(
+                Some(code.clone()).filter(|code| code != "none"),
+            ));
+        }
+        if let Some(end) = &expect.server_end {
+            let known = ["answered", "cancelled"].contains(&end.as_str());
+            let refused = || ExpectError::ServerEnd(end.clone());
+            self.push(
+                known
+                    .then(|| Matcher::ServerEnd(end.clone()))
+                    .ok_or_else(refused),
+            );
+        }
+        if let Some(text) = &expect.server_pings {
+            self.value("server-pings", Counts::parse(text), Matcher::ServerPings);
+        }
+        if let Some(text) = &expect.server_connections {
+            let counts = Counts::parse(text);
+            self.value("server-connections", counts, Matcher::ServerConnections);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     seen::{self, Seen},
     sequential::{Judgement, decider},
     stats::Rates,
+    stream,
 };
 
 /// Check that client and server ledgers agree; no field of `Expect`, always judged.
@@ -54,6 +55,7 @@ pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
 fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
     let exact = call::judge(matcher, calls)
         .or_else(|| ledger::judge(matcher, calls))
+        .or_else(|| stream::judge(matcher, calls))
         .or_else(|| moved::judge(matcher, calls, rates));
     exact.unwrap_or_else(|| statistical(matcher, calls, rates))
 }

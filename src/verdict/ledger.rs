@@ -35,14 +35,22 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
         }),
         Matcher::ServerMetadata(fields) => every(
             calls,
-            |attempt| fields_seen(fields, |key| seen::find(&attempt.metadata, key)),
-            |attempt| fields_match(fields, |key| seen::find(&attempt.metadata, key)),
+            |attempt| fields_seen(fields, |key| sent(attempt, key)),
+            |attempt| fields_match(fields, |key| sent(attempt, key)),
         ),
         Matcher::PeerIdentity(wanted) => every(calls, tls::identity, |attempt| {
             tls::identity(attempt) == *wanted
         }),
         _ => return None,
     })
+}
+
+/// Request metadata as the server saw it; `:authority` has a place of its own in the ledger.
+fn sent<'a>(attempt: &'a Attempt, key: &str) -> Option<&'a str> {
+    match key {
+        ":authority" => Some(attempt.authority.as_str()),
+        key => seen::find(&attempt.metadata, key),
+    }
 }
 
 fn plural(attempts: u64) -> String {

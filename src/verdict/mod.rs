@@ -24,6 +24,7 @@ pub mod share;
 pub mod stall;
 pub mod stats;
 pub mod status;
+pub mod stream;
 pub mod tally;
 pub mod tls;
 

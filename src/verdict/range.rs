@@ -104,7 +104,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Reads `4` or `1..4` (both ends belong to it).
+    /// Reads `4`, `1..4` (both ends belong to it) or `1..`.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let number = |part: &str| {
             part.trim()
@@ -112,6 +112,7 @@ impl Counts {
                 .map_err(|_| ValueError::Count(text.to_owned()))
         };
         let (from, to) = match text.split_once("..") {
+            Some((from, "")) => (number(from)?, u64::MAX),
             Some((from, to)) => (number(from)?, number(to)?),
             None => (number(text)?, number(text)?),
         };
@@ -130,6 +131,8 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.from == self.to {
             write!(f, "{}", self.from)
+        } else if self.to == u64::MAX {
+            write!(f, "{} or more", self.from)
         } else {
             write!(f, "{} to {}", self.from, self.to)
         }

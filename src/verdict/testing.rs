@@ -33,6 +33,8 @@ pub fn answered(index: u64, pod: &str, workload: &str) -> Observation {
         trailers: vec![("grpc-status".to_owned(), "0".to_owned())],
         trailers_only: false,
         messages: Vec::new(),
+        uploaded: 0,
+        damage: None,
         replies: Vec::new(),
         reset: None,
         goaway: None,
@@ -78,6 +80,8 @@ pub fn attempt(index: u64, pod: &str) -> Attempt {
         status: Some(0),
         end: "answered".to_owned(),
         received: 1,
+        damage: None,
+        pings: 0,
         metadata: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use http::Method;
 use kube::Client;
 use serde_json::Value;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
 
@@ -101,12 +101,15 @@ struct Request {
 #[derive(Clone)]
 pub struct Applier {
     queue: mpsc::UnboundedSender<Request>,
+    /// istiod's debug port.
+    istiod: watch::Sender<Port>,
 }
 
 impl Applier {
     /// Starts the group commit. `istiod` is its debug port (8080).
     pub fn start(client: Client, istiod: Port) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
+        let (istiod, current) = watch::channel(istiod);
         tokio::spawn(async move {
             let mut generations = BTreeMap::new();
             while let Some(first) = requests.recv().await {
@@ -114,10 +117,16 @@ impl Applier {
                 while let Ok(next) = requests.try_recv() {
                     batch.push(next);
                 }
+                let istiod = current.borrow().clone();
                 commit(&client, &istiod, &mut generations, batch).await;
             }
         });
-        Self { queue }
+        Self { queue, istiod }
+    }
+
+    /// Asks another istiod from now on: the old one was replaced.
+    pub fn follow(&self, istiod: Port) {
+        self.istiod.send_replace(istiod);
     }
 
     /// Makes a change and waits until every proxy concerned has it.
