@@ -90,6 +90,11 @@ pub fn step_probes(
         Step::Probe(name) | Step::Background(name) => resolve_probe(scenario, name, rates),
         Step::Converge(converge) => resolve_probe(scenario, &converge.probe, rates),
         Step::Contrast(contrast) => resolve_contrast(scenario, contrast, rates),
+        Step::Versus(versus) => {
+            let mut both = resolve_probe(scenario, &versus.probe, rates)?;
+            both.extend(resolve_probe(scenario, &versus.against, rates)?);
+            Ok(both)
+        }
         Step::Apply(_)
         | Step::Delete(_)
         | Step::Scale(_)

@@ -45,6 +45,8 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
         bootstrap_template: chain.bootstrap_template(),
         gateway_api: chain.gateway_api_crds("standard"),
         testbed,
+        witnesses: chain.witnesses(),
+        grpcio: chain.grpcio(),
         versions: chain.versions.clone(),
         images: parts.images.to_vec(),
     };

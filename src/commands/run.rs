@@ -57,6 +57,8 @@ const LOCAL_CAPABILITIES: &[&str] = &[
     "retry-budget",
     "gateway-api",
     "jwt",
+    "proxyless",
+    "grpcurl",
 ];
 
 /// What a stock Envoy has not: Istio's own extensions. Said in every report.
@@ -226,10 +228,14 @@ async fn scenarios_on(
     redactor: &Redactor,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
-    let offered: BTreeSet<String> = LOCAL_CAPABILITIES
+    let mut offered: BTreeSet<String> = LOCAL_CAPABILITIES
         .iter()
         .map(|&word| word.to_owned())
         .collect();
+    // Only where there is a wheel for the host's Python.
+    if versions.contains_key("grpcio") {
+        offered.insert("grpcio".to_owned());
+    }
     recorder.emit(Kind::TargetReady {
         versions: versions.clone(),
         capabilities: offered.iter().cloned().collect(),

@@ -91,7 +91,15 @@ fn running() -> Vec<PathBuf> {
     let worlds = World::all();
     let programs = worlds.into_iter().map(|world| world.spec);
     programs
-        .flat_map(|spec| [spec.bins, spec.envoy, spec.bootstrap_template])
+        .flat_map(|spec| {
+            [
+                spec.bins,
+                spec.witnesses,
+                spec.grpcio.unwrap_or_default(),
+                spec.envoy,
+                spec.bootstrap_template,
+            ]
+        })
         .collect()
 }
 

@@ -19,6 +19,8 @@ pub struct Context {
     pub client: Client,
     pub dial: Dial,
     pub applier: Applier,
+    /// istiod's debug interface.
+    pub istiod: Port,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
     pub recorder: Recorder,

@@ -19,3 +19,4 @@ pub mod session;
 pub mod signals;
 pub mod steps;
 pub mod tidy;
+pub mod versus;

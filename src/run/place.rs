@@ -9,6 +9,7 @@ use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
+use testbed::control::CONTROL_PORT;
 
 use super::{
     certificates::Certificates,
@@ -25,9 +26,9 @@ use crate::{
     mesh::istio::{
         endpoints,
         live::{Change, Live, LiveError, Proxy},
-        marker,
+        marker, programs,
     },
-    observe::envoy::ADMIN_PORT,
+    observe::{envoy::ADMIN_PORT, http::Port},
     scenario::{
         manifest::{Names, expand},
         model::Workload,
@@ -173,6 +174,10 @@ impl Place {
             apply,
             delete,
             proxies,
+            programs: self.programs(ctx),
+            reference: ctx.gateways.first().map_or_else(String::new, |gateway| {
+                format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
+            }),
         };
         let services = self.selected(ctx, &change.apply);
         let proxies = change.proxies.clone();
@@ -192,12 +197,23 @@ impl Place {
         let pods = ctx.pods.of(&self.namespace);
         let injected = pods
             .iter()
-            .filter(|pod| pods::is_ready(pod) && is_injected(pod));
+            .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
         injected
             .map(|pod| Proxy {
                 admin: ctx.port(&self.namespace, &pod.name_any(), ADMIN_PORT),
                 gateway: is_gateway(pod),
             })
+            .collect()
+    }
+
+    /// Control ports of the programs here that are their own data plane.
+    fn programs(&self, ctx: &Context) -> Vec<Port> {
+        let pods = ctx.pods.of(&self.namespace);
+        let ready = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_proxyless(pod));
+        ready
+            .map(|pod| ctx.port(&self.namespace, &pod.name_any(), CONTROL_PORT))
             .collect()
     }
 
@@ -298,7 +314,12 @@ impl Place {
         if gateway {
             proxies.extend(ctx.gateways.iter().cloned());
         }
-        self.await_endpoints_at(ctx, &proxies, true).await
+        self.await_endpoints_at(ctx, &proxies, true).await?;
+        if !self.programs(ctx).is_empty() {
+            let addresses = self.addresses(ctx);
+            programs::await_endpoints(&ctx.istiod, &self.namespace, &addresses).await?;
+        }
+        Ok(())
     }
 
     /// Addresses of the ready pods by app.
@@ -453,6 +474,12 @@ pub fn is_injected(pod: &Pod) -> bool {
         .iter()
         .chain(early)
         .any(|container| container.name == "istio-proxy")
+}
+
+/// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the control plane themselves.
+fn is_proxyless(pod: &Pod) -> bool {
+    let templates = pod.annotations().get("inject.istio.io/templates");
+    templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
 }
 
 /// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).

@@ -25,6 +25,7 @@ use crate::{
         outcome::Check,
         seen::{self, Seen},
         stall::Stalls,
+        versus::quantile,
     },
 };
 
@@ -47,6 +48,8 @@ pub struct Outcome {
     pub attempts: u64,
     /// Time that the calls themselves took, in milliseconds.
     pub took_ms: u64,
+    /// Median time from sending to the end of a call, in microseconds.
+    pub median_us: f64,
     /// Which pod answered which value of a `per-call` key.
     pub owners: Owners,
     /// The first calls, as evidence (JSON lines).
@@ -147,6 +150,7 @@ pub async fn run(
         calls: seen.calls.len() as u64,
         attempts: seen.attempts.len() as u64,
         took_ms: took_us / 1000,
+        median_us: median_us(&seen.calls),
         owners: Owners::of(&seen.calls, &seen.pods),
         evidence: evidence(&seen),
     })
@@ -180,6 +184,13 @@ async fn attempts(
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+fn median_us(calls: &[Observation]) -> f64 {
+    let times = calls
+        .iter()
+        .map(|call| call.end_us.saturating_sub(call.sent_us) as f64);
+    quantile(&times.collect::<Vec<_>>(), 0.5)
 }
 
 /// Ends when the run is to end; never without a way to say so.

@@ -16,7 +16,7 @@ use super::{
     istiod,
     place::Place,
     probe::{self, Manner, Outcome},
-    refused, steps,
+    refused, steps, versus,
 };
 use crate::{
     cluster::object::Written,
@@ -215,6 +215,7 @@ impl Run<'_> {
                 Ok(())
             }
             Step::Finish(finish) => self.finish(finish).await,
+            Step::Versus(wanted) => versus::versus(self, number, wanted).await,
             Step::Probe(_) => self.probe(number, step, &[]).await,
             Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
             Step::Converge(converge) => self.converge(number, step, converge).await,
@@ -222,7 +223,7 @@ impl Run<'_> {
         }
     }
 
-    fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
+    pub(super) fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
         step_probes(&self.loaded.scenario, step, self.ctx.rates).map_err(|error| error.to_string())
     }
 
@@ -247,7 +248,11 @@ impl Run<'_> {
     }
 
     /// One run of a probe, with what earlier probes and backgrounds contribute to it.
-    async fn once(&mut self, probe: &ResolvedProbe, refutes: &[String]) -> Result<Outcome, String> {
+    pub(super) async fn once(
+        &mut self,
+        probe: &ResolvedProbe,
+        refutes: &[String],
+    ) -> Result<Outcome, String> {
         let tag = self.tag();
         let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
         let busy = if probe.expect.avoids_busy() {
@@ -274,7 +279,7 @@ impl Run<'_> {
     }
 
     /// Keeps checks, numbers and evidence of a run.
-    fn take(&mut self, number: usize, name: &str, outcome: Outcome) {
+    pub(super) fn take(&mut self, number: usize, name: &str, outcome: Outcome) {
         for check in outcome.checks {
             self.checked(number, check);
         }
@@ -286,7 +291,8 @@ impl Run<'_> {
         ));
     }
 
-    fn checked(&mut self, step: usize, check: Check) {
+    /// Keeps a check and tells of it.
+    pub(super) fn checked(&mut self, step: usize, check: Check) {
         self.ctx.recorder.emit(Kind::Checked {
             id: self.loaded.id.clone(),
             step,

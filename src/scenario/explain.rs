@@ -8,6 +8,7 @@ use super::{
     dialect::Dialect,
     model::{Contrast, Override, Step, Tell, Workload},
     model_tls::Tls,
+    model_versus::Versus,
     parse::Loaded,
     resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
     select::level_word,
@@ -117,6 +118,7 @@ pub fn step_words(step: &Step) -> String {
             "wait at most {} until {} at {} is {} or more",
             wait.within, wait.stat, wait.at, wait.at_least
         ),
+        Step::Versus(versus) => versus_words(versus),
         Step::Restart(name) => format!("restart the pods of {name} one by one"),
         Step::Certificate(step) => format!(
             "write certificate {} into secret {} and wait until every gateway that uses it has it",
@@ -145,6 +147,24 @@ fn tell_words(tell: &Tell) -> String {
         "tell the servers of {}: {}",
         tell.workload,
         words.join(", ")
+    )
+}
+
+fn versus_words(versus: &Versus) -> String {
+    let claim = |what: &str, bound: &Option<String>| {
+        let bound = bound.as_ref()?;
+        let refuted = versus.refutes.iter().any(|name| name == what);
+        let not = if refuted { " (must be refuted)" } else { "" };
+        Some(format!("{what} at most {bound}{not}"))
+    };
+    let claims = [claim("latency", &versus.latency), claim("cpu", &versus.cpu)];
+    let claims: Vec<String> = claims.into_iter().flatten().collect();
+    format!(
+        "probe {} against {} by turns, {} rounds: {}",
+        versus.probe,
+        versus.against,
+        versus.rounds,
+        claims.join(", ")
     )
 }
 

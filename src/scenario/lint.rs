@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
-    lint_expect, lint_moved, lint_refs, lint_tls, lint_web,
+    lint_expect, lint_moved, lint_refs, lint_tls, lint_versus, lint_web,
     manifest::{PLACEHOLDERS, unknown_placeholders},
     model::Step,
     parse::{Loaded, LoadedSet},
@@ -72,6 +72,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     lint_moved::lint(loaded, context.rates, &mut findings);
     lint_web::lint(loaded, &mut findings);
     lint_tls::lint(loaded, &mut findings);
+    lint_versus::lint(loaded, context.rates, &mut findings);
     findings
 }
 
@@ -148,6 +149,7 @@ fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let is_contrast = |step: &Step| match step {
         Step::Contrast(_) => true,
         Step::Finish(finish) => !finish.refutes.is_empty(),
+        Step::Versus(versus) => !versus.refutes.is_empty(),
         _ => false,
     };
     let has = scenario.steps.iter().any(is_contrast);

@@ -250,6 +250,12 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                     findings.push(loaded.at_value(&format!("{path}.restart"), message, help));
                 }
             }
+            Step::Versus(versus) => {
+                let path = format!("{path}.versus");
+                for (field, name) in [("probe", &versus.probe), ("against", &versus.against)] {
+                    probe(loaded, &format!("{path}.{field}"), name, findings);
+                }
+            }
             Step::Restart(name) => workload(loaded, &format!("{path}.restart"), name, findings),
             Step::Certificate(step) => {
                 applied.insert(&step.secret);
@@ -353,6 +359,7 @@ fn unused(loaded: &Loaded, findings: &mut Findings) {
         loaded.scenario.steps.iter().any(|step| match step {
             Step::Probe(probe) | Step::Background(probe) => probe == name,
             Step::Converge(converge) => converge.probe == *name,
+            Step::Versus(versus) => versus.probe == *name || versus.against == *name,
             _ => false,
         })
     };

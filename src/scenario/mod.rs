@@ -12,6 +12,7 @@ pub mod model;
 pub mod model_change;
 pub mod model_stream;
 pub mod model_tls;
+pub mod model_versus;
 pub mod model_web;
 pub mod parse;
 pub mod requirements;
@@ -24,6 +25,7 @@ mod lint_expect;
 mod lint_moved;
 mod lint_refs;
 mod lint_tls;
+mod lint_versus;
 mod lint_web;
 
 pub use finding::Finding;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::model_tls::{Certificate, Refused, Tls, TlsExpect};
+use super::model_versus::Versus;
 use super::model_web::{Http, StatusIn, Web};
 pub use super::{
     model_change::{Await, Churn, Finish, Health, Ready, Tell},
@@ -369,6 +370,8 @@ pub enum Step {
     Ready(Ready),
     /// Wait for a counter of a proxy.
     Await(Await),
+    /// Run two probes by turns; what one of them costs is at most a share of the other's.
+    Versus(Versus),
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -106,7 +106,7 @@ pub fn is_known(id: &str) -> bool {
 }
 
 /// Words for `needs`, with what each asks of mesh or target.
-pub const NEEDS: [(&str, &str); 27] = [
+pub const NEEDS: [(&str, &str); 29] = [
     ("istio", "Istio's API is served"),
     ("linkerd", "Linkerd's API is served"),
     ("gateway-api", "Gateway API with GRPCRoute is served"),
@@ -114,6 +114,8 @@ pub const NEEDS: [(&str, &str); 27] = [
     ("sidecar", "pods get a proxy of their own"),
     ("ambient", "node proxies and waypoints"),
     ("proxyless", "gRPC itself is the data plane"),
+    ("grpcurl", "the grpcurl program on the target"),
+    ("grpcio", "Python with gRPC's own package on the target"),
     ("gateway", "an ingress gateway of the mesh"),
     ("gateway-class", "gateways are created from Gateway objects"),
     ("weighted-backends", "routes with weights"),

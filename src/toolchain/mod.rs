@@ -7,6 +7,7 @@ mod controlplane;
 mod entry;
 mod envoy;
 mod error;
+pub mod grpcio;
 pub mod images;
 mod pins;
 mod prepare;

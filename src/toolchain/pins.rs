@@ -13,10 +13,13 @@ pub const GO_MINIMUM: &str = "1.26";
 /// The Go module of the control plane, carried inside this program so that no checkout is needed.
 static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/controlplane");
 
+/// The Go module of the other clients and servers, apart from the control plane's so that an edit there builds nothing here.
+static WITNESSES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/witness");
+
 /// Version that istiod, pilot-agent and istioctl report: the line of the pinned commit.
 const ISTIO_VERSION: &str = "1.31-dev";
 
-/// One program of the control plane.
+/// One program of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Component {
     /// File name of the binary.
@@ -25,7 +28,7 @@ pub(super) struct Component {
     pub package: String,
 }
 
-/// Everything that decides what a control-plane build contains.
+/// Everything that decides what a build of a Go module contains.
 #[derive(Debug, Clone)]
 pub(super) struct Recipe {
     /// Files of the Go module: path inside it, contents.
@@ -64,6 +67,33 @@ impl Recipe {
             versions: versions
                 .map(|(name, version)| (name.to_owned(), version))
                 .into(),
+        }
+    }
+
+    /// The other clients and servers: grpc-go's own xDS, and grpcurl.
+    pub fn witnesses() -> Self {
+        let mut files = BTreeMap::new();
+        collect(&WITNESSES, &mut files);
+        let go_mod = String::from_utf8_lossy(&files["go.mod"]).into_owned();
+        let version = |module: &str| required_version(&go_mod, module).unwrap_or_default();
+        let component = |name: &str, package: &str| Component {
+            name: name.to_owned(),
+            package: package.to_owned(),
+        };
+        let grpcurl = "github.com/fullstorydev/grpcurl";
+        Self {
+            files,
+            components: vec![
+                component("witness", "./cmd/witness"),
+                component("grpcurl", &format!("{grpcurl}/cmd/grpcurl")),
+            ],
+            ldflags: format!("-s -w -X main.version={}", version(grpcurl)),
+            assets: Vec::new(),
+            versions: [
+                ("grpc-go".to_owned(), version("google.golang.org/grpc")),
+                ("grpcurl".to_owned(), version(grpcurl)),
+            ]
+            .into(),
         }
     }
 
@@ -192,6 +222,38 @@ pub(super) struct Wheel {
     /// `project==version`.
     pub requirement: String,
     pub sha256: Vec<String>,
+}
+
+/// Version of gRPC's Python package.
+pub(super) const GRPCIO: &str = "1.85.1";
+
+impl Wheel {
+    /// gRPC's Python package and what it needs, for Python 3.11 to 3.14 on x86-64 (later and others: none, and no second witness).
+    pub fn grpcio() -> Vec<Self> {
+        let pin = |requirement: String, sha256: &[&str]| Self {
+            requirement,
+            sha256: sha256.iter().map(|&digits| digits.to_owned()).collect(),
+        };
+        vec![
+            pin(
+                format!("grpcio=={GRPCIO}"),
+                &[
+                    "83aced2a1c05648cee0de34e531351118b14c58238f0a61b43559ac8851647a8",
+                    "a1a72d19c0ab84b4b73b6c47eeaade76d84b1973a51593ff1160a73df33d03d9",
+                    "de520b1555ae445cdc4f8f1cc7ccba12a19992bfafa7c292ebe7fe1fe5da6c53",
+                    "e0e6d5829b50a2ffcfcd2dbf08d02ac0d6919051a2e97c2ee27c99bc9916a245",
+                ],
+            ),
+            pin(
+                "protobuf==7.36.2".to_owned(),
+                &["89f23aa53c24553a2416fd4fd1ec06f74fa42b14b546d8883128813f775bbfd2"],
+            ),
+            pin(
+                "typing-extensions==4.16.0".to_owned(),
+                &["481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8"],
+            ),
+        ]
+    }
 }
 
 /// An Envoy that is pinned here. The default is the one of the same age as the pinned istiod.
@@ -358,11 +420,12 @@ mod tests {
     #[test]
     fn versions_come_from_the_module() {
         let recipe = Recipe::pinned();
-        assert!(
-            recipe.versions.values().all(|version| !version.is_empty()),
-            "{:?}",
-            recipe.versions
-        );
+        for versions in [&recipe.versions, &Recipe::witnesses().versions] {
+            assert!(
+                versions.values().all(|version| !version.is_empty()),
+                "{versions:?}"
+            );
+        }
         let expected = format!("gitVersion={}", recipe.versions["kubernetes"]);
         assert!(recipe.ldflags.contains(&expected), "{}", recipe.ldflags);
     }

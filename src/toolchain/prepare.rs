@@ -14,9 +14,15 @@ use super::{
     entry::{Built, Manifest},
     envoy,
     error::ToolchainError,
+    grpcio,
     pins::{EnvoyVersion, Recipe},
     progress::Progress,
 };
+
+/// What the names of control-plane sets begin with.
+pub(super) const CONTROLPLANE: &str = "controlplane";
+/// What the names of sets of other clients and servers begin with.
+pub(super) const WITNESSES: &str = "witnesses";
 
 /// What to prepare and where.
 #[derive(Debug, Clone)]
@@ -42,8 +48,10 @@ impl Options {
 #[derive(Debug, Clone)]
 pub struct Toolchain {
     controlplane: PathBuf,
+    witnesses: PathBuf,
+    grpcio: Option<PathBuf>,
     envoy: PathBuf,
-    /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`.
+    /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`, `grpc-go`, `grpcurl`.
     pub versions: BTreeMap<String, String>,
     /// Size and build time of every component.
     pub built: Vec<Built>,
@@ -54,6 +62,16 @@ impl Toolchain {
     /// `pilot-discovery`, `pilot-agent`, `istioctl`, `coredns` or `kubelet-streams`.
     pub fn bin(&self, name: &str) -> PathBuf {
         self.controlplane.join("bin").join(name)
+    }
+
+    /// The directory of `witness` and `grpcurl`.
+    pub fn witnesses(&self) -> PathBuf {
+        self.witnesses.join("bin")
+    }
+
+    /// Directory of Python packages with grpcio; `None` where there is none for this host's Python.
+    pub fn grpcio(&self) -> Option<PathBuf> {
+        self.grpcio.as_ref().map(|set| set.join("lib"))
     }
 
     /// The Envoy program.
@@ -86,32 +104,32 @@ pub fn prepare(
     options: &Options,
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Toolchain, ToolchainError> {
-    prepare_recipe(&Recipe::pinned(), options, &mut progress)
-}
-
-fn prepare_recipe(
-    recipe: &Recipe,
-    options: &Options,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Toolchain, ToolchainError> {
-    let (controlplane, built) = prepare_controlplane(recipe, &options.cache, progress)?;
-    let (envoy, fetched) = prepare_envoy(options, progress)?;
-    let versions = built.versions.into_iter().chain(fetched.versions).collect();
-    let built = built.built.into_iter().chain(fetched.built).collect();
+    let mut module =
+        |kind, recipe: Recipe| prepare_module(kind, &recipe, &options.cache, &mut progress);
+    let (controlplane, built) = module(CONTROLPLANE, Recipe::pinned())?;
+    let (witnesses, other) = module(WITNESSES, Recipe::witnesses())?;
+    let (envoy, fetched) = prepare_envoy(options, &mut progress)?;
+    let (grpcio, python) = prepare_grpcio(&options.cache, &mut progress).unzip();
+    let manifests = [Some(built), Some(other), Some(fetched), python];
+    let manifests: Vec<Manifest> = manifests.into_iter().flatten().collect();
+    let versions = manifests.iter().flat_map(|made| made.versions.clone());
     Ok(Toolchain {
         controlplane,
+        witnesses,
+        grpcio,
         envoy,
-        versions,
-        built,
+        versions: versions.collect(),
+        built: manifests.into_iter().flat_map(|made| made.built).collect(),
     })
 }
 
-fn prepare_controlplane(
+fn prepare_module(
+    kind: &str,
     recipe: &Recipe,
     cache: &Cache,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(PathBuf, Manifest), ToolchainError> {
-    let set = controlplane_set(recipe, cache)?;
+    let set = module_set(kind, recipe, cache)?;
     let made = cache.ensure(&set, progress, |partial, lock, progress| {
         controlplane::build(recipe, partial, lock, progress)
     })?;
@@ -119,6 +137,21 @@ fn prepare_controlplane(
         cache.note_go(&set, &go);
     }
     Ok(made)
+}
+
+/// Without it a witness is missing and nothing else, so that nothing fails.
+fn prepare_grpcio(
+    cache: &Cache,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Option<(PathBuf, Manifest)> {
+    let version = grpcio::interpreter_version()?;
+    let made = cache.ensure(
+        &grpcio::set(&version),
+        progress,
+        |partial, lock, progress| grpcio::fetch(&version, partial, lock, progress),
+    );
+    made.inspect_err(|error| tracing::warn!(%version, %error, "no grpcio for this Python"))
+        .ok()
 }
 
 fn prepare_envoy(
@@ -134,16 +167,21 @@ fn prepare_envoy(
 }
 
 /// The set that the `go` on PATH makes. Without one, a whole set of the same recipe does as well, whichever Go made it.
-pub(super) fn controlplane_set(recipe: &Recipe, cache: &Cache) -> Result<String, ToolchainError> {
-    controlplane_set_by(recipe, cache, controlplane::go_version())
+pub(super) fn module_set(
+    kind: &str,
+    recipe: &Recipe,
+    cache: &Cache,
+) -> Result<String, ToolchainError> {
+    module_set_by(kind, recipe, cache, controlplane::go_version())
 }
 
-fn controlplane_set_by(
+fn module_set_by(
+    kind: &str,
     recipe: &Recipe,
     cache: &Cache,
     go: Result<String, ToolchainError>,
 ) -> Result<String, ToolchainError> {
-    let name = |go: &str| format!("controlplane-{}", &recipe.key(go)[..32]);
+    let name = |go: &str| format!("{kind}-{}", &recipe.key(go)[..32]);
     let without = |missing| {
         let noted = cache.noted_go();
         let mut sets = noted.iter().map(|go| name(go));
@@ -182,7 +220,7 @@ pub enum State {
 /// A set of binaries and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetStatus {
-    /// `control plane` or `envoy`.
+    /// `control plane`, `witnesses` or `envoy`.
     pub name: &'static str,
     pub path: PathBuf,
     #[serde(flatten)]
@@ -212,12 +250,15 @@ impl Status {
 /// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's version is then part of
 /// what is looked for.
 pub fn status(options: &Options) -> Result<Status, ToolchainError> {
-    let recipe = Recipe::pinned();
-    let controlplane = controlplane_set(&recipe, &options.cache)?;
+    let (recipe, others) = (Recipe::pinned(), Recipe::witnesses());
+    let controlplane = module_set(CONTROLPLANE, &recipe, &options.cache)?;
+    let witnesses = module_set(WITNESSES, &others, &options.cache)?;
     let mut versions = recipe.versions;
+    versions.extend(others.versions);
     versions.insert("envoy".to_owned(), options.envoy.to_string());
     let sets = [
         ("control plane", controlplane),
+        ("witnesses", witnesses),
         ("envoy", envoy_set(options.envoy)),
     ]
     .map(|(name, set)| SetStatus {

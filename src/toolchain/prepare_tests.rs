@@ -41,7 +41,7 @@ fn tiny() -> Recipe {
 fn programs_are_built_with_their_flags_and_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::at(dir.path());
-    let (entry, manifest) = prepare_controlplane(&tiny(), &cache, &mut |_| {}).unwrap();
+    let (entry, manifest) = prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |_| {}).unwrap();
     let said = Command::new(entry.join("bin/two")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&said.stderr), "v7\n");
     assert!(entry.join("share/module").exists());
@@ -55,15 +55,24 @@ fn programs_are_built_with_their_flags_and_found_again() {
     );
 
     let mut said = Vec::new();
-    let again = prepare_controlplane(&tiny(), &cache, &mut |p| said.push(p.to_string())).unwrap();
+    let again = prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |p| {
+        said.push(p.to_string())
+    })
+    .unwrap();
     assert_eq!(again, (entry, manifest));
     assert!(said.len() == 1 && said[0].contains("cached"), "{said:?}");
 
-    let without = controlplane_set_by(&tiny(), &cache, Err(ToolchainError::GoMissing)).unwrap();
+    let without = module_set_by(
+        CONTROLPLANE,
+        &tiny(),
+        &cache,
+        Err(ToolchainError::GoMissing),
+    )
+    .unwrap();
     assert_eq!(cache.set(&without), again.0);
     let mut other = tiny();
     other.ldflags.push_str(" -s");
-    let missing = controlplane_set_by(&other, &cache, Err(ToolchainError::GoMissing));
+    let missing = module_set_by(CONTROLPLANE, &other, &cache, Err(ToolchainError::GoMissing));
     assert!(
         matches!(missing, Err(ToolchainError::GoMissing)),
         "{missing:?}"
@@ -79,14 +88,14 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
         "two/main.go".to_owned(),
         b"package main\n\nfunc main() { nonsense() }\n".to_vec(),
     );
-    let said = prepare_controlplane(&broken, &cache, &mut |_| {})
+    let said = prepare_module(CONTROLPLANE, &broken, &cache, &mut |_| {})
         .unwrap_err()
         .to_string();
     assert!(
         said.contains("building two") && said.contains("undefined: nonsense"),
         "{said}"
     );
-    let set = controlplane_set(&broken, &cache).unwrap();
+    let set = module_set(CONTROLPLANE, &broken, &cache).unwrap();
     assert_eq!(
         state(&cache, &set),
         State::Partial {
@@ -113,7 +122,7 @@ fn child_that_is_killed_between_two_programs() {
             let _ = std::io::stdin().read_line(&mut String::new());
         }
     };
-    let _ = prepare_controlplane(&tiny(), &Cache::at(root), &mut stop);
+    let _ = prepare_module(CONTROLPLANE, &tiny(), &Cache::at(root), &mut stop);
 }
 
 #[test]
@@ -137,7 +146,7 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
         lines.any(|line| line.unwrap().contains("between")),
         "the child ended early"
     );
-    let set = controlplane_set(&tiny(), &cache).unwrap();
+    let set = module_set(CONTROLPLANE, &tiny(), &cache).unwrap();
     assert!(
         matches!(state(&cache, &set), State::Busy { holder } if holder.contains(&child.id().to_string()))
     );
@@ -151,7 +160,10 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
         }
     );
     let mut said = Vec::new();
-    prepare_controlplane(&tiny(), &cache, &mut |p| said.push(p.to_string())).unwrap();
+    prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |p| {
+        said.push(p.to_string())
+    })
+    .unwrap();
     assert!(
         said.iter()
             .any(|line| line.contains("one: there from an interrupted run")),

@@ -7,9 +7,13 @@ use std::{
 };
 
 use super::{
+    grpcio::INTERPRETER,
     images::{Image, ImageError, TreeEntry},
     userland::{self, ISTIO_UID},
 };
+
+/// The program of the grpcio witness.
+const GRPCIO_CALLER: &str = include_str!("../../fixtures/python/caller.py");
 
 /// `hub` of the Istio installation whose images these are.
 pub const HUB: &str = "local";
@@ -105,6 +109,37 @@ pub fn testbed(testbed: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.push(TreeEntry::bind(testbed, "/testbed"));
     image("testbed", &["/testbed"], tree)
+}
+
+/// `local/witness:dev`: clients and servers whose gRPC is not ours, from the directory of their programs, and the descriptor set of
+/// the test services.
+pub fn witness(programs: &Path) -> Image {
+    let mut tree = userland::skeleton();
+    tree.extend([
+        TreeEntry::bind(programs.join("witness"), "/witness"),
+        TreeEntry::bind(programs.join("grpcurl"), "/usr/local/bin/grpcurl"),
+        TreeEntry::dir("/proto", 0o755),
+        TreeEntry::file("/proto/mypackage.binpb", ::testbed::proto::DESCRIPTORS),
+    ]);
+    image("witness", &["/witness"], tree)
+}
+
+/// `local/grpcio:dev`: a caller whose calls are made by gRPC's Python package, from a directory of packages. Python is the host's.
+///
+/// # Errors
+/// When the host's directories cannot be looked at.
+pub fn grpcio(packages: &Path) -> std::io::Result<Image> {
+    let mut tree = host_userland()?;
+    tree.extend([
+        TreeEntry::bind(packages, "/packages"),
+        TreeEntry::file("/caller.py", GRPCIO_CALLER),
+        TreeEntry::dir("/proto", 0o755),
+        TreeEntry::file("/proto/mypackage.binpb", ::testbed::proto::DESCRIPTORS),
+    ]);
+    let mut made = image("grpcio", &[INTERPRETER, "-u", "/caller.py"], tree);
+    made.env
+        .push(("PYTHONPATH".to_owned(), "/packages".to_owned()));
+    Ok(made)
 }
 
 /// `local/coredns:dev`: the cluster's DNS server.

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::{
     cache::Cache,
     error::ToolchainError,
+    grpcio,
     pins::{EnvoyVersion, Recipe},
-    prepare::{controlplane_set, envoy_set},
+    prepare::{CONTROLPLANE, WITNESSES, envoy_set, module_set},
 };
 
 /// What keeps a set in the cache.
@@ -45,7 +46,9 @@ pub struct Stored {
 /// The cache can't be read, or Go is missing and no set is known without it.
 pub fn stored(cache: &Cache, running: &[PathBuf]) -> Result<Vec<Stored>, ToolchainError> {
     let mut pinned: Vec<String> = EnvoyVersion::ALL.map(envoy_set).into();
-    pinned.push(controlplane_set(&Recipe::pinned(), cache)?);
+    pinned.push(module_set(CONTROLPLANE, &Recipe::pinned(), cache)?);
+    pinned.extend(grpcio::interpreter_version().map(|version| grpcio::set(&version)));
+    pinned.push(module_set(WITNESSES, &Recipe::witnesses(), cache)?);
     stored_beside(cache, &pinned, running)
 }
 
@@ -63,7 +66,8 @@ fn stored_beside(
     for entry in entries {
         let entry = entry.map_err(reading)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_set = name.starts_with("controlplane-") || name.starts_with("envoy-");
+        let kind = name.split('-').next().unwrap_or_default();
+        let is_set = [CONTROLPLANE, WITNESSES, "envoy", "grpcio"].contains(&kind);
         if !is_set || !entry.file_type().map_err(reading)?.is_dir() {
             continue;
         }

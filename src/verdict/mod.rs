@@ -27,6 +27,7 @@ pub mod status;
 pub mod stream;
 pub mod tally;
 pub mod tls;
+pub mod versus;
 
 #[cfg(test)]
 mod judge_tests;

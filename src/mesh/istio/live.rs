@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     gateway_api::{self, Progress},
-    marker,
+    marker, programs,
 };
 use crate::{
     cluster::object::{self, ObjectError, Written},
@@ -60,6 +60,8 @@ pub enum LiveError {
         limit: Duration,
         last: String,
     },
+    #[error("istiod did not have the endpoints within {limit:?}; last seen: {last}")]
+    Endpoints { limit: Duration, last: String },
     #[error("cannot ask istiod: {0}")]
     Istiod(Arc<HttpError>),
     #[error("the run is being ended")]
@@ -81,6 +83,10 @@ pub struct Change {
     pub delete: Vec<Written>,
     /// Every proxy that must have it.
     pub proxies: Vec<Proxy>,
+    /// Control ports of programs that are their own data plane and must have it.
+    pub programs: Vec<Port>,
+    /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for `programs`.
+    pub reference: String,
 }
 
 /// A change that every proxy has.
@@ -191,7 +197,7 @@ async fn commit(
         |(((request, written), (_, generation)), marked)| async move {
             let result = match marked {
                 Err(error) => Err(LiveError::Object(Arc::new(error))),
-                Ok(_) => arrive(&request.change, generation, before)
+                Ok(_) => arrive(istiod, &request.change, generation, before)
                     .await
                     .map(|()| Live {
                         written,
@@ -294,6 +300,7 @@ async fn rejections(batch: &[Request]) -> BTreeMap<String, u64> {
 }
 
 async fn arrive(
+    istiod: &Port,
     change: &Change,
     generation: u64,
     before: &BTreeMap<String, u64>,
@@ -302,7 +309,12 @@ async fn arrive(
         await_marker(proxy, &change.namespace, generation).await?;
         accepted(proxy, before).await
     });
-    try_join_all(waits).await.map(drop)
+    try_join_all(waits).await?;
+    if change.programs.is_empty() {
+        return Ok(());
+    }
+    let mark = (change.namespace.as_str(), generation);
+    programs::await_live(istiod, &change.reference, mark, &change.programs).await
 }
 
 /// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.
@@ -429,7 +441,7 @@ async fn await_marker(proxy: &Proxy, namespace: &str, generation: u64) -> Result
 }
 
 /// The newest generation of a namespace that a dump of routes names.
-fn shown(dump: &str, namespace: &str) -> Option<u64> {
+pub(super) fn shown(dump: &str, namespace: &str) -> Option<u64> {
     let prefix = marker::route(namespace, 0);
     let prefix = &prefix[..prefix.len() - 1];
     let digits = |rest: &str| {

@@ -5,4 +5,5 @@ pub mod gateway_api;
 pub mod install;
 pub mod live;
 pub mod marker;
+pub mod programs;
 pub mod secrets;

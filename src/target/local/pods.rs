@@ -60,6 +60,10 @@ fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
         .map_err(host)?,
     );
     store.insert(stock::testbed(&spec.testbed));
+    store.insert(stock::witness(&spec.witnesses));
+    if let Some(packages) = &spec.grpcio {
+        store.insert(stock::grpcio(packages).map_err(host)?);
+    }
     store.insert(stock::coredns(&bin("coredns")));
     store.insert(stock::shell().map_err(host)?);
     store.alias("busybox", "local/shell:dev");

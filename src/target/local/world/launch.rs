@@ -59,6 +59,9 @@ pub struct WorldOptions {
     /// Folder with Gateway API's CRDs.
     pub gateway_api: PathBuf,
     pub testbed: PathBuf,
+    pub witnesses: PathBuf,
+    /// Directory of Python packages with grpcio, where there is one.
+    pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.
     pub versions: std::collections::BTreeMap<String, String>,
     pub images: Vec<String>,
@@ -98,6 +101,8 @@ impl World {
             envoy_version: options.envoy_version,
             bootstrap_template: options.bootstrap_template,
             testbed: options.testbed,
+            witnesses: options.witnesses,
+            grpcio: options.grpcio,
             versions: options.versions,
             images: options.images,
             api_port,

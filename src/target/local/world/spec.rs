@@ -36,6 +36,10 @@ pub struct WorldSpec {
     pub envoy_version: String,
     pub bootstrap_template: PathBuf,
     pub testbed: PathBuf,
+    /// Directory of the other clients and servers.
+    pub witnesses: PathBuf,
+    /// Directory of Python packages with grpcio, where there is one.
+    pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.
     #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,

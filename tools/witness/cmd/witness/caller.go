@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// caller makes the calls of one plan at a time; what makes a single call is its maker.
+type caller struct {
+	options options
+	files   *protoregistry.Files
+}
+
+// maker makes calls over one client and is closed after the last of them.
+type maker interface {
+	make(ctx context.Context, one single) observation
+	close()
+}
+
+// single is one call to be made.
+type single struct {
+	id       string
+	index    uint64
+	own      []pair
+	metadata []pair
+	started  time.Time
+	limit    time.Duration
+}
+
+func call(o options, who info, mux *http.ServeMux) error {
+	files, err := services(o.protoset)
+	if err != nil {
+		return err
+	}
+	c := &caller{options: o, files: files}
+	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) { answer(w, who) })
+	mux.HandleFunc("POST /v1/run", c.run)
+	return nil
+}
+
+func answer(w http.ResponseWriter, document any) {
+	w.Header().Set("content-type", "application/json")
+	_ = json.NewEncoder(w).Encode(document)
+}
+
+// run answers with a line per call as it ends. When the asker leaves, the calls in flight are cancelled.
+func (c *caller) run(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("content-type", "application/x-ndjson")
+	out := &lines{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
+	plan := callPlan{Patience: 30_000, Load: load{Times: 1, Connections: 1, Streams: 1}}
+	if err := json.NewDecoder(r.Body).Decode(&plan); err != nil {
+		out.write(refusal(fmt.Errorf("plan: %w", err)))
+		return
+	}
+	started := time.Now()
+	made, err := c.drive(r.Context(), &plan, started, out)
+	if err != nil {
+		out.write(refusal(err))
+		return
+	}
+	out.write(map[string]any{"line": "done", "calls": made, "elapsed_us": micros(started)})
+}
+
+func refusal(err error) map[string]string {
+	return map[string]string{"line": "refused", "reason": err.Error()}
+}
+
+// lines writes whole lines, one at a time.
+type lines struct {
+	mutex   sync.Mutex
+	encoder *json.Encoder
+	flush   func() error
+}
+
+func (l *lines) write(line any) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	_ = l.encoder.Encode(line)
+	_ = l.flush()
+}
+
+func micros(since time.Time) uint64 { return uint64(time.Since(since).Microseconds()) }
+
+// drive deals the plan's calls to its clients, each with `streams` of them in flight, and counts them.
+func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, out *lines) (uint64, error) {
+	if plan.Summary || plan.Load.ForMs != nil {
+		return 0, fmt.Errorf("this caller reports single calls; summaries and timed runs are the test bed's own")
+	}
+	if form := string(plan.Form); form != "" && form != `"grpc"` {
+		return 0, fmt.Errorf("this caller speaks gRPC over HTTP/2 only, not %s", form)
+	}
+	if plan.Load.Connections == 0 || plan.Load.Streams == 0 {
+		return 0, fmt.Errorf("at least one connection and one stream are needed")
+	}
+	open, err := c.opener(plan)
+	if err != nil {
+		return 0, err
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for number := range plan.Load.Connections {
+		client := &client{plan: plan, number: number, open: open, started: started, out: out}
+		if err := client.begin(); err != nil {
+			return 0, err
+		}
+		all.Go(func() { client.drive(ctx) })
+	}
+	all.Wait()
+	return plan.Load.Times, nil
+}
+
+// client is one of the plan's clients (a channel, in grpc-go's words) and its share of the calls.
+type client struct {
+	plan    *callPlan
+	number  uint32
+	open    func() (maker, error)
+	maker   maker
+	started time.Time
+	out     *lines
+}
+
+func (c *client) begin() (err error) {
+	if !c.plan.Load.Reconnect {
+		c.maker, err = c.open()
+	}
+	return err
+}
+
+func (c *client) drive(ctx context.Context) {
+	if c.maker != nil {
+		defer c.maker.close()
+	}
+	room := make(chan struct{}, c.room())
+	var flying sync.WaitGroup
+	for index := uint64(c.number); index < c.plan.Load.Times; index += uint64(c.plan.Load.Connections) {
+		intended := c.intended(index)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Until(c.started.Add(intended))):
+		}
+		select {
+		case <-ctx.Done():
+			flying.Wait()
+			return
+		case room <- struct{}{}:
+		}
+		flying.Go(func() {
+			c.one(ctx, index, intended)
+			<-room
+		})
+	}
+	flying.Wait()
+}
+
+func (c *client) room() uint32 {
+	if c.plan.Load.Rate != nil {
+		return 10_000
+	}
+	return c.plan.Load.Streams
+}
+
+// intended is when the schedule wants a call; in a closed loop that is at once.
+func (c *client) intended(index uint64) time.Duration {
+	if c.plan.Load.Rate == nil {
+		return 0
+	}
+	return time.Duration(float64(index) / *c.plan.Load.Rate * float64(time.Second))
+}
+
+func (c *client) one(ctx context.Context, index uint64, intended time.Duration) {
+	plan := c.plan
+	one := single{id: fmt.Sprintf("%s-%d", plan.ID, index), index: index, started: c.started, metadata: plan.Metadata}
+	one.limit = time.Duration(plan.Patience) * time.Millisecond
+	if plan.Deadline != nil {
+		one.limit = time.Duration(*plan.Deadline) * time.Millisecond
+	}
+	for _, key := range plan.PerCall {
+		one.own = append(one.own, pair{key.key, fmt.Sprintf("%s-%d", key.key, index%key.count)})
+	}
+	began := micros(c.started)
+	seen, number := c.made(ctx, one)
+	seen.Line, seen.Call, seen.Index, seen.Connection, seen.Own = "call", one.id, index, number, one.own
+	if seen.IntendedUs = began; plan.Load.Rate != nil {
+		seen.IntendedUs = uint64(intended.Microseconds())
+	}
+	seen.EndUs = micros(c.started)
+	if ctx.Err() == nil {
+		c.out.write(seen)
+	}
+}
+
+// made is one call over the client, or over a fresh one.
+func (c *client) made(ctx context.Context, one single) (observation, uint32) {
+	if c.maker != nil {
+		return c.maker.make(ctx, one), c.number
+	}
+	fresh, err := c.open()
+	if err != nil {
+		words := err.Error()
+		seen := unseen()
+		seen.TransportError, seen.Status = &words, status{Code: unavailable, Message: words, Origin: "transport"}
+		return seen, uint32(one.index)
+	}
+	defer fresh.close()
+	return fresh.make(ctx, one), uint32(one.index)
+}
+
+// unavailable is the code of a call that could not be sent.
+const unavailable = 14
+
+func unseen() observation {
+	return observation{Headers: []pair{}, Trailers: []pair{}, Messages: [][2]uint64{}, Replies: []json.RawMessage{}}
+}

@@ -1,0 +1,146 @@
+package main
+
+import "encoding/json"
+
+// The control protocol; its description is fixtures/testbed/src/control.rs.
+
+const (
+	scriptHeader   = "x-meshproof-script"
+	callHeader     = "x-meshproof-call"
+	serverHeader   = "x-meshproof-server"
+	workloadHeader = "x-meshproof-workload"
+	attemptHeader  = "x-meshproof-attempt"
+	// identityKey is ledger metadata: the URI name in the certificate of a client that the server itself has verified.
+	identityKey = "x-meshproof-peer"
+	// accountKey is the service account in that name.
+	accountKey = "x-meshproof-peer-account"
+)
+
+type pair [2]string
+
+type info struct {
+	Role     string `json:"role"`
+	Pod      string `json:"pod"`
+	Workload string `json:"workload"`
+	Version  string `json:"version"`
+}
+
+type callPlan struct {
+	ID        string            `json:"id"`
+	Address   string            `json:"address"`
+	Authority *string           `json:"authority"`
+	Method    string            `json:"method"`
+	Form      json.RawMessage   `json:"form"`
+	Messages  []json.RawMessage `json:"messages"`
+	Metadata  []pair            `json:"metadata"`
+	PerCall   []perCall         `json:"per_call"`
+	Script    json.RawMessage   `json:"script"`
+	Deadline  *uint64           `json:"deadline_ms"`
+	TLS       *tlsPlan          `json:"tls"`
+	Load      load              `json:"load"`
+	Patience  uint64            `json:"patience_ms"`
+	Summary   bool              `json:"summary"`
+}
+
+// perCall is `["key", count]` on the wire.
+type perCall struct {
+	key   string
+	count uint64
+}
+
+func (p *perCall) UnmarshalJSON(text []byte) error {
+	return json.Unmarshal(text, &[2]any{&p.key, &p.count})
+}
+
+type load struct {
+	Times       uint64   `json:"times"`
+	Connections uint32   `json:"connections"`
+	Streams     uint32   `json:"streams"`
+	Rate        *float64 `json:"rate"`
+	Reconnect   bool     `json:"reconnect"`
+	ForMs       *uint64  `json:"for_ms"`
+}
+
+type tlsPlan struct {
+	SNI       *string  `json:"sni"`
+	ALPN      []string `json:"alpn"`
+	RootsPEM  string   `json:"roots_pem"`
+	ClientPEM *string  `json:"client_pem"`
+	Version   *string  `json:"version"`
+}
+
+type script struct {
+	Status    *uint32 `json:"status"`
+	Message   *string `json:"message"`
+	Shape     string  `json:"shape"`
+	FailFirst *uint32 `json:"fail_first"`
+	DelayMs   uint64  `json:"delay_ms"`
+	GapMs     uint64  `json:"gap_ms"`
+	Messages  *uint32 `json:"messages"`
+	Size      *uint32 `json:"size"`
+	HoldMs    uint64  `json:"hold_ms"`
+	Headers   []pair  `json:"headers"`
+	Trailers  []pair  `json:"trailers"`
+}
+
+type observation struct {
+	Line           string            `json:"line"`
+	Call           string            `json:"call"`
+	Index          uint64            `json:"index"`
+	Connection     uint32            `json:"connection"`
+	Own            []pair            `json:"own,omitempty"`
+	IntendedUs     uint64            `json:"intended_us"`
+	SentUs         uint64            `json:"sent_us"`
+	HeadersUs      *uint64           `json:"headers_us"`
+	EndUs          uint64            `json:"end_us"`
+	HTTPStatus     *uint16           `json:"http_status"`
+	Headers        []pair            `json:"headers"`
+	Trailers       []pair            `json:"trailers"`
+	TrailersOnly   bool              `json:"trailers_only"`
+	Messages       [][2]uint64       `json:"messages"`
+	Replies        []json.RawMessage `json:"replies"`
+	Reset          *reset            `json:"reset"`
+	GoAway         *struct{}         `json:"goaway"`
+	TransportError *string           `json:"transport_error"`
+	Status         status            `json:"status"`
+	TLS            *tlsSeen          `json:"tls"`
+}
+
+type reset struct {
+	Code   string `json:"code"`
+	Remote bool   `json:"remote"`
+}
+
+type status struct {
+	Code    uint32 `json:"code"`
+	Message string `json:"message"`
+	// One of wire, http, reset, transport, client-deadline, client-patience.
+	Origin string `json:"origin"`
+}
+
+type tlsSeen struct {
+	ALPN    *string  `json:"alpn"`
+	Version string   `json:"version"`
+	Names   []string `json:"peer_names"`
+	Serial  string   `json:"peer_serial"`
+}
+
+type attempt struct {
+	Call       string  `json:"call"`
+	Attempt    uint32  `json:"attempt"`
+	Pod        string  `json:"pod"`
+	Workload   string  `json:"workload"`
+	Method     string  `json:"method"`
+	Authority  string  `json:"authority"`
+	Peer       string  `json:"peer"`
+	Connection uint64  `json:"connection"`
+	Port       uint16  `json:"port"`
+	Protocol   string  `json:"protocol"`
+	AtUs       uint64  `json:"at_us"`
+	TookUs     *uint64 `json:"took_us"`
+	TimeoutMs  *uint64 `json:"timeout_ms"`
+	Status     *uint32 `json:"status"`
+	End        string  `json:"end"`
+	Received   uint32  `json:"received"`
+	Metadata   []pair  `json:"metadata"`
+}
