@@ -11,6 +11,12 @@ programs() {
   meshproof="${CARGO_TARGET_DIR:-$root/target}/$host/$1/meshproof"
 }
 
+# The features of meshproof that this machine can use: a browser where Chromium and npm are.
+features=()
+if command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+  features=(--features meshproof/browser)
+fi
+
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 2; }
 

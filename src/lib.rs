@@ -2,6 +2,8 @@
 //!
 //! The flow: `cli → settings → plan → target + mesh → fixture → step → observe → verdict → run::event → report`.
 
+#[cfg(feature = "browser")]
+pub mod browser;
 pub mod cli;
 pub mod cluster;
 pub mod commands;

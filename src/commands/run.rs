@@ -236,6 +236,13 @@ async fn scenarios_on(
     if versions.contains_key("grpcio") {
         offered.insert("grpcio".to_owned());
     }
+    let mut no_browser = String::new();
+    if scenarios.iter().any(wants_browser) {
+        match browser().await {
+            Ok(()) => drop(offered.insert("browser".to_owned())),
+            Err(words) => no_browser = format!(" ({words})"),
+        }
+    }
     recorder.emit(Kind::TargetReady {
         versions: versions.clone(),
         capabilities: offered.iter().cloned().collect(),
@@ -245,7 +252,14 @@ async fn scenarios_on(
     let repeated = (0..settings.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
-    let plan = plan::plan(repeated, terms, Some(&offered));
+    let mut plan = plan::plan(repeated, terms, Some(&offered));
+    for entry in &mut plan.entries {
+        if let plan::Action::Skip(reason) = &mut entry.action
+            && wants_browser(&entry.loaded)
+        {
+            reason.push_str(&no_browser);
+        }
+    }
     let open = session::Terms {
         run_id: run_id(),
         rates: terms.rates,
@@ -270,6 +284,25 @@ async fn scenarios_on(
     engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
     session.close().await;
     Ok(())
+}
+
+fn wants_browser(loaded: &Loaded) -> bool {
+    loaded.scenario.needs.iter().any(|need| need == "browser")
+}
+
+/// Whether scenarios can use a real browser; builds its page when the cache has none.
+#[cfg(feature = "browser")]
+async fn browser() -> Result<(), String> {
+    use crate::browser::{chrome, page};
+    chrome::executable()?;
+    let built = tokio::task::spawn_blocking(page::built).await;
+    let built = built.map_err(|error| error.to_string())?;
+    built.map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "browser"))]
+async fn browser() -> Result<(), String> {
+    Err("built without it; build with --features browser".to_owned())
 }
 
 async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {

@@ -64,9 +64,21 @@ impl Bundle {
     /// # Errors
     /// The file can't be written.
     pub fn evidence(&self, id: &str, name: &str, text: &str) -> Result<String, WriteError> {
+        self.keep(id, name, self.redactor.text(text).as_bytes())
+    }
+
+    /// The same for a picture, which is kept as it is: what it shows must hold no secret.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn picture(&self, id: &str, name: &str, bytes: &[u8]) -> Result<String, WriteError> {
+        self.keep(id, name, bytes)
+    }
+
+    fn keep(&self, id: &str, name: &str, bytes: &[u8]) -> Result<String, WriteError> {
         let file = file_name(name);
         let path = self.dir.join("evidence").join(inside(id)).join(&file);
-        let written = write_whole(&path, self.redactor.text(text).as_bytes());
+        let written = write_whole(&path, bytes);
         if let Err(error) = &written {
             let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
             lost.get_or_insert_with(|| error.again());

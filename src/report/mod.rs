@@ -16,7 +16,7 @@ pub mod sink;
 pub mod summary;
 pub mod text;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, WriteError};
 pub use model::{Counts, Model, ScenarioReport};
 pub use redact::Redactor;
 pub use sink::{Finished, Sink, SinkOptions};

@@ -1,5 +1,7 @@
 //! The engine: plans become events.
 
+#[cfg(feature = "browser")]
+pub mod browse;
 pub mod busy;
 pub mod certificates;
 pub mod change;

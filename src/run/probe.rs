@@ -23,7 +23,7 @@ use crate::{
         judge,
         moved::Owners,
         outcome::Check,
-        seen::{self, Seen},
+        seen::{self, Pods, Seen},
         stall::Stalls,
         versus::quantile,
     },
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub owners: Owners,
     /// The first calls, as evidence (JSON lines).
     pub evidence: String,
+    /// Pictures of a browser, by the ending of their file.
+    pub pictures: Vec<(String, Vec<u8>)>,
 }
 
 /// How a run differs from a plain one.
@@ -121,10 +123,50 @@ pub async fn run(
         .map(|ended| ended.took_us)
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
+    let made = Made {
+        calls,
+        pods,
+        stalls,
+        took_us,
+        stopped_early,
+    };
+    conclude(ctx, place, probe, &plan.id, made, manner).await
+}
+
+/// The calls of a run, from whoever made them.
+pub struct Made {
+    pub calls: Vec<Observation>,
+    /// The pods when the calls began.
+    pub pods: Pods,
+    pub stalls: Stalls,
+    pub took_us: u64,
+    pub stopped_early: bool,
+}
+
+/// Puts the servers' ledgers beside the calls, and judges both.
+///
+/// # Errors
+/// As [`run`].
+pub async fn conclude(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    id: &str,
+    made: Made,
+    manner: Manner<'_>,
+) -> Result<Outcome, String> {
+    let Made {
+        calls,
+        pods,
+        stalls,
+        took_us,
+        stopped_early,
+    } = made;
+    let expect = probe.expect.expanded(|text| expand(text, &names(place)));
     let servers = place.servers(ctx);
     let departed = departed(place, &calls, &servers);
-    let attempts = attempts(ctx, place, &servers, &plan.id, expect.has("server-end")).await?;
-    let flags = response_flags(ctx, place, &expect, &plan.id, calls.len()).await?;
+    let attempts = attempts(ctx, place, &servers, id, expect.has("server-end")).await?;
+    let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
     let seen = Seen {
         calls,
         attempts,
@@ -153,6 +195,7 @@ pub async fn run(
         median_us: median_us(&seen.calls),
         owners: Owners::of(&seen.calls, &seen.pods),
         evidence: evidence(&seen),
+        pictures: Vec::new(),
     })
 }
 

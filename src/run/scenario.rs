@@ -22,10 +22,12 @@ use crate::{
     cluster::object::Written,
     fixture::files,
     plan::step_probes,
+    report::WriteError,
     scenario::{
         Loaded, ResolvedProbe,
         explain::step_words,
         model::{Contrast, Converge, Finish, Step, Workload},
+        model_web::Browser,
     },
     verdict::{
         conclude::{Known, scenario_verdict},
@@ -78,6 +80,9 @@ pub struct Run<'a> {
     samples: BTreeMap<String, u64>,
     pub floor_ms: u64,
     evidence: Vec<(String, String)>,
+    pictures: Vec<(String, Vec<u8>)>,
+    #[cfg(feature = "browser")]
+    browsing: Option<super::browse::Browsing>,
     background: Vec<Background>,
     /// Which pod answered which key in the last run of each probe.
     owners: BTreeMap<String, Owners>,
@@ -138,12 +143,19 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         samples: BTreeMap::new(),
         floor_ms: 0,
         evidence: Vec::new(),
+        pictures: Vec::new(),
+        #[cfg(feature = "browser")]
+        browsing: None,
         background: Vec::new(),
         owners: BTreeMap::new(),
         runs: 0,
     };
     let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
     errors.extend(run.end_background().await.err());
+    #[cfg(feature = "browser")]
+    if let Some(browsing) = run.browsing.take() {
+        browsing.close().await;
+    }
     if errors.is_empty() {
         errors.extend(super::control::check(ctx, &run.place, loaded).await.err());
     }
@@ -267,7 +279,10 @@ impl Run<'_> {
             before: since.and_then(|since| self.owners.get(since).cloned()),
             ..Manner::default()
         };
-        let outcome = probe::run(self.ctx, &self.place, probe, &tag, manner).await?;
+        let outcome = match &probe.browser {
+            Some(browser) => self.browse(probe, browser, &tag, manner).await?,
+            None => probe::run(self.ctx, &self.place, probe, &tag, manner).await?,
+        };
         if let Some(busy) = &busy {
             busy::still(self.ctx, &self.place, &held, busy).await?;
         }
@@ -276,6 +291,37 @@ impl Run<'_> {
                 .insert(probe.name.clone(), outcome.owners.clone());
         }
         Ok(outcome)
+    }
+
+    /// The scenario's browser, started by its first probe, makes the calls.
+    #[cfg(feature = "browser")]
+    async fn browse(
+        &mut self,
+        probe: &ResolvedProbe,
+        browser: &Browser,
+        tag: &str,
+        manner: Manner<'_>,
+    ) -> Result<Outcome, String> {
+        use super::browse::Browsing;
+        let browsing = match &mut self.browsing {
+            Some(browsing) => browsing,
+            none => none.insert(Browsing::start(self.ctx, &self.place, &probe.to).await?),
+        };
+        browsing
+            .run(self.ctx, &self.place, probe, browser, tag, manner)
+            .await
+    }
+
+    #[cfg(not(feature = "browser"))]
+    async fn browse(
+        &self,
+        probe: &ResolvedProbe,
+        _: &Browser,
+        _: &str,
+        _: Manner<'_>,
+    ) -> Result<Outcome, String> {
+        let words = "meshproof was built without the feature `browser`";
+        Err(format!("{}: {words}", probe.name))
     }
 
     /// Keeps checks, numbers and evidence of a run.
@@ -289,6 +335,10 @@ impl Run<'_> {
             format!("step-{}-{name}.jsonl", number + 1),
             outcome.evidence,
         ));
+        let pictures = outcome.pictures.into_iter();
+        self.pictures.extend(
+            pictures.map(|(ending, bytes)| (format!("step-{}-{name}.{ending}", number + 1), bytes)),
+        );
     }
 
     /// Keeps a check and tells of it.
@@ -427,7 +477,7 @@ impl Run<'_> {
     }
 
     async fn keep_evidence(&mut self, failed: bool) {
-        let Some(bundle) = &self.ctx.bundle else {
+        let Some(bundle) = self.ctx.bundle.clone() else {
             return;
         };
         let refuted = self
@@ -439,17 +489,22 @@ impl Run<'_> {
             all.extend(self.place.evidence(self.ctx).await);
         }
         for (name, text) in all {
-            match bundle.evidence(&self.loaded.id, &name, &text) {
-                Ok(file) => self.ctx.recorder.emit(Kind::Evidence {
-                    id: self.loaded.id.clone(),
-                    file,
-                    caption: name,
-                }),
-                Err(error) => self.ctx.recorder.emit(Kind::Note {
-                    text: format!("{}: {error}", self.loaded.id),
-                }),
-            }
+            self.kept(name.clone(), bundle.evidence(&self.loaded.id, &name, &text));
         }
+        for (name, bytes) in std::mem::take(&mut self.pictures) {
+            self.kept(name.clone(), bundle.picture(&self.loaded.id, &name, &bytes));
+        }
+    }
+
+    /// Tells of a piece of evidence, or that it could not be kept.
+    fn kept(&self, caption: String, written: Result<String, WriteError>) {
+        let id = self.loaded.id.clone();
+        self.ctx.recorder.emit(match written {
+            Ok(file) => Kind::Evidence { id, file, caption },
+            Err(error) => Kind::Note {
+                text: format!("{id}: {error}"),
+            },
+        });
     }
 
     async fn clean_up(&self, failed: bool) {

@@ -209,7 +209,11 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
         run.name,
         run.times,
         call_words(run),
-        run.from,
+        if run.browser.is_some() {
+            "a browser"
+        } else {
+            &run.from
+        },
         run.to,
         run.connections
     );
@@ -231,6 +235,10 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
 }
 
 fn call_words(run: &ResolvedProbe) -> String {
+    if let Some(browser) = &run.browser {
+        let (page, client) = (&browser.page, browser.client.word());
+        return format!("call(s) of {} by {client} in a page of {page}", run.call);
+    }
     match &run.form {
         Form::Grpc => format!("call(s) of {}", run.call),
         Form::Web(web) => {

@@ -58,7 +58,10 @@ fn workloads(loaded: &Loaded) -> Vec<&str> {
 fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        from(loaded, &format!("{path}.from"), &probe.from, findings);
+        // A real browser needs no caller; `lint_web` sees to the rest.
+        if probe.browser.is_none() {
+            from(loaded, &format!("{path}.from"), &probe.from, findings);
+        }
         // A plain request with a path of its own calls no method; `lint_web` sees to the rest.
         if !probe.call.is_empty() {
             method(

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::model_tls::{Certificate, Refused, Tls, TlsExpect};
 use super::model_versus::Versus;
-use super::model_web::{Http, StatusIn, Web};
+use super::model_web::{Browser, Http, StatusIn, Web};
 pub use super::{
     model_change::{Await, Churn, Finish, Health, Ready, Tell},
     model_stream::{Intact, Stream},
@@ -123,7 +123,11 @@ pub struct Probe {
     /// Send a plain HTTP request in its place.
     #[serde(default)]
     pub http: Option<Http>,
-    /// Workload whose pod calls; it must use a caller.
+    /// Let a page in a real browser call instead of a workload.
+    #[serde(default)]
+    pub browser: Option<Browser>,
+    /// Workload whose pod calls; it must use a caller. Left out beside `browser`.
+    #[serde(default)]
     pub from: String,
     /// `host:port` as the client writes it, or `gateway` / `gateway:PORT` for the ingress gateway.
     pub to: String,
@@ -195,6 +199,7 @@ pub struct Override {
     pub call: Option<String>,
     pub web: Option<Web>,
     pub http: Option<Http>,
+    pub browser: Option<Browser>,
     pub from: Option<String>,
     pub to: Option<String>,
     pub authority: Option<String>,

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{
     model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step, Stream},
     model_tls::Tls,
-    model_web::{Http, Web},
+    model_web::{Browser, Http, Web},
 };
 use crate::verdict::{
     Monitor, Rates, ResolvedExpect,
@@ -30,6 +30,8 @@ pub struct ResolvedProbe {
     pub call: String,
     /// How the call is written on the wire.
     pub form: Form,
+    /// A page in a real browser calls, not a workload.
+    pub browser: Option<Browser>,
     pub from: String,
     pub to: String,
     pub authority: Option<String>,
@@ -157,6 +159,7 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     if with.web.is_some() || with.http.is_some() {
         (full.web, full.http) = (with.web, with.http.clone());
     }
+    full.browser = with.browser.clone().or(full.browser);
     full.authority = with.authority.clone().or(full.authority);
     full.send = with.send.clone().unwrap_or(full.send);
     full.script = with.script.clone().or(full.script);
@@ -251,6 +254,7 @@ fn ready(
         name,
         call: probe.call,
         form: form(probe.web, probe.http),
+        browser: probe.browser,
         from: probe.from,
         to: probe.to,
         authority: probe.authority,

@@ -42,6 +42,14 @@ impl Page {
     /// What the page would see of a call; none for gRPC over HTTP/2, which no page can speak.
     pub fn of(call: &Observation) -> Option<Self> {
         let web = call.web.as_ref()?;
+        if let Some(browser) = &web.browser {
+            let told = Self::Status(call.status.code);
+            return Some(if browser.refused.is_some() {
+                Self::Blocked
+            } else {
+                told
+            });
+        }
         call.http_status?;
         if !readable(call, web) {
             return Some(Self::Blocked);
@@ -127,6 +135,8 @@ fn visible_status(call: &Observation, web: &WebSeen) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testbed::control::BrowserSeen;
+
     use crate::verdict::testing::{answered, failed};
 
     const ORIGIN: (&str, &str) = ("origin", "https://app.example");
@@ -141,7 +151,7 @@ mod tests {
             method: method.to_owned(),
             asked: pairs(asked),
             trailers_frame,
-            text: false,
+            ..WebSeen::default()
         })
     }
 
@@ -207,6 +217,19 @@ mod tests {
             ("access-control-request-headers", headers),
         ];
         call.web = web("OPTIONS", &asked, false);
+        assert_eq!(Page::of(&call), Page::parse(page));
+    }
+
+    #[rstest::rstest]
+    #[case::told(None, "NOT_FOUND")]
+    #[case::refused(Some("PreflightMissingAllowOriginHeader"), "blocked")]
+    fn a_real_browser_is_believed(#[case] refused: Option<&str>, #[case] page: &str) {
+        let mut call = failed(0, 5, "no such", Origin::Wire);
+        let refused = refused.map(str::to_owned);
+        call.web = Some(WebSeen {
+            browser: Some(BrowserSeen { refused }),
+            ..WebSeen::default()
+        });
         assert_eq!(Page::of(&call), Page::parse(page));
     }
 

@@ -74,6 +74,12 @@ struct Link<'a> {
     file: &'a str,
 }
 
+impl Link<'_> {
+    fn is_picture(&self) -> bool {
+        self.file.ends_with(".png")
+    }
+}
+
 fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",

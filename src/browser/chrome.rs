@@ -1,0 +1,259 @@
+//! Chromium over the DevTools protocol: started once for a scenario, one tab for each run of a probe.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chromiumoxide::{
+    Browser, BrowserConfig, Page as Tab,
+    cdp::{
+        browser_protocol::network::{
+            EnableParams, EventLoadingFailed, EventLoadingFinished, EventRequestWillBeSent,
+            EventResponseReceived,
+        },
+        js_protocol::runtime::EvaluateParams,
+    },
+    page::ScreenshotParams,
+};
+use futures::{Stream, StreamExt as _};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{task::JoinHandle, time::timeout};
+
+/// Names under which distributions install it.
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+/// How long Chromium may take to start on a busy machine.
+const START: Duration = Duration::from_secs(40);
+/// How long the calls of one tab may take.
+const CALLS: Duration = Duration::from_secs(30);
+
+/// A browser that runs.
+pub struct Chrome {
+    browser: Browser,
+    events: JoinHandle<()>,
+    profile: PathBuf,
+}
+
+/// What the page says of one call.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PageCall {
+    /// gRPC status as the client library reports it.
+    pub code: u32,
+    pub message: String,
+    /// Metadata that the library shows.
+    pub headers: Vec<(String, String)>,
+    pub trailers: Vec<(String, String)>,
+    pub replies: Vec<Value>,
+    /// Microseconds that it took.
+    pub us: u64,
+}
+
+/// What the browser says of one request of the page.
+#[derive(Debug, Clone, Default)]
+pub struct Fetched {
+    pub http_status: Option<u16>,
+    /// DevTools' name of the CORS rule by which it kept the answer or did not send the request.
+    pub refused: Option<String>,
+    ended: bool,
+}
+
+/// The calls of one tab.
+#[derive(Debug)]
+pub struct Ran {
+    /// Each call beside the request that it made.
+    pub calls: Vec<(PageCall, Fetched)>,
+    /// The page at the end (PNG).
+    pub picture: Vec<u8>,
+}
+
+/// Path of Chromium.
+///
+/// # Errors
+/// In words, with the way out.
+pub fn executable() -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let candidates = NAMES
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| "no Chromium on PATH; on Debian: apt-get install chromium".to_owned())
+}
+
+impl Chrome {
+    /// Starts it with a profile of its own. `rules` are Chromium's host resolver rules.
+    ///
+    /// # Errors
+    /// In words: it does not start.
+    pub async fn start(executable: &Path, profile: PathBuf, rules: &str) -> Result<Self, String> {
+        let mut config = BrowserConfig::builder()
+            .chrome_executable(executable)
+            .user_data_dir(&profile)
+            .new_headless_mode()
+            .disable_https_first()
+            .window_size(900, 420)
+            .viewport(None)
+            .launch_timeout(START)
+            .request_timeout(CALLS)
+            .arg(("host-resolver-rules", rules))
+            .arg("disable-background-networking")
+            .arg("disable-component-update")
+            .arg("disable-gpu");
+        // Its sandbox needs an ordinary user.
+        if nix::unistd::geteuid().is_root() {
+            config = config.no_sandbox();
+        }
+        let (browser, mut handler) = Browser::launch(config.build()?)
+            .await
+            .map_err(|error| format!("Chromium does not start: {error}"))?;
+        let events = tokio::spawn(async move { while handler.next().await.is_some() {} });
+        Ok(Self {
+            browser,
+            events,
+            profile,
+        })
+    }
+
+    /// Loads the page from `origin` and lets it make the calls of `plan` to `base`.
+    ///
+    /// # Errors
+    /// In words: the browser or the page failed, nothing is known of the mesh.
+    pub async fn run(&self, origin: &str, base: &str, plan: &Value) -> Result<Ran, String> {
+        let words = |error: chromiumoxide::error::CdpError| format!("Chromium: {error}");
+        let tab = self.browser.new_page("about:blank").await.map_err(words)?;
+        tab.execute(EnableParams::default()).await.map_err(words)?;
+        let mut network = network(&tab, base).await.map_err(words)?;
+        tab.goto(origin).await.map_err(words)?;
+        let call = EvaluateParams::builder()
+            .expression(format!("meshproof({plan})"))
+            .await_promise(true)
+            .return_by_value(true)
+            .build()?;
+        let result = tab.evaluate_expression(call).await.map_err(words)?;
+        let calls: Vec<PageCall> = result
+            .into_value()
+            .map_err(|error| format!("the page's answer: {error}"))?;
+        let fetched = fetches(&mut network, calls.len()).await?;
+        let picture = tab
+            .screenshot(ScreenshotParams::builder().build())
+            .await
+            .map_err(words)?;
+        tab.close().await.map_err(words)?;
+        Ok(Ran {
+            calls: calls.into_iter().zip(fetched).collect(),
+            picture,
+        })
+    }
+
+    /// Ends the browser and removes its profile.
+    pub async fn close(mut self) {
+        let asked = timeout(Duration::from_secs(5), async {
+            self.browser.close().await.ok()?;
+            self.browser.wait().await.ok()
+        });
+        if asked.await.ok().flatten().is_none() {
+            let _ = self.browser.kill().await;
+        }
+    }
+}
+
+/// A browser that was not closed is killed with its handle; its profile goes in any case.
+impl Drop for Chrome {
+    fn drop(&mut self) {
+        self.events.abort();
+        if let Err(error) = std::fs::remove_dir_all(&self.profile) {
+            tracing::debug!(profile = %self.profile.display(), %error, "the profile stays");
+        }
+    }
+}
+
+/// A piece of news about a request, by DevTools' number of it.
+enum News {
+    Sent(String),
+    Answered(String, u16),
+    Ended(String, Option<String>),
+}
+
+/// What happens to the page's own requests; preflights, which the browser makes by itself, are left out by their method.
+async fn network(
+    tab: &Tab,
+    base: &str,
+) -> chromiumoxide::error::Result<impl Stream<Item = News> + Unpin + use<>> {
+    let base = base.to_owned();
+    let sent = tab.event_listener::<EventRequestWillBeSent>().await?;
+    let sent = sent.filter_map(move |event| {
+        let ours = event.request.url.starts_with(&base) && event.request.method == "POST";
+        let news = ours.then(|| News::Sent(event.request_id.inner().clone()));
+        async move { news }
+    });
+    let answered = tab.event_listener::<EventResponseReceived>().await?;
+    let answered = answered.map(|event| {
+        let status = u16::try_from(event.response.status).unwrap_or_default();
+        News::Answered(event.request_id.inner().clone(), status)
+    });
+    let finished = tab.event_listener::<EventLoadingFinished>().await?;
+    let finished = finished.map(|event| News::Ended(event.request_id.inner().clone(), None));
+    let failed = tab.event_listener::<EventLoadingFailed>().await?;
+    let failed = failed.map(|event| {
+        let cors = event.cors_error_status.as_ref();
+        let refused = cors.map(|status| status.cors_error.as_ref().to_owned());
+        News::Ended(event.request_id.inner().clone(), refused)
+    });
+    let all = [
+        sent.boxed(),
+        answered.boxed(),
+        finished.boxed(),
+        failed.boxed(),
+    ];
+    Ok(futures::stream::select_all(all))
+}
+
+/// Waits until `count` requests have ended, and returns them in the order in which they were sent.
+async fn fetches(
+    network: &mut (impl Stream<Item = News> + Unpin),
+    count: usize,
+) -> Result<Vec<Fetched>, String> {
+    let (mut order, mut known) = (Vec::new(), BTreeMap::<String, Fetched>::new());
+    let ended = |order: &[String], known: &BTreeMap<String, Fetched>| {
+        let ended = order
+            .iter()
+            .filter(|id| known.get(*id).is_some_and(|seen| seen.ended));
+        ended.count()
+    };
+    let gather = async {
+        while ended(&order, &known) < count {
+            match network.next().await? {
+                News::Sent(id) => order.push(id),
+                News::Answered(id, status) => {
+                    known.entry(id).or_default().http_status = Some(status)
+                }
+                News::Ended(id, refused) => {
+                    let seen = known.entry(id).or_default();
+                    (seen.ended, seen.refused) = (true, refused);
+                }
+            }
+        }
+        Some(())
+    };
+    let whole = timeout(Duration::from_secs(10), gather)
+        .await
+        .ok()
+        .flatten();
+    let all = order.iter().take(count);
+    let all: Vec<Fetched> = all.filter_map(|id| known.get(id).cloned()).collect();
+    match whole {
+        Some(()) if all.len() == count => Ok(all),
+        _ => Err(format!(
+            "Chromium told of {} of {count} requests",
+            all.len()
+        )),
+    }
+}

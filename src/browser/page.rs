@@ -1,0 +1,149 @@
+//! The page's files. Sources and lock file are built in; what npm and esbuild make of them lies in the user's cache, in a folder
+//! named by the hash of all sources, which appears whole or not at all.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::toolchain::{Cache, ToolchainError};
+
+/// Sources by their path below `fixtures/browser`.
+const SOURCES: [(&str, &str); 4] = [
+    (
+        "package.json",
+        include_str!("../../fixtures/browser/package.json"),
+    ),
+    (
+        "package-lock.json",
+        include_str!("../../fixtures/browser/package-lock.json"),
+    ),
+    (
+        "src/page.js",
+        include_str!("../../fixtures/browser/src/page.js"),
+    ),
+    ("src/index.html", HTML),
+];
+
+const HTML: &str = include_str!("../../fixtures/browser/src/index.html");
+
+/// Name of the bundle in the cache.
+const BUNDLE: &str = "page.js";
+
+/// What the page consists of.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub html: &'static str,
+    pub script: Vec<u8>,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    #[error(transparent)]
+    Cache(#[from] ToolchainError),
+    #[error("cannot write {path}: {source}")]
+    Io { path: PathBuf, source: io::Error },
+    #[error("npm is not on PATH; on Debian: apt-get install nodejs npm")]
+    NoNpm,
+    #[error("`npm {command}` for the browser's page failed:\n{words}")]
+    Npm {
+        command: &'static str,
+        words: String,
+    },
+}
+
+/// The page, built when the cache has none of these sources. Takes seconds then, and needs npm's registry or cache.
+///
+/// # Errors
+/// [`PageError`].
+pub fn built() -> Result<Page, PageError> {
+    let cache = Cache::of_user()?;
+    let folder = cache.root().with_file_name("browser").join(hash());
+    let bundle = folder.join(BUNDLE);
+    if !bundle.is_file() {
+        build(&folder)?;
+    }
+    let script = fs::read(&bundle).map_err(at(&bundle))?;
+    Ok(Page { html: HTML, script })
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> PageError + use<> {
+    let path = path.to_owned();
+    move |source| PageError::Io { path, source }
+}
+
+fn hash() -> String {
+    let mut hash = Sha256::new();
+    for (name, text) in SOURCES {
+        hash.update(name);
+        hash.update([0]);
+        hash.update(text);
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Builds in a folder of this process beside the finished one; whoever is first, wins.
+fn build(folder: &Path) -> Result<(), PageError> {
+    let work = folder.with_extension(format!("{}.partial", std::process::id()));
+    for (name, text) in SOURCES {
+        let path = work.join(name);
+        let parent = path.parent().unwrap_or(&work);
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        fs::write(&path, text).map_err(at(&path))?;
+    }
+    npm(
+        &work,
+        "ci",
+        &["--ignore-scripts", "--no-audit", "--no-fund"],
+    )?;
+    let out = format!("--outfile={BUNDLE}");
+    npm(&work, "run", &["build", "--", &out])?;
+    let modules = work.join("node_modules");
+    fs::remove_dir_all(&modules).map_err(at(&modules))?;
+    let moved = fs::rename(&work, folder);
+    if moved.is_err() && folder.join(BUNDLE).is_file() {
+        return fs::remove_dir_all(&work).map_err(at(&work));
+    }
+    moved.map_err(at(folder))
+}
+
+fn npm(work: &Path, command: &'static str, words: &[&str]) -> Result<(), PageError> {
+    let output = Command::new("npm")
+        .arg(command)
+        .args(words)
+        .current_dir(work)
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(PageError::NoNpm),
+        Err(error) => return Err(at(work)(error)),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = words.lines().rev().take(12).collect();
+    let words = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+    Err(PageError::Npm { command, words })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_named_by_the_sources() {
+        assert_eq!(hash().len(), 16);
+        assert_eq!(hash(), hash());
+        assert!(SOURCES.iter().all(|(_, text)| !text.is_empty()));
+    }
+}

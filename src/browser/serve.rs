@@ -1,0 +1,95 @@
+//! Two listeners on this machine's loopback: one serves the page under whatever host the browser believes it came from, one leads
+//! to a port of a pod.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{io::copy_bidirectional, net::TcpListener, task::JoinHandle};
+
+use super::page::Page;
+use crate::observe::http::Port;
+
+/// A listener that ends with this value.
+#[derive(Debug)]
+pub struct Listening {
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Serves the page, its script and the servers' descriptors.
+///
+/// # Errors
+/// When no port of the loopback is free.
+pub async fn page(page: Page) -> io::Result<Listening> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let page = Arc::new(page);
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let page = page.clone();
+            let serve = service_fn(move |request| {
+                let answer = answer(&page, &request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), serve);
+            tokio::spawn(connection);
+        }
+    });
+    Ok(Listening { address, task })
+}
+
+fn answer(page: &Page, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let (media, body) = match request.uri().path() {
+        "/" => ("text/html", Bytes::from_static(page.html.as_bytes())),
+        "/page.js" => ("text/javascript", page.script.clone().into()),
+        "/descriptors.bin" => (
+            "application/octet-stream",
+            testbed::proto::pool().encode_to_vec().into(),
+        ),
+        _ => {
+            let mut none = Response::new(Full::default());
+            *none.status_mut() = StatusCode::NOT_FOUND;
+            return none;
+        }
+    };
+    let mut answer = Response::new(Full::new(body));
+    let media = HeaderValue::from_static(media);
+    answer.headers_mut().insert(header::CONTENT_TYPE, media);
+    answer
+}
+
+/// Leads each connection to a port of a pod.
+///
+/// # Errors
+/// When no port of the loopback is free.
+pub async fn forward(to: Port) -> io::Result<Listening> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let to = to.clone();
+            tokio::spawn(async move {
+                match to.dial.open(&to.namespace, &to.pod, to.port).await {
+                    Ok(mut pod) => {
+                        if let Err(error) = copy_bidirectional(&mut stream, &mut pod).await {
+                            tracing::debug!(%error, "a forwarded connection ended");
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "a browser's connection leads nowhere"),
+                }
+            });
+        }
+    });
+    Ok(Listening { address, task })
+}
