@@ -237,6 +237,7 @@ async fn verdicts(
         keep_failed: false,
         mutation: mutation.cloned(),
         redactor: Redactor::default(),
+        istioctl: Some(local.istioctl()),
     };
     let session = Session::open(
         local.client.clone(),

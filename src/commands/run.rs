@@ -23,6 +23,7 @@ use crate::{
         recorder::Recorder,
         session::{self, Session},
         signals,
+        telemetry::Istioctl,
         tidy::Tidy,
     },
     scenario::{
@@ -59,6 +60,7 @@ const LOCAL_CAPABILITIES: &[&str] = &[
     "jwt",
     "proxyless",
     "grpcurl",
+    "tracing",
 ];
 
 /// What a stock Envoy has not: Istio's own extensions. Said in every report.
@@ -185,6 +187,7 @@ async fn work(
             bundle,
             redactor,
             cancel,
+            Some(local.istioctl()),
         );
         tokio::select! {
             done = judged => done,
@@ -227,6 +230,7 @@ async fn scenarios_on(
     bundle: Option<Bundle>,
     redactor: &Redactor,
     cancel: &CancellationToken,
+    istioctl: Option<Istioctl>,
 ) -> Result<(), CommandError> {
     let mut offered: BTreeSet<String> = LOCAL_CAPABILITIES
         .iter()
@@ -271,6 +275,7 @@ async fn scenarios_on(
         keep_failed: settings.keep != Keep::Never,
         mutation: mutation(settings)?,
         redactor: redactor.clone(),
+        istioctl,
     };
     let opening = Session::open(client, dial, recorder.clone(), bundle, open);
     let Some(session) = cancel.run_until_cancelled(opening).await else {

@@ -1,9 +1,12 @@
 //! What a proxy has: its configuration dump (filtered) and rejected updates, over Envoy's admin interface.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::Value;
 
 use super::http::{HttpError, Port};
+use crate::verdict::range;
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
 pub const ADMIN_PORT: u16 = 15000;
@@ -76,6 +79,36 @@ pub async fn stat(admin: &Port, name: &str) -> Result<u64, HttpError> {
     let path = format!("/stats?filter={escaped}");
     let body = admin.fetch(Method::GET, &path).await?;
     Ok(sum(&String::from_utf8_lossy(&body)))
+}
+
+/// Every counter and gauge with its value.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn counters(admin: &Port) -> Result<Vec<(String, u64)>, HttpError> {
+    let body = admin.fetch(Method::GET, "/stats").await?;
+    let text = String::from_utf8_lossy(&body);
+    let pairs = text.lines().filter_map(|line| line.rsplit_once(": "));
+    let pairs = pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+    Ok(pairs.collect())
+}
+
+/// How often the proxy writes its access log, at the least (`--file-flush-interval-msec`).
+///
+/// # Errors
+/// When the proxy does not answer, or says nothing of it.
+pub async fn flush_interval(admin: &Port) -> Result<Duration, HttpError> {
+    let path = "/server_info";
+    let info = json(admin, path).await?;
+    let found = info.pointer("/command_line_options/file_flush_interval");
+    let found = found.and_then(Value::as_str).map(range::duration);
+    found
+        .and_then(Result::ok)
+        .ok_or_else(|| HttpError::Exchange {
+            what: path.to_owned(),
+            pod: admin.pod.clone(),
+            words: "no file_flush_interval".to_owned(),
+        })
 }
 
 /// Adds up `name: value` lines.

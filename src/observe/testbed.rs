@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use http::Method;
 use http_body_util::BodyExt as _;
-use testbed::control::{Attempt, CallPlan, RunLine, Stall};
+use testbed::control::{Attempt, CallPlan, RunLine, Span, Stall};
 
 use super::http::{HttpError, Port};
 
@@ -72,9 +72,22 @@ pub async fn run(
 /// # Errors
 /// When the server cannot be asked.
 pub async fn ledger(server: &Port, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
-    let body = server
-        .fetch(Method::GET, &format!("/v1/ledger?prefix={prefix}"))
-        .await?;
+    lines(server, &format!("/v1/ledger?prefix={prefix}")).await
+}
+
+/// All spans that a collector received.
+///
+/// # Errors
+/// When the collector cannot be asked.
+pub async fn spans(collector: &Port) -> Result<Vec<Span>, CallerError> {
+    lines(collector, "/v1/spans").await
+}
+
+async fn lines<T: serde::de::DeserializeOwned>(
+    port: &Port,
+    path: &str,
+) -> Result<Vec<T>, CallerError> {
+    let body = port.fetch(Method::GET, path).await?;
     let lines = body
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty());

@@ -96,6 +96,7 @@ impl Browsing {
         let (began, pods) = (Instant::now(), place.pods(ctx));
         let base = format!("http://{}", place.host);
         let plan = plan(place, probe, browser, tag, &base)?;
+        let read = probe::read_before(ctx, place, probe).await?;
         let ran = self.chrome.run(&browser.page, &base, &plan).await?;
         let calls = ran.calls.into_iter().enumerate();
         let calls: Vec<Observation> = calls
@@ -110,6 +111,7 @@ impl Browsing {
                 caller: Vec::new(),
             },
             stopped_early: false,
+            read,
         };
         let mut outcome = probe::conclude(ctx, place, probe, tag, made, manner).await?;
         outcome.pictures.push(("png".to_owned(), ran.picture));

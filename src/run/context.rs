@@ -3,7 +3,7 @@
 use kube::Client;
 use testbed::stall::Watch;
 
-use super::{recorder::Recorder, tidy::Tidy};
+use super::{recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
 use crate::{
     cluster::pods::PodWatch,
     mesh::istio::live::{Applier, Proxy},
@@ -21,6 +21,8 @@ pub struct Context {
     pub applier: Applier,
     /// istiod's debug interface.
     pub istiod: Port,
+    /// The mesh's own tool, where the target has it.
+    pub istioctl: Option<Istioctl>,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
     pub recorder: Recorder,

@@ -20,5 +20,6 @@ pub mod scenario;
 pub mod session;
 pub mod signals;
 pub mod steps;
+pub mod telemetry;
 pub mod tidy;
 pub mod versus;

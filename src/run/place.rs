@@ -24,8 +24,8 @@ use crate::{
     },
     fixture::workload::{self, WORKLOAD_LABEL},
     mesh::istio::{
-        endpoints,
-        live::{Change, Live, LiveError, Proxy},
+        endpoints, gateway_api,
+        live::{self, Change, Live, LiveError, Proxy},
         marker, programs,
     },
     observe::{envoy::ADMIN_PORT, http::Port},
@@ -169,6 +169,18 @@ impl Place {
         if gateway {
             proxies.extend(ctx.gateways.iter().cloned());
         }
+        let (run, own) = (
+            (RUN_LABEL, ctx.run_id.as_str()),
+            ("istio", self.namespace.as_str()),
+        );
+        let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
+        let mut apply: Vec<Value> = apply.into_iter().map(label).collect();
+        if apply
+            .iter()
+            .any(|object| gateway_api::deployed(object).is_some())
+        {
+            apply.push(marker::own_gateway(&self.namespace));
+        }
         let change = Change {
             namespace: self.namespace.clone(),
             apply,
@@ -180,16 +192,52 @@ impl Place {
             }),
         };
         let services = self.selected(ctx, &change.apply);
+        let named = change.apply.iter().filter_map(gateway_api::deployed);
+        let deployed: Vec<String> = named.map(str::to_owned).collect();
         let proxies = change.proxies.clone();
         let live = ctx.applier.change(change).await?;
         if gateway {
             self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
+        }
+        for gateway in deployed {
+            self.await_gateway(ctx, &gateway, live.generation).await?;
         }
         let waits = proxies.iter().map(|proxy| {
             endpoints::await_endpoints(&proxy.admin, &self.namespace, &services, false)
         });
         try_join_all(waits).await?;
         Ok(live)
+    }
+
+    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and the endpoints.
+    async fn await_gateway(
+        &self,
+        ctx: &Context,
+        gateway: &str,
+        generation: u64,
+    ) -> Result<(), PlaceError> {
+        let of = |pods: &[Pod]| -> Vec<Pod> {
+            let named = |pod: &&Pod| pods::label(pod, gateway_api::GATEWAY_NAME) == Some(gateway);
+            pods.iter().filter(named).cloned().collect()
+        };
+        let ready = |pods: &[Pod]| of(pods).iter().any(pods::is_ready);
+        let start = Instant::now();
+        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, ready);
+        if let Err(last) = waited.await {
+            return Err(PlaceError::Pods {
+                workload: format!("the gateway {gateway}"),
+                wanted: 1,
+                seconds: start.elapsed().as_secs_f64(),
+                last: pods::describe(&ctx.client, &of(&last)).await,
+            });
+        }
+        let all = self.proxies(ctx).into_iter().filter(|proxy| proxy.gateway);
+        let all: Vec<Proxy> = all.collect();
+        let waits = all
+            .iter()
+            .map(|proxy| live::await_marker(proxy, &self.namespace, generation));
+        try_join_all(waits).await?;
+        self.await_endpoints_at(ctx, &all, false).await
     }
 
     /// Sidecars and gateways of this namespace.
@@ -259,8 +307,8 @@ impl Place {
             .collect();
         let pods = ctx.pods.of(&self.namespace);
         let serves = |pod: &&Pod| {
-            !is_gateway(pod)
-                && !callers.contains(&pods::label(pod, WORKLOAD_LABEL).unwrap_or_default())
+            let workload = pods::label(pod, WORKLOAD_LABEL);
+            !is_gateway(pod) && workload.is_some_and(|name| !callers.contains(&name))
         };
         pods.iter()
             .filter(|pod| pods::is_ready(pod))
@@ -432,10 +480,11 @@ fn replicas(documents: &[Value]) -> u32 {
 /// Annotation by which Istio makes a gateway of a pod instead of adding a sidecar.
 const TEMPLATES: &str = "inject.istio.io/templates";
 
-/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`).
+/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`), or was deployed for a Gateway object of it.
 fn is_gateway(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|templates| templates == "gateway")
+        || pods::label(pod, gateway_api::GATEWAY_NAME).is_some()
 }
 
 /// The same of a workload's file.

@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
-use super::{certificates::tls_plan, context::Context, flags, place::Place};
+use super::{certificates::tls_plan, context::Context, flags, place::Place, telemetry};
 use crate::{
     mesh::istio::install,
     observe::testbed as bed,
@@ -84,13 +84,14 @@ pub async fn run(
     tag: &str,
     manner: Manner<'_>,
 ) -> Result<Outcome, String> {
+    let expect = probe.expect.expanded(|text| expand(text, &names(place)));
+    let read = read_before(ctx, place, probe).await?;
     let pods = place.pods(ctx);
     let caller = place
         .pod(ctx, &probe.from)
         .map_err(|error| error.to_string())?;
     let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
     let plan = call_plan(ctx, place, probe, tag)?;
-    let expect = probe.expect.expanded(|text| expand(text, &names(place)));
     let watched = if manner.refutes.is_empty() {
         expect.clone()
     } else {
@@ -129,6 +130,7 @@ pub async fn run(
         stalls,
         took_us,
         stopped_early,
+        read,
     };
     conclude(ctx, place, probe, &plan.id, made, manner).await
 }
@@ -141,6 +143,21 @@ pub struct Made {
     pub stalls: Stalls,
     pub took_us: u64,
     pub stopped_early: bool,
+    /// What proxies had counted and logged before the calls.
+    pub read: telemetry::Before,
+}
+
+/// What a probe's matchers compare with later.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn read_before(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+) -> Result<telemetry::Before, String> {
+    let expect = probe.expect.expanded(|text| expand(text, &names(place)));
+    telemetry::before(ctx, place, &expect).await
 }
 
 /// Puts the servers' ledgers beside the calls, and judges both.
@@ -161,13 +178,14 @@ pub async fn conclude(
         stalls,
         took_us,
         stopped_early,
+        read,
     } = made;
     let expect = probe.expect.expanded(|text| expand(text, &names(place)));
     let servers = place.servers(ctx);
     let departed = departed(place, &calls, &servers);
     let attempts = attempts(ctx, place, &servers, id, expect.has("server-end")).await?;
     let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
-    let seen = Seen {
+    let mut seen = Seen {
         calls,
         attempts,
         pods,
@@ -178,7 +196,10 @@ pub async fn conclude(
         stalls,
         busy_pod: manner.busy,
         stopped_early,
+        ..Seen::default()
     };
+    let contrast = !manner.refutes.is_empty();
+    seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
     let checks = judge::judge(&probe.name, &expect, &seen, ctx.rates);
     let late = manner.late_refutes.map(|late| late.borrow().clone());
     let refutes = late.as_deref().unwrap_or(manner.refutes);

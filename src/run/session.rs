@@ -10,6 +10,7 @@ use super::{
     context::Context,
     place::{Place, PlaceError},
     recorder::Recorder,
+    telemetry::Istioctl,
     tidy::Tidy,
 };
 use crate::{
@@ -60,6 +61,7 @@ pub struct Terms {
     pub keep_failed: bool,
     pub mutation: Option<Mutation>,
     pub redactor: Redactor,
+    pub istioctl: Option<Istioctl>,
 }
 
 /// A run on a target.
@@ -113,6 +115,7 @@ impl Session {
             keep_failed: terms.keep_failed,
             mutation: terms.mutation,
             redactor: terms.redactor,
+            istioctl: terms.istioctl,
         });
         let control = control(&ctx).await?;
         Ok(Self { ctx, control })

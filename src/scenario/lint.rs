@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
-    lint_expect, lint_moved, lint_refs, lint_tls, lint_versus, lint_web,
+    lint_expect, lint_moved, lint_refs, lint_telemetry, lint_tls, lint_versus, lint_web,
     manifest::{PLACEHOLDERS, unknown_placeholders},
     model::Step,
     parse::{Loaded, LoadedSet},
@@ -69,6 +69,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     placeholders(loaded, &mut findings);
     lint_refs::lint(loaded, context, &mut findings);
     lint_expect::lint(loaded, context.rates, &mut findings);
+    lint_telemetry::lint(loaded, &mut findings);
     lint_moved::lint(loaded, context.rates, &mut findings);
     lint_web::lint(loaded, &mut findings);
     lint_tls::lint(loaded, &mut findings);

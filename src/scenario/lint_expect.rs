@@ -3,6 +3,7 @@
 use super::{
     finding::{Finding, did_you_mean},
     model::{Probe, Producer, Scenario, SpreadPolicy, Step},
+    model_telemetry::{AccessLog, Counted},
     parse::Loaded,
     resolve::{of_cell, pods, resolve_contrast, resolve_probe},
 };
@@ -203,6 +204,16 @@ fn names(loaded: &Loaded, path: &str, matcher: &Matcher, findings: &mut Vec<Find
         Matcher::AnsweredBy(workload) => unknown(workload, &workloads),
         Matcher::Share(shares) => shares.keys().for_each(|name| unknown(name, &workloads)),
         Matcher::ResponseFlag { at, .. } if at != "gateway" => unknown(at, &workloads),
+        Matcher::AccessLog(AccessLog { at, .. }) | Matcher::Counted(Counted { at, .. })
+            if at != "gateway" =>
+        {
+            unknown(at, &workloads);
+        }
+        Matcher::Spans(spans) => {
+            let named = spans.from.iter().chain([&spans.at]);
+            named.for_each(|name| unknown(name, &workloads));
+        }
+        Matcher::Diagnosis(diagnosis) => unknown(&diagnosis.of, &workloads),
         _ => {}
     }
 }

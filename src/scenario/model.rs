@@ -6,12 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model_tls::{Certificate, Refused, Tls, TlsExpect};
-use super::model_versus::Versus;
-use super::model_web::{Browser, Http, StatusIn, Web};
 pub use super::{
     model_change::{Await, Churn, Finish, Health, Ready, Tell},
     model_stream::{Intact, Stream},
+};
+use super::{
+    model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
+    model_tls::{Certificate, Refused, Tls, TlsExpect},
+    model_versus::Versus,
+    model_web::{Browser, Http, StatusIn, Web},
 };
 
 /// One behaviour and how it is shown.
@@ -276,6 +279,16 @@ pub struct Expect {
     pub server_connections: Option<String>,
     /// Calls that may fail (any status but the expected), at most; 0 when absent.
     pub lost: Option<u64>,
+    /// The access log of a proxy about each call.
+    pub access_log: Option<AccessLog>,
+    /// Growth of a proxy's counters, against the ledgers.
+    pub counted: Option<Counted>,
+    /// Trace context as the servers saw it.
+    pub trace: Option<Trace>,
+    /// Spans of each call at a collector.
+    pub spans: Option<Spans>,
+    /// What the mesh's own tool says of a workload.
+    pub diagnosis: Option<Diagnosis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

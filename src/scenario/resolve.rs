@@ -216,6 +216,11 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         server_pings,
         server_connections,
         lost,
+        access_log,
+        counted,
+        trace,
+        spans,
+        diagnosis,
     )
 }
 

@@ -10,10 +10,11 @@ use super::{
     range::{self, Counts, Span, ValueError},
     status,
     stream::Wanted,
-    tls,
+    telemetry, tls,
 };
 use crate::scenario::{
     model::{Expect, Producer, SpreadPolicy},
+    model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
     model_tls::TlsExpect,
     model_web::StatusIn,
 };
@@ -62,6 +63,11 @@ pub enum Matcher {
     ServerPings(Counts),
     ServerConnections(Counts),
     Lost(u64),
+    AccessLog(AccessLog),
+    Counted(Counted),
+    Trace(Trace),
+    Spans(Spans),
+    Diagnosis(Diagnosis),
 }
 
 /// What the servers are to see of the deadline.
@@ -118,7 +124,7 @@ impl ExpectError {
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 28] = [
+pub const MATCHERS: [&str; 33] = [
     "status",
     "message",
     "produced-by",
@@ -147,6 +153,11 @@ pub const MATCHERS: [&str; 28] = [
     "server-pings",
     "server-connections",
     "lost",
+    "access-log",
+    "counted",
+    "trace",
+    "spans",
+    "diagnosis",
 ];
 
 impl Matcher {
@@ -181,6 +192,11 @@ impl Matcher {
             Self::ServerPings(_) => "server-pings",
             Self::ServerConnections(_) => "server-connections",
             Self::Lost(_) => "lost",
+            Self::AccessLog(_) => "access-log",
+            Self::Counted(_) => "counted",
+            Self::Trace(_) => "trace",
+            Self::Spans(_) => "spans",
+            Self::Diagnosis(_) => "diagnosis",
         }
     }
 
@@ -230,6 +246,11 @@ impl Matcher {
             Self::ServerConnections(counts) => format!("{counts} connections at the servers"),
             Self::Lost(0) => "no call lost".to_owned(),
             Self::Lost(most) => format!("at most {most} lost"),
+            Self::AccessLog(log) => telemetry::log_words(log),
+            Self::Counted(counted) => telemetry::counted_words(counted),
+            Self::Trace(trace) => telemetry::trace_words(trace),
+            Self::Spans(spans) => telemetry::spans_words(spans),
+            Self::Diagnosis(diagnosis) => telemetry::diagnosis_words(diagnosis),
         }
     }
 }
@@ -250,7 +271,7 @@ fn share_words(shares: &BTreeMap<String, f64>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn field_words(fields: &BTreeMap<String, Option<String>>) -> String {
+pub fn field_words(fields: &BTreeMap<String, Option<String>>) -> String {
     let parts = fields.iter().map(|(key, value)| match value {
         Some(value) => format!("{key}: {value}"),
         None => format!("no {key}"),
@@ -273,6 +294,7 @@ impl ResolvedExpect {
         found.servers(expect);
         found.answers(expect);
         found.streams(expect);
+        found.telemetry(expect);
         if !found.errors.is_empty() {
             return Err(found.errors);
         }
@@ -304,7 +326,17 @@ impl ResolvedExpect {
                     let names = wanted.names.iter_mut().flatten();
                     names.for_each(|name| *name = expand(name));
                 }
-                Matcher::Response(fields) | Matcher::ServerMetadata(fields) => {
+                Matcher::Counted(wanted) => {
+                    let each = std::mem::take(&mut wanted.counters).into_iter();
+                    wanted.counters = each.map(|(name, what)| (expand(&name), what)).collect();
+                }
+                Matcher::Diagnosis(wanted) => {
+                    let each = std::mem::take(&mut wanted.lines).into_iter();
+                    wanted.lines = each.map(|(text, n)| (expand(&text), n)).collect();
+                }
+                Matcher::Response(fields)
+                | Matcher::ServerMetadata(fields)
+                | Matcher::AccessLog(AccessLog { fields, .. }) => {
                     let texts = fields.values_mut().flatten();
                     texts.for_each(|text| *text = expand(text));
                 }
@@ -478,6 +510,18 @@ impl Found {
         if let Some(text) = &expect.server_connections {
             let counts = Counts::parse(text);
             self.value("server-connections", counts, Matcher::ServerConnections);
+        }
+    }
+
+    fn telemetry(&mut self, expect: &Expect) {
+        let found = &mut self.matchers;
+        found.extend(expect.access_log.clone().map(Matcher::AccessLog));
+        found.extend(expect.counted.clone().map(Matcher::Counted));
+        found.extend(expect.trace.clone().map(Matcher::Trace));
+        found.extend(expect.diagnosis.clone().map(Matcher::Diagnosis));
+        if let Some(spans) = &expect.spans {
+            let share = spans.sampled.as_deref().map_or(Ok(1.0), range::share);
+            self.value("spans", share, |_| Matcher::Spans(spans.clone()));
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     seen::{self, Seen},
     sequential::{Judgement, decider},
     stats::Rates,
-    stream,
+    stream, telemetry,
 };
 
 /// Check that client and server ledgers agree; no field of `Expect`, always judged.
@@ -56,7 +56,8 @@ fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
     let exact = call::judge(matcher, calls)
         .or_else(|| ledger::judge(matcher, calls))
         .or_else(|| stream::judge(matcher, calls))
-        .or_else(|| moved::judge(matcher, calls, rates));
+        .or_else(|| moved::judge(matcher, calls, rates))
+        .or_else(|| telemetry::judge(matcher, calls, rates));
     exact.unwrap_or_else(|| statistical(matcher, calls, rates))
 }
 

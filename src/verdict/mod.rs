@@ -26,6 +26,7 @@ pub mod stats;
 pub mod status;
 pub mod stream;
 pub mod tally;
+pub mod telemetry;
 pub mod tls;
 pub mod versus;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{moved::Owners, stall::Stalls};
+use super::{moved::Owners, stall::Stalls, telemetry::Telemetry};
 use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
 
 /// Pods by workload name and by `app` label; both kinds of key may be present.
@@ -30,6 +30,8 @@ pub struct Seen {
     pub busy_pod: Option<String>,
     /// The run was cut short once every sequential matcher had decided: calls in flight were given up by us.
     pub stopped_early: bool,
+    /// What proxies logged, counted and reported.
+    pub telemetry: Telemetry,
 }
 
 /// First value of a metadata key in headers or trailers (HTTP/2 field names are lower case on the wire).

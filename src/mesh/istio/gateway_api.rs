@@ -76,6 +76,30 @@ fn shared() -> Value {
     })
 }
 
+/// Label of the pods that istiod deploys for a Gateway: the Gateway's name.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// Name of a Gateway for which istiod deploys a proxy: one without an address.
+pub fn deployed(object: &Value) -> Option<&str> {
+    let version = object["apiVersion"].as_str()?;
+    let ours = version.starts_with(GROUP) && object["kind"] == "Gateway";
+    let own = object.pointer("/spec/addresses").is_none();
+    (ours && own)
+        .then(|| object["metadata"]["name"].as_str())
+        .flatten()
+}
+
+/// The object with labels for the pods that istiod deploys for it; other objects stay as they are.
+#[must_use]
+pub fn with_pod_labels(mut object: Value, labels: &[(&str, &str)]) -> Value {
+    if deployed(&object).is_some() {
+        for (key, value) in labels {
+            object["spec"]["infrastructure"]["labels"][*key] = json!(value);
+        }
+    }
+    object
+}
+
 /// How far istiod is with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -212,6 +236,20 @@ mod tests {
             progress(&route(wanted, 2, "True")),
             Progress::Refused(_)
         ));
+    }
+
+    #[test]
+    fn only_a_gateway_without_an_address_gets_a_proxy_and_labels_for_it() {
+        let gateway = |spec: Value| json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "x"}, "spec": spec});
+        let own = gateway(json!({"listeners": []}));
+        let label = "/spec/infrastructure/labels/a";
+        assert_eq!(deployed(&own), Some("x"));
+        assert_eq!(
+            with_pod_labels(own, &[("a", "b")]).pointer(label),
+            Some(&json!("b"))
+        );
+        let shared = gateway(json!({"addresses": [{"value": "x"}]}));
+        assert_eq!(with_pod_labels(shared, &[("a", "b")]).pointer(label), None);
     }
 
     #[test]

@@ -396,7 +396,14 @@ fn holds(store: &Value, written: &Written) -> bool {
 }
 
 /// Waits until a proxy shows the marker of a generation, or of a later one.
-async fn await_marker(proxy: &Proxy, namespace: &str, generation: u64) -> Result<(), LiveError> {
+///
+/// # Errors
+/// [`LiveError::Nack`] and [`LiveError::NotLive`].
+pub async fn await_marker(
+    proxy: &Proxy,
+    namespace: &str,
+    generation: u64,
+) -> Result<(), LiveError> {
     let (start, mut asked) = (Instant::now(), false);
     let name = if proxy.gateway {
         "http.*".to_owned()

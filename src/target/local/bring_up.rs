@@ -21,7 +21,7 @@ use crate::{
         install::{self, InstallError},
         marker,
     },
-    run::phases::Phases,
+    run::{phases::Phases, telemetry::Istioctl},
     target::Dial,
 };
 
@@ -86,6 +86,14 @@ impl Local {
         }
     }
 
+    /// The mesh's own tool, as a person with the kubeconfig runs it.
+    pub fn istioctl(&self) -> Istioctl {
+        Istioctl {
+            program: self.world.spec.bins.join("istioctl"),
+            kubeconfig: self.world.spec.kubeconfig(),
+        }
+    }
+
     /// Uses a kept world.
     ///
     /// # Errors
@@ -127,8 +135,9 @@ async fn fill(
     dns?;
     gateway_api?;
     mesh?;
-    object::apply(&client, &marker::gateway(), None).await?;
-    object::apply(&client, &marker::collector(), None).await?;
+    for entry in [marker::gateway(), marker::collector()] {
+        object::apply(&client, &entry, None).await?;
+    }
     Ok(client)
 }
 

@@ -1,0 +1,368 @@
+//! Matchers on telemetry: what proxies logged, counted and reported, against what client and servers saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use testbed::control::{Attempt, Observation, Span};
+
+use super::{
+    call::{Calls, exact, fields_match, fields_seen},
+    expect::{Matcher, field_words, percent},
+    outcome::CheckResult,
+    range, seen,
+    sequential::Judgement,
+    stats::{Proportion, Rates, Side},
+    tally::Tally,
+};
+use crate::scenario::{
+    model_telemetry::{AccessLog, Counted, Diagnosis, Quantity, Spans, Tool, Trace, TraceHeader},
+    select::glob,
+};
+
+/// What was gathered of telemetry in one run of a probe.
+#[derive(Debug, Clone, Default)]
+pub struct Telemetry {
+    /// Fields of the access log's line by call id.
+    pub log: BTreeMap<String, BTreeMap<String, String>>,
+    /// Growth of each counter; those that the proxy does not have are missing.
+    pub counters: BTreeMap<String, u64>,
+    pub spans: Vec<Span>,
+    /// What the tool printed.
+    pub diagnosis: Vec<String>,
+}
+
+/// Judges a matcher on telemetry; `None` for other kinds.
+pub fn judge(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Option<Judgement> {
+    let telemetry = &calls.seen.telemetry;
+    Some(match matcher {
+        Matcher::AccessLog(wanted) => access_log(wanted, calls),
+        Matcher::Counted(wanted) => counted(wanted, calls),
+        Matcher::Trace(wanted) => trace(wanted, calls),
+        Matcher::Spans(wanted) => spans(wanted, calls, rates),
+        Matcher::Diagnosis(wanted) => diagnosis(wanted, &telemetry.diagnosis),
+        _ => return None,
+    })
+}
+
+fn decide(nothing: bool, good: bool) -> CheckResult {
+    match (nothing, good) {
+        (true, _) => CheckResult::Undecided,
+        (false, true) => CheckResult::Holds,
+        (false, false) => CheckResult::Refuted,
+    }
+}
+
+fn access_log(wanted: &AccessLog, calls: &Calls<'_>) -> Judgement {
+    let kept = calls.kept();
+    let line = |call: &&Observation| calls.seen.telemetry.log.get(&call.call);
+    let find = |call: &&Observation, key: &str| {
+        let value = line(call)?.get(key)?;
+        (!value.is_empty()).then_some(value.as_str())
+    };
+    let text = |call: &&Observation| match line(call) {
+        None => "no line".to_owned(),
+        Some(_) if wanted.fields.is_empty() => "a line".to_owned(),
+        Some(_) => fields_seen(&wanted.fields, |key| find(call, key)),
+    };
+    let good = |call: &&Observation| match (line(call), wanted.absent) {
+        (None, absent) => absent,
+        (Some(_), true) => false,
+        (Some(_), false) => fields_match(&wanted.fields, |key| find(call, key)),
+    };
+    let tally: Tally = kept.iter().map(text).collect();
+    exact(decide(kept.is_empty(), kept.iter().all(good)), tally)
+}
+
+fn quantity(quantity: Quantity, calls: &Calls<'_>) -> u64 {
+    let all = calls.seen.calls.len() as u64;
+    let attempts = calls.seen.attempts.len() as u64;
+    let ok = calls.seen.calls.iter().filter(|call| call.status.code == 0);
+    let ok = ok.count() as u64;
+    match quantity {
+        Quantity::Calls => all,
+        Quantity::Attempts => attempts,
+        Quantity::Retries => attempts.saturating_sub(all),
+        Quantity::Ok => ok,
+        Quantity::Failed => all - ok,
+        Quantity::Zero => 0,
+    }
+}
+
+/// The numbers that the ledgers give for each counter.
+pub fn wanted_counters(wanted: &Counted, calls: &Calls<'_>) -> BTreeMap<String, u64> {
+    let each = wanted.counters.iter();
+    each.map(|(name, what)| (name.clone(), quantity(*what, calls)))
+        .collect()
+}
+
+/// A counter that the proxy does not have counts nothing; if it has none of them, nothing can be said.
+fn counted(wanted: &Counted, calls: &Calls<'_>) -> Judgement {
+    let grown = &calls.seen.telemetry.counters;
+    let mut words = Vec::new();
+    let mut good = true;
+    for (name, number) in wanted_counters(wanted, calls) {
+        let seen = total(grown, &name);
+        good &= seen == number;
+        words.push(format!("{} {seen} of {number}", short(&name)));
+    }
+    let nothing = grown.is_empty() || calls.seen.calls.is_empty();
+    let mut judgement = exact(decide(nothing, good), Tally::default());
+    judgement.samples = calls.seen.calls.len() as u64;
+    judgement.actual = match grown.is_empty() {
+        true => "the proxy has none of these counters".to_owned(),
+        false => words.join(", "),
+    };
+    judgement
+}
+
+/// Growth of all counters that a pattern stands for.
+pub fn total(grown: &BTreeMap<String, u64>, pattern: &str) -> u64 {
+    let ours = grown.iter().filter(|(name, _)| glob(pattern, name));
+    ours.map(|(_, value)| value).sum()
+}
+
+/// Trace id and span id that an attempt carried.
+pub fn context(attempt: &Attempt, header: TraceHeader) -> Option<(&str, &str)> {
+    let find = |key: &str| seen::find(&attempt.metadata, key);
+    match header {
+        TraceHeader::B3 => Some((find("x-b3-traceid")?, find("x-b3-spanid")?)),
+        // version "-" trace-id "-" parent-id "-" flags (W3C Trace Context, section 3.2)
+        TraceHeader::W3c => {
+            let mut parts = find("traceparent")?.split('-').skip(1);
+            Some((parts.next()?, parts.next()?))
+        }
+    }
+}
+
+fn trace(wanted: &Trace, calls: &Calls<'_>) -> Judgement {
+    let attempts = &calls.seen.attempts;
+    let good = |attempt: &Attempt| {
+        context(attempt, wanted.header).is_some_and(|(id, span)| {
+            wanted.id.as_deref().is_none_or(|wanted| wanted == id)
+                && wanted.client_span.as_deref() != Some(span)
+        })
+    };
+    let text = |attempt: &Attempt| match context(attempt, wanted.header) {
+        None => "no trace context".to_owned(),
+        Some((id, span)) => {
+            let id = match wanted.id.as_deref() {
+                Some(wanted) if wanted == id => "the client's trace",
+                Some(_) => "another trace",
+                None => "a trace",
+            };
+            let span = match wanted.client_span.as_deref() == Some(span) {
+                true => "the client's own span",
+                false => "a span of its own",
+            };
+            format!("{id}, {span}")
+        }
+    };
+    let tally: Tally = attempts.iter().map(text).collect();
+    let mut judgement = exact(
+        decide(attempts.is_empty(), attempts.iter().all(good)),
+        tally,
+    );
+    if attempts.is_empty() {
+        judgement.actual = "no attempt reached a server".to_owned();
+    }
+    judgement
+}
+
+/// Workloads that reported a span of this call. Istio names a proxy `<app>.<namespace>`.
+pub fn reporters<'a>(
+    calls: &Calls<'_>,
+    call: &Observation,
+    spans: &'a [Span],
+    header: TraceHeader,
+) -> Vec<(&'a str, &'a Span)> {
+    let ids = calls.attempts_of(call).iter();
+    let ids: BTreeSet<&str> = ids
+        .filter_map(|attempt| context(attempt, header))
+        .map(|(id, _)| id)
+        .collect();
+    let ours = spans
+        .iter()
+        .filter(|span| ids.contains(span.trace.as_str()));
+    ours.map(|span| (span.service.split('.').next().unwrap_or_default(), span))
+        .collect()
+}
+
+fn spans(wanted: &Spans, calls: &Calls<'_>, rates: Rates) -> Judgement {
+    let kept = calls.kept();
+    let reported = &calls.seen.telemetry.spans;
+    let (mut tally, mut hits, mut whole) = (Tally::default(), Vec::new(), true);
+    for call in &kept {
+        let found = reporters(calls, call, reported, wanted.header);
+        let ours = |name: &String| found.iter().any(|(from, _)| from == name);
+        let tagged = found
+            .iter()
+            .all(|(_, span)| fields_match(&wanted.tags, |key| seen::find(&span.tags, key)));
+        hits.push(!found.is_empty());
+        whole &= found.is_empty() || (wanted.from.iter().all(ours) && tagged);
+        tally.add(span_words(wanted, &found, tagged));
+    }
+    let Some(share) = wanted
+        .sampled
+        .as_deref()
+        .and_then(|text| range::share(text).ok())
+    else {
+        let good = whole && hits.iter().all(|hit| *hit);
+        return exact(decide(kept.is_empty(), good), tally);
+    };
+    if share == 0.0 {
+        let good = !hits.iter().any(|hit| *hit);
+        return exact(decide(kept.is_empty(), good), tally);
+    }
+    let mut judgement = sampled(share, &hits, rates);
+    if !whole {
+        judgement.result = CheckResult::Refuted;
+        judgement.actual = tally.to_string();
+    }
+    judgement
+}
+
+fn span_words(wanted: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
+    if found.is_empty() {
+        return "no span".to_owned();
+    }
+    let names: BTreeSet<&str> = found.iter().map(|(from, _)| *from).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let mut words = format!("spans of {}", names.join(", "));
+    if !tagged && let Some((from, span)) = found.first() {
+        let tags = fields_seen(&wanted.tags, |key| seen::find(&span.tags, key));
+        words += &format!(" ({from}: {tags})");
+    }
+    words
+}
+
+/// The share p is tested against half of it and against half way to everything.
+fn sampled(share: f64, hits: &[bool], rates: Rates) -> Judgement {
+    let each = Rates {
+        alpha: rates.alpha / 2.0,
+        beta: rates.beta,
+    };
+    let tests = [share / 2.0, share.midpoint(1.0)].map(|other| Proportion::new(share, other, each));
+    let cap = tests.iter().map(Proportion::cap).max().unwrap_or(0);
+    let sides = tests.map(|mut test| {
+        for hit in hits {
+            test.feed(*hit);
+        }
+        test.side()
+    });
+    let result = match sides {
+        [Side::Rejected, _] | [_, Side::Rejected] => CheckResult::Refuted,
+        [Side::Accepted, Side::Accepted] => CheckResult::Holds,
+        _ => CheckResult::Undecided,
+    };
+    let count = hits.iter().filter(|hit| **hit).count();
+    Judgement {
+        result,
+        actual: format!("{count} of {} calls have spans", hits.len()),
+        samples: hits.len() as u64,
+        method: format!("two sequential tests, at most {cap} calls, {rates}"),
+    }
+}
+
+fn diagnosis(wanted: &Diagnosis, said: &[String]) -> Judgement {
+    let count = |text: &str| said.iter().filter(|line| line.contains(text)).count() as u64;
+    let good = wanted.lines.iter().all(|(text, n)| count(text) == *n);
+    let words = wanted.lines.keys();
+    let words = words.map(|text| format!("{} × \"{text}\"", count(text)));
+    let mut judgement = exact(decide(said.is_empty(), good), Tally::default());
+    judgement.samples = 1;
+    judgement.actual = match said.is_empty() {
+        true => "it said nothing".to_owned(),
+        false => words.collect::<Vec<_>>().join(", "),
+    };
+    judgement
+}
+
+/// Expectations in words.
+pub fn log_words(log: &AccessLog) -> String {
+    let at = &log.at;
+    match (log.absent, log.fields.is_empty()) {
+        (true, _) => format!("no line in the log of {at}"),
+        (false, true) => format!("a line for each call in the log of {at}"),
+        (false, false) => format!("{} in the log of {at}", field_words(&log.fields)),
+    }
+}
+
+/// See [`log_words`].
+pub fn counted_words(counted: &Counted) -> String {
+    let each = counted.counters.iter();
+    let each = each.map(|(name, what)| format!("{} = {}", short(name), quantity_word(*what)));
+    let each = each.collect::<Vec<_>>().join(", ");
+    format!("the proxy of {} counted {each}", counted.at)
+}
+
+/// See [`log_words`].
+pub fn trace_words(trace: &Trace) -> String {
+    let whose = match trace.id {
+        Some(_) => "the client's trace",
+        None => "a trace",
+    };
+    let span = match trace.client_span {
+        Some(_) => ", another span",
+        None => "",
+    };
+    format!("{whose}{span} ({})", header_word(trace.header))
+}
+
+/// See [`log_words`].
+pub fn spans_words(spans: &Spans) -> String {
+    let share = match &spans.sampled {
+        Some(text) => range::share(text).map_or_else(|_| text.clone(), percent),
+        None => "all".to_owned(),
+    };
+    let from = spans.from.join(" and ");
+    format!("spans from {from} at {} for {share} of the calls", spans.at)
+}
+
+/// See [`log_words`].
+pub fn diagnosis_words(diagnosis: &Diagnosis) -> String {
+    let each = diagnosis.lines.iter();
+    let each = each.map(|(text, n)| format!("{n} × \"{text}\""));
+    let each = each.collect::<Vec<_>>().join(", ");
+    let tool = tool_word(diagnosis.run);
+    format!("istioctl {tool} of {}: {each}", diagnosis.of)
+}
+
+/// Envoy's counter without the cluster it belongs to.
+fn short(name: &str) -> &str {
+    name.rsplit(';')
+        .next()
+        .unwrap_or(name)
+        .trim_start_matches('.')
+}
+
+fn quantity_word(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Calls => "calls",
+        Quantity::Attempts => "attempts",
+        Quantity::Retries => "retries",
+        Quantity::Ok => "calls that ended OK",
+        Quantity::Failed => "calls that failed",
+        Quantity::Zero => "0",
+    }
+}
+
+fn header_word(header: TraceHeader) -> &'static str {
+    match header {
+        TraceHeader::W3c => "traceparent",
+        TraceHeader::B3 => "x-b3-traceid",
+    }
+}
+
+/// The command's words after `istioctl`.
+pub fn tool_word(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Describe => "x describe pod",
+        Tool::Clusters => "proxy-config cluster",
+        Tool::Endpoints => "proxy-config endpoint",
+        Tool::Routes => "proxy-config route",
+        Tool::Status => "proxy-status",
+    }
+}
+
+#[cfg(test)]
+#[path = "telemetry_tests.rs"]
+mod tests;
