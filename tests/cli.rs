@@ -394,7 +394,8 @@ fn an_empty_cache_is_told_as_such() {
         .iter()
         .map(|set| set["state"].clone())
         .collect();
-    assert_eq!(states, ["missing", "missing"]);
+    assert!(states.len() >= 2, "control plane and Envoy: {states:?}");
+    assert!(states.iter().all(|state| state == "missing"), "{states:?}");
 }
 
 #[test]
