@@ -19,8 +19,6 @@ pub struct Context {
     pub client: Client,
     pub dial: Dial,
     pub applier: Applier,
-    /// istiod's debug interface.
-    pub istiod: Port,
     /// The mesh's own tool, where the target has it.
     pub istioctl: Option<Istioctl>,
     /// All pods that carry the run's label.

@@ -365,7 +365,7 @@ impl Place {
         self.await_endpoints_at(ctx, &proxies, true).await?;
         if !self.programs(ctx).is_empty() {
             let addresses = self.addresses(ctx);
-            programs::await_endpoints(&ctx.istiod, &self.namespace, &addresses).await?;
+            programs::await_endpoints(&ctx.applier.istiod(), &self.namespace, &addresses).await?;
         }
         Ok(())
     }

@@ -100,7 +100,6 @@ impl Session {
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
         let ctx = Arc::new(Context {
             applier: Applier::start(client.clone(), port(&istiod, ISTIOD_DEBUG_PORT)),
-            istiod: port(&istiod, ISTIOD_DEBUG_PORT),
             pods: PodWatch::start(&client, &selector),
             control: format!("control.mp-{}-0-control:50051", terms.run_id),
             gateways,

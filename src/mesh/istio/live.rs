@@ -135,6 +135,11 @@ impl Applier {
         self.istiod.send_replace(istiod);
     }
 
+    /// The debug port of the istiod that runs now.
+    pub fn istiod(&self) -> Port {
+        self.istiod.borrow().clone()
+    }
+
     /// Makes a change and waits until every proxy concerned has it.
     ///
     /// # Errors
