@@ -49,6 +49,8 @@ pub enum SessionError {
     },
     #[error("the control server: {0}")]
     Control(String),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     #[error("the control server: {0}")]
     Place(#[from] PlaceError),
 }
@@ -106,7 +108,7 @@ impl Session {
             client,
             dial,
             recorder,
-            watchdog: Watch::start(),
+            watchdog: Watch::of_machine().map_err(SessionError::Thread)?,
             rates: terms.rates,
             run_id: terms.run_id,
             bundle,
