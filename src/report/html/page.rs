@@ -16,11 +16,7 @@ pub fn render(model: &Model) -> String {
         counts: text::counts(&model.counts()),
         wall: text::duration(model.wall_ms),
         share: share(model),
-        scenarios: model
-            .scenarios
-            .iter()
-            .map(|scenario| view(model, scenario))
-            .collect(),
+        scenarios: ordered(model),
     };
     page.render().expect("writing to memory")
 }
@@ -45,6 +41,8 @@ struct Slice {
 }
 
 struct View<'a> {
+    /// Over the first row of its group.
+    heading: Option<String>,
     scenario: &'a ScenarioReport,
     anchor: String,
     /// The anchor as part of an address.
@@ -91,6 +89,32 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
+/// What is not as expected first, then area by area, whatever the order was in which they ran.
+fn ordered(model: &Model) -> Vec<View<'_>> {
+    let group = |scenario: &ScenarioReport| {
+        if is_unexpected(scenario.verdict()) {
+            (0, String::new())
+        } else {
+            (1, scenario.area.clone())
+        }
+    };
+    let mut scenarios: Vec<&ScenarioReport> = model.scenarios.iter().collect();
+    scenarios.sort_by_cached_key(|scenario| (group(scenario), scenario.anchor()));
+    let mut views = Vec::new();
+    for same in scenarios.chunk_by(|a, b| group(a) == group(b)) {
+        let name = match group(same[0]) {
+            (0, _) => "not as expected".to_owned(),
+            (_, area) => area,
+        };
+        let mut heading = Some(format!("{name} · {}", same.len()));
+        views.extend(same.iter().map(|scenario| View {
+            heading: heading.take(),
+            ..view(model, scenario)
+        }));
+    }
+    views
+}
+
 fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
     let row = |report| Row {
         report,
@@ -103,6 +127,7 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         file: &evidence.file,
     };
     View {
+        heading: None,
         scenario,
         anchor: scenario.anchor(),
         link: address(&scenario.anchor()),
