@@ -8,6 +8,7 @@ pub mod lint;
 pub mod list;
 pub mod man;
 pub mod mutate;
+mod offered;
 pub mod report;
 pub mod run;
 pub mod schema;

@@ -6,13 +6,13 @@ use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, lint, run::run_id, selected};
+use super::{CommandError, bring, lint, offered::Offered, run::run_id, selected};
 use crate::{
     cli::MutateArgs,
     exit::Exit,
     mutation::{self, Mutation},
     output,
-    plan::{self, Terms},
+    plan::Terms,
     report::Redactor,
     run::{
         engine::{self, Pace},
@@ -95,59 +95,137 @@ async fn matrix(
             bring::local(&parts, &Phases::new(recorder)).await?
         }
     };
-    let done = rows(&local, scenarios, &plan, jobs).await;
+    let mesh = Mesh {
+        offered: Offered::by_local(scenarios, &local.world.spec.versions).await,
+        // Deleting namespaces is work that only a mesh which stays has to do.
+        tidy: if name.is_some() {
+            Tidy::Deleted
+        } else {
+            Tidy::Emptied
+        },
+        jobs,
+        local: &local,
+    };
+    let done = mesh.rows(scenarios, plan).await;
     if name.is_none() {
         local.world.shut_down().await.map_err(CommandError::other)?;
     }
     done
 }
 
-async fn rows(
-    local: &Local,
-    scenarios: &[Loaded],
-    plan: &[(Mutation, Vec<Loaded>)],
+/// The mesh that is broken, and how scenarios run on it.
+struct Mesh<'a> {
+    local: &'a Local,
+    offered: Offered,
+    tidy: Tidy,
     jobs: usize,
-) -> Result<Exit, CommandError> {
-    let healthy = verdicts(local, scenarios, None, jobs).await?;
-    let sick: Vec<String> = healthy
-        .iter()
-        .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
-        .map(|(id, _)| id.clone())
-        .collect();
-    output::line(&format!(
-        "healthy: {} scenarios, {} not PASS {}",
-        healthy.len(),
-        sick.len(),
-        sick.join(", ")
-    ))
-    .map_err(CommandError::Stdout)?;
-    let (wide, narrow) = plan.split_at(plan.partition_point(|(_, mine)| mine.len() > jobs));
-    let (mut exact, mut runs) = (0, 0);
-    // Narrow ones side by side: most change the configuration of one scenario.
-    for (group, at_once) in [(wide, 1), (narrow, jobs.div_ceil(2))] {
-        let mut rows = stream::iter(group.iter().map(async |(mutation, mine)| {
-            (mutation, verdicts(local, mine, Some(mutation), jobs).await)
-        }))
-        .buffered(at_once);
-        while let Some((mutation, seen)) = rows.next().await {
-            let seen = seen?;
-            let row = Row::of(mutation, &seen);
-            exact += usize::from(row.is_exact());
-            runs += seen.len();
-            output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
+}
+
+impl Mesh<'_> {
+    async fn rows(
+        &self,
+        scenarios: &[Loaded],
+        plan: Vec<(Mutation, Vec<Loaded>)>,
+    ) -> Result<Exit, CommandError> {
+        let healthy = self.verdicts(scenarios, None).await?;
+        let sick: Vec<String> = healthy
+            .iter()
+            .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
+            .map(|(id, (verdict, cause))| format!("\n           {id}: {verdict:?} {cause}"))
+            .collect();
+        output::line(&format!(
+            "healthy: {} scenarios, {} not PASS{}",
+            healthy.len(),
+            sick.len(),
+            sick.concat()
+        ))
+        .map_err(CommandError::Stdout)?;
+        let total = plan.len();
+        // Narrow ones side by side: most change the configuration of one scenario. What touches the control plane has it for itself.
+        let by_itself = |(_, mine): &(Mutation, Vec<Loaded>)| {
+            mine.len() > self.jobs || mine.iter().any(|loaded| loaded.scenario.alone)
+        };
+        let (wide, narrow): (Vec<_>, Vec<_>) = plan.into_iter().partition(by_itself);
+        let (mut exact, mut runs) = (0, 0);
+        // Narrow ones side by side: most change the configuration of one scenario.
+        for (group, at_once) in [(wide, 1), (narrow, self.jobs.div_ceil(2))] {
+            let mut rows = stream::iter(group.iter().map(async |(mutation, mine)| {
+                (mutation, self.verdicts(mine, Some(mutation)).await)
+            }))
+            .buffered(at_once);
+            while let Some((mutation, seen)) = rows.next().await {
+                let seen = seen?;
+                let row = Row::of(mutation, &seen);
+                exact += usize::from(row.is_exact());
+                runs += seen.len();
+                output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
+            }
         }
-    }
-    let total = plan.len();
-    output::line(&format!(
+        output::line(&format!(
         "{exact} of {total} mutations turned exactly their scenarios red ({runs} scenario runs; scenarios that read no file \
          that a mutation changes were left out unless --all)"
     ))
     .map_err(CommandError::Stdout)?;
-    Ok(if exact == total && sick.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Failed
-    })
+        Ok(if exact == total && sick.is_empty() {
+            Exit::Ok
+        } else {
+            Exit::Failed
+        })
+    }
+
+    async fn verdicts(
+        &self,
+        scenarios: &[Loaded],
+        mutation: Option<&Mutation>,
+    ) -> Result<Verdicts, CommandError> {
+        let (recorder, mut events) = Recorder::new();
+        let rates = Rates::default();
+        let (local, jobs) = (self.local, self.jobs);
+        let terms = Terms {
+            rates,
+            seed: 0,
+            jobs,
+        };
+        let plan = self.offered.plan(scenarios.to_vec(), terms);
+        let terms = session::Terms {
+            run_id: run_id(),
+            rates,
+            tidy: self.tidy,
+            keep_failed: false,
+            mutation: mutation.cloned(),
+            redactor: Redactor::default(),
+            istioctl: Some(local.istioctl()),
+        };
+        let session = Session::open(
+            local.client.clone(),
+            local.dial.clone(),
+            recorder,
+            None,
+            terms,
+        )
+        .await
+        .map_err(CommandError::other)?;
+        let pace = Pace {
+            jobs,
+            fail_fast: false,
+        };
+        engine::run(
+            &session.ctx,
+            &plan.entries,
+            &BTreeMap::new(),
+            pace,
+            &CancellationToken::new(),
+        )
+        .await;
+        session.close().await;
+        let mut all = Verdicts::new();
+        while let Ok(Event { kind, .. }) = events.try_recv() {
+            if let Kind::ScenarioEnded(end) = kind {
+                all.insert(end.id, (end.verdict, end.cause));
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// What a mutation did, against what it should have done.
@@ -211,63 +289,6 @@ impl Row {
         }
         text
     }
-}
-
-async fn verdicts(
-    local: &Local,
-    scenarios: &[Loaded],
-    mutation: Option<&Mutation>,
-    jobs: usize,
-) -> Result<Verdicts, CommandError> {
-    let (recorder, mut events) = Recorder::new();
-    let rates = Rates::default();
-    let plan = plan::plan(
-        scenarios.to_vec(),
-        Terms {
-            rates,
-            seed: 0,
-            jobs,
-        },
-        None,
-    );
-    let terms = session::Terms {
-        run_id: run_id(),
-        rates,
-        tidy: Tidy::Deleted,
-        keep_failed: false,
-        mutation: mutation.cloned(),
-        redactor: Redactor::default(),
-        istioctl: Some(local.istioctl()),
-    };
-    let session = Session::open(
-        local.client.clone(),
-        local.dial.clone(),
-        recorder,
-        None,
-        terms,
-    )
-    .await
-    .map_err(CommandError::other)?;
-    let pace = Pace {
-        jobs,
-        fail_fast: false,
-    };
-    engine::run(
-        &session.ctx,
-        &plan.entries,
-        &BTreeMap::new(),
-        pace,
-        &CancellationToken::new(),
-    )
-    .await;
-    session.close().await;
-    let mut all = Verdicts::new();
-    while let Ok(Event { kind, .. }) = events.try_recv() {
-        if let Kind::ScenarioEnded(end) = kind {
-            all.insert(end.id, (end.verdict, end.cause));
-        }
-    }
-    Ok(all)
 }
 
 #[cfg(test)]

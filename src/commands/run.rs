@@ -1,14 +1,18 @@
 //! `meshproof run`: settings in, verdicts and a report out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, lint, selected};
+use super::{
+    CommandError, bring, lint,
+    offered::{LOCAL_LACKS, Offered},
+    selected,
+};
 use crate::{
     cli::{Keep, TargetKind},
     exit::Exit,
@@ -38,36 +42,6 @@ use crate::{
     },
     verdict::{Rates, conclude::Known},
 };
-
-/// What the local target can be asked for (`needs:`).
-const LOCAL_CAPABILITIES: &[&str] = &[
-    "istio",
-    "envoy",
-    "sidecar",
-    "gateway",
-    "weighted-backends",
-    "envoy-filter",
-    "access-log",
-    "proxy-admin",
-    "native-sidecars",
-    "mirror",
-    "fault-injection",
-    "mtls",
-    "rolling-restart",
-    "scale",
-    "retry-budget",
-    "gateway-api",
-    "jwt",
-    "proxyless",
-    "grpcurl",
-    "tracing",
-];
-
-/// What a stock Envoy has not: Istio's own extensions. Said in every report.
-const LOCAL_LACKS: &[&str] = &[
-    "Istio's ALPN filter and metadata exchange (a stock Envoy has no Istio extensions)",
-    "Istio's telemetry filters",
-];
 
 /// Runs the selected scenarios.
 ///
@@ -232,38 +206,17 @@ async fn scenarios_on(
     cancel: &CancellationToken,
     istioctl: Option<Istioctl>,
 ) -> Result<(), CommandError> {
-    let mut offered: BTreeSet<String> = LOCAL_CAPABILITIES
-        .iter()
-        .map(|&word| word.to_owned())
-        .collect();
-    // Only where there is a wheel for the host's Python.
-    if versions.contains_key("grpcio") {
-        offered.insert("grpcio".to_owned());
-    }
-    let mut no_browser = String::new();
-    if scenarios.iter().any(wants_browser) {
-        match browser().await {
-            Ok(()) => drop(offered.insert("browser".to_owned())),
-            Err(words) => no_browser = format!(" ({words})"),
-        }
-    }
+    let offered = Offered::by_local(&scenarios, versions).await;
     recorder.emit(Kind::TargetReady {
         versions: versions.clone(),
-        capabilities: offered.iter().cloned().collect(),
+        capabilities: offered.capabilities.iter().cloned().collect(),
         lacks: LOCAL_LACKS.iter().map(|&word| word.to_owned()).collect(),
     });
     let known = known(&scenarios, versions)?;
     let repeated = (0..settings.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
-    let mut plan = plan::plan(repeated, terms, Some(&offered));
-    for entry in &mut plan.entries {
-        if let plan::Action::Skip(reason) = &mut entry.action
-            && wants_browser(&entry.loaded)
-        {
-            reason.push_str(&no_browser);
-        }
-    }
+    let plan = offered.plan(repeated, terms);
     let open = session::Terms {
         run_id: run_id(),
         rates: terms.rates,
@@ -289,25 +242,6 @@ async fn scenarios_on(
     engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
     session.close().await;
     Ok(())
-}
-
-fn wants_browser(loaded: &Loaded) -> bool {
-    loaded.scenario.needs.iter().any(|need| need == "browser")
-}
-
-/// Whether scenarios can use a real browser; builds its page when the cache has none.
-#[cfg(feature = "browser")]
-async fn browser() -> Result<(), String> {
-    use crate::browser::{chrome, page};
-    chrome::executable()?;
-    let built = tokio::task::spawn_blocking(page::built).await;
-    let built = built.map_err(|error| error.to_string())?;
-    built.map(drop).map_err(|error| error.to_string())
-}
-
-#[cfg(not(feature = "browser"))]
-async fn browser() -> Result<(), String> {
-    Err("built without it; build with --features browser".to_owned())
 }
 
 async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {

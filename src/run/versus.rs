@@ -2,7 +2,7 @@
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::AttachParams};
+use kube::{Api, ResourceExt as _, api::AttachParams};
 use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 use tokio::io::AsyncReadExt as _;
@@ -10,7 +10,10 @@ use tokio::io::AsyncReadExt as _;
 use super::{probe::Outcome, scenario::Run};
 use crate::{
     scenario::{ResolvedProbe, model::Step, model_versus::Versus},
-    verdict::{outcome::CheckResult, range, versus},
+    verdict::{
+        outcome::{Check, CheckResult},
+        range, versus,
+    },
 };
 
 /// Run time of every thread of a container in nanoseconds (first field of schedstat, kernel document sched-stats).
@@ -24,15 +27,20 @@ struct Cost {
     cpu: f64,
 }
 
-/// Runs all rounds and judges them.
+/// Runs all rounds and judges them. Where calls do not as their probe expects, that is the verdict: their cost says nothing.
 ///
 /// # Errors
-/// In words: a run failed, or its calls did not all do as the probe expects, so that their cost says nothing.
+/// In words: a run failed.
 pub async fn versus(run: &mut Run<'_>, number: usize, wanted: &Versus) -> Result<(), String> {
     let (ours, theirs) = (single(run, &wanted.probe)?, single(run, &wanted.against)?);
     // Neither pays for what only happens once.
     for probe in [&ours, &theirs] {
-        cost(run, number, probe, wanted.cpu.is_some()).await?;
+        if cost(run, number, probe, wanted.cpu.is_some())
+            .await?
+            .is_none()
+        {
+            return Ok(());
+        }
     }
     let mut rounds = Vec::new();
     for round in 0..wanted.rounds {
@@ -43,6 +51,9 @@ pub async fn versus(run: &mut Run<'_>, number: usize, wanted: &Versus) -> Result
         };
         let first = cost(run, number, order[0], wanted.cpu.is_some()).await?;
         let second = cost(run, number, order[1], wanted.cpu.is_some()).await?;
+        let (Some(first), Some(second)) = (first, second) else {
+            return Ok(());
+        };
         rounds.push(if round % 2 == 0 {
             (first, second)
         } else {
@@ -79,7 +90,7 @@ async fn cost(
     number: usize,
     probe: &ResolvedProbe,
     with_cpu: bool,
-) -> Result<Cost, String> {
+) -> Result<Option<Cost>, String> {
     let before = if with_cpu {
         used(run, probe).await?
     } else {
@@ -91,20 +102,16 @@ async fn cost(
     } else {
         0.0
     };
-    if let Some(check) = outcome
-        .checks
-        .iter()
-        .find(|check| check.result != CheckResult::Holds)
-    {
-        let words = format!("{}: {} {}", probe.name, check.matcher, check.actual);
+    let held = |check: &Check| check.result == CheckResult::Holds;
+    if !outcome.checks.iter().all(held) {
         run.take(number, &probe.name, outcome);
-        return Err(words);
+        return Ok(None);
     }
     run.floor_ms += outcome.took_ms;
-    Ok(Cost {
+    Ok(Some(Cost {
         latency: outcome.median_us,
         cpu: after - before,
-    })
+    }))
 }
 
 /// Processor time that the calling program and what stands in for its proxy have used so far, in microseconds.
@@ -120,10 +127,17 @@ async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, String> {
     Ok(own + in_proxy(run, &pod).await? / 1000.0)
 }
 
-/// The same of the container `istio-proxy`, in nanoseconds.
+/// The same of the container `istio-proxy`, in nanoseconds; 0 in a pod without one.
 async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, String> {
     let words =
         |error: &dyn std::fmt::Display| format!("cannot look at the proxy of {pod}: {error}");
+    let all = run.ctx.pods.of(&run.place.namespace);
+    if !all
+        .iter()
+        .any(|one| one.name_any() == pod && has_proxy(one))
+    {
+        return Ok(0.0);
+    }
     let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
     let how = AttachParams::default()
         .container("istio-proxy")
@@ -142,6 +156,17 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, String> {
     }
     process.join().await.map_err(|error| words(&error))?;
     run_time(&text).ok_or_else(|| words(&"no run times"))
+}
+
+/// As a container of its own or, as Kubernetes has native sidecars, among the init containers.
+fn has_proxy(pod: &Pod) -> bool {
+    let spec = pod.spec.iter();
+    let mut containers = spec.flat_map(|spec| {
+        spec.containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+    });
+    containers.any(|container| container.name == "istio-proxy")
 }
 
 /// Adds up the first fields; `None` without any.
