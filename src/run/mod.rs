@@ -1,5 +1,6 @@
 //! The engine: plans become events.
 
+mod background;
 #[cfg(feature = "browser")]
 pub mod browse;
 pub mod busy;

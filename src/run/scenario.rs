@@ -6,9 +6,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinHandle, time::sleep};
+use tokio::time::sleep;
 
 use super::{
+    background::Background,
     busy::{self, Holding},
     certificates, change,
     context::Context,
@@ -26,7 +27,7 @@ use crate::{
     scenario::{
         Loaded, ResolvedProbe,
         explain::step_words,
-        model::{Contrast, Converge, Finish, Step, Workload},
+        model::{Contrast, Converge, Step, Workload},
         model_web::Browser,
     },
     verdict::{
@@ -38,36 +39,6 @@ use crate::{
 
 /// A `converge` that ran out of time says nothing when this machine stood still for more than one such part of it.
 const STALLED_PART: u32 = 10;
-
-/// A background probe that runs until the end of the scenario.
-struct Background {
-    step: usize,
-    /// Probe, and the ids of its runs at the caller.
-    name: String,
-    runs: Vec<(String, String)>,
-    holding: Holding,
-    stop: watch::Sender<bool>,
-    /// What a contrast at its end must refute.
-    finish: watch::Sender<Vec<String>>,
-    running: JoinHandle<Result<Vec<Outcome>, String>>,
-}
-
-impl Background {
-    /// Waits until the streams that it holds are in progress at servers, so that what follows happens to them. Streams that
-    /// cannot arrive are judged like others, so this gives up without an error.
-    async fn arrived(&self, ctx: &Context, place: &Place) -> Result<(), String> {
-        let held = [self.holding.clone()];
-        let arrived = busy::arrived(ctx, place, &held);
-        tokio::select! {
-            arrived = arrived => arrived.map(drop),
-            () = async {
-                while !self.running.is_finished() {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            } => Ok(()),
-        }
-    }
-}
 
 /// A scenario at work.
 pub struct Run<'a> {
@@ -83,7 +54,7 @@ pub struct Run<'a> {
     pictures: Vec<(String, Vec<u8>)>,
     #[cfg(feature = "browser")]
     browsing: Option<super::browse::Browsing>,
-    background: Vec<Background>,
+    pub(super) background: Vec<Background>,
     /// Which pod answered which key in the last run of each probe.
     owners: BTreeMap<String, Owners>,
     runs: usize,
@@ -240,7 +211,7 @@ impl Run<'_> {
     }
 
     /// A call-id prefix that no other run of a probe in this run of meshproof has.
-    fn tag(&mut self) -> String {
+    pub(super) fn tag(&mut self) -> String {
         self.runs += 1;
         format!("{}-{}", self.place.namespace, self.runs)
     }
@@ -389,93 +360,6 @@ impl Run<'_> {
         }
     }
 
-    /// Returns when the calls that the background holds have arrived.
-    async fn start_background(
-        &mut self,
-        number: usize,
-        name: &str,
-        step: &Step,
-    ) -> Result<(), String> {
-        let probes = self.resolved(step)?;
-        let (stop, stopped) = watch::channel(false);
-        let (ctx, place) = (
-            std::sync::Arc::clone(self.ctx),
-            std::sync::Arc::clone(&self.place),
-        );
-        let tag = self.tag();
-        let holding = Holding {
-            prefix: format!("{tag}b"),
-            calls: probes.first().map_or(0, held_calls),
-        };
-        let runs = probes.iter().enumerate();
-        let runs = runs.map(|(at, probe)| (probe.from.clone(), format!("{tag}b{at}")));
-        let runs: Vec<(String, String)> = runs.collect();
-        let streams = probes.iter().any(|probe| probe.stream.is_some());
-        let (finish, refutes) = watch::channel(Vec::new());
-        let running = tokio::spawn(async move {
-            let mut outcomes = Vec::new();
-            for (at, probe) in probes.iter().enumerate() {
-                let manner = Manner {
-                    stop: Some(stopped.clone()),
-                    late_refutes: Some(refutes.clone()),
-                    ..Manner::default()
-                };
-                outcomes
-                    .push(probe::run(&ctx, &place, probe, &format!("{tag}b{at}"), manner).await?);
-            }
-            Ok(outcomes)
-        });
-        let background = Background {
-            step: number,
-            name: name.to_owned(),
-            runs,
-            holding,
-            stop,
-            finish,
-            running,
-        };
-        if streams {
-            background.arrived(self.ctx, &self.place).await?;
-        }
-        self.background.push(background);
-        Ok(())
-    }
-
-    /// Lets a background's streams end, and judges all its calls.
-    async fn finish(&mut self, finish: &Finish) -> Result<(), String> {
-        let at = self.background.iter().position(|b| b.name == finish.probe);
-        let at = at.ok_or_else(|| format!("{} does not run in the background", finish.probe))?;
-        let background = self.background.remove(at);
-        let _ = background.finish.send(finish.refutes.clone());
-        for (from, id) in &background.runs {
-            change::finish(self, from, id).await?;
-        }
-        let outcomes = background.running.await;
-        for outcome in outcomes.map_err(|error| format!("background probe: {error}"))?? {
-            self.take(
-                background.step,
-                &format!("finished-{}", finish.probe),
-                outcome,
-            );
-        }
-        Ok(())
-    }
-
-    async fn end_background(&mut self) -> Result<(), String> {
-        for background in std::mem::take(&mut self.background) {
-            let _ = background.stop.send(true);
-            let outcomes = background
-                .running
-                .await
-                .map_err(|error| format!("background probe: {error}"))??;
-            // No part of the floor: it ran beside the other steps, for as long as they took.
-            for (at, outcome) in outcomes.into_iter().enumerate() {
-                self.take(background.step, &format!("background-{at}"), outcome);
-            }
-        }
-        Ok(())
-    }
-
     async fn keep_evidence(&mut self, failed: bool) {
         let Some(bundle) = self.ctx.bundle.clone() else {
             return;
@@ -521,15 +405,6 @@ impl Run<'_> {
                 text: format!("namespace {} stays: {error}", self.place.namespace),
             });
         }
-    }
-}
-
-/// Calls that a closed loop keeps in flight; an open loop holds none.
-fn held_calls(probe: &ResolvedProbe) -> u64 {
-    let room = u64::from(probe.connections) * u64::from(probe.streams);
-    match probe.rate {
-        Some(_) => 0,
-        None => room.min(probe.times),
     }
 }
 
