@@ -10,6 +10,7 @@ pub mod commands;
 pub mod env;
 pub mod exit;
 pub mod fixture;
+pub mod image;
 pub mod mesh;
 pub mod mutation;
 pub mod observe;

@@ -1,0 +1,40 @@
+//! Why an image cannot be written as an archive, each with the way out.
+
+use std::{io, path::PathBuf};
+
+/// Why an image cannot be written as an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A file or directory of this machine that the image shows cannot be read.
+    #[error("image {image}: cannot read {path}: {source}", path = .path.display())]
+    Unreadable {
+        image: String,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// A socket, device or pipe, or a name that has a meaning of its own in a layer.
+    #[error(
+        "image {image}: {path} is {kind}, which no layer can hold; leave it out of the directory that the image shows", path = .path.display()
+    )]
+    NotForLayers {
+        image: String,
+        path: PathBuf,
+        kind: &'static str,
+    },
+    /// A file grew or shrank between the writing of its size and of its contents.
+    #[error("image {image}: {path} changed while it was read; write the image again", path = .path.display())]
+    Changed { image: String, path: PathBuf },
+    /// Two entries of the tree cannot both be: a file where a directory has to be, or the other way round.
+    #[error("image {image}: {at} is in the way: it is {kind} already; give each path of the image once", at = .at.display())]
+    InTheWay {
+        image: String,
+        at: PathBuf,
+        kind: &'static str,
+    },
+    /// Links of the image lead round in a circle.
+    #[error("image {image}: the links on the way to {at} lead round in a circle", at = .at.display())]
+    Circle { image: String, at: PathBuf },
+    /// The archive itself cannot be written.
+    #[error("cannot write the image archive {path}: {source}; it needs a directory that may be written to, with room for a copy of every file of its images", path = .path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+}

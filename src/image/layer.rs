@@ -1,0 +1,152 @@
+//! A layer: the files of an image as one tar stream.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use super::{
+    ArchiveError,
+    tree::{Node, Source, flatten},
+};
+use crate::toolchain::Image;
+
+/// What a layer came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layer {
+    /// SHA-256 of the stream, in hexadecimal digits (the `diff_id` of OCI's image specification).
+    pub digest: String,
+    /// Length of the stream in bytes.
+    pub bytes: u64,
+}
+
+/// Writes the image's files to `to`, which becomes part of the archive `archive`: sorted by path, every time stamp 0, every owner
+/// root. Extended attributes and hard links are not kept: a second name of a file is a second copy.
+///
+/// # Errors
+/// When a file cannot be read or the stream not be written.
+pub(super) fn write(
+    image: &Image,
+    to: &mut impl Write,
+    archive: &Path,
+) -> Result<Layer, ArchiveError> {
+    let nodes = flatten(image)?;
+    let unwritable = |source| ArchiveError::Unwritable {
+        path: archive.to_owned(),
+        source,
+    };
+    let mut builder = Builder::new(Hashing::new(to));
+    for (at, node) in nodes {
+        let put = match node {
+            Node::Dir { mode } => {
+                let mut header = header(EntryType::Directory, mode, 0);
+                builder.append_data(&mut header, &at, io::empty())
+            }
+            Node::Link { to } => {
+                builder.append_link(&mut header(EntryType::Symlink, 0o777, 0), &at, to)
+            }
+            Node::File {
+                from: Source::Bytes(bytes),
+                mode,
+            } => {
+                let mut header = header(EntryType::Regular, mode, bytes.len() as u64);
+                builder.append_data(&mut header, &at, bytes.as_slice())
+            }
+            Node::File {
+                from: Source::Host(host),
+                mode,
+            } => {
+                append_host(&mut builder, &at, mode, image, host, &unwritable)?;
+                Ok(())
+            }
+        };
+        put.map_err(unwritable)?;
+    }
+    let written = builder.into_inner().map_err(unwritable)?;
+    Ok(Layer {
+        digest: hex(written.hash),
+        bytes: written.bytes,
+    })
+}
+
+fn append_host<W: Write>(
+    builder: &mut Builder<W>,
+    at: &Path,
+    mode: u32,
+    image: &Image,
+    host: PathBuf,
+    unwritable: impl Fn(io::Error) -> ArchiveError,
+) -> Result<(), ArchiveError> {
+    let opened = File::open(&host).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (bytes, file) = opened.map_err(|source| ArchiveError::Unreadable {
+        image: image.name.clone(),
+        path: host.clone(),
+        source,
+    })?;
+    let mut contents = file.take(bytes);
+    builder
+        .append_data(
+            &mut header(EntryType::Regular, mode, bytes),
+            at,
+            &mut contents,
+        )
+        .map_err(unwritable)?;
+    match contents.limit() {
+        0 => Ok(()),
+        _ => Err(ArchiveError::Changed {
+            image: image.name.clone(),
+            path: host,
+        }),
+    }
+}
+
+/// A header whose only content that could differ between machines is what the arguments say.
+pub(super) fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(bytes);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header
+}
+
+/// Hexadecimal digits of a digest.
+pub(super) fn hex(hash: Sha256) -> String {
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Passes on what is written, and counts and hashes it.
+struct Hashing<W> {
+    to: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W> Hashing<W> {
+    fn new(to: W) -> Self {
+        let hash = Sha256::new();
+        Self { to, hash, bytes: 0 }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(buffer)?;
+        self.hash.update(&buffer[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
