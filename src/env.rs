@@ -7,10 +7,24 @@ pub const TARGET: &str = "MESHPROOF_TARGET";
 pub const NAME: &str = "MESHPROOF_NAME";
 pub const ENVOY: &str = "MESHPROOF_ENVOY";
 pub const ISTIO: &str = "MESHPROOF_ISTIO";
+pub const ISTIOCTL: &str = "MESHPROOF_ISTIOCTL";
+pub const HUB: &str = "MESHPROOF_HUB";
+pub const TAG: &str = "MESHPROOF_TAG";
+pub const PROFILE: &str = "MESHPROOF_PROFILE";
+pub const NODES: &str = "MESHPROOF_NODES";
+pub const NODE_IMAGE: &str = "MESHPROOF_NODE_IMAGE";
+pub const IMAGE_ARCHIVES: &str = "MESHPROOF_IMAGE_ARCHIVES";
+pub const TESTBED_IMAGE: &str = "MESHPROOF_TESTBED_IMAGE";
 pub const KEEP: &str = "MESHPROOF_KEEP";
 pub const JOBS: &str = "MESHPROOF_JOBS";
 pub const SEED: &str = "MESHPROOF_SEED";
 pub const REPORT_DIR: &str = "MESHPROOF_REPORT_DIR";
+
+/// Program `kind`, when not the one on PATH.
+pub fn kind() -> Option<PathBuf> {
+    let path = std::env::var_os("MESHPROOF_KIND").filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
 
 /// What the environment says about how to print.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

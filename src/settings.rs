@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::cli::{ColorChoice, Format, GlobalArgs, Keep, RunArgs, ShardArg, TargetKind};
+use crate::cli::{
+    ColorChoice, Format, GlobalArgs, Keep, MeshArgs, Profile, RunArgs, ShardArg, TargetKind,
+};
 
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
@@ -28,7 +30,8 @@ pub struct Settings {
     pub name: Option<String>,
     pub context: Option<String>,
     pub envoy: Option<String>,
-    pub istio: Option<String>,
+    /// What a kind cluster and its Istio are made of.
+    pub mesh: MeshArgs,
     /// `NAME=DIR[,ENTRYPOINT…]` each.
     pub images: Vec<String>,
     pub keep: Keep,
@@ -89,7 +92,7 @@ impl Settings {
             name: args.name,
             context: args.context,
             envoy: args.envoy,
-            istio: args.istio,
+            mesh: args.mesh,
             images: args.images,
             keep: args.keep.unwrap_or_default(),
             jobs: args.jobs.unwrap_or_else(default_jobs),
@@ -106,6 +109,17 @@ impl Settings {
             color: global.color,
             provenance: provenance(matches),
         })
+    }
+}
+
+impl Settings {
+    /// How the mesh is installed, in a word for the report: `full`, `stock`, or `theirs`.
+    pub fn profile(&self) -> &'static str {
+        match self.target {
+            TargetKind::Local => Profile::Stock.name(),
+            TargetKind::Kind => self.mesh.profile.unwrap_or_default().name(),
+            TargetKind::Cluster => "theirs",
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod list;
+mod mesh;
 mod mutate;
 mod report;
 mod run;
@@ -12,8 +13,11 @@ pub use args::{
     Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
 };
 pub use list::{ListArgs, ListBy};
+pub use mesh::{MeshArgs, Profile};
 pub use mutate::MutateArgs;
 pub use report::ReportArgs;
 pub use run::{Keep, RunArgs, ShardArg, TargetKind};
-pub use target::{TargetArgs, TargetCommand, TargetName, TargetShell, TargetStatus, TargetUp};
+pub use target::{
+    TargetArgs, TargetCommand, TargetDown, TargetName, TargetShell, TargetStatus, TargetUp,
+};
 pub use toolchain::{ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus};

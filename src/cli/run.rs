@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::Format;
+use super::{Format, MeshArgs};
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -48,9 +48,6 @@ pub struct RunArgs {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY, help_heading = "Target")]
     pub envoy: Option<String>,
-    /// Version of Istio, e.g. `1.31.1`.
-    #[arg(long, value_name = "VERSION", env = crate::env::ISTIO, help_heading = "Target")]
-    pub istio: Option<String>,
     /// Image of the local target: a name, the directory with its files, and optionally its entrypoint. Repeatable.
     #[arg(
         long = "image",
@@ -58,6 +55,8 @@ pub struct RunArgs {
         help_heading = "Target"
     )]
     pub images: Vec<String>,
+    #[command(flatten)]
+    pub mesh: MeshArgs,
     /// What stays in the target after the run.
     #[arg(long, value_enum, value_name = "WHEN", env = crate::env::KEEP, help_heading = "Target")]
     pub keep: Option<Keep>,
@@ -105,10 +104,8 @@ pub enum TargetKind {
     #[default]
     Local,
     /// A cluster made with kind.
-    #[value(hide = true)]
     Kind,
     /// An existing cluster, named by `--context`.
-    #[value(hide = true)]
     Cluster,
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Format, TargetKind};
+use super::{Format, MeshArgs, TargetKind};
 
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
@@ -15,7 +15,7 @@ pub enum TargetCommand {
     /// Bring a target up with its mesh and keep it until `target down`.
     Up(TargetUp),
     /// Remove a target and everything in it.
-    Down(TargetName),
+    Down(TargetDown),
     /// Show what is up.
     Status(TargetStatus),
     /// Open a shell (or run a command) inside a target, with kubectl's configuration set.
@@ -28,6 +28,15 @@ pub struct TargetName {
     /// Name of the target.
     #[arg(long, default_value = "default", value_name = "NAME", env = crate::env::NAME)]
     pub name: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TargetDown {
+    #[command(flatten)]
+    pub which: TargetName,
+    /// Where, when a local target and a kind cluster have the same name.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub target: Option<TargetKind>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -48,9 +57,8 @@ pub struct TargetUp {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
     pub envoy: Option<String>,
-    /// Version of Istio, e.g. `1.31.1`.
-    #[arg(long, value_name = "VERSION", env = crate::env::ISTIO)]
-    pub istio: Option<String>,
+    #[command(flatten)]
+    pub mesh: MeshArgs,
     /// Image of the local target: a name, the directory with its files, and optionally its entrypoint. Repeatable.
     #[arg(long = "image", value_name = "NAME=DIR[,ENTRYPOINT…]")]
     pub images: Vec<String>,

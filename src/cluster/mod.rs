@@ -1,4 +1,5 @@
 //! Verbs on the Kubernetes API that every target shares.
 
+pub mod client;
 pub mod object;
 pub mod pods;

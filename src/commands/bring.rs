@@ -1,13 +1,22 @@
-//! From settings to a local target that is up: tool chain, test bed, world, mesh.
+//! From settings to a target that is up: tool chain, test bed, world or cluster, mesh.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
 
 use super::CommandError;
 use crate::{
+    cli::MeshArgs,
+    output,
     run::phases::Phases,
-    target::local::{
-        bring_up::{BringUpError, Local},
-        world::launch::WorldOptions,
+    settings::Settings,
+    target::{
+        cluster::{Existing, ExistingOptions},
+        kind::{Images, Kind, KindOptions, Nodes},
+        local::{
+            bring_up::{BringUpError, Local},
+            world::launch::WorldOptions,
+        },
     },
     toolchain::{self, EnvoyVersion, Options, Toolchain},
 };
@@ -53,6 +62,99 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
     Local::bring_up(options, phases)
         .await
         .map_err(|error: BringUpError| CommandError::other(error))
+}
+
+/// Brings up a kind cluster called `name`, or uses the one that is there.
+///
+/// # Errors
+/// [`CommandError`] of whatever is missing or failed.
+pub async fn kind(
+    name: &str,
+    kept: bool,
+    mesh: &MeshArgs,
+    phases: &Phases,
+) -> Result<Box<Kind>, CommandError> {
+    let chain = ready_chain().await;
+    let nodes = Nodes::of(mesh.nodes.as_deref());
+    let options = KindOptions {
+        name: name.to_owned(),
+        kept,
+        nodes: nodes.map_err(|error| CommandError::Usage(error.to_string()))?,
+        node_image: mesh.node_image.clone(),
+        images: Images {
+            testbed: testbed()?,
+            witnesses: chain.as_ref().map(Toolchain::witnesses),
+            archives: mesh.image_archives.clone(),
+        },
+        istioctl: istioctl(mesh, chain.as_ref()).await?,
+        hub: mesh.hub.clone(),
+        tag: mesh.tag.clone(),
+        profile: mesh.profile.unwrap_or_default(),
+        gateway_api: chain.map(|chain| chain.gateway_api_crds("standard")),
+    };
+    let up = Kind::bring_up(&options, phases).await;
+    up.map(Box::new).map_err(CommandError::other)
+}
+
+/// Attaches to somebody's cluster, and says what will be done with it.
+///
+/// # Errors
+/// [`CommandError`] of whatever is missing.
+pub async fn existing(settings: &Settings) -> Result<Box<Existing>, CommandError> {
+    let istioctl = istioctl(&settings.mesh, None).await;
+    let options = ExistingOptions {
+        context: settings.context.clone().unwrap_or_default(),
+        testbed: settings.mesh.testbed_image.clone(),
+        istioctl: match &settings.mesh.istioctl {
+            Some(_) => Some(istioctl?),
+            None => istioctl.ok(),
+        },
+    };
+    let existing = Existing::attach(&options).await;
+    let existing = existing.map_err(CommandError::other)?;
+    output::say(existing.plan(settings.jobs).trim_end());
+    Ok(Box::new(existing))
+}
+
+/// istioctl as the flags name it, else the one on PATH, else the tool chain's; of the version that the flags name.
+async fn istioctl(mesh: &MeshArgs, chain: Option<&Toolchain>) -> Result<PathBuf, CommandError> {
+    let named = mesh.istioctl.clone();
+    let found = named
+        .or_else(|| toolchain::on_path(Path::new("istioctl")))
+        .or_else(|| Some(chain?.bin("istioctl")));
+    let Some(program) = found else {
+        let words = "no istioctl: put the one of your Istio's release on PATH, name it with --istioctl, or build one with meshproof toolchain prepare";
+        return Err(CommandError::Usage(words.to_owned()));
+    };
+    let said = Command::new(&program)
+        .args(["version", "--remote=false", "--short"])
+        .output()
+        .await;
+    let said =
+        said.map_err(|error| CommandError::Usage(format!("{}: {error}", program.display())))?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    match &mesh.istio {
+        Some(wanted) if !said.split_whitespace().any(|word| word == wanted) => {
+            Err(CommandError::Usage(format!(
+                "--istio {wanted}: {} is of version {}; put the istioctl of Istio {wanted} on PATH or name it with --istioctl",
+                program.display(),
+                said.trim()
+            )))
+        }
+        _ => Ok(program),
+    }
+}
+
+/// The tool chain, if it has been made; nothing is built for a cluster.
+async fn ready_chain() -> Option<Toolchain> {
+    let find = || {
+        let options = Options::new(EnvoyVersion::default()).ok()?;
+        let ready = toolchain::status(&options).is_ok_and(|status| status.ready());
+        ready
+            .then(|| toolchain::prepare(&options, |_| ()).ok())
+            .flatten()
+    };
+    tokio::task::spawn_blocking(find).await.ok().flatten()
 }
 
 async fn prepare(envoy: EnvoyVersion) -> Result<Toolchain, CommandError> {

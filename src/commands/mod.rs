@@ -9,6 +9,7 @@ pub mod list;
 pub mod man;
 pub mod mutate;
 mod offered;
+mod on;
 pub mod report;
 pub mod run;
 pub mod schema;

@@ -10,6 +10,7 @@ use super::{CommandError, bring, lint, offered::Offered, run::run_id, selected};
 use crate::{
     cli::MutateArgs,
     exit::Exit,
+    mesh::istio::found,
     mutation::{self, Mutation},
     output,
     plan::Terms,
@@ -96,7 +97,7 @@ async fn matrix(
         }
     };
     let mesh = Mesh {
-        offered: Offered::by_local(scenarios, &local.world.spec.versions).await,
+        offered: Offered::by(&local.ready(), scenarios).await?,
         // Deleting namespaces is work that only a mesh which stays has to do.
         tidy: if name.is_some() {
             Tidy::Deleted
@@ -194,17 +195,12 @@ impl Mesh<'_> {
             keep_failed: false,
             mutation: mutation.cloned(),
             redactor: Redactor::default(),
-            istioctl: Some(local.istioctl()),
         };
-        let session = Session::open(
-            local.client.clone(),
-            local.dial.clone(),
-            recorder,
-            None,
-            terms,
-        )
-        .await
-        .map_err(CommandError::other)?;
+        // The last mutation may have had istiod restarted.
+        let found = found::find(&local.client, &local.dial).await;
+        let found = found.map_err(CommandError::other)?;
+        let session = Session::open(&local.ready(), found, recorder, None, terms).await;
+        let session = session.map_err(CommandError::other)?;
         let pace = Pace {
             jobs,
             fail_fast: false,

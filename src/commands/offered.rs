@@ -1,60 +1,55 @@
-//! What the local target can be asked for, and what of a plan it therefore skips.
+//! What a target that is up can be asked for, and what of a plan it therefore skips.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::CommandError;
 use crate::{
+    mesh::istio::{
+        capabilities,
+        found::{self, Found},
+    },
     plan::{self, Plan, Terms},
     scenario::Loaded,
+    target::Ready,
 };
 
-/// What the local target can be asked for (`needs:`).
-const LOCAL_CAPABILITIES: &[&str] = &[
-    "istio",
-    "envoy",
-    "sidecar",
-    "gateway",
-    "weighted-backends",
-    "envoy-filter",
-    "access-log",
-    "proxy-admin",
-    "native-sidecars",
-    "mirror",
-    "fault-injection",
-    "mtls",
-    "rolling-restart",
-    "scale",
-    "retry-budget",
-    "gateway-api",
-    "jwt",
-    "proxyless",
-    "grpcurl",
-    "tracing",
-];
-
-/// What a stock Envoy has not: Istio's own extensions. Said in every report.
-pub(super) const LOCAL_LACKS: &[&str] = &[
-    "Istio's ALPN filter and metadata exchange (a stock Envoy has no Istio extensions)",
-    "Istio's telemetry filters",
-];
-
-/// The capabilities of a target that is up.
+/// The mesh of a target that is up, and its capabilities.
 pub(super) struct Offered {
+    /// Where its parts are.
+    pub found: Found,
     /// By the words of `needs:`.
     pub capabilities: BTreeSet<String>,
+    /// What it has not, in words for the report.
+    pub lacks: Vec<String>,
     /// Why there is no browser, in parentheses; empty where nobody asked.
     no_browser: String,
 }
 
 impl Offered {
-    /// Those of a local target with these programs; a browser is only looked for when a scenario needs one.
-    pub async fn by_local(scenarios: &[Loaded], versions: &BTreeMap<String, String>) -> Self {
-        let mut capabilities: BTreeSet<String> = LOCAL_CAPABILITIES
-            .iter()
-            .map(|&word| word.to_owned())
-            .collect();
-        // Only where there is a wheel for the host's Python.
-        if versions.contains_key("grpcio") {
-            capabilities.insert("grpcio".to_owned());
+    /// Asks the mesh; a browser is only looked for when a scenario needs one.
+    ///
+    /// # Errors
+    /// There is no mesh, or it does not answer.
+    pub async fn by(ready: &Ready, scenarios: &[Loaded]) -> Result<Self, CommandError> {
+        let found = found::find(&ready.client, &ready.dial).await;
+        let found = found.map_err(CommandError::other)?;
+        let offer = capabilities::offer(&ready.client, &found.gateways).await;
+        let offer = offer.map_err(|words| {
+            CommandError::other(std::io::Error::other(format!(
+                "the mesh's settings: {words}"
+            )))
+        })?;
+        let mut capabilities = offer.capabilities;
+        capabilities.extend(ready.programs.iter().cloned());
+        if ready.istioctl.is_some() {
+            capabilities.insert("istioctl".to_owned());
+        }
+        if ready.own_mesh {
+            capabilities.insert("own-mesh".to_owned());
+        }
+        // grpcurl and the program that is its own data plane come in one image.
+        if !ready.programs.contains("grpcurl") {
+            capabilities.remove("proxyless");
         }
         let mut no_browser = String::new();
         if scenarios.iter().any(wants_browser) {
@@ -63,10 +58,12 @@ impl Offered {
                 Err(words) => no_browser = format!(" ({words})"),
             }
         }
-        Self {
+        Ok(Self {
+            found,
             capabilities,
+            lacks: offer.lacks,
             no_browser,
-        }
+        })
     }
 
     /// The order of the scenarios, with a reason for each one that is skipped.

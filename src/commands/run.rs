@@ -8,13 +8,9 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    CommandError, bring, lint,
-    offered::{LOCAL_LACKS, Offered},
-    selected,
-};
+use super::{CommandError, lint, offered::Offered, on::On, selected};
 use crate::{
-    cli::{Keep, TargetKind},
+    cli::Keep,
     exit::Exit,
     mutation::{self, Mutation},
     output,
@@ -27,7 +23,6 @@ use crate::{
         recorder::Recorder,
         session::{self, Session},
         signals,
-        telemetry::Istioctl,
         tidy::Tidy,
     },
     scenario::{
@@ -36,10 +31,7 @@ use crate::{
         select::Filter,
     },
     settings::Settings,
-    target::{
-        Dial,
-        local::{bring_up::Local, world::spec::WorldSpec},
-    },
+    target::Ready,
     verdict::{Rates, conclude::Known},
 };
 
@@ -48,13 +40,6 @@ use crate::{
 /// # Errors
 /// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
-    if settings.target != TargetKind::Local {
-        let words = format!(
-            "--target {}: this version runs on the local target only",
-            settings.target.name()
-        );
-        return Err(CommandError::Usage(words));
-    }
     let scenarios = select(settings)?;
     if scenarios.is_empty() {
         output::say("nothing selected: `meshproof list` shows what there is");
@@ -142,51 +127,40 @@ async fn work(
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
     let phases = Phases::new(recorder.clone());
-    let Some(local) = cancel.run_until_cancelled(target(settings, &phases)).await else {
+    let opening = On::open(settings, &phases);
+    let Some(on) = cancel.run_until_cancelled(opening).await else {
         return Ok(());
     };
-    let mut local = local?;
-    let own = settings.name.is_none();
-    let versions = local.world.spec.versions.clone();
-    register_secrets(&local.world.spec, redactor);
+    let mut on = on?;
+    let ready = on.ready();
+    ready
+        .secrets
+        .iter()
+        .for_each(|text| redactor.register(text));
+    let tidy = match on.is_of_the_run(settings) {
+        false => Tidy::Deleted,
+        true if scenarios.len() * settings.repeat > terms.jobs => Tidy::Emptied,
+        true => Tidy::WithTheWorld,
+    };
+    let open = session::Terms {
+        run_id: run_id(),
+        rates: terms.rates,
+        tidy,
+        keep_failed: settings.keep != Keep::Never,
+        mutation: mutation(settings)?,
+        redactor: redactor.clone(),
+    };
     let done = {
         let judged = scenarios_on(
-            local.client.clone(),
-            local.dial.clone(),
-            &versions,
-            scenarios,
-            terms,
-            settings,
-            recorder,
-            bundle,
-            redactor,
-            cancel,
-            Some(local.istioctl()),
+            &ready, scenarios, terms, open, settings, recorder, bundle, cancel,
         );
         tokio::select! {
             done = judged => done,
-            ended = local.world.ended() => Err(CommandError::other(ended)),
+            ended = on.ended() => Err(CommandError::other(ended)),
         }
     };
-    if own && settings.keep != Keep::Always {
-        let down = phases.time("tear-down", local.world.shut_down()).await;
-        down.map_err(CommandError::other)?;
-    }
+    on.close(settings, &phases).await?;
     done
-}
-
-async fn target(settings: &Settings, phases: &Phases) -> Result<Local, CommandError> {
-    match &settings.name {
-        Some(name) => Local::attach(name).await.map_err(CommandError::other),
-        None => {
-            let parts = bring::Parts {
-                name: None,
-                envoy: settings.envoy.as_deref(),
-                images: &settings.images,
-            };
-            bring::local(&parts, phases).await
-        }
-    }
 }
 
 #[expect(
@@ -194,43 +168,27 @@ async fn target(settings: &Settings, phases: &Phases) -> Result<Local, CommandEr
     reason = "the ends of every thread of a run meet here once"
 )]
 async fn scenarios_on(
-    client: kube::Client,
-    dial: Dial,
-    versions: &BTreeMap<String, String>,
+    ready: &Ready,
     scenarios: Vec<Loaded>,
     terms: Terms,
+    open: session::Terms,
     settings: &Settings,
     recorder: &Recorder,
     bundle: Option<Bundle>,
-    redactor: &Redactor,
     cancel: &CancellationToken,
-    istioctl: Option<Istioctl>,
 ) -> Result<(), CommandError> {
-    let offered = Offered::by_local(&scenarios, versions).await;
+    let offered = Offered::by(ready, &scenarios).await?;
     recorder.emit(Kind::TargetReady {
-        versions: versions.clone(),
+        versions: ready.versions.clone(),
         capabilities: offered.capabilities.iter().cloned().collect(),
-        lacks: LOCAL_LACKS.iter().map(|&word| word.to_owned()).collect(),
+        lacks: offered.lacks.clone(),
     });
-    let known = known(&scenarios, versions)?;
+    let known = known(&scenarios, &ready.versions)?;
     let repeated = (0..settings.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
     let plan = offered.plan(repeated, terms);
-    let open = session::Terms {
-        run_id: run_id(),
-        rates: terms.rates,
-        tidy: match &settings.name {
-            Some(_) => Tidy::Deleted,
-            None if plan.entries.len() > terms.jobs => Tidy::Emptied,
-            None => Tidy::WithTheWorld,
-        },
-        keep_failed: settings.keep != Keep::Never,
-        mutation: mutation(settings)?,
-        redactor: redactor.clone(),
-        istioctl,
-    };
-    let opening = Session::open(client, dial, recorder.clone(), bundle, open);
+    let opening = Session::open(ready, offered.found, recorder.clone(), bundle, open);
     let Some(session) = cancel.run_until_cancelled(opening).await else {
         return Ok(());
     };
@@ -282,7 +240,7 @@ fn info(settings: &Settings, terms: Terms) -> RunInfo {
         started: jiff::Timestamp::now().to_string(),
         target: settings.target.name().to_owned(),
         mesh: "istio".to_owned(),
-        profile: "local".to_owned(),
+        profile: settings.profile().to_owned(),
         seed: terms.seed,
         jobs: terms.jobs,
         alpha: terms.rates.alpha,
@@ -337,20 +295,6 @@ fn small(number: usize) -> u32 {
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let found = settings.mutate.as_deref().map(mutation::find).transpose();
     found.map_err(|error| CommandError::Usage(error.to_string()))
-}
-
-/// Private keys of the world must not stand in any report.
-fn register_secrets(spec: &WorldSpec, redactor: &Redactor) {
-    let files = std::fs::read_dir(spec.pki())
-        .into_iter()
-        .flatten()
-        .flatten();
-    let keys = files
-        .map(|file| file.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "key"));
-    for text in keys.filter_map(|path| std::fs::read_to_string(path).ok()) {
-        redactor.register(&text);
-    }
 }
 
 /// Expected failures of the selected scenarios on this mesh and proxy.

@@ -140,6 +140,16 @@ pub async fn secrets(admin: &Port, state: &str) -> Result<Value, HttpError> {
     .await
 }
 
+/// Whether a Secret has been asked for that is not there.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn awaits_secrets(admin: &Port) -> Result<bool, HttpError> {
+    let dump = secrets(admin, "warming").await?;
+    let configs = dump["configs"].as_array();
+    Ok(configs.is_some_and(|configs| !configs.is_empty()))
+}
+
 /// Names of listeners that are known but not open yet.
 ///
 /// # Errors

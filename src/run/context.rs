@@ -6,6 +6,7 @@ use testbed::stall::Watch;
 use super::{recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
 use crate::{
     cluster::pods::PodWatch,
+    fixture::fitting::Fitting,
     mesh::istio::live::{Applier, Proxy},
     mutation::Mutation,
     observe::http::Port,
@@ -19,6 +20,8 @@ pub struct Context {
     pub client: Client,
     pub dial: Dial,
     pub applier: Applier,
+    /// What workloads need to run on this target.
+    pub fitting: Fitting,
     /// The mesh's own tool, where the target has it.
     pub istioctl: Option<Istioctl>,
     /// All pods that carry the run's label.

@@ -1,5 +1,6 @@
 //! Envoy's response flags, out of the access log of the proxy that an expectation names.
 
+use crate::mesh::istio::capabilities::LOG_FIELD;
 use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
@@ -70,7 +71,7 @@ fn parse(log: &str, prefix: &str) -> BTreeMap<String, String> {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let pairs = entries.filter_map(|entry| {
-        let call = entry.get("meshproof_call")?.as_str()?.to_owned();
+        let call = entry.get(LOG_FIELD)?.as_str()?.to_owned();
         let flag = entry
             .get("response_flags")
             .and_then(Value::as_str)

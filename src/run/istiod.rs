@@ -9,12 +9,17 @@ use kube::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{context::Context, session::ISTIOD_DEBUG_PORT};
-use crate::{cluster::pods, mesh::istio::install::NAMESPACE};
+use super::context::Context;
+use crate::{
+    cluster::pods,
+    mesh::istio::{
+        found::{ISTIOD, ISTIOD_DEBUG_PORT},
+        install::NAMESPACE,
+    },
+};
 
 /// How long a new istiod may take.
 const DEADLINE: Duration = Duration::from_secs(120);
-const SELECTOR: &str = "app=istiod";
 
 /// Deletes istiod's pods; returns when all of them are gone, another is ready, and configuration goes through it.
 ///
@@ -23,7 +28,7 @@ const SELECTOR: &str = "app=istiod";
 pub async fn restart(ctx: &Context) -> Result<(), String> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
     let words = |error: kube::Error| format!("istiod's pods: {error}");
-    let selected = ListParams::default().labels(SELECTOR);
+    let selected = ListParams::default().labels(ISTIOD);
     let old: Vec<String> = api
         .list(&selected)
         .await

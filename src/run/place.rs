@@ -96,7 +96,9 @@ impl Place {
         let root = object::apply(&ctx.client, &object, None).await?;
         let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
         for (workload, documents) in workloads {
+            let caller = is_caller(workload);
             for object in workload::objects(workload, documents, &ctx.run_id) {
+                let object = ctx.fitting.fit(object, caller);
                 let (kind, name) = (
                     object["kind"].to_string(),
                     object["metadata"]["name"].to_string(),
@@ -302,8 +304,8 @@ impl Place {
         let callers: Vec<&str> = self
             .workloads
             .iter()
-            .filter(|w| w.uses.starts_with("caller"))
-            .map(|w| w.name.as_str())
+            .filter(|workload| is_caller(workload))
+            .map(|workload| workload.name.as_str())
             .collect();
         let pods = ctx.pods.of(&self.namespace);
         let serves = |pod: &&Pod| {
@@ -531,8 +533,13 @@ fn is_proxyless(pod: &Pod) -> bool {
     templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
 }
 
+/// The workload makes calls rather than answers them.
+fn is_caller(workload: &Workload) -> bool {
+    workload.uses.starts_with("caller")
+}
+
 /// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).
-fn name(run: &str, number: usize, id: &str) -> String {
+pub(super) fn name(run: &str, number: usize, id: &str) -> String {
     let slug: String = id
         .chars()
         .map(|c| {

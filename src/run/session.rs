@@ -2,53 +2,38 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use testbed::stall::Watch;
 
 use super::{
     context::Context,
-    place::{Place, PlaceError},
+    place::{self, Place, PlaceError},
     recorder::Recorder,
-    telemetry::Istioctl,
     tidy::Tidy,
 };
 use crate::{
     cluster::{
-        object::RUN_LABEL,
-        pods::{self, PodWatch},
+        object::{self, ObjectError, RUN_LABEL},
+        pods::PodWatch,
     },
     fixture::files,
-    mesh::istio::{
-        install,
-        live::{Applier, Proxy},
-    },
+    mesh::istio::{found::Found, live::Applier, marker},
     mutation::Mutation,
-    observe::{envoy::ADMIN_PORT, http::Port},
     report::{Bundle, Redactor},
     scenario::model::Workload,
-    target::Dial,
+    target::Ready,
     verdict::Rates,
 };
 
-/// istiod's debug interface, on the pod's loopback.
-pub(super) const ISTIOD_DEBUG_PORT: u16 = 8080;
+/// Name of the run's own place, which has no scenario.
+const CONTROL: &str = "control";
 
 /// Why a run cannot begin on a target that is up.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    #[error("cannot list the pods of {namespace}: {source}")]
-    List {
-        namespace: &'static str,
-        source: Box<kube::Error>,
-    },
-    #[error("no ready pod {selector} in {namespace}: is Istio installed with an ingress gateway?")]
-    Missing {
-        selector: &'static str,
-        namespace: &'static str,
-    },
     #[error("the control server: {0}")]
     Control(String),
+    #[error("the run's entry at the ingress gateway: {0}")]
+    Entry(ObjectError),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     #[error("the control server: {0}")]
@@ -63,7 +48,6 @@ pub struct Terms {
     pub keep_failed: bool,
     pub mutation: Option<Mutation>,
     pub redactor: Redactor,
-    pub istioctl: Option<Istioctl>,
 }
 
 /// A run on a target.
@@ -73,40 +57,27 @@ pub struct Session {
 }
 
 impl Session {
-    /// Finds the mesh's parts and starts the control server.
+    /// Starts the run's watches, its control server and its entry at the ingress gateway.
     ///
     /// # Errors
     /// [`SessionError`].
     pub async fn open(
-        client: Client,
-        dial: Dial,
+        ready: &Ready,
+        found: Found,
         recorder: Recorder,
         bundle: Option<Bundle>,
         terms: Terms,
     ) -> Result<Self, SessionError> {
-        let istiod = ready_pods(&client, "app=istiod").await?.remove(0);
-        let port = |pod: &str, port| Port {
-            dial: dial.clone(),
-            namespace: install::NAMESPACE.to_owned(),
-            pod: pod.to_owned(),
-            port,
-        };
-        let gateways = ready_pods(&client, "istio=ingressgateway").await?;
-        let gateways = gateways
-            .iter()
-            .map(|pod| Proxy {
-                admin: port(pod, ADMIN_PORT),
-                gateway: true,
-            })
-            .collect();
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
+        let own = place::name(&terms.run_id, 0, CONTROL);
+        let client = ready.client.clone();
         let ctx = Arc::new(Context {
-            applier: Applier::start(client.clone(), port(&istiod, ISTIOD_DEBUG_PORT)),
+            applier: Applier::start(client.clone(), found.istiod, own.clone()),
             pods: PodWatch::start(&client, &selector),
-            control: format!("control.mp-{}-0-control:50051", terms.run_id),
-            gateways,
+            control: format!("{CONTROL}.{own}:50051"),
+            gateways: found.gateways,
             client,
-            dial,
+            dial: ready.dial.clone(),
             recorder,
             watchdog: Watch::of_machine().map_err(SessionError::Thread)?,
             rates: terms.rates,
@@ -116,7 +87,8 @@ impl Session {
             keep_failed: terms.keep_failed,
             mutation: terms.mutation,
             redactor: terms.redactor,
-            istioctl: terms.istioctl,
+            istioctl: ready.istioctl.clone(),
+            fitting: ready.fitting.clone(),
         });
         let control = control(&ctx).await?;
         Ok(Self { ctx, control })
@@ -137,34 +109,15 @@ async fn control(ctx: &Context) -> Result<Place, SessionError> {
         .map_err(|error| SessionError::Control(format!("{file}: {error}")))?;
     let workload = Workload {
         sidecar: Some(false),
-        ..Workload::named("control", "greeter")
+        ..Workload::named(CONTROL, "greeter")
     };
     let documents = documents
         .into_iter()
         .map(|document| document.value)
         .collect();
-    Ok(Place::make(ctx, "control", 0, &[(workload, documents)], false).await?)
-}
-
-async fn ready_pods(client: &Client, selector: &'static str) -> Result<Vec<String>, SessionError> {
-    let namespace = install::NAMESPACE;
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let list = api.list(&ListParams::default().labels(selector)).await;
-    let list = list.map_err(|source| SessionError::List {
-        namespace,
-        source: Box::new(source),
-    })?;
-    let ready: Vec<String> = list
-        .iter()
-        .filter(|pod| pods::is_ready(pod))
-        .map(|pod| pod.name_any())
-        .collect();
-    if ready.is_empty() {
-        Err(SessionError::Missing {
-            selector,
-            namespace,
-        })
-    } else {
-        Ok(ready)
-    }
+    let place = Place::make(ctx, CONTROL, 0, &[(workload, documents)], false).await?;
+    let entry = marker::gateway(&place.namespace);
+    let made = object::apply(&ctx.client, &entry, None).await;
+    made.map_err(SessionError::Entry)?;
+    Ok(place)
 }

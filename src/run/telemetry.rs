@@ -13,7 +13,7 @@ use tokio::{process::Command, time::sleep};
 
 use super::{context::Context, flags, place::Place};
 use crate::{
-    mesh::istio::install,
+    mesh::istio::{capabilities::LOG_FIELD, install},
     observe::{envoy, envoy::ADMIN_PORT, http::Port},
     scenario::{
         model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Tool},
@@ -44,7 +44,10 @@ const AT_ONCE: &str =
 #[derive(Debug, Clone)]
 pub struct Istioctl {
     pub program: PathBuf,
-    pub kubeconfig: PathBuf,
+    /// `None`: the one that istioctl finds itself.
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, when not its current one.
+    pub context: Option<String>,
 }
 
 /// What was read before the calls.
@@ -183,7 +186,7 @@ fn parse(log: &str) -> Lines {
         .lines()
         .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());
     let lines = entries.filter_map(|entry| {
-        let call = entry.get("meshproof_call")?.as_str()?.to_owned();
+        let call = entry.get(LOG_FIELD)?.as_str()?.to_owned();
         let text = |value: Value| match value {
             Value::Null => String::new(),
             Value::String(text) => text,
@@ -276,7 +279,12 @@ async fn diagnose(ctx: &Context, place: &Place, wanted: &Diagnosis) -> Result<Ve
     } else {
         command.args([&pod, "-n", &place.namespace]);
     }
-    command.env("KUBECONFIG", &istioctl.kubeconfig);
+    if let Some(kubeconfig) = &istioctl.kubeconfig {
+        command.env("KUBECONFIG", kubeconfig);
+    }
+    if let Some(context) = &istioctl.context {
+        command.args(["--context", context]);
+    }
     let run = command.kill_on_drop(true).output();
     let output = tokio::time::timeout(DEADLINE, run).await;
     let output = output

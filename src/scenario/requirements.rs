@@ -106,7 +106,7 @@ pub fn is_known(id: &str) -> bool {
 }
 
 /// Words for `needs`, with what each asks of mesh or target.
-pub const NEEDS: [(&str, &str); 29] = [
+pub const NEEDS: [(&str, &str); 31] = [
     ("istio", "Istio's API is served"),
     ("linkerd", "Linkerd's API is served"),
     ("gateway-api", "Gateway API with GRPCRoute is served"),
@@ -116,6 +116,11 @@ pub const NEEDS: [(&str, &str); 29] = [
     ("proxyless", "gRPC itself is the data plane"),
     ("grpcurl", "the grpcurl program on the target"),
     ("grpcio", "Python with gRPC's own package on the target"),
+    ("istioctl", "the mesh's own tool, of its version"),
+    (
+        "own-mesh",
+        "the mesh is the run's own: its parts may be restarted",
+    ),
     ("gateway", "an ingress gateway of the mesh"),
     ("gateway-class", "gateways are created from Gateway objects"),
     ("weighted-backends", "routes with weights"),

@@ -1,23 +1,38 @@
 //! A byte stream to a port of a pod, as `kubectl port-forward` makes it: it arrives on the pod's own loopback, past any
 //! redirection of the mesh.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixStream,
 };
 
+use super::forwarded::Forwarded;
+
 /// A stream to a pod.
 pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
 
 /// How pods are reached.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Dial {
     /// The local node's socket.
     Node(PathBuf),
+    /// The API server of any cluster, which asks the pod's kubelet: the harness may run anywhere.
+    ApiServer(Client),
+}
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(socket) => f.debug_tuple("Node").field(socket).finish(),
+            Self::ApiServer(_) => f.write_str("ApiServer"),
+        }
+    }
 }
 
 /// Why a port of a pod cannot be reached.
@@ -36,23 +51,38 @@ impl Dial {
     /// Opens a stream to `port` on the loopback of a pod.
     ///
     /// # Errors
-    /// [`DialError`] with the words of the node or of the connection.
+    /// [`DialError`] with the words of the node, of the API server or of the connection. A kubelet says only when the stream is used
+    /// that nothing listens: then reading fails with its words.
     pub async fn open(
         &self,
         namespace: &str,
         pod: &str,
         port: u16,
     ) -> Result<Box<dyn PodStream>, DialError> {
-        let Self::Node(socket) = self;
-        through_node(socket, namespace, pod, port)
-            .await
-            .map_err(|words| DialError::Refused {
-                namespace: namespace.to_owned(),
-                pod: pod.to_owned(),
-                port,
-                words,
-            })
+        let opened = match self {
+            Self::Node(socket) => through_node(socket, namespace, pod, port).await,
+            Self::ApiServer(client) => through_api_server(client, namespace, pod, port).await,
+        };
+        opened.map_err(|words| DialError::Refused {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            port,
+            words,
+        })
     }
+}
+
+async fn through_api_server(
+    client: &Client,
+    namespace: &str,
+    pod: &str,
+    port: u16,
+) -> Result<Box<dyn PodStream>, String> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let forward = pods.portforward(pod, &[port]).await;
+    let forward = forward.map_err(|error| format!("the API server: {error}"))?;
+    let stream = Forwarded::new(forward, port).ok_or("the API server forwards no such port")?;
+    Ok(Box::new(stream))
 }
 
 async fn through_node(

@@ -1,18 +1,22 @@
 //! Installs Istio from the manifests that istioctl makes of our values, and waits until it can take work.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::{
+    io::AsyncWriteExt as _,
     process::Command,
     time::{Instant, sleep},
 };
 
-use crate::cluster::{
-    object::{self, ObjectError},
-    pods::{self, PodWatch},
+use crate::{
+    cli::Profile,
+    cluster::{
+        object::{self, ObjectError},
+        pods::{self, PodWatch},
+    },
 };
 
 /// Namespace of the control plane and of the ingress gateway.
@@ -42,21 +46,66 @@ pub enum InstallError {
     Webhook { limit: Duration, last: String },
 }
 
-/// The objects of an installation, as istioctl makes them from `values` (an IstioOperator file).
-///
-/// # Errors
-/// With istioctl's own words.
-pub async fn manifests(istioctl: &Path, values: &Path) -> Result<Vec<Value>, InstallError> {
-    let output = Command::new(istioctl)
-        .args(["manifest", "generate", "-f"])
-        .arg(values)
+/// Install values of the profile `stock`.
+const VALUES: &str = include_str!("../../../fixtures/mesh/istio.yaml");
+/// What the profile `full` switches on again.
+const FULL: &[&str] = &[
+    "values.telemetry.enabled=true",
+    "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=true",
+    "values.pilot.env.PILOT_ENABLE_METADATA_EXCHANGE=true",
+    "values.pilot.env.PILOT_DISABLE_MX_ALPN=false",
+];
+
+/// How Istio is to be installed.
+#[derive(Debug, Clone, Copy)]
+pub struct Installation<'a> {
+    /// Registry and path of the images; `None`: those of istioctl's release.
+    pub hub: Option<&'a str>,
+    /// Tag of the images; `None`: that of istioctl's release.
+    pub tag: Option<&'a str>,
+    pub profile: Profile,
+}
+
+impl Installation<'_> {
+    /// The objects of the installation, as istioctl makes them from our values.
+    ///
+    /// # Errors
+    /// With istioctl's own words.
+    pub async fn manifests(&self, istioctl: &Path) -> Result<Vec<Value>, InstallError> {
+        let mut command = Command::new(istioctl);
+        command.args(["manifest", "generate", "-f", "-"]);
+        for set in self.sets() {
+            command.args(["--set", &set]);
+        }
+        generate(command, istioctl).await
+    }
+
+    fn sets(&self) -> Vec<String> {
+        let images = [("hub", self.hub), ("tag", self.tag)];
+        let images = images
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key}={}", value?)));
+        let full = FULL.iter().filter(|_| self.profile == Profile::Full);
+        images.chain(full.map(|&set| set.to_owned())).collect()
+    }
+}
+
+async fn generate(mut command: Command, istioctl: &Path) -> Result<Vec<Value>, InstallError> {
+    let failed = |error: std::io::Error| {
+        InstallError::Istioctl(format!("cannot run {}: {error}", istioctl.display()))
+    };
+    let mut child = command
         .env("KUBECONFIG", "/dev/null") // istioctl asks a cluster for its version when it finds one
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| {
-            InstallError::Istioctl(format!("cannot run {}: {error}", istioctl.display()))
-        })?;
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(VALUES.as_bytes()).await.map_err(failed)?;
+    }
+    let output = child.wait_with_output().await.map_err(failed)?;
     if !output.status.success() {
         return Err(InstallError::Istioctl(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),

@@ -112,8 +112,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Starts the group commit. `istiod` is its debug port (8080).
-    pub fn start(client: Client, istiod: Port) -> Self {
+    /// Starts the group commit. `istiod` is its debug port (8080), `shared` the namespace of the run's entry at the ingress gateway.
+    pub fn start(client: Client, istiod: Port, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (istiod, current) = watch::channel(istiod);
         tokio::spawn(async move {
@@ -124,7 +124,7 @@ impl Applier {
                     batch.push(next);
                 }
                 let istiod = current.borrow().clone();
-                commit(&client, &istiod, &mut generations, batch).await;
+                commit(&client, &istiod, &shared, &mut generations, batch).await;
             }
         });
         Self { queue, istiod }
@@ -156,6 +156,7 @@ impl Applier {
 async fn commit(
     client: &Client,
     istiod: &Port,
+    shared: &str,
     generations: &mut BTreeMap<String, u64>,
     batch: Vec<Request>,
 ) {
@@ -192,7 +193,7 @@ async fn commit(
     let marked = join_all(marks.iter().map(|(namespace, generation)| async move {
         object::apply(
             client,
-            &marker::marker(namespace, *generation),
+            &marker::marker(namespace, shared, *generation),
             Some(namespace),
         )
         .await
@@ -418,14 +419,11 @@ pub async fn await_marker(
     loop {
         let last = match envoy::routes(&proxy.admin, &name).await {
             Ok(dump) => match shown(&dump.to_string(), namespace) {
-                // A new cluster is asked for its endpoints only after the routes of the same push have come.
-                Some(shown) if shown >= generation => {
-                    match envoy::warming_clusters(&proxy.admin, namespace).await {
-                        Ok(none) if none.is_empty() => return Ok(()),
-                        Ok(names) => format!("clusters without endpoints: {}", names.join(", ")),
-                        Err(error) => error.to_string(),
-                    }
-                }
+                Some(shown) if shown >= generation => match unfinished(proxy, namespace).await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(words)) => words,
+                    Err(error) => error.to_string(),
+                },
                 Some(shown) => format!("generation {shown}"),
                 None => "no marker".to_owned(),
             },
@@ -450,6 +448,26 @@ pub async fn await_marker(
         }
         sleep(LOOK).await;
     }
+}
+
+/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after the routes of the same push have come,
+/// and a gateway's new port is opened only when the routes of that port have come, which the marker's port does not wait for. A port
+/// whose Secret is missing stays closed for as long as it is: that is no matter of time ([`super::secrets`]).
+async fn unfinished(proxy: &Proxy, namespace: &str) -> Result<Option<String>, HttpError> {
+    let clusters = envoy::warming_clusters(&proxy.admin, namespace).await?;
+    if !clusters.is_empty() {
+        let names = clusters.join(", ");
+        return Ok(Some(format!("clusters without endpoints: {names}")));
+    }
+    if !proxy.gateway {
+        return Ok(None);
+    }
+    let listeners = envoy::warming_listeners(&proxy.admin).await?;
+    if listeners.is_empty() || envoy::awaits_secrets(&proxy.admin).await? {
+        return Ok(None);
+    }
+    let names = listeners.join(", ");
+    Ok(Some(format!("listeners that are not open: {names}")))
 }
 
 /// The newest generation of a namespace that a dump of routes names.

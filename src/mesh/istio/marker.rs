@@ -15,7 +15,7 @@ pub const PORT: u16 = 15998;
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-generation";
 
-/// Host of the collector of spans (`fixtures/mesh/istio-local.yaml`, `fixtures/workloads/collector.yaml`).
+/// Host of the collector of spans (`fixtures/mesh/istio.yaml`, `fixtures/workloads/collector.yaml`).
 pub const COLLECTOR: &str = "collector.meshproof.dev";
 
 /// Host of the marker of a namespace; nobody resolves or calls it.
@@ -28,11 +28,11 @@ pub fn route(namespace: &str, generation: u64) -> String {
     format!("{namespace}-generation-{generation}")
 }
 
-/// The gateway entry that makes markers visible at the ingress gateway; one for the whole mesh.
-pub fn gateway() -> Value {
+/// The gateway entry that makes markers visible at the ingress gateway; one for each run, in a namespace of the run.
+pub fn gateway(namespace: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
-        "metadata": {"name": NAME, "namespace": MESH_NAMESPACE},
+        "metadata": {"name": NAME, "namespace": namespace},
         "spec": {
             "selector": {"istio": "ingressgateway"},
             "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*/*.meshproof.dev"]}],
@@ -87,14 +87,15 @@ pub fn entry(namespace: &str) -> Value {
     })
 }
 
-/// The marker in a generation. Its route answers by itself, so it needs no backend.
-pub fn marker(namespace: &str, generation: u64) -> Value {
+/// The marker in a generation, seen at the ingress gateway through the [`gateway`] entry in the namespace `shared`. Its route answers
+/// by itself, so it needs no backend.
+pub fn marker(namespace: &str, shared: &str, generation: u64) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
         "metadata": {"name": NAME, "namespace": namespace},
         "spec": {
             "hosts": [host(namespace)],
-            "gateways": ["mesh", format!("{MESH_NAMESPACE}/{NAME}"), format!("{namespace}/{NAME}")],
+            "gateways": ["mesh", format!("{shared}/{NAME}"), format!("{namespace}/{NAME}")],
             "exportTo": [".", MESH_NAMESPACE],
             "http": [{"name": route(namespace, generation), "directResponse": {"status": 204}}],
         },

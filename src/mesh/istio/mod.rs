@@ -1,9 +1,12 @@
 //! Istio: installed by its own istioctl, asked by its own debug interface.
 
+pub mod capabilities;
 pub mod endpoints;
+pub mod found;
 pub mod gateway_api;
 pub mod install;
 pub mod live;
 pub mod marker;
 pub mod programs;
 pub mod secrets;
+pub mod versions;

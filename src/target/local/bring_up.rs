@@ -1,6 +1,7 @@
 //! From binaries on disk to a mesh that takes work: the phases of the local target.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,25 +13,27 @@ use super::world::{
     launch::{World, WorldError, WorldOptions},
 };
 use crate::{
+    cli::Profile,
     cluster::{
+        client,
         object::{self, ObjectError},
         pods::{self, PodWatch},
     },
+    fixture::fitting::Fitting,
     mesh::istio::{
         gateway_api,
-        install::{self, InstallError},
+        install::{self, InstallError, Installation},
         marker,
     },
     run::{phases::Phases, telemetry::Istioctl},
-    target::Dial,
+    target::{Dial, Ready},
+    toolchain::stock,
 };
 
 const DNS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// DNS of the world.
 const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
-/// Install values of the local profile, unless the user gives others.
-pub const ISTIO_VALUES: &str = include_str!("../../../fixtures/mesh/istio-local.yaml");
 
 /// Why the target is not up.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +50,6 @@ pub enum BringUpError {
     Object(#[from] ObjectError),
     #[error("the cluster's DNS was not ready within {limit:?}:\n{last}")]
     Dns { limit: Duration, last: String },
-    #[error("cannot write {path}: {source}")]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
 }
 
 /// A local target that is up.
@@ -86,11 +84,27 @@ impl Local {
         }
     }
 
-    /// The mesh's own tool, as a person with the kubeconfig runs it.
-    pub fn istioctl(&self) -> Istioctl {
-        Istioctl {
-            program: self.world.spec.bins.join("istioctl"),
-            kubeconfig: self.world.spec.kubeconfig(),
+    /// What a run needs of it.
+    pub fn ready(&self) -> Ready {
+        let spec = &self.world.spec;
+        let mut programs = BTreeSet::from(["grpcurl".to_owned()]);
+        // Only where there is a wheel for the host's Python.
+        if spec.grpcio.is_some() {
+            programs.insert("grpcio".to_owned());
+        }
+        Ready {
+            client: self.client.clone(),
+            dial: self.dial.clone(),
+            istioctl: Some(Istioctl {
+                program: spec.bins.join("istioctl"),
+                kubeconfig: Some(spec.kubeconfig()),
+                context: None,
+            }),
+            versions: spec.versions.clone(),
+            programs,
+            own_mesh: true,
+            secrets: keys(&spec.pki()),
+            fitting: Fitting::default(),
         }
     }
 
@@ -100,7 +114,7 @@ impl Local {
     /// When none of that name is up, or its API server does not answer.
     pub async fn attach(name: &str) -> Result<Self, BringUpError> {
         let world = World::find(name)?;
-        let client = api::client(&world.spec.kubeconfig()).await;
+        let client = client::of(&world.spec.kubeconfig(), None).await;
         let client = client.map_err(BringUpError::Kubeconfig)?;
         Ok(Self {
             dial: Dial::Node(world.spec.node_socket()),
@@ -110,20 +124,30 @@ impl Local {
     }
 }
 
+/// Private keys of a world.
+fn keys(pki: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(pki).into_iter().flatten().flatten();
+    files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect()
+}
+
 async fn fill(
     spec: super::world::spec::WorldSpec,
     crds: &Path,
     phases: &Phases,
 ) -> Result<Client, BringUpError> {
-    let values = spec.state.join("istio-values.yaml");
-    std::fs::write(&values, ISTIO_VALUES).map_err(|source| BringUpError::Write {
-        path: values.clone(),
-        source,
-    })?;
+    let installation = Installation {
+        hub: Some(stock::HUB),
+        tag: Some(stock::TAG),
+        profile: Profile::Stock,
+    };
     let istioctl = spec.bins.join("istioctl");
     let (client, objects) = tokio::join!(
         phases.time("etcd and API server", api_server(spec.kubeconfig())),
-        install::manifests(&istioctl, &values),
+        installation.manifests(&istioctl),
     );
     let (client, objects) = (client?, objects?);
     let system = PodWatch::start(&client, "");
@@ -135,9 +159,7 @@ async fn fill(
     dns?;
     gateway_api?;
     mesh?;
-    for entry in [marker::gateway(), marker::collector()] {
-        object::apply(&client, &entry, None).await?;
-    }
+    object::apply(&client, &marker::collector(), None).await?;
     Ok(client)
 }
 

@@ -2,23 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use kube::{Client, Config, config::Kubeconfig};
+use kube::Client;
 use tokio::time::{Instant, sleep};
+
+use crate::cluster::client;
 
 /// How long the API server may take to answer. Measured: about 3 s on two idle cores; a loaded machine takes several times that.
 pub const DEADLINE: Duration = Duration::from_secs(90);
-
-/// A client by a kubeconfig.
-///
-/// # Errors
-/// In words: it is not there, or not one.
-pub async fn client(kubeconfig: &Path) -> Result<Client, String> {
-    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| error.to_string())?;
-    let config = Config::from_custom_kubeconfig(read, &Default::default())
-        .await
-        .map_err(|error| error.to_string())?;
-    Client::try_from(config).map_err(|error| error.to_string())
-}
 
 /// A client as soon as the API server says that it is ready. The kubeconfig appears when the world has made its keys.
 ///
@@ -36,7 +26,7 @@ pub async fn ready(kubeconfig: &Path) -> Result<Client, String> {
 }
 
 async fn reach(kubeconfig: &Path) -> Result<Client, String> {
-    let client = client(kubeconfig).await?;
+    let client = client::of(kubeconfig, None).await?;
     let request = http::Request::get("/readyz").body(Vec::new());
     let request = request.map_err(|error| error.to_string())?;
     let answer = client.request_text(request).await;

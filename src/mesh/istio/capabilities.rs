@@ -1,0 +1,231 @@
+//! What an Istio that is up can be asked for (`needs:` of scenarios). It is asked, not assumed: its settings and its proxy's own list of
+//! extensions are looked at.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+use serde_json::Value;
+
+use super::{gateway_api, install::NAMESPACE, live::Proxy, marker::COLLECTOR};
+use crate::cluster::object;
+
+/// Field of the JSON access log that holds a call's id: by it a line is found again.
+pub const LOG_FIELD: &str = "meshproof_call";
+
+/// What every Istio with sidecars can do.
+const ALWAYS: &[&str] = &[
+    "istio",
+    "envoy",
+    "sidecar",
+    "weighted-backends",
+    "envoy-filter",
+    "proxy-admin",
+    "mirror",
+    "fault-injection",
+    "mtls",
+    "rolling-restart",
+    "scale",
+    "retry-budget",
+    "jwt",
+];
+
+/// Extensions that Istio compiles into its own proxy, by a part of their names, with the capability that needs them and what a report
+/// says when they are missing.
+const EXTENSIONS: &[(&str, &str, &str)] = &[
+    ("istio_stats", "telemetry", "Istio's telemetry filters"),
+    ("istio.alpn", "alpn-filter", "Istio's ALPN filter"),
+    (
+        "metadata_exchange",
+        "metadata-exchange",
+        "peer metadata exchange",
+    ),
+];
+
+/// What a mesh offers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// By the words of `needs:`.
+    pub capabilities: BTreeSet<String>,
+    /// What it has not, in words for a report.
+    pub lacks: Vec<String>,
+}
+
+/// What was read of a mesh.
+#[derive(Debug, Default)]
+struct Facts {
+    /// `mesh` of the ConfigMap `istio`: the mesh-wide configuration as YAML.
+    mesh: String,
+    /// `config` of the ConfigMap `istio-sidecar-injector`: the templates.
+    templates: String,
+    /// Names of the extensions that the gateway's proxy registered.
+    extensions: Vec<String>,
+    gateway: bool,
+    /// The shared Gateway of Gateway API is there.
+    gateway_api: bool,
+}
+
+/// Asks a mesh that is up.
+///
+/// # Errors
+/// In words: its settings cannot be read.
+pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, String> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
+    let read = async |name: &str, key: &str| -> Result<String, String> {
+        let map = maps.get_opt(name).await;
+        let map = map.map_err(|error| format!("ConfigMap {name}: {error}"))?;
+        let data = map.and_then(|map| map.data).unwrap_or_default();
+        Ok(data.get(key).cloned().unwrap_or_default())
+    };
+    let gateway = format!("{}/v1", gateway_api::GROUP);
+    let shared = object::get(
+        client,
+        &gateway,
+        "Gateway",
+        Some(NAMESPACE),
+        gateway_api::SHARED,
+    );
+    let facts = Facts {
+        mesh: read("istio", "mesh").await?,
+        templates: read("istio-sidecar-injector", "config").await?,
+        extensions: match gateways.first() {
+            Some(gateway) => extensions(gateway).await?,
+            None => Vec::new(),
+        },
+        gateway: !gateways.is_empty(),
+        gateway_api: shared.await.map_err(|error| error.to_string())?.is_some(),
+    };
+    Ok(conclude(&facts))
+}
+
+/// Names of the extensions of a proxy (Envoy's `/server_info`, `node.extensions`).
+async fn extensions(proxy: &Proxy) -> Result<Vec<String>, String> {
+    let body = proxy.admin.fetch(Method::GET, "/server_info").await;
+    let body = body.map_err(|error| error.to_string())?;
+    let info: Value = serde_json::from_slice(&body)
+        .map_err(|error| format!("/server_info of {}: {error}", proxy.admin.pod))?;
+    let all = info.pointer("/node/extensions").and_then(Value::as_array);
+    let names = all.into_iter().flatten();
+    let names = names.filter_map(|extension| extension["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn conclude(facts: &Facts) -> Offer {
+    let mesh: Value = serde_yaml::from_str(&facts.mesh).unwrap_or_default();
+    let mut offer = Offer {
+        capabilities: ALWAYS.iter().map(|&word| word.to_owned()).collect(),
+        lacks: Vec::new(),
+    };
+    let mut add = |word: &str, there: bool, lack: &str| {
+        if there {
+            offer.capabilities.insert(word.to_owned());
+        } else if !lack.is_empty() {
+            offer.lacks.push(lack.to_owned());
+        }
+    };
+    add("gateway", facts.gateway, "an ingress gateway");
+    add(
+        "gateway-api",
+        facts.gateway_api && facts.gateway,
+        "Gateway API with a Gateway for the ingress gateway",
+    );
+    add(
+        "proxyless",
+        facts.templates.contains("grpc-agent"),
+        "the injection template for proxyless gRPC",
+    );
+    add(
+        "access-log",
+        facts.mesh.contains(LOG_FIELD),
+        "an access log in which calls can be found again",
+    );
+    add(
+        "tracing",
+        facts.mesh.contains(COLLECTOR),
+        "tracing providers that lead to a scenario's own collector",
+    );
+    // A filter that is compiled in is not used by an installation that switched the metrics off.
+    let metrics = mesh
+        .pointer("/defaultProviders/metrics")
+        .and_then(Value::as_array)
+        .is_some_and(|all| !all.is_empty());
+    for (part, word, lack) in EXTENSIONS {
+        let there = facts.extensions.iter().any(|name| name.contains(part));
+        add(word, there && (*word != "telemetry" || metrics), lack);
+    }
+    offer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_proxy() -> Vec<String> {
+        [
+            "envoy.filters.http.istio_stats",
+            "istio.alpn",
+            "envoy.filters.network.metadata_exchange",
+        ]
+        .map(str::to_owned)
+        .into()
+    }
+
+    #[test]
+    fn a_mesh_of_ours_with_a_stock_proxy_lacks_only_what_istio_compiles_in() {
+        let facts = Facts {
+            mesh: format!(
+                "accessLogFormat: '{{\"{LOG_FIELD}\": 1}}'\nextensionProviders: [{{service: {COLLECTOR}}}]"
+            ),
+            templates: "templates: {grpc-agent: x}".into(),
+            extensions: vec!["envoy.filters.http.router".into()],
+            gateway: true,
+            gateway_api: true,
+        };
+        let offer = conclude(&facts);
+        assert_eq!(offer.lacks.len(), 3, "{:?}", offer.lacks);
+        for word in [
+            "gateway",
+            "gateway-api",
+            "proxyless",
+            "access-log",
+            "tracing",
+            "mtls",
+        ] {
+            assert!(offer.capabilities.contains(word), "{word}");
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::on("defaultProviders: {metrics: [prometheus]}", own_proxy(), true)]
+    #[case::switched_off("defaultProviders: {}", own_proxy(), false)]
+    #[case::stock_proxy("defaultProviders: {metrics: [prometheus]}", Vec::new(), false)]
+    fn metrics_need_the_filter_and_the_provider(
+        #[case] mesh: &str,
+        #[case] extensions: Vec<String>,
+        #[case] there: bool,
+    ) {
+        let facts = Facts {
+            mesh: mesh.into(),
+            extensions,
+            ..Facts::default()
+        };
+        assert_eq!(conclude(&facts).capabilities.contains("telemetry"), there);
+    }
+
+    #[test]
+    fn somebody_elses_mesh_is_not_asked_for_our_log_or_collector() {
+        let offer = conclude(&Facts::default());
+        for word in [
+            "gateway",
+            "gateway-api",
+            "proxyless",
+            "access-log",
+            "tracing",
+            "telemetry",
+        ] {
+            assert!(!offer.capabilities.contains(word), "{word}");
+        }
+        assert!(offer.capabilities.contains("sidecar"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Versions of a cluster and its mesh, for the report: as they say themselves.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use kube::Client;
+use serde_json::Value;
+
+use super::found;
+use crate::{observe::http::Port, target::Dial};
+
+/// istiod's own interface beside its metrics.
+const ISTIOD_MONITORING_PORT: u16 = 15014;
+
+/// `kubernetes`, `istio` and, where there is a gateway, `envoy`.
+///
+/// # Errors
+/// In words: one of them does not answer.
+pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>, String> {
+    let server = client.apiserver_version().await;
+    let server = server.map_err(|error| format!("the API server's version: {error}"))?;
+    let found = found::find(client, dial).await;
+    let found = found.map_err(|error| error.to_string())?;
+    let monitoring = Port {
+        port: ISTIOD_MONITORING_PORT,
+        ..found.istiod
+    };
+    let mut versions = BTreeMap::from([
+        ("kubernetes".to_owned(), server.git_version),
+        (
+            "istio".to_owned(),
+            istio(&ask(&monitoring, "/version").await?),
+        ),
+    ]);
+    if let Some(gateway) = found.gateways.first() {
+        let info = ask(&gateway.admin, "/server_info").await?;
+        let info: Value = serde_json::from_str(&info).unwrap_or_default();
+        let version = envoy(info["version"].as_str().unwrap_or_default());
+        versions.insert("envoy".to_owned(), version);
+    }
+    Ok(versions)
+}
+
+async fn ask(port: &Port, path: &str) -> Result<String, String> {
+    let body = port.fetch(Method::GET, path).await;
+    let body = body.map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// istiod writes `VERSION-REVISION-STATUS`; the version may have dashes of its own.
+fn istio(said: &str) -> String {
+    let said = said.trim().trim_matches('"');
+    let mut parts: Vec<&str> = said.rsplitn(3, '-').collect();
+    match (parts.pop(), parts.pop()) {
+        (Some(version), Some(revision)) if !revision.is_empty() => {
+            format!("{version} ({revision})")
+        }
+        _ => said.to_owned(),
+    }
+}
+
+/// Envoy writes `REVISION/VERSION/STATUS/TYPE/TLS`.
+fn envoy(said: &str) -> String {
+    said.split('/').nth(1).unwrap_or(said).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("1.31.1-0123abc-Clean", "1.31.1 (0123abc)")]
+    #[case("1.31-dev-0123abc-Clean\n", "1.31-dev (0123abc)")]
+    #[case("unknown", "unknown")]
+    fn istiods_words_become_a_version(#[case] said: &str, #[case] version: &str) {
+        assert_eq!(istio(said), version);
+    }
+
+    #[test]
+    fn envoys_words_become_a_version() {
+        assert_eq!(envoy("9dc4/1.39.3/Clean/RELEASE/BoringSSL"), "1.39.3");
+        assert_eq!(envoy(""), "");
+    }
+}

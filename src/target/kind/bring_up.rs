@@ -1,0 +1,395 @@
+//! From nothing to a kind cluster with a mesh that takes work, and back.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams},
+};
+use tokio::time::{Instant, sleep};
+
+use super::{error::KindError, images::Images, nodes::Nodes, program::Program, record::Record};
+use crate::{
+    cli::Profile,
+    cluster::{
+        client,
+        object::{self, RUN_LABEL},
+        pods::PodWatch,
+    },
+    fixture::fitting::{Fitting, SIDE_LABEL},
+    mesh::istio::{
+        found, gateway_api,
+        install::{self, Installation},
+        marker, versions,
+    },
+    run::{phases::Phases, telemetry::Istioctl},
+    target::{Dial, Ready},
+};
+
+/// kind's own wait is shorter; this is for a machine that hardly moves.
+const CREATE: Duration = Duration::from_secs(600);
+const DELETE: Duration = Duration::from_secs(120);
+const LOOK_UP: Duration = Duration::from_secs(30);
+/// How long the nodes may take to be ready once the control plane is.
+const NODES: Duration = Duration::from_secs(180);
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct KindOptions {
+    /// Name of the cluster.
+    pub name: String,
+    /// It stays after the run.
+    pub kept: bool,
+    pub nodes: Nodes,
+    pub node_image: Option<String>,
+    pub images: Images,
+    pub istioctl: PathBuf,
+    pub hub: Option<String>,
+    pub tag: Option<String>,
+    pub profile: Profile,
+    /// Folder with Gateway API's CRDs of Istio's version, where there is one.
+    pub gateway_api: Option<PathBuf>,
+}
+
+/// A kind cluster with Istio.
+pub struct Kind {
+    program: Program,
+    record: Record,
+    ready: Ready,
+}
+
+impl Kind {
+    /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A cluster that was made here and did not
+    /// come up is removed.
+    ///
+    /// # Errors
+    /// [`KindError`] of the phase that failed.
+    pub async fn bring_up(options: &KindOptions, phases: &Phases) -> Result<Self, KindError> {
+        check_name(&options.name)?;
+        let program = Program::kind()?;
+        let names = options.images.names()?;
+        phases.time("container engine", engine()).await?;
+        let mut record = record(&program, options).await?;
+        let filled = fill(&program, &mut record, options, names, phases).await;
+        match filled {
+            Ok(ready) => Ok(Self {
+                program,
+                record,
+                ready,
+            }),
+            Err(error) => {
+                if record.made && record.profile.is_none() {
+                    let _ = delete(&program, &record).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What a run needs of it.
+    pub fn ready(&self) -> Ready {
+        self.ready.clone()
+    }
+
+    /// The cluster ends with the run.
+    pub fn is_of_the_run(&self) -> bool {
+        self.record.made && !self.record.kept
+    }
+
+    /// The cluster's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.record.kubeconfig()
+    }
+
+    /// Deletes the cluster.
+    ///
+    /// # Errors
+    /// kind's words.
+    pub async fn delete(&self) -> Result<(), KindError> {
+        delete(&self.program, &self.record).await
+    }
+
+    /// Takes down what a record tells of: the cluster when meshproof made it, otherwise only the namespaces of runs.
+    ///
+    /// # Errors
+    /// kind's words, or the API server's.
+    pub async fn take_down(record: &Record) -> Result<&'static str, KindError> {
+        if record.made {
+            delete(&Program::kind()?, record).await?;
+            return Ok("deleted");
+        }
+        let client = client::of(&record.kubeconfig(), None).await;
+        remove_runs(&client.map_err(KindError::Client)?).await?;
+        record.remove();
+        Ok("left to its owner, without the namespaces of runs")
+    }
+}
+
+/// kind's own rule for names, which it gives to containers.
+fn check_name(name: &str) -> Result<(), KindError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = name.chars().all(|c| plain(c) || c == '.' || c == '-')
+        && name.starts_with(plain)
+        && name.ends_with(plain)
+        && name.len() <= 50;
+    match fits {
+        true => Ok(()),
+        false => Err(KindError::Name(name.to_owned())),
+    }
+}
+
+/// Asks the engine for its version: it has to answer before anything is made.
+async fn engine() -> Result<String, KindError> {
+    let args = ["version", "--format", "{{.Server.Version}}"];
+    Program::docker()?.run(&args, LOOK_UP).await
+}
+
+/// The record of the cluster that is to be used; a cluster of somebody else's gets one that says so.
+async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindError> {
+    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    let is_up = clusters.lines().any(|line| line == options.name);
+    match (Record::find(&options.name), is_up) {
+        (Some(record), true) if record.made && record.profile.is_none() => {
+            Err(KindError::HalfDone { name: record.name })
+        }
+        (Some(record), true) => Ok(record),
+        (Some(stale), false) => {
+            stale.remove();
+            Record::begin(&options.name, true, options.kept)
+        }
+        (None, up) => Record::begin(&options.name, !up, options.kept),
+    }
+}
+
+async fn fill(
+    kind: &Program,
+    record: &mut Record,
+    options: &KindOptions,
+    names: BTreeSet<String>,
+    phases: &Phases,
+) -> Result<Ready, KindError> {
+    let kubeconfig = record.kubeconfig();
+    phases
+        .time("cluster", cluster(kind, record, options))
+        .await?;
+    let client = client::of(&kubeconfig, None)
+        .await
+        .map_err(KindError::Client)?;
+    let (_, loaded) = tokio::join!(
+        phases.time("nodes", nodes_ready(&client)),
+        phases.time("images", options.images.load(kind, record)),
+    );
+    loaded?;
+    let dial = Dial::ApiServer(client.clone());
+    if found::find(&client, &dial).await.is_err() {
+        istio(&client, options, phases).await?;
+        record.profile = Some(options.profile.name().to_owned());
+        record.write()?;
+    }
+    let mut programs = BTreeSet::new();
+    for (image, word) in [
+        ("local/witness:dev", "grpcurl"),
+        ("local/grpcio:dev", "grpcio"),
+    ] {
+        if names.contains(image) {
+            programs.insert(word.to_owned());
+        }
+    }
+    let mut versions = versions::of(&client, &dial)
+        .await
+        .map_err(KindError::Client)?;
+    versions.insert("kind".to_owned(), version(kind).await?);
+    let nodes: Api<Node> = Api::all(client.clone());
+    let sided = nodes.list(&ListParams::default().labels(SIDE_LABEL)).await;
+    let sided = sided.map_err(|error| KindError::Client(error.to_string()))?;
+    Ok(Ready {
+        istioctl: Some(Istioctl {
+            program: options.istioctl.clone(),
+            kubeconfig: Some(kubeconfig),
+            context: None,
+        }),
+        client,
+        dial,
+        versions,
+        programs,
+        own_mesh: record.made,
+        secrets: Vec::new(),
+        fitting: Fitting {
+            testbed: None,
+            apart: !sided.items.is_empty(),
+        },
+    })
+}
+
+/// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both cases.
+async fn cluster(kind: &Program, record: &Record, options: &KindOptions) -> Result<(), KindError> {
+    let kubeconfig = record.kubeconfig().display().to_string();
+    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    if clusters.lines().any(|line| line == record.name) {
+        let args = [
+            "export",
+            "kubeconfig",
+            "--name",
+            &record.name,
+            "--kubeconfig",
+            &kubeconfig,
+        ];
+        return kind.run(&args, LOOK_UP).await.map(drop);
+    }
+    let config = record.file("kind.yaml");
+    std::fs::write(&config, &options.nodes.text).map_err(|source| KindError::Write {
+        path: config.clone(),
+        source,
+    })?;
+    let config = config.display().to_string();
+    let mut args = vec![
+        "create",
+        "cluster",
+        "--name",
+        &record.name,
+        "--config",
+        &config,
+    ];
+    args.extend(["--kubeconfig", &kubeconfig, "--wait", "180s"]);
+    if let Some(image) = &options.node_image {
+        args.extend(["--image", image]);
+    }
+    kind.run(&args, CREATE).await.map(drop)
+}
+
+/// Waits until every node says that it is ready.
+async fn nodes_ready(client: &Client) -> Result<(), KindError> {
+    let (nodes, deadline): (Api<Node>, _) = (Api::all(client.clone()), Instant::now() + NODES);
+    loop {
+        let last = match nodes.list(&ListParams::default()).await {
+            Ok(list) => {
+                let waiting: Vec<String> = list.iter().filter_map(not_ready).collect();
+                if waiting.is_empty() {
+                    return Ok(());
+                }
+                waiting.join("; ")
+            }
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() > deadline {
+            return Err(KindError::NodesNotReady { limit: NODES, last });
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A node that is not ready, with its kubelet's words.
+fn not_ready(node: &Node) -> Option<String> {
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready");
+    let name = node.name_any();
+    match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(format!(
+            "{name}: {}",
+            ready.message.as_deref().unwrap_or("no words")
+        )),
+        None => Some(format!("{name}: its kubelet has said nothing yet")),
+    }
+}
+
+async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Result<(), KindError> {
+    let installation = Installation {
+        hub: options.hub.as_deref(),
+        tag: options.tag.as_deref(),
+        profile: options.profile,
+    };
+    let objects = installation.manifests(&options.istioctl).await?;
+    let system = PodWatch::start(client, "");
+    let gateway_api = async {
+        match &options.gateway_api {
+            Some(folder) => {
+                phases
+                    .time("Gateway API", gateway_api::install(client, folder))
+                    .await
+            }
+            None => Ok(()),
+        }
+    };
+    let (api, mesh) = tokio::join!(
+        gateway_api,
+        phases.time("Istio", install::install(client, &objects, &system)),
+    );
+    api?;
+    mesh?;
+    object::apply(client, &marker::collector(), None).await?;
+    Ok(())
+}
+
+async fn version(kind: &Program) -> Result<String, KindError> {
+    let said = kind.run(&["version", "--quiet"], LOOK_UP).await?;
+    Ok(said.trim().to_owned())
+}
+
+async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
+    let kubeconfig = record.kubeconfig().display().to_string();
+    let args = [
+        "delete",
+        "cluster",
+        "--name",
+        &record.name,
+        "--kubeconfig",
+        &kubeconfig,
+    ];
+    kind.run(&args, DELETE).await?;
+    record.remove();
+    Ok(())
+}
+
+/// Deletes the namespaces that carry a run's label.
+async fn remove_runs(client: &Client) -> Result<(), KindError> {
+    let words = |error: kube::Error| KindError::Client(error.to_string());
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let ours = namespaces
+        .list(&ListParams::default().labels(RUN_LABEL))
+        .await;
+    for namespace in ours.map_err(words)? {
+        let name = namespace.name_any();
+        let deleted = namespaces.delete(&name, &DeleteParams::default()).await;
+        deleted.map_err(words)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[rstest::rstest]
+    #[case("meshproof", true)]
+    #[case("a.b-9", true)]
+    #[case("Upper", false)]
+    #[case("-a", false)]
+    #[case("a_b", false)]
+    #[case("", false)]
+    fn names_are_those_that_kind_takes(#[case] name: &str, #[case] fits: bool) {
+        assert_eq!(check_name(name).is_ok(), fits);
+    }
+
+    #[test]
+    fn a_node_that_is_not_ready_says_why() {
+        let node = |conditions| {
+            serde_json::from_value::<Node>(
+                json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}}),
+            )
+            .unwrap()
+        };
+        let condition = |status: &str| json!([{"type": "Ready", "status": status, "message": "cni plugin not initialized"}]);
+        assert_eq!(not_ready(&node(condition("True"))), None);
+        let words = not_ready(&node(condition("False"))).unwrap();
+        assert_eq!(words, "n: cni plugin not initialized");
+        assert!(not_ready(&node(json!([]))).unwrap().contains("nothing yet"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Why there is no kind cluster.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::{
+    cluster::object::ObjectError, image::ArchiveError, mesh::istio::install::InstallError,
+};
+
+/// Each with its way out.
+#[derive(Debug, thiserror::Error)]
+pub enum KindError {
+    #[error(
+        "there is no program {0} on PATH; `meshproof doctor --target kind` says what is missing and how to get it"
+    )]
+    NoProgram(PathBuf),
+    #[error("{what} did not end within {limit:?}; it last said:\n{last}")]
+    Slow {
+        what: String,
+        limit: Duration,
+        last: String,
+    },
+    /// kind or docker failed; `cause` is ours, `words` are theirs.
+    #[error("{what} failed: {cause}\n{words}")]
+    Failed {
+        what: String,
+        cause: String,
+        words: String,
+    },
+    #[error(
+        "{0:?} is no name for a kind cluster: lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit"
+    )]
+    Name(String),
+    #[error("--nodes {given}: neither single nor multi, and not a readable file: {source}")]
+    Nodes { given: String, source: io::Error },
+    #[error("--nodes {}: this is no kind configuration: {why}", .path.display())]
+    NodesFile { path: PathBuf, why: String },
+    #[error("--image-archive {}: {source}", .path.display())]
+    Archive { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", .path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error(
+        "a kind cluster called {name} is already up; use it (run --target kind --name {name}) or end it: meshproof target down --name {name}"
+    )]
+    AlreadyUp { name: String },
+    #[error(
+        "the bring-up of the kind cluster {name} was interrupted or still goes on; remove what there is: meshproof target down --name {name}"
+    )]
+    HalfDone { name: String },
+    #[error(
+        "no kind cluster called {name} is up; start it: meshproof target up --target kind --name {name}"
+    )]
+    NotUp { name: String },
+    #[error("the cluster's API server cannot be used: {0}")]
+    Client(String),
+    #[error("not ready within {limit:?}: {last}")]
+    NodesNotReady { limit: Duration, last: String },
+    #[error("cannot write the test bed's image: {0}")]
+    Image(#[from] ArchiveError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+}

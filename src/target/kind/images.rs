@@ -1,0 +1,156 @@
+//! Images on the nodes of a kind cluster: archives that are loaded, nothing that is pulled.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{error::KindError, program::Program, record::Record};
+use crate::{
+    image,
+    toolchain::{Image, stock},
+};
+
+/// How long one archive may take. Measured: 290 MB in 7 s on an idle machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Images of ours, and archives of the user's.
+#[derive(Debug, Clone)]
+pub struct Images {
+    pub testbed: PathBuf,
+    /// Directory with the programs of the other clients and servers, where it has been made.
+    pub witnesses: Option<PathBuf>,
+    pub archives: Vec<PathBuf>,
+}
+
+impl Images {
+    /// Names of all images that the cluster will have.
+    ///
+    /// # Errors
+    /// [`KindError::Archive`] for one that cannot be read.
+    pub fn names(&self) -> Result<BTreeSet<String>, KindError> {
+        let mut names: BTreeSet<String> = self.ours().into_iter().map(|image| image.name).collect();
+        for path in &self.archives {
+            let more = tags(path).map_err(|source| KindError::Archive {
+                path: path.clone(),
+                source,
+            })?;
+            names.extend(more);
+        }
+        Ok(names)
+    }
+
+    fn ours(&self) -> Vec<Image> {
+        let witnesses = self.witnesses.as_deref().map(stock::witness);
+        [stock::testbed(&self.testbed)]
+            .into_iter()
+            .chain(witnesses)
+            .collect()
+    }
+
+    /// Loads what the nodes do not hold yet; an archive that changed is loaded again.
+    ///
+    /// # Errors
+    /// An archive that cannot be written or read, or kind's words.
+    pub async fn load(&self, kind: &Program, record: &mut Record) -> Result<(), KindError> {
+        let ours = record.file("images.tar");
+        let (images, to) = (self.ours(), ours.clone());
+        let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
+        written.map_err(|error| KindError::Client(error.to_string()))??;
+        for path in self.archives.iter().chain([&ours]) {
+            let digest = digest(path).map_err(|source| KindError::Archive {
+                path: path.clone(),
+                source,
+            })?;
+            if record.loaded.contains(&digest) {
+                continue;
+            }
+            let path = path.display().to_string();
+            let args = ["load", "image-archive", &path, "--name", &record.name];
+            kind.run(&args, LIMIT).await?;
+            record.loaded.push(digest);
+            record.write()?;
+        }
+        let _ = fs::remove_file(ours);
+        Ok(())
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+fn digest(path: &Path) -> io::Result<String> {
+    let (mut file, mut hash) = (File::open(path)?, Sha256::new());
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => {
+                return Ok(hash
+                    .finalize()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect());
+            }
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Names of the images in an archive (`manifest.json` of `docker save`).
+fn tags(path: &Path) -> io::Result<Vec<String>> {
+    let mut archive = tar::Archive::new(File::open(path)?);
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        if entry.path()?.as_ref() != Path::new("manifest.json") {
+            continue;
+        }
+        let manifest: serde_json::Value = serde_json::from_reader(entry)?;
+        let images = manifest.as_array().into_iter().flatten();
+        let tags = images.flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
+        return Ok(tags
+            .filter_map(|tag| tag.as_str())
+            .map(|tag| tag.trim_start_matches("docker.io/").to_owned())
+            .collect());
+    }
+    let words = "it has no manifest.json: is it an archive of docker save, not compressed?";
+    Err(io::Error::new(io::ErrorKind::InvalidData, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_an_archive_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("testbed");
+        fs::write(&program, "x").unwrap();
+        let archive = dir.path().join("a.tar");
+        image::write_all(
+            &[stock::testbed(&program), stock::pilot(&program)],
+            &archive,
+        )
+        .unwrap();
+        let images = Images {
+            testbed: program,
+            witnesses: None,
+            archives: vec![archive],
+        };
+        let names: Vec<String> = images.names().unwrap().into_iter().collect();
+        assert_eq!(names, ["local/pilot:dev", "local/testbed:dev"]);
+    }
+
+    #[test]
+    fn what_is_no_archive_is_refused_by_name() {
+        let images = Images {
+            testbed: PathBuf::from("t"),
+            witnesses: None,
+            archives: vec![PathBuf::from("Cargo.toml")],
+        };
+        let error = images.names().unwrap_err().to_string();
+        assert!(error.starts_with("--image-archive Cargo.toml"), "{error}");
+    }
+}

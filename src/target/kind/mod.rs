@@ -1,0 +1,17 @@
+//! A cluster made with kind (Kubernetes in containers), with Istio on it. Nothing here is special to this machine: everything after the
+//! cluster's creation goes through its API server.
+
+mod bring_up;
+mod cause;
+mod error;
+mod images;
+mod nodes;
+mod program;
+mod record;
+
+pub use bring_up::{Kind, KindOptions};
+pub use error::KindError;
+pub use images::Images;
+pub use nodes::Nodes;
+pub use program::Program;
+pub use record::Record;

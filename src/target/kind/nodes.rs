@@ -1,0 +1,82 @@
+//! Which nodes a new cluster gets.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::Value;
+
+use super::error::KindError;
+
+const SINGLE: &str = include_str!("../../../kind-config/single.yaml");
+const MULTI: &str = include_str!("../../../kind-config/multi.yaml");
+
+/// A kind configuration (kind's documentation, "Configuration", `kind.x-k8s.io/v1alpha4`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nodes {
+    /// The configuration as kind reads it.
+    pub text: String,
+}
+
+impl Nodes {
+    /// `single`, `multi`, or a file of the user's; `single` when nothing is given.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is no kind configuration.
+    pub fn of(given: Option<&str>) -> Result<Self, KindError> {
+        let text = match given.unwrap_or("single") {
+            "single" => SINGLE.to_owned(),
+            "multi" => MULTI.to_owned(),
+            path => read(path)?,
+        };
+        Ok(Self { text })
+    }
+}
+
+fn read(given: &str) -> Result<String, KindError> {
+    let text = std::fs::read_to_string(Path::new(given)).map_err(|source| KindError::Nodes {
+        given: given.to_owned(),
+        source,
+    })?;
+    let wrong = |why: String| KindError::NodesFile {
+        path: PathBuf::from(given),
+        why,
+    };
+    let parsed: Value = serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let field = |name: &str| parsed.get(name).and_then(Value::as_str).unwrap_or_default();
+    let version = field("apiVersion");
+    if field("kind") != "Cluster" || !version.starts_with("kind.x-k8s.io/") {
+        let why = "it needs `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`; kind-config/single.yaml is one";
+        return Err(wrong(why.to_owned()));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::fitting::SIDE_LABEL;
+
+    #[test]
+    fn the_configurations_in_the_repository_are_what_their_names_say() {
+        let nodes = |given| {
+            let text = Nodes::of(given).expect("it is in the repository").text;
+            let parsed: Value = serde_yaml::from_str(&text).expect("it is YAML");
+            parsed["nodes"].as_sequence().cloned().unwrap_or_default()
+        };
+        assert_eq!((nodes(None).len(), nodes(Some("single")).len()), (1, 1));
+        let multi = nodes(Some("multi"));
+        let sides: Vec<_> = multi
+            .iter()
+            .filter_map(|node| node["labels"][SIDE_LABEL].as_str())
+            .collect();
+        assert_eq!(sides, ["caller", "server"]);
+    }
+
+    #[rstest::rstest]
+    #[case::not_there("/does/not/exist", "neither single nor multi")]
+    #[case::another_kind("Cargo.toml", "no kind configuration")]
+    #[case::another_object("fixtures/workloads/greeter.yaml", "no kind configuration")]
+    fn a_file_of_another_kind_is_refused(#[case] given: &str, #[case] part: &str) {
+        let error = Nodes::of(Some(given)).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}

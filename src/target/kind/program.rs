@@ -1,0 +1,179 @@
+//! Running kind and docker: with a deadline, and with the cause when they fail.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Command,
+    time::timeout,
+};
+
+use super::{cause::cause, error::KindError};
+use crate::env;
+
+/// Lines of a program's words that an error shows.
+const TAIL: usize = 25;
+
+/// A program of the container world, found on PATH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program(PathBuf);
+
+impl Program {
+    /// kind: `$MESHPROOF_KIND`, else the one on PATH.
+    ///
+    /// # Errors
+    /// [`KindError::NoProgram`].
+    pub fn kind() -> Result<Self, KindError> {
+        Self::find(&env::kind().unwrap_or_else(|| "kind".into()))
+    }
+
+    /// The docker client; kind uses the same.
+    ///
+    /// # Errors
+    /// [`KindError::NoProgram`].
+    pub fn docker() -> Result<Self, KindError> {
+        Self::find(Path::new("docker"))
+    }
+
+    fn find(name: &Path) -> Result<Self, KindError> {
+        let missing = || KindError::NoProgram(name.to_owned());
+        crate::toolchain::on_path(name)
+            .map(Self)
+            .ok_or_else(missing)
+    }
+
+    /// Runs the program and gives its standard output. `limit` is for the whole run; then it is killed.
+    ///
+    /// # Errors
+    /// [`KindError::Slow`] and [`KindError::Failed`] with what it said and the cause.
+    pub async fn run<S: AsRef<OsStr>>(
+        &self,
+        args: &[S],
+        limit: Duration,
+    ) -> Result<String, KindError> {
+        let words: Vec<_> = args
+            .iter()
+            .map(|arg| arg.as_ref().to_string_lossy())
+            .collect();
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let what = format!("{name} {}", words.join(" "));
+        let failed = |cause: &str, words: String| KindError::Failed {
+            what: what.clone(),
+            cause: cause.to_owned(),
+            words,
+        };
+        let child = Command::new(&self.0)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|error| failed("it cannot be started", error.to_string()))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut said = Vec::new();
+        let talk = async {
+            let (out, ()) = tokio::join!(whole(stdout), lines(stderr, &mut said));
+            (out, child.wait().await)
+        };
+        let Ok((out, status)) = timeout(limit, talk).await else {
+            let last = tail(&said);
+            return Err(KindError::Slow { what, limit, last });
+        };
+        match status {
+            Ok(status) if status.success() => Ok(out),
+            Ok(_) => Err(failed(cause(&said.join("\n")), tail(&said))),
+            Err(error) => Err(failed("its end cannot be told", error.to_string())),
+        }
+    }
+}
+
+async fn whole(from: Option<impl AsyncRead + Unpin>) -> String {
+    let mut lines = Vec::new();
+    self::lines(from, &mut lines).await;
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+async fn lines(from: Option<impl AsyncRead + Unpin>, into: &mut Vec<String>) {
+    let Some(from) = from else { return };
+    let mut reader = BufReader::new(from).split(b'\n');
+    while let Ok(Some(line)) = reader.next_segment().await {
+        into.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+    }
+}
+
+fn tail(lines: &[String]) -> String {
+    let begin = lines.len().saturating_sub(TAIL);
+    lines[begin..]
+        .iter()
+        .map(|line| format!("  | {}", crate::output::clean_line(line)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn shell() -> Program {
+        Program::find(Path::new("sh")).expect("every machine has sh")
+    }
+
+    #[tokio::test]
+    async fn what_a_program_prints_is_its_answer() {
+        let out = shell()
+            .run(&["-c", "echo a; echo b; echo no >&2"], LIMIT)
+            .await;
+        assert_eq!(out.expect("it succeeds"), "a\nb\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_command_cause_and_words() {
+        let said = "echo 'write: no space left on device' >&2; exit 1";
+        let error = shell()
+            .run(&["-c", said], LIMIT)
+            .await
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "sh -c",
+            "disk of the container engine is full",
+            "| write: no space",
+        ] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_hangs_is_ended_and_quoted() {
+        let said = "echo waiting for the node >&2; exec sleep 60";
+        let limit = Duration::from_millis(500);
+        let error = shell()
+            .run(&["-c", said], limit)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("500ms") && error.contains("waiting for the node"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_leads_to_the_doctor() {
+        let error = Program::find(Path::new("no-such-program"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no-such-program") && error.contains("doctor"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! What is known of a kind cluster between commands: whose it is, and how it is reached.
+//!
+//! It is written before kind is called, so that a harness that is killed in the middle leaves a trace: `target status` shows the
+//! cluster and `target down` removes it.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::KindError;
+
+/// A cluster that meshproof made or uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// kind's name of the cluster.
+    pub name: String,
+    /// meshproof made it, so meshproof may delete it.
+    pub made: bool,
+    /// It stays after the run.
+    pub kept: bool,
+    /// The process that made it, by number and start time (see [`owner`]).
+    pub owner: String,
+    /// `DOCKER_HOST` of the engine, if one was named.
+    pub docker_host: Option<String>,
+    /// SHA-256 of the image archives that its nodes hold.
+    #[serde(default)]
+    pub loaded: Vec<String>,
+    /// Istio has been installed by meshproof, in this profile.
+    #[serde(default)]
+    pub profile: Option<String>,
+    #[serde(skip)]
+    dir: PathBuf,
+}
+
+/// Where records of this user lie: they outlive a boot, as clusters do.
+fn root() -> PathBuf {
+    let of_user = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty());
+    let base = of_user.map(PathBuf::from).or_else(|| {
+        let home = std::env::var_os("HOME")?;
+        Some(Path::new(&home).join(".local/state"))
+    });
+    base.unwrap_or_else(std::env::temp_dir)
+        .join("meshproof/kind")
+}
+
+impl Record {
+    /// Begins the record of a cluster.
+    ///
+    /// # Errors
+    /// [`KindError::AlreadyUp`] and [`KindError::Write`].
+    pub fn begin(name: &str, made: bool, kept: bool) -> Result<Self, KindError> {
+        Self::begin_in(&root(), name, made, kept)
+    }
+
+    fn begin_in(root: &Path, name: &str, made: bool, kept: bool) -> Result<Self, KindError> {
+        let record = Self {
+            name: name.to_owned(),
+            made,
+            kept,
+            owner: owner(std::process::id()).unwrap_or_default(),
+            docker_host: std::env::var("DOCKER_HOST").ok(),
+            loaded: Vec::new(),
+            profile: None,
+            dir: root.join(name),
+        };
+        let mut builder = fs::DirBuilder::new();
+        builder.mode(0o700);
+        let made = builder
+            .recursive(true)
+            .create(root)
+            .and_then(|()| builder.recursive(false).create(&record.dir));
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let name = name.to_owned();
+                return Err(KindError::AlreadyUp { name });
+            }
+            other => other.map_err(|source| record.unwritten(source))?,
+        }
+        record.write()?;
+        Ok(record)
+    }
+
+    /// The record of a cluster, if there is one.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::read(&root().join(name))
+    }
+
+    /// All records of this user, by name.
+    pub fn all() -> Vec<Self> {
+        let entries = fs::read_dir(root()).into_iter().flatten().flatten();
+        let mut all: Vec<Self> = entries
+            .filter_map(|entry| Self::read(&entry.path()))
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    fn read(dir: &Path) -> Option<Self> {
+        let text = fs::read(dir.join("cluster.json")).ok()?;
+        let record: Self = serde_json::from_slice(&text).ok()?;
+        Some(Self {
+            dir: dir.to_owned(),
+            ..record
+        })
+    }
+
+    /// Writes it anew, whole or not at all.
+    ///
+    /// # Errors
+    /// [`KindError::Write`].
+    pub fn write(&self) -> Result<(), KindError> {
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::other);
+        let new = self.dir.join("cluster.json.new");
+        text.and_then(|text| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, self.dir.join("cluster.json")))
+            .map_err(|source| self.unwritten(source))
+    }
+
+    fn unwritten(&self, source: io::Error) -> KindError {
+        KindError::Write {
+            path: self.dir.clone(),
+            source,
+        }
+    }
+
+    /// Forgets the cluster.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+
+    /// The cluster's kubeconfig: a file of its own, so that the user's stays as it is.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.file("kubeconfig")
+    }
+
+    /// A file beside the record.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The process that made it still lives.
+    pub fn is_owned(&self) -> bool {
+        let pid = self
+            .owner
+            .split(' ')
+            .next()
+            .and_then(|pid| pid.parse().ok());
+        pid.is_some_and(|pid| owner(pid).as_deref() == Some(&self.owner))
+    }
+}
+
+/// A process by number and start time (proc(5), field 22 of `stat`): a later one with the same number is another.
+fn owner(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
+    Some(format!("{pid} {started}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_found_again_until_it_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let mut made = Record::begin_in(root.path(), "a", true, true).unwrap();
+        assert!(made.is_owned());
+        made.loaded.push("x".into());
+        made.write().unwrap();
+        assert_eq!(Record::read(&root.path().join("a")), Some(made.clone()));
+        let again = Record::begin_in(root.path(), "a", true, true).unwrap_err();
+        assert!(matches!(again, KindError::AlreadyUp { .. }), "{again}");
+        made.remove();
+        assert_eq!(Record::read(&root.path().join("a")), None);
+    }
+
+    #[test]
+    fn another_process_with_the_same_number_is_not_the_owner() {
+        let root = tempfile::tempdir().unwrap();
+        let mut made = Record::begin_in(root.path(), "a", true, false).unwrap();
+        made.owner = format!("{} 1", std::process::id());
+        assert!(!made.is_owned());
+        made.owner = "0 0".into();
+        assert!(!made.is_owned());
+    }
+}
