@@ -223,7 +223,11 @@ async fn fill(
 }
 
 /// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both cases.
-async fn cluster(kind: &Program, record: &Record, options: &KindOptions) -> Result<(), KindError> {
+async fn cluster(
+    kind: &Program,
+    record: &mut Record,
+    options: &KindOptions,
+) -> Result<(), KindError> {
     let kubeconfig = record.kubeconfig().display().to_string();
     let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
     if clusters.lines().any(|line| line == record.name) {
@@ -243,19 +247,17 @@ async fn cluster(kind: &Program, record: &Record, options: &KindOptions) -> Resu
         source,
     })?;
     let config = config.display().to_string();
-    let mut args = vec![
-        "create",
-        "cluster",
-        "--name",
-        &record.name,
-        "--config",
-        &config,
-    ];
-    args.extend(["--kubeconfig", &kubeconfig, "--wait", "180s"]);
+    let mut args = vec!["create".to_owned(), "cluster".to_owned()];
+    let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+    flag("--name", &record.name);
+    flag("--config", &config);
+    flag("--kubeconfig", &kubeconfig);
+    flag("--wait", "180s");
     if let Some(image) = &options.node_image {
-        args.extend(["--image", image]);
+        flag("--image", image);
     }
-    kind.run(&args, CREATE).await.map(drop)
+    let made = kind.run_known(&args, CREATE, |pid| record.note_maker(pid));
+    made.await.map(drop)
 }
 
 /// Waits until every node says that it is ready.
@@ -332,19 +334,35 @@ async fn version(kind: &Program) -> Result<String, KindError> {
     Ok(said.trim().to_owned())
 }
 
+/// Deletes a cluster until kind knows none of its name: one that was being made may get another container meanwhile.
 async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
+    record.end_maker();
     let kubeconfig = record.kubeconfig().display().to_string();
+    let name = record.name.as_str();
     let args = [
         "delete",
         "cluster",
         "--name",
-        &record.name,
+        name,
         "--kubeconfig",
         &kubeconfig,
     ];
-    kind.run(&args, DELETE).await?;
-    record.remove();
-    Ok(())
+    let deadline = Instant::now() + DELETE;
+    loop {
+        kind.run(&args, DELETE).await?;
+        let left = kind.run(&["get", "clusters"], LOOK_UP).await?;
+        if !left.lines().any(|line| line == name) {
+            record.remove();
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(KindError::Failed {
+                what: format!("kind delete cluster --name {name}"),
+                cause: "its containers are still there".to_owned(),
+                words: String::new(),
+            });
+        }
+    }
 }
 
 /// Deletes the namespaces that carry a run's label.

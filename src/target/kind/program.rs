@@ -56,6 +56,19 @@ impl Program {
         args: &[S],
         limit: Duration,
     ) -> Result<String, KindError> {
+        self.run_known(args, limit, |_| Ok(())).await
+    }
+
+    /// As [`Self::run`]; `note` learns the number of the process as soon as there is one.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and those of `note`, after which the process is ended.
+    pub async fn run_known<S: AsRef<OsStr>>(
+        &self,
+        args: &[S],
+        limit: Duration,
+        note: impl FnOnce(u32) -> Result<(), KindError>,
+    ) -> Result<String, KindError> {
         let words: Vec<_> = args
             .iter()
             .map(|arg| arg.as_ref().to_string_lossy())
@@ -75,6 +88,7 @@ impl Program {
             .kill_on_drop(true)
             .spawn();
         let mut child = child.map_err(|error| failed("it cannot be started", error.to_string()))?;
+        child.id().map_or(Ok(()), note)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut said = Vec::new();
         let talk = async {

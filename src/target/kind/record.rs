@@ -9,6 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde::{Deserialize, Serialize};
 
 use super::error::KindError;
@@ -24,6 +28,9 @@ pub struct Record {
     pub kept: bool,
     /// The process that made it, by number and start time (see [`owner`]).
     pub owner: String,
+    /// The process of kind that makes it, while it does, by number and start time.
+    #[serde(default)]
+    pub maker: Option<String>,
     /// `DOCKER_HOST` of the engine, if one was named.
     pub docker_host: Option<String>,
     /// SHA-256 of the image archives that its nodes hold.
@@ -62,6 +69,7 @@ impl Record {
             made,
             kept,
             owner: owner(std::process::id()).unwrap_or_default(),
+            maker: None,
             docker_host: std::env::var("DOCKER_HOST").ok(),
             loaded: Vec::new(),
             profile: None,
@@ -144,13 +152,32 @@ impl Record {
 
     /// The process that made it still lives.
     pub fn is_owned(&self) -> bool {
-        let pid = self
-            .owner
-            .split(' ')
-            .next()
-            .and_then(|pid| pid.parse().ok());
-        pid.is_some_and(|pid| owner(pid).as_deref() == Some(&self.owner))
+        alive(&self.owner).is_some()
     }
+
+    /// Keeps the number of the process of kind that makes the cluster.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn note_maker(&mut self, pid: u32) -> Result<(), KindError> {
+        self.maker = owner(pid);
+        self.write()
+    }
+
+    /// Ends the process of kind that still makes the cluster: its harness was killed, and it would go on after the cluster is deleted.
+    pub fn end_maker(&self) {
+        if let Some(pid) = self.maker.as_deref().and_then(alive) {
+            // It may end by itself in between.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// The number of a process that is still the same one.
+fn alive(process: &str) -> Option<i32> {
+    let pid: u32 = process.split(' ').next()?.parse().ok()?;
+    let same = owner(pid).as_deref() == Some(process);
+    same.then(|| i32::try_from(pid).ok()).flatten()
 }
 
 /// A process by number and start time (proc(5), field 22 of `stat`): a later one with the same number is another.
@@ -176,6 +203,25 @@ mod tests {
         assert!(matches!(again, KindError::AlreadyUp { .. }), "{again}");
         made.remove();
         assert_eq!(Record::read(&root.path().join("a")), None);
+    }
+
+    #[test]
+    fn only_the_very_process_that_was_noted_is_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let mut made = Record::begin_in(root.path(), "a", true, false).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        made.maker = Some(format!("{} 1", child.id()));
+        made.end_maker();
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "another process was ended"
+        );
+        made.note_maker(child.id()).unwrap();
+        made.end_maker();
+        assert!(!child.wait().unwrap().success());
     }
 
     #[test]
