@@ -34,6 +34,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
         }
         Command::Mutate(args) => commands::mutate::run(&args),
         Command::Target(args) => commands::target::run(args),
+        Command::Doctor(args) => commands::doctor::run(&args, &global),
         Command::Toolchain(args) => commands::toolchain::run(&args),
         Command::List(args) => commands::list::run(&args, &global),
         Command::Lint(args) => commands::lint::run(&args, &global),

@@ -79,6 +79,7 @@ fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
 #[case("list", &["list"])]
 #[case("lint", &["lint"])]
 #[case("explain", &["explain"])]
+#[case("doctor", &["doctor"])]
 #[case("toolchain", &["toolchain"])]
 #[case("toolchain-prepare", &["toolchain", "prepare"])]
 #[case("toolchain-status", &["toolchain", "status"])]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
+use super::{DoctorArgs, ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
@@ -39,6 +39,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Keep a mesh up between runs, and look around in it.
     Target(TargetArgs),
+    /// Say what is missing on this machine for a target, and how to get it. Exit code 3 when something is.
+    Doctor(DoctorArgs),
     /// Build or inspect the binaries that the local target runs.
     Toolchain(ToolchainArgs),
     /// Render the reports of a finished or interrupted run again from its event log.

@@ -1,6 +1,7 @@
 //! Command line: clap structures only. A doc comment is the help text; nothing here does I/O.
 
 mod args;
+mod doctor;
 mod list;
 mod mesh;
 mod mutate;
@@ -12,6 +13,7 @@ mod toolchain;
 pub use args::{
     Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
 };
+pub use doctor::DoctorArgs;
 pub use list::{ListArgs, ListBy};
 pub use mesh::{MeshArgs, Profile};
 pub use mutate::MutateArgs;

@@ -2,6 +2,7 @@
 
 pub mod bring;
 pub mod completions;
+pub mod doctor;
 pub mod error;
 pub mod explain;
 pub mod lint;

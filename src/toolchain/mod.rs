@@ -22,7 +22,7 @@ pub use entry::Built;
 pub use error::ToolchainError;
 pub use images::{Image, ImageError, ImageStore, TreeEntry};
 pub use path::on_path;
-pub use pins::EnvoyVersion;
+pub use pins::{EnvoyVersion, GO_MINIMUM};
 pub use prepare::{Options, SetStatus, State, Status, Toolchain, prepare, status};
 pub use progress::Progress;
 pub use stored::{Stored, Use, prune, stored};

@@ -15,6 +15,7 @@ pub fn dispatch() -> Option<ExitCode> {
     Some(match role.as_str() {
         "__world" => world::holder::main(&rest),
         "__idmap" => world::idmap::main(&rest),
+        world::attempt::ROLE => world::attempt::main(),
         "__init" => world::init::main(&rest),
         "__inside" => world::inside::main(&rest),
         shell::ROLE => shell::main(&rest),

@@ -16,6 +16,13 @@ use nix::{
 
 use super::spec::WorldSpec;
 
+/// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on which it sees something mounted.
+pub(super) const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
+    .union(CloneFlags::CLONE_NEWNET)
+    .union(CloneFlags::CLONE_NEWUTS)
+    .union(CloneFlags::CLONE_NEWIPC)
+    .union(CloneFlags::CLONE_NEWPID);
+
 /// Entry of the holder. Its stdin is the lifeline, its stdout the listening socket for the API server.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
@@ -119,13 +126,7 @@ fn enter_namespaces() -> Result<(), String> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start the id-map helper: {error}"))?;
-    // The mount namespace is PID 1's own: this process could not remove a directory on which it sees something mounted.
-    let flags = CloneFlags::CLONE_NEWUSER
-        | CloneFlags::CLONE_NEWNET
-        | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWIPC
-        | CloneFlags::CLONE_NEWPID;
-    unshare(flags).map_err(|error| {
+    unshare(NAMESPACES).map_err(|error| {
         format!(
             "cannot make new namespaces: {error}; the local target needs user namespaces \
              (sysctl user.max_user_namespaces > 0, kernel.unprivileged_userns_clone=1, and no AppArmor restriction on them)"

@@ -10,6 +10,7 @@
 //! leave. A world that is kept (`target up`) holds its own lifeline and ends with `target down`.
 
 pub mod api;
+pub mod attempt;
 pub mod daemons;
 pub mod holder;
 pub mod idmap;
@@ -21,3 +22,5 @@ pub mod pki;
 pub mod relay;
 pub mod spec;
 mod state;
+
+pub use state::root_directory;

@@ -1,0 +1,35 @@
+//! `meshproof doctor`: what is missing for a target, and how to get it.
+
+use tokio::runtime::Runtime;
+
+use super::CommandError;
+use crate::{
+    cli::{DoctorArgs, Format, GlobalArgs, TargetKind},
+    doctor::{Report, cluster, kind, local, probe},
+    exit::Exit,
+    output::{self, Palette},
+};
+
+/// 0 when nothing is missing, else 3.
+///
+/// # Errors
+/// Stdout cannot be written to.
+pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
+    let target = args.target.unwrap_or_default();
+    let runtime = Runtime::new().map_err(CommandError::other)?;
+    let checks = match target {
+        TargetKind::Local => local::checks(&runtime.block_on(probe::local())),
+        TargetKind::Kind => kind::checks(&runtime.block_on(probe::kind(args.name.clone()))),
+        TargetKind::Cluster => cluster::checks(&probe::cluster(args.context.clone())),
+    };
+    let report = Report::new(target, checks);
+    let printed = match args.output {
+        Format::Json => output::json(&report),
+        Format::Text => {
+            let palette = Palette::stdout(global.color);
+            output::data(&report.text(palette, global.verbose))
+        }
+    };
+    printed.map_err(CommandError::Stdout)?;
+    Ok(report.exit())
+}

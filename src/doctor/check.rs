@@ -1,0 +1,164 @@
+//! One thing that a target needs, and all of them together.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::text;
+use crate::{cli::TargetKind, exit::Exit, output::Palette};
+
+/// How it stands with one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Ok,
+    /// The target starts without it, but something is worse.
+    Advice,
+    /// The target does not start without it.
+    Missing,
+}
+
+/// One thing that a target needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub state: State,
+    /// What there is: a version, a number, a path, or the words of whoever refused.
+    pub found: String,
+    /// What it is needed for.
+    pub why: &'static str,
+    /// What to do; absent when nothing has to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way_out: Option<String>,
+    /// Debian's package that brings it, when that is the way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<&'static str>,
+}
+
+/// A check that has not been judged yet: what it is about.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    name: String,
+    why: &'static str,
+}
+
+impl About {
+    pub fn new(name: impl Into<String>, why: &'static str) -> Self {
+        let name = name.into();
+        Self { name, why }
+    }
+
+    pub fn ok(self, found: impl Into<String>) -> Check {
+        self.judged(State::Ok, found.into(), None, None)
+    }
+
+    pub fn missing(self, found: impl Into<String>, way_out: impl Into<String>) -> Check {
+        self.judged(State::Missing, found.into(), Some(way_out.into()), None)
+    }
+
+    pub fn advice(self, found: impl Into<String>, way_out: impl Into<String>) -> Check {
+        self.judged(State::Advice, found.into(), Some(way_out.into()), None)
+    }
+
+    /// Missing or worth having, and a package of Debian's brings it.
+    pub fn package(self, state: State, found: impl Into<String>, package: &'static str) -> Check {
+        let way_out = format!("as root: apt-get install {package}");
+        self.judged(state, found.into(), Some(way_out), Some(package))
+    }
+
+    fn judged(
+        self,
+        state: State,
+        found: String,
+        way_out: Option<String>,
+        package: Option<&'static str>,
+    ) -> Check {
+        Check {
+            name: self.name,
+            state,
+            found,
+            why: self.why,
+            way_out,
+            package,
+        }
+    }
+}
+
+/// All checks of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The target as the command line names it.
+    pub target: &'static str,
+    /// Nothing is missing.
+    pub ready: bool,
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    pub fn new(target: TargetKind, checks: Vec<Check>) -> Self {
+        Self {
+            target: target.name(),
+            ready: checks.iter().all(|check| check.state != State::Missing),
+            checks,
+        }
+    }
+
+    /// 0 when the target can start, else 3. Advice changes nothing.
+    pub fn exit(&self) -> Exit {
+        match self.ready {
+            true => Exit::Ok,
+            false => Exit::Error,
+        }
+    }
+
+    pub fn count(&self, state: State) -> usize {
+        let checks = self.checks.iter();
+        checks.filter(|check| check.state == state).count()
+    }
+
+    /// Debian's packages of everything that is missing, in order.
+    pub fn packages(&self) -> BTreeSet<&'static str> {
+        let missing = self
+            .checks
+            .iter()
+            .filter(|check| check.state == State::Missing);
+        missing.filter_map(|check| check.package).collect()
+    }
+
+    /// For people. `all` also says what the things that are there are needed for.
+    pub fn text(&self, palette: Palette, all: bool) -> String {
+        text::render(self, palette, all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn about() -> About {
+        About::new("thing", "nothing works without it")
+    }
+
+    #[rstest]
+    #[case::nothing(vec![], 0)]
+    #[case::ok(vec![about().ok("1.0")], 0)]
+    #[case::advice_alone(vec![about().ok("1.0"), about().advice("none", "get one")], 0)]
+    #[case::missing(vec![about().advice("none", "get one"), about().missing("none", "get one")], 3)]
+    fn only_what_is_missing_fails(#[case] checks: Vec<Check>, #[case] code: u8) {
+        assert_eq!(Report::new(TargetKind::Kind, checks).exit().code(), code);
+    }
+
+    #[test]
+    fn packages_of_missing_things_are_named_together() {
+        let checks = vec![
+            about().package(State::Missing, "none", "nftables"),
+            about().package(State::Missing, "none", "iptables"),
+            about().package(State::Missing, "none", "iptables"),
+            about().package(State::Advice, "none", "chromium"),
+        ];
+        let report = Report::new(TargetKind::Local, checks);
+        assert_eq!(Vec::from_iter(report.packages()), ["iptables", "nftables"]);
+    }
+}

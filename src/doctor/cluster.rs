@@ -1,0 +1,135 @@
+//! The cluster target: a cluster that is there already. Nothing is asked over the network.
+
+use std::path::PathBuf;
+
+use super::{
+    check::{About, Check},
+    machine::{self, Machine},
+};
+
+/// What is known about the user's clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    pub machine: Machine,
+    /// Files that `KUBECONFIG` names, else the usual one; and whether each is there.
+    pub files: Vec<(PathBuf, bool)>,
+    /// What they say together, or why they cannot be read.
+    pub config: Result<Contexts, String>,
+    /// The context to be, when one was given.
+    pub context: Option<String>,
+}
+
+/// Contexts of a kubeconfig.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contexts {
+    pub names: Vec<String>,
+    pub current: Option<String>,
+}
+
+/// Everything that the cluster target needs on this side.
+pub fn checks(facts: &Cluster) -> Vec<Check> {
+    let mut checks = vec![machine::system(&facts.machine), kubeconfig(facts)];
+    if let Ok(contexts) = &facts.config {
+        checks.push(context(contexts, facts.context.as_deref()));
+    }
+    checks
+}
+
+fn kubeconfig(facts: &Cluster) -> Check {
+    let about = About::new("kubeconfig", "says where the cluster is and who asks");
+    let (there, absent): (Vec<_>, Vec<_>) = facts.files.iter().partition(|(_, there)| *there);
+    let list = |files: Vec<&(PathBuf, bool)>| {
+        let names = files.iter().map(|(path, _)| path.display().to_string());
+        Vec::from_iter(names).join(", ")
+    };
+    let way_out = "set KUBECONFIG to the file of your cluster, or write it to ~/.kube/config (kind: kind export kubeconfig; cloud providers' tools have a command for it)";
+    match (&facts.config, there.is_empty()) {
+        (_, true) if absent.is_empty() => {
+            about.missing("neither KUBECONFIG nor HOME is set", way_out)
+        }
+        (_, true) => about.missing(format!("{}: not there", list(absent)), way_out),
+        (Err(words), false) => about.missing(words, way_out),
+        (Ok(_), false) if absent.is_empty() => about.ok(list(there)),
+        (Ok(_), false) => about.advice(
+            format!("{}; not there: {}", list(there), list(absent)),
+            "take the files that are not there out of KUBECONFIG",
+        ),
+    }
+}
+
+fn context(contexts: &Contexts, wanted: Option<&str>) -> Check {
+    let about = About::new(
+        "context",
+        "the cluster target uses the one that --context names, never merely the current one",
+    );
+    let names = contexts.names.join(", ");
+    match wanted {
+        _ if contexts.names.is_empty() => about.missing(
+            "none",
+            "add one: kubectl config set-context NAME --cluster CLUSTER --user USER",
+        ),
+        Some(wanted) if contexts.names.iter().any(|name| name == wanted) => about.ok(wanted),
+        Some(wanted) => about.missing(
+            format!("no {wanted}; there are {names}"),
+            "name one of those with --context",
+        ),
+        None => {
+            let current = contexts.current.as_deref().unwrap_or("none");
+            about.ok(format!("{names} (current: {current})"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::doctor::State::{self, Advice, Missing, Ok};
+
+    fn facts(files: &[(&str, bool)], config: Result<Contexts, &str>) -> Cluster {
+        let files = files.iter().map(|(path, there)| (path.into(), *there));
+        Cluster {
+            machine: Machine::default(),
+            files: files.collect(),
+            config: config.map_err(str::to_owned),
+            context: None,
+        }
+    }
+
+    #[rstest]
+    #[case::there(&[("/a", true)], Result::Ok(Contexts::default()), Ok, "/a")]
+    #[case::one_of_two(&[("/a", true), ("/b", false)], Result::Ok(Contexts::default()), Advice, "not there: /b")]
+    #[case::absent(&[("/a", false)], Err("no such file"), Missing, "/a: not there")]
+    #[case::nowhere(&[], Err("no such file"), Missing, "neither KUBECONFIG nor HOME")]
+    #[case::broken(&[("/a", true)], Err("mapping values are not allowed"), Missing, "mapping values")]
+    fn a_kubeconfig_has_three_outcomes(
+        #[case] files: &[(&str, bool)],
+        #[case] config: Result<Contexts, &str>,
+        #[case] state: State,
+        #[case] words: &str,
+    ) {
+        let check = kubeconfig(&facts(files, config));
+        assert!(
+            check.state == state && check.found.contains(words),
+            "{check:?}"
+        );
+    }
+
+    #[rstest]
+    #[case::listed(&["a", "b"], None, Ok, "a, b (current: a)")]
+    #[case::named(&["a", "b"], Some("b"), Ok, "b")]
+    #[case::another(&["a", "b"], Some("c"), Missing, "no c; there are a, b")]
+    #[case::none(&[], None, Missing, "none")]
+    fn contexts_are_listed(
+        #[case] names: &[&str],
+        #[case] wanted: Option<&str>,
+        #[case] state: State,
+        #[case] found: &str,
+    ) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let current = names.first().cloned();
+        let check = context(&Contexts { names, current }, wanted);
+        assert_eq!((check.state, check.found.as_str()), (state, found));
+    }
+}

@@ -1,0 +1,85 @@
+//! Room on a file system.
+
+use std::path::PathBuf;
+
+use super::{
+    check::{About, Check},
+    machine::gb,
+};
+
+/// A directory that something will be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    pub path: PathBuf,
+    /// Bytes that this user may still write there; the error in words when it cannot be told or written to.
+    pub free: Result<u64, String>,
+}
+
+/// What a directory is for, and how many bytes it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    pub name: &'static str,
+    pub why: &'static str,
+    pub least: u64,
+    pub enough: u64,
+    /// How another directory is chosen.
+    pub elsewhere: &'static str,
+}
+
+pub(super) fn room(room: &Room, needs: Needs) -> Check {
+    let about = About::new(needs.name, needs.why);
+    let path = room.path.display();
+    match &room.free {
+        Err(words) => about.missing(format!("{path}: {words}"), needs.elsewhere),
+        Ok(free) => {
+            let found = format!("{} free at {path}", gb(*free));
+            let way_out = format!(
+                "make room there ({} are comfortable), or {}",
+                gb(needs.enough),
+                needs.elsewhere
+            );
+            match *free {
+                _ if *free < needs.least => about.missing(found, way_out),
+                _ if *free < needs.enough => about.advice(found, way_out),
+                _ => about.ok(found),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::doctor::State::{self, Advice, Missing, Ok};
+
+    #[rstest]
+    #[case(Result::Ok(20_000_000_000), Ok, "20.0 GB")]
+    #[case(Result::Ok(9_900_000_000), Advice, "9.9 GB")]
+    #[case(Result::Ok(1), Missing, "0.0 GB")]
+    #[case(Err("Read-only file system".to_owned()), Missing, "Read-only")]
+    fn room_has_three_outcomes(
+        #[case] free: Result<u64, String>,
+        #[case] state: State,
+        #[case] word: &str,
+    ) {
+        let needs = Needs {
+            name: "cache",
+            why: "",
+            least: 3_000_000_000,
+            enough: 10_000_000_000,
+            elsewhere: "set XDG_CACHE_HOME to another directory",
+        };
+        let path = PathBuf::from("/var/cache");
+        let check = super::room(&Room { path, free }, needs);
+        assert!(
+            check.state == state
+                && check.found.contains(word)
+                && check.found.contains("/var/cache"),
+            "{check:?}"
+        );
+        let way_out = check.way_out.unwrap_or_default();
+        assert_eq!(way_out.contains("XDG_CACHE_HOME"), state != Ok, "{way_out}");
+    }
+}

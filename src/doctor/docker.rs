@@ -1,0 +1,291 @@
+//! Docker: its client, and an engine that answers it.
+
+use std::path::PathBuf;
+
+use super::{
+    check::{About, Check, State},
+    disk::{self, Needs, Room},
+    programs::Program,
+};
+
+const GB: u64 = 1_000_000_000;
+
+/// What is known about Docker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Docker {
+    pub client: Program,
+    /// `dockerd`, where it is installed.
+    pub daemon: Option<PathBuf>,
+    /// `DOCKER_HOST`, when set.
+    pub host: Option<String>,
+    /// Name of the user, for the group's command.
+    pub user: String,
+    /// The engine, or the client's words; not asked without a client.
+    pub engine: Result<Engine, String>,
+    /// Clusters of kind's that the engine runs or has run.
+    pub clusters: Vec<String>,
+}
+
+/// An engine that answers (`docker info`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Engine {
+    pub version: String,
+    /// `1` or `2`.
+    pub cgroups: String,
+    pub rootless: bool,
+    pub default_runtime: String,
+    /// Its directory, when that can be seen from here.
+    pub root: Option<Room>,
+    /// It runs on this machine: it is reached through a socket file.
+    pub here: bool,
+}
+
+impl Docker {
+    fn answering(&self) -> Option<&Engine> {
+        self.client.path.as_ref().and(self.engine.as_ref().ok())
+    }
+}
+
+pub fn checks(docker: &Docker) -> Vec<Check> {
+    let mut checks = vec![client(docker)];
+    if docker.client.path.is_some() {
+        checks.push(engine(docker));
+    }
+    if let Some(engine) = docker.answering() {
+        checks.push(cgroups(engine));
+        checks.extend(engine.root.as_ref().map(room));
+    }
+    checks
+}
+
+fn client(docker: &Docker) -> Check {
+    let about = About::new("docker", "kind's nodes are containers");
+    match docker.client.found() {
+        Some(found) => about.ok(found),
+        None => about.package(State::Missing, "not on PATH", "docker.io"),
+    }
+}
+
+/// The client's words tell apart what has different ways out; they have changed between its versions, so parts of them are enough.
+fn engine(docker: &Docker) -> Check {
+    let about = About::new("docker engine", "runs kind's nodes");
+    let words = match &docker.engine {
+        Ok(engine) => {
+            let rootless = if engine.rootless { ", rootless" } else { "" };
+            return about.ok(format!("{}{rootless}", engine.version));
+        }
+        Err(words) => words,
+    };
+    let said = words.to_lowercase();
+    if said.contains("permission denied") {
+        let way_out = format!(
+            "as root: usermod -aG docker {}, then log in anew (who is in that group can become root)",
+            docker.user
+        );
+        return about.missing(words, way_out);
+    }
+    if let Some(host) = &docker.host {
+        let way_out = "unset DOCKER_HOST to use this machine's engine, or set it to one that runs, such as unix:///run/docker.sock";
+        return about.missing(format!("DOCKER_HOST={host}: {words}"), way_out);
+    }
+    let not_running = [
+        "is the docker daemon running",
+        "no such file",
+        "refused",
+        "daemon is running",
+    ];
+    match (not_running.iter().any(|part| said.contains(part)), &docker.daemon) {
+        (true, Some(_)) => about.missing(
+            words,
+            "start it, as root: systemctl start docker (without systemd: dockerd in a terminal of its own)",
+        ),
+        (true, None) => about.package(State::Missing, words, "docker.io"),
+        (false, _) => about.missing(
+            words,
+            "`docker info` has to work first; `docker context ls` shows which engine it asks",
+        ),
+    }
+}
+
+fn cgroups(engine: &Engine) -> Check {
+    let about = About::new("cgroup version", "limits and counts what nodes use");
+    let found = format!("version {}", engine.cgroups);
+    match engine.cgroups.as_str() {
+        "2" => about.ok(found),
+        "1" if engine.rootless => about.missing(
+            found,
+            "a rootless engine needs version 2: boot with systemd.unified_cgroup_hierarchy=1, or use an engine that runs as root",
+        ),
+        "1" => about.advice(
+            found,
+            "kubelets of Kubernetes 1.35 and newer refuse to start on version 1 unless told otherwise (failCgroupV1: false): boot with systemd.unified_cgroup_hierarchy=1",
+        ),
+        _ => about.advice(found, "see what `docker info` says of cgroups"),
+    }
+}
+
+fn room(room: &Room) -> Check {
+    let needs = Needs {
+        name: "docker's disk",
+        why: "images of nodes, of Istio and of the test bed, in the engine and again in each node",
+        least: 3 * GB,
+        enough: 10 * GB,
+        elsewhere: "give the engine another directory (data-root in /etc/docker/daemon.json)",
+    };
+    disk::room(room, needs)
+}
+
+/// A cluster that is in the way, or that nobody uses any more.
+pub fn leftover(docker: &Docker, name: Option<&str>) -> Option<Check> {
+    docker.answering()?;
+    let about = About::new(
+        "clusters",
+        "a new cluster needs a name that no other one has",
+    );
+    let listed = docker.clusters.join(", ");
+    Some(match name {
+        Some(name) if docker.clusters.iter().any(|known| known == name) => about.advice(
+            format!("{name} is there already"),
+            format!(
+                "use it (meshproof run --target kind --name {name}) or remove it (meshproof target down --name {name}; if meshproof did not make it: kind delete cluster --name {name})"
+            ),
+        ),
+        _ if docker.clusters.is_empty() => about.ok("none"),
+        _ => about.ok(listed),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use State::{Advice, Missing};
+
+    fn docker(engine: Result<Engine, &str>) -> Docker {
+        Docker {
+            client: Program {
+                path: Some("/usr/bin/docker".into()),
+                version: None,
+            },
+            daemon: Some("/usr/sbin/dockerd".into()),
+            host: None,
+            user: "ann".to_owned(),
+            engine: engine.map_err(str::to_owned),
+            clusters: Vec::new(),
+        }
+    }
+
+    fn running() -> Engine {
+        Engine {
+            version: "28.2.2".to_owned(),
+            cgroups: "2".to_owned(),
+            ..Engine::default()
+        }
+    }
+
+    const NOT_RUNNING: &str = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+    const NOT_RUNNING_NEW: &str = "failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct and if the daemon is running: dial unix /var/run/docker.sock: connect: no such file or directory";
+    const DENIED: &str = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock";
+
+    #[rstest]
+    #[case::not_running(NOT_RUNNING, None, true, "systemctl start docker")]
+    #[case::not_running_new_words(NOT_RUNNING_NEW, None, true, "systemctl start docker")]
+    #[case::not_installed(NOT_RUNNING, None, false, "apt-get install docker.io")]
+    #[case::denied(DENIED, None, true, "usermod -aG docker ann")]
+    #[case::denied_elsewhere(
+        DENIED,
+        Some("unix:///var/run/docker.sock"),
+        true,
+        "usermod -aG docker ann"
+    )]
+    #[case::wrong_host(NOT_RUNNING, Some("tcp://127.0.0.1:1"), true, "unset DOCKER_HOST")]
+    #[case::nonsense_host(
+        "unable to parse docker host `x`",
+        Some("x"),
+        true,
+        "unset DOCKER_HOST"
+    )]
+    #[case::context("context \"x\": context not found", None, true, "docker context ls")]
+    fn what_keeps_the_engine_from_answering_decides_the_way_out(
+        #[case] words: &str,
+        #[case] host: Option<&str>,
+        #[case] installed: bool,
+        #[case] expected: &str,
+    ) {
+        let mut facts = docker(Err(words));
+        facts.host = host.map(str::to_owned);
+        facts.daemon = facts.daemon.filter(|_| installed);
+        let check = engine(&facts);
+        assert_eq!(check.state, Missing);
+        assert!(
+            check.found.contains(words)
+                && check
+                    .way_out
+                    .as_ref()
+                    .is_some_and(|way| way.contains(expected)),
+            "{check:?}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_answers_is_told_with_its_version() {
+        let checks = checks(&docker(Ok(running())));
+        assert!(
+            checks.iter().all(|check| check.state == State::Ok),
+            "{checks:?}"
+        );
+        assert!(checks[1].found.contains("28.2.2"));
+    }
+
+    #[test]
+    fn without_a_client_nothing_else_can_be_asked() {
+        let mut facts = docker(Err("not asked"));
+        facts.client.path = None;
+        let checks = checks(&facts);
+        assert_eq!(checks.len(), 1);
+        assert_eq!(checks[0].package, Some("docker.io"));
+        assert_eq!(leftover(&facts, Some("default")), None);
+    }
+
+    #[rstest]
+    #[case("2", false, State::Ok)]
+    #[case("2", true, State::Ok)]
+    #[case("1", false, Advice)]
+    #[case("1", true, Missing)]
+    #[case("", false, Advice)]
+    fn cgroup_versions(#[case] version: &str, #[case] rootless: bool, #[case] state: State) {
+        let engine = Engine {
+            cgroups: version.to_owned(),
+            rootless,
+            ..running()
+        };
+        assert_eq!(cgroups(&engine).state, state);
+    }
+
+    #[rstest]
+    #[case(11, State::Ok)]
+    #[case(5, Advice)]
+    #[case(2, Missing)]
+    fn docker_needs_room(#[case] free: u64, #[case] state: State) {
+        let free = Ok(free * GB);
+        let path = "/var/lib/docker".into();
+        assert_eq!(room(&Room { path, free }).state, state);
+    }
+
+    #[rstest]
+    #[case::none(&[], None, State::Ok, "none")]
+    #[case::others(&["a"], Some("b"), State::Ok, "a")]
+    #[case::the_same(&["a", "b"], Some("b"), Advice, "b is there already")]
+    fn a_cluster_of_the_same_name_is_told(
+        #[case] clusters: &[&str],
+        #[case] name: Option<&str>,
+        #[case] state: State,
+        #[case] found: &str,
+    ) {
+        let mut facts = docker(Ok(running()));
+        facts.clusters = clusters.iter().map(|&name| name.to_owned()).collect();
+        let check = leftover(&facts, name).expect("the engine answers");
+        assert_eq!((check.state, check.found.as_str()), (state, found));
+    }
+}

@@ -1,0 +1,112 @@
+//! User and group ids of a local world: an ordinary user has others write the maps.
+
+use super::check::{About, Check, State};
+
+/// Ids that a world needs beside the user's own (see the world's `__idmap` role).
+const IDS: u64 = 65_535;
+
+/// One file of subordinate ids and the program that reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// `newuidmap` or `newgidmap`.
+    pub program: &'static str,
+    pub found: Option<String>,
+    /// `/etc/subuid` or `/etc/subgid`.
+    pub file: &'static str,
+    /// Contents of the file; `None` when it is not there.
+    pub text: Option<String>,
+    /// Name of the user.
+    pub user: String,
+    /// Number of the user.
+    pub uid: u32,
+}
+
+/// The program and the range.
+pub fn ids(facts: &Ids) -> [Check; 2] {
+    let why = "maps the users of containers, for whoever is not root";
+    let program = About::new(facts.program, why);
+    let program = match &facts.found {
+        Some(path) => program.ok(path),
+        None => program.package(State::Missing, "not on PATH", "uidmap"),
+    };
+    let about = About::new(
+        facts.file,
+        "gives this user the ids that containers run as (65535 or more)",
+    );
+    let most = facts
+        .text
+        .as_deref()
+        .map(|text| most(text, &facts.user, facts.uid));
+    let range = match most {
+        Some(Some(count)) if count >= IDS => about.ok(format!("{count} ids for {}", facts.user)),
+        Some(Some(count)) => about.missing(
+            format!("only {count} ids for {}", facts.user),
+            way_out(&facts.user),
+        ),
+        Some(None) => about.missing(format!("no line for {}", facts.user), way_out(&facts.user)),
+        None => about.missing("not there", way_out(&facts.user)),
+    };
+    [program, range]
+}
+
+/// The largest range of the user's (subuid(5)).
+fn most(text: &str, user: &str, uid: u32) -> Option<u64> {
+    let counts = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let (name, _, count) = (fields.next()?, fields.next()?, fields.next()?);
+        let mine = name == user || name.parse() == Ok(uid);
+        mine.then(|| count.parse().ok())?
+    });
+    counts.max()
+}
+
+fn way_out(user: &str) -> String {
+    format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn facts(text: Option<&str>) -> Ids {
+        Ids {
+            program: "newuidmap",
+            found: Some("/usr/bin/newuidmap".to_owned()),
+            file: "/etc/subuid",
+            text: text.map(str::to_owned),
+            user: "ann".to_owned(),
+            uid: 1000,
+        }
+    }
+
+    #[rstest]
+    #[case::by_name(Some("ann:100000:65536\n"), State::Ok, "65536")]
+    #[case::by_number(Some("bob:1:65536\n1000:100000:70000"), State::Ok, "70000")]
+    #[case::too_few(Some("ann:100000:1000"), State::Missing, "only 1000")]
+    #[case::of_somebody_else(Some("bob:100000:65536"), State::Missing, "no line for ann")]
+    #[case::no_file(None, State::Missing, "not there")]
+    fn a_range_has_to_be_large_enough(
+        #[case] text: Option<&str>,
+        #[case] state: State,
+        #[case] found: &str,
+    ) {
+        let [_, range] = ids(&facts(text));
+        assert!(
+            range.state == state && range.found.contains(found),
+            "{range:?}"
+        );
+        let way_out = range.way_out.unwrap_or_default();
+        assert_eq!(way_out.contains("--add-subuids"), state != State::Ok);
+    }
+
+    #[test]
+    fn the_program_comes_in_a_package() {
+        let facts = Ids {
+            found: None,
+            ..facts(None)
+        };
+        assert_eq!(ids(&facts)[0].package, Some("uidmap"));
+    }
+}

@@ -1,0 +1,192 @@
+//! The kind target: a cluster in containers.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    check::{About, Check},
+    docker::{self, Docker},
+    local,
+    machine::{self, Machine, Memory},
+    programs::Program,
+    version::at_least,
+};
+
+/// The oldest kind that can load images into nodes with containerd 2.
+const KIND: &[u32] = &[0, 27];
+/// Below this a single node's programs fail with "too many open files".
+const INSTANCES_LEAST: u64 = 64;
+/// What kind's documentation asks for with several nodes ("Known Issues").
+const INSTANCES_ENOUGH: u64 = 512;
+const WATCHES_LEAST: u64 = 8_192;
+const WATCHES_ENOUGH: u64 = 65_536;
+/// Without these a kubelet does not start.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+
+/// What is known about this machine as a place for a kind cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    pub machine: Machine,
+    pub docker: Docker,
+    pub kind: Program,
+    pub istioctl: Istioctl,
+    pub testbed: Result<PathBuf, PathBuf>,
+    pub kernel: Kernel,
+    /// Name of the cluster to be, when one was given.
+    pub name: Option<String>,
+}
+
+/// istioctl and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Istioctl {
+    pub program: Program,
+    /// It is the tool chain's, of the version that the local target runs.
+    pub ours: bool,
+}
+
+/// What the kernel under the engine allows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// sysctl fs.inotify.max_user_instances.
+    pub instances: Option<u64>,
+    /// sysctl fs.inotify.max_user_watches.
+    pub watches: Option<u64>,
+    /// Controllers of control groups.
+    pub controllers: BTreeSet<String>,
+    /// The engine may give containers CAP_SYS_RESOURCE; `None` when that cannot be seen from here.
+    pub resource: Option<bool>,
+}
+
+/// Everything that the kind target needs.
+pub fn checks(facts: &Kind) -> Vec<Check> {
+    let mut checks = vec![
+        machine::system(&facts.machine),
+        machine::memory(&facts.machine, Memory::KIND),
+    ];
+    checks.extend(docker::checks(&facts.docker));
+    checks.push(kind(&facts.kind));
+    checks.push(istioctl(&facts.istioctl));
+    checks.push(local::testbed(&facts.testbed));
+    let elsewhere = matches!(&facts.docker.engine, Ok(engine) if !engine.here);
+    if !elsewhere {
+        checks.push(instances(facts.kernel.instances));
+        checks.push(watches(facts.kernel.watches));
+        checks.push(controllers(&facts.kernel.controllers));
+        checks.extend(privileges(facts));
+    }
+    checks.extend(docker::leftover(&facts.docker, facts.name.as_deref()));
+    checks
+}
+
+fn kind(program: &Program) -> Check {
+    let about = About::new("kind", "makes the cluster");
+    let way_out = "install kind 0.27 or newer and have it on PATH (with Go: go install sigs.k8s.io/kind@latest), or name it: MESHPROOF_KIND=/path/to/kind";
+    match (program.found(), program.version()) {
+        (None, _) => about.missing("not on PATH", way_out),
+        (Some(found), Some(version)) if at_least(version, KIND) => about.ok(found),
+        (Some(found), Some(_)) => about.advice(
+            format!("{found}; older than 0.27 it cannot load images into new nodes"),
+            way_out,
+        ),
+        (Some(found), None) => about.missing(found, way_out),
+    }
+}
+
+fn istioctl(istioctl: &Istioctl) -> Check {
+    let about = About::new("istioctl", "installs the Istio of its own version");
+    match (istioctl.program.found(), istioctl.program.version()) {
+        (Some(found), Some(_)) if istioctl.ours => about.advice(
+            format!("{found}, the tool chain's"),
+            "for another version of Istio have its istioctl on PATH, or name it: MESHPROOF_ISTIOCTL=/path/to/istioctl",
+        ),
+        (Some(found), Some(_)) => about.ok(found),
+        (Some(found), None) => about.missing(found, "put an istioctl on PATH that runs here"),
+        (None, _) => about.missing(
+            "neither on PATH nor in the tool chain",
+            "have the istioctl of the Istio to test on PATH (every release has one), or build the tool chain's: meshproof toolchain prepare",
+        ),
+    }
+}
+
+fn instances(found: Option<u64>) -> Check {
+    let about = About::new(
+        "inotify instances",
+        "every kubelet, containerd and proxy watches files",
+    );
+    let way_out = "as root: sysctl -w fs.inotify.max_user_instances=512 (to keep it: a line in /etc/sysctl.d)";
+    match found {
+        None => about.advice("cannot be told without /proc", way_out),
+        Some(n) if n < INSTANCES_LEAST => about.missing(n.to_string(), way_out),
+        Some(n) if n < INSTANCES_ENOUGH => about.advice(
+            format!("{n}, which may be too few for several nodes"),
+            way_out,
+        ),
+        Some(n) => about.ok(n.to_string()),
+    }
+}
+
+fn watches(found: Option<u64>) -> Check {
+    let about = About::new(
+        "inotify watches",
+        "every kubelet, containerd and proxy watches files",
+    );
+    let way_out = "as root: sysctl -w fs.inotify.max_user_watches=524288 (to keep it: a line in /etc/sysctl.d)";
+    match found {
+        None => about.advice("cannot be told without /proc", way_out),
+        Some(n) if n < WATCHES_LEAST => about.missing(n.to_string(), way_out),
+        Some(n) if n < WATCHES_ENOUGH => about.advice(n.to_string(), way_out),
+        Some(n) => about.ok(n.to_string()),
+    }
+}
+
+fn controllers(found: &BTreeSet<String>) -> Check {
+    let about = About::new(
+        "cgroup controllers",
+        "kubelets do not start without cpu, memory and pids",
+    );
+    let missing = CONTROLLERS.iter().filter(|&&name| !found.contains(name));
+    let missing = Vec::from_iter(missing.copied()).join(", ");
+    let have = Vec::from_iter(found.iter().map(String::as_str)).join(", ");
+    match (found.is_empty(), missing.is_empty()) {
+        (_, true) => about.ok(have),
+        (true, _) => about.advice(
+            "cannot be seen from here",
+            "see to it that /sys/fs/cgroup is mounted",
+        ),
+        (false, false) => about.missing(
+            format!("{missing} missing, there are {have}"),
+            "boot with the kernel parameters cgroup_enable=memory and systemd.unified_cgroup_hierarchy=1; in a container, mount the host's /sys/fs/cgroup",
+        ),
+    }
+}
+
+/// Only an engine that runs here as root is concerned: a rootless one has a bounding set of its own user namespace.
+fn privileges(facts: &Kind) -> Option<Check> {
+    let engine = facts.docker.engine.as_ref().ok();
+    if engine.is_some_and(|engine| engine.rootless) {
+        return None;
+    }
+    let about = About::new(
+        "CAP_SYS_RESOURCE",
+        "kind's nodes are privileged containers, which get every capability",
+    );
+    let other_runtime = engine
+        .map(|engine| engine.default_runtime.as_str())
+        .filter(|name| !name.is_empty() && *name != "runc");
+    Some(match (facts.kernel.resource?, other_runtime) {
+        (true, _) => about.ok("in the bounding set"),
+        (false, Some(name)) => about.advice(
+            format!(
+                "not in the bounding set; the engine's runtime is {name}, which may do without"
+            ),
+            "if nodes fail with `unable to apply caps`: scripts/kind-offline",
+        ),
+        (false, None) => about.missing(
+            "not in the bounding set: docker run --privileged fails with `unable to apply caps`",
+            "use a machine or a container that has it; where that cannot be: scripts/kind-offline",
+        ),
+    })
+}
+
+#[cfg(test)]
+#[path = "kind_tests.rs"]
+mod tests;

@@ -1,0 +1,126 @@
+use rstest::rstest;
+
+use super::*;
+use crate::doctor::{
+    State::{self, Advice, Missing},
+    docker::Engine,
+};
+
+fn program(version: Result<&str, &str>) -> Program {
+    Program {
+        path: Some("/usr/bin/thing".into()),
+        version: Some(version.map(str::to_owned).map_err(str::to_owned)),
+    }
+}
+
+fn facts(engine: Result<Engine, &str>) -> Kind {
+    Kind {
+        machine: Machine::default(),
+        docker: Docker {
+            client: program(Ok("28.2.2")),
+            daemon: None,
+            host: None,
+            user: "ann".to_owned(),
+            engine: engine.map_err(str::to_owned),
+            clusters: Vec::new(),
+        },
+        kind: program(Ok("kind v0.29.0 go1.24.2 linux/amd64")),
+        istioctl: Istioctl {
+            program: program(Ok("1.27.1")),
+            ours: false,
+        },
+        testbed: Ok("/opt/testbed".into()),
+        kernel: Kernel {
+            resource: Some(false),
+            ..Kernel::default()
+        },
+        name: None,
+    }
+}
+
+fn here() -> Engine {
+    Engine {
+        here: true,
+        default_runtime: "runc".to_owned(),
+        ..Engine::default()
+    }
+}
+
+#[rstest]
+#[case(program(Ok("kind v0.29.0 go1.24.2 linux/amd64")), State::Ok)]
+#[case(program(Ok("kind v0.20.0 go1.20.4 linux/amd64")), Advice)]
+#[case(program(Err("exec format error")), Missing)]
+#[case(Program::default(), Missing)]
+fn kind_has_three_outcomes(#[case] program: Program, #[case] state: State) {
+    assert_eq!(super::kind(&program).state, state);
+}
+
+#[rstest]
+#[case(program(Ok("1.27.1")), false, State::Ok)]
+#[case(program(Ok("1.31-dev")), true, Advice)]
+#[case(program(Err("exec format error")), false, Missing)]
+#[case(Program::default(), false, Missing)]
+fn istioctl_has_three_outcomes(#[case] program: Program, #[case] ours: bool, #[case] state: State) {
+    let check = super::istioctl(&Istioctl { program, ours });
+    assert_eq!(check.state, state, "{check:?}");
+}
+
+#[rstest]
+#[case(Some(8192), State::Ok)]
+#[case(Some(512), State::Ok)]
+#[case(Some(511), Advice)]
+#[case(Some(64), Advice)]
+#[case(Some(63), Missing)]
+#[case(None, Advice)]
+fn inotify_instances(#[case] found: Option<u64>, #[case] state: State) {
+    assert_eq!(instances(found).state, state);
+}
+
+#[rstest]
+#[case(Some(65_536), State::Ok)]
+#[case(Some(8_192), Advice)]
+#[case(Some(100), Missing)]
+#[case(None, Advice)]
+fn inotify_watches(#[case] found: Option<u64>, #[case] state: State) {
+    assert_eq!(watches(found).state, state);
+}
+
+#[rstest]
+#[case(&["cpu", "memory", "pids", "io"], State::Ok, "cpu, io, memory, pids")]
+#[case(&["cpu", "pids"], Missing, "memory missing")]
+#[case(&[], Advice, "cannot be seen")]
+fn cgroup_controllers(#[case] found: &[&str], #[case] state: State, #[case] words: &str) {
+    let check = controllers(&found.iter().map(|&name| name.to_owned()).collect());
+    assert!(
+        check.state == state && check.found.contains(words),
+        "{check:?}"
+    );
+}
+
+#[rstest]
+#[case::has_it(Ok(here()), Some(true), Some(State::Ok))]
+#[case::lacks_it(Ok(here()), Some(false), Some(Missing))]
+#[case::no_engine_yet(Err("not running"), Some(false), Some(Missing))]
+#[case::another_runtime(Ok(Engine { default_runtime: "offline".to_owned(), ..here() }), Some(false), Some(Advice))]
+#[case::rootless(Ok(Engine { rootless: true, ..here() }), Some(false), None)]
+#[case::not_visible(Ok(here()), None, None)]
+fn the_capability_of_privileged_containers(
+    #[case] engine: Result<Engine, &str>,
+    #[case] resource: Option<bool>,
+    #[case] state: Option<State>,
+) {
+    let mut facts = facts(engine);
+    facts.kernel.resource = resource;
+    assert_eq!(privileges(&facts).map(|check| check.state), state);
+}
+
+#[test]
+fn of_an_engine_elsewhere_this_kernel_says_nothing() {
+    let names = |engine: Engine| -> Vec<String> {
+        let checks = checks(&facts(Ok(engine)));
+        checks.into_iter().map(|check| check.name).collect()
+    };
+    let concerned = |names: &[String]| names.iter().any(|name| name.starts_with("inotify"));
+    assert!(concerned(&names(here())));
+    assert!(!concerned(&names(Engine::default())));
+}

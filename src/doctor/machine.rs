@@ -1,0 +1,174 @@
+//! The machine itself: system, processor, kernel, memory.
+
+use super::{
+    check::{About, Check},
+    version::at_least,
+};
+
+/// What kube-proxy's nftables mode needs.
+const KERNEL: &[u32] = &[5, 13];
+
+const GB: u64 = 1_000_000_000;
+
+/// What a machine is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// As Rust names it, `linux`.
+    pub os: String,
+    /// As Rust names it, `x86_64`.
+    pub arch: String,
+    /// Release of the kernel; `None` without /proc.
+    pub kernel: Option<String>,
+    /// Bytes of memory that can be had now; `None` without /proc.
+    pub memory: Option<u64>,
+}
+
+/// Memory of a target in bytes: what it cannot do with less than, and what is comfortable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    pub least: u64,
+    pub enough: u64,
+}
+
+impl Memory {
+    /// etcd, an API server, istiod and some dozens of proxies as processes.
+    pub const LOCAL: Self = Self {
+        least: 2 * GB,
+        enough: 4 * GB,
+    };
+    /// The same in containers, with a kubelet and containerd of their own.
+    pub const KIND: Self = Self {
+        least: 3 * GB,
+        enough: 6 * GB,
+    };
+}
+
+pub fn system(machine: &Machine) -> Check {
+    let about = About::new("system", "the programs of every target are built for it");
+    let found = format!("{} on {}", machine.os, machine.arch);
+    match (machine.os.as_str(), machine.arch.as_str()) {
+        ("linux", "x86_64" | "aarch64") => about.ok(found),
+        _ => about.missing(
+            found,
+            "use a Linux machine with an x86_64 or aarch64 processor",
+        ),
+    }
+}
+
+pub fn kernel(machine: &Machine) -> Check {
+    let about = About::new(
+        "kernel",
+        "namespaces, and nftables as kube-proxy writes them (5.13 or newer)",
+    );
+    match &machine.kernel {
+        None => about.missing(
+            "/proc is not there",
+            "mount it: mount -t proc proc /proc (a container engine does so by itself)",
+        ),
+        Some(release) if at_least(release, KERNEL) => about.ok(release),
+        Some(release) => about.missing(release, "boot a kernel of version 5.13 or newer"),
+    }
+}
+
+/// `None` is advice: a machine that does not tell may have enough.
+pub fn memory(machine: &Machine, needs: Memory) -> Check {
+    let about = About::new("memory", "the control plane and a proxy for every pod");
+    let Some(bytes) = machine.memory else {
+        return about.advice(
+            "cannot be told without /proc/meminfo",
+            format!("see to it that {} are free", gb(needs.enough)),
+        );
+    };
+    let found = format!("{} free", gb(bytes));
+    match bytes {
+        _ if bytes < needs.least => about.missing(
+            found,
+            format!(
+                "free some, or use a machine with more: {} are the least, {} are comfortable",
+                gb(needs.least),
+                gb(needs.enough)
+            ),
+        ),
+        _ if bytes < needs.enough => about.advice(
+            found,
+            format!(
+                "{} are comfortable; with less use --jobs 1",
+                gb(needs.enough)
+            ),
+        ),
+        _ => about.ok(found),
+    }
+}
+
+/// Bytes as people read them.
+pub(super) fn gb(bytes: u64) -> String {
+    format!("{}.{} GB", bytes / GB, bytes % GB / (GB / 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::doctor::State::{self, Advice, Missing, Ok};
+
+    #[rstest]
+    #[case("linux", "x86_64", Ok)]
+    #[case("linux", "aarch64", Ok)]
+    #[case("linux", "riscv64", Missing)]
+    #[case("macos", "aarch64", Missing)]
+    fn linux_on_two_processors(#[case] os: &str, #[case] arch: &str, #[case] state: State) {
+        let machine = Machine {
+            os: os.to_owned(),
+            arch: arch.to_owned(),
+            ..Machine::default()
+        };
+        assert_eq!(system(&machine).state, state);
+    }
+
+    #[rstest]
+    #[case(Some("6.1.0-13-amd64"), Ok, "6.1.0")]
+    #[case(Some("5.10.0"), Missing, "5.10.0")]
+    #[case(None, Missing, "/proc")]
+    fn a_kernel_that_is_new_enough(
+        #[case] release: Option<&str>,
+        #[case] state: State,
+        #[case] word: &str,
+    ) {
+        let kernel = release.map(str::to_owned);
+        let check = kernel_of(kernel);
+        assert!(
+            check.state == state && check.found.contains(word),
+            "{check:?}"
+        );
+    }
+
+    fn kernel_of(kernel: Option<String>) -> Check {
+        let machine = Machine {
+            kernel,
+            ..Machine::default()
+        };
+        super::kernel(&machine)
+    }
+
+    #[rstest]
+    #[case(Some(8_250_000_000), Ok, "8.2 GB")]
+    #[case(Some(3_000_000_000), Advice, "3.0 GB")]
+    #[case(Some(900_000_000), Missing, "0.9 GB")]
+    #[case(None, Advice, "/proc/meminfo")]
+    fn memory_has_three_outcomes(
+        #[case] memory: Option<u64>,
+        #[case] state: State,
+        #[case] word: &str,
+    ) {
+        let machine = Machine {
+            memory,
+            ..Machine::default()
+        };
+        let check = super::memory(&machine, Memory::LOCAL);
+        assert!(
+            check.state == state && check.found.contains(word),
+            "{check:?}"
+        );
+    }
+}

@@ -1,0 +1,20 @@
+//! What is missing on this machine for a target, and how to get it.
+//!
+//! A probe gathers facts and judges nothing; a check judges facts and looks at nothing. So each check is tested with facts that no
+//! machine at hand has.
+
+pub mod check;
+pub mod cluster;
+pub mod disk;
+pub mod docker;
+pub mod ids;
+pub mod kind;
+pub mod local;
+pub mod machine;
+pub mod namespaces;
+pub mod probe;
+pub mod programs;
+mod text;
+mod version;
+
+pub use check::{Check, Report, State};

@@ -1,0 +1,102 @@
+//! Namespaces: what a local world is made in.
+
+use super::check::{About, Check};
+
+/// What is known about namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespaces {
+    /// What came of making those of a world; the kernel's words when it refused.
+    pub tried: Result<(), String>,
+    /// Effective user is root, to whom the two switches for ordinary users do not apply.
+    pub root: bool,
+    /// sysctl user.max_user_namespaces.
+    pub most: Option<u64>,
+    /// sysctl kernel.unprivileged_userns_clone (Debian's and Arch's kernels).
+    pub unprivileged: Option<u64>,
+    /// sysctl kernel.apparmor_restrict_unprivileged_userns (Ubuntu's kernels).
+    pub apparmor: Option<u64>,
+}
+
+pub fn namespaces(facts: &Namespaces) -> Check {
+    let about = About::new(
+        "namespaces",
+        "a local world is a set of new namespaces, a user namespace first",
+    );
+    let words = match &facts.tried {
+        Ok(()) => return about.ok("made some to try"),
+        Err(words) => words,
+    };
+    let (found, way_out) = match facts {
+        Namespaces { most: Some(0), .. } => (
+            "user.max_user_namespaces is 0",
+            "as root: sysctl -w user.max_user_namespaces=10000 (to keep it: a line in /etc/sysctl.d)",
+        ),
+        Namespaces {
+            root: false,
+            unprivileged: Some(0),
+            ..
+        } => (
+            "kernel.unprivileged_userns_clone is 0",
+            "as root: sysctl -w kernel.unprivileged_userns_clone=1 (to keep it: a line in /etc/sysctl.d)",
+        ),
+        Namespaces {
+            root: false,
+            apparmor: Some(1..),
+            ..
+        } => (
+            "kernel.apparmor_restrict_unprivileged_userns is not 0",
+            "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (to keep it: a line in /etc/sysctl.d), or an AppArmor profile with `userns,` for this program",
+        ),
+        _ => (
+            "refused",
+            "in a container: start it with --security-opt seccomp=unconfined, or --privileged; else ask whoever configured this kernel",
+        ),
+    };
+    about.missing(format!("{found} ({words})"), way_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::doctor::State;
+
+    fn refused() -> Namespaces {
+        Namespaces {
+            tried: Err("EPERM".to_owned()),
+            root: false,
+            most: Some(1000),
+            unprivileged: None,
+            apparmor: None,
+        }
+    }
+
+    #[rstest]
+    #[case::none_at_all(Namespaces { most: Some(0), ..refused() }, "max_user_namespaces=10000")]
+    #[case::debian(Namespaces { unprivileged: Some(0), ..refused() }, "unprivileged_userns_clone=1")]
+    #[case::ubuntu(Namespaces { apparmor: Some(1), ..refused() }, "apparmor_restrict_unprivileged_userns=0")]
+    #[case::container(refused(), "seccomp=unconfined")]
+    #[case::not_for_root(Namespaces { root: true, unprivileged: Some(0), ..refused() }, "seccomp=unconfined")]
+    #[case::without_proc(Namespaces { most: None, ..refused() }, "seccomp=unconfined")]
+    fn who_refuses_decides_the_way_out(#[case] facts: Namespaces, #[case] word: &str) {
+        let check = namespaces(&facts);
+        assert_eq!(check.state, State::Missing);
+        assert!(
+            check.way_out.as_ref().is_some_and(|way| way.contains(word))
+                && check.found.contains("EPERM"),
+            "{check:?}"
+        );
+    }
+
+    #[test]
+    fn what_was_made_counts_whatever_the_switches_say() {
+        let facts = Namespaces {
+            tried: Ok(()),
+            unprivileged: Some(0),
+            apparmor: Some(1),
+            ..refused()
+        };
+        assert_eq!(namespaces(&facts).state, State::Ok);
+    }
+}

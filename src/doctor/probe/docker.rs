@@ -1,0 +1,125 @@
+//! Asking Docker's client about itself and the engine that it talks to.
+
+use std::{collections::BTreeSet, path::Path};
+
+use serde::Deserialize;
+
+use super::{
+    machine::user,
+    program::{ask, asked, on_path},
+    room::room,
+};
+use crate::doctor::docker::{Docker, Engine};
+
+/// kind's label on the containers of a cluster; its value is the cluster's name.
+const CLUSTER: &str = "io.x-k8s.io/kind.cluster";
+
+pub(super) async fn docker() -> Docker {
+    let client = asked(on_path("docker"), &["--version"]).await;
+    let (engine, clusters) = match &client.path {
+        Some(path) => (engine(path).await, clusters(path).await),
+        None => (Err("there is no client to ask it".to_owned()), Vec::new()),
+    };
+    Docker {
+        client,
+        daemon: on_path("dockerd"),
+        host: std::env::var("DOCKER_HOST")
+            .ok()
+            .filter(|host| !host.is_empty()),
+        user: user(),
+        engine,
+        clusters,
+    }
+}
+
+/// `docker version` first: `docker info` hides the cause behind other words when there is no engine.
+async fn engine(docker: &Path) -> Result<Engine, String> {
+    ask(docker, &["version", "--format", "{{.Server.Version}}"]).await?;
+    let info = ask(docker, &["info", "--format", "{{json .}}"]).await?;
+    let endpoint = [
+        "context",
+        "inspect",
+        "--format",
+        "{{.Endpoints.docker.Host}}",
+    ];
+    let endpoint = ask(docker, &endpoint).await.unwrap_or_default();
+    parsed(&info, &endpoint)
+}
+
+/// The part of `docker info` that is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Info {
+    server_version: String,
+    #[serde(default)]
+    cgroup_version: String,
+    #[serde(default)]
+    docker_root_dir: String,
+    #[serde(default)]
+    default_runtime: String,
+    #[serde(default)]
+    security_options: Option<Vec<String>>,
+}
+
+fn parsed(info: &str, endpoint: &str) -> Result<Engine, String> {
+    let info: Info = serde_json::from_str(info)
+        .map_err(|error| format!("`docker info` says what this program cannot read: {error}"))?;
+    let options = info.security_options.unwrap_or_default();
+    let here = endpoint.trim().is_empty() || endpoint.trim().starts_with("unix:");
+    let root = Path::new(&info.docker_root_dir);
+    Ok(Engine {
+        version: info.server_version,
+        // Engines before version 20.10 do not tell and know version 1 only.
+        cgroups: match info.cgroup_version.as_str() {
+            "" => "1".to_owned(),
+            told => told.to_owned(),
+        },
+        rootless: options.iter().any(|option| option.contains("rootless")),
+        default_runtime: info.default_runtime,
+        root: (here && root.is_dir()).then(|| room(root)),
+        here,
+    })
+}
+
+async fn clusters(docker: &Path) -> Vec<String> {
+    let filter = format!("label={CLUSTER}");
+    let format = format!("{{{{.Label \"{CLUSTER}\"}}}}");
+    let words = ["ps", "--all", "--filter", &filter, "--format", &format];
+    let said = ask(docker, &words).await.unwrap_or_default();
+    let names: BTreeSet<&str> = said.lines().map(str::trim).collect();
+    names
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = r#"{"ID":"x","ServerVersion":"28.2.2","CgroupVersion":"2","DockerRootDir":"/does/not/exist",
+        "DefaultRuntime":"runc","SecurityOptions":["name=seccomp,profile=builtin","name=rootless"]}"#;
+
+    #[test]
+    fn an_engine_is_read_from_its_own_words() {
+        let engine = parsed(INFO, "unix:///var/run/docker.sock\n").unwrap();
+        assert_eq!(
+            (engine.version.as_str(), engine.cgroups.as_str()),
+            ("28.2.2", "2")
+        );
+        assert!(engine.rootless && engine.here && engine.root.is_none());
+        assert!(!parsed(INFO, "tcp://192.0.2.1:2375").unwrap().here);
+    }
+
+    #[test]
+    fn an_old_engine_has_cgroups_of_version_1() {
+        let engine = parsed(r#"{"ServerVersion":"19.03","SecurityOptions":null}"#, "").unwrap();
+        assert_eq!(engine.cgroups, "1");
+    }
+
+    #[test]
+    fn words_that_are_no_answer_are_an_error() {
+        assert!(parsed("hello", "").is_err_and(|words| words.contains("docker info")));
+    }
+}

