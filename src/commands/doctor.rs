@@ -5,7 +5,7 @@ use tokio::runtime::Runtime;
 use super::CommandError;
 use crate::{
     cli::{DoctorArgs, Format, GlobalArgs, TargetKind},
-    doctor::{Report, cluster, kind, local, probe},
+    doctor::{Report, Words, cluster, kind, local, probe},
     exit::Exit,
     output::{self, Palette},
 };
@@ -26,8 +26,12 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let printed = match args.output {
         Format::Json => output::json(&report),
         Format::Text => {
-            let palette = Palette::stdout(global.color);
-            output::data(&report.text(palette, global.verbose))
+            let words = match (global.quiet, global.verbose) {
+                (true, _) => Words::Few,
+                (_, true) => Words::All,
+                _ => Words::Usual,
+            };
+            output::data(&report.text(Palette::stdout(global.color), words))
         }
     };
     printed.map_err(CommandError::Stdout)?;

@@ -84,6 +84,16 @@ impl About {
     }
 }
 
+/// How much a report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// Only what is not there.
+    Few,
+    Usual,
+    /// Also what each thing that is there is needed for.
+    All,
+}
+
 /// All checks of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -125,9 +135,9 @@ impl Report {
         missing.filter_map(|check| check.package).collect()
     }
 
-    /// For people. `all` also says what the things that are there are needed for.
-    pub fn text(&self, palette: Palette, all: bool) -> String {
-        text::render(self, palette, all)
+    /// For people.
+    pub fn text(&self, palette: Palette, words: Words) -> String {
+        text::render(self, palette, words)
     }
 }
 

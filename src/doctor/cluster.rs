@@ -29,7 +29,8 @@ pub struct Contexts {
 /// Everything that the cluster target needs on this side.
 pub fn checks(facts: &Cluster) -> Vec<Check> {
     let mut checks = vec![machine::system(&facts.machine), kubeconfig(facts)];
-    if let Ok(contexts) = &facts.config {
+    let any = facts.files.iter().any(|(_, there)| *there);
+    if let (Ok(contexts), true) = (&facts.config, any) {
         checks.push(context(contexts, facts.context.as_deref()));
     }
     checks
@@ -114,6 +115,13 @@ mod tests {
             check.state == state && check.found.contains(words),
             "{check:?}"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_has_no_contexts_to_miss() {
+        let absent = facts(&[("/a", false)], Result::Ok(Contexts::default()));
+        let there = facts(&[("/a", true)], Result::Ok(Contexts::default()));
+        assert_eq!((checks(&absent).len(), checks(&there).len()), (2, 3));
     }
 
     #[rstest]

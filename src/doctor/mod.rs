@@ -17,4 +17,4 @@ pub mod programs;
 mod text;
 mod version;
 
-pub use check::{Check, Report, State};
+pub use check::{Check, Report, State, Words};

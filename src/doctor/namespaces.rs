@@ -5,8 +5,9 @@ use super::check::{About, Check};
 /// What is known about namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespaces {
-    /// What came of making those of a world; the kernel's words when it refused.
-    pub tried: Result<(), String>,
+    /// What came of making those of a world; the kernel's words when it refused. `None` when this program could not be started again
+    /// to try.
+    pub tried: Option<Result<(), String>>,
     /// Effective user is root, to whom the two switches for ordinary users do not apply.
     pub root: bool,
     /// sysctl user.max_user_namespaces.
@@ -23,8 +24,9 @@ pub fn namespaces(facts: &Namespaces) -> Check {
         "a local world is a set of new namespaces, a user namespace first",
     );
     let words = match &facts.tried {
-        Ok(()) => return about.ok("made some to try"),
-        Err(words) => words,
+        Some(Ok(())) => return about.ok("made some to try"),
+        Some(Err(words)) => words,
+        None => return about.advice("could not be tried", "mount /proc and ask again"),
     };
     let (found, way_out) = match facts {
         Namespaces { most: Some(0), .. } => (
@@ -64,7 +66,7 @@ mod tests {
 
     fn refused() -> Namespaces {
         Namespaces {
-            tried: Err("EPERM".to_owned()),
+            tried: Some(Err("EPERM".to_owned())),
             root: false,
             most: Some(1000),
             unprivileged: None,
@@ -92,11 +94,20 @@ mod tests {
     #[test]
     fn what_was_made_counts_whatever_the_switches_say() {
         let facts = Namespaces {
-            tried: Ok(()),
+            tried: Some(Ok(())),
             unprivileged: Some(0),
             apparmor: Some(1),
             ..refused()
         };
         assert_eq!(namespaces(&facts).state, State::Ok);
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_not_judged() {
+        let facts = Namespaces {
+            tried: None,
+            ..refused()
+        };
+        assert_eq!(namespaces(&facts).state, State::Advice);
     }
 }

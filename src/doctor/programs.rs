@@ -33,6 +33,11 @@ impl Program {
     }
 }
 
+/// Where a local world sees the host's programs, whatever PATH says.
+pub(super) const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// The same in words.
+const NOT_THERE: &str = "in none of /usr/sbin, /usr/bin, /sbin, /bin";
+
 /// A program that only has to be there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
@@ -67,7 +72,7 @@ pub(super) fn there(wanted: Wanted, program: &Program) -> Check {
     let about = About::new(wanted.name, wanted.why);
     match program.found() {
         Some(found) => about.ok(found),
-        None => about.package(State::Missing, "not on PATH", wanted.package),
+        None => about.package(State::Missing, NOT_THERE, wanted.package),
     }
 }
 
@@ -77,7 +82,7 @@ pub(super) fn nft(program: &Program) -> Check {
         "kube-proxy carries Services with it (1.0.1 or newer)",
     );
     match (program.found(), program.version()) {
-        (None, _) => about.package(State::Missing, "not on PATH", "nftables"),
+        (None, _) => about.package(State::Missing, NOT_THERE, "nftables"),
         (Some(found), Some(version)) if at_least(version, NFT) => about.ok(found),
         (Some(found), Some(_)) => about.missing(
             found,
@@ -136,7 +141,7 @@ mod tests {
 
     #[rstest]
     #[case::there(program(None), Ok, "/usr/bin/thing")]
-    #[case::absent(Program::default(), Missing, "not on PATH")]
+    #[case::absent(Program::default(), Missing, NOT_THERE)]
     fn a_program_is_there_or_comes_in_a_package(
         #[case] program: Program,
         #[case] state: State,

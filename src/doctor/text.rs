@@ -2,19 +2,17 @@
 
 use owo_colors::Style;
 
-use super::{Check, Report, State};
+use super::{Check, Report, State, Words};
 use crate::output::{Palette, clean_line};
 
 /// Width of the states and of the names.
 const STATE: usize = 8;
 const NAME: usize = 18;
 
-pub(super) fn render(report: &Report, palette: Palette, all: bool) -> String {
-    let mut text: String = report
-        .checks
-        .iter()
-        .map(|check| lines(check, palette, all))
-        .collect();
+pub(super) fn render(report: &Report, palette: Palette, words: Words) -> String {
+    let checks = report.checks.iter();
+    let shown = checks.filter(|check| words != Words::Few || check.state != State::Ok);
+    let mut text: String = shown.map(|check| lines(check, palette, words)).collect();
     let packages = Vec::from_iter(report.packages());
     if packages.len() > 1 {
         let packages = packages.join(" ");
@@ -26,7 +24,7 @@ pub(super) fn render(report: &Report, palette: Palette, all: bool) -> String {
     text
 }
 
-fn lines(check: &Check, palette: Palette, all: bool) -> String {
+fn lines(check: &Check, palette: Palette, words: Words) -> String {
     let (word, style) = match check.state {
         State::Ok => ("ok", Style::new().green()),
         State::Advice => ("advice", Style::new().yellow()),
@@ -41,7 +39,7 @@ fn lines(check: &Check, palette: Palette, all: bool) -> String {
     let mut more = |label: &str, words: &str| {
         text.push_str(&format!("{:STATE$} {label:<NAME$} {words}\n", ""));
     };
-    if all || check.state != State::Ok {
+    if words == Words::All || check.state != State::Ok {
         more("  needed for", check.why);
     }
     if let Some(way_out) = &check.way_out {
@@ -82,19 +80,25 @@ mod tests {
 
     #[test]
     fn people_read_what_is_missing_and_how_to_get_it() {
-        insta::assert_snapshot!(report().text(Palette::PLAIN, false));
+        insta::assert_snapshot!(report().text(Palette::PLAIN, Words::Usual));
     }
 
     #[test]
     fn verbose_says_what_each_thing_is_for() {
-        let text = report().text(Palette::PLAIN, true);
+        let text = report().text(Palette::PLAIN, Words::All);
         assert_eq!(text.matches("needed for").count(), 4, "{text}");
+    }
+
+    #[test]
+    fn quiet_says_nothing_of_what_is_there() {
+        let text = report().text(Palette::PLAIN, Words::Few);
+        assert!(!text.contains("linux") && text.contains("memory"), "{text}");
     }
 
     #[test]
     fn nothing_missing_is_said() {
         let checks = vec![About::new("memory", "pods").advice("1.0 GB", "add some")];
-        let text = Report::new(TargetKind::Kind, checks).text(Palette::PLAIN, false);
+        let text = Report::new(TargetKind::Kind, checks).text(Palette::PLAIN, Words::Usual);
         assert!(
             text.ends_with("the kind target can start here, 1 piece of advice\n"),
             "{text}"

@@ -10,13 +10,13 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use crate::{doctor::programs::Program, output::clean_line};
+use crate::{
+    doctor::programs::{FOLDERS, Program},
+    output::clean_line,
+};
 
 /// How long a program may take to say its version, or an engine to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
-
-/// Where the programs of the host lie that the local world shows its pods and kube-proxy.
-const OF_THE_WORLD: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The program `name` on PATH.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
@@ -27,7 +27,7 @@ pub(super) fn on_path(name: &str) -> Option<PathBuf> {
 
 /// The program `name` where a local world sees it.
 pub(super) fn of_the_world(name: &str) -> Option<PathBuf> {
-    find(name, OF_THE_WORLD.map(PathBuf::from).into_iter())
+    find(name, FOLDERS.map(PathBuf::from).into_iter())
 }
 
 fn find(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
