@@ -1,5 +1,7 @@
 //! `meshproof doctor`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Format, TargetKind};
@@ -12,6 +14,12 @@ pub struct DoctorArgs {
     /// Name of the kind cluster to be, to see whether one has it already.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
+    /// Version of Istio that the kind cluster is to get, e.g. `1.31.1`.
+    #[arg(long, value_name = "VERSION", env = crate::env::ISTIO)]
+    pub istio: Option<String>,
+    /// istioctl to install it with; otherwise the one on PATH, otherwise the tool chain's.
+    #[arg(long, value_name = "FILE", env = crate::env::ISTIOCTL)]
+    pub istioctl: Option<PathBuf>,
     /// Context of the kubeconfig that is to be used with `--target cluster`.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,

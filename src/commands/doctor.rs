@@ -19,7 +19,7 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let runtime = Runtime::new().map_err(CommandError::other)?;
     let checks = match target {
         TargetKind::Local => local::checks(&runtime.block_on(probe::local())),
-        TargetKind::Kind => kind::checks(&runtime.block_on(probe::kind(args.name.clone()))),
+        TargetKind::Kind => kind::checks(&runtime.block_on(probe::kind(args))),
         TargetKind::Cluster => cluster::checks(&probe::cluster(args.context.clone())),
     };
     let report = Report::new(target, checks);

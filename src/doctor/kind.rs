@@ -30,6 +30,8 @@ pub struct Kind {
     pub kind: Program,
     pub istioctl: Istioctl,
     pub testbed: Result<PathBuf, PathBuf>,
+    /// All of the local target's tool chain is there.
+    pub chain: bool,
     pub kernel: Kernel,
     /// Name of the cluster to be, when one was given.
     pub name: Option<String>,
@@ -39,8 +41,12 @@ pub struct Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Istioctl {
     pub program: Program,
+    /// The file that a flag or variable names.
+    pub given: Option<PathBuf>,
     /// It is the tool chain's, of the version that the local target runs.
     pub ours: bool,
+    /// The version of Istio that was asked for.
+    pub wanted: Option<String>,
 }
 
 /// What the kernel under the engine allows.
@@ -66,6 +72,7 @@ pub fn checks(facts: &Kind) -> Vec<Check> {
     checks.push(kind(&facts.kind));
     checks.push(istioctl(&facts.istioctl));
     checks.push(local::testbed(&facts.testbed));
+    checks.push(chain(facts.chain));
     let elsewhere = matches!(&facts.docker.engine, Ok(engine) if !engine.here);
     if !elsewhere {
         checks.push(instances(facts.kernel.instances));
@@ -93,16 +100,44 @@ fn kind(program: &Program) -> Check {
 
 fn istioctl(istioctl: &Istioctl) -> Check {
     let about = About::new("istioctl", "installs the Istio of its own version");
-    match (istioctl.program.found(), istioctl.program.version()) {
-        (Some(found), Some(_)) if istioctl.ours => about.advice(
+    let Some(found) = istioctl.program.found() else {
+        return match &istioctl.given {
+            Some(path) => about.missing(
+                format!("no program at {}", path.display()),
+                "name another one with --istioctl, or none to use the one on PATH",
+            ),
+            None => about.missing(
+                "neither on PATH nor in the tool chain",
+                "have the istioctl of the Istio to test on PATH (every release has one), or build the tool chain's: meshproof toolchain prepare",
+            ),
+        };
+    };
+    match (istioctl.program.version(), &istioctl.wanted) {
+        (None, _) => about.missing(found, "have an istioctl on PATH that runs here"),
+        (Some(said), Some(wanted)) if !said.split_whitespace().any(|word| word == wanted) => about
+            .missing(
+                format!("{found}, but Istio {wanted} was asked for"),
+                format!("have the istioctl of Istio {wanted} on PATH, or name it with --istioctl"),
+            ),
+        (Some(_), None) if istioctl.ours => about.advice(
             format!("{found}, the tool chain's"),
-            "for another version of Istio have its istioctl on PATH, or name it: MESHPROOF_ISTIOCTL=/path/to/istioctl",
+            "for another version of Istio have its istioctl on PATH, or name it with --istioctl",
         ),
-        (Some(found), Some(_)) => about.ok(found),
-        (Some(found), None) => about.missing(found, "put an istioctl on PATH that runs here"),
-        (None, _) => about.missing(
-            "neither on PATH nor in the tool chain",
-            "have the istioctl of the Istio to test on PATH (every release has one), or build the tool chain's: meshproof toolchain prepare",
+        _ => about.ok(found),
+    }
+}
+
+/// Nothing is built for a cluster, so what is not there is skipped.
+fn chain(ready: bool) -> Check {
+    let about = About::new(
+        "tool chain",
+        "clients and servers of other gRPC implementations, and Gateway API's definitions",
+    );
+    match ready {
+        true => about.ok("ready"),
+        false => about.advice(
+            "not there, so scenarios that need those are skipped",
+            "meshproof toolchain prepare (see meshproof doctor --target local)",
         ),
     }
 }

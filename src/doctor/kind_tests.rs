@@ -26,10 +26,13 @@ fn facts(engine: Result<Engine, &str>) -> Kind {
         },
         kind: program(Ok("kind v0.29.0 go1.24.2 linux/amd64")),
         istioctl: Istioctl {
-            program: program(Ok("1.27.1")),
+            program: program(Ok("client version: 1.27.1")),
+            given: None,
             ours: false,
+            wanted: None,
         },
         testbed: Ok("/opt/testbed".into()),
+        chain: true,
         kernel: Kernel {
             resource: Some(false),
             ..Kernel::default()
@@ -56,13 +59,56 @@ fn kind_has_three_outcomes(#[case] program: Program, #[case] state: State) {
 }
 
 #[rstest]
-#[case(program(Ok("1.27.1")), false, State::Ok)]
-#[case(program(Ok("1.31-dev")), true, Advice)]
-#[case(program(Err("exec format error")), false, Missing)]
-#[case(Program::default(), false, Missing)]
-fn istioctl_has_three_outcomes(#[case] program: Program, #[case] ours: bool, #[case] state: State) {
-    let check = super::istioctl(&Istioctl { program, ours });
+#[case::there(program(Ok("client version: 1.27.1")), false, None, State::Ok)]
+#[case::as_asked(
+    program(Ok("client version: 1.27.1")),
+    false,
+    Some("1.27.1"),
+    State::Ok
+)]
+#[case::another(program(Ok("client version: 1.27.1")), false, Some("1.27"), Missing)]
+#[case::ours(program(Ok("client version: 1.31-dev")), true, None, Advice)]
+#[case::ours_as_asked(
+    program(Ok("client version: 1.31-dev")),
+    true,
+    Some("1.31-dev"),
+    State::Ok
+)]
+#[case::broken(program(Err("exec format error")), false, None, Missing)]
+#[case::absent(Program::default(), true, None, Missing)]
+fn istioctl_has_three_outcomes(
+    #[case] program: Program,
+    #[case] ours: bool,
+    #[case] wanted: Option<&str>,
+    #[case] state: State,
+) {
+    let facts = Istioctl {
+        program,
+        given: None,
+        ours,
+        wanted: wanted.map(str::to_owned),
+    };
+    let check = super::istioctl(&facts);
     assert_eq!(check.state, state, "{check:?}");
+}
+
+#[test]
+fn an_istioctl_that_is_named_and_not_there_is_named_again() {
+    let facts = Istioctl {
+        program: Program::default(),
+        given: Some("/opt/istioctl".into()),
+        ours: false,
+        wanted: None,
+    };
+    let check = super::istioctl(&facts);
+    assert!(check.found.contains("/opt/istioctl"), "{check:?}");
+}
+
+#[rstest]
+#[case(true, State::Ok)]
+#[case(false, Advice)]
+fn a_tool_chain_is_worth_having(#[case] ready: bool, #[case] state: State) {
+    assert_eq!(chain(ready).state, state);
 }
 
 #[rstest]

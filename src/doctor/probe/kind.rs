@@ -1,44 +1,48 @@
 //! This machine as a place for a kind cluster.
 
-use std::env::var_os;
+use std::path::{Path, PathBuf};
 
 use super::{
     docker::docker,
     kernel::kernel,
-    local::{of_the_chain, testbed},
+    local::{is_ready, of_the_chain, testbed},
     machine::machine,
-    program::{asked, named_or_on_path},
+    program::{asked, on_path},
 };
-use crate::doctor::kind::{Istioctl, Kind};
+use crate::{
+    cli::DoctorArgs,
+    doctor::kind::{Istioctl, Kind},
+    env, toolchain,
+};
 
-pub async fn kind(name: Option<String>) -> Kind {
+pub async fn kind(args: &DoctorArgs) -> Kind {
     let docker = docker().await;
-    let program = named_or_on_path(var_os("MESHPROOF_KIND"), "kind");
+    let program = env::kind().unwrap_or_else(|| PathBuf::from("kind"));
     Kind {
         machine: machine(),
         kernel: kernel(docker.engine.is_ok()),
         docker,
-        kind: asked(program, &["version"]).await,
-        istioctl: istioctl().await,
+        kind: asked(toolchain::on_path(&program), &["version"]).await,
+        istioctl: istioctl(args).await,
         testbed: testbed(),
-        name,
+        chain: is_ready().await,
+        name: args.name.clone(),
     }
 }
 
 /// The one that is named, else the one on PATH, else the tool chain's.
-async fn istioctl() -> Istioctl {
-    const WORDS: [&str; 2] = ["version", "--remote=false"];
-    let named = var_os("MESHPROOF_ISTIOCTL").filter(|value| !value.is_empty());
-    let given = named.is_some();
-    let path = named_or_on_path(named, "istioctl");
-    if path.is_some() || given {
-        return Istioctl {
-            program: asked(path, &WORDS).await,
-            ours: false,
-        };
-    }
+async fn istioctl(args: &DoctorArgs) -> Istioctl {
+    let given = args.istioctl.as_deref();
+    let path = given.map_or_else(|| on_path("istioctl"), toolchain::on_path);
+    let ours = path.is_none() && given.is_none();
+    let path = match ours {
+        true => of_the_chain("istioctl").await,
+        false => path,
+    };
     Istioctl {
-        program: asked(of_the_chain("istioctl").await, &WORDS).await,
-        ours: true,
+        program: asked(path, &["version", "--remote=false"]).await,
+        given: given.map(Path::to_owned),
+        ours,
+        wanted: args.istio.clone(),
     }
 }

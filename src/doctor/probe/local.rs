@@ -144,6 +144,11 @@ fn said(looked: Result<Status, ToolchainError>) -> (Result<String, String>, bool
     }
 }
 
+/// Everything of the tool chain is there.
+pub(super) async fn is_ready() -> bool {
+    look().await.is_ok_and(|status| status.ready())
+}
+
 /// A program of the tool chain that is there.
 pub(super) async fn of_the_chain(name: &str) -> Option<PathBuf> {
     let status = look().await.ok()?;

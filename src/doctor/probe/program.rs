@@ -1,8 +1,6 @@
 //! Looking for programs and asking them for their version.
 
 use std::{
-    ffi::OsString,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -13,6 +11,7 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     doctor::programs::{FOLDERS, Program},
     output::clean_line,
+    toolchain,
 };
 
 /// How long a program may take to say its version, or an engine to answer.
@@ -20,23 +19,13 @@ pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// The program `name` on PATH.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
-    find(name, folders)
+    toolchain::on_path(Path::new(name))
 }
 
 /// The program `name` where a local world sees it.
 pub(super) fn of_the_world(name: &str) -> Option<PathBuf> {
-    find(name, FOLDERS.map(PathBuf::from).into_iter())
-}
-
-fn find(name: &str, mut folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    folders.find_map(|folder| Some(folder.join(name)).filter(|path| executable(path)))
-}
-
-fn executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    let mut places = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+    places.find_map(|place| toolchain::on_path(&place))
 }
 
 /// A program that only has to be there.
@@ -54,21 +43,6 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
         None => None,
     };
     Program { path, version }
-}
-
-/// A program that a variable names, else the one on PATH.
-pub(super) fn named_or_on_path(variable: Option<OsString>, name: &str) -> Option<PathBuf> {
-    match variable.filter(|value| !value.is_empty()) {
-        Some(value) => {
-            let path = PathBuf::from(value);
-            let bare = path.components().count() == 1;
-            match bare {
-                true => on_path(&path.to_string_lossy()),
-                false => Some(path).filter(|path| executable(path)),
-            }
-        }
-        None => on_path(name),
-    }
 }
 
 /// What a program prints; the last line of its errors when it fails.
@@ -107,13 +81,5 @@ mod tests {
         assert_eq!(failed.version, Some(Err("b".to_owned())));
         let silent = asked(shell(), &["-c", "exit 3"]).await;
         assert_eq!(silent.version, Some(Err("exit status: 3".to_owned())));
-    }
-
-    #[test]
-    fn what_a_variable_names_is_not_looked_for_elsewhere() {
-        let named = |value: &str| named_or_on_path(Some(value.into()), "sh");
-        assert_eq!(named("/does/not/exist"), None);
-        assert_eq!(named("/bin/sh"), Some("/bin/sh".into()));
-        assert!(named("").is_some() && named("env").is_some_and(|path| path.ends_with("env")));
     }
 }
