@@ -13,7 +13,7 @@ pub struct TargetArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum TargetCommand {
     /// Bring a target up with its mesh and keep it until `target down`.
-    Up(TargetUp),
+    Up(Box<TargetUp>),
     /// Remove a target and everything in it.
     Down(TargetDown),
     /// Show what is up.

@@ -12,7 +12,7 @@ use crate::{
     settings::Settings,
     target::{
         cluster::{Existing, ExistingOptions},
-        kind::{Images, Kind, KindOptions, Nodes},
+        kind::{Images, Kind, KindError, KindOptions, Nodes, check_name},
         local::{
             bring_up::{BringUpError, Local},
             world::launch::WorldOptions,
@@ -64,6 +64,23 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
         .map_err(|error: BringUpError| CommandError::other(error))
 }
 
+/// Looks at what a kind cluster is asked for, before anything starts.
+///
+/// # Errors
+/// [`CommandError::Usage`]: a name, file or program that cannot be used.
+pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandError> {
+    let usage = |error: KindError| CommandError::Usage(error.to_string());
+    name.map_or(Ok(()), check_name).map_err(usage)?;
+    Nodes::of(mesh.nodes.as_deref()).map_err(usage)?;
+    let images = Images {
+        testbed: PathBuf::new(),
+        witnesses: None,
+        archives: mesh.image_archives.clone(),
+    };
+    images.names().map_err(usage)?;
+    istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
+}
+
 /// Brings up a kind cluster called `name`, or uses the one that is there.
 ///
 /// # Errors
@@ -75,11 +92,10 @@ pub async fn kind(
     phases: &Phases,
 ) -> Result<Box<Kind>, CommandError> {
     let chain = ready_chain().await;
-    let nodes = Nodes::of(mesh.nodes.as_deref());
     let options = KindOptions {
         name: name.to_owned(),
         kept,
-        nodes: nodes.map_err(|error| CommandError::Usage(error.to_string()))?,
+        nodes: Nodes::of(mesh.nodes.as_deref()).map_err(CommandError::other)?,
         node_image: mesh.node_image.clone(),
         images: Images {
             testbed: testbed()?,
@@ -132,13 +148,14 @@ async fn istioctl(mesh: &MeshArgs, chain: Option<&Toolchain>) -> Result<PathBuf,
         .await;
     let said =
         said.map_err(|error| CommandError::Usage(format!("{}: {error}", program.display())))?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let said = String::from_utf8_lossy(&said.stdout);
+    let said = said.trim().trim_start_matches("client version:").trim();
     match &mesh.istio {
         Some(wanted) if !said.split_whitespace().any(|word| word == wanted) => {
             Err(CommandError::Usage(format!(
                 "--istio {wanted}: {} is of version {}; put the istioctl of Istio {wanted} on PATH or name it with --istioctl",
                 program.display(),
-                said.trim()
+                said
             )))
         }
         _ => Ok(program),

@@ -8,9 +8,9 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, lint, offered::Offered, on::On, selected};
+use super::{CommandError, bring, lint, offered::Offered, on::On, selected};
 use crate::{
-    cli::Keep,
+    cli::{Keep, TargetKind},
     exit::Exit,
     mutation::{self, Mutation},
     output,
@@ -58,7 +58,12 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         return dry_run(&plan::plan(scenarios, terms, None), settings);
     }
     let runtime = Runtime::new().map_err(CommandError::other)?;
-    runtime.block_on(go(scenarios, terms, settings))
+    runtime.block_on(async {
+        if settings.target == TargetKind::Kind {
+            bring::check(settings.name.as_deref(), &settings.mesh).await?;
+        }
+        go(scenarios, terms, settings).await
+    })
 }
 
 fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {

@@ -82,6 +82,7 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
 
 async fn up_kind(args: &TargetUp) -> Result<Exit, CommandError> {
     let name = &args.which.name;
+    bring::check(Some(name), &args.mesh).await?;
     let (phases, telling) = told_phases();
     let kind = tokio::select! {
         done = bring::kind(name, true, &args.mesh, &phases) => done?,

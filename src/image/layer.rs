@@ -60,7 +60,7 @@ pub(super) fn write(
                 from: Source::Host(host),
                 mode,
             } => {
-                append_host(&mut builder, &at, mode, image, host, &unwritable)?;
+                append_host(&mut builder, &at, mode, image, host, unwritable)?;
                 Ok(())
             }
         };

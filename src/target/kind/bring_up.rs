@@ -127,7 +127,10 @@ impl Kind {
 }
 
 /// kind's own rule for names, which it gives to containers.
-fn check_name(name: &str) -> Result<(), KindError> {
+///
+/// # Errors
+/// [`KindError::Name`].
+pub fn check_name(name: &str) -> Result<(), KindError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let fits = name.chars().all(|c| plain(c) || c == '.' || c == '-')
         && name.starts_with(plain)

@@ -9,7 +9,7 @@ mod nodes;
 mod program;
 mod record;
 
-pub use bring_up::{Kind, KindOptions};
+pub use bring_up::{Kind, KindOptions, check_name};
 pub use error::KindError;
 pub use images::Images;
 pub use nodes::Nodes;
