@@ -9,9 +9,12 @@ engine_socket=unix://$engine_run/docker.sock
 engine_cgroup=$(basename "$engine_run")
 
 # What Docker, the kubelet and kube-proxy set for a whole machine, below /proc/sys.
-engine_settings=(kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes kernel/pid_max
+engine_settings=(kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes kernel/pid_max fs/file-max fs/nr_open
   vm/overcommit_memory vm/panic_on_oom net/ipv4/ip_forward net/ipv6/conf/all/forwarding net/ipv6/conf/default/forwarding
   net/bridge/bridge-nf-call-iptables net/bridge/bridge-nf-call-ip6tables net/netfilter/nf_conntrack_max)
+
+# Directories that dockerd and containerd make whatever their flags say. Those that were not there before go when they are empty.
+engine_directories=(/etc/docker /run/docker /run/containerd /opt/containerd)
 
 # engine_answers [SOCKET]: whether an engine is there.
 engine_answers() { ${1:+env DOCKER_HOST="$1"} docker info --format '{{.ServerVersion}}' >/dev/null 2>&1; }
@@ -42,8 +45,9 @@ engine_start() {
   mkdir -p "$engine_run" "$engine_data" && chmod 0700 "$engine_run"
   rm -f "$engine_run/dockerd.pid"
   [ -e "$engine_run/settings" ] || engine_remember
+  echo '{}' >"$engine_run/daemon.json" # not that of another engine on this machine
   local arguments=(
-    --data-root "$engine_data" --exec-root "$engine_run/exec" --pidfile "$engine_run/dockerd.pid" --host "$engine_socket"
+    --config-file "$engine_run/daemon.json" --data-root "$engine_data" --exec-root "$engine_run/exec" --pidfile "$engine_run/dockerd.pid" --host "$engine_socket"
     --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$engine_cgroup"
   )
@@ -91,7 +95,10 @@ lacks_capabilities() {
 }
 
 engine_remember() {
-  local setting
+  local setting directory
+  for directory in "${engine_directories[@]}"; do
+    [ -e "$directory" ] || echo "$directory"
+  done >"$engine_run/new-directories"
   for setting in "${engine_settings[@]}"; do
     if [ -r "/proc/sys/$setting" ]; then echo "$setting $(cat "/proc/sys/$setting")"; fi
   done >"$engine_run/settings"
@@ -122,13 +129,17 @@ engine_stop() {
   say "stopped the Docker engine"
 }
 
-# engine_sweep BRIDGES: everything of an engine that runs no more: settings, links, control groups, files.
+# engine_sweep BRIDGES: everything of an engine that runs no more: settings, links, control groups, directories.
 engine_sweep() {
-  local bridge group
+  local bridge group directory
   engine_put_back
   for bridge in $1; do
     if ip link show "$bridge" >/dev/null 2>&1; then ip link delete "$bridge"; fi
   done
   while read -r group; do rmdir "$group"; done < <(find /sys/fs/cgroup -depth -type d -path "*/$engine_cgroup*")
+  while read -r directory; do
+    rm -f "$directory/key.json" # dockerd's name for itself
+    find "$directory" -depth -type d -empty -delete 2>/dev/null || true
+  done <"$engine_run/new-directories"
   rm -rf "$engine_run"
 }

@@ -64,9 +64,12 @@ name_entries() {
   base_image=local/kind-base:$(basename "$node" .tar | cut -d- -f2)
 }
 
-debian() {
-  local log=$cache/debian.log
-  DEBS=$cache/debs SUITE=$suite MIRROR=$mirror "$here/debian" "$@" >"$log" 2>&1 && return
+debian() { logged debian env DEBS="$cache/debs" SUITE=$suite MIRROR="$mirror" "$here/debian" "$@"; }
+
+# logged NAME COMMAND…: what the command says goes to a file, and its end to the user when it fails.
+logged() {
+  local log=$cache/$1.log
+  "${@:2}" >"$log" 2>&1 && return
   tail -n 15 "$log" >&2
   say "all of it: $log"
   return 1
@@ -88,8 +91,8 @@ node_image() {
     docker ps --all --quiet --filter name=^kind-build- | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
   fi
   TMPDIR=$work python3 "$here/base_image.py" "$node" "$base_image" | docker load --quiet >&2 &&
-    TMPDIR=$work "$kind_set/bin/kind" build node-image --type file --base-image "$base_image" --image "$made" "$server" >&2 &&
-    container=$(docker create "$made") &&
+    TMPDIR=$work logged kind "$kind_set/bin/kind" build node-image --type file --base-image "$base_image" --image "$made" "$server" &&
+    container=$(docker create --network none "$made") &&
     docker cp --quiet "$here/manifests/cni.yaml" "$container:/kind/manifests/default-cni.yaml" &&
     docker cp --quiet "$here/manifests/storage.yaml" "$container:/kind/manifests/default-storage.yaml" &&
     docker commit "$container" "$node_image" >/dev/null &&
