@@ -129,13 +129,14 @@ engine_stop() {
   say "stopped the Docker engine"
 }
 
-# engine_sweep BRIDGES: everything of an engine that runs no more: settings, links, control groups, directories.
+# engine_sweep BRIDGES: everything of an engine that runs no more: settings, links, mounts, control groups, directories.
 engine_sweep() {
   local bridge group directory
   engine_put_back
   for bridge in $1; do
     if ip link show "$bridge" >/dev/null 2>&1; then ip link delete "$bridge"; fi
   done
+  if mountpoint --quiet "$engine_data"; then umount "$engine_data"; fi # a killed dockerd leaves it
   while read -r group; do rmdir "$group"; done < <(find /sys/fs/cgroup -depth -type d -path "*/$engine_cgroup*")
   while read -r directory; do
     rm -f "$directory/key.json" # dockerd's name for itself

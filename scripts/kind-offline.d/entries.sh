@@ -64,7 +64,11 @@ name_entries() {
   base_image=local/kind-base:$(basename "$node" .tar | cut -d- -f2)
 }
 
-debian() { logged debian env DEBS="$cache/debs" SUITE=$suite MIRROR="$mirror" "$here/debian" "$@"; }
+debian() {
+  logged debian env DEBS="$cache/debs" SUITE=$suite MIRROR="$mirror" "$here/debian" "$@" && return
+  say "Debian's mirror is $mirror (MESHPROOF_DEBIAN_MIRROR)"
+  return 1
+}
 
 # logged NAME COMMAND…: what the command says goes to a file, and its end to the user when it fails.
 logged() {
