@@ -43,7 +43,7 @@ engine_start() {
   engine_programs
   # If it was killed, it left the settings of before, and the next engine takes care of its containers.
   mkdir -p "$engine_run" "$engine_data" && chmod 0700 "$engine_run"
-  rm -f "$engine_run/dockerd.pid"
+  engine_orphan
   [ -e "$engine_run/settings" ] || engine_remember
   echo '{}' >"$engine_run/daemon.json" # not that of another engine on this machine
   local arguments=(
@@ -58,6 +58,16 @@ engine_start() {
   setsid dockerd "${arguments[@]}" >"$engine_run/dockerd.log" 2>&1 </dev/null 9>&- &
   engine_wait $!
   say "started a Docker engine at $engine_socket"
+}
+
+# The next dockerd would wait for the containerd of one that was killed, even when that has ended as well.
+engine_orphan() {
+  local file=$engine_run/exec/containerd/containerd.pid pid
+  pid=$(cat "$file" 2>/dev/null || true)
+  if [ -n "$pid" ] && [[ $(readlink "/proc/$pid/exe") = */containerd ]]; then
+    kill "$pid" && timeout 20 tail --pid="$pid" -f /dev/null
+  fi
+  rm -f "$file" "$engine_run/dockerd.pid"
 }
 
 # engine_wait PID: until it answers or ends.
