@@ -25,6 +25,9 @@ pub struct ToolchainPrepare {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
     pub envoy: Option<String>,
+    /// Also kind and what its nodes are made of, for `scripts/kind-offline`.
+    #[arg(long)]
+    pub kind: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -32,6 +35,9 @@ pub struct ToolchainStatus {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
     pub envoy: Option<String>,
+    /// Also kind and what its nodes are made of.
+    #[arg(long)]
+    pub kind: bool,
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }

@@ -95,6 +95,7 @@ pub async fn kind(
     let options = KindOptions {
         name: name.to_owned(),
         kept,
+        kind: chain.as_ref().and_then(Toolchain::kind),
         nodes: Nodes::of(mesh.nodes.as_deref()).map_err(CommandError::other)?,
         node_image: mesh.node_image.clone(),
         images: Images {
@@ -165,11 +166,16 @@ async fn istioctl(mesh: &MeshArgs, chain: Option<&Toolchain>) -> Result<PathBuf,
 /// The tool chain, if it has been made; nothing is built for a cluster.
 async fn ready_chain() -> Option<Toolchain> {
     let find = || {
-        let options = Options::new(EnvoyVersion::default()).ok()?;
-        let ready = toolchain::status(&options).is_ok_and(|status| status.ready());
-        ready
-            .then(|| toolchain::prepare(&options, |_| ()).ok())
-            .flatten()
+        let without = Options::new(EnvoyVersion::default()).ok()?;
+        let with = Options {
+            kind: true,
+            ..without.clone()
+        };
+        let is_ready =
+            |options: &&Options| toolchain::status(options).is_ok_and(|status| status.ready());
+        let options = [with, without];
+        let ready = options.iter().find(is_ready)?;
+        toolchain::prepare(ready, |_| ()).ok()
     };
     tokio::task::spawn_blocking(find).await.ok().flatten()
 }

@@ -38,6 +38,11 @@ pub fn envoy(version: Option<&str>) -> Result<EnvoyVersion, CommandError> {
     Ok(parsed.unwrap_or_default())
 }
 
+fn options(version: Option<&str>, kind: bool) -> Result<Options, CommandError> {
+    let options = Options::new(envoy(version)?).map_err(CommandError::other)?;
+    Ok(Options { kind, ..options })
+}
+
 /// Tells how far a preparation is, as lines; what the build tools say only now and then.
 pub fn tell(progress: Progress<'_>) {
     let worth = match progress {
@@ -51,7 +56,7 @@ pub fn tell(progress: Progress<'_>) {
 }
 
 fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
-    let options = Options::new(envoy(args.envoy.as_deref())?).map_err(CommandError::other)?;
+    let options = options(args.envoy.as_deref(), args.kind)?;
     let mut teller = Teller::stderr();
     let prepared = toolchain::prepare(&options, |progress| teller.tell(&progress));
     teller.bar.finish_and_clear();
@@ -62,7 +67,7 @@ fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
 
 /// 0 when all is there, else 3.
 fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
-    let options = Options::new(envoy(args.envoy.as_deref())?).map_err(CommandError::other)?;
+    let options = options(args.envoy.as_deref(), args.kind)?;
     let status = toolchain::status(&options).map_err(CommandError::other)?;
     let stored = toolchain::stored(&options.cache, &running()).map_err(CommandError::other)?;
     let exit = match status.ready() {

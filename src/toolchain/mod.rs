@@ -9,6 +9,7 @@ mod envoy;
 mod error;
 pub mod grpcio;
 pub mod images;
+mod kind;
 mod path;
 mod pins;
 mod prepare;

@@ -128,7 +128,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {
+pub(super) fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {
     for file in dir.files() {
         let path = file.path().to_string_lossy().into_owned();
         if path.ends_with("go.mod")
@@ -142,7 +142,7 @@ fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// The version that a go.mod requires of `module`.
-fn required_version(go_mod: &str, module: &str) -> Option<String> {
+pub(super) fn required_version(go_mod: &str, module: &str) -> Option<String> {
     let mut lines = go_mod
         .lines()
         .map(|line| line.trim().trim_start_matches("require "));
@@ -152,17 +152,26 @@ fn required_version(go_mod: &str, module: &str) -> Option<String> {
     })
 }
 
-/// Without these a Kubernetes API server calls itself v0.0.0, which clients refuse, and istiod calls itself unknown.
-fn ldflags(kubernetes: &str, istio_revision: &str) -> String {
-    let mut numbers = kubernetes.trim_start_matches('v').split('.');
+/// Without this a Kubernetes API server calls itself v0.0.0, which clients refuse.
+pub(super) fn kubernetes_ldflags(version: &str) -> String {
+    let mut numbers = version.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
     let base = "k8s.io/component-base/version";
+    format!(
+        "-X {base}.gitVersion={version} -X {base}.gitMajor={major} -X {base}.gitMinor={minor} \
+         -X {base}.gitTreeState=clean"
+    )
+}
+
+/// Without Istio's part istiod calls itself unknown.
+fn ldflags(kubernetes: &str, istio_revision: &str) -> String {
     let istio = "istio.io/istio/pkg/version";
     [
         "-s -w".to_owned(),
-        format!("-X {base}.gitVersion={kubernetes} -X {base}.gitMajor={major} -X {base}.gitMinor={minor}"),
-        format!("-X {base}.gitTreeState=clean"),
-        format!("-X {istio}.buildVersion={ISTIO_VERSION} -X {istio}.buildGitRevision={istio_revision}"),
+        kubernetes_ldflags(kubernetes),
+        format!(
+            "-X {istio}.buildVersion={ISTIO_VERSION} -X {istio}.buildGitRevision={istio_revision}"
+        ),
         format!("-X {istio}.buildStatus=Clean"),
     ]
     .join(" ")

@@ -23,16 +23,20 @@ use super::{
 pub(super) const CONTROLPLANE: &str = "controlplane";
 /// What the names of sets of other clients and servers begin with.
 pub(super) const WITNESSES: &str = "witnesses";
+/// What the names of sets of kind and a node's programs begin with.
+pub(super) const KIND: &str = "kind";
 
 /// What to prepare and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub envoy: EnvoyVersion,
     pub cache: Cache,
+    /// Also kind and what its nodes are made of.
+    pub kind: bool,
 }
 
 impl Options {
-    /// This Envoy, in the user's cache.
+    /// This Envoy, in the user's cache, without kind.
     ///
     /// # Errors
     /// [`ToolchainError::NoCacheHome`].
@@ -40,6 +44,7 @@ impl Options {
         Ok(Self {
             envoy,
             cache: Cache::of_user()?,
+            kind: false,
         })
     }
 }
@@ -50,6 +55,7 @@ pub struct Toolchain {
     controlplane: PathBuf,
     witnesses: PathBuf,
     grpcio: Option<PathBuf>,
+    kind: Option<PathBuf>,
     envoy: PathBuf,
     /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`, `grpc-go`, `grpcurl`.
     pub versions: BTreeMap<String, String>,
@@ -72,6 +78,11 @@ impl Toolchain {
     /// Directory of Python packages with grpcio; `None` where there is none for this host's Python.
     pub fn grpcio(&self) -> Option<PathBuf> {
         self.grpcio.as_ref().map(|set| set.join("lib"))
+    }
+
+    /// The kind program; `None` unless it was asked for.
+    pub fn kind(&self) -> Option<PathBuf> {
+        self.kind.as_ref().map(|set| set.join("bin/kind"))
     }
 
     /// The Envoy program.
@@ -108,15 +119,18 @@ pub fn prepare(
         |kind, recipe: Recipe| prepare_module(kind, &recipe, &options.cache, &mut progress);
     let (controlplane, built) = module(CONTROLPLANE, Recipe::pinned())?;
     let (witnesses, other) = module(WITNESSES, Recipe::witnesses())?;
+    let kind = options.kind.then(|| module(KIND, Recipe::kind()));
+    let (kind, nodes) = kind.transpose()?.unzip();
     let (envoy, fetched) = prepare_envoy(options, &mut progress)?;
     let (grpcio, python) = prepare_grpcio(&options.cache, &mut progress).unzip();
-    let manifests = [Some(built), Some(other), Some(fetched), python];
+    let manifests = [Some(built), Some(other), nodes, Some(fetched), python];
     let manifests: Vec<Manifest> = manifests.into_iter().flatten().collect();
     let versions = manifests.iter().flat_map(|made| made.versions.clone());
     Ok(Toolchain {
         controlplane,
         witnesses,
         grpcio,
+        kind,
         envoy,
         versions: versions.collect(),
         built: manifests.into_iter().flat_map(|made| made.built).collect(),
@@ -220,7 +234,7 @@ pub enum State {
 /// A set of binaries and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetStatus {
-    /// `control plane`, `witnesses` or `envoy`.
+    /// `control plane`, `witnesses`, `envoy` or, when asked for, `kind`.
     pub name: &'static str,
     pub path: PathBuf,
     #[serde(flatten)]
@@ -256,12 +270,17 @@ pub fn status(options: &Options) -> Result<Status, ToolchainError> {
     let mut versions = recipe.versions;
     versions.extend(others.versions);
     versions.insert("envoy".to_owned(), options.envoy.to_string());
-    let sets = [
+    let mut sets = vec![
         ("control plane", controlplane),
         ("witnesses", witnesses),
         ("envoy", envoy_set(options.envoy)),
-    ]
-    .map(|(name, set)| SetStatus {
+    ];
+    if options.kind {
+        let nodes = Recipe::kind();
+        sets.push(("kind", module_set(KIND, &nodes, &options.cache)?));
+        versions.extend(nodes.versions);
+    }
+    let sets = sets.into_iter().map(|(name, set)| SetStatus {
         name,
         path: options.cache.set(&set),
         state: state(&options.cache, &set),
@@ -269,7 +288,7 @@ pub fn status(options: &Options) -> Result<Status, ToolchainError> {
     Ok(Status {
         cache: options.cache.root().to_owned(),
         versions,
-        sets: sets.into(),
+        sets: sets.collect(),
     })
 }
 

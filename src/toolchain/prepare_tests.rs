@@ -178,6 +178,7 @@ fn an_empty_cache_has_nothing_and_stays_empty() {
     let options = Options {
         envoy: EnvoyVersion::default(),
         cache: Cache::at(dir.path().join("cache")),
+        kind: true,
     };
     let status = status(&options).unwrap();
     assert!(
@@ -185,6 +186,7 @@ fn an_empty_cache_has_nothing_and_stays_empty() {
         "{status:?}"
     );
     assert_eq!(status.versions["envoy"], "1.39.3");
+    assert!(status.versions.contains_key("kind") && status.sets.len() == 4);
     assert!(!dir.path().join("cache").exists());
 }
 

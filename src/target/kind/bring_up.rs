@@ -41,6 +41,8 @@ pub struct KindOptions {
     pub name: String,
     /// It stays after the run.
     pub kept: bool,
+    /// kind as the tool chain made it, where it did.
+    pub kind: Option<PathBuf>,
     pub nodes: Nodes,
     pub node_image: Option<String>,
     pub images: Images,
@@ -67,10 +69,12 @@ impl Kind {
     /// [`KindError`] of the phase that failed.
     pub async fn bring_up(options: &KindOptions, phases: &Phases) -> Result<Self, KindError> {
         check_name(&options.name)?;
-        let program = Program::kind()?;
+        let program = Program::kind(options.kind.as_deref())?;
         let names = options.images.names()?;
         phases.time("container engine", engine()).await?;
         let mut record = record(&program, options).await?;
+        record.program = Some(program.path().to_owned());
+        record.write()?;
         let filled = fill(&program, &mut record, options, names, phases).await;
         match filled {
             Ok(ready) => Ok(Self {
@@ -116,7 +120,8 @@ impl Kind {
     /// kind's words, or the API server's.
     pub async fn take_down(record: &Record) -> Result<&'static str, KindError> {
         if record.made {
-            delete(&Program::kind()?, record).await?;
+            let kind = Program::kind(record.program.as_deref())?;
+            delete(&kind, record).await?;
             return Ok("deleted");
         }
         let client = client::of(&record.kubeconfig(), None).await;

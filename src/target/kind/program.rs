@@ -24,12 +24,21 @@ const TAIL: usize = 25;
 pub struct Program(PathBuf);
 
 impl Program {
-    /// kind: `$MESHPROOF_KIND`, else the one on PATH.
+    /// kind: `$MESHPROOF_KIND`, else the one on PATH, else the one that the tool chain `prepared`.
     ///
     /// # Errors
     /// [`KindError::NoProgram`].
-    pub fn kind() -> Result<Self, KindError> {
-        Self::find(&env::kind().unwrap_or_else(|| "kind".into()))
+    pub fn kind(prepared: Option<&Path>) -> Result<Self, KindError> {
+        if let Some(named) = env::kind() {
+            return Self::find(&named);
+        }
+        let found = Self::find(Path::new("kind"));
+        found.or_else(|missing| prepared.map_or(Err(missing), Self::find))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// The docker client; kind uses the same.

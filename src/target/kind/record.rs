@@ -31,6 +31,9 @@ pub struct Record {
     /// The process of kind that makes it, while it does, by number and start time.
     #[serde(default)]
     pub maker: Option<String>,
+    /// The kind that it was made with.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
     /// `DOCKER_HOST` of the engine, if one was named.
     pub docker_host: Option<String>,
     /// SHA-256 of the image archives that its nodes hold.
@@ -70,6 +73,7 @@ impl Record {
             kept,
             owner: owner(std::process::id()).unwrap_or_default(),
             maker: None,
+            program: None,
             docker_host: std::env::var("DOCKER_HOST").ok(),
             loaded: Vec::new(),
             profile: None,

@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # variables of cache.sh, functions of lib.sh; variables for the script that sources this
+# What is made, of what, and how.
+
+mirror=${MESHPROOF_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+suite=bookworm # its systemd still runs on machines with cgroup v1
+hub=local
+tag=dev
+
+# prepare_programs: builds meshproof if need be, and the tool chain with it.
+prepare_programs() {
+  local first=no
+  find_meshproof || first=yes
+  if [ $first = yes ]; then
+    need_packages gcc=gcc python3=python3
+    need_compilers
+    programs debug
+    (cd "$root" && cargo build --package meshproof --bins) >&2 || return
+  fi
+  "$meshproof" toolchain prepare --kind || return
+  find_programs
+}
+
+find_meshproof() {
+  if [ -n "${MESHPROOF-}" ]; then
+    meshproof=$MESHPROOF
+    [ -x "$meshproof" ] || die "MESHPROOF is $MESHPROOF, which is no program"
+    return
+  fi
+  local profile
+  for profile in release debug; do
+    programs $profile 2>/dev/null
+    [ -x "$meshproof" ] && "$meshproof" toolchain prepare --kind --help >/dev/null 2>&1 && return
+  done
+  return 1
+}
+
+# find_programs: the directories of the tool chain.
+find_programs() {
+  local said
+  [ -n "${meshproof-}" ] || find_meshproof || die "meshproof is not built; run scripts/kind-offline"
+  said=$("$meshproof" toolchain status --kind --output json) || die "the tool chain is not whole; run scripts/kind-offline"
+  eval "$(python3 -c '
+import json, shlex, sys
+status = json.load(sys.stdin)
+paths = {made["name"]: made["path"] for made in status["sets"]}
+for variable, name in (("control_plane_set", "control plane"), ("envoy_set", "envoy"), ("kind_set", "kind")):
+    print(f"{variable}={shlex.quote(paths[name])}")
+for name in ("kubernetes", "envoy"):
+    print(f"{name}_version={shlex.quote(status['"'versions'"'][name])}")
+' <<<"$said")"
+}
+
+# The files that are made, by everything that they are made of. A set's name says what is in it.
+name_entries() {
+  local arch
+  arch=$(uname -m)
+  userland=$(entry userland .tar "$mirror" $suite "$arch" "$here/debian")
+  istio=$(entry istio .tar "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$envoy_set")" $hub $tag "$here"/{archive,istio_images}.py)
+  node=$(entry node .tar "$(basename "$userland")" "$(basename "$kind_set")" "$here/debian")
+  server=$(entry server .tar.gz "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$kind_set")" "$here"/{archive,system_images}.py)
+  node_archive=$(entry node-image .tar.gz "$(basename "$node")" "$(basename "$server")" "$here"/{archive,base_image}.py "$here"/manifests/{cni,storage}.yaml)
+  node_image=local/kind-node:$kubernetes_version-$(basename "$node_archive" .tar.gz | cut -d- -f3)
+  base_image=local/kind-base:$(basename "$node" .tar | cut -d- -f2)
+}
+
+debian() {
+  logged debian env DEBS="$cache/debs" SUITE=$suite MIRROR="$mirror" "$here/debian" "$@" && return
+  say "Debian's mirror is $mirror (MESHPROOF_DEBIAN_MIRROR)"
+  return 1
+}
+
+# logged NAME COMMAND…: what the command says goes to a file, and its end to the user when it fails.
+logged() {
+  local log=$cache/$1.log
+  "${@:2}" >"$log" 2>&1 && return
+  tail -n 15 "$log" >&2
+  say "all of it: $log"
+  return 1
+}
+
+# Distributions other than Debian have its keys in a package.
+need_keyring() {
+  [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages "apt-get update && apt-get install -y" debian-archive-keyring
+}
+
+istio_images() { TMPDIR=$work python3 "$here/istio_images.py" "$control_plane_set" "$envoy_set" "$envoy_version" "$userland" $hub $tag "$1"; }
+system_images() { TMPDIR=$work python3 "$here/system_images.py" "$control_plane_set" "$kind_set" "$userland" "$1"; }
+
+# node_image: what kind's own builder makes of the base image and the images of a cluster, with our network and no storage.
+node_image() {
+  local container made=$node_image-kind
+  mkdir -p "$work"
+  if engine_is_ours; then # what an interrupted build left
+    docker ps --all --quiet --filter name=^kind-build- | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+  fi
+  TMPDIR=$work python3 "$here/base_image.py" "$node" "$base_image" | docker load --quiet >&2 &&
+    TMPDIR=$work logged kind "$kind_set/bin/kind" build node-image --type file --base-image "$base_image" --image "$made" "$server" &&
+    container=$(docker create --network none "$made") &&
+    docker cp --quiet "$here/manifests/cni.yaml" "$container:/kind/manifests/default-cni.yaml" &&
+    docker cp --quiet "$here/manifests/storage.yaml" "$container:/kind/manifests/default-storage.yaml" &&
+    docker commit "$container" "$node_image" >/dev/null &&
+    docker rm "$container" >/dev/null &&
+    docker rmi "$made" "$base_image" >/dev/null
+}
+
+save_node_image() { docker save "$node_image" | gzip -1 >"$1"; }
+
+print_env() {
+  printf 'export %s=%q\n' MESHPROOF_NODE_IMAGE "$node_image" MESHPROOF_HUB $hub MESHPROOF_TAG $tag \
+    MESHPROOF_KIND "$kind_set/bin/kind" MESHPROOF_IMAGE_ARCHIVES "$istio"
+  [ -z "${DOCKER_HOST-}" ] || printf 'export DOCKER_HOST=%q\n' "$DOCKER_HOST"
+}
