@@ -121,6 +121,7 @@ impl Kind {
     pub async fn take_down(record: &Record) -> Result<&'static str, KindError> {
         if record.made {
             let kind = Program::kind(record.program.as_deref())?;
+            let kind = kind.with_engine(record.docker_host.clone());
             delete(&kind, record).await?;
             return Ok("deleted");
         }

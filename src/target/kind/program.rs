@@ -21,7 +21,11 @@ const TAIL: usize = 25;
 
 /// A program of the container world, found on PATH.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program(PathBuf);
+pub struct Program {
+    path: PathBuf,
+    /// `DOCKER_HOST` for it, when not that of this process.
+    engine: Option<String>,
+}
 
 impl Program {
     /// kind: `$MESHPROOF_KIND`, else the one on PATH, else the one that the tool chain `prepared`.
@@ -38,7 +42,13 @@ impl Program {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// The same program, speaking to the engine that a cluster was made with.
+    #[must_use]
+    pub fn with_engine(self, engine: Option<String>) -> Self {
+        Self { engine, ..self }
     }
 
     /// The docker client; kind uses the same.
@@ -51,9 +61,8 @@ impl Program {
 
     fn find(name: &Path) -> Result<Self, KindError> {
         let missing = || KindError::NoProgram(name.to_owned());
-        crate::toolchain::on_path(name)
-            .map(Self)
-            .ok_or_else(missing)
+        let path = crate::toolchain::on_path(name).ok_or_else(missing)?;
+        Ok(Self { path, engine: None })
     }
 
     /// Runs the program and gives its standard output. `limit` is for the whole run; then it is killed.
@@ -82,14 +91,18 @@ impl Program {
             .iter()
             .map(|arg| arg.as_ref().to_string_lossy())
             .collect();
-        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let what = format!("{name} {}", words.join(" "));
         let failed = |cause: &str, words: String| KindError::Failed {
             what: what.clone(),
             cause: cause.to_owned(),
             words,
         };
-        let child = Command::new(&self.0)
+        let mut command = Command::new(&self.path);
+        if let Some(engine) = &self.engine {
+            command.env("DOCKER_HOST", engine);
+        }
+        let child = command
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
