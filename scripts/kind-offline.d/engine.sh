@@ -94,7 +94,7 @@ engine_programs() {
   local status=0
   (need_packages dockerd=docker.io) || status=$?
   [ $ours = no ] || rm $policy
-  [ $status = 0 ] || exit $status
+  [ $status = 0 ] || die "docker.io could not be installed; what apt said is above"
 }
 
 lacks_capabilities() {
