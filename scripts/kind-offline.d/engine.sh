@@ -94,7 +94,7 @@ engine_programs() {
   local status=0
   (need_packages dockerd=docker.io) || status=$?
   [ $ours = no ] || rm $policy
-  [ $status = 0 ] || exit $status
+  [ $status = 0 ] || die "docker.io could not be installed; what apt said is above"
 }
 
 lacks_capabilities() {
@@ -123,6 +123,7 @@ engine_put_back() {
   done <"$engine_run/settings"
 }
 
+# engine_stop [--force]: not while containers run, which may be somebody else's: everyone with this cache has the same engine.
 engine_stop() {
   local pid names bridges
   [ -d "$engine_run" ] || { say "no engine of ours is running"; return; }
@@ -130,7 +131,10 @@ engine_stop() {
   export DOCKER_HOST=$engine_socket
   engine_answers || engine_start # it was killed; another one knows how to end what it left
   names=$(docker ps --format '{{.Names}}' | tr '\n' ' ')
-  [ -z "$names" ] || say "these containers end: $names"
+  if [ -n "$names" ] && [ "${1-}" != --force ]; then
+    die "the engine runs these containers: $names
+delete their clusters first (kind get clusters; kind delete cluster --name NAME), or end them with: scripts/kind-offline engine stop --force"
+  fi
   bridges=$(docker network ls --quiet --filter driver=bridge | sed 's/^/br-/')
   pid=$(cat "$engine_run/dockerd.pid")
   kill "$pid"

@@ -6,6 +6,7 @@ mirror=${MESHPROOF_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=bookworm # its systemd still runs on machines with cgroup v1
 hub=local
 tag=dev
+export PYTHONDONTWRITEBYTECODE=1 # nothing is written beside the scripts
 
 # prepare_programs: builds meshproof if need be, and the tool chain with it.
 prepare_programs() {
