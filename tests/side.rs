@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use meshproof::side::{Image, Program, Ready, Side, System};
+use meshproof::side::{Program, Ready, Side, System};
 use tokio::net::TcpStream;
 
 const OTLP: u16 = 4317;
@@ -160,7 +160,7 @@ mod containers {
     use futures::StreamExt as _;
     use meshproof::{
         image,
-        side::{LABEL, SideError},
+        side::{Image, LABEL, SideError},
         toolchain::stock,
     };
     use testcontainers::{
