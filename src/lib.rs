@@ -21,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod settings;
+pub mod side;
 pub mod target;
 pub mod toolchain;
 pub mod verdict;

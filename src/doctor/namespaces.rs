@@ -26,7 +26,7 @@ pub fn namespaces(facts: &Namespaces) -> Check {
     let words = match &facts.tried {
         Some(Ok(())) => return about.ok("made some to try"),
         Some(Err(words)) => words,
-        None => return about.advice("could not be tried", "mount /proc and ask again"),
+        None => return about.advice("could not be tried", "mount /proc and /dev and ask again"),
     };
     let (found, way_out) = match facts {
         Namespaces { most: Some(0), .. } => (

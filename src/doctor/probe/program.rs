@@ -1,6 +1,7 @@
 //! Looking for programs and asking them for their version.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -45,23 +46,38 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
     Program { path, version }
 }
 
-/// What a program prints; the last line of its errors when it fails.
+/// What a program prints; the last line of its errors when it fails, or why it could not be started.
 pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, String> {
+    let asked = try_to_ask(program, words).await;
+    asked.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+/// As [`ask`], but a program that could not be started is an error of its own: it has said nothing.
+pub(super) async fn try_to_ask(
+    program: &Path,
+    words: &[&str],
+) -> io::Result<Result<String, String>> {
     let mut command = Command::new(program);
     command
         .args(words)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let answer = timeout(LIMIT, command.output()).await;
-    let answer = answer.map_err(|_| format!("no answer within {LIMIT:?}"))?;
-    let answer = answer.map_err(|error| error.to_string())?;
+    let child = command.spawn()?;
+    let Ok(answer) = timeout(LIMIT, child.wait_with_output()).await else {
+        return Ok(Err(format!("no answer within {LIMIT:?}")));
+    };
+    let answer = answer?;
     if answer.status.success() {
-        return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
+        return Ok(Ok(String::from_utf8_lossy(&answer.stdout).into_owned()));
     }
     let said = String::from_utf8_lossy(&answer.stderr).into_owned();
     let last = said.lines().rfind(|line| !line.trim().is_empty());
-    Err(last.map_or_else(|| answer.status.to_string(), clean_line))
+    Ok(Err(
+        last.map_or_else(|| answer.status.to_string(), clean_line)
+    ))
 }
 
 fn first_line(said: &str) -> String {
@@ -81,5 +97,13 @@ mod tests {
         assert_eq!(failed.version, Some(Err("b".to_owned())));
         let silent = asked(shell(), &["-c", "exit 3"]).await;
         assert_eq!(silent.version, Some(Err("exit status: 3".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_cannot_be_started_has_not_said_no() {
+        let tried = try_to_ask(Path::new("/does/not/exist"), &[]).await;
+        assert!(tried.is_err());
+        let said = ask(Path::new("/does/not/exist"), &[]).await;
+        assert!(said.is_err_and(|words| words.contains("No such file")));
     }
 }

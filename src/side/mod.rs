@@ -1,0 +1,14 @@
+//! Side systems: what stands beside the mesh in a run, such as a collector of spans or a registry of images. Users run them as
+//! containers; here they run as containers where a Docker engine answers, and as plain processes elsewhere.
+
+#[cfg(feature = "containers")]
+mod container;
+mod error;
+mod process;
+mod ready;
+mod start;
+mod system;
+
+pub use error::SideError;
+pub use start::Side;
+pub use system::{Endpoint, Image, LABEL, Program, Ready, System};

@@ -1,0 +1,118 @@
+//! A side system as a process of this machine.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{Ipv4Addr, TcpListener},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, Command},
+};
+
+use super::{Endpoint, Program, SideError, System};
+
+/// Lines of the log that are kept.
+const KEPT: usize = 2_000;
+
+/// A running process. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: Arc<Mutex<VecDeque<String>>>,
+    ports: BTreeMap<u16, u16>,
+}
+
+impl Process {
+    /// Starts it on free ports of the loopback address.
+    pub fn start(system: &System, program: &Program) -> Result<Self, SideError> {
+        let ports = free_ports(&system.ports).map_err(|source| SideError::Port {
+            name: system.name.clone(),
+            source,
+        })?;
+        let address = Ipv4Addr::LOCALHOST.to_string();
+        let child = Command::new(&program.path)
+            .args(system.filled(&address, &ports))
+            .envs(system.env.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|source| SideError::Program {
+            name: system.name.clone(),
+            path: program.path.clone(),
+            source,
+        })?;
+        let log = Arc::default();
+        keep(child.stdout.take(), &log);
+        keep(child.stderr.take(), &log);
+        Ok(Self { child, log, ports })
+    }
+
+    pub fn endpoint(&self, port: u16) -> Option<Endpoint> {
+        Some(Endpoint {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: *self.ports.get(&port)?,
+        })
+    }
+
+    pub fn log(&self) -> String {
+        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(status) => status.map(|status| status.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    pub async fn stop(mut self) {
+        let _ = self.child.kill().await; // fails only when it has ended already
+    }
+}
+
+/// A free port for each. Whoever takes one of them before the process does keeps it from becoming ready, and is told in its log.
+fn free_ports(ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
+    let listen = |port: &u16| Ok((*port, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?));
+    let held: Vec<(u16, TcpListener)> = ports.iter().map(listen).collect::<std::io::Result<_>>()?;
+    let numbers = held
+        .iter()
+        .map(|(port, held)| Ok((*port, held.local_addr()?.port())));
+    numbers.collect()
+}
+
+fn keep(from: Option<impl AsyncRead + Unpin + Send + 'static>, log: &Arc<Mutex<VecDeque<String>>>) {
+    let (Some(from), log) = (from, log.clone()) else {
+        return;
+    };
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == KEPT {
+                log.pop_front();
+            }
+            log.push_back(line);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_gets_one_of_its_own() {
+        let ports = free_ports(&[1, 2, 3]).unwrap();
+        let mut places: Vec<u16> = ports.values().copied().collect();
+        places.dedup();
+        assert_eq!((ports.len(), places.len()), (3, 3));
+    }
+}
