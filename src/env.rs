@@ -14,6 +14,7 @@ pub const PROFILE: &str = "MESHPROOF_PROFILE";
 pub const NODES: &str = "MESHPROOF_NODES";
 pub const NODE_IMAGE: &str = "MESHPROOF_NODE_IMAGE";
 pub const IMAGE_ARCHIVES: &str = "MESHPROOF_IMAGE_ARCHIVES";
+pub const REGISTRY_MIRRORS: &str = "MESHPROOF_REGISTRY_MIRRORS";
 pub const TESTBED_IMAGE: &str = "MESHPROOF_TESTBED_IMAGE";
 pub const KEEP: &str = "MESHPROOF_KEEP";
 pub const JOBS: &str = "MESHPROOF_JOBS";

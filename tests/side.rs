@@ -3,7 +3,7 @@
 //! The container's test is ignored unless asked for (`cargo test --features containers --test side -- --ignored`); then it fails where
 //! no engine answers. It builds its image itself and pulls nothing.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use meshproof::side::{Program, Ready, Side, System};
@@ -35,6 +35,9 @@ fn collector(run: &str) -> System {
         args: words.split(' ').map(str::to_owned).collect(),
         env: vec![("WORKLOAD".to_owned(), "side".to_owned())],
         ports: vec![OTLP, ZIPKIN, CONTROL],
+        listen: Ipv4Addr::LOCALHOST,
+        network: None,
+        data: None,
         ready: Ready::Http {
             port: CONTROL,
             path: "/v1/info".to_owned(),

@@ -34,6 +34,7 @@ engine_find() {
   engine_answers
 }
 
+engine_started=no
 engine_start() {
   if engine_find; then
     say "a Docker engine answers${DOCKER_HOST:+ at $DOCKER_HOST}"
@@ -48,6 +49,7 @@ engine_start() {
   echo '{}' >"$engine_run/daemon.json" # not that of another engine on this machine
   local arguments=(
     --config-file "$engine_run/daemon.json" --data-root "$engine_data" --exec-root "$engine_run/exec" --pidfile "$engine_run/dockerd.pid" --host "$engine_socket"
+    --dns 127.0.0.1 # no packet of a container leaves this machine: what no name server of the cluster knows is refused at once
     --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$engine_cgroup"
   )
@@ -57,6 +59,7 @@ engine_start() {
   fi
   setsid dockerd "${arguments[@]}" >"$engine_run/dockerd.log" 2>&1 </dev/null 9>&- &
   engine_wait $!
+  engine_started=yes
   say "started a Docker engine at $engine_socket"
 }
 

@@ -110,5 +110,7 @@ save_node_image() { docker save "$node_image" | gzip -1 >"$1"; }
 print_env() {
   printf 'export %s=%q\n' MESHPROOF_NODE_IMAGE "$node_image" MESHPROOF_HUB $hub MESHPROOF_TAG $tag MESHPROOF_PROFILE stock \
     MESHPROOF_KIND "$kind_set/bin/kind" MESHPROOF_IMAGE_ARCHIVES "$istio"
-  [ -z "${DOCKER_HOST-}" ] || printf 'export DOCKER_HOST=%q\n' "$DOCKER_HOST"
+  print_engine
 }
+
+print_engine() { [ -z "${DOCKER_HOST-}" ] || printf 'export DOCKER_HOST=%q\n' "$DOCKER_HOST"; }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::target::kind::Mirror;
+
 /// Flags that concern clusters with container images.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Clusters (--target kind, --target cluster)")]
@@ -32,6 +34,10 @@ pub struct MeshArgs {
     /// Image archive (docker save) to load into a kind cluster. Repeatable.
     #[arg(long = "image-archive", value_name = "FILE", env = crate::env::IMAGE_ARCHIVES, value_delimiter = ' ')]
     pub image_archives: Vec<PathBuf>,
+    /// Registry that a kind cluster's nodes pull from elsewhere: `HOST=URL` names a mirror of yours, `HOST` alone keeps what is pulled in a
+    /// registry of its own for the next cluster. Repeatable.
+    #[arg(long = "registry-mirror", value_name = "HOST[=URL]", env = crate::env::REGISTRY_MIRRORS, value_delimiter = ' ')]
+    pub registry_mirrors: Vec<Mirror>,
     /// Name under which an existing cluster can pull the test bed's image.
     #[arg(long, value_name = "IMAGE", env = crate::env::TESTBED_IMAGE)]
     pub testbed_image: Option<String>,

@@ -1,5 +1,7 @@
 //! Objects as their authors wrote them: server-side apply, delete, and whose they are.
 
+use std::time::Duration;
+
 use kube::{
     Api, Client, ResourceExt as _,
     api::{
@@ -8,11 +10,16 @@ use kube::{
     },
 };
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
 /// Label whose value is the run's id; only objects that carry it are ever deleted.
 pub const RUN_LABEL: &str = "meshproof.dev/run";
+
+/// How long a webhook may be out of reach. kube-proxy was seen to send to an istiod that had ended for some seconds.
+const WEBHOOK: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Kinds without a namespace, among those that installs and scenarios use.
 const CLUSTER_SCOPED: &[&str] = &[
@@ -104,7 +111,8 @@ fn api(
     }
 }
 
-/// Applies an object (server-side, as [`MANAGER`]). A namespaced object without a namespace goes into `namespace`.
+/// Applies an object (server-side, as [`MANAGER`]). A namespaced object without a namespace goes into `namespace`. A webhook that
+/// cannot be reached, because what serves it has just restarted, is waited for.
 ///
 /// # Errors
 /// [`ObjectError`] with the words of the API server or of the webhook that refused.
@@ -119,7 +127,14 @@ pub async fn apply(
         .and_then(Value::as_str);
     let api = api(client, &api_version, &kind, own.or(namespace));
     let params = PatchParams::apply(MANAGER).force();
-    match api.patch(&name, &params, &Patch::Apply(object)).await {
+    let deadline = Instant::now() + WEBHOOK;
+    let patched = loop {
+        match api.patch(&name, &params, &Patch::Apply(object)).await {
+            Err(error) if is_unasked(&error) && Instant::now() < deadline => sleep(PAUSE).await,
+            answer => break answer,
+        }
+    };
+    match patched {
         Ok(made) => Ok(Written {
             namespace: made.namespace(),
             uid: made.uid().unwrap_or_default(),
@@ -130,6 +145,11 @@ pub async fn apply(
         }),
         Err(error) => Err(explain(error, api_version, kind, name)),
     }
+}
+
+/// The API server could not ask a webhook, so that nobody has decided anything (its words, `ErrCallingWebhook`).
+fn is_unasked(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed calling webhook"))
 }
 
 pub(crate) fn explain(
@@ -209,5 +229,29 @@ pub async fn get(
     {
         Ok(found) => Ok(found.and_then(|object| serde_json::to_value(object).ok())),
         Err(error) => Err(explain(error, api_version.into(), kind.into(), name.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::unreachable(
+        500,
+        "Internal error occurred: failed calling webhook \"v\": failed to call webhook: Post \"https://x\": connection refused",
+        true
+    )]
+    #[case::refused(400, "admission webhook \"v\" denied the request: no host", false)]
+    #[case::other(500, "Internal error occurred: etcdserver: request timed out", false)]
+    fn only_a_webhook_that_was_not_asked_is_waited_for(
+        #[case] code: u16,
+        #[case] message: &str,
+        #[case] unasked: bool,
+    ) {
+        let status = Status::failure(message, "InternalError").with_code(code);
+        assert_eq!(is_unasked(&kube::Error::Api(Box::new(status))), unasked);
     }
 }

@@ -12,13 +12,13 @@ use crate::{
     settings::Settings,
     target::{
         cluster::{Existing, ExistingOptions},
-        kind::{Images, Kind, KindError, KindOptions, Nodes, check_name},
+        kind::{Images, Kind, KindError, KindOptions, Nodes, Own, check_name},
         local::{
             bring_up::{BringUpError, Local},
             world::launch::WorldOptions,
         },
     },
-    toolchain::{self, EnvoyVersion, Options, Toolchain},
+    toolchain::{self, Cache, EnvoyVersion, Options, Toolchain},
 };
 
 /// Why the test bed cannot be used.
@@ -75,6 +75,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandErr
     let images = Images {
         testbed: PathBuf::new(),
         witnesses: None,
+        grpcio: None,
         archives: mesh.image_archives.clone(),
     };
     images.names().map_err(usage)?;
@@ -101,7 +102,16 @@ pub async fn kind(
         images: Images {
             testbed: testbed()?,
             witnesses: chain.as_ref().map(Toolchain::witnesses),
+            grpcio: chain.as_ref().and_then(Toolchain::grpcio),
             archives: mesh.image_archives.clone(),
+        },
+        mirrors: mesh.registry_mirrors.clone(),
+        own: Own {
+            program: chain.as_ref().and_then(Toolchain::registry),
+            kept: Cache::of_user()
+                .map_err(CommandError::other)?
+                .root()
+                .with_file_name("mirror"),
         },
         istioctl: istioctl(mesh, chain.as_ref()).await?,
         hub: mesh.hub.clone(),

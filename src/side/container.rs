@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
     path::Path,
 };
 
@@ -12,13 +13,16 @@ use testcontainers::{
         errors::Error,
         models::{HostConfig, PortBinding},
     },
-    core::{IntoContainerPort as _, client::docker_client_instance},
+    core::{IntoContainerPort as _, Mount, client::docker_client_instance},
     runners::AsyncRunner as _,
 };
 use tokio::runtime::Handle;
 
 use super::{Endpoint, Image, LABEL, SideError, System, ready::tail};
 use crate::output::chain;
+
+/// Where a container has the directory that outlives it.
+const DATA: &str = "/data";
 
 /// A running container. Dropping it removes it.
 pub(super) struct Container {
@@ -61,7 +65,7 @@ impl Container {
             endpoints: BTreeMap::new(),
             runtime: Handle::current(),
         };
-        match this.find(&system.ports).await {
+        match this.find(system).await {
             Ok(endpoints) => this.endpoints = endpoints,
             // One that has ended has no ports any more; why it ended is what matters.
             Err(error) => {
@@ -79,13 +83,16 @@ impl Container {
     }
 
     /// Where the engine has put its ports.
-    async fn find(&self, ports: &[u16]) -> Result<BTreeMap<u16, Endpoint>, TestcontainersError> {
+    async fn find(&self, system: &System) -> Result<BTreeMap<u16, Endpoint>, TestcontainersError> {
         let mut endpoints = BTreeMap::new();
         let Some(container) = &self.inner else {
             return Ok(endpoints);
         };
-        let host = container.get_host().await?.to_string();
-        for port in ports {
+        let host = match system.listen.is_loopback() {
+            true => container.get_host().await?.to_string(),
+            false => system.listen.to_string(),
+        };
+        for port in &system.ports {
             let endpoint = Endpoint {
                 host: host.clone(),
                 port: container.get_host_port_ipv4(port.tcp()).await?,
@@ -170,16 +177,24 @@ fn request(system: &System, image: &Image) -> ContainerRequest<GenericImage> {
     let generic = ports.fold(GenericImage::new(name, tag), |image, port| {
         image.with_exposed_port(port.tcp())
     });
+    let data = system.data.as_ref();
+    let words = system.filled("0.0.0.0", &same, data.map(|_| Path::new(DATA)));
     let request = generic
-        .with_cmd(system.filled("0.0.0.0", &same))
+        .with_cmd(words.args)
         .with_label(LABEL, &system.run)
         .with_startup_timeout(system.deadline);
-    let env = system.env.iter();
-    let request = env.fold(request, |request, (key, value)| {
+    let env = words.env.into_iter();
+    let mut request = env.fold(request, |request, (key, value)| {
         request.with_env_var(key, value)
     });
-    match loopback() {
-        true => on_loopback(request, &system.ports),
+    if let Some(data) = data {
+        request = request.with_mount(Mount::bind_mount(data.display().to_string(), DATA));
+    }
+    if let Some(network) = &system.network {
+        request = request.with_network(network);
+    }
+    match loopback() || !system.listen.is_loopback() {
+        true => at(request, system.listen, &system.ports),
         false => request,
     }
 }
@@ -190,15 +205,16 @@ fn loopback() -> bool {
     (host.is_empty() || host.starts_with("unix:")) && !Path::new("/.dockerenv").exists()
 }
 
-/// Ports that nobody but this machine can reach.
-fn on_loopback(
+/// Ports that can be reached at this address only: on loopback by nobody but this machine.
+fn at(
     request: ContainerRequest<GenericImage>,
+    address: Ipv4Addr,
     ports: &[u16],
 ) -> ContainerRequest<GenericImage> {
     let ports = ports.to_vec();
     request.with_host_config_modifier(move |config: &mut HostConfig| {
         let place = || PortBinding {
-            host_ip: Some("127.0.0.1".to_owned()),
+            host_ip: Some(address.to_string()),
             host_port: None,
         };
         let each = ports

@@ -22,20 +22,22 @@ const KEPT: usize = 2_000;
 pub(super) struct Process {
     child: Child,
     log: Arc<Mutex<VecDeque<String>>>,
+    listen: Ipv4Addr,
     ports: BTreeMap<u16, u16>,
 }
 
 impl Process {
-    /// Starts it on free ports of the loopback address.
+    /// Starts it on free ports of the address that it is to have.
     pub fn start(system: &System, program: &Program) -> Result<Self, SideError> {
-        let ports = free_ports(&system.ports).map_err(|source| SideError::Port {
+        let ports = free_ports(system.listen, &system.ports).map_err(|source| SideError::Port {
             name: system.name.clone(),
             source,
         })?;
-        let address = Ipv4Addr::LOCALHOST.to_string();
+        let address = system.listen.to_string();
+        let words = system.filled(&address, &ports, system.data.as_deref());
         let child = Command::new(&program.path)
-            .args(system.filled(&address, &ports))
-            .envs(system.env.iter().cloned())
+            .args(words.args)
+            .envs(words.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -49,12 +51,17 @@ impl Process {
         let log = Arc::default();
         keep(child.stdout.take(), &log);
         keep(child.stderr.take(), &log);
-        Ok(Self { child, log, ports })
+        Ok(Self {
+            child,
+            log,
+            listen: system.listen,
+            ports,
+        })
     }
 
     pub fn endpoint(&self, port: u16) -> Option<Endpoint> {
         Some(Endpoint {
-            host: Ipv4Addr::LOCALHOST.to_string(),
+            host: self.listen.to_string(),
             port: *self.ports.get(&port)?,
         })
     }
@@ -78,8 +85,8 @@ impl Process {
 }
 
 /// A free port for each. Whoever takes one of them before the process does keeps it from becoming ready, and is told in its log.
-fn free_ports(ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
-    let listen = |port: &u16| Ok((*port, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?));
+fn free_ports(address: Ipv4Addr, ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
+    let listen = |port: &u16| Ok((*port, TcpListener::bind((address, 0))?));
     let held: Vec<(u16, TcpListener)> = ports.iter().map(listen).collect::<std::io::Result<_>>()?;
     let numbers = held
         .iter()
@@ -110,7 +117,7 @@ mod tests {
 
     #[test]
     fn each_port_gets_one_of_its_own() {
-        let ports = free_ports(&[1, 2, 3]).unwrap();
+        let ports = free_ports(Ipv4Addr::LOCALHOST, &[1, 2, 3]).unwrap();
         let mut places: Vec<u16> = ports.values().copied().collect();
         places.dedup();
         assert_eq!((ports.len(), places.len()), (3, 3));

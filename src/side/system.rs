@@ -1,6 +1,12 @@
 //! What a side system is made of.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Label of every container, with the run's identity as its value. A harness that is killed cannot stop its containers; this finds
 /// them: `docker ps --filter label=meshproof.run`.
@@ -8,8 +14,8 @@ pub const LABEL: &str = "meshproof.run";
 
 /// A side system to be. It is started from its image or as its program, with the same arguments.
 ///
-/// In arguments `{address}` stands for the address to listen on, and `{4317}` for the port that takes the place of port 4317: the same
-/// in a container, which has all ports to itself, a free one for a process.
+/// In arguments and environment `{address}` stands for the address to listen on, `{4317}` for the port that takes the place of port
+/// 4317 (the same in a container, which has all ports to itself, a free one for a process), and `{data}` for the directory that stays.
 #[derive(Debug, Clone)]
 pub struct System {
     /// What to call it in errors.
@@ -22,6 +28,12 @@ pub struct System {
     pub env: Vec<(String, String)>,
     /// TCP ports on which it serves.
     pub ports: Vec<u16>,
+    /// The address of this machine under which the ports are reached: loopback, unless others than this process need them.
+    pub listen: Ipv4Addr,
+    /// The engine's network that a container joins, when not the default one.
+    pub network: Option<String>,
+    /// A directory that outlives it.
+    pub data: Option<PathBuf>,
     pub ready: Ready,
     /// How long it may take to be ready. Pulling is not counted.
     pub deadline: Duration,
@@ -77,16 +89,35 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// The words that a system is started with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+}
+
 impl System {
-    /// The arguments with addresses and ports filled in. `ports` leads from a port of the system to the one that takes its place.
-    pub(super) fn filled(&self, address: &str, ports: &BTreeMap<u16, u16>) -> Vec<String> {
-        let fill = |arg: &String| {
-            let with_address = arg.replace("{address}", address);
-            ports.iter().fold(with_address, |arg, (port, place)| {
-                arg.replace(&format!("{{{port}}}"), &place.to_string())
+    /// Arguments and environment with everything filled in. `ports` leads from a port of the system to the one that takes its place.
+    pub(super) fn filled(
+        &self,
+        address: &str,
+        ports: &BTreeMap<u16, u16>,
+        data: Option<&Path>,
+    ) -> Words {
+        let data = data.map(|data| data.display().to_string());
+        let fill = |text: &String| {
+            let text = text
+                .replace("{address}", address)
+                .replace("{data}", data.as_deref().unwrap_or("{data}"));
+            ports.iter().fold(text, |text, (port, place)| {
+                text.replace(&format!("{{{port}}}"), &place.to_string())
             })
         };
-        self.args.iter().map(fill).collect()
+        let env = self.env.iter();
+        Words {
+            args: self.args.iter().map(fill).collect(),
+            env: env.map(|(key, value)| (key.clone(), fill(value))).collect(),
+        }
     }
 }
 
@@ -105,6 +136,9 @@ pub(super) mod testing {
             args: args.iter().map(|&arg| arg.to_owned()).collect(),
             env: Vec::new(),
             ports: Vec::new(),
+            listen: Ipv4Addr::LOCALHOST,
+            network: None,
+            data: None,
             ready: Ready::Log("ready".to_owned()),
             deadline: Duration::from_secs(20),
         }
@@ -118,13 +152,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_ports_are_filled_in() {
-        let system = testing::system("x", &["--listen={address}:{4317}", "{80}", "{443}", "{x}"]);
+    fn addresses_ports_and_directories_are_filled_in() {
+        let mut system =
+            testing::system("x", &["--listen={address}:{4317}", "{80}", "{443}", "{x}"]);
+        system.env = vec![("{80}".to_owned(), "{data}/{80}".to_owned())];
         let ports = BTreeMap::from([(4317, 40_001), (80, 40_002)]);
+        let words = system.filled("127.0.0.1", &ports, Some(Path::new("/d")));
         assert_eq!(
-            system.filled("127.0.0.1", &ports),
+            words.args,
             ["--listen=127.0.0.1:40001", "40002", "{443}", "{x}"]
         );
+        assert_eq!(words.env, [("{80}".to_owned(), "/d/40002".to_owned())]);
     }
 
     #[rstest]

@@ -25,13 +25,15 @@ pub(super) const CONTROLPLANE: &str = "controlplane";
 pub(super) const WITNESSES: &str = "witnesses";
 /// What the names of sets of kind and a node's programs begin with.
 pub(super) const KIND: &str = "kind";
+/// What the names of sets of a registry begin with.
+pub(super) const REGISTRY: &str = "registry";
 
 /// What to prepare and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub envoy: EnvoyVersion,
     pub cache: Cache,
-    /// Also kind and what its nodes are made of.
+    /// Also kind, what its nodes are made of, and a registry.
     pub kind: bool,
 }
 
@@ -56,6 +58,7 @@ pub struct Toolchain {
     witnesses: PathBuf,
     grpcio: Option<PathBuf>,
     kind: Option<PathBuf>,
+    registry: Option<PathBuf>,
     envoy: PathBuf,
     /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`, `grpc-go`, `grpcurl`.
     pub versions: BTreeMap<String, String>,
@@ -83,6 +86,11 @@ impl Toolchain {
     /// The kind program; `None` unless it was asked for.
     pub fn kind(&self) -> Option<PathBuf> {
         self.kind.as_ref().map(|set| set.join("bin/kind"))
+    }
+
+    /// distribution's registry; `None` unless kind was asked for.
+    pub fn registry(&self) -> Option<PathBuf> {
+        self.registry.as_ref().map(|set| set.join("bin/registry"))
     }
 
     /// The Envoy program.
@@ -121,9 +129,18 @@ pub fn prepare(
     let (witnesses, other) = module(WITNESSES, Recipe::witnesses())?;
     let kind = options.kind.then(|| module(KIND, Recipe::kind()));
     let (kind, nodes) = kind.transpose()?.unzip();
+    let registry = options.kind.then(|| module(REGISTRY, Recipe::registry()));
+    let (registry, images) = registry.transpose()?.unzip();
     let (envoy, fetched) = prepare_envoy(options, &mut progress)?;
     let (grpcio, python) = prepare_grpcio(&options.cache, &mut progress).unzip();
-    let manifests = [Some(built), Some(other), nodes, Some(fetched), python];
+    let manifests = [
+        Some(built),
+        Some(other),
+        nodes,
+        images,
+        Some(fetched),
+        python,
+    ];
     let manifests: Vec<Manifest> = manifests.into_iter().flatten().collect();
     let versions = manifests.iter().flat_map(|made| made.versions.clone());
     Ok(Toolchain {
@@ -131,6 +148,7 @@ pub fn prepare(
         witnesses,
         grpcio,
         kind,
+        registry,
         envoy,
         versions: versions.collect(),
         built: manifests.into_iter().flat_map(|made| made.built).collect(),
@@ -234,7 +252,7 @@ pub enum State {
 /// A set of binaries and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetStatus {
-    /// `control plane`, `witnesses`, `envoy` or, when asked for, `kind`.
+    /// `control plane`, `witnesses`, `envoy` or, when asked for, `kind` and `registry`.
     pub name: &'static str,
     pub path: PathBuf,
     #[serde(flatten)]
@@ -279,6 +297,9 @@ pub fn status(options: &Options) -> Result<Status, ToolchainError> {
         let nodes = Recipe::kind();
         sets.push(("kind", module_set(KIND, &nodes, &options.cache)?));
         versions.extend(nodes.versions);
+        let registry = Recipe::registry();
+        sets.push(("registry", module_set(REGISTRY, &registry, &options.cache)?));
+        versions.extend(registry.versions);
     }
     let sets = sets.into_iter().map(|(name, set)| SetStatus {
         name,

@@ -186,7 +186,7 @@ fn an_empty_cache_has_nothing_and_stays_empty() {
         "{status:?}"
     );
     assert_eq!(status.versions["envoy"], "1.39.3");
-    assert!(status.versions.contains_key("kind") && status.sets.len() == 4);
+    assert!(status.versions.contains_key("kind") && status.sets.len() == 5);
     assert!(!dir.path().join("cache").exists());
 }
 

@@ -9,6 +9,7 @@ use std::{
 use super::{
     grpcio::INTERPRETER,
     images::{Image, ImageError, TreeEntry},
+    interpreter,
     userland::{self, ISTIO_UID},
 };
 
@@ -129,7 +130,20 @@ pub fn witness(programs: &Path) -> Image {
 /// # Errors
 /// When the host's directories cannot be looked at.
 pub fn grpcio(packages: &Path) -> std::io::Result<Image> {
-    let mut tree = host_userland()?;
+    Ok(grpcio_with(host_userland()?, packages))
+}
+
+/// The same image without the host's other programs, to be copied.
+///
+/// # Errors
+/// When the host's Python does not run or its files cannot be looked at.
+pub fn grpcio_alone(packages: &Path) -> std::io::Result<Image> {
+    let mut tree = userland::skeleton();
+    tree.extend(interpreter::alone(packages)?);
+    Ok(grpcio_with(tree, packages))
+}
+
+fn grpcio_with(mut tree: Vec<TreeEntry>, packages: &Path) -> Image {
     tree.extend([
         TreeEntry::bind(packages, "/packages"),
         TreeEntry::file("/caller.py", GRPCIO_CALLER),
@@ -139,7 +153,7 @@ pub fn grpcio(packages: &Path) -> std::io::Result<Image> {
     let mut made = image("grpcio", &[INTERPRETER, "-u", "/caller.py"], tree);
     made.env
         .push(("PYTHONPATH".to_owned(), "/packages".to_owned()));
-    Ok(made)
+    made
 }
 
 /// `local/coredns:dev`: the cluster's DNS server.

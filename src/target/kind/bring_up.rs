@@ -9,7 +9,14 @@ use kube::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{error::KindError, images::Images, nodes::Nodes, program::Program, record::Record};
+use super::{
+    error::KindError,
+    images::Images,
+    mirror::{self, Mirror, Own},
+    nodes::Nodes,
+    program::Program,
+    record::Record,
+};
 use crate::{
     cli::Profile,
     cluster::{
@@ -24,6 +31,7 @@ use crate::{
         marker, versions,
     },
     run::{phases::Phases, telemetry::Istioctl},
+    side::Side,
     target::{Dial, Ready},
 };
 
@@ -46,6 +54,9 @@ pub struct KindOptions {
     pub nodes: Nodes,
     pub node_image: Option<String>,
     pub images: Images,
+    pub mirrors: Vec<Mirror>,
+    /// Registries of our own, for mirrors without a URL.
+    pub own: Own,
     pub istioctl: PathBuf,
     pub hub: Option<String>,
     pub tag: Option<String>,
@@ -59,6 +70,8 @@ pub struct Kind {
     program: Program,
     record: Record,
     ready: Ready,
+    /// Registries that the nodes pull from, while this lives.
+    _mirrors: Vec<Side>,
 }
 
 impl Kind {
@@ -77,10 +90,11 @@ impl Kind {
         record.write()?;
         let filled = fill(&program, &mut record, options, names, phases).await;
         match filled {
-            Ok(ready) => Ok(Self {
+            Ok((ready, mirrors)) => Ok(Self {
                 program,
                 record,
                 ready,
+                _mirrors: mirrors,
             }),
             Err(error) => {
                 if record.made && record.profile.is_none() {
@@ -177,11 +191,12 @@ async fn fill(
     options: &KindOptions,
     names: BTreeSet<String>,
     phases: &Phases,
-) -> Result<Ready, KindError> {
+) -> Result<(Ready, Vec<Side>), KindError> {
     let kubeconfig = record.kubeconfig();
     phases
         .time("cluster", cluster(kind, record, options))
         .await?;
+    let mirrors = mirror::start(kind, &record.name, &options.mirrors, &options.own).await?;
     let client = client::of(&kubeconfig, None)
         .await
         .map_err(KindError::Client)?;
@@ -212,7 +227,7 @@ async fn fill(
     let nodes: Api<Node> = Api::all(client.clone());
     let sided = nodes.list(&ListParams::default().labels(SIDE_LABEL)).await;
     let sided = sided.map_err(|error| KindError::Client(error.to_string()))?;
-    Ok(Ready {
+    let ready = Ready {
         istioctl: Some(Istioctl {
             program: options.istioctl.clone(),
             kubeconfig: Some(kubeconfig),
@@ -228,7 +243,8 @@ async fn fill(
             testbed: None,
             apart: !sided.items.is_empty(),
         },
-    })
+    };
+    Ok((ready, mirrors))
 }
 
 /// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both cases.
@@ -251,7 +267,11 @@ async fn cluster(
         return kind.run(&args, LOOK_UP).await.map(drop);
     }
     let config = record.file("kind.yaml");
-    std::fs::write(&config, &options.nodes.text).map_err(|source| KindError::Write {
+    let nodes = match options.mirrors.is_empty() {
+        true => options.nodes.clone(),
+        false => options.nodes.patched(mirror::CONTAINERD_PATCH)?,
+    };
+    std::fs::write(&config, &nodes.text).map_err(|source| KindError::Write {
         path: config.clone(),
         source,
     })?;

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     cluster::object::ObjectError, image::ArchiveError, mesh::istio::install::InstallError,
+    side::SideError,
 };
 
 /// Each with its way out.
@@ -54,6 +55,10 @@ pub enum KindError {
     Client(String),
     #[error("not ready within {limit:?}: {last}")]
     NodesNotReady { limit: Duration, last: String },
+    #[error("--registry-mirror: {0}")]
+    Mirror(SideError),
+    #[error("the host's Python cannot be put into an image: {0}")]
+    Python(io::Error),
     #[error("cannot write the test bed's image: {0}")]
     Image(#[from] ArchiveError),
     #[error(transparent)]

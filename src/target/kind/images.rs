@@ -25,6 +25,8 @@ pub struct Images {
     pub testbed: PathBuf,
     /// Directory with the programs of the other clients and servers, where it has been made.
     pub witnesses: Option<PathBuf>,
+    /// Directory with gRPC's Python packages, where the host has a Python.
+    pub grpcio: Option<PathBuf>,
     pub archives: Vec<PathBuf>,
 }
 
@@ -34,7 +36,8 @@ impl Images {
     /// # Errors
     /// [`KindError::Archive`] for one that cannot be read.
     pub fn names(&self) -> Result<BTreeSet<String>, KindError> {
-        let mut names: BTreeSet<String> = self.ours().into_iter().map(|image| image.name).collect();
+        let mut names: BTreeSet<String> =
+            self.ours()?.into_iter().map(|image| image.name).collect();
         for path in &self.archives {
             let more = tags(path).map_err(|source| KindError::Archive {
                 path: path.clone(),
@@ -45,12 +48,13 @@ impl Images {
         Ok(names)
     }
 
-    fn ours(&self) -> Vec<Image> {
-        let witnesses = self.witnesses.as_deref().map(stock::witness);
-        [stock::testbed(&self.testbed)]
-            .into_iter()
-            .chain(witnesses)
-            .collect()
+    fn ours(&self) -> Result<Vec<Image>, KindError> {
+        let mut images = vec![stock::testbed(&self.testbed)];
+        images.extend(self.witnesses.as_deref().map(stock::witness));
+        if let Some(packages) = &self.grpcio {
+            images.push(stock::grpcio_alone(packages).map_err(KindError::Python)?);
+        }
+        Ok(images)
     }
 
     /// Loads what the nodes do not hold yet; an archive that changed is loaded again.
@@ -59,7 +63,7 @@ impl Images {
     /// An archive that cannot be written or read, or kind's words.
     pub async fn load(&self, kind: &Program, record: &mut Record) -> Result<(), KindError> {
         let ours = record.file("images.tar");
-        let (images, to) = (self.ours(), ours.clone());
+        let (images, to) = (self.ours()?, ours.clone());
         let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
         written.map_err(|error| KindError::Client(error.to_string()))??;
         for path in self.archives.iter().chain([&ours]) {
@@ -143,6 +147,7 @@ mod tests {
         let images = Images {
             testbed: program,
             witnesses: None,
+            grpcio: None,
             archives: vec![archive],
         };
         let names: Vec<String> = images.names().unwrap().into_iter().collect();
@@ -154,6 +159,7 @@ mod tests {
         let images = Images {
             testbed: PathBuf::from("t"),
             witnesses: None,
+            grpcio: None,
             archives: vec![PathBuf::from("Cargo.toml")],
         };
         let error = images.names().unwrap_err().to_string();

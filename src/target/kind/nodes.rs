@@ -31,6 +31,35 @@ impl Nodes {
     }
 }
 
+impl Nodes {
+    /// The same nodes, with this for the configuration of their containerd.
+    ///
+    /// # Errors
+    /// [`KindError::NodesFile`]: kind would not take it either.
+    pub fn patched(&self, patch: &str) -> Result<Self, KindError> {
+        let wrong = |why: String| KindError::NodesFile {
+            path: PathBuf::from("containerdConfigPatches"),
+            why,
+        };
+        let parsed = serde_yaml::from_str(&self.text);
+        let mut config: Value = parsed.map_err(|error| wrong(error.to_string()))?;
+        let patches = config.as_mapping_mut().map(|fields| {
+            let key = Value::from("containerdConfigPatches");
+            fields
+                .entry(key)
+                .or_insert_with(|| Value::Sequence(Vec::new()))
+        });
+        match patches {
+            Some(Value::Sequence(patches)) => patches.push(Value::from(patch)),
+            _ => return Err(wrong("it is no list".to_owned())),
+        }
+        let text = serde_yaml::to_string(&config);
+        Ok(Self {
+            text: text.map_err(|error| wrong(error.to_string()))?,
+        })
+    }
+}
+
 fn read(given: &str) -> Result<String, KindError> {
     let text = std::fs::read_to_string(Path::new(given)).map_err(|source| KindError::Nodes {
         given: given.to_owned(),
@@ -69,6 +98,22 @@ mod tests {
             .filter_map(|node| node["labels"][SIDE_LABEL].as_str())
             .collect();
         assert_eq!(sides, ["caller", "server"]);
+    }
+
+    #[test]
+    fn a_patch_is_added_to_those_of_the_user() {
+        let patches = |nodes: &Nodes| {
+            let parsed: Value = serde_yaml::from_str(&nodes.text).unwrap();
+            parsed["containerdConfigPatches"].clone()
+        };
+        let one = Nodes::of(Some("multi")).unwrap().patched("a: 1").unwrap();
+        let two = one.patched("b").unwrap();
+        assert_eq!(
+            patches(&two),
+            serde_yaml::from_str::<Value>("['a: 1', b]").unwrap()
+        );
+        let text = "containerdConfigPatches: x\n".to_owned();
+        assert!(Nodes { text }.patched("a").is_err());
     }
 
     #[rstest::rstest]

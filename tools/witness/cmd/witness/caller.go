@@ -102,13 +102,19 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	if err != nil {
 		return 0, err
 	}
-	var all sync.WaitGroup
-	defer all.Wait()
-	for number := range plan.Load.Connections {
-		client := &client{plan: plan, number: number, open: open, started: started, out: out}
-		if err := client.begin(); err != nil {
+	clients := make([]*client, plan.Load.Connections)
+	for number := range clients {
+		clients[number] = &client{plan: plan, number: uint32(number), open: open, out: out}
+		if err := clients[number].begin(ctx); err != nil {
 			return 0, err
 		}
+	}
+	if plan.Load.Rate != nil {
+		started = time.Now()
+	}
+	var all sync.WaitGroup
+	for _, client := range clients {
+		client.started = started
 		all.Go(func() { client.drive(ctx) })
 	}
 	all.Wait()
@@ -125,11 +131,21 @@ type client struct {
 	out     *lines
 }
 
-func (c *client) begin() (err error) {
-	if !c.plan.Load.Reconnect {
-		c.maker, err = c.open()
+// begin opens the client. The schedule of an open loop starts when the client is connected, or has failed to: the calls that wait
+// for a slow name server would all be made at once.
+func (c *client) begin(ctx context.Context) (err error) {
+	if c.plan.Load.Reconnect {
+		return nil
 	}
-	return err
+	if c.maker, err = c.open(); err != nil {
+		return err
+	}
+	if channel, ok := c.maker.(*channel); ok && c.plan.Load.Rate != nil {
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.plan.Patience)*time.Millisecond)
+		defer cancel()
+		channel.connect(ctx)
+	}
+	return nil
 }
 
 func (c *client) drive(ctx context.Context) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/credentials/xds"
@@ -55,6 +56,17 @@ func (c *caller) opener(plan *callPlan) (func() (maker, error), error) {
 		}
 		return &channel{conn: conn, plan: plan, method: method, messages: messages}, nil
 	}, nil
+}
+
+// connect returns when the channel is ready, or cannot be for now.
+func (c *channel) connect(ctx context.Context) {
+	c.conn.Connect()
+	for {
+		state := c.conn.GetState()
+		if state != connectivity.Idle && state != connectivity.Connecting || !c.conn.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
 }
 
 // dialing gives target and options: what the plan says, and the settings of this caller.

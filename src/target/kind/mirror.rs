@@ -1,0 +1,235 @@
+//! Registries between the nodes of a kind cluster and those that the names of images say: one of the user's, or one of our own that
+//! keeps what it has once pulled, so that the next cluster does not wait for the network.
+
+use std::{net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
+
+use super::{error::KindError, program::Program};
+use crate::side::{Image, Program as SideProgram, Ready, Side, System};
+
+/// Docker network of every kind cluster.
+const NETWORK: &str = "kind";
+/// Port of a registry of ours.
+const PORT: u16 = 5000;
+const LOOK_UP: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
+/// The registry that distribution publishes as an image.
+const IMAGE: &str = "registry:3";
+
+/// What kind has to tell containerd, so that it looks for mirrors (containerd's documents, "Registry Configuration").
+pub const CONTAINERD_PATCH: &str = "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n";
+
+/// One `--registry-mirror`: `HOST`, to keep what is pulled from there in a registry of our own, or `HOST=URL`, to pull it from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The registry as names of images have it.
+    pub host: String,
+    /// Where it is pulled from instead.
+    pub url: Option<String>,
+}
+
+impl FromStr for Mirror {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let (host, url) = match given.split_once('=') {
+            Some((host, url)) => (host, Some(url.to_owned())),
+            None => (given, None),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(format!(
+                "{host:?} is no registry; write its host as names of images do, such as docker.io or localhost:5000"
+            ));
+        }
+        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        match url {
+            Some(url) if !is_url(&url) => Err(format!(
+                "{url:?} is no URL of a registry; write http://… or https://…"
+            )),
+            url => Ok(Self {
+                host: host.to_owned(),
+                url,
+            }),
+        }
+    }
+}
+
+impl Mirror {
+    /// Where the registry itself is. `docker.io` is a name of the index, not of the registry.
+    fn upstream(&self) -> String {
+        match self.host.as_str() {
+            "docker.io" => "https://registry-1.docker.io".to_owned(),
+            host if self.is_here() => format!("http://{host}"),
+            host => format!("https://{host}"),
+        }
+    }
+
+    /// The registry is on this machine's loopback, where no container reaches it.
+    fn is_here(&self) -> bool {
+        let name = self.host.split(':').next().unwrap_or_default();
+        name == "localhost" || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
+    }
+
+    /// `hosts.toml` for the nodes: the mirror first, then the registry itself, where a node can reach it.
+    fn hosts_toml(&self, url: &str) -> String {
+        let server = match self.is_here() {
+            true => String::new(),
+            false => format!("server = {:?}\n\n", self.upstream()),
+        };
+        format!("{server}[host.{url:?}]\n  capabilities = [\"pull\", \"resolve\"]\n")
+    }
+}
+
+/// What a registry of our own is made of.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The program, where the tool chain has it; it is used when the image is not to be had.
+    pub program: Option<PathBuf>,
+    /// Directory below which each registry keeps what it has pulled.
+    pub kept: PathBuf,
+}
+
+/// Starts the registries that are to be ours, and tells every node of all. They end when what is returned is dropped; the nodes then
+/// pull from the registries themselves.
+///
+/// # Errors
+/// A registry does not start, or a node cannot be told.
+pub async fn start(
+    kind: &Program,
+    cluster: &str,
+    mirrors: &[Mirror],
+    own: &Own,
+) -> Result<Vec<Side>, KindError> {
+    let mut sides = Vec::new();
+    if mirrors.is_empty() {
+        return Ok(sides);
+    }
+    let nodes = kind
+        .run(&["get", "nodes", "--name", cluster], LOOK_UP)
+        .await?;
+    for mirror in mirrors {
+        let url = match &mirror.url {
+            Some(url) => url.clone(),
+            None => {
+                let (side, url) = run(mirror, cluster, own).await?;
+                sides.push(side);
+                url
+            }
+        };
+        for node in nodes.lines() {
+            tell(node, mirror, &mirror.hosts_toml(&url)).await?;
+        }
+    }
+    Ok(sides)
+}
+
+/// A registry of ours, and its URL for the nodes.
+async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String), KindError> {
+    let data = own.kept.join(mirror.host.replace(':', "-"));
+    let config = data.join("config.yml");
+    let text = "version: 0.1\nstorage: {filesystem: {}}\nhttp: {}\n"; // the rest is in the environment
+    std::fs::create_dir_all(&data)
+        .and_then(|()| std::fs::write(&config, text))
+        .map_err(|source| KindError::Write {
+            path: config,
+            source,
+        })?;
+    let system = System {
+        name: format!("the mirror of {}", mirror.host),
+        run: cluster.to_owned(),
+        image: (!mirror.is_here()).then(|| Image {
+            name: IMAGE.to_owned(),
+            pull: true,
+        }),
+        program: own.program.clone().map(|path| SideProgram { path }),
+        args: ["serve", "{data}/config.yml"].map(str::to_owned).into(),
+        env: environment(&mirror.upstream()),
+        ports: vec![PORT],
+        listen: gateway().await?,
+        network: Some(NETWORK.to_owned()),
+        data: Some(data),
+        ready: Ready::Http {
+            port: PORT,
+            path: "/v2/".to_owned(),
+        },
+        deadline: START,
+    };
+    let side = Side::start(&system).await.map_err(KindError::Mirror)?;
+    let url = side
+        .endpoint(PORT)
+        .map(|endpoint| format!("http://{endpoint}"));
+    Ok((side, url.unwrap_or_default()))
+}
+
+/// distribution's documents, "Configuring a registry": a variable for each field of the configuration.
+fn environment(upstream: &str) -> Vec<(String, String)> {
+    [
+        (
+            "REGISTRY_HTTP_ADDR",
+            format!("{{address}}:{{{PORT}}}").as_str(),
+        ),
+        ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "{data}"),
+        ("REGISTRY_PROXY_REMOTEURL", upstream),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The address of this machine that the nodes can reach.
+async fn gateway() -> Result<Ipv4Addr, KindError> {
+    let format = "{{range .IPAM.Config}}{{.Gateway}}\n{{end}}";
+    let args = ["network", "inspect", NETWORK, "--format", format];
+    let said = Program::docker()?.run(&args, LOOK_UP).await?;
+    let found = said.lines().find_map(|line| line.trim().parse().ok());
+    found.ok_or_else(|| KindError::Failed {
+        what: format!("docker {}", args.join(" ")),
+        cause: "the network has no IPv4 gateway".to_owned(),
+        words: said,
+    })
+}
+
+async fn tell(node: &str, mirror: &Mirror, hosts_toml: &str) -> Result<(), KindError> {
+    let script = "mkdir -p \"$1\" && printf %s \"$2\" > \"$1/hosts.toml\"";
+    let dir = format!("/etc/containerd/certs.d/{}", mirror.host);
+    let args = ["exec", node, "sh", "-c", script, "sh", &dir, hosts_toml];
+    Program::docker()?.run(&args, LOOK_UP).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("docker.io", Ok(("docker.io", None)))]
+    #[case("localhost:5001", Ok(("localhost:5001", None)))]
+    #[case("gcr.io=http://mirror:5000", Ok(("gcr.io", Some("http://mirror:5000"))))]
+    #[case("", Err("is no registry"))]
+    #[case("docker.io/istio", Err("is no registry"))]
+    #[case("docker.io=mirror:5000", Err("is no URL"))]
+    fn mirrors_are_read(#[case] given: &str, #[case] expected: Result<(&str, Option<&str>), &str>) {
+        let read = given.parse::<Mirror>();
+        match (read, expected) {
+            (Ok(mirror), Ok(expected)) => {
+                assert_eq!((mirror.host.as_str(), mirror.url.as_deref()), expected);
+            }
+            (Err(words), Err(part)) => assert!(words.contains(part), "{words}"),
+            (read, _) => panic!("{given}: {read:?}"),
+        }
+    }
+
+    #[rstest]
+    #[case(
+        "docker.io",
+        "server = \"https://registry-1.docker.io\"\n\n[host.\"http://m\"]\n"
+    )]
+    #[case("gcr.io", "server = \"https://gcr.io\"\n\n[host.\"http://m\"]\n")]
+    #[case("localhost:5001", "[host.\"http://m\"]\n")]
+    fn nodes_fall_back_to_what_they_can_reach(#[case] host: &str, #[case] begins: &str) {
+        let mirror: Mirror = host.parse().unwrap();
+        let text = mirror.hosts_toml("http://m");
+        assert!(text.starts_with(begins), "{text}");
+    }
+}

@@ -1,0 +1,17 @@
+// Command registry is distribution's registry of container images with files as its only storage, so that it can stand where no
+// image of it can be pulled. It takes distribution's subcommands and configuration.
+package main
+
+import (
+	"os"
+
+	"github.com/distribution/distribution/v3/registry"
+	_ "github.com/distribution/distribution/v3/registry/proxy"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+)
+
+func main() {
+	if registry.RootCmd.Execute() != nil {
+		os.Exit(1)
+	}
+}
