@@ -21,6 +21,8 @@ use tokio::runtime::Handle;
 use super::{Endpoint, Image, LABEL, SideError, System, ready::tail};
 use crate::output::chain;
 
+/// Network that is made for a side system where the engine has no default one, and removed after it.
+const NETWORK: &str = "meshproof-side";
 /// Where a container has the directory that outlives it.
 const DATA: &str = "/data";
 
@@ -37,7 +39,11 @@ impl Container {
     /// Starts it when the engine has its image, or may pull it.
     pub async fn start(system: &System, image: &Image) -> Result<Self, SideError> {
         let engine = engine(system).await?;
-        let request = request(system, image);
+        let network = match &system.network {
+            None if lacks_bridge(&engine).await => Some(NETWORK.to_owned()),
+            network => network.clone(),
+        };
+        let request = request(system, image, network);
         let request = match (has(&engine, system, image).await?, image.pull) {
             (true, _) => request,
             (false, false) => {
@@ -170,7 +176,23 @@ async fn has(engine: &Docker, system: &System, image: &Image) -> Result<bool, Si
     }
 }
 
-fn request(system: &System, image: &Image) -> ContainerRequest<GenericImage> {
+/// An engine without its default network (`dockerd --bridge none`) publishes no port of a container that names none.
+async fn lacks_bridge(engine: &Docker) -> bool {
+    let found = engine.inspect_network("bridge", None).await;
+    matches!(
+        found,
+        Err(Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        })
+    )
+}
+
+fn request(
+    system: &System,
+    image: &Image,
+    network: Option<String>,
+) -> ContainerRequest<GenericImage> {
     let (name, tag) = split(&image.name);
     let same = system.ports.iter().map(|port| (*port, *port)).collect();
     let ports = system.ports.iter();
@@ -190,7 +212,7 @@ fn request(system: &System, image: &Image) -> ContainerRequest<GenericImage> {
     if let Some(data) = data {
         request = request.with_mount(Mount::bind_mount(data.display().to_string(), DATA));
     }
-    if let Some(network) = &system.network {
+    if let Some(network) = network {
         request = request.with_network(network);
     }
     match loopback() || !system.listen.is_loopback() {

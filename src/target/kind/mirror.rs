@@ -11,6 +11,8 @@ const NETWORK: &str = "kind";
 /// Port of a registry of ours.
 const PORT: u16 = 5000;
 const LOOK_UP: Duration = Duration::from_secs(30);
+/// How long a registry may take to say anything.
+const ANSWER: Duration = Duration::from_secs(10);
 const START: Duration = Duration::from_secs(60);
 /// The registry that distribution publishes as an image.
 const IMAGE: &str = "registry:3";
@@ -134,6 +136,14 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
             path: config,
             source,
         })?;
+    let upstream = mirror.upstream();
+    let upstream = match answers(&upstream).await {
+        Ok(()) => Some(upstream),
+        Err(words) => {
+            tracing::warn!(%upstream, %words, "the registry does not answer; its mirror has only what it pulled before");
+            None
+        }
+    };
     let system = System {
         name: format!("the mirror of {}", mirror.host),
         run: cluster.to_owned(),
@@ -143,7 +153,7 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
         }),
         program: own.program.clone().map(|path| SideProgram { path }),
         args: ["serve", "{data}/config.yml"].map(str::to_owned).into(),
-        env: environment(&mirror.upstream()),
+        env: environment(upstream.as_deref()),
         ports: vec![PORT],
         listen: gateway().await?,
         network: Some(NETWORK.to_owned()),
@@ -162,18 +172,27 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
 }
 
 /// distribution's documents, "Configuring a registry": a variable for each field of the configuration.
-fn environment(upstream: &str) -> Vec<(String, String)> {
-    [
-        (
-            "REGISTRY_HTTP_ADDR",
-            format!("{{address}}:{{{PORT}}}").as_str(),
-        ),
+fn environment(upstream: Option<&str>) -> Vec<(String, String)> {
+    let address = format!("{{address}}:{{{PORT}}}");
+    let always = [
+        ("REGISTRY_HTTP_ADDR", address.as_str()),
         ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "{data}"),
-        ("REGISTRY_PROXY_REMOTEURL", upstream),
         ("OTEL_TRACES_EXPORTER", "none"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    ];
+    let proxy = upstream.map(|upstream| ("REGISTRY_PROXY_REMOTEURL", upstream));
+    let all = always.into_iter().chain(proxy);
+    all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Whether a registry answers at all. distribution does not start in front of one that does not.
+async fn answers(upstream: &str) -> Result<(), String> {
+    let client = reqwest::Client::builder().timeout(ANSWER).build();
+    let asked = async { client?.get(format!("{upstream}/v2/")).send().await };
+    match asked.await {
+        Ok(_) => Ok(()), // also a refusal: it wants a token
+        Err(error) => Err(crate::output::chain(&error)),
+    }
 }
 
 /// The address of this machine that the nodes can reach.
