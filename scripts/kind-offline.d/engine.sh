@@ -49,7 +49,6 @@ engine_start() {
   echo '{}' >"$engine_run/daemon.json" # not that of another engine on this machine
   local arguments=(
     --config-file "$engine_run/daemon.json" --data-root "$engine_data" --exec-root "$engine_run/exec" --pidfile "$engine_run/dockerd.pid" --host "$engine_socket"
-    --dns 127.0.0.1 # no packet of a container leaves this machine: what no name server of the cluster knows is refused at once
     --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$engine_cgroup"
   )

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use super::idle::{Place, Sender};
 use crate::target::{Dial, DialError};
 
 /// A port of a pod that speaks HTTP.
@@ -46,6 +47,8 @@ pub enum HttpError {
     },
 }
 
+/// When a connection that has waited counts as dead: nobody may have said that its pod is gone.
+const AGAIN: Duration = Duration::from_secs(3);
 /// Limit for a small request.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -68,14 +71,74 @@ impl Port {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Incoming, HttpError> {
+        let mut sender = self.connect(path).await?;
+        let response = self.ask(&mut sender, method, path, body).await?;
+        self.succeeded(path, response).await
+    }
+
+    /// Sends a request without a body and reads the whole answer, within 10 s.
+    ///
+    /// # Errors
+    /// As [`Self::send`], and when the answer does not come.
+    pub async fn fetch(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
+        let silent = || HttpError::Silent {
+            what: path.to_owned(),
+            pod: self.pod.clone(),
+            limit: LIMIT,
+        };
+        let exchange = self.exchanged(method, path);
+        timeout(LIMIT, exchange).await.map_err(|_| silent())?
+    }
+
+    async fn exchanged(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
+        let (sender, response) = self.answered(method, path).await?;
+        let body = self.succeeded(path, response).await?.collect().await;
+        let body = body.map_err(|error| self.exchange(path, error))?;
+        if let Some(idle) = self.dial.idle() {
+            idle.put(self.place(), sender);
+        }
+        Ok(body.to_bytes())
+    }
+
+    /// The answer, over a connection that waits where there is one. The other side may have closed it meanwhile: what only reads
+    /// is asked again over a new one.
+    async fn answered(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(Sender, Response<Incoming>), HttpError> {
+        let idle = self.dial.idle().filter(|_| method == Method::GET);
+        if let Some(mut sender) = idle.and_then(|idle| idle.take(&self.place()))
+            && sender.ready().await.is_ok()
+            && let asked = self.ask(&mut sender, method.clone(), path, Vec::new())
+            && let Ok(Ok(response)) = timeout(AGAIN, asked).await
+        {
+            return Ok((sender, response));
+        }
+        let mut sender = self.connect(path).await?;
+        let response = self.ask(&mut sender, method, path, Vec::new()).await?;
+        Ok((sender, response))
+    }
+
+    async fn connect(&self, what: &str) -> Result<Sender, HttpError> {
         let stream = self
             .dial
             .open(&self.namespace, &self.pod, self.port)
             .await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| self.exchange(path, error))?;
+            .map_err(|error| self.exchange(what, error))?;
         tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn ask(
+        &self,
+        sender: &mut Sender,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, HttpError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -83,46 +146,31 @@ impl Port {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| self.exchange(path, error))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| self.exchange(path, error))?;
+        let answer = sender.send_request(request).await;
+        answer.map_err(|error| self.exchange(path, error))
+    }
+
+    async fn succeeded(
+        &self,
+        path: &str,
+        response: Response<Incoming>,
+    ) -> Result<Incoming, HttpError> {
         let status = response.status();
         let body = response.into_body();
         if status.is_success() {
             return Ok(body);
         }
-        let body = body
-            .collect()
-            .await
-            .map(|all| all.to_bytes())
-            .unwrap_or_default();
-        let body = String::from_utf8_lossy(&body).chars().take(300).collect();
+        let body = body.collect().await.map(|all| all.to_bytes());
+        let body = body.unwrap_or_default();
         Err(HttpError::Status {
             what: path.to_owned(),
             pod: self.pod.clone(),
             status,
-            body,
+            body: String::from_utf8_lossy(&body).chars().take(300).collect(),
         })
     }
 
-    /// Sends a request and reads the whole answer, within 10 s.
-    ///
-    /// # Errors
-    /// As [`Self::send`], and when the answer does not come.
-    pub async fn fetch(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
-        let exchange = async {
-            let body = self.send(method, path, Vec::new()).await?;
-            body.collect()
-                .await
-                .map(|all| all.to_bytes())
-                .map_err(|error| self.exchange(path, error))
-        };
-        let silent = || HttpError::Silent {
-            what: path.to_owned(),
-            pod: self.pod.clone(),
-            limit: LIMIT,
-        };
-        timeout(LIMIT, exchange).await.map_err(|_| silent())?
+    fn place(&self) -> Place {
+        (self.namespace.clone(), self.pod.clone(), self.port)
     }
 }

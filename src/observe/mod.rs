@@ -2,4 +2,5 @@
 
 pub mod envoy;
 pub mod http;
+pub mod idle;
 pub mod testbed;

@@ -181,7 +181,11 @@ impl Run<'_> {
             Step::Apply(name) => steps::apply(self, name).await,
             Step::Delete(name) => steps::delete(self, name).await,
             Step::Scale(scale) => steps::scale(self, scale).await,
-            Step::Restart(workload) if workload == "istiod" => istiod::restart(self.ctx).await,
+            Step::Restart(workload) if workload == "istiod" => {
+                let mut proxies = self.place.proxies(self.ctx);
+                proxies.extend(self.ctx.gateways.iter().cloned());
+                istiod::restart(self.ctx, &proxies).await
+            }
             Step::Restart(workload) => steps::restart(self, workload).await,
             Step::Certificate(step) => certificates::certificate(self, step).await,
             Step::Refused(step) => {

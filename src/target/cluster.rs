@@ -57,7 +57,7 @@ impl Existing {
             context: context.clone(),
             words,
         })?;
-        let dial = Dial::ApiServer(client.clone());
+        let dial = Dial::api_server(client.clone());
         let versions = versions::of(&client, &dial).await;
         let versions = versions.map_err(|words| ExistingError::Mesh {
             context: context.clone(),

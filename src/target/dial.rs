@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::forwarded::Forwarded;
+use crate::observe::idle::Idle;
 
 /// A stream to a pod.
 pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,14 +24,14 @@ pub enum Dial {
     /// The local node's socket.
     Node(PathBuf),
     /// The API server of any cluster, which asks the pod's kubelet: the harness may run anywhere.
-    ApiServer(Client),
+    ApiServer(Client, Idle),
 }
 
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(socket) => f.debug_tuple("Node").field(socket).finish(),
-            Self::ApiServer(_) => f.write_str("ApiServer"),
+            Self::ApiServer(..) => f.write_str("ApiServer"),
         }
     }
 }
@@ -48,6 +49,19 @@ pub enum DialError {
 }
 
 impl Dial {
+    /// Through the API server that this client speaks to.
+    pub fn api_server(client: Client) -> Self {
+        Self::ApiServer(client, Idle::default())
+    }
+
+    /// Connections that can be used again, where a new one costs more than a moment.
+    pub fn idle(&self) -> Option<&Idle> {
+        match self {
+            Self::Node(_) => None,
+            Self::ApiServer(_, idle) => Some(idle),
+        }
+    }
+
     /// Opens a stream to `port` on the loopback of a pod.
     ///
     /// # Errors
@@ -61,7 +75,7 @@ impl Dial {
     ) -> Result<Box<dyn PodStream>, DialError> {
         let opened = match self {
             Self::Node(socket) => through_node(socket, namespace, pod, port).await,
-            Self::ApiServer(client) => through_api_server(client, namespace, pod, port).await,
+            Self::ApiServer(client, _) => through_api_server(client, namespace, pod, port).await,
         };
         opened.map_err(|words| DialError::Refused {
             namespace: namespace.to_owned(),

@@ -39,6 +39,8 @@ use crate::{
 const CREATE: Duration = Duration::from_secs(600);
 const DELETE: Duration = Duration::from_secs(120);
 const LOOK_UP: Duration = Duration::from_secs(30);
+/// Taint of a node that is kept for the control plane.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// How long the nodes may take to be ready once the control plane is.
 const NODES: Duration = Duration::from_secs(180);
 
@@ -200,12 +202,13 @@ async fn fill(
     let client = client::of(&kubeconfig, None)
         .await
         .map_err(KindError::Client)?;
+    let workers = workers(&client).await?;
     let (_, loaded) = tokio::join!(
         phases.time("nodes", nodes_ready(&client)),
-        phases.time("images", options.images.load(kind, record)),
+        phases.time("images", options.images.load(kind, record, &workers)),
     );
     loaded?;
-    let dial = Dial::ApiServer(client.clone());
+    let dial = Dial::api_server(client.clone());
     if found::find(&client, &dial).await.is_err() {
         istio(&client, options, phases).await?;
         record.profile = Some(options.profile.name().to_owned());
@@ -287,6 +290,26 @@ async fn cluster(
     }
     let made = kind.run_known(&args, CREATE, |pid| record.note_maker(pid));
     made.await.map(drop)
+}
+
+/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
+/// Annotations and Taints").
+async fn workers(client: &Client) -> Result<Vec<String>, KindError> {
+    let api: Api<Node> = Api::all(client.clone());
+    let nodes = api.list(&ListParams::default()).await;
+    let nodes = nodes.map_err(|error| KindError::Client(error.to_string()))?;
+    let takes_pods = |node: &&Node| {
+        let taints = node
+            .spec
+            .iter()
+            .flat_map(|spec| spec.taints.iter().flatten());
+        taints.into_iter().all(|taint| taint.key != CONTROL_PLANE)
+    };
+    Ok(nodes
+        .iter()
+        .filter(takes_pods)
+        .map(|node| node.name_any())
+        .collect())
 }
 
 /// Waits until every node says that it is ready.

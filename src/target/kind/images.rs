@@ -57,11 +57,17 @@ impl Images {
         Ok(images)
     }
 
-    /// Loads what the nodes do not hold yet; an archive that changed is loaded again.
+    /// Loads what these nodes do not hold yet; an archive that changed is loaded again.
     ///
     /// # Errors
     /// An archive that cannot be written or read, or kind's words.
-    pub async fn load(&self, kind: &Program, record: &mut Record) -> Result<(), KindError> {
+    pub async fn load(
+        &self,
+        kind: &Program,
+        record: &mut Record,
+        nodes: &[String],
+    ) -> Result<(), KindError> {
+        let nodes = nodes.join(",");
         let ours = record.file("images.tar");
         let (images, to) = (self.ours()?, ours.clone());
         let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
@@ -75,7 +81,15 @@ impl Images {
                 continue;
             }
             let path = path.display().to_string();
-            let args = ["load", "image-archive", &path, "--name", &record.name];
+            let args = [
+                "load",
+                "image-archive",
+                &path,
+                "--name",
+                &record.name,
+                "--nodes",
+                &nodes,
+            ];
             kind.run(&args, LIMIT).await?;
             record.loaded.push(digest);
             record.write()?;
