@@ -7,11 +7,13 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams},
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{
+    autopsy,
     error::KindError,
     images::Images,
+    members,
     mirror::{self, Mirror, Own},
     nodes::Nodes,
     program::Program,
@@ -39,10 +41,6 @@ use crate::{
 const CREATE: Duration = Duration::from_secs(600);
 const DELETE: Duration = Duration::from_secs(120);
 const LOOK_UP: Duration = Duration::from_secs(30);
-/// Taint of a node that is kept for the control plane.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// How long the nodes may take to be ready once the control plane is.
-const NODES: Duration = Duration::from_secs(180);
 
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
@@ -202,9 +200,9 @@ async fn fill(
     let client = client::of(&kubeconfig, None)
         .await
         .map_err(KindError::Client)?;
-    let workers = workers(&client).await?;
+    let workers = members::workers(&client).await?;
     let (_, loaded) = tokio::join!(
-        phases.time("nodes", nodes_ready(&client)),
+        phases.time("nodes", members::ready(&client)),
         phases.time("images", options.images.load(kind, record, &workers)),
     );
     loaded?;
@@ -279,7 +277,8 @@ async fn cluster(
         source,
     })?;
     let config = config.display().to_string();
-    let mut args = vec!["create".to_owned(), "cluster".to_owned()];
+    // Nodes that failed stay until they have told why.
+    let mut args: Vec<String> = ["create", "cluster", "--retain"].map(str::to_owned).into();
     let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
     flag("--name", &record.name);
     flag("--config", &config);
@@ -289,67 +288,9 @@ async fn cluster(
         flag("--image", image);
     }
     let made = kind.run_known(&args, CREATE, |pid| record.note_maker(pid));
-    made.await.map(drop)
-}
-
-/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
-/// Annotations and Taints").
-async fn workers(client: &Client) -> Result<Vec<String>, KindError> {
-    let api: Api<Node> = Api::all(client.clone());
-    let nodes = api.list(&ListParams::default()).await;
-    let nodes = nodes.map_err(|error| KindError::Client(error.to_string()))?;
-    let takes_pods = |node: &&Node| {
-        let taints = node
-            .spec
-            .iter()
-            .flat_map(|spec| spec.taints.iter().flatten());
-        taints.into_iter().all(|taint| taint.key != CONTROL_PLANE)
-    };
-    Ok(nodes
-        .iter()
-        .filter(takes_pods)
-        .map(|node| node.name_any())
-        .collect())
-}
-
-/// Waits until every node says that it is ready.
-async fn nodes_ready(client: &Client) -> Result<(), KindError> {
-    let (nodes, deadline): (Api<Node>, _) = (Api::all(client.clone()), Instant::now() + NODES);
-    loop {
-        let last = match nodes.list(&ListParams::default()).await {
-            Ok(list) => {
-                let waiting: Vec<String> = list.iter().filter_map(not_ready).collect();
-                if waiting.is_empty() {
-                    return Ok(());
-                }
-                waiting.join("; ")
-            }
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() > deadline {
-            return Err(KindError::NodesNotReady { limit: NODES, last });
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// A node that is not ready, with its kubelet's words.
-fn not_ready(node: &Node) -> Option<String> {
-    let conditions = node
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions
-        .into_iter()
-        .find(|condition| condition.type_ == "Ready");
-    let name = node.name_any();
-    match ready {
-        Some(ready) if ready.status == "True" => None,
-        Some(ready) => Some(format!(
-            "{name}: {}",
-            ready.message.as_deref().unwrap_or("no words")
-        )),
-        None => Some(format!("{name}: its kubelet has said nothing yet")),
+    match made.await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(autopsy::explain(&record.name, error).await),
     }
 }
 
@@ -435,7 +376,6 @@ async fn remove_runs(client: &Client) -> Result<(), KindError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[rstest::rstest]
     #[case("meshproof", true)]
@@ -446,20 +386,5 @@ mod tests {
     #[case("", false)]
     fn names_are_those_that_kind_takes(#[case] name: &str, #[case] fits: bool) {
         assert_eq!(check_name(name).is_ok(), fits);
-    }
-
-    #[test]
-    fn a_node_that_is_not_ready_says_why() {
-        let node = |conditions| {
-            serde_json::from_value::<Node>(
-                json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}}),
-            )
-            .unwrap()
-        };
-        let condition = |status: &str| json!([{"type": "Ready", "status": status, "message": "cni plugin not initialized"}]);
-        assert_eq!(not_ready(&node(condition("True"))), None);
-        let words = not_ready(&node(condition("False"))).unwrap();
-        assert_eq!(words, "n: cni plugin not initialized");
-        assert!(not_ready(&node(json!([]))).unwrap().contains("nothing yet"));
     }
 }

@@ -51,6 +51,10 @@ const CAUSES: &[(&str, &str)] = &[
         "the node's systemd has no cgroup of its own: the engine must offer cgroup v2, or v1 with a writable hierarchy",
     ),
     (
+        "cgroup v1",
+        "this kubelet refuses cgroup v1: boot the machine with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or take a node image of Kubernetes 1.34 or older",
+    ),
+    (
         "could not find a log line that matches",
         "the node's container started but its systemd did not come up: cgroups or inotify instances are missing; its last lines are below",
     ),
@@ -59,7 +63,7 @@ const CAUSES: &[(&str, &str)] = &[
         "Kubernetes on the node did not become healthy in time: a slow or full machine, or a node image that is not for this kind",
     ),
     (
-        "unknown field",
+        "not found in type v1alpha4",
         "the kind configuration has a field that this kind does not know",
     ),
     (
@@ -76,6 +80,21 @@ const CAUSES: &[(&str, &str)] = &[
     ),
 ];
 
+/// The same for what the nodes log, where most complaints are harmless.
+const OF_NODES: &[&str] = &[
+    "too many open files",
+    "no space left on device",
+    "failed to create control group",
+    "cgroup v1",
+];
+
+/// What keeps a node from coming up, where its log names it.
+pub fn of_node(log: &str) -> Option<&'static str> {
+    let lower = log.to_lowercase();
+    let mark = OF_NODES.iter().find(|mark| lower.contains(**mark))?;
+    Some(cause(mark))
+}
+
 /// The first cause whose mark is in the words; without one, that it is not known.
 pub fn cause(words: &str) -> &'static str {
     let lower = words.to_lowercase();
@@ -88,6 +107,17 @@ pub fn cause(words: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_stops_a_node_counts_in_its_log() {
+        assert_eq!(
+            of_node("stat /etc/cni/net.d: no such file or directory"),
+            None
+        );
+        let log = "E1 kubelet is configured to not run on a host using cgroup v1";
+        assert!(of_node(log).is_some_and(|cause| cause.contains("cgroup v2")));
+        assert!(OF_NODES.iter().all(|mark| cause(mark) != "it says"));
+    }
 
     #[rstest::rstest]
     #[case(

@@ -57,8 +57,6 @@ pub enum KindError {
     NodesNotReady { limit: Duration, last: String },
     #[error("--registry-mirror: {0}")]
     Mirror(SideError),
-    #[error("the host's Python cannot be put into an image: {0}")]
-    Python(io::Error),
     #[error("cannot write the test bed's image: {0}")]
     Image(#[from] ArchiveError),
     #[error(transparent)]

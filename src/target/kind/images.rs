@@ -36,8 +36,7 @@ impl Images {
     /// # Errors
     /// [`KindError::Archive`] for one that cannot be read.
     pub fn names(&self) -> Result<BTreeSet<String>, KindError> {
-        let mut names: BTreeSet<String> =
-            self.ours()?.into_iter().map(|image| image.name).collect();
+        let mut names: BTreeSet<String> = self.ours().into_iter().map(|image| image.name).collect();
         for path in &self.archives {
             let more = tags(path).map_err(|source| KindError::Archive {
                 path: path.clone(),
@@ -48,13 +47,17 @@ impl Images {
         Ok(names)
     }
 
-    fn ours(&self) -> Result<Vec<Image>, KindError> {
+    /// Without a Python of the host one witness is missing, and nothing else.
+    fn ours(&self) -> Vec<Image> {
         let mut images = vec![stock::testbed(&self.testbed)];
         images.extend(self.witnesses.as_deref().map(stock::witness));
         if let Some(packages) = &self.grpcio {
-            images.push(stock::grpcio_alone(packages).map_err(KindError::Python)?);
+            match stock::grpcio_alone(packages) {
+                Ok(image) => images.push(image),
+                Err(error) => tracing::warn!(%error, "no image of the host's Python"),
+            }
         }
-        Ok(images)
+        images
     }
 
     /// Loads what these nodes do not hold yet; an archive that changed is loaded again.
@@ -69,7 +72,7 @@ impl Images {
     ) -> Result<(), KindError> {
         let nodes = nodes.join(",");
         let ours = record.file("images.tar");
-        let (images, to) = (self.ours()?, ours.clone());
+        let (images, to) = (self.ours(), ours.clone());
         let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
         written.map_err(|error| KindError::Client(error.to_string()))??;
         for path in self.archives.iter().chain([&ours]) {

@@ -1,10 +1,12 @@
 //! A cluster made with kind (Kubernetes in containers), with Istio on it. Nothing here is special to this machine: everything after the
 //! cluster's creation goes through its API server.
 
+mod autopsy;
 mod bring_up;
 mod cause;
 mod error;
 mod images;
+mod members;
 mod mirror;
 mod nodes;
 mod program;
