@@ -51,7 +51,7 @@ const CAUSES: &[(&str, &str)] = &[
         "the node's systemd has no cgroup of its own: the engine must offer cgroup v2, or v1 with a writable hierarchy",
     ),
     (
-        "cgroup v1",
+        "not run on a host using cgroup v1",
         "this kubelet refuses cgroup v1: boot the machine with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or take a node image of Kubernetes 1.34 or older",
     ),
     (
@@ -85,7 +85,7 @@ const OF_NODES: &[&str] = &[
     "too many open files",
     "no space left on device",
     "failed to create control group",
-    "cgroup v1",
+    "not run on a host using cgroup v1",
 ];
 
 /// What keeps a node from coming up, where its log names it.
@@ -133,6 +133,10 @@ mod tests {
     #[case(
         "Failed to create control group inotify object: Too many open files",
         "inotify"
+    )]
+    #[case(
+        "could not find a log line that matches \"Reached target .*Multi-User System.*|detected cgroup v1\"",
+        "systemd did not come up"
     )]
     #[case("something new", "it says")]
     fn words_lead_to_a_way_out(#[case] words: &str, #[case] part: &str) {
