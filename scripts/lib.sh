@@ -14,7 +14,7 @@ programs() {
 # The features of meshproof that this machine can use: containers, and a browser where Chromium and npm are.
 features=(--features meshproof/containers)
 if command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
-  features=(--features meshproof/containers,meshproof/browser)
+  features=(--features "meshproof/containers,meshproof/browser")
 fi
 
 say() { printf '%s\n' "$*" >&2; }
