@@ -15,10 +15,29 @@ pub fn render(model: &Model) -> String {
         model,
         counts: text::counts(&model.counts()),
         wall: text::duration(model.wall_ms),
+        scene: scene(model),
         share: share(model),
         scenarios: ordered(model),
     };
     page.render().expect("writing to memory")
+}
+
+/// The mesh in one line: what a reader asks first.
+fn scene(model: &Model) -> String {
+    let version = |what: &str| {
+        let found = model.versions.iter().find(|(name, _)| *name == what)?;
+        Some(format!("{what} {}", found.1))
+    };
+    let run = &model.run;
+    let versions = ["istio", "envoy", "kubernetes"]
+        .into_iter()
+        .filter_map(version);
+    let mut parts = vec![format!("{} target", run.target)];
+    parts.extend(versions);
+    parts.push(format!("profile {}", run.profile));
+    parts.push(run.started.clone());
+    parts.retain(|part| !part.is_empty());
+    parts.join(" · ")
 }
 
 #[derive(Template)]
@@ -27,6 +46,8 @@ struct Page<'a> {
     model: &'a Model,
     counts: String,
     wall: String,
+    /// What was judged, and when.
+    scene: String,
     share: Vec<Slice>,
     scenarios: Vec<View<'a>>,
 }
