@@ -5,15 +5,20 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
+    time::timeout,
 };
+use tokio_util::task::TaskTracker;
 
 use super::{Endpoint, Program, SideError, System};
 
+/// How long the output of a process that has ended may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Lines of the log that are kept.
 const KEPT: usize = 2_000;
 
@@ -22,6 +27,8 @@ const KEPT: usize = 2_000;
 pub(super) struct Process {
     child: Child,
     log: Arc<Mutex<VecDeque<String>>>,
+    /// The tasks that read its output.
+    readers: TaskTracker,
     listen: Ipv4Addr,
     ports: BTreeMap<u16, u16>,
 }
@@ -48,12 +55,14 @@ impl Process {
             path: program.path.clone(),
             source,
         })?;
-        let log = Arc::default();
-        keep(child.stdout.take(), &log);
-        keep(child.stderr.take(), &log);
+        let (log, readers) = (Arc::default(), TaskTracker::new());
+        keep(child.stdout.take(), &log, &readers);
+        keep(child.stderr.take(), &log, &readers);
+        readers.close();
         Ok(Self {
             child,
             log,
+            readers,
             listen: system.listen,
             ports,
         })
@@ -71,12 +80,14 @@ impl Process {
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// How it ended, if it did.
-    pub fn ended(&mut self) -> Option<String> {
-        match self.child.try_wait() {
-            Ok(status) => status.map(|status| status.to_string()),
-            Err(error) => Some(error.to_string()),
-        }
+    /// How it ended, if it did; its log then holds its last words.
+    pub async fn ended(&mut self) -> Option<String> {
+        let how = match self.child.try_wait() {
+            Ok(status) => status?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let _ = timeout(LAST_WORDS, self.readers.wait()).await; // a child of its own may hold the pipe
+        Some(how)
     }
 
     pub async fn stop(mut self) {
@@ -94,11 +105,15 @@ fn free_ports(address: Ipv4Addr, ports: &[u16]) -> std::io::Result<BTreeMap<u16,
     numbers.collect()
 }
 
-fn keep(from: Option<impl AsyncRead + Unpin + Send + 'static>, log: &Arc<Mutex<VecDeque<String>>>) {
+fn keep(
+    from: Option<impl AsyncRead + Unpin + Send + 'static>,
+    log: &Arc<Mutex<VecDeque<String>>>,
+    readers: &TaskTracker,
+) {
     let (Some(from), log) = (from, log.clone()) else {
         return;
     };
-    tokio::spawn(async move {
+    readers.spawn(async move {
         let mut lines = BufReader::new(from).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();

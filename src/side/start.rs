@@ -115,7 +115,7 @@ impl Side {
     /// How it ended, if it ended by itself.
     pub async fn ended(&mut self) -> Option<String> {
         match &mut self.runs {
-            Runs::Process(process) => process.ended(),
+            Runs::Process(process) => process.ended().await,
             #[cfg(feature = "containers")]
             Runs::Container(container) => container.ended().await,
         }
