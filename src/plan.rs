@@ -1,6 +1,9 @@
 //! Pure: scenarios × settings × capabilities → an ordered plan. `--dry-run` prints it.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use serde_json::{Value, json};
 
@@ -50,6 +53,7 @@ pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet
     let mut scenarios = scenarios;
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));
     shuffle(&mut scenarios, terms.seed);
+    number(&mut scenarios);
     let entries = scenarios.into_iter().map(|loaded| Entry {
         action: action(&loaded.scenario, capabilities),
         loaded,
@@ -57,6 +61,21 @@ pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet
     Plan {
         terms,
         entries: entries.collect(),
+    }
+}
+
+/// Tells the runs of a scenario that runs several times apart.
+fn number(scenarios: &mut [Loaded]) {
+    let mut runs: BTreeMap<String, u32> = BTreeMap::new();
+    for scenario in scenarios.iter() {
+        *runs.entry(scenario.id.clone()).or_default() += 1;
+    }
+    runs.retain(|_, runs| *runs > 1);
+    for scenario in scenarios.iter_mut().rev() {
+        if let Some(left) = runs.get_mut(&scenario.id) {
+            scenario.attempt = *left;
+            *left -= 1;
+        }
     }
 }
 

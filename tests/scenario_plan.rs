@@ -61,6 +61,22 @@ fn loaded() -> Loaded {
 }
 
 #[test]
+fn runs_of_one_scenario_have_numbers_in_the_order_in_which_they_start() {
+    let terms = Terms {
+        rates: Rates::default(),
+        seed: 1,
+        jobs: 1,
+    };
+    let numbers = |scenarios| {
+        let entries = plan(scenarios, terms, None).entries;
+        let numbers = entries.iter().map(|entry| entry.loaded.attempt);
+        numbers.collect::<Vec<u32>>()
+    };
+    assert_eq!(numbers(vec![loaded(), loaded(), loaded()]), [1, 2, 3]);
+    assert_eq!(numbers(vec![loaded()]), [0]);
+}
+
+#[test]
 fn cells_are_laid_over_the_probe_field_by_field() {
     let scenario = loaded().scenario;
     let runs = resolve_probe(&scenario, "table", Rates::default()).unwrap();

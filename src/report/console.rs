@@ -87,6 +87,7 @@ impl Console {
                 step,
                 ms,
                 error,
+                ..
             } => Some(Line::Progress(self.step(
                 model,
                 id,

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::output::Palette;
 use crate::run::event::Event;
 
-const LOGS: [&str; 8] = [
+const LOGS: [&str; 9] = [
     "six-verdicts",
     "all-pass",
     "evil-text",
@@ -25,6 +25,7 @@ const LOGS: [&str; 8] = [
     "bring-up-failed",
     "nothing-selected",
     "repeated",
+    "side-by-side",
 ];
 
 fn counts(
@@ -91,6 +92,7 @@ fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
 #[case("bring-up-failed", counts(0, 0, 0, 0, 0, 0), Exit::Error)]
 #[case("nothing-selected", counts(0, 0, 0, 0, 0, 0), Exit::NothingSelected)]
 #[case("repeated", counts(1, 1, 0, 0, 0, 0), Exit::Failed)]
+#[case("side-by-side", counts(1, 1, 0, 1, 0, 0), Exit::Failed)]
 fn every_reporter_tells_the_same_outcome(
     #[case] name: &str,
     #[case] expected: Counts,
@@ -171,6 +173,7 @@ fn every_reporter_tells_the_same_outcome(
 #[case("evil-text")]
 #[case("interrupted")]
 #[case("repeated")]
+#[case("side-by-side")]
 fn reports_read_as_reviewed(#[case] name: &str) {
     let model = model(name);
     let mut settings = insta::Settings::clone_current();

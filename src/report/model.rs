@@ -122,14 +122,14 @@ impl ScenarioReport {
 
     /// Folder of the evidence, relative to the report directory.
     pub fn evidence_dir(&self) -> String {
-        format!("evidence/{}", self.id)
+        format!("evidence/{}", self.anchor())
     }
 
     /// Paths of the evidence, relative to the report directory.
     pub fn evidence_paths(&self) -> impl Iterator<Item = String> + '_ {
         self.evidence
             .iter()
-            .map(|evidence| format!("evidence/{}/{}", self.id, evidence.file))
+            .map(|evidence| format!("{}/{}", self.evidence_dir(), evidence.file))
     }
 
     fn end(&mut self, end: &ScenarioEnd) {
@@ -195,36 +195,43 @@ impl Model {
         match kind {
             Kind::ScenarioPlanned {
                 id,
+                attempt,
                 title,
                 area,
                 proves,
                 level,
                 file,
             } => {
-                let record = self.open(id);
+                let record = self.begun(id, *attempt);
                 record.title.clone_from(title);
                 record.area.clone_from(area);
                 record.proves.clone_from(proves);
                 record.level = *level;
                 record.file.clone_from(file);
             }
-            Kind::ScenarioStarted { id } => self.open(id).started = true,
-            Kind::StepStarted { id, step, what } => {
+            Kind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
+            Kind::StepStarted {
+                id,
+                attempt,
+                step,
+                what,
+            } => {
                 let started = StepReport {
                     step: *step,
                     what: what.clone(),
                     ms: None,
                     error: None,
                 };
-                self.latest(id).steps.push(started);
+                self.at(id, *attempt).steps.push(started);
             }
             Kind::StepEnded {
                 id,
+                attempt,
                 step,
                 ms,
                 error,
             } => {
-                let steps = &mut self.latest(id).steps;
+                let steps = &mut self.at(id, *attempt).steps;
                 if let Some(open) = steps
                     .iter_mut()
                     .rev()
@@ -234,20 +241,30 @@ impl Model {
                     open.error.clone_from(error);
                 }
             }
-            Kind::Evidence { id, file, caption } => {
+            Kind::Evidence {
+                id,
+                attempt,
+                file,
+                caption,
+            } => {
                 let evidence = EvidenceReport {
                     file: file.clone(),
                     caption: caption.clone(),
                 };
-                self.latest(id).evidence.push(evidence);
+                self.at(id, *attempt).evidence.push(evidence);
             }
-            Kind::Checked { id, step, check } => {
-                self.latest(id).checks.push(CheckReport {
+            Kind::Checked {
+                id,
+                attempt,
+                step,
+                check,
+            } => {
+                self.at(id, *attempt).checks.push(CheckReport {
                     step: *step,
                     check: (**check).clone(),
                 });
             }
-            Kind::ScenarioEnded(end) => self.latest(&end.id).end(end),
+            Kind::ScenarioEnded(end) => self.at(&end.id, end.attempt).end(end),
             _ => {}
         }
     }
@@ -268,6 +285,31 @@ impl Model {
         });
         self.phases[index].ms = Some(ms);
         self.phases[index].error = error.map(str::to_owned);
+    }
+
+    /// The record of this run of a scenario; without a number the newest one.
+    fn at(&mut self, id: &str, attempt: u32) -> &mut ScenarioReport {
+        if attempt == 0 {
+            return self.latest(id);
+        }
+        let is_it = |s: &ScenarioReport| s.id == id && s.attempt == attempt;
+        let index = self.scenarios.iter().position(is_it).unwrap_or_else(|| {
+            self.scenarios.push(ScenarioReport {
+                id: id.to_owned(),
+                attempt,
+                ..Default::default()
+            });
+            self.scenarios.len() - 1
+        });
+        &mut self.scenarios[index]
+    }
+
+    /// The record of a run that begins. Logs of before runs had numbers begin a new one when the last has ended.
+    fn begun(&mut self, id: &str, attempt: u32) -> &mut ScenarioReport {
+        match attempt {
+            0 => self.open(id),
+            attempt => self.at(id, attempt),
+        }
     }
 
     /// The newest record of this id.

@@ -42,7 +42,7 @@ impl Progress {
             Kind::PhaseStarted { phase } => self.phase = Some(phase.clone()),
             Kind::PhaseEnded { .. } => self.phase = None,
             Kind::ScenarioPlanned { .. } => self.planned += 1,
-            Kind::ScenarioStarted { id } => drop(self.running.insert(id.clone())),
+            Kind::ScenarioStarted { id, .. } => drop(self.running.insert(id.clone())),
             Kind::ScenarioEnded(end) => {
                 self.running.remove(&end.id);
                 self.ended += 1;

@@ -89,6 +89,7 @@ fn is_bad(verdict: Verdict) -> bool {
 fn planned(loaded: &Loaded) -> Kind {
     Kind::ScenarioPlanned {
         id: loaded.id.clone(),
+        attempt: loaded.attempt,
         title: loaded.scenario.title.clone(),
         area: loaded.area.clone(),
         proves: loaded.scenario.proves.clone(),
@@ -100,6 +101,7 @@ fn planned(loaded: &Loaded) -> Kind {
 fn skipped(loaded: &Loaded, reason: &str) -> ScenarioEnd {
     ScenarioEnd {
         id: loaded.id.clone(),
+        attempt: loaded.attempt,
         verdict: Verdict::Skip,
         cause: reason.to_owned(),
         wall_ms: 0,

@@ -42,6 +42,9 @@ pub enum Kind {
     },
     ScenarioPlanned {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
         title: String,
         area: String,
         proves: Vec<String>,
@@ -52,26 +55,41 @@ pub enum Kind {
     },
     ScenarioStarted {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
     },
     StepStarted {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
         step: usize,
         what: String,
     },
     StepEnded {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
         step: usize,
         ms: u64,
         error: Option<String>,
     },
-    /// A piece of evidence in `evidence/<id>/`.
+    /// A piece of evidence in `evidence/<id>/`, or `evidence/<id>~<attempt>/`.
     Evidence {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
         file: String,
         caption: String,
     },
     Checked {
         id: String,
+        /// Which of its runs, from 1; absent where it runs once.
+        #[serde(default, skip_serializing_if = "is_only")]
+        attempt: u32,
         step: usize,
         check: Box<Check>,
     },
@@ -108,9 +126,17 @@ pub struct RunInfo {
     pub reproduce: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_only(attempt: &u32) -> bool {
+    *attempt == 0
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioEnd {
     pub id: String,
+    /// Which of its runs, from 1; absent where it runs once.
+    #[serde(default, skip_serializing_if = "is_only")]
+    pub attempt: u32,
     pub verdict: Verdict,
     /// One line: why. Empty for PASS.
     pub cause: String,

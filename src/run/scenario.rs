@@ -70,11 +70,13 @@ pub async fn run(
     let start = Instant::now();
     ctx.recorder.emit(Kind::ScenarioStarted {
         id: loaded.id.clone(),
+        attempt: loaded.attempt,
     });
     let (checks, errors, samples, floor_ms) = attempt(ctx, loaded, number).await;
     let (verdict, cause) = scenario_verdict(&checks, &errors, known);
     ScenarioEnd {
         id: loaded.id.clone(),
+        attempt: loaded.attempt,
         verdict,
         cause,
         wall_ms: millis(start.elapsed()),
@@ -160,6 +162,7 @@ impl Run<'_> {
             let what = step_words(step);
             self.ctx.recorder.emit(Kind::StepStarted {
                 id: id.clone(),
+                attempt: self.loaded.attempt,
                 step: number,
                 what: what.clone(),
             });
@@ -167,6 +170,7 @@ impl Run<'_> {
             let error = done.as_ref().err().cloned();
             self.ctx.recorder.emit(Kind::StepEnded {
                 id,
+                attempt: self.loaded.attempt,
                 step: number,
                 ms: millis(start.elapsed()),
                 error,
@@ -320,6 +324,7 @@ impl Run<'_> {
     pub(super) fn checked(&mut self, step: usize, check: Check) {
         self.ctx.recorder.emit(Kind::Checked {
             id: self.loaded.id.clone(),
+            attempt: self.loaded.attempt,
             step,
             check: Box::new(check.clone()),
         });
@@ -377,10 +382,16 @@ impl Run<'_> {
             all.extend(self.place.evidence(self.ctx).await);
         }
         for (name, text) in all {
-            self.kept(name.clone(), bundle.evidence(&self.loaded.id, &name, &text));
+            self.kept(
+                name.clone(),
+                bundle.evidence(&self.loaded.folder(), &name, &text),
+            );
         }
         for (name, bytes) in std::mem::take(&mut self.pictures) {
-            self.kept(name.clone(), bundle.picture(&self.loaded.id, &name, &bytes));
+            self.kept(
+                name.clone(),
+                bundle.picture(&self.loaded.folder(), &name, &bytes),
+            );
         }
     }
 
@@ -388,7 +399,12 @@ impl Run<'_> {
     fn kept(&self, caption: String, written: Result<String, WriteError>) {
         let id = self.loaded.id.clone();
         self.ctx.recorder.emit(match written {
-            Ok(file) => Kind::Evidence { id, file, caption },
+            Ok(file) => Kind::Evidence {
+                id,
+                attempt: self.loaded.attempt,
+                file,
+                caption,
+            },
             Err(error) => Kind::Note {
                 text: format!("{id}: {error}"),
             },

@@ -28,6 +28,8 @@ pub struct Loaded {
     pub text: Arc<str>,
     pub scenario: Scenario,
     pub places: Places,
+    /// Which of its runs in a plan this is, from 1; 0 where it runs once.
+    pub attempt: u32,
     /// Path in its tree, without the ending.
     stem: String,
     tree: Tree,
@@ -53,6 +55,14 @@ impl Loaded {
     /// Where [`Self::config`] looks, below the folder of the suites.
     pub fn config_path(&self, name: &str) -> String {
         dialect::file(&self.stem, name, self.is_twin())
+    }
+
+    /// Where its evidence is kept: a folder of its own for each run.
+    pub fn folder(&self) -> String {
+        match self.attempt {
+            0 | 1 => self.id.clone(),
+            attempt => format!("{}~{attempt}", self.id),
+        }
     }
 
     /// It is another scenario in another dialect.
@@ -228,6 +238,7 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Box<Findin
                 text,
                 scenario,
                 places,
+                attempt: 0,
                 tree: tree.clone(),
             };
             read_replicas(&mut loaded);
