@@ -78,7 +78,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandErr
         grpcio: None,
         archives: mesh.image_archives.clone(),
     };
-    images.names().map_err(usage)?;
+    images.names(&[]).map_err(usage)?;
     istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::exit::Exit;
 use crate::run::event::{Event, Kind, RunInfo, ScenarioEnd};
 use crate::scenario::model::Level;
+use crate::scenario::parse::run_name;
 use crate::verdict::outcome::{Check, Verdict};
 
 /// A run as far as its events tell.
@@ -108,11 +109,7 @@ impl Counts {
 impl ScenarioReport {
     /// Unique in a report: the id, and `~N` for the N-th attempt.
     pub fn anchor(&self) -> String {
-        if self.attempt > 1 {
-            format!("{}~{}", self.id, self.attempt)
-        } else {
-            self.id.clone()
-        }
+        run_name(&self.id, self.attempt)
     }
 
     /// The verdict; a scenario without one could not be told.
@@ -314,19 +311,10 @@ impl Model {
 
     /// The newest record of this id.
     fn latest(&mut self, id: &str) -> &mut ScenarioReport {
-        let index = self
-            .scenarios
-            .iter()
-            .rposition(|s| s.id == id)
-            .unwrap_or_else(|| {
-                self.scenarios.push(ScenarioReport {
-                    id: id.to_owned(),
-                    attempt: 1,
-                    ..Default::default()
-                });
-                self.scenarios.len() - 1
-            });
-        &mut self.scenarios[index]
+        match self.scenarios.iter().rposition(|s| s.id == id) {
+            Some(index) => &mut self.scenarios[index],
+            None => self.at(id, 1),
+        }
     }
 
     /// The newest record of this id that has not ended. A verdict is never overwritten: starting again opens a new record.

@@ -43,6 +43,14 @@ pub struct Beside {
     pub text: String,
 }
 
+/// Name of one of the runs of a scenario: the id, and `~N` for the N-th. The first, and the only one (0), has the id's own.
+pub fn run_name(id: &str, attempt: u32) -> String {
+    match attempt {
+        0 | 1 => id.to_owned(),
+        attempt => format!("{id}~{attempt}"),
+    }
+}
+
 impl Loaded {
     /// `<behaviour>.<name>.yaml` (or the file of its dialect): what `apply: <name>` means.
     ///
@@ -59,10 +67,7 @@ impl Loaded {
 
     /// Where its evidence is kept: a folder of its own for each run.
     pub fn folder(&self) -> String {
-        match self.attempt {
-            0 | 1 => self.id.clone(),
-            attempt => format!("{}~{attempt}", self.id),
-        }
+        run_name(&self.id, self.attempt)
     }
 
     /// It is another scenario in another dialect.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams},
@@ -26,7 +26,7 @@ use crate::{
         object::{self, RUN_LABEL},
         pods::PodWatch,
     },
-    fixture::fitting::{Fitting, SIDE_LABEL},
+    fixture::fitting::Fitting,
     mesh::istio::{
         found, gateway_api,
         install::{self, Installation},
@@ -35,6 +35,7 @@ use crate::{
     run::{phases::Phases, telemetry::Istioctl},
     side::Side,
     target::{Dial, Ready},
+    toolchain::Image,
 };
 
 /// kind's own wait is shorter; this is for a machine that hardly moves.
@@ -83,12 +84,13 @@ impl Kind {
     pub async fn bring_up(options: &KindOptions, phases: &Phases) -> Result<Self, KindError> {
         check_name(&options.name)?;
         let program = Program::kind(options.kind.as_deref())?;
-        let names = options.images.names()?;
+        let images = options.images.ours();
+        let names = options.images.names(&images)?;
         phases.time("container engine", engine()).await?;
         let mut record = record(&program, options).await?;
         record.program = Some(program.path().to_owned());
         record.write()?;
-        let filled = fill(&program, &mut record, options, names, phases).await;
+        let filled = fill(&program, &mut record, options, images, names, phases).await;
         match filled {
             Ok((ready, mirrors)) => Ok(Self {
                 program,
@@ -189,6 +191,7 @@ async fn fill(
     kind: &Program,
     record: &mut Record,
     options: &KindOptions,
+    images: Vec<Image>,
     names: BTreeSet<String>,
     phases: &Phases,
 ) -> Result<(Ready, Vec<Side>), KindError> {
@@ -200,10 +203,14 @@ async fn fill(
     let client = client::of(&kubeconfig, None)
         .await
         .map_err(KindError::Client)?;
-    let workers = members::workers(&client).await?;
+    let nodes = members::of(&client).await?;
+    let workers = members::workers(&nodes);
     let (_, loaded) = tokio::join!(
         phases.time("nodes", members::ready(&client)),
-        phases.time("images", options.images.load(kind, record, &workers)),
+        phases.time(
+            "images",
+            options.images.load(kind, record, images, &workers)
+        ),
     );
     loaded?;
     let dial = Dial::api_server(client.clone());
@@ -225,9 +232,6 @@ async fn fill(
         .await
         .map_err(KindError::Client)?;
     versions.insert("kind".to_owned(), version(kind).await?);
-    let nodes: Api<Node> = Api::all(client.clone());
-    let sided = nodes.list(&ListParams::default().labels(SIDE_LABEL)).await;
-    let sided = sided.map_err(|error| KindError::Client(error.to_string()))?;
     let ready = Ready {
         istioctl: Some(Istioctl {
             program: options.istioctl.clone(),
@@ -242,7 +246,7 @@ async fn fill(
         secrets: Vec::new(),
         fitting: Fitting {
             testbed: None,
-            apart: !sided.items.is_empty(),
+            apart: nodes.iter().any(members::has_side),
         },
     };
     Ok((ready, mirrors))
@@ -360,15 +364,14 @@ async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
 
 /// Deletes the namespaces that carry a run's label.
 async fn remove_runs(client: &Client) -> Result<(), KindError> {
-    let words = |error: kube::Error| KindError::Client(error.to_string());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = namespaces
         .list(&ListParams::default().labels(RUN_LABEL))
         .await;
-    for namespace in ours.map_err(words)? {
+    for namespace in ours.map_err(KindError::api)? {
         let name = namespace.name_any();
         let deleted = namespaces.delete(&name, &DeleteParams::default()).await;
-        deleted.map_err(words)?;
+        deleted.map_err(KindError::api)?;
     }
     Ok(())
 }

@@ -64,3 +64,10 @@ pub enum KindError {
     #[error(transparent)]
     Object(#[from] ObjectError),
 }
+
+impl KindError {
+    /// The API server's refusal, or its silence.
+    pub(super) fn api(error: kube::Error) -> Self {
+        Self::Client(error.to_string())
+    }
+}

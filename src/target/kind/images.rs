@@ -31,12 +31,12 @@ pub struct Images {
 }
 
 impl Images {
-    /// Names of all images that the cluster will have.
+    /// Names of all images that the cluster will have, `ours` among them.
     ///
     /// # Errors
     /// [`KindError::Archive`] for one that cannot be read.
-    pub fn names(&self) -> Result<BTreeSet<String>, KindError> {
-        let mut names: BTreeSet<String> = self.ours().into_iter().map(|image| image.name).collect();
+    pub fn names(&self, ours: &[Image]) -> Result<BTreeSet<String>, KindError> {
+        let mut names: BTreeSet<String> = ours.iter().map(|image| image.name.clone()).collect();
         for path in &self.archives {
             let more = tags(path).map_err(|source| KindError::Archive {
                 path: path.clone(),
@@ -47,8 +47,8 @@ impl Images {
         Ok(names)
     }
 
-    /// Without a Python of the host one witness is missing, and nothing else.
-    fn ours(&self) -> Vec<Image> {
+    /// What meshproof brings itself. Without a Python of the host one witness is missing, and nothing else.
+    pub fn ours(&self) -> Vec<Image> {
         let mut images = vec![stock::testbed(&self.testbed)];
         images.extend(self.witnesses.as_deref().map(stock::witness));
         if let Some(packages) = &self.grpcio {
@@ -68,11 +68,12 @@ impl Images {
         &self,
         kind: &Program,
         record: &mut Record,
+        images: Vec<Image>,
         nodes: &[String],
     ) -> Result<(), KindError> {
         let nodes = nodes.join(",");
         let ours = record.file("images.tar");
-        let (images, to) = (self.ours(), ours.clone());
+        let to = ours.clone();
         let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
         written.map_err(|error| KindError::Client(error.to_string()))??;
         for path in self.archives.iter().chain([&ours]) {
@@ -167,7 +168,7 @@ mod tests {
             grpcio: None,
             archives: vec![archive],
         };
-        let names: Vec<String> = images.names().unwrap().into_iter().collect();
+        let names: Vec<String> = images.names(&images.ours()).unwrap().into_iter().collect();
         assert_eq!(names, ["local/pilot:dev", "local/testbed:dev"]);
     }
 
@@ -179,7 +180,7 @@ mod tests {
             grpcio: None,
             archives: vec![PathBuf::from("Cargo.toml")],
         };
-        let error = images.names().unwrap_err().to_string();
+        let error = images.names(&[]).unwrap_err().to_string();
         assert_eq!(
             error,
             "--image-archive Cargo.toml: this is no uncompressed archive of docker save"

@@ -7,18 +7,23 @@ use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use tokio::time::{Instant, sleep};
 
 use super::error::KindError;
+use crate::fixture::fitting::SIDE_LABEL;
 
 /// Taint of a node that is kept for the control plane.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// How long the nodes may take to be ready once the control plane is.
 const NODES: Duration = Duration::from_secs(180);
 
-/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
-/// Annotations and Taints").
-pub(super) async fn workers(client: &Client) -> Result<Vec<String>, KindError> {
+/// All nodes.
+pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
     let api: Api<Node> = Api::all(client.clone());
     let nodes = api.list(&ListParams::default()).await;
-    let nodes = nodes.map_err(|error| KindError::Client(error.to_string()))?;
+    Ok(nodes.map_err(KindError::api)?.items)
+}
+
+/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
+/// Annotations and Taints"). Where every node has it, pods tolerate it.
+pub(super) fn workers(nodes: &[Node]) -> Vec<String> {
     let takes_pods = |node: &&Node| {
         let taints = node
             .spec
@@ -26,12 +31,20 @@ pub(super) async fn workers(client: &Client) -> Result<Vec<String>, KindError> {
             .flat_map(|spec| spec.taints.iter().flatten());
         taints.into_iter().all(|taint| taint.key != CONTROL_PLANE)
     };
-    let names = |nodes: Vec<&Node>| nodes.iter().map(|node| node.name_any()).collect();
-    let free: Vec<&Node> = nodes.iter().filter(takes_pods).collect();
-    Ok(match free.is_empty() {
-        true => names(nodes.iter().collect()), // their pods tolerate it
-        false => names(free),
-    })
+    let free: Vec<String> = nodes
+        .iter()
+        .filter(takes_pods)
+        .map(|node| node.name_any())
+        .collect();
+    match free.is_empty() {
+        true => nodes.iter().map(|node| node.name_any()).collect(),
+        false => free,
+    }
+}
+
+/// It is for callers or for servers.
+pub(super) fn has_side(node: &Node) -> bool {
+    node.labels().contains_key(SIDE_LABEL)
 }
 
 /// Waits until every node says that it is ready.
@@ -93,5 +106,23 @@ mod tests {
         let words = not_ready(&node(condition("False"))).unwrap();
         assert_eq!(words, "n: cni plugin not initialized");
         assert!(not_ready(&node(json!([]))).unwrap().contains("nothing yet"));
+    }
+
+    #[test]
+    fn a_control_plane_runs_pods_only_where_nobody_else_does() {
+        let node = |name: &str, taint: Option<&str>| {
+            let taints: Vec<_> = taint
+                .iter()
+                .map(|key| json!({"key": key, "effect": "NoSchedule"}))
+                .collect();
+            serde_json::from_value::<Node>(
+                json!({"metadata": {"name": name}, "spec": {"taints": taints}}),
+            )
+            .unwrap()
+        };
+        let control = node("control", Some(CONTROL_PLANE));
+        let starting = node("worker", Some("node.kubernetes.io/not-ready"));
+        assert_eq!(workers(&[control.clone(), starting]), ["worker"]);
+        assert_eq!(workers(&[control]), ["control"]);
     }
 }
