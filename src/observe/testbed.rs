@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use http::Method;
 use http_body_util::BodyExt as _;
-use testbed::control::{Attempt, CallPlan, RunLine, Span, Stall};
+use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
 use super::http::{HttpError, Port};
 
@@ -81,6 +81,37 @@ pub async fn ledger(server: &Port, prefix: &str) -> Result<Vec<Attempt>, CallerE
 /// When the collector cannot be asked.
 pub async fn spans(collector: &Port) -> Result<Vec<Span>, CallerError> {
     lines(collector, "/v1/spans").await
+}
+
+/// Lets a caller connect to `address` (`host:port`) so many times, and do nothing more.
+///
+/// # Errors
+/// When the caller cannot be asked.
+pub async fn reach(caller: &Port, address: &str, times: u64) -> Result<Reached, CallerError> {
+    document(
+        caller,
+        &format!("/v1/reach?address={address}&times={times}"),
+    )
+    .await
+}
+
+/// How long the program behind a control port has been running.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn alive(port: &Port) -> Result<Alive, CallerError> {
+    document(port, "/v1/alive").await
+}
+
+async fn document<T: serde::de::DeserializeOwned>(
+    port: &Port,
+    path: &str,
+) -> Result<T, CallerError> {
+    let body = port.fetch(Method::GET, path).await?;
+    serde_json::from_slice(&body).map_err(|error| CallerError::Broke {
+        calls: 0,
+        words: error.to_string(),
+    })
 }
 
 async fn lines<T: serde::de::DeserializeOwned>(

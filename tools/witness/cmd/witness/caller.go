@@ -40,6 +40,7 @@ func call(o options, who info, mux *http.ServeMux) error {
 	}
 	c := &caller{options: o, files: files}
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) { answer(w, who) })
+	mux.HandleFunc("GET /v1/reach", reach)
 	mux.HandleFunc("POST /v1/run", c.run)
 	return nil
 }

@@ -30,6 +30,9 @@ type options struct {
 	window    int
 }
 
+// started is when this process began, by which it is told from one that took its place.
+var started = time.Now()
+
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := run(os.Args[1:]); err != nil {
@@ -65,6 +68,9 @@ func run(args []string) error {
 		return fmt.Errorf("CSDS: %w", err)
 	}
 	mux.HandleFunc("GET /v1/xds", func(w http.ResponseWriter, r *http.Request) { xdsState(w, r, status) })
+	mux.HandleFunc("GET /v1/alive", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, map[string]int64{"up_ms": time.Since(started).Milliseconds()})
+	})
 	mux.HandleFunc("GET /v1/cpu", func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]int64{"cpu_us": cpu()}) })
 	switch role {
 	case "server":

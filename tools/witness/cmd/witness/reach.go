@@ -1,0 +1,39 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// reachLimit is how long one connection may take. On a network that works it takes milliseconds.
+const reachLimit = 3 * time.Second
+
+// reachMost is how many connections one question makes, at most.
+const reachMost = 1000
+
+type reached struct {
+	Made  uint64  `json:"made"`
+	Error *string `json:"error"`
+}
+
+// reach connects to an address so many times, one after the other, and does nothing more; the first that fails is the last.
+func reach(w http.ResponseWriter, r *http.Request) {
+	times, err := strconv.Atoi(r.URL.Query().Get("times"))
+	if err != nil {
+		times = 1
+	}
+	var found reached
+	for range min(times, reachMost) {
+		connection, err := net.DialTimeout("tcp", r.URL.Query().Get("address"), reachLimit)
+		if err != nil {
+			words := err.Error()
+			found.Error = &words
+			break
+		}
+		_ = connection.Close()
+		found.Made++
+	}
+	answer(w, found)
+}
