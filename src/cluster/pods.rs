@@ -11,7 +11,10 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::{
     Api, Client, ResourceExt as _,
     api::LogParams,
-    runtime::watcher::{self, Event},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
 };
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -33,22 +36,31 @@ impl Drop for PodWatch {
 impl PodWatch {
     /// Watches the pods that match `selector`, in all namespaces.
     pub fn start(client: &Client, selector: &str) -> Self {
-        let api: Api<Pod> = Api::all(client.clone());
+        Self::over(Api::all(client.clone()), selector)
+    }
+
+    /// Watches the pods of a namespace that match `selector`.
+    pub fn within(client: &Client, namespace: &str, selector: &str) -> Self {
+        Self::over(Api::namespaced(client.clone(), namespace), selector)
+    }
+
+    fn over(api: Api<Pod>, selector: &str) -> Self {
         let state = Arc::new(Mutex::new(BTreeMap::new()));
         let (notify, changed) = watch::channel(0);
         let shared = Arc::clone(&state);
         let config = watcher::Config::default().labels(selector);
         let task = tokio::spawn(async move {
-            let mut events = watcher::watcher(api, config).boxed();
+            let mut events = watcher::watcher(api, config).default_backoff().boxed();
+            // A list that is read anew takes the place of the old one at once: pods that are not read yet are not gone.
+            let mut listed = BTreeMap::new();
             while let Some(event) = events.next().await {
                 let mut pods = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
-                    Ok(Event::Apply(pod) | Event::InitApply(pod)) => {
-                        drop(pods.insert(key(&pod), pod))
-                    }
+                    Ok(Event::Apply(pod)) => drop(pods.insert(key(&pod), pod)),
                     Ok(Event::Delete(pod)) => drop(pods.remove(&key(&pod))),
-                    Ok(Event::Init) => pods.clear(),
-                    Ok(Event::InitDone) => {}
+                    Ok(Event::Init) => listed.clear(),
+                    Ok(Event::InitApply(pod)) => drop(listed.insert(key(&pod), pod)),
+                    Ok(Event::InitDone) => *pods = std::mem::take(&mut listed),
                     Err(error) => {
                         tracing::warn!(%error, "the watch of pods broke; it is opened again")
                     }
@@ -66,11 +78,16 @@ impl PodWatch {
 
     /// The pods of a namespace, as last seen.
     pub fn of(&self, namespace: &str) -> Vec<Pod> {
-        let pods = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        pods.iter()
-            .filter(|((space, _), _)| space == namespace)
-            .map(|(_, pod)| pod.clone())
-            .collect()
+        self.view(namespace).pods()
+    }
+
+    /// The same for a task of its own.
+    pub fn view(&self, namespace: &str) -> PodView {
+        PodView {
+            state: Arc::clone(&self.state),
+            changed: self.changed.clone(),
+            namespace: namespace.to_owned(),
+        }
     }
 
     /// Waits until `done` says so of the namespace's pods.
@@ -95,6 +112,30 @@ impl PodWatch {
         timeout(limit, waiting)
             .await
             .map_err(|_| self.of(namespace))
+    }
+}
+
+/// The pods of one namespace in a [`PodWatch`].
+#[derive(Clone)]
+pub struct PodView {
+    state: Arc<Mutex<BTreeMap<Key, Pod>>>,
+    changed: watch::Receiver<u64>,
+    namespace: String,
+}
+
+impl PodView {
+    /// As last seen.
+    pub fn pods(&self) -> Vec<Pod> {
+        let pods = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.iter()
+            .filter(|((space, _), _)| *space == self.namespace)
+            .map(|(_, pod)| pod.clone())
+            .collect()
+    }
+
+    /// Returns when something may have changed since the last time; `false`: nothing will any more.
+    pub async fn changed(&mut self) -> bool {
+        self.changed.changed().await.is_ok()
     }
 }
 

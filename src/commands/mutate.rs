@@ -18,6 +18,7 @@ use crate::{
     run::{
         engine::{self, Pace},
         event::{Event, Kind},
+        lost::Lost,
         phases::Phases,
         recorder::Recorder,
         session::{self, Session},
@@ -195,6 +196,7 @@ impl Mesh<'_> {
             keep_failed: false,
             mutation: mutation.cloned(),
             redactor: Redactor::default(),
+            lost: Lost::default(),
         };
         // The last mutation may have had istiod restarted.
         let found = found::find(&local.client, &local.dial).await;

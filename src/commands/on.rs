@@ -3,14 +3,9 @@
 use super::{CommandError, bring, run::run_id};
 use crate::{
     cli::{Keep, TargetKind},
-    run::phases::Phases,
+    run::{lost, phases::Phases},
     settings::Settings,
-    target::{
-        Ready,
-        cluster::Existing,
-        kind::Kind,
-        local::{bring_up::Local, world::launch::WorldError},
-    },
+    target::{Ready, cluster::Existing, kind::Kind, local::bring_up::Local},
 };
 
 /// A target that is up.
@@ -42,11 +37,11 @@ impl On {
         }
     }
 
-    /// Waits until the target ends by itself; one that somebody else keeps does not.
-    pub async fn ended(&mut self) -> WorldError {
+    /// Waits until the target ends by itself, with the reason.
+    pub async fn ended(&mut self) -> String {
         match self {
-            Self::Local(local) => local.world.ended().await,
-            Self::Kind(_) | Self::Cluster(_) => std::future::pending().await,
+            Self::Local(local) => local.world.ended().await.to_string(),
+            Self::Kind(_) | Self::Cluster(_) => lost::gone(&self.ready().client).await,
         }
     }
 

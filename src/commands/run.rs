@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
@@ -19,6 +20,7 @@ use crate::{
     run::{
         engine::{self, Pace},
         event::{Event, Kind, RunInfo, SCHEMA},
+        lost::Lost,
         phases::Phases,
         recorder::Recorder,
         session::{self, Session},
@@ -147,6 +149,7 @@ async fn work(
         true if scenarios.len() * settings.repeat > terms.jobs => Tidy::Emptied,
         true => Tidy::WithTheWorld,
     };
+    let lost = Lost::default();
     let open = session::Terms {
         run_id: run_id(),
         rates: terms.rates,
@@ -154,17 +157,31 @@ async fn work(
         keep_failed: settings.keep != Keep::Never,
         mutation: mutation(settings)?,
         redactor: redactor.clone(),
+        lost: lost.clone(),
     };
     let done = {
         let judged = scenarios_on(
             &ready, scenarios, terms, open, settings, recorder, bundle, cancel,
         );
+        // Scenarios have that as their verdict; what is neither judged nor over by then has nobody to answer it.
+        let ended = async {
+            let why = on.ended().await;
+            lost.tell(why.clone());
+            tokio::time::sleep(AFTER_THE_END).await;
+            why
+        };
         tokio::select! {
-            done = judged => done,
-            ended = on.ended() => Err(CommandError::other(ended)),
+            done = judged => done.map_err(|error| match lost.why() {
+                Some(why) => CommandError::Other(why.into()),
+                None => error,
+            }),
+            ended = ended => Err(CommandError::Other(ended.into())),
         }
     };
-    on.close(settings, &phases).await?;
+    let down = on.close(settings, &phases).await;
+    if lost.why().is_none() {
+        down?;
+    }
     done
 }
 
@@ -206,6 +223,9 @@ async fn scenarios_on(
     session.close().await;
     Ok(())
 }
+
+/// How long what is under way may take to notice that the target has ended.
+const AFTER_THE_END: Duration = Duration::from_secs(15);
 
 async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {
     while let Some(event) = events.recv().await {

@@ -103,6 +103,7 @@ impl Browsing {
             .map(|(at, (call, fetched))| observation(tag, at as u64, &browser.page, call, fetched))
             .collect();
         let made = Made {
+            began,
             took_us: calls.iter().map(|call| call.end_us).sum(),
             calls,
             pods,

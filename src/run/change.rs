@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Tells every ready pod of a workload.
 pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
+    if tell.health.is_some() {
+        run.place.guard.ask(&tell.workload);
+    }
     let pods = run.place.pods(run.ctx).remove(&tell.workload);
     let pods = pods.ok_or_else(|| format!("no pod of {} is ready", tell.workload))?;
     let script = resolve::script(tell.script.as_ref())?;
@@ -90,15 +93,22 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
         .ctx
         .pods
         .until(namespace, within, |pods: &[Pod]| count(pods) == wanted);
-    let (result, pods) = match waited.await {
+    let began = std::time::Instant::now();
+    let (mut result, pods) = match waited.await {
         Ok(pods) => (CheckResult::Holds, pods),
         Err(pods) => (CheckResult::Refuted, pods),
     };
+    let mut actual = format!("{} ready", count(&pods));
+    if result == CheckResult::Refuted
+        && let Some(cause) = run.slowed(began, within).await
+    {
+        (result, actual) = (CheckResult::Undecided, format!("{cause}; seen: {actual}"));
+    }
     Ok(Check {
         probe: ready.workload.clone(),
         matcher: "ready".to_owned(),
         expected: format!("{wanted} ready within {}", ready.within),
-        actual: format!("{} ready", count(&pods)),
+        actual,
         result,
         contrast: false,
         samples: 1,

@@ -3,7 +3,7 @@
 use kube::Client;
 use testbed::stall::Watch;
 
-use super::{recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
+use super::{guard::Guards, lost::Lost, recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
 use crate::{
     cluster::pods::PodWatch,
     fixture::fitting::Fitting,
@@ -26,6 +26,10 @@ pub struct Context {
     pub istioctl: Option<Istioctl>,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
+    /// Watch over what all scenarios share.
+    pub guards: Guards,
+    /// Whether the target has ended.
+    pub lost: Lost,
     pub recorder: Recorder,
     /// Notices when this process does not run.
     pub watchdog: Watch,

@@ -37,8 +37,9 @@ pub async fn run(
     }
     let stop = cancel.child_token();
     let all = || entries.iter().enumerate();
-    let (together, alone): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.alone.is_none());
-    // What touches the control plane or reaches other scenarios comes last, one by one: nothing runs beside it.
+    let (together, alone): (Vec<_>, Vec<_>) =
+        all().partition(|(_, entry)| !entry.loaded.scenario.alone);
+    // What touches the control plane comes last, one by one: nothing runs beside it.
     for (scenarios, jobs) in [(together, pace.jobs.max(1)), (alone, 1)] {
         let each = scenarios
             .into_iter()
@@ -59,14 +60,23 @@ async fn one(
     cancel: &CancellationToken,
     stop: &CancellationToken,
 ) {
-    if stop.is_cancelled() {
-        return;
-    }
-    let end = match &entry.action {
-        Action::Skip(reason) => skipped(&entry.loaded, reason),
-        Action::Run => {
+    let lost = &ctx.lost;
+    let end = match (&entry.action, lost.why()) {
+        (Action::Skip(reason), _) => without(&entry.loaded, Verdict::Skip, reason.clone()),
+        (Action::Run, Some(why)) => {
+            let cause = format!("not begun: {why}");
+            without(&entry.loaded, Verdict::Error, cause)
+        }
+        (Action::Run, None) if stop.is_cancelled() => return,
+        (Action::Run, None) => {
             let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
-            match cancel.run_until_cancelled(run).await {
+            let judged = async {
+                tokio::select! {
+                    end = run => unless_lost(ctx, end).await,
+                    why = lost.wait() => without(&entry.loaded, Verdict::Error, why.to_owned()),
+                }
+            };
+            match cancel.run_until_cancelled(judged).await {
                 Some(end) => end,
                 None => return,
             }
@@ -76,6 +86,21 @@ async fn one(
         stop.cancel();
     }
     ctx.recorder.emit(Kind::ScenarioEnded(Box::new(end)));
+}
+
+/// What a scenario said of a target that was ending is no verdict.
+async fn unless_lost(ctx: &Context, end: ScenarioEnd) -> ScenarioEnd {
+    if !is_bad(end.verdict) {
+        return end;
+    }
+    match ctx.lost.suspected(&ctx.client).await {
+        Some(why) => ScenarioEnd {
+            verdict: Verdict::Error,
+            cause: format!("{why}\nbefore that: {}", end.cause),
+            ..end
+        },
+        None => end,
+    }
 }
 
 fn is_bad(verdict: Verdict) -> bool {
@@ -97,12 +122,13 @@ fn planned(loaded: &Loaded) -> Kind {
     }
 }
 
-fn skipped(loaded: &Loaded, reason: &str) -> ScenarioEnd {
+/// The end of a scenario that was not judged.
+fn without(loaded: &Loaded, verdict: Verdict, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
-        verdict: Verdict::Skip,
-        cause: reason.to_owned(),
+        verdict,
+        cause,
         wall_ms: 0,
         floor_ms: 0,
         samples: BTreeMap::new(),

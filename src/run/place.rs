@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,9 @@ use testbed::control::CONTROL_PORT;
 use super::{
     certificates::Certificates,
     context::Context,
+    guard::{Guard, Roles},
     probe::GATEWAY_LABEL,
+    reach::{self, ReachError},
     tidy::{self, Tidy},
 };
 use crate::{
@@ -33,7 +36,7 @@ use crate::{
         manifest::{Names, expand},
         model::Workload,
     },
-    verdict::seen::Pods,
+    verdict::{guard::Times, seen::Pods},
 };
 
 /// How long the pods of one scenario may take. A hundred injected pods at once on two cores take most of a minute.
@@ -57,6 +60,8 @@ pub enum PlaceError {
     Live(#[from] LiveError),
     #[error(transparent)]
     Endpoints(#[from] endpoints::EndpointsError),
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     #[error("the scenario has no workload called {0}")]
     NoWorkload(String),
     #[error("no pod of {0} is ready")]
@@ -71,6 +76,12 @@ pub struct Place {
     pub workloads: Vec<Workload>,
     /// Certificates that steps made.
     pub certificates: Certificates,
+    /// Watch over its pods.
+    pub guard: Guard,
+    /// Times that the scenario's configuration states.
+    pub times: OnceLock<Times>,
+    /// What has answered a call: caller and address.
+    answered: Mutex<BTreeSet<(String, String)>>,
     /// Apps that stand behind a Service.
     services: BTreeSet<String>,
     root: Written,
@@ -124,6 +135,14 @@ impl Place {
                 marker::own_gateway(&namespace),
             );
         }
+        let callers = workloads
+            .iter()
+            .map(|(workload, _)| workload)
+            .filter(|workload| is_caller(workload));
+        let roles = Roles {
+            callers: callers.map(|caller| caller.name.clone()).collect(),
+            mesh: false,
+        };
         let mut place = Self {
             host,
             workloads: workloads
@@ -131,6 +150,9 @@ impl Place {
                 .map(|(workload, _)| workload.clone())
                 .collect(),
             certificates: Certificates::default(),
+            guard: Guard::start(&ctx.pods, &ctx.client, &ctx.dial, &namespace, roles),
+            times: OnceLock::new(),
+            answered: Mutex::default(),
             services: balanced_services(unique.values()),
             namespace,
             root,
@@ -194,6 +216,14 @@ impl Place {
             }),
         };
         let services = self.selected(ctx, &change.apply);
+        let plain = change
+            .apply
+            .iter()
+            .any(|object| of_the_cluster(&object["apiVersion"]))
+            || change
+                .delete
+                .iter()
+                .any(|object| !object.api_version.contains(".istio.io/"));
         let named = change.apply.iter().filter_map(gateway_api::deployed);
         let deployed: Vec<String> = named.map(str::to_owned).collect();
         let proxies = change.proxies.clone();
@@ -208,6 +238,9 @@ impl Place {
             endpoints::await_endpoints(&proxy.admin, &self.namespace, &services, false)
         });
         try_join_all(waits).await?;
+        if plain {
+            reach::await_plain(ctx, self).await?;
+        }
         Ok(live)
     }
 
@@ -299,6 +332,31 @@ impl Place {
         first.ok_or_else(|| PlaceError::NoPod(workload.to_owned()))
     }
 
+    /// Whether something at `address` has answered a caller, now or before.
+    pub fn has_answered(&self, caller: &str, address: &str, now: bool) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = (caller.to_owned(), address.to_owned());
+        if now {
+            answered.insert(pair.clone());
+        }
+        answered.contains(&pair)
+    }
+
+    /// Control ports of the callers whose connections no proxy takes, or not all of them.
+    pub fn plain_callers(&self, ctx: &Context) -> Vec<Port> {
+        let pods = ctx.pods.of(&self.namespace);
+        let calls = |pod: &&Pod| {
+            let workload = pods::label(pod, WORKLOAD_LABEL);
+            let mut callers = self.workloads.iter().filter(|workload| is_caller(workload));
+            callers.any(|caller| Some(caller.name.as_str()) == workload)
+        };
+        pods.iter()
+            .filter(|pod| pods::is_ready(pod) && is_plain(pod))
+            .filter(calls)
+            .map(|pod| ctx.port(&self.namespace, &pod.name_any(), CONTROL_PORT))
+            .collect()
+    }
+
     /// Pods whose workload serves (has a ledger).
     pub fn servers(&self, ctx: &Context) -> Vec<String> {
         let callers: Vec<&str> = self
@@ -369,6 +427,7 @@ impl Place {
             let addresses = self.addresses(ctx);
             programs::await_endpoints(&ctx.applier.istiod(), &self.namespace, &addresses).await?;
         }
+        reach::await_plain(ctx, self).await?;
         Ok(())
     }
 
@@ -483,7 +542,7 @@ fn replicas(documents: &[Value]) -> u32 {
 const TEMPLATES: &str = "inject.istio.io/templates";
 
 /// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`), or was deployed for a Gateway object of it.
-fn is_gateway(pod: &Pod) -> bool {
+pub fn is_gateway(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|templates| templates == "gateway")
         || pods::label(pod, gateway_api::GATEWAY_NAME).is_some()
@@ -528,9 +587,33 @@ pub fn is_injected(pod: &Pod) -> bool {
 }
 
 /// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the control plane themselves.
-fn is_proxyless(pod: &Pod) -> bool {
+pub fn is_proxyless(pod: &Pod) -> bool {
     let templates = pod.annotations().get("inject.istio.io/templates");
     templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
+}
+
+/// Annotations by which connections of a pod pass its proxy by, with the value that lets none pass, which injection itself writes (Istio,
+/// "Resource Annotations").
+const PAST_THE_PROXY: [(&str, &str); 5] = [
+    ("traffic.sidecar.istio.io/excludeOutboundIPRanges", ""),
+    ("traffic.sidecar.istio.io/excludeOutboundPorts", ""),
+    ("traffic.sidecar.istio.io/includeOutboundIPRanges", "*"),
+    ("traffic.sidecar.istio.io/includeOutboundPorts", "*"),
+    ("sidecar.istio.io/interceptionMode", "REDIRECT"),
+];
+
+/// Connections of the pod, or some of them, meet the cluster's own network.
+fn is_plain(pod: &Pod) -> bool {
+    let passes = |(key, none): &(&str, &str)| {
+        let value = pod.annotations().get(*key);
+        value.is_some_and(|value| !value.is_empty() && value != none)
+    };
+    !is_injected(pod) || is_proxyless(pod) || PAST_THE_PROXY.iter().any(passes)
+}
+
+/// An object of this version is read by the cluster itself, and not only by the mesh.
+fn of_the_cluster(version: &Value) -> bool {
+    !version.as_str().unwrap_or_default().contains(".istio.io/")
 }
 
 /// The workload makes calls rather than answers them.

@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
-use super::{certificates::tls_plan, context::Context, flags, place::Place, telemetry};
+use super::{certificates::tls_plan, context::Context, flags, guard, place::Place, telemetry};
 use crate::{
     mesh::istio::install,
     observe::testbed as bed,
@@ -20,6 +20,7 @@ use crate::{
     verdict::{
         Monitor, ResolvedExpect,
         expect::Matcher,
+        guard::Times,
         judge,
         moved::Owners,
         outcome::Check,
@@ -37,6 +38,13 @@ pub const GATEWAY_LABEL: &str = "ingressgateway";
 
 /// How long a cancellation may take to reach the server.
 const SETTLED: Duration = Duration::from_secs(3);
+
+/// Time of one round of calls on a machine that is busy with other scenarios.
+const ROUND: Duration = Duration::from_millis(100);
+/// Limit of one call without a deadline (`CallPlan::patience_ms`).
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for a run beside its calls.
+const SPARE: Duration = Duration::from_secs(60);
 
 /// Calls of one run that are kept as evidence.
 const KEPT: usize = 50;
@@ -58,6 +66,17 @@ pub struct Outcome {
     pub pictures: Vec<(String, Vec<u8>)>,
 }
 
+impl Outcome {
+    /// In words: calls did not end within the caller's patience.
+    pub fn given_up(&self) -> Option<String> {
+        let mut patience = self
+            .checks
+            .iter()
+            .filter(|check| check.matcher == judge::PATIENCE);
+        patience.next().map(|check| check.actual.clone())
+    }
+}
+
 /// How a run differs from a plain one.
 #[derive(Default)]
 pub struct Manner<'a> {
@@ -71,6 +90,8 @@ pub struct Manner<'a> {
     pub busy: Option<String>,
     /// What `moved` compares with.
     pub before: Option<Owners>,
+    /// What is not as wanted is looked at again: nothing is waited for to explain it.
+    pub again: bool,
 }
 
 /// Runs a probe and judges it. `tag` makes the call ids of this run unique.
@@ -101,17 +122,23 @@ pub async fn run(
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
-            stopped_early =
-                monitor.feed(&call) || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+            // After a call that hung the verdict is known: others would hang as long.
+            stopped_early = monitor.feed(&call)
+                || seen::given_up(&call)
+                || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
             calls.push(*call);
         }
         !stopped_early
     };
     let began = Instant::now();
+    let limit = limit(place, probe);
     let ended = tokio::select! {
         done = bed::run(&caller, &plan, each) => done.map_err(|error| error.to_string())?,
         // Calls in flight are cut: leaving the caller's answer stops them.
         () = asked_to_stop(manner.stop.clone()) => None,
+        () = tokio::time::sleep(limit), if manner.stop.is_none() => {
+            return Err(format!("{} did not end within {} s", probe.name, limit.as_secs()));
+        }
     };
     stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let stalls = Stalls {
@@ -125,6 +152,7 @@ pub async fn run(
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
     let made = Made {
+        began,
         calls,
         pods,
         stalls,
@@ -137,6 +165,7 @@ pub async fn run(
 
 /// The calls of a run, from whoever made them.
 pub struct Made {
+    pub began: Instant,
     pub calls: Vec<Observation>,
     /// The pods when the calls began.
     pub pods: Pods,
@@ -145,6 +174,25 @@ pub struct Made {
     pub stopped_early: bool,
     /// What proxies had counted and logged before the calls.
     pub read: telemetry::Before,
+}
+
+/// How long a run may take: a time for each round of calls and what they wait for by their script, stream, deadline or the configuration, and
+/// [`SPARE`] for all of it.
+fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
+    let script = probe.script.clone().unwrap_or_default();
+    let stream = probe.stream.clone().unwrap_or_default();
+    let paced = script.gap_ms + script.read_gap_ms + stream.gap_ms + stream.read_gap_ms > 0;
+    let waits = Duration::from_millis(script.delay_ms.saturating_add(script.hold_ms));
+    let configured = place.times.get().map_or(Duration::ZERO, Times::longest);
+    let each = ROUND + waits + probe.deadline.unwrap_or_default() + configured;
+    let each = if paced { PATIENCE } else { each.min(PATIENCE) };
+    let side_by_side = u64::from(probe.connections) * u64::from(probe.streams);
+    let rounds = probe.times.div_ceil(side_by_side.max(1));
+    let total = match probe.rate {
+        Some(rate) => each.as_secs_f64() + probe.times as f64 / rate,
+        None => each.as_secs_f64() * rounds as f64,
+    };
+    SPARE + Duration::try_from_secs_f64(total).unwrap_or(SPARE)
 }
 
 /// What a probe's matchers compare with later.
@@ -173,6 +221,7 @@ pub async fn conclude(
     manner: Manner<'_>,
 ) -> Result<Outcome, String> {
     let Made {
+        began,
         calls,
         pods,
         stalls,
@@ -208,6 +257,14 @@ pub async fn conclude(
     } else {
         judge::as_contrast(checks, refutes)
     };
+    let run = guard::judge::Judged {
+        probe,
+        expect: &expect,
+        seen: &seen,
+        began: began.into(),
+        again: manner.again,
+    };
+    let checks = guard::judge::judge(ctx, place, run, checks).await;
     Ok(Outcome {
         checks,
         calls: seen.calls.len() as u64,
@@ -300,7 +357,7 @@ fn call_plan(
     let names = names(place);
     let expand = |text: &str| expand(text, &names);
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let mut plan = CallPlan::new(tag, address(&expand(&probe.to)), probe.call.clone());
+    let mut plan = CallPlan::new(tag, target(place, probe), probe.call.clone());
     plan.authority = probe.authority.as_deref().map(expand);
     plan.form = probe.form.clone();
     plan.messages.clone_from(&probe.messages);
@@ -334,6 +391,11 @@ fn address(to: &str) -> String {
         Some(port) if port.starts_with(':') => format!("{GATEWAY_ADDRESS}{port}"),
         _ => to.to_owned(),
     }
+}
+
+/// The address that a probe's calls go to, as the client is told it.
+pub fn target(place: &Place, probe: &ResolvedProbe) -> String {
+    address(&expand(&probe.to, &names(place)))
 }
 
 /// Whether a probe goes through the gateway.

@@ -14,7 +14,7 @@ use super::{
     certificates, change,
     context::Context,
     event::{Kind, ScenarioEnd},
-    istiod,
+    guard, istiod,
     place::Place,
     probe::{self, Manner, Outcome},
     refused, steps, versus,
@@ -27,18 +27,16 @@ use crate::{
     scenario::{
         Loaded, ResolvedProbe,
         explain::step_words,
-        model::{Contrast, Converge, Step, Workload},
+        model::{Churn, Contrast, Converge, Step, Workload},
         model_web::Browser,
     },
     verdict::{
         conclude::{Known, scenario_verdict},
+        guard::Times,
         moved::Owners,
         outcome::{Check, CheckResult},
     },
 };
-
-/// A `converge` that ran out of time says nothing when this machine stood still for more than one such part of it.
-const STALLED_PART: u32 = 10;
 
 /// A scenario at work.
 pub struct Run<'a> {
@@ -103,6 +101,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         .map_err(|error| error.to_string()),
         Err(words) => Err(words),
     };
+    let began = tokio::time::Instant::now();
     let place = match place {
         Ok(place) => std::sync::Arc::new(place),
         Err(words) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
@@ -123,6 +122,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         owners: BTreeMap::new(),
         runs: 0,
     };
+    run.note_times();
     let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
     errors.extend(run.end_background().await.err());
     #[cfg(feature = "browser")]
@@ -131,6 +131,9 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
     }
     if errors.is_empty() {
         errors.extend(super::control::check(ctx, &run.place, loaded).await.err());
+    }
+    if let Some(first) = errors.first_mut() {
+        run.explain(first, began).await;
     }
     run.keep_evidence(!errors.is_empty()).await;
     run.clean_up(!errors.is_empty()).await;
@@ -155,6 +158,37 @@ fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>
 }
 
 impl Run<'_> {
+    /// The times that the scenario's configuration states are what its verdicts rest on.
+    fn note_times(&self) {
+        let mut times = Times::default();
+        for step in &self.loaded.scenario.steps {
+            let (Step::Apply(name) | Step::Churn(Churn { apply: name, .. })) = step else {
+                continue;
+            };
+            // A file that cannot be read is told by its step.
+            let objects = steps::manifest(self, name).unwrap_or_default();
+            objects.iter().for_each(|object| times.configured(object));
+        }
+        // Nobody sets it before.
+        let _ = self.place.times.set(times);
+    }
+
+    /// Why something that was to come within a time may not have come, where the mesh is not to blame.
+    pub(super) async fn slowed(&self, began: Instant, within: Duration) -> Option<String> {
+        let gateway = steps::uses_gateway(self.ctx, self.loaded);
+        guard::judge::slowed(self.ctx, &self.place, gateway, began.into(), within).await
+    }
+
+    /// What was to blame for an error of a step, where that is known, stands before it.
+    async fn explain(&self, error: &mut String, began: tokio::time::Instant) {
+        let gateway = steps::uses_gateway(self.ctx, self.loaded);
+        let mut known = guard::judge::gather(self.ctx, &self.place, gateway, began, true).await;
+        known.stalls.extend(self.ctx.guards.api.since(began));
+        if let Some(cause) = known.cause() {
+            *error = format!("{cause}: {error}");
+        }
+    }
+
     async fn steps(&mut self) -> Result<(), String> {
         let scenario = &self.loaded.scenario;
         for (number, step) in scenario.steps.iter().enumerate() {
@@ -186,6 +220,7 @@ impl Run<'_> {
             Step::Delete(name) => steps::delete(self, name).await,
             Step::Scale(scale) => steps::scale(self, scale).await,
             Step::Restart(workload) if workload == "istiod" => {
+                self.ctx.guards.istiod.ask(workload);
                 let mut proxies = self.place.proxies(self.ctx);
                 proxies.extend(self.ctx.gateways.iter().cloned());
                 istiod::restart(self.ctx, &proxies).await
@@ -231,9 +266,14 @@ impl Run<'_> {
         refutes: &[String],
     ) -> Result<(), String> {
         for probe in self.resolved(step)? {
-            let outcome = self.once(&probe, refutes).await?;
+            let outcome = self.once(&probe, refutes, false).await?;
             self.floor_ms += outcome.took_ms;
+            let given_up = outcome.given_up();
             self.take(number, &probe.name, outcome);
+            // Whatever hangs hangs in the next cell as well, and the verdict is known.
+            if let Some(words) = given_up {
+                return Err(format!("{}: {words}", probe.name));
+            }
         }
         Ok(())
     }
@@ -243,6 +283,7 @@ impl Run<'_> {
         &mut self,
         probe: &ResolvedProbe,
         refutes: &[String],
+        again: bool,
     ) -> Result<Outcome, String> {
         let tag = self.tag();
         let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
@@ -256,6 +297,7 @@ impl Run<'_> {
             refutes,
             busy: busy.as_ref().map(|busy| busy.pod.clone()),
             before: since.and_then(|since| self.owners.get(since).cloned()),
+            again,
             ..Manner::default()
         };
         let outcome = match &probe.browser {
@@ -344,19 +386,16 @@ impl Run<'_> {
         loop {
             let mut outcomes = Vec::new();
             for probe in self.resolved(step)? {
-                let outcome = self.once(&probe, &[]).await?;
+                let outcome = self.once(&probe, &[], true).await?;
                 outcomes.push((probe.name, outcome));
             }
             let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
             let holds = checks.all(|check| check.result == CheckResult::Holds);
             if holds || Instant::now() > deadline {
-                let stalled = self.ctx.watchdog.stalled_since(start);
-                if !holds && stalled * STALLED_PART > within {
+                if !holds && let Some(cause) = self.slowed(start, within).await {
                     return Err(format!(
-                        "this machine stalled {} ms while probe {} had {} to hold",
-                        stalled.as_millis(),
-                        converge.probe,
-                        converge.within
+                        "{cause} while probe {} had {} to hold",
+                        converge.probe, converge.within
                     ));
                 }
                 for (name, outcome) in outcomes {

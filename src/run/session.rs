@@ -6,6 +6,8 @@ use testbed::stall::Watch;
 
 use super::{
     context::Context,
+    guard::Guards,
+    lost::Lost,
     place::{self, Place, PlaceError},
     recorder::Recorder,
     tidy::Tidy,
@@ -48,6 +50,8 @@ pub struct Terms {
     pub keep_failed: bool,
     pub mutation: Option<Mutation>,
     pub redactor: Redactor,
+    /// Told when the target ends.
+    pub lost: Lost,
 }
 
 /// A run on a target.
@@ -76,8 +80,10 @@ impl Session {
             pods: PodWatch::start(&client, &selector),
             control: format!("{CONTROL}.{own}:50051"),
             gateways: found.gateways,
+            guards: Guards::start(&client, &ready.dial),
             client,
             dial: ready.dial.clone(),
+            lost: terms.lost,
             recorder,
             watchdog: Watch::of_machine().map_err(SessionError::Thread)?,
             rates: terms.rates,

@@ -18,6 +18,12 @@ use crate::{
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
 pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let objects = manifest(run, name)?;
+    asked(
+        run,
+        objects
+            .iter()
+            .filter_map(|object| object["apiVersion"].as_str()),
+    );
     let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
         .place
@@ -31,6 +37,13 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
     run.applied.insert(name.to_owned(), written);
     certificates::settled(run).await
+}
+
+/// Objects that the cluster itself reads may take pods away, or make others of them.
+fn asked<'a>(run: &Run<'_>, mut versions: impl Iterator<Item = &'a str>) {
+    if versions.any(|version| !version.contains(".istio.io/")) {
+        run.place.guard.ask("*");
+    }
 }
 
 fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
@@ -49,6 +62,10 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
         .applied
         .remove(name)
         .ok_or_else(|| format!("nothing called {name} was applied"))?;
+    asked(
+        run,
+        written.iter().map(|object| object.api_version.as_str()),
+    );
     let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
         .place
@@ -92,6 +109,7 @@ pub fn expand(run: &Run<'_>, text: &str) -> String {
 
 /// Scales a workload; returns when its pods are as wanted and every proxy knows them.
 pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), String> {
+    run.place.guard.ask(&scale.workload);
     let api: Api<Deployment> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
     let patch = json!({"spec": {"replicas": scale.replicas}});
     let params = PatchParams {
@@ -113,6 +131,7 @@ pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), String> {
 
 /// Deletes the pods of a workload one after the other; each is replaced and known to every proxy before the next goes.
 pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), String> {
+    run.place.guard.ask(workload);
     let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
     let all = run.ctx.pods.of(&run.place.namespace);
     let mine: Vec<String> = all

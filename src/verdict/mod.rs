@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod cycle;
 pub mod even;
 pub mod expect;
+pub mod guard;
 pub mod judge;
 pub mod ledger;
 pub mod moved;

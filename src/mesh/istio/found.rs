@@ -15,7 +15,7 @@ pub const ISTIOD_DEBUG_PORT: u16 = 8080;
 /// Labels of istiod's pods.
 pub const ISTIOD: &str = "app=istiod";
 /// Labels of the ingress gateway's pods.
-const GATEWAY: &str = "istio=ingressgateway";
+pub const GATEWAY: &str = "istio=ingressgateway";
 
 /// Why there is nothing to work with.
 #[derive(Debug, thiserror::Error)]

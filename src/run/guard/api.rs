@@ -1,0 +1,61 @@
+//! Whether the control plane answers: what is waited for within a time of its own rests on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Client;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, interval},
+};
+
+use super::pulse::{Answer, BEAT, Beats};
+use crate::verdict::guard::Stalled;
+
+/// For messages.
+const WHO: &str = "the API server";
+
+/// Asks the API server, and through it etcd, until it is dropped.
+pub struct ApiPulse {
+    beats: Arc<Mutex<Beats>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for ApiPulse {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ApiPulse {
+    /// Begins to ask.
+    pub fn start(client: &Client) -> Self {
+        let beats = Arc::new(Mutex::new(Beats::default()));
+        let task = tokio::spawn(beat(Arc::clone(&beats), client.clone()));
+        Self { beats, task }
+    }
+
+    /// Times since `start` in which there was no answer.
+    pub fn since(&self, start: Instant) -> Vec<Stalled> {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        beats.since(start, Instant::now(), |_| true)
+    }
+}
+
+async fn beat(beats: Arc<Mutex<Beats>>, client: Client) {
+    let lock = || beats.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut next = interval(BEAT);
+    loop {
+        next.tick().await;
+        lock().ask(WHO, WHO, Instant::now());
+        // `readyz` asks etcd; one that may not be asked has answered all the same.
+        let answer = match http::Request::get("/readyz").body(Vec::new()) {
+            Ok(request) => client.request_text(request).await,
+            Err(_) => return,
+        };
+        let answer = match answer {
+            Ok(_) | Err(kube::Error::Api(_)) => Answer::Runs(None),
+            Err(_) => Answer::Gone,
+        };
+        lock().back(WHO, answer, Instant::now());
+    }
+}

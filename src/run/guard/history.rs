@@ -1,0 +1,343 @@
+//! Ends and losses of readiness in the states that pods go through. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use crate::{
+    cluster::pods,
+    fixture::workload::WORKLOAD_LABEL,
+    run::place::{is_gateway, is_injected},
+    verdict::guard::{Death, Ending},
+};
+
+/// Container that Istio's proxy and agent run in.
+pub const PROXY: &str = "istio-proxy";
+
+/// Who is who among the pods.
+#[derive(Debug, Clone, Default)]
+pub struct Roles {
+    /// Workloads that call.
+    pub callers: BTreeSet<String>,
+    /// The pods are parts of the mesh itself.
+    pub mesh: bool,
+}
+
+impl Roles {
+    /// A container for messages, and whether it is the mesh's.
+    pub fn name(&self, pod: &Pod, container: &str) -> (String, bool) {
+        let name = pod.name_any();
+        let label = |key| pods::label(pod, key);
+        let caller = label(WORKLOAD_LABEL).is_some_and(|workload| self.callers.contains(workload));
+        match container {
+            _ if self.mesh && label("app") == Some("istiod") => {
+                (format!("istiod (pod {name})"), true)
+            }
+            _ if self.mesh || is_gateway(pod) => (format!("the gateway pod {name}"), true),
+            PROXY => (format!("the sidecar of pod {name}"), true),
+            _ if caller => (format!("the caller pod {name}"), false),
+            _ => (format!("the server pod {name}"), false),
+        }
+    }
+}
+
+/// An end that was noticed.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub at: Instant,
+    pub death: Death,
+    pub pod: String,
+    pub container: String,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    name: String,
+    workload: Option<String>,
+    ready: bool,
+    has_been_ready: bool,
+    leaving: bool,
+    /// Ends that were there when the pod was first ready, or have been told.
+    ends: BTreeSet<String>,
+}
+
+/// The pods so far, and what befell them.
+#[derive(Debug, Default)]
+pub struct History {
+    roles: Roles,
+    pods: BTreeMap<String, Known>,
+    /// Workloads whose pods a step may delete; all of them when it has `*`.
+    asked: BTreeSet<String>,
+    pub ended: Vec<Ended>,
+    /// When a pod was seen to have lost its readiness, in words.
+    pub unready: Vec<(Instant, String)>,
+}
+
+impl History {
+    pub fn new(roles: Roles) -> Self {
+        Self {
+            roles,
+            ..Self::default()
+        }
+    }
+
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// From now on a step may delete pods of this workload, or make them not ready.
+    pub fn ask(&mut self, workload: &str) {
+        self.asked.insert(workload.to_owned());
+    }
+
+    fn is_asked(&self, workload: Option<&str>) -> bool {
+        self.asked.contains("*") || workload.is_some_and(|workload| self.asked.contains(workload))
+    }
+
+    /// Takes the pods in as they are now.
+    pub fn see(&mut self, pods: &[Pod], at: Instant) {
+        for pod in pods {
+            let uid = pod.uid().unwrap_or_default();
+            let mut known = self.pods.remove(&uid).unwrap_or_default();
+            self.update(&mut known, pod, at);
+            self.pods.insert(uid, known);
+        }
+        let there: BTreeSet<String> = pods.iter().filter_map(ResourceExt::uid).collect();
+        let gone: Vec<String> = self
+            .pods
+            .keys()
+            .filter(|uid| !there.contains(*uid))
+            .cloned()
+            .collect();
+        for known in gone
+            .iter()
+            .filter_map(|uid| self.pods.remove(uid))
+            .collect::<Vec<_>>()
+        {
+            if !known.leaving && known.has_been_ready && !self.is_asked(known.workload.as_deref()) {
+                let who = format!("pod {}", known.name);
+                self.tell(who, false, Ending::Deleted, &known.name, "", at);
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        who: String,
+        mesh: bool,
+        how: Ending,
+        pod: &str,
+        container: &str,
+        at: Instant,
+    ) {
+        let death = Death { who, mesh, how };
+        let (pod, container) = (pod.to_owned(), container.to_owned());
+        self.ended.push(Ended {
+            at,
+            death,
+            pod,
+            container,
+        });
+    }
+
+    fn update(&mut self, known: &mut Known, pod: &Pod, at: Instant) {
+        known.name = pod.name_any();
+        known.workload = pods::label(pod, WORKLOAD_LABEL)
+            .or_else(|| pods::label(pod, "app"))
+            .map(str::to_owned);
+        let (ready, leaving) = (
+            pods::is_ready(pod),
+            pod.metadata.deletion_timestamp.is_some(),
+        );
+        let asked = self.is_asked(known.workload.as_deref());
+        if leaving && !known.leaving && known.has_been_ready && !asked {
+            self.tell(
+                format!("pod {}", known.name),
+                false,
+                Ending::Deleted,
+                &known.name,
+                "",
+                at,
+            );
+        }
+        let mut fell = leaving;
+        for (container, id, ending) in ends(pod) {
+            // What ends while a pod comes up has ended before anything was judged.
+            if known.ends.insert(id) && known.has_been_ready && !leaving {
+                let (who, mesh) = self.roles.name(pod, &container);
+                self.tell(who, mesh, ending, &known.name, &container, at);
+                fell = true;
+            }
+        }
+        if known.ready && !ready && !fell && !asked {
+            let what = if is_injected(pod) {
+                " (it has a sidecar)"
+            } else {
+                ""
+            };
+            self.unready.push((
+                at,
+                format!("pod {} was not ready any more{what}", known.name),
+            ));
+        }
+        known.ready = ready;
+        known.has_been_ready |= ready;
+        known.leaving |= leaving;
+    }
+}
+
+/// Every end that a pod's status tells of: container, something that no other end has, and how.
+fn ends(pod: &Pod) -> Vec<(String, String, Ending)> {
+    let status = pod.status.iter();
+    let all = status.flat_map(|status| {
+        let inits = status.init_container_statuses.iter().flatten();
+        inits.chain(status.container_statuses.iter().flatten())
+    });
+    let of = |container: &ContainerStatus| {
+        let states = [&container.state, &container.last_state];
+        let each = states
+            .into_iter()
+            .flatten()
+            .filter_map(|state| state.terminated.as_ref());
+        let mut found: Vec<(String, String, Ending)> = each
+            .map(|ended| {
+                let at = ended
+                    .finished_at
+                    .as_ref()
+                    .map(|at| at.0.to_string())
+                    .unwrap_or_default();
+                let id = ended.container_id.clone().unwrap_or_default();
+                let reason = ended.reason.as_deref().unwrap_or_default();
+                (
+                    container.name.clone(),
+                    format!("{} {id} {at}", container.name),
+                    Ending::new(ended.exit_code, reason),
+                )
+            })
+            .collect();
+        if found.is_empty() && container.restart_count > 0 {
+            let id = format!("{} restart {}", container.name, container.restart_count);
+            found.push((container.name.clone(), id, Ending::Code(0)));
+        }
+        found
+    };
+    all.flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A pod of the workload `greeter`; `ended` are the exit codes of its containers' last runs.
+    fn pod(name: &str, ready: bool, ended: &[(&str, i32)]) -> Pod {
+        let statuses: Vec<Value> = ended
+            .iter()
+            .map(|(container, code)| {
+                let last = json!({"terminated": {"exitCode": code, "reason": "Error", "containerID": format!("c-{container}-{code}")}});
+                json!({"name": container, "image": "i", "imageID": "i", "ready": ready, "restartCount": 1, "lastState": last})
+            })
+            .collect();
+        let ready = if ready { "True" } else { "False" };
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": name, "labels": {"workload": "greeter"}},
+            "status": {"containerStatuses": statuses, "conditions": [{"type": "Ready", "status": ready}]}}))
+        .unwrap()
+    }
+
+    fn deleted(mut pod: Pod) -> Pod {
+        let epoch =
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH);
+        pod.metadata.deletion_timestamp = Some(epoch);
+        pod
+    }
+
+    fn told(asked: &[&str], states: &[Vec<Pod>]) -> Vec<String> {
+        let mut history = History::new(Roles::default());
+        asked.iter().for_each(|workload| history.ask(workload));
+        for state in states {
+            history.see(state, Instant::now());
+        }
+        let deaths = history.ended.iter().map(|ended| ended.death.to_string());
+        deaths
+            .chain(history.unready.iter().map(|(_, words)| words.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_container_that_ended_is_told_once_with_its_code() {
+        let states = [
+            vec![pod("a", true, &[])],
+            vec![pod("a", false, &[("testbed", 137)])],
+            vec![pod("a", true, &[("testbed", 137)])],
+            vec![pod("a", true, &[("testbed", 137), (PROXY, 139)])],
+        ];
+        assert_eq!(
+            told(&["greeter"], &states),
+            [
+                "the server pod a was ended from outside (SIGKILL) meanwhile",
+                "the sidecar of pod a crashed (SIGSEGV) meanwhile"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_ended_before_the_pod_was_ready_is_none_of_it() {
+        let states = [
+            vec![pod("a", false, &[("testbed", 1)])],
+            vec![pod("a", true, &[("testbed", 1)])],
+        ];
+        assert_eq!(told(&[], &states), [""; 0]);
+    }
+
+    #[test]
+    fn a_pod_that_goes_is_told_unless_a_step_asked_for_it() {
+        let going = [
+            vec![pod("a", true, &[])],
+            vec![deleted(pod("a", true, &[("testbed", 143)]))],
+            vec![],
+        ];
+        let gone = [vec![pod("a", true, &[])], vec![]];
+        let words = ["pod a was deleted, which no step asked for meanwhile"];
+        assert_eq!(told(&[], &going), words);
+        assert_eq!(told(&[], &gone), words);
+        for asked in ["greeter", "*"] {
+            assert_eq!(told(&[asked], &going), [""; 0]);
+            assert_eq!(told(&[asked], &gone), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_any_more_is_told_unless_a_step_asked_for_it() {
+        let states = [vec![pod("a", true, &[])], vec![pod("a", false, &[])]];
+        assert_eq!(told(&[], &states), ["pod a was not ready any more"]);
+        assert_eq!(told(&["greeter"], &states), [""; 0]);
+    }
+
+    #[test]
+    fn everybody_has_a_name() {
+        let roles = Roles {
+            callers: BTreeSet::from(["greeter".to_owned()]),
+            mesh: false,
+        };
+        let mesh = Roles {
+            mesh: true,
+            ..Roles::default()
+        };
+        let pod = pod("a", true, &[]);
+        assert_eq!(
+            roles.name(&pod, "testbed"),
+            ("the caller pod a".to_owned(), false)
+        );
+        assert_eq!(
+            roles.name(&pod, PROXY),
+            ("the sidecar of pod a".to_owned(), true)
+        );
+        assert_eq!(
+            mesh.name(&pod, PROXY),
+            ("the gateway pod a".to_owned(), true)
+        );
+    }
+}

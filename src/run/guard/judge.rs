@@ -1,0 +1,221 @@
+//! The one place where what a run of a probe rests on is gathered, and its checks are told by it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, ResourceExt as _};
+use testbed::control::{Observation, Origin, Stall};
+use tokio::time::Instant;
+
+use super::watch::Guarded;
+use crate::{
+    cluster::pods,
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::gateway_api::GATEWAY_NAME,
+    run::{
+        context::Context,
+        place::{Place, is_gateway},
+        probe,
+    },
+    scenario::ResolvedProbe,
+    verdict::{
+        ResolvedExpect, Seen,
+        guard::{Circumstances, Stalled, Target, Times, is_answer, is_wanted},
+        outcome::Check,
+    },
+};
+
+/// A run of a probe that is to be judged.
+pub struct Judged<'a> {
+    pub probe: &'a ResolvedProbe,
+    pub expect: &'a ResolvedExpect,
+    pub seen: &'a Seen,
+    pub began: Instant,
+    /// What is not as wanted is looked at again: nothing is waited for to explain it.
+    pub again: bool,
+}
+
+/// The checks of a run as the rule has them.
+pub async fn judge(
+    ctx: &Context,
+    place: &Place,
+    run: Judged<'_>,
+    checks: Vec<Check>,
+) -> Vec<Check> {
+    let Judged {
+        probe,
+        expect,
+        seen,
+        began,
+        again,
+    } = run;
+    let doubt = !again && !checks.iter().all(is_wanted);
+    let target = target(ctx, place, probe, &seen.calls, doubt).await;
+    let mut circumstances = gather(ctx, place, target.gateway, began, doubt).await;
+    circumstances.target = target;
+    circumstances.times = times(place, probe, expect);
+    let own = [
+        ("this machine", &seen.stalls.harness),
+        ("the caller", &seen.stalls.caller),
+    ];
+    let longest = own.into_iter().filter_map(|(who, all)| stalled(who, all));
+    circumstances.stalls.extend(longest);
+    circumstances.guard(checks, expect, &seen.calls)
+}
+
+/// What befell everything that takes part since `began`. Where nothing is in doubt, what is known already is enough.
+pub async fn gather(
+    ctx: &Context,
+    place: &Place,
+    gateway: bool,
+    began: Instant,
+    doubt: bool,
+) -> Circumstances {
+    let mut all = Vec::new();
+    if doubt {
+        let (own, gateways, istiod) = tokio::join!(
+            place.guard.settled(began),
+            ctx.guards.gateways.settled(began),
+            ctx.guards.istiod.settled(began)
+        );
+        all.extend([own, istiod]);
+        all.extend(gateway.then_some(gateways));
+        all.push(ctx.guards.dns.since(began));
+    } else {
+        all.push(place.guard.since(began));
+        all.extend(gateway.then(|| ctx.guards.gateways.since(began)));
+    }
+    let mut circumstances = Circumstances::default();
+    for Guarded {
+        ended,
+        stalls,
+        unready,
+    } in all
+    {
+        let deaths = ended.into_iter().map(|ended| ended.death);
+        circumstances.deaths.extend(deaths);
+        circumstances.stalls.extend(stalls);
+        circumstances.unready.extend(unready);
+    }
+    circumstances
+}
+
+/// Why what was to come within a time may not have come, where the mesh is not to blame.
+pub async fn slowed(
+    ctx: &Context,
+    place: &Place,
+    gateway: bool,
+    began: Instant,
+    within: Duration,
+) -> Option<String> {
+    let mut circumstances = gather(ctx, place, gateway, began, true).await;
+    circumstances.stalls.extend(ctx.guards.api.since(began));
+    let machine = ctx.watchdog.since(began.into_std());
+    circumstances
+        .stalls
+        .extend(stalled("this machine", &machine));
+    circumstances.slowed(within)
+}
+
+fn stalled(who: &str, all: &[Stall]) -> Option<Stalled> {
+    let longest = all.iter().map(|stall| stall.for_us).max()?;
+    Some(Stalled {
+        who: who.to_owned(),
+        time: Duration::from_micros(longest),
+    })
+}
+
+/// Every time that the run's verdict rests on.
+fn times(place: &Place, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times {
+    let mut times = place.times.get().cloned().unwrap_or_default();
+    times.expected(expect);
+    probe
+        .deadline
+        .into_iter()
+        .for_each(|deadline| times.limit(deadline));
+    if let Some(script) = &probe.script {
+        let waits = [
+            script.delay_ms,
+            script.gap_ms,
+            script.hold_ms,
+            script.read_gap_ms,
+        ];
+        waits.into_iter().for_each(|ms| times.delay_ms(ms));
+    }
+    if let Some(stream) = &probe.stream {
+        let waits = [
+            stream.gap_ms,
+            stream.read_gap_ms,
+            stream.ping_ms.unwrap_or(0),
+        ];
+        waits.into_iter().for_each(|ms| times.delay_ms(ms));
+    }
+    times
+}
+
+async fn target(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    calls: &[Observation],
+    doubt: bool,
+) -> Target {
+    let address = probe::target(place, probe);
+    let now = calls.iter().any(is_answer);
+    let answered = place.has_answered(&probe.from, &address, now);
+    let gateway = probe::through_gateway(probe) || leads_to_a_gateway(ctx, place, &address);
+    let broken = calls
+        .iter()
+        .any(|call| call.status.origin == Origin::Transport);
+    let served = !(doubt && broken && !answered) || is_served(ctx, place, &address).await;
+    Target {
+        address,
+        answered,
+        gateway,
+        served,
+    }
+}
+
+/// A gateway of the scenario's own has this name.
+fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
+    let host = address.split([':', '.']).next().unwrap_or_default();
+    let named = |pod: &k8s_openapi::api::core::v1::Pod| {
+        let labels = [WORKLOAD_LABEL, "app"]
+            .into_iter()
+            .filter_map(|key| pods::label(pod, key));
+        let deployed = pods::label(pod, GATEWAY_NAME).is_some_and(|name| host.starts_with(name));
+        deployed || labels.into_iter().any(|label| label == host)
+    };
+    let all = ctx.pods.of(&place.namespace);
+    all.iter().any(|pod| is_gateway(pod) && named(pod))
+}
+
+/// Whether a Service has this name and port; what is no name of a Service is somebody else's, and counts as there.
+async fn is_served(ctx: &Context, place: &Place, address: &str) -> bool {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let mut labels = host.split('.');
+    let (name, namespace) = (labels.next().unwrap_or_default(), labels.next());
+    let inside = labels.next().is_none_or(|label| label == "svc");
+    if !inside || host.contains("://") || name.parse::<u8>().is_ok() {
+        return true;
+    }
+    let namespace = namespace.unwrap_or(&place.namespace);
+    let api: Api<Service> = Api::namespaced(ctx.client.clone(), namespace);
+    match api.get_opt(name).await {
+        Ok(None) => false,
+        Ok(Some(service)) => {
+            let spec = service.spec.as_ref();
+            let headless = spec.is_some_and(|spec| spec.cluster_ip.as_deref() == Some("None"));
+            let ports = spec
+                .into_iter()
+                .flat_map(|spec| spec.ports.iter().flatten());
+            let mut ports = ports.map(|other| other.port.to_string());
+            tracing::debug!(service = service.name_any(), port, "asked for its port");
+            headless || ports.any(|other| other == port)
+        }
+        Err(error) => {
+            tracing::warn!(%error, address, "cannot ask for the Service");
+            true
+        }
+    }
+}

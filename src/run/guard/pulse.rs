@@ -1,0 +1,282 @@
+//! Whether everything that takes part answers: each program is asked at every beat, and how long it takes is how long it may have stood still.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::Value;
+use testbed::control::CONTROL_PORT;
+use tokio::time::Instant;
+
+use super::history::{PROXY, Roles};
+use crate::{
+    cluster::pods,
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::found::ISTIOD_DEBUG_PORT,
+    observe::{
+        envoy::ADMIN_PORT,
+        http::{HttpError, Port},
+    },
+    run::place::{is_gateway, is_injected, is_proxyless},
+    target::Dial,
+    verdict::guard::Stalled,
+};
+
+/// Time between two questions to the same program.
+pub const BEAT: Duration = Duration::from_millis(500);
+/// An answer that takes less is how busy machines are.
+pub const NOTICED: Duration = Duration::from_millis(300);
+
+/// A program that can be asked whether it runs.
+#[derive(Debug, Clone)]
+pub struct Heart {
+    pub who: String,
+    /// Identity of the pod.
+    pub uid: String,
+    pub port: Port,
+    path: &'static str,
+    /// Asked for how long it has been running.
+    uptime: &'static str,
+}
+
+/// The programs of a ready pod that can be asked.
+pub fn hearts(pod: &Pod, roles: &Roles, dial: &Dial) -> Vec<Heart> {
+    let heart = |container: &str, port: u16, path, uptime| Heart {
+        who: roles.name(pod, container).0,
+        uid: pod.uid().unwrap_or_default(),
+        port: Port {
+            dial: dial.clone(),
+            namespace: pod.namespace().unwrap_or_default(),
+            pod: pod.name_any(),
+            port,
+        },
+        path,
+        uptime,
+    };
+    let mut all = Vec::new();
+    if !pods::is_ready(pod) {
+        return all;
+    }
+    if let Some(container) = ours(pod) {
+        all.push(heart(&container, CONTROL_PORT, "/v1/alive", "/v1/alive"));
+    }
+    if is_injected(pod) && !is_proxyless(pod) {
+        all.push(heart(PROXY, ADMIN_PORT, "/ready", "/server_info"));
+    }
+    if roles.mesh && pods::label(pod, "app") == Some("istiod") {
+        all.push(heart("discovery", ISTIOD_DEBUG_PORT, "/ready", "/ready"));
+    }
+    all
+}
+
+/// The container of the program of ours that a workload's pod has: callers have a control port, and so have servers, whose ledgers are read
+/// there.
+fn ours(pod: &Pod) -> Option<String> {
+    if is_gateway(pod) || pods::label(pod, WORKLOAD_LABEL).is_none() {
+        return None;
+    }
+    let containers = pod.spec.as_ref()?.containers.iter();
+    let mut others = containers.filter(|container| container.name != PROXY);
+    others.next().map(|container| container.name.clone())
+}
+
+/// What asking a program gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It runs, for so long as far as it says.
+    Runs(Option<Duration>),
+    /// Nobody is there.
+    Gone,
+    /// It is there and says nothing.
+    Silent,
+}
+
+impl Heart {
+    /// One beat.
+    pub async fn beat(&self) -> Answer {
+        answer(self.port.fetch(Method::GET, self.path).await, |_| None)
+    }
+
+    /// Asks for how long it has been running.
+    pub async fn up(&self) -> Answer {
+        answer(self.port.fetch(Method::GET, self.uptime).await, uptime)
+    }
+}
+
+fn answer(got: Result<bytes::Bytes, HttpError>, up: impl Fn(&[u8]) -> Option<Duration>) -> Answer {
+    match got {
+        Ok(body) => Answer::Runs(up(&body)),
+        // Envoy says so where it is not ready.
+        Err(HttpError::Status { .. }) => Answer::Runs(None),
+        Err(HttpError::Silent { .. }) => Answer::Silent,
+        Err(HttpError::Dial(_) | HttpError::Exchange { .. }) => Answer::Gone,
+    }
+}
+
+/// `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is whole seconds, rounded down.
+fn uptime(body: &[u8]) -> Option<Duration> {
+    let told: Value = serde_json::from_slice(body).ok()?;
+    if let Some(ms) = told["up_ms"].as_u64() {
+        return Some(Duration::from_millis(ms));
+    }
+    let seconds = told["uptime_current_epoch"].as_str()?.strip_suffix('s')?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
+/// Slow answers so far, and questions that wait for theirs.
+#[derive(Debug, Default)]
+pub struct Beats {
+    slow: Vec<(String, Instant, Duration)>,
+    /// When it was asked, and of which pod.
+    waiting: BTreeMap<String, (Instant, String)>,
+}
+
+impl Beats {
+    /// A question goes out; `false` when the last one still waits.
+    pub fn ask(&mut self, who: &str, uid: &str, at: Instant) -> bool {
+        if self.waiting.contains_key(who) {
+            return false;
+        }
+        self.waiting.insert(who.to_owned(), (at, uid.to_owned()));
+        true
+    }
+
+    /// It has come back. What is gone did not stand still.
+    pub fn back(&mut self, who: &str, answer: Answer, at: Instant) {
+        if let Some((asked, _)) = self.waiting.remove(who)
+            && answer != Answer::Gone
+        {
+            self.slow(who, asked, at);
+        }
+    }
+
+    /// An answer that took from `asked` to `at`.
+    pub fn slow(&mut self, who: &str, asked: Instant, at: Instant) {
+        if at - asked >= NOTICED {
+            self.slow.push((who.to_owned(), asked, at - asked));
+        }
+    }
+
+    /// Those after `start`, and those that go on in pods that are `there`.
+    pub fn since(
+        &self,
+        start: Instant,
+        now: Instant,
+        there: impl Fn(&str) -> bool,
+    ) -> Vec<Stalled> {
+        let slow = self
+            .slow
+            .iter()
+            .map(|(who, at, time)| (who, *at, *at + *time));
+        let waiting = self.waiting.iter().filter(|(_, (_, uid))| there(uid));
+        let waiting = waiting.map(|(who, (at, _))| (who, *at, now));
+        let all = slow.chain(waiting).filter(|(_, _, end)| *end > start);
+        let each = all.map(|(who, begin, end)| Stalled {
+            who: who.clone(),
+            time: end - begin.max(start),
+        });
+        each.filter(|stall| stall.time >= NOTICED).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn slow_answers_and_missing_ones_are_stalls() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut beats = Beats::default();
+        for (who, asked, back, answer) in [
+            ("quick", 100, 350, Answer::Runs(None)),
+            ("slow", 100, 2000, Answer::Runs(None)),
+            ("gone", 100, 2000, Answer::Gone),
+            ("silent", 100, 3000, Answer::Silent),
+        ] {
+            assert!(beats.ask(who, who, at(asked)));
+            assert!(!beats.ask(who, who, at(asked)), "it waits");
+            beats.back(who, answer, at(back));
+        }
+        beats.ask("waiting", "a", at(1000));
+        beats.ask("left", "b", at(1000));
+        let since = |from, now| -> Vec<(String, u64)> {
+            let all = beats.since(at(from), at(now), |uid| uid != "b").into_iter();
+            all.map(|stall| (stall.who, stall.time.as_millis() as u64))
+                .collect()
+        };
+        let told = |all: &[(&str, u64)]| -> Vec<(String, u64)> {
+            all.iter()
+                .map(|(who, ms)| ((*who).to_owned(), *ms))
+                .collect()
+        };
+        assert_eq!(
+            since(0, 3000),
+            told(&[("slow", 1900), ("silent", 2900), ("waiting", 2000)])
+        );
+        assert_eq!(
+            since(1800, 3000),
+            told(&[("silent", 1200), ("waiting", 1200)]),
+            "what is left of them"
+        );
+        assert_eq!(since(3000, 3100), told(&[]));
+    }
+
+    #[test]
+    fn everything_that_can_answer_is_asked() {
+        let pod = |labels: Value, containers: &[&str]| -> Pod {
+            let containers: Vec<Value> = containers
+                .iter()
+                .map(|name| json!({"name": name}))
+                .collect();
+            let ready = json!([{"type": "Ready", "status": "True"}]);
+            let object = json!({"metadata": {"name": "a", "namespace": "n", "labels": labels},
+                "spec": {"containers": containers}, "status": {"conditions": ready}});
+            serde_json::from_value(object).unwrap()
+        };
+        let asked = |pod: &Pod, mesh: bool| -> Vec<(u16, String)> {
+            let roles = Roles {
+                mesh,
+                ..Roles::default()
+            };
+            let all = hearts(pod, &roles, &Dial::Node("/nowhere".into())).into_iter();
+            all.map(|heart| (heart.port.port, heart.who)).collect()
+        };
+        let server = (15999, "the server pod a".to_owned());
+        let sidecar = (15000, "the sidecar of pod a".to_owned());
+        let workload = json!({"workload": "greeter"});
+        assert_eq!(
+            asked(&pod(workload.clone(), &["testbed"]), false),
+            std::slice::from_ref(&server)
+        );
+        assert_eq!(
+            asked(&pod(workload, &["testbed", PROXY]), false),
+            [server, sidecar]
+        );
+        let gateway = pod(json!({"istio": "ingressgateway"}), &[PROXY]);
+        assert_eq!(
+            asked(&gateway, true),
+            [(15000, "the gateway pod a".to_owned())]
+        );
+        let istiod = pod(json!({"app": "istiod"}), &["discovery"]);
+        assert_eq!(asked(&istiod, true), [(8080, "istiod (pod a)".to_owned())]);
+    }
+
+    #[test]
+    fn how_long_a_program_has_run() {
+        let of = |json: Value| uptime(json.to_string().as_bytes());
+        assert_eq!(
+            of(json!({"up_ms": 1500})),
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(
+            of(json!({"uptime_current_epoch": "17s"})),
+            Some(Duration::from_secs(17))
+        );
+        assert_eq!(of(json!({})), None);
+        assert_eq!(uptime(b"ready"), None);
+    }
+}

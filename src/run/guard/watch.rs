@@ -1,0 +1,306 @@
+//! The watch over pods of one namespace, and what is known of them when a run of a probe is judged.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, ResourceExt as _, api::LogParams};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{Instant, interval, timeout},
+};
+
+use super::{
+    api::ApiPulse,
+    history::{Ended, History, PROXY, Roles},
+    pulse::{Answer, BEAT, Beats, Heart, hearts},
+};
+use crate::{
+    cluster::pods::{PodView, PodWatch},
+    mesh::istio::{found, install},
+    target::Dial,
+    verdict::guard::{Ending, Stalled},
+};
+
+/// How long the end of a program may take to be told by the API (the kubelet looks at its containers once a second).
+const TOLD: Duration = Duration::from_secs(5);
+/// How long the log of a container that ended may take.
+const LOG: Duration = Duration::from_secs(3);
+
+/// Watches the pods of a namespace until it is dropped.
+pub struct Guard {
+    state: Arc<Mutex<State>>,
+    view: PodView,
+    dial: Dial,
+    client: Client,
+    namespace: String,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// The parts of the mesh and the cluster that every scenario shares.
+pub struct Guards {
+    pub gateways: Guard,
+    pub istiod: Guard,
+    pub dns: Guard,
+    pub api: ApiPulse,
+    _pods: [PodWatch; 3],
+}
+
+impl Guards {
+    /// Watches the ingress gateway, istiod and the cluster's DNS.
+    pub fn start(client: &Client, dial: &Dial) -> Self {
+        let roles = || Roles {
+            mesh: true,
+            ..Roles::default()
+        };
+        let selected = |namespace, selector| PodWatch::within(client, namespace, selector);
+        let gateways = selected(install::NAMESPACE, found::GATEWAY);
+        let istiod = selected(install::NAMESPACE, found::ISTIOD);
+        let dns = selected("kube-system", "k8s-app=kube-dns");
+        let guard = |pods: &PodWatch, namespace: &str, roles| {
+            Guard::start(pods, client, dial, namespace, roles)
+        };
+        Self {
+            gateways: guard(&gateways, install::NAMESPACE, roles()),
+            istiod: guard(&istiod, install::NAMESPACE, roles()),
+            dns: guard(&dns, "kube-system", Roles::default()),
+            api: ApiPulse::start(client),
+            _pods: [gateways, istiod, dns],
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    history: History,
+    beats: Beats,
+}
+
+/// What befell the pods since some moment.
+#[derive(Debug, Clone, Default)]
+pub struct Guarded {
+    pub ended: Vec<Ended>,
+    pub stalls: Vec<Stalled>,
+    pub unready: Vec<String>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Guard {
+    /// Watches the pods of `namespace` as `pods` sees them.
+    pub fn start(
+        pods: &PodWatch,
+        client: &Client,
+        dial: &Dial,
+        namespace: &str,
+        roles: Roles,
+    ) -> Self {
+        let history = History::new(roles);
+        let state = State {
+            history,
+            ..State::default()
+        };
+        let state = Arc::new(Mutex::new(state));
+        let seeing = tokio::spawn(see(Arc::clone(&state), pods.view(namespace)));
+        let beating = tokio::spawn(beat(Arc::clone(&state), pods.view(namespace), dial.clone()));
+        Self {
+            state,
+            view: pods.view(namespace),
+            dial: dial.clone(),
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+            tasks: [seeing, beating],
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// From now on a step may delete pods of this workload or make them not ready; `*`: of any.
+    pub fn ask(&self, workload: &str) {
+        self.state().history.ask(workload);
+    }
+
+    /// What befell them since `start`.
+    pub fn since(&self, start: Instant) -> Guarded {
+        let (pods, mut state) = (self.view.pods(), self.state());
+        state.history.see(&pods, Instant::now());
+        let (history, beats) = (&state.history, &state.beats);
+        let ended = history.ended.iter().filter(|ended| ended.at >= start);
+        let unready = history.unready.iter().filter(|(at, _)| *at >= start);
+        Guarded {
+            ended: ended.cloned().collect(),
+            stalls: beats.since(start, Instant::now(), |uid| stays(&pods, uid)),
+            unready: unready.map(|(_, words)| words.clone()).collect(),
+        }
+    }
+
+    /// The same, and nothing that happened before now is still to be told: every program that takes part is asked whether it is the one
+    /// that ran at `start`; where one is not, its end is waited for.
+    pub async fn settled(&self, start: Instant) -> Guarded {
+        let hearts = self.hearts();
+        let asked = Instant::now();
+        let answers = join_all(hearts.iter().map(|heart| async {
+            let answer = heart.up().await;
+            (answer, Instant::now())
+        }));
+        let answers = answers.await;
+        for (heart, (answer, at)) in hearts.iter().zip(&answers) {
+            if *answer != Answer::Gone {
+                self.state().beats.slow(&heart.who, asked, *at);
+            }
+        }
+        let runs = |(answer, at): &(Answer, Instant)| match answer {
+            Answer::Runs(Some(up)) => *up >= *at - start,
+            Answer::Runs(None) | Answer::Silent => true,
+            Answer::Gone => false,
+        };
+        if !answers.iter().all(runs) {
+            let told = async {
+                let mut view = self.view.clone();
+                while self.since(start).ended.is_empty() && view.changed().await {}
+            };
+            let _ = timeout(TOLD, told).await;
+        }
+        self.read_logs().await;
+        self.since(start)
+    }
+
+    fn hearts(&self) -> Vec<Heart> {
+        let (state, pods) = (self.state(), self.view.pods());
+        let roles = state.history.roles();
+        pods.iter()
+            .flat_map(|pod| hearts(pod, roles, &self.dial))
+            .collect()
+    }
+
+    /// Istio's agent runs Envoy and ends with it, with a code of its own: how Envoy ended stands in its log alone.
+    async fn read_logs(&self) {
+        let open =
+            |ended: &Ended| ended.container == PROXY && matches!(ended.death.how, Ending::Code(_));
+        let all: Vec<Ended> = self
+            .state()
+            .history
+            .ended
+            .iter()
+            .filter(|one| open(one))
+            .cloned()
+            .collect();
+        for ended in all {
+            let api: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+            let params = LogParams {
+                container: Some(PROXY.to_owned()),
+                previous: true,
+                tail_lines: Some(50),
+                ..LogParams::default()
+            };
+            let log = timeout(LOG, api.logs(&ended.pod, &params)).await;
+            let Some(signal) = log.ok().and_then(Result::ok).as_deref().and_then(signal) else {
+                continue;
+            };
+            let mut state = self.state();
+            let same = state
+                .history
+                .ended
+                .iter_mut()
+                .filter(|one| one.pod == ended.pod && one.at == ended.at && open(one));
+            same.for_each(|one| one.death.how = Ending::Signal(signal));
+        }
+    }
+}
+
+/// The signal that ended the proxy, in the words of Go's `os.ProcessState` ("Epoch 0 exited with error: signal: killed").
+fn signal(log: &str) -> Option<i32> {
+    const WORDS: [(&str, i32); 10] = [
+        ("hangup", 1),
+        ("interrupt", 2),
+        ("illegal instruction", 4),
+        ("trace/breakpoint trap", 5),
+        ("aborted", 6),
+        ("bus error", 7),
+        ("floating point exception", 8),
+        ("killed", 9),
+        ("segmentation fault", 11),
+        ("terminated", 15),
+    ];
+    let (_, said) = log.rsplit_once("exited with error: signal: ")?;
+    let known = WORDS.iter().find(|(word, _)| said.starts_with(word));
+    known.map(|(_, signal)| *signal)
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn see(state: Arc<Mutex<State>>, mut view: PodView) {
+    loop {
+        let pods = view.pods();
+        lock(&state).history.see(&pods, Instant::now());
+        if !view.changed().await {
+            return;
+        }
+    }
+}
+
+/// The pod of this identity is not on its way out.
+fn stays(pods: &[Pod], uid: &str) -> bool {
+    let mut same = pods.iter().filter(|pod| pod.uid().as_deref() == Some(uid));
+    same.any(|pod| pod.metadata.deletion_timestamp.is_none())
+}
+
+/// Asks everything that is ready, at every beat.
+async fn beat(state: Arc<Mutex<State>>, view: PodView, dial: Dial) {
+    let mut beats = interval(BEAT);
+    let mut asked = JoinSet::new();
+    loop {
+        beats.tick().await;
+        while asked.try_join_next().is_some() {}
+        let pods = view.pods();
+        let roles = lock(&state).history.roles().clone();
+        for heart in pods.iter().flat_map(|pod| hearts(pod, &roles, &dial)) {
+            if lock(&state)
+                .beats
+                .ask(&heart.who, &heart.uid, Instant::now())
+            {
+                let (state, view) = (Arc::clone(&state), view.clone());
+                asked.spawn(async move {
+                    let answer = heart.beat().await;
+                    // A pod that is on its way out owes none.
+                    let answer = match stays(&view.pods(), &heart.uid) {
+                        true => answer,
+                        false => Answer::Gone,
+                    };
+                    lock(&state).beats.back(&heart.who, answer, Instant::now());
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal;
+
+    #[rstest::rstest]
+    #[case(
+        "error\tEpoch 0 exited with error: signal: killed\ninfo\tNo more active epochs, terminating",
+        Some(9)
+    )]
+    #[case(
+        "Epoch 0 exited with error: signal: segmentation fault (core dumped)",
+        Some(11)
+    )]
+    #[case("Epoch 0 exited with error: exit status 1", None)]
+    #[case("", None)]
+    fn the_agent_says_how_envoy_ended(#[case] log: &str, #[case] ended: Option<i32>) {
+        assert_eq!(signal(log), ended);
+    }
+}

@@ -1,0 +1,126 @@
+//! That the target of a run has ended: then no scenario has a verdict but ERROR, with that as the cause.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long an API server may take for its smallest answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_secs(2);
+/// An API server that has not answered for so long does not come back.
+const GONE: Duration = Duration::from_secs(30);
+/// How long it may take until an end that made a scenario fail is noticed.
+const NOTICED: Duration = Duration::from_secs(10);
+
+/// Known to everybody once it has happened.
+#[derive(Debug, Clone, Default)]
+pub struct Lost {
+    happened: CancellationToken,
+    why: Arc<OnceLock<String>>,
+}
+
+impl Lost {
+    /// The target has ended; the first reason stays.
+    pub fn tell(&self, why: String) {
+        // A second end of the same target is no news.
+        let _ = self.why.set(why);
+        self.happened.cancel();
+    }
+
+    /// Why it ended, if it has.
+    pub fn why(&self) -> Option<&str> {
+        self.why.get().map(String::as_str)
+    }
+
+    /// Returns when it has ended, with the reason.
+    pub async fn wait(&self) -> &str {
+        self.happened.cancelled().await;
+        self.why().unwrap_or("the target ended")
+    }
+
+    /// The reason, where what just went wrong may be its doing: an API server that does not answer is waited for until the
+    /// target is known to have ended.
+    pub async fn suspected(&self, client: &Client) -> Option<&str> {
+        if self.why().is_none() && answers(client).await.is_ok() {
+            return None;
+        }
+        timeout(NOTICED, self.wait()).await.ok()
+    }
+}
+
+/// Whether the API server says anything, be it that it will not answer this.
+async fn answers(client: &Client) -> Result<(), String> {
+    let request = http::Request::get("/readyz").body(Vec::new());
+    let request = request.map_err(|error| error.to_string())?;
+    match timeout(ANSWER, client.request_text(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(()),
+        Ok(Err(error)) => Err(crate::output::chain(&error)),
+        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+    }
+}
+
+/// Returns when the API server has not answered for so long that it is gone, with the last that was heard of it.
+pub async fn gone(client: &Client) -> String {
+    gone_after(client, GONE, PAUSE).await
+}
+
+async fn gone_after(client: &Client, limit: Duration, pause: Duration) -> String {
+    let mut silent: Option<Instant> = None;
+    loop {
+        match answers(client).await {
+            Ok(()) => silent = None,
+            Err(last) => {
+                let since = *silent.get_or_insert_with(Instant::now);
+                if since.elapsed() >= limit {
+                    let seconds = limit.as_secs();
+                    return format!("the API server has not answered for {seconds} s: {last}");
+                }
+            }
+        }
+        sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody listens there.
+    fn nobody() -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let uri = "http://127.0.0.1:1".parse().unwrap();
+        Client::try_from(kube::Config::new(uri)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_answer_is_gone_after_a_while() {
+        let start = Instant::now();
+        let limit = Duration::from_secs(1);
+        let words = gone_after(&nobody(), limit, Duration::from_millis(10)).await;
+        assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
+        assert!(words.contains("has not answered for 1 s"), "{words}");
+        assert!(
+            words.contains("refused"),
+            "the last that was heard: {words}"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_is_told_to_everybody() {
+        let lost = Lost::default();
+        assert_eq!(lost.why(), None);
+        let other = lost.clone();
+        let waiting = tokio::spawn(async move { other.wait().await.to_owned() });
+        lost.tell("etcd ended".to_owned());
+        lost.tell("the API server ended".to_owned());
+        assert_eq!(waiting.await.unwrap(), "etcd ended");
+        assert_eq!(lost.suspected(&nobody()).await, Some("etcd ended"));
+    }
+}
