@@ -12,6 +12,7 @@ use crate::{
         Loaded, ResolvedProbe,
         explain::step_words,
         model::{Scenario, Step},
+        reach,
         resolve::{ResolveError, resolve_contrast, resolve_probe},
         select::shuffle,
     },
@@ -38,6 +39,8 @@ pub struct Plan {
 pub struct Entry {
     pub loaded: Loaded,
     pub action: Action,
+    /// Why nothing else may run beside it.
+    pub alone: Option<String>,
 }
 
 /// Whether it runs.
@@ -56,6 +59,7 @@ pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet
     number(&mut scenarios);
     let entries = scenarios.into_iter().map(|loaded| Entry {
         action: action(&loaded.scenario, capabilities),
+        alone: reach::alone(&loaded),
         loaded,
     });
     Plan {
@@ -186,6 +190,7 @@ impl Entry {
             "proves": scenario.proves,
             "action": action,
             "reason": reason,
+            "alone": self.alone,
             "steps": steps,
         }))
     }
@@ -197,6 +202,9 @@ impl Entry {
             Action::Skip(reason) => format!("skip ({reason}) "),
         };
         let _ = writeln!(text, "\n{action}{}: {}", self.loaded.id, scenario.title);
+        if let Some(reason) = &self.alone {
+            let _ = writeln!(text, "  alone: {reason}");
+        }
         for (at, step) in scenario.steps.iter().enumerate() {
             let _ = writeln!(text, "  {}. {}", at + 1, step_words(step));
             for run in step_probes(scenario, step, rates)? {

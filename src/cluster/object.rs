@@ -40,6 +40,11 @@ const CLUSTER_SCOPED: &[&str] = &[
     "RuntimeClass",
 ];
 
+/// Objects of this kind belong to no namespace.
+pub fn is_cluster_scoped(kind: &str) -> bool {
+    CLUSTER_SCOPED.contains(&kind)
+}
+
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {

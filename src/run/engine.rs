@@ -37,9 +37,8 @@ pub async fn run(
     }
     let stop = cancel.child_token();
     let all = || entries.iter().enumerate();
-    let (together, alone): (Vec<_>, Vec<_>) =
-        all().partition(|(_, entry)| !entry.loaded.scenario.alone);
-    // What touches the control plane comes last, one by one: nothing runs beside it.
+    let (together, alone): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.alone.is_none());
+    // What touches the control plane or reaches other scenarios comes last, one by one: nothing runs beside it.
     for (scenarios, jobs) in [(together, pace.jobs.max(1)), (alone, 1)] {
         let each = scenarios
             .into_iter()

@@ -10,6 +10,7 @@ use super::{
     model_tls::Tls,
     model_versus::Versus,
     parse::Loaded,
+    reach,
     resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
     select::level_word,
 };
@@ -60,6 +61,9 @@ fn head(text: &mut String, loaded: &Loaded) {
     }
     if !scenario.needs.is_empty() {
         let _ = writeln!(text, "Needs:   {} (else SKIP)", scenario.needs.join(", "));
+    }
+    if let Some(reason) = reach::alone(loaded) {
+        let _ = writeln!(text, "Alone:   nothing runs beside it: {reason}");
     }
     let _ = writeln!(text, "\nWorld");
 }

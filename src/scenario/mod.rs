@@ -16,6 +16,7 @@ pub mod model_tls;
 pub mod model_versus;
 pub mod model_web;
 pub mod parse;
+pub mod reach;
 pub mod requirements;
 pub mod resolve;
 pub mod schema;
