@@ -7,6 +7,7 @@ pub mod browser;
 pub mod cli;
 pub mod cluster;
 pub mod commands;
+pub mod coverage;
 pub mod doctor;
 pub mod env;
 pub mod exit;

@@ -12,6 +12,12 @@ pub struct MutateArgs {
     /// Only this mutation.
     #[arg(long, value_name = "NAME")]
     pub mutation: Option<String>,
+    /// Only print what mutations there are.
+    #[arg(long)]
+    pub list: bool,
+    /// Print, as Markdown, which fields of what istiod sends are claimed; from the report directory of a run.
+    #[arg(long, value_name = "DIR", conflicts_with = "list")]
+    pub coverage: Option<PathBuf>,
     /// Name of a target kept up by `meshproof target up`; one of its own when absent.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,

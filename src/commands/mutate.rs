@@ -1,6 +1,6 @@
 //! `meshproof mutate`: every check must fail on a mesh that is broken in its way, and no other may.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CommandError, bring, lint, offered::Offered, run::run_id, selected};
 use crate::{
     cli::MutateArgs,
+    coverage::{self, Claims},
     exit::Exit,
     mesh::istio::found,
     mutation::{self, Mutation},
@@ -36,7 +37,18 @@ type Verdicts = BTreeMap<String, (Verdict, String)>;
 /// # Errors
 /// Wrong usage, or a target that does not come up.
 pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
+    if args.list {
+        return list();
+    }
     let set = selected::load(&args.paths)?;
+    if let Some(dir) = &args.coverage {
+        return covered(&set.scenarios, dir);
+    }
+    let mut mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    if let Some(name) = &args.mutation {
+        mutations =
+            vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
+    }
     let findings = lint::findings(&set, &[]);
     if !findings.is_empty() {
         selected::tell(&findings, None);
@@ -44,15 +56,32 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
             "these files do not lint, so nothing was started".to_owned(),
         ));
     }
-    let mut mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
-    if let Some(name) = &args.mutation {
-        mutations =
-            vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
-    }
     let plan = concerned(&set.scenarios, mutations, args.all).map_err(CommandError::Usage)?;
     let jobs = args.jobs.unwrap_or(8);
     let runtime = Runtime::new().map_err(CommandError::other)?;
     runtime.block_on(matrix(&set.scenarios, plan, jobs, args.name.as_deref()))
+}
+
+/// Every mutation in one line, with the scenarios that must notice.
+fn list() -> Result<Exit, CommandError> {
+    let all = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    let width = all.iter().map(|one| one.name.len()).max().unwrap_or(0);
+    let lines = all.iter().map(|one| {
+        let (name, what, red) = (&one.name, &one.what, one.turns_red.join(", "));
+        format!("{name:width$}  {what} [{red}]\n")
+    });
+    output::data(&lines.collect::<String>()).map_err(CommandError::Stdout)?;
+    Ok(Exit::Ok)
+}
+
+/// The table of fields, on stdout.
+fn covered(scenarios: &[Loaded], dir: &Path) -> Result<Exit, CommandError> {
+    let mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    let claims = Claims::gather(scenarios, &mutations, coverage::CLAIMS);
+    let claims = claims.map_err(CommandError::Usage)?;
+    let written = coverage::written(dir).map_err(CommandError::Usage)?;
+    output::data(&coverage::markdown(&written, &claims)).map_err(CommandError::Stdout)?;
+    Ok(Exit::Ok)
 }
 
 /// Each mutation with the scenarios that it has to be tried on, the widest first.
@@ -129,7 +158,12 @@ impl Mesh<'_> {
         scenarios: &[Loaded],
         plan: Vec<(Mutation, Vec<Loaded>)>,
     ) -> Result<Exit, CommandError> {
-        let healthy = self.verdicts(scenarios, None).await?;
+        let tried = |scenario: &&Loaded| {
+            let mut all = plan.iter().flat_map(|(_, mine)| mine);
+            all.any(|mine| mine.id == scenario.id)
+        };
+        let tried: Vec<Loaded> = scenarios.iter().filter(tried).cloned().collect();
+        let healthy = self.verdicts(&tried, None).await?;
         let sick: Vec<String> = healthy
             .iter()
             .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
@@ -143,9 +177,12 @@ impl Mesh<'_> {
         ))
         .map_err(CommandError::Stdout)?;
         let total = plan.len();
-        // Narrow ones side by side: most change the configuration of one scenario. What touches the control plane has it for itself.
-        let by_itself = |(_, mine): &(Mutation, Vec<Loaded>)| {
-            mine.len() > self.jobs || mine.iter().any(|loaded| loaded.scenario.alone)
+        // Narrow ones side by side: most change the configuration of one scenario. What touches the control plane, or the gateway that
+        // all share, has it for itself.
+        let by_itself = |(mutation, mine): &(Mutation, Vec<Loaded>)| {
+            mine.len() > self.jobs
+                || mine.iter().any(|loaded| loaded.scenario.alone)
+                || mutation::shared_gateway(mutation).is_some()
         };
         let (wide, narrow): (Vec<_>, Vec<_>) = plan.into_iter().partition(by_itself);
         let (mut exact, mut runs) = (0, 0);
@@ -299,6 +336,8 @@ mod tests {
             name: "m".into(),
             what: "w".into(),
             edits: Vec::new(),
+            patches: Vec::new(),
+            beside: Vec::new(),
             turns_red: vec!["a".into(), "b".into()],
         };
         let verdict = |verdict| (verdict, String::new());

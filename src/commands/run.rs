@@ -319,7 +319,15 @@ fn small(number: usize) -> u32 {
 
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let found = settings.mutate.as_deref().map(mutation::find).transpose();
-    found.map_err(|error| CommandError::Usage(error.to_string()))
+    let found = found.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let patched = found.as_ref().filter(|found| !found.patches.is_empty());
+    if let Some(mutation) = patched.filter(|_| settings.target == TargetKind::Cluster) {
+        return Err(CommandError::Usage(format!(
+            "mutation {} changes what proxies get, also the gateway that all share: not on somebody's cluster; take --target local or kind",
+            mutation.name
+        )));
+    }
+    Ok(found)
 }
 
 /// Expected failures of the selected scenarios on this mesh and proxy.

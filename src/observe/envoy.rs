@@ -128,6 +128,14 @@ pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
     Ok(first_error(&dump))
 }
 
+/// The whole configuration as the proxy has it now, endpoints left out.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
+    json(admin, "/config_dump").await
+}
+
 /// Secrets (SDS) that are `active`, or `warming`: asked for and not there yet. Private keys are left out by Envoy.
 ///
 /// # Errors

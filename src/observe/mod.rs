@@ -1,6 +1,7 @@
 //! What was seen: calls by the caller, attempts by the servers, configuration by the proxies and by istiod.
 
 pub mod envoy;
+pub mod hop;
 pub mod http;
 pub mod idle;
 pub mod testbed;

@@ -7,7 +7,7 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use serde_json::{Value, json};
 use testbed::control::TlsPlan;
@@ -104,7 +104,7 @@ impl Certificates {
             .map(|name| self.root(name))
             .transpose()?;
         let client = tls.client.as_deref().map(|issuer| {
-            let pair = self.pair(issuer, &["client.example.test".to_owned()])?;
+            let pair = self.pair(issuer, &["client.example.test".to_owned()], false)?;
             redactor.register(&pair.key);
             Ok::<_, String>(pair.certificate + &pair.key)
         });
@@ -121,8 +121,8 @@ impl Certificates {
         self.with(|inner| Ok(inner.authority(name)?.pem.clone()))
     }
 
-    fn pair(&self, issuer: &str, hosts: &[String]) -> Result<Pair, String> {
-        self.with(|inner| leaf(inner.authority(issuer)?, hosts))
+    fn pair(&self, issuer: &str, hosts: &[String], expired: bool) -> Result<Pair, String> {
+        self.with(|inner| leaf(inner.authority(issuer)?, hosts, expired))
     }
 
     /// The Secret of a `certificate` step, and what is kept of it.
@@ -132,7 +132,8 @@ impl Certificates {
         hosts: &[String],
         run: &str,
     ) -> Result<(Value, String, Made), String> {
-        let pair = self.pair(step.issuer.as_deref().unwrap_or(AUTHORITY), hosts)?;
+        let issuer = step.issuer.as_deref().unwrap_or(AUTHORITY);
+        let pair = self.pair(issuer, hosts, step.expired)?;
         let mut data = json!({"tls.crt": pair.certificate, "tls.key": pair.key});
         if let Some(clients) = &step.clients {
             data["ca.crt"] = self.root(clients)?.into();
@@ -182,10 +183,14 @@ fn authority(name: &str) -> Result<Authority, rcgen::Error> {
     })
 }
 
-fn leaf(authority: &Authority, hosts: &[String]) -> Result<Pair, String> {
+fn leaf(authority: &Authority, hosts: &[String], expired: bool) -> Result<Pair, String> {
     let make = || -> Result<_, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(hosts.to_vec())?;
+        if expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
@@ -280,6 +285,24 @@ mod tests {
             label: Some(name.into()),
             issuer: None,
             clients: Some("clients".into()),
+            expired: false,
+        }
+    }
+
+    #[test]
+    fn an_expired_certificate_is_over() {
+        let all = Certificates::default();
+        let expired = Certificate {
+            expired: true,
+            ..step("old")
+        };
+        for (step, valid) in [(expired, false), (step("new"), true)] {
+            let (_, _, made) = all
+                .secret(&step, &["a.example.test".to_owned()], "r")
+                .expect("made");
+            let (_, pem) = x509_parser::pem::parse_x509_pem(made.pem.as_bytes()).expect("PEM");
+            let parsed = pem.parse_x509().expect("a certificate");
+            assert_eq!(parsed.validity().is_valid(), valid);
         }
     }
 

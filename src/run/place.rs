@@ -16,7 +16,8 @@ use super::{
     certificates::Certificates,
     context::Context,
     guard::{Guard, Roles},
-    probe::GATEWAY_LABEL,
+    mutated,
+    probe::{self, GATEWAY_LABEL},
     reach::{self, ReachError},
     tidy::{self, Tidy},
 };
@@ -87,6 +88,8 @@ pub struct Place {
     root: Written,
     /// What proxies were told of this place when it was made.
     entries: Vec<Written>,
+    /// What of a mutation its proxies have had.
+    pub taken: mutated::Taken,
 }
 
 impl Place {
@@ -157,6 +160,7 @@ impl Place {
             namespace,
             root,
             entries: Vec::new(),
+            taken: mutated::Taken::default(),
         };
         unique.insert(
             ("entry".into(), "marker".into()),
@@ -173,7 +177,9 @@ impl Place {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             place.await_pods(ctx, &workload.name, wanted).await?;
         }
-        place.change(ctx, Vec::new(), Vec::new(), false).await?;
+        let mutated = place.mutated(ctx);
+        let live = place.change(ctx, mutated, Vec::new(), false).await?;
+        place.entries.extend(live.written);
         place.await_endpoints(ctx, gateway).await?;
         Ok(place)
     }
@@ -241,7 +247,21 @@ impl Place {
         if plain {
             reach::await_plain(ctx, self).await?;
         }
+        mutated::look(ctx, self, &self.taken).await;
         Ok(live)
+    }
+
+    /// What breaks the proxies here, when the run's mutation does.
+    fn mutated(&self, ctx: &Context) -> Vec<Value> {
+        if self.proxies(ctx).is_empty() {
+            return Vec::new();
+        }
+        let address = |workload: &str| {
+            let pods = ctx.pods.of(&self.namespace);
+            let named = |pod: &&Pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload);
+            pods.iter().find(named)?.status.as_ref()?.pod_ip.clone()
+        };
+        mutated::objects(ctx, &probe::names(self), address)
     }
 
     /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and the endpoints.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::try_join_all;
+use serde_json::json;
 use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
@@ -272,7 +273,7 @@ pub async fn conclude(
         took_ms: took_us / 1000,
         median_us: median_us(&seen.calls),
         owners: Owners::of(&seen.calls, &seen.pods),
-        evidence: evidence(&seen),
+        evidence: evidence(&seen, contrast),
         pictures: Vec::new(),
     })
 }
@@ -433,7 +434,8 @@ async fn response_flags(
     flags::flags(ctx, &namespace, &pods, &format!("{id}-"), calls).await
 }
 
-fn evidence(seen: &Seen) -> String {
+/// The first calls and attempts. Where a hop was looked at, its configuration too: that of a contrast is not the mesh's own.
+fn evidence(seen: &Seen, contrast: bool) -> String {
     let lines = |text: &mut String, value: Result<String, serde_json::Error>| {
         text.push_str(&value.unwrap_or_default());
         text.push('\n');
@@ -444,6 +446,12 @@ fn evidence(seen: &Seen) -> String {
     }
     for attempt in seen.attempts.iter().take(KEPT) {
         lines(&mut text, serde_json::to_string(attempt));
+    }
+    for (taken, parts) in seen.telemetry.hops.parts.iter().filter(|_| !contrast) {
+        let parts = parts.iter().map(|(part, values)| (part.word(), values));
+        let parts: BTreeMap<&str, _> = parts.collect();
+        let hop = json!({"hop": {"cluster": taken.cluster, "route": taken.route, "parts": parts}});
+        lines(&mut text, serde_json::to_string(&hop));
     }
     text
 }

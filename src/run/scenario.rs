@@ -14,7 +14,7 @@ use super::{
     certificates, change,
     context::Context,
     event::{Kind, ScenarioEnd},
-    guard, istiod,
+    guard, istiod, mutated,
     place::Place,
     probe::{self, Manner, Outcome},
     refused, steps, versus,
@@ -129,6 +129,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
     if let Some(browsing) = run.browsing.take() {
         browsing.close().await;
     }
+    errors.extend(mutated::untaken(ctx, loaded, &run.place.taken));
     if errors.is_empty() {
         errors.extend(super::control::check(ctx, &run.place, loaded).await.err());
     }

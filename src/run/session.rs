@@ -6,19 +6,25 @@ use testbed::stall::Watch;
 
 use super::{
     context::Context,
+    event::Kind,
     guard::Guards,
     lost::Lost,
+    mutated,
     place::{self, Place, PlaceError},
     recorder::Recorder,
     tidy::Tidy,
 };
 use crate::{
     cluster::{
-        object::{self, ObjectError, RUN_LABEL},
+        object::{self, ObjectError, RUN_LABEL, Written},
         pods::PodWatch,
     },
     fixture::files,
-    mesh::istio::{found::Found, live::Applier, marker},
+    mesh::istio::{
+        found::Found,
+        live::{Applier, LiveError},
+        marker,
+    },
     mutation::Mutation,
     report::{Bundle, Redactor},
     scenario::model::Workload,
@@ -40,6 +46,8 @@ pub enum SessionError {
     Thread(std::io::Error),
     #[error("the control server: {0}")]
     Place(#[from] PlaceError),
+    #[error("the mutation of the shared gateway: {0}")]
+    Mutation(LiveError),
 }
 
 /// What a run decides about the target.
@@ -58,6 +66,8 @@ pub struct Terms {
 pub struct Session {
     pub ctx: Arc<Context>,
     control: Place,
+    /// What breaks the shared gateway.
+    broken: Vec<Written>,
 }
 
 impl Session {
@@ -97,11 +107,22 @@ impl Session {
             fitting: ready.fitting.clone(),
         });
         let control = control(&ctx).await?;
-        Ok(Self { ctx, control })
+        let broken = mutated::break_gateway(&ctx, &control.namespace).await;
+        let broken = broken.map_err(SessionError::Mutation)?;
+        Ok(Self {
+            ctx,
+            control,
+            broken,
+        })
     }
 
     /// Removes what the run made for itself.
     pub async fn close(self) {
+        let mended = mutated::mend_gateway(&self.ctx, &self.control.namespace, self.broken).await;
+        if let Err(error) = mended {
+            let text = format!("the shared gateway stays mutated: {error}");
+            self.ctx.recorder.emit(Kind::Note { text });
+        }
         if self.ctx.tidy == Tidy::Deleted {
             // The namespace carries the run's label: `target status` shows it if this fails.
             let _ = self.control.remove(&self.ctx, &[]).await;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use testbed::control::{CONTROL_PORT, Span};
 use tokio::{process::Command, time::sleep};
 
-use super::{context::Context, flags, place::Place};
+use super::{context::Context, flags, hops, place::Place};
 use crate::{
     mesh::istio::{capabilities::LOG_FIELD, install},
     observe::{envoy, envoy::ADMIN_PORT, http::Port},
@@ -57,7 +57,7 @@ pub struct Before {
 }
 
 /// Proxies of a workload, or of the gateway.
-fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Port>) {
+pub(super) fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Port>) {
     if at == "gateway" {
         let all = ctx.gateways.iter().map(|proxy| proxy.admin.clone());
         return (install::NAMESPACE.to_owned(), all.collect());
@@ -138,6 +138,9 @@ pub async fn gather(
             Matcher::Spans(spans) => {
                 telemetry.spans = collected(ctx, place, spans, &calls, contrast).await?;
             }
+            Matcher::Config(wanted) => {
+                telemetry.hops = hops::hops(ctx, place, wanted, &calls, contrast).await?;
+            }
             Matcher::Diagnosis(diagnosis) => {
                 telemetry.diagnosis = diagnose(ctx, place, diagnosis).await?;
             }
@@ -147,9 +150,10 @@ pub async fn gather(
     Ok(telemetry)
 }
 
-type Lines = BTreeMap<String, BTreeMap<String, String>>;
+pub(super) type Lines = BTreeMap<String, BTreeMap<String, String>>;
 
-async fn lines(
+/// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be missing, as soon as no more can come.
+pub(super) async fn lines(
     ctx: &Context,
     place: &Place,
     wanted: &AccessLog,

@@ -304,6 +304,7 @@ fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
         | Matcher::ServerPings(_)
         | Matcher::ServerConnections(_)
         | Matcher::ServerMetadata(_) => "exact, from the servers' ledger".to_owned(),
+        Matcher::Config(_) => "exact, from the proxy's configuration dump".to_owned(),
         Matcher::ResponseFlag { .. } => "exact, from the access log".to_owned(),
         _ => "exact, every call".to_owned(),
     }

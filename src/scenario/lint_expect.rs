@@ -3,6 +3,7 @@
 use super::{
     finding::{Finding, did_you_mean},
     model::{Probe, Producer, Scenario, SpreadPolicy, Step},
+    model_config::EffectiveConfig,
     model_telemetry::{AccessLog, Counted},
     parse::Loaded,
     resolve::{of_cell, pods, resolve_contrast, resolve_probe},
@@ -14,11 +15,11 @@ pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Vec<Finding>) {
     for (name, probe) in &scenario.probes {
         let path = format!("probes.{name}");
         if probe.vary.is_empty() {
-            expectation(loaded, &path, probe, findings);
+            expectation(loaded, &path, probe, rates, findings);
         }
         for (at, row) in probe.vary.iter().enumerate() {
             let path = format!("{path}.vary[{at}]");
-            expectation(loaded, &path, &of_cell(probe, row), findings);
+            expectation(loaded, &path, &of_cell(probe, row), rates, findings);
         }
         samples(
             loaded,
@@ -48,7 +49,13 @@ fn place(loaded: &Loaded, path: &str, field: &str) -> String {
     }
 }
 
-fn expectation(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
+fn expectation(
+    loaded: &Loaded,
+    path: &str,
+    probe: &Probe,
+    rates: Rates,
+    findings: &mut Vec<Finding>,
+) {
     let expect = match ResolvedExpect::resolve(&probe.expect) {
         Ok(expect) => expect,
         Err(errors) => {
@@ -69,7 +76,7 @@ fn expectation(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Fi
         let help = "add `expect:` with at least one matcher, e.g. `status: OK`";
         findings.push(loaded.at(path, "this probe expects nothing", help));
     }
-    for (field, message, help) in conflicts(&loaded.scenario, probe, &expect) {
+    for (field, message, help) in conflicts(&loaded.scenario, probe, &expect, rates) {
         let at = place(loaded, path, field);
         findings.push(loaded.at(&at, message, help));
     }
@@ -81,7 +88,12 @@ fn expectation(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Fi
 type Conflict = (&'static str, String, &'static str);
 
 /// Expectations that exclude each other, or that nothing can break.
-fn conflicts(scenario: &Scenario, probe: &Probe, expect: &ResolvedExpect) -> Vec<Conflict> {
+fn conflicts(
+    scenario: &Scenario,
+    probe: &Probe,
+    expect: &ResolvedExpect,
+    rates: Rates,
+) -> Vec<Conflict> {
     let mut found: Vec<Conflict> = Vec::new();
     let ok = expect.status() == Some(0);
     let pinned = expect.matchers.contains(&Matcher::Pinned(true));
@@ -162,6 +174,27 @@ fn conflicts(scenario: &Scenario, probe: &Probe, expect: &ResolvedExpect) -> Vec
                     "add a step `background:` that holds a stream before this probe",
                 ));
             }
+            Matcher::Detects(share) if *share <= 0.0 || *share >= 1.0 => {
+                let message = "no number of calls tells such a share".to_owned();
+                found.push(("detects", message, "take a share between, such as 1%"));
+            }
+            Matcher::Detects(_) if expect.is_statistical() => {
+                let message = "'detects' beside a statistical matcher".to_owned();
+                found.push((
+                    "detects",
+                    message,
+                    "make two probes: a statistical one stops as soon as it can tell",
+                ));
+            }
+            Matcher::Detects(share)
+                if probe.times.is_some_and(|times| {
+                    times < crate::verdict::detects::size(*share, rates.beta)
+                }) =>
+            {
+                let needed = crate::verdict::detects::size(*share, rates.beta);
+                let message = format!("too few calls for 'detects': it needs {needed}");
+                found.push(("detects", message, "drop `times`, or make it larger"));
+            }
             Matcher::Lost(most) if probe.times.is_some_and(|times| *most >= times) => {
                 let message = format!(
                     "{most} calls may be lost of {} made",
@@ -204,7 +237,9 @@ fn names(loaded: &Loaded, path: &str, matcher: &Matcher, findings: &mut Vec<Find
         Matcher::AnsweredBy(workload) => unknown(workload, &workloads),
         Matcher::Share(shares) => shares.keys().for_each(|name| unknown(name, &workloads)),
         Matcher::ResponseFlag { at, .. } if at != "gateway" => unknown(at, &workloads),
-        Matcher::AccessLog(AccessLog { at, .. }) | Matcher::Counted(Counted { at, .. })
+        Matcher::AccessLog(AccessLog { at, .. })
+        | Matcher::Counted(Counted { at, .. })
+        | Matcher::Config(EffectiveConfig { at, .. })
             if at != "gateway" =>
         {
             unknown(at, &workloads);

@@ -66,6 +66,23 @@ fn conflicts(expect: &Expect) -> Vec<Conflict> {
             "say what must be there, and how often: `lines: {text: 1}`",
         ));
     }
+    if let Some(config) = &expect.config {
+        let parts = config.parts().into_iter();
+        let named: Vec<&String> = parts.flat_map(|(_, fields)| fields.keys()).collect();
+        if named.is_empty() {
+            found.push((
+                "config",
+                "no field is named",
+                "name a part and a field: `route: {/route/timeout: 0s}`",
+            ));
+        } else if named.iter().any(|pointer| !pointer.starts_with('/')) {
+            found.push((
+                "config",
+                "a field is named by a JSON pointer, which begins with '/'",
+                "write `/route/timeout`, with the names of Envoy's configuration dump",
+            ));
+        }
+    }
     found
 }
 
@@ -78,6 +95,9 @@ mod tests {
     #[case("access-log: {at: caller, absent: true}", &[])]
     #[case("counted: {at: caller, counters: {}}", &["counted"])]
     #[case("spans: {at: c, header: w3c, from: []}", &["spans"])]
+    #[case("config: {at: c}", &["config"])]
+    #[case("config: {at: c, route: {route/timeout: 0s}}", &["config"])]
+    #[case("config: {at: c, route: {/route/timeout: 0s}, cluster: {/lb_policy: null}}", &[])]
     #[case("diagnosis: {run: describe, of: c, lines: {}}", &["diagnosis"])]
     fn what_nothing_can_break_is_found(#[case] text: &str, #[case] fields: &[&str]) {
         let expect: Expect = serde_yaml::from_str(text).expect("it parses");

@@ -10,6 +10,7 @@ pub mod load;
 pub mod manifest;
 pub mod model;
 pub mod model_change;
+pub mod model_config;
 pub mod model_stream;
 pub mod model_telemetry;
 pub mod model_tls;

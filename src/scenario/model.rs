@@ -11,6 +11,7 @@ pub use super::{
     model_stream::{Intact, Stream},
 };
 use super::{
+    model_config::EffectiveConfig,
     model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
     model_tls::{Certificate, Refused, Tls, TlsExpect},
     model_versus::Versus,
@@ -289,6 +290,10 @@ pub struct Expect {
     pub spans: Option<Spans>,
     /// What the mesh's own tool says of a workload.
     pub diagnosis: Option<Diagnosis>,
+    /// A share of the calls (`1%`) that breaks one of the exact matchers is missed at the rate beta at most: sets the number of calls.
+    pub detects: Option<String>,
+    /// Fields of the effective configuration of the hop that took each call.
+    pub config: Option<EffectiveConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

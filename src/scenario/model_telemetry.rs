@@ -45,6 +45,9 @@ pub enum Quantity {
     Failed,
     /// Nothing.
     Zero,
+    /// So many, whatever the ledgers say.
+    #[serde(untagged)]
+    Number(u64),
 }
 
 /// Trace context as every attempt carried it to the server.

@@ -68,6 +68,9 @@ pub struct Certificate {
     /// Issuer whose certificates a gateway that asks clients for one accepts (`ca.crt` of the Secret).
     #[serde(default)]
     pub clients: Option<String>,
+    /// Its time is over already.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 impl Certificate {

@@ -15,7 +15,7 @@ use super::{
     model_web::{Browser, Http, Web},
 };
 use crate::verdict::{
-    Monitor, Rates, ResolvedExpect,
+    Monitor, Rates, ResolvedExpect, detects,
     expect::{ExpectError, Matcher},
     range::{self, ValueError},
     seen::Pods,
@@ -221,6 +221,8 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         trace,
         spans,
         diagnosis,
+        detects,
+        config,
     )
 }
 
@@ -254,7 +256,10 @@ fn ready(
     let keys = expect
         .moved()
         .and_then(|moved| probe.per_call.get(&moved.key).copied());
-    let needed = tests.max(keys);
+    let detected = expect
+        .detects()
+        .map(|share| detects::size(share, rates.beta));
+    let needed = tests.max(keys).max(detected);
     Ok(ResolvedProbe {
         name,
         call: probe.call,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::{
+    config,
     moved::Moved,
     page::Page,
     range::{self, Counts, Span, ValueError},
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::scenario::{
     model::{Expect, Producer, SpreadPolicy},
+    model_config::EffectiveConfig,
     model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
     model_tls::TlsExpect,
     model_web::StatusIn,
@@ -68,6 +70,9 @@ pub enum Matcher {
     Trace(Trace),
     Spans(Spans),
     Diagnosis(Diagnosis),
+    /// Share of calls that must not break the others unseen.
+    Detects(f64),
+    Config(EffectiveConfig),
 }
 
 /// What the servers are to see of the deadline.
@@ -124,7 +129,7 @@ impl ExpectError {
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 33] = [
+pub const MATCHERS: [&str; 35] = [
     "status",
     "message",
     "produced-by",
@@ -158,6 +163,8 @@ pub const MATCHERS: [&str; 33] = [
     "trace",
     "spans",
     "diagnosis",
+    "detects",
+    "config",
 ];
 
 impl Matcher {
@@ -197,6 +204,8 @@ impl Matcher {
             Self::Trace(_) => "trace",
             Self::Spans(_) => "spans",
             Self::Diagnosis(_) => "diagnosis",
+            Self::Detects(_) => "detects",
+            Self::Config(_) => "config",
         }
     }
 
@@ -251,6 +260,8 @@ impl Matcher {
             Self::Trace(trace) => telemetry::trace_words(trace),
             Self::Spans(spans) => telemetry::spans_words(spans),
             Self::Diagnosis(diagnosis) => telemetry::diagnosis_words(diagnosis),
+            Self::Detects(share) => format!("{} of the calls would be seen", percent(*share)),
+            Self::Config(wanted) => config::words(wanted),
         }
     }
 }
@@ -334,6 +345,7 @@ impl ResolvedExpect {
                     let each = std::mem::take(&mut wanted.lines).into_iter();
                     wanted.lines = each.map(|(text, n)| (expand(&text), n)).collect();
                 }
+                Matcher::Config(wanted) => wanted.texts().for_each(|text| *text = expand(text)),
                 Matcher::Response(fields)
                 | Matcher::ServerMetadata(fields)
                 | Matcher::AccessLog(AccessLog { fields, .. }) => {
@@ -369,6 +381,14 @@ impl ResolvedExpect {
     pub fn moved(&self) -> Option<&Moved> {
         self.matchers.iter().find_map(|matcher| match matcher {
             Matcher::Moved(moved) => Some(moved),
+            _ => None,
+        })
+    }
+
+    /// Share of calls that must not break exact matchers unseen.
+    pub fn detects(&self) -> Option<f64> {
+        self.matchers.iter().find_map(|matcher| match matcher {
+            Matcher::Detects(share) => Some(*share),
             _ => None,
         })
     }
@@ -519,6 +539,10 @@ impl Found {
         found.extend(expect.counted.clone().map(Matcher::Counted));
         found.extend(expect.trace.clone().map(Matcher::Trace));
         found.extend(expect.diagnosis.clone().map(Matcher::Diagnosis));
+        found.extend(expect.config.clone().map(Matcher::Config));
+        if let Some(text) = &expect.detects {
+            self.value("detects", range::share(text), Matcher::Detects);
+        }
         if let Some(spans) = &expect.spans {
             let share = spans.sampled.as_deref().map_or(Ok(1.0), range::share);
             self.value("spans", share, |_| Matcher::Spans(spans.clone()));

@@ -4,6 +4,7 @@ use testbed::control::Observation;
 
 use super::{
     call::{self, Calls},
+    config, detects,
     expect::{Matcher, ResolvedExpect},
     ledger, moved,
     outcome::{Check, CheckResult},
@@ -57,7 +58,9 @@ fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
         .or_else(|| ledger::judge(matcher, calls))
         .or_else(|| stream::judge(matcher, calls))
         .or_else(|| moved::judge(matcher, calls, rates))
-        .or_else(|| telemetry::judge(matcher, calls, rates));
+        .or_else(|| telemetry::judge(matcher, calls, rates))
+        .or_else(|| config::judge(matcher, calls))
+        .or_else(|| detects::judge(matcher, calls, rates));
     exact.unwrap_or_else(|| statistical(matcher, calls, rates))
 }
 

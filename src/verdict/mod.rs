@@ -6,8 +6,10 @@
 pub mod busy;
 pub mod call;
 pub mod conclude;
+pub mod config;
 pub mod coverage;
 pub mod cycle;
+pub mod detects;
 pub mod even;
 pub mod expect;
 pub mod guard;

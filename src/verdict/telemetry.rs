@@ -6,6 +6,7 @@ use testbed::control::{Attempt, Observation, Span};
 
 use super::{
     call::{Calls, exact, fields_match, fields_seen},
+    config::Hops,
     expect::{Matcher, field_words, percent},
     outcome::CheckResult,
     range, seen,
@@ -28,6 +29,8 @@ pub struct Telemetry {
     pub spans: Vec<Span>,
     /// What the tool printed.
     pub diagnosis: Vec<String>,
+    /// Hops that took the calls.
+    pub hops: Hops,
 }
 
 /// Judges a matcher on telemetry; `None` for other kinds.
@@ -84,6 +87,7 @@ fn quantity(quantity: Quantity, calls: &Calls<'_>) -> u64 {
         Quantity::Ok => ok,
         Quantity::Failed => all - ok,
         Quantity::Zero => 0,
+        Quantity::Number(number) => number,
     }
 }
 
@@ -334,15 +338,17 @@ fn short(name: &str) -> &str {
         .trim_start_matches('.')
 }
 
-fn quantity_word(quantity: Quantity) -> &'static str {
-    match quantity {
+fn quantity_word(quantity: Quantity) -> String {
+    let word = match quantity {
         Quantity::Calls => "calls",
         Quantity::Attempts => "attempts",
         Quantity::Retries => "retries",
         Quantity::Ok => "calls that ended OK",
         Quantity::Failed => "calls that failed",
         Quantity::Zero => "0",
-    }
+        Quantity::Number(number) => return number.to_string(),
+    };
+    word.to_owned()
 }
 
 fn header_word(header: TraceHeader) -> &'static str {

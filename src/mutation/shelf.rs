@@ -1,72 +1,27 @@
-//! Mutations: the mesh broken in exactly one way, to see that exactly the scenarios concerned notice.
-//!
-//! A mutation is a text edit of manifests or workload files as they are loaded; files on disk stay as they are.
+//! Where mutations lie.
 
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
-use serde::Deserialize;
 
-use crate::scenario::{Loaded, parse::Beside, select::glob};
+use super::model::Mutation;
+use crate::scenario::manifest::nearest;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites/mutations");
-/// Where mutations lie, from the root of the repository.
+/// From the root of the repository.
 const FOLDER: &str = "suites/mutations";
-
-/// One way to break the mesh.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mutation {
-    pub name: String,
-    /// What is broken, as a sentence.
-    pub what: String,
-    pub edits: Vec<Edit>,
-    /// Ids of the scenarios that must turn from PASS to FAIL; all others must stay PASS.
-    pub turns_red: Vec<String>,
-}
-
-/// A replacement in every file whose path matches.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edit {
-    /// Glob over paths from the root of the repository, e.g. `suites/retries/*.istio.yaml`.
-    pub file: String,
-    pub find: String,
-    pub replace: String,
-}
 
 /// Why there is no such mutation.
 #[derive(Debug, thiserror::Error)]
 pub enum MutationError {
     #[error("{file}: {words}")]
     File { file: String, words: String },
-    #[error("there is no mutation {name}; there are: {known}")]
-    Unknown { name: String, known: String },
-}
-
-impl Mutation {
-    /// The text as the mutation has it. `path` may be absolute or relative to anything: its end is matched.
-    pub fn mutate(&self, path: &str, text: String) -> String {
-        let path = path
-            .find("suites/")
-            .or_else(|| path.find("fixtures/"))
-            .map_or(path, |at| &path[at..]);
-        let edits = self.edits.iter().filter(|edit| glob(&edit.file, path));
-        edits.fold(text, |text, edit| text.replace(&edit.find, &edit.replace))
-    }
-}
-
-impl Mutation {
-    /// The scenario reads a file that this mutation changes. One that does not is given the same mesh as without the
-    /// mutation, so that a run of it would tell nothing.
-    ///
-    /// # Errors
-    /// In words: a file of the scenario cannot be read.
-    pub fn concerns(&self, scenario: &Loaded) -> Result<bool, String> {
-        let inputs = scenario.inputs()?;
-        let changed = |file: &Beside| self.mutate(&file.file, file.text.clone()) != file.text;
-        Ok(inputs.iter().any(changed))
-    }
+    #[error("there is no mutation '{name}'; {hint}`meshproof mutate --list` shows all {known}")]
+    Unknown {
+        name: String,
+        hint: String,
+        known: usize,
+    },
 }
 
 /// All mutations, in the order of their names.
@@ -91,19 +46,18 @@ pub fn all() -> Result<Vec<Mutation>, MutationError> {
 /// The mutation of this name.
 ///
 /// # Errors
-/// When there is none, with the names that there are.
+/// When there is none, with the name that is most like it.
 pub fn find(name: &str) -> Result<Mutation, MutationError> {
     let all = all()?;
-    let known = all
-        .iter()
-        .map(|mutation| mutation.name.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let found = all.into_iter().find(|mutation| mutation.name == name);
-    found.ok_or_else(|| MutationError::Unknown {
+    let names: Vec<&str> = all.iter().map(|mutation| mutation.name.as_str()).collect();
+    let unknown = MutationError::Unknown {
         name: name.to_owned(),
-        known,
-    })
+        hint: nearest(name, &names)
+            .map_or_else(String::new, |name| format!("did you mean '{name}'? ")),
+        known: names.len(),
+    };
+    let found = all.into_iter().find(|mutation| mutation.name == name);
+    found.ok_or(unknown)
 }
 
 fn files() -> Result<Vec<(String, String)>, MutationError> {
@@ -136,30 +90,34 @@ fn files() -> Result<Vec<(String, String)>, MutationError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::scenario::select::glob;
 
     #[test]
-    fn only_matching_files_are_edited() {
-        let edit = Edit {
-            file: "suites/retries/*.istio.yaml".into(),
-            find: "attempts: 3".into(),
-            replace: "attempts: 0".into(),
-        };
-        let mutation = Mutation {
-            name: "m".into(),
-            what: "w".into(),
-            edits: vec![edit],
-            turns_red: Vec::new(),
-        };
-        let text = || "attempts: 3".to_owned();
-        assert_eq!(
-            mutation.mutate("/x/suites/retries/a.istio.yaml", text()),
-            "attempts: 0"
-        );
-        assert_eq!(
-            mutation.mutate("suites/routing/a.istio.yaml", text()),
-            "attempts: 3"
-        );
+    fn an_unknown_name_is_refused_in_one_line_with_the_nearest() {
+        let error = find("pool-limit-too-wid").expect_err("there is none");
+        let words = error.to_string();
+        assert!(words.contains("pool-limit-too-wide"), "{words}");
+        assert!(words.len() < 200, "{words}");
+    }
+
+    #[test]
+    fn names_are_unique_and_every_mutation_breaks_something_that_a_scenario_notices() {
+        let all = all().expect("they parse");
+        let names: BTreeSet<&str> = all.iter().map(|mutation| mutation.name.as_str()).collect();
+        assert_eq!(names.len(), all.len(), "a name stands twice");
+        for mutation in &all {
+            let nothing = mutation.edits.is_empty() && mutation.patches.is_empty();
+            assert!(!nothing, "{} breaks nothing", mutation.name);
+            assert!(!mutation.turns_red.is_empty(), "{}", mutation.name);
+            for id in &mutation.turns_red {
+                let file = id.split('@').next().unwrap_or(id);
+                let file = format!("suites/{file}.yaml");
+                assert!(Path::new(&file).is_file(), "{}: no {file}", mutation.name);
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,176 @@
+//! Who claims a field: a `config` matcher, a mutation that is caught, or the list of what behaviour shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fields::flatten;
+use crate::{
+    mutation::Mutation,
+    scenario::{Loaded, model::Expect, model_config::Part},
+};
+
+/// What behaviour shows of fields, and what is not claimed, with the reason.
+pub const CLAIMS: &str = include_str!("../../docs/coverage.yaml");
+
+/// One entry of the list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Listed {
+    /// A kind of part (`route`), or several.
+    parts: Vec<String>,
+    /// JSON pointers; each stands for all below it.
+    fields: Vec<String>,
+    #[serde(default)]
+    claimed_by: Vec<String>,
+    #[serde(default)]
+    not_claimed: Option<String>,
+}
+
+/// What is known of fields.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// Scenarios whose `config` names the field.
+    effective: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Mutations that change it and are caught.
+    mutations: BTreeMap<(String, String), BTreeSet<String>>,
+    listed: Vec<Listed>,
+}
+
+impl Claims {
+    /// Gathers the claims of scenarios, mutations and the list.
+    ///
+    /// # Errors
+    /// In words: the list cannot be read, or names a scenario that is not there.
+    pub fn gather(
+        scenarios: &[Loaded],
+        mutations: &[Mutation],
+        list: &str,
+    ) -> Result<Self, String> {
+        let (listed, _): (Vec<Listed>, _) =
+            crate::yaml::parse(list).map_err(|error| format!("docs/coverage.yaml: {error}"))?;
+        for id in listed.iter().flat_map(|entry| &entry.claimed_by) {
+            if !scenarios.iter().any(|loaded| loaded.id == *id) {
+                return Err(format!("docs/coverage.yaml: there is no scenario {id}"));
+            }
+        }
+        let mut claims = Self {
+            listed,
+            ..Self::default()
+        };
+        for loaded in scenarios {
+            for probe in loaded.scenario.probes.values() {
+                let rows = probe.vary.iter().filter_map(|row| row.expect.as_ref());
+                for expect in rows.chain([&probe.expect]) {
+                    claims.effective_of(&loaded.id, expect);
+                }
+            }
+        }
+        for mutation in mutations {
+            claims.changed_by(mutation);
+        }
+        Ok(claims)
+    }
+
+    fn effective_of(&mut self, id: &str, expect: &Expect) {
+        for (part, fields) in expect.config.iter().flat_map(|config| config.parts()) {
+            for pointer in fields.keys() {
+                let key = (part.word().to_owned(), pointer.clone());
+                self.effective.entry(key).or_default().insert(id.to_owned());
+            }
+        }
+    }
+
+    fn changed_by(&mut self, mutation: &Mutation) {
+        for patch in &mutation.patches {
+            let Some((part, value)) = part_of(&patch.apply_to, &patch.patch["value"]) else {
+                continue;
+            };
+            let mut paths = BTreeSet::new();
+            flatten(part, value, "", &mut paths);
+            let plumbing = |path: &String| path.ends_with("/@type") || path.ends_with("/name");
+            for path in paths.into_iter().filter(|path| !plumbing(path)) {
+                let key = (part.word().to_owned(), path);
+                let by = self.mutations.entry(key).or_default();
+                by.insert(mutation.name.clone());
+            }
+        }
+    }
+
+    /// Who claims a field: scenarios, and mutations that are caught.
+    pub fn of(&self, part: Part, path: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
+        let mut scenarios = holders(&self.effective, part, path);
+        let by_behaviour = self.listed_of(part, path);
+        scenarios
+            .extend(by_behaviour.flat_map(|entry| entry.claimed_by.iter().map(String::as_str)));
+        (scenarios, holders(&self.mutations, part, path))
+    }
+
+    /// Why a field is not claimed, when the list says so.
+    pub fn reason(&self, part: Part, path: &str) -> Option<&str> {
+        self.listed_of(part, path)
+            .find_map(|entry| entry.not_claimed.as_deref())
+    }
+
+    fn listed_of(&self, part: Part, path: &str) -> impl Iterator<Item = &Listed> {
+        let ours = move |entry: &&Listed| {
+            entry.parts.iter().any(|word| word == part.word())
+                && entry.fields.iter().any(|field| is_below(path, field))
+        };
+        self.listed.iter().filter(ours)
+    }
+}
+
+fn holders<'a>(
+    all: &'a BTreeMap<(String, String), BTreeSet<String>>,
+    part: Part,
+    path: &str,
+) -> BTreeSet<&'a str> {
+    let ours = all.iter().filter(|((word, field), _)| {
+        word == part.word() && (is_below(path, field) || is_below(field, path))
+    });
+    ours.flat_map(|(_, by)| by.iter().map(String::as_str))
+        .collect()
+}
+
+/// The field is `above` or in it; a `*` or a number stands for any element of a list.
+fn is_below(path: &str, above: &str) -> bool {
+    let mut path = path.split('/');
+    above.split('/').all(|wanted| {
+        let have = path.next();
+        let any = wanted == "*" || have == Some("*") || wanted.parse::<usize>().is_ok();
+        have.is_some() && (any || have == Some(wanted))
+    })
+}
+
+fn part_of<'a>(apply_to: &str, value: &'a Value) -> Option<(Part, &'a Value)> {
+    if value.is_null() {
+        return None; // what is removed has no fields
+    }
+    Some(match apply_to {
+        "CLUSTER" => (Part::Cluster, value),
+        "HTTP_ROUTE" => (Part::Route, value),
+        "VIRTUAL_HOST" => (Part::VirtualHost, value),
+        "ROUTE_CONFIGURATION" => (Part::RouteConfiguration, value),
+        "LISTENER" => (Part::Listener, value),
+        "FILTER_CHAIN" => (Part::FilterChain, value),
+        "NETWORK_FILTER" => (Part::ConnectionManager, &value["typed_config"]),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("/route/timeout", "/route", true)]
+    #[case("/route/timeout", "/route/timeout", true)]
+    #[case("/route", "/route/timeout", false)]
+    #[case("/routes", "/route", false)]
+    #[case("/thresholds/*/max", "/thresholds/0/max", true)]
+    fn a_field_is_below_another(#[case] path: &str, #[case] above: &str, #[case] below: bool) {
+        assert_eq!(is_below(path, above), below);
+    }
+}

@@ -1,0 +1,57 @@
+//! The table, as `docs/coverage.md` has it.
+
+use std::fmt::Write as _;
+
+use super::{
+    claims::Claims,
+    fields::{Hand, Written},
+};
+
+const HEAD: &str = "# Which fields of what istiod sends are claimed
+
+Made by `meshproof mutate --coverage DIR` from the evidence of a run (`meshproof run --report-dir DIR`): every field of the listener, filter
+chain, connection manager, route configuration, virtual host, route and cluster that took a gRPC call. A field is claimed where a scenario
+says what it is or does; a mutation that changes it and is caught shows that the claim can fail. `docs/coverage.yaml` lists what is
+shown by behaviour, and why the rest is not claimed.
+
+";
+
+/// Markdown, one table for each part.
+pub fn markdown(written: &Written, claims: &Claims) -> String {
+    let mut text = HEAD.to_owned();
+    let (mut claimed, mut last) = (0, None);
+    let mut body = String::new();
+    for ((part, path), hands) in written {
+        if last != Some(*part) {
+            let _ = write!(
+                body,
+                "\n## {}\n\n| field | at | claimed by | mutations caught |\n|---|---|---|---|\n",
+                part.word()
+            );
+            last = Some(*part);
+        }
+        let (scenarios, mutations) = claims.of(*part, path);
+        claimed += usize::from(!scenarios.is_empty());
+        let by = match scenarios.is_empty() {
+            false => list(scenarios),
+            true => {
+                let reason = claims.reason(*part, path);
+                format!("not claimed: {}", reason.unwrap_or("nobody looked yet"))
+            }
+        };
+        let at: Vec<&str> = hands.iter().map(|hand: &Hand| hand.word()).collect();
+        let _ = writeln!(
+            body,
+            "| `{path}` | {} | {by} | {} |",
+            at.join(", "),
+            list(mutations)
+        );
+    }
+    let _ = writeln!(text, "{claimed} of {} fields are claimed.", written.len());
+    text + &body
+}
+
+fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names = names.into_iter().map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
+}

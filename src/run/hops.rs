@@ -1,0 +1,46 @@
+//! Which hop took each call, and how it was configured: the proxy's access log beside its configuration dump.
+
+use std::collections::BTreeMap;
+
+use super::{context::Context, place::Place, telemetry};
+use crate::{
+    observe::{envoy, hop},
+    scenario::{model_config::EffectiveConfig, model_telemetry::AccessLog},
+    verdict::{call::Calls, config::Hops},
+};
+
+/// Reads log and configuration of the proxies at `wanted.at`.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn hops(
+    ctx: &Context,
+    place: &Place,
+    wanted: &EffectiveConfig,
+    calls: &Calls<'_>,
+    contrast: bool,
+) -> Result<Hops, String> {
+    let log = AccessLog {
+        at: wanted.at.clone(),
+        fields: BTreeMap::new(),
+        absent: false,
+    };
+    let mut found = Hops::default();
+    for (call, line) in telemetry::lines(ctx, place, &log, calls, contrast).await? {
+        if let Some(taken) = hop::Taken::of(&line) {
+            found.taken.insert(call, taken);
+        }
+    }
+    found
+        .taken
+        .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
+    for admin in telemetry::proxies(ctx, place, &wanted.at).1 {
+        let dump = envoy::whole(&admin)
+            .await
+            .map_err(|error| error.to_string())?;
+        for taken in found.taken.values() {
+            hop::find(&dump, taken, found.parts.entry(taken.clone()).or_default());
+        }
+    }
+    Ok(found)
+}
