@@ -20,9 +20,7 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let objects = manifest(run, name)?;
     asked(
         run,
-        objects
-            .iter()
-            .filter_map(|object| object["apiVersion"].as_str()),
+        objects.iter().filter_map(|object| object["kind"].as_str()),
     );
     let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
@@ -39,9 +37,20 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     certificates::settled(run).await
 }
 
-/// Objects that the cluster itself reads may take pods away, or make others of them.
-fn asked<'a>(run: &Run<'_>, mut versions: impl Iterator<Item = &'a str>) {
-    if versions.any(|version| !version.contains(".istio.io/")) {
+/// Kinds of objects that have pods, and Gateways, for which istiod makes some.
+const WITH_PODS: [&str; 7] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "Pod",
+    "Gateway",
+];
+
+/// Who writes or deletes an object that has pods asks for what becomes of them.
+fn asked<'a>(run: &Run<'_>, mut kinds: impl Iterator<Item = &'a str>) {
+    if kinds.any(|kind| WITH_PODS.contains(&kind)) {
         run.place.guard.ask("*");
     }
 }
@@ -62,10 +71,7 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
         .applied
         .remove(name)
         .ok_or_else(|| format!("nothing called {name} was applied"))?;
-    asked(
-        run,
-        written.iter().map(|object| object.api_version.as_str()),
-    );
+    asked(run, written.iter().map(|object| object.kind.as_str()));
     let gateway = uses_gateway(run.ctx, run.loaded);
     let live = run
         .place

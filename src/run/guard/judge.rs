@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt as _};
 use testbed::control::{Observation, Origin, Stall};
@@ -73,13 +74,14 @@ pub async fn gather(
 ) -> Circumstances {
     let mut all = Vec::new();
     if doubt {
+        let gateways = gateway.then(|| ctx.guards.gateways.settled(began));
         let (own, gateways, istiod) = tokio::join!(
             place.guard.settled(began),
-            ctx.guards.gateways.settled(began),
+            OptionFuture::from(gateways),
             ctx.guards.istiod.settled(began)
         );
         all.extend([own, istiod]);
-        all.extend(gateway.then_some(gateways));
+        all.extend(gateways);
         all.push(ctx.guards.dns.since(began));
     } else {
         all.push(place.guard.since(began));

@@ -131,7 +131,9 @@ impl Guard {
 
     /// What befell them since `start`.
     pub fn since(&self, start: Instant) -> Guarded {
-        let (pods, mut state) = (self.view.pods(), self.state());
+        // Looked at under the lock: an older look must not come after a newer one.
+        let mut state = self.state();
+        let pods = self.view.pods();
         state.history.see(&pods, Instant::now());
         let (history, beats) = (&state.history, &state.beats);
         let ended = history.ended.iter().filter(|ended| ended.at >= start);
@@ -242,8 +244,10 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 async fn see(state: Arc<Mutex<State>>, mut view: PodView) {
     loop {
-        let pods = view.pods();
-        lock(&state).history.see(&pods, Instant::now());
+        {
+            let mut state = lock(&state);
+            state.history.see(&view.pods(), Instant::now());
+        }
         if !view.changed().await {
             return;
         }
