@@ -18,6 +18,7 @@ pub mod mutation;
 pub mod observe;
 pub mod output;
 pub mod plan;
+pub mod private_dir;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -8,7 +8,11 @@ use meshproof::commands::{self, CommandError};
 use meshproof::exit::Exit;
 use meshproof::output;
 use meshproof::settings::Settings;
+use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
+
+/// Linux's usual stack of a process, in bytes.
+const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
     // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap, before any thread.
@@ -16,13 +20,27 @@ fn main() -> ExitCode {
         return code;
     }
     install_process_defaults();
+    // A thread has the stack that it asks for, whatever `ulimit -s` gives to the first one.
+    let work = std::thread::Builder::new()
+        .name("meshproof".to_owned())
+        .stack_size(STACK);
+    match work.spawn(work_off).map(std::thread::JoinHandle::join) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(_)) => ExitCode::from(101), // it panicked, and said so
+        Err(error) => {
+            output::say(&format!("error: cannot start a thread: {error}"));
+            Exit::Error.into()
+        }
+    }
+}
+
+fn work_off() -> Exit {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let exit = dispatch(cli, &matches).unwrap_or_else(|error| {
+    dispatch(cli, &matches).unwrap_or_else(|error| {
         output::say(&format!("error: {}", output::clean(&output::chain(&error))));
         error.exit()
-    });
-    exit.into()
+    })
 }
 
 fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
@@ -48,6 +66,10 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
 
 /// The TLS provider (ring, nothing else is compiled in) and developers' logs on stderr (`RUST_LOG`).
 fn install_process_defaults() {
+    // A file that may not grow (`ulimit -f`) is then an error of writing, with the file's name, and not the end of the process.
+    let mut file_size = SigSet::empty();
+    file_size.add(Signal::SIGXFSZ);
+    let _ = file_size.thread_block();
     // Only fails when one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filter = EnvFilter::try_from_default_env()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::{
     Api, Client, ResourceExt as _,
     api::LogParams,
@@ -16,6 +16,7 @@ use kube::{
         watcher::{self, Event},
     },
 };
+use nix::sys::signal::Signal;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 type Key = (String, String);
@@ -160,7 +161,8 @@ pub fn is_ready(pod: &Pod) -> bool {
 /// and more.
 const RESTARTS: i32 = 3;
 
-/// The pod will not become ready by waiting: its image is not there, its node refuses it, or it ends again and again.
+/// The pod will not become ready by waiting: its image is not there, its node refuses it or has waited for a volume long enough (the
+/// local node says so), or it ends again and again.
 pub fn is_hopeless(pod: &Pod) -> bool {
     let status = pod.status.iter();
     let containers = status.flat_map(|status| {
@@ -171,7 +173,7 @@ pub fn is_hopeless(pod: &Pod) -> bool {
         let state = container.state.as_ref();
         let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
         match waiting {
-            Some("ErrImageNeverPull" | "InvalidImageName" | "Unsupported") => true,
+            Some("ErrImageNeverPull" | "InvalidImageName" | "Unsupported" | "FailedMount") => true,
             Some("CrashLoopBackOff") => container.restart_count >= RESTARTS,
             _ => false,
         }
@@ -189,15 +191,9 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     let mut lines = Vec::new();
     for pod in pods.iter().filter(|pod| !is_ready(pod)).take(3) {
         lines.push(format!("pod {}: {}", pod.name_any(), phase(pod)));
-        let status = pod.status.clone().unwrap_or_default();
-        let all = status
-            .init_container_statuses
-            .into_iter()
-            .flatten()
-            .chain(status.container_statuses.into_iter().flatten());
-        for container in all {
+        for container in containers(pod) {
             if let Some(words) = trouble(&container) {
-                lines.push(format!("  container {}: {words}", container.name));
+                lines.push(format!("  container {} {words}", container.name));
                 lines.extend(last_log(client, pod, &container.name).await);
             }
         }
@@ -208,6 +204,71 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     } else {
         lines.join("\n")
     }
+}
+
+/// What is known of pods that are not ready, in one line, without asking anybody: which container ended, how and when.
+pub fn brief(pods: &[Pod]) -> String {
+    if pods.is_empty() {
+        return "it has no pod".to_owned();
+    }
+    let each = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| {
+        let containers = containers(pod);
+        let words: Vec<String> = containers
+            .iter()
+            .filter_map(|container| {
+                Some(format!(
+                    "container {} {}",
+                    container.name,
+                    trouble(container)?
+                ))
+            })
+            .collect();
+        let leaving = match pod.metadata.deletion_timestamp {
+            Some(_) => " (being deleted)",
+            None => "",
+        };
+        let words = if words.is_empty() {
+            phase(pod)
+        } else {
+            words.join(", ")
+        };
+        format!("{}{leaving}: {words}", pod.name_any())
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// Statuses of all containers, native sidecars and init containers first.
+fn containers(pod: &Pod) -> Vec<ContainerStatus> {
+    let status = pod.status.clone().unwrap_or_default();
+    let inits = status.init_container_statuses.into_iter().flatten();
+    inits
+        .chain(status.container_statuses.into_iter().flatten())
+        .collect()
+}
+
+/// How a container ended: its code, the signal where one ended it, when, and its last words.
+fn end(ended: &ContainerStateTerminated) -> String {
+    let signal = ended.exit_code - 128;
+    let by = Signal::try_from(signal).map_or_else(
+        |_| format!("with code {}", ended.exit_code),
+        |signal| format!("with code {} ({signal})", ended.exit_code),
+    );
+    let reason = ended
+        .reason
+        .as_deref()
+        .filter(|reason| *reason == "OOMKilled");
+    let reason = reason.map_or(String::new(), |reason| format!(", {reason}"));
+    let at = ended
+        .finished_at
+        .as_ref()
+        .map_or(String::new(), |at| format!(" at {}", at.0));
+    let message = ended.message.as_deref().unwrap_or_default().trim();
+    let words = if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    };
+    format!("ended {by}{reason}{at}{words}")
 }
 
 fn phase(pod: &Pod) -> String {
@@ -222,39 +283,30 @@ fn phase(pod: &Pod) -> String {
     )
 }
 
-/// `None` for a container that runs well or ended well.
+/// What is wrong with a container, and how it ended before; `None` for one that runs well or ended well.
 fn trouble(container: &ContainerStatus) -> Option<String> {
     let state = container.state.clone().unwrap_or_default();
-    let restarts = if container.restart_count > 0 {
-        format!(", restarted {} times", container.restart_count)
-    } else {
-        String::new()
+    let restarts = match container.restart_count {
+        0 => String::new(),
+        1 => ", restarted once".to_owned(),
+        count => format!(", restarted {count} times"),
     };
-    if let Some(waiting) = state.waiting {
-        let before = container
-            .last_state
-            .clone()
-            .and_then(|state| state.terminated);
-        let before = before.map(|ended| {
-            let message = ended.message.unwrap_or_default();
-            format!("; it ended with code {} {message}", ended.exit_code)
+    let last = container.last_state.as_ref();
+    let before = last
+        .and_then(|state| state.terminated.as_ref())
+        .map_or(String::new(), |ended| {
+            format!("; before, it {}", end(ended))
         });
-        return Some(format!(
-            "waiting: {} {}{restarts}{}",
-            waiting.reason.unwrap_or_default(),
-            waiting.message.unwrap_or_default(),
-            before.unwrap_or_default()
-        ));
+    if let Some(waiting) = state.waiting {
+        let words = [waiting.reason, waiting.message].into_iter().flatten();
+        let words = words.collect::<Vec<_>>().join(" ");
+        return Some(format!("waits: {words}{restarts}{before}"));
     }
     if let Some(ended) = state.terminated.filter(|ended| ended.exit_code != 0) {
-        return Some(format!(
-            "ended with code {} {}{restarts}",
-            ended.exit_code,
-            ended.message.unwrap_or_default()
-        ));
+        return Some(format!("{}{restarts}", end(&ended)));
     }
     (!container.ready && state.running.is_some())
-        .then(|| format!("runs, but is not ready{restarts}"))
+        .then(|| format!("runs, but is not ready{restarts}{before}"))
 }
 
 async fn last_log(client: &Client, pod: &Pod, container: &str) -> Vec<String> {
@@ -312,9 +364,32 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
+    #[test]
+    fn what_ended_is_named_with_its_signal_and_time() {
+        let running = json!({"name": "istio-proxy", "image": "i", "imageID": "i", "ready": false, "restartCount": 1,
+            "state": {"running": {}},
+            "lastState": {"terminated": {"exitCode": 137, "reason": "Error", "finishedAt": "2026-01-02T03:04:05Z", "message": "last line"}}});
+        let ended = json!({"name": "testbed", "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 3, "reason": "Error"}}});
+        let oom = json!({"name": "big", "image": "i", "imageID": "i", "ready": false, "restartCount": 2,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}});
+        let pod = json!({"metadata": {"name": "caller-1"}, "status": {"phase": "Running",
+            "initContainerStatuses": [running], "containerStatuses": [ended, oom]}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        assert_eq!(
+            brief(&[pod]),
+            "caller-1: container istio-proxy runs, but is not ready, restarted once; before, it ended with code 137 (SIGKILL) at 2026-01-02T03:04:05Z: last line, \
+             container testbed ended with code 3, \
+             container big waits: CrashLoopBackOff, restarted 2 times; before, it ended with code 137 (SIGKILL), OOMKilled"
+        );
+        assert_eq!(brief(&[]), "it has no pod");
+    }
+
     #[rstest]
     #[case::no_image("ErrImageNeverPull", 0, true)]
     #[case::refused_by_its_node("Unsupported", 0, true)]
+    #[case::no_volume("FailedMount", 0, true)]
     #[case::first_crashes("CrashLoopBackOff", 2, false)]
     #[case::crash_loop("CrashLoopBackOff", 3, true)]
     #[case::slow_registry("ImagePullBackOff", 0, false)]

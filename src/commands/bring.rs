@@ -15,7 +15,7 @@ use crate::{
         kind::{Images, Kind, KindError, KindOptions, Nodes, Own, check_name},
         local::{
             bring_up::{BringUpError, Local},
-            world::launch::WorldOptions,
+            world::launch::{World, WorldOptions},
         },
     },
     toolchain::{self, Cache, EnvoyVersion, Options, Toolchain},
@@ -39,6 +39,7 @@ pub struct Parts<'a> {
 /// # Errors
 /// [`CommandError`] of whatever is missing or failed.
 pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandError> {
+    World::preflight(parts.name).map_err(CommandError::other)?;
     let envoy = super::toolchain::envoy(parts.envoy)?;
     for image in parts.images {
         toolchain::stock::from_option(image)

@@ -15,7 +15,10 @@ use crate::{
     run::{event, phases::Phases, recorder::Recorder},
     target::{
         kind::{Kind, KindError, Record},
-        local::{shell, world::launch::World},
+        local::{
+            shell,
+            world::launch::{World, WorldError},
+        },
     },
 };
 
@@ -49,10 +52,16 @@ async fn up(args: &TargetUp) -> Result<Exit, CommandError> {
 
 async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
     let name = &args.which.name;
-    if World::find(name).is_ok() {
-        return Err(CommandError::Usage(format!(
-            "a local target called {name} is already up; use it with run --name {name}, or end it with target down --name {name}"
-        )));
+    match World::find(name) {
+        Err(WorldError::NotUp { .. }) => {}
+        Err(error @ WorldError::Name(_)) => return Err(CommandError::Usage(error.to_string())),
+        Err(error) => return Err(CommandError::other(error)),
+        Ok(_) => {
+            let name = name.clone();
+            return Err(CommandError::Usage(
+                WorldError::AlreadyUp { name }.to_string(),
+            ));
+        }
     }
     let (phases, telling) = told_phases();
     let parts = bring::Parts {

@@ -30,8 +30,12 @@ pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
     if tell.health.is_some() {
         run.place.guard.ask(&tell.workload);
     }
+    // Its error says what became of them.
+    run.place
+        .pod(run.ctx, &tell.workload)
+        .map_err(|error| error.to_string())?;
     let pods = run.place.pods(run.ctx).remove(&tell.workload);
-    let pods = pods.ok_or_else(|| format!("no pod of {} is ready", tell.workload))?;
+    let pods = pods.unwrap_or_default();
     let script = resolve::script(tell.script.as_ref())?;
     for pod in pods {
         let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);

@@ -65,8 +65,8 @@ pub enum PlaceError {
     Reach(#[from] ReachError),
     #[error("the scenario has no workload called {0}")]
     NoWorkload(String),
-    #[error("no pod of {0} is ready")]
-    NoPod(String),
+    #[error("no pod of {workload} is ready: {seen}")]
+    NoPod { workload: String, seen: String },
 }
 
 /// A namespace with its workloads.
@@ -349,7 +349,17 @@ impl Place {
         }
         let pods = self.pods(ctx);
         let first = pods.get(workload).and_then(|pods| pods.first()).cloned();
-        first.ok_or_else(|| PlaceError::NoPod(workload.to_owned()))
+        first.ok_or_else(|| PlaceError::NoPod {
+            workload: workload.to_owned(),
+            seen: pods::brief(&self.all_pods(ctx, workload)),
+        })
+    }
+
+    /// All pods of a workload, ready or not.
+    fn all_pods(&self, ctx: &Context, workload: &str) -> Vec<Pod> {
+        let mut pods = ctx.pods.of(&self.namespace);
+        pods.retain(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
+        pods
     }
 
     /// Whether something at `address` has answered a caller, now or before.

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{entry::Manifest, error::ToolchainError, progress::Progress};
+use super::{entry::Manifest, error::ToolchainError, progress::Progress, readable};
 
 /// The directory that holds all sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,8 @@ impl Cache {
     ) -> Result<(PathBuf, Manifest), ToolchainError> {
         let entry = self.set(name);
         if let Ok(manifest) = Manifest::verify(&entry) {
+            // It may be from a time with a narrow umask; a cache that is read-only is as it is.
+            let _ = readable::for_everybody(&entry);
             progress(Progress::Cached {
                 set: name,
                 bytes: manifest.bytes(),
@@ -95,6 +97,8 @@ impl Cache {
             what: why,
             path: finished.clone(),
         })?;
+        readable::for_everybody(&finished)
+            .map_err(|error| ToolchainError::io("opening to everybody", &finished, error))?;
         fs::rename(&finished, &entry)
             .map_err(|error| ToolchainError::io("renaming", &finished, error))?;
         fs::remove_dir_all(&partial)

@@ -15,6 +15,7 @@ mod path;
 mod pins;
 mod prepare;
 mod progress;
+mod readable;
 mod registry;
 pub mod stock;
 mod stored;

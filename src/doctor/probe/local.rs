@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     doctor::{
+        disk::Room,
         ids::Ids,
         local::{Browser, Chain, Local},
         namespaces::Namespaces,
@@ -42,11 +43,21 @@ pub async fn local() -> Local {
         nft: asked(of_the_world("nft"), &["--version"]).await,
         chain: chain().await,
         testbed: testbed(),
-        state: room(&root_directory()),
+        state: state(),
         browser: Browser {
             built_in: cfg!(feature = "browser"),
             chromium: there(CHROMIUM.iter().find_map(|name| on_path(name))),
             npm: there(on_path("npm")),
+        },
+    }
+}
+
+fn state() -> Room {
+    match root_directory() {
+        Ok(path) => room(&path),
+        Err(error) => Room {
+            path: "XDG_RUNTIME_DIR".into(),
+            free: Err(error.to_string()),
         },
     }
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     cluster::object::ObjectError, image::ArchiveError, mesh::istio::install::InstallError,
-    side::SideError,
+    private_dir::NotPrivate, side::SideError,
 };
 
 /// Each with its way out.
@@ -39,6 +39,8 @@ pub enum KindError {
     Archive { path: PathBuf, source: io::Error },
     #[error("cannot write {}: {source}", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Directory(#[from] NotPrivate),
     #[error(
         "a kind cluster called {name} is already up; use it (run --target kind --name {name}) or end it: meshproof target down --name {name}"
     )]

@@ -16,6 +16,7 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use super::error::KindError;
+use crate::private_dir::{self, NotPrivate};
 
 /// A cluster that meshproof made or uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,15 +47,10 @@ pub struct Record {
     dir: PathBuf,
 }
 
-/// Where records of this user lie: they outlive a boot, as clusters do.
-fn root() -> PathBuf {
-    let of_user = std::env::var_os("XDG_STATE_HOME").filter(|dir| !dir.is_empty());
-    let base = of_user.map(PathBuf::from).or_else(|| {
-        let home = std::env::var_os("HOME")?;
-        Some(Path::new(&home).join(".local/state"))
-    });
-    base.unwrap_or_else(std::env::temp_dir)
-        .join("meshproof/kind")
+/// Where records of this user lie: they outlive a boot, as clusters do. A record names a program that is started, so nobody else may
+/// write there.
+fn root() -> Result<PathBuf, NotPrivate> {
+    private_dir::in_state_home(&["meshproof", "kind"])
 }
 
 impl Record {
@@ -63,7 +59,7 @@ impl Record {
     /// # Errors
     /// [`KindError::AlreadyUp`] and [`KindError::Write`].
     pub fn begin(name: &str, made: bool, kept: bool) -> Result<Self, KindError> {
-        Self::begin_in(&root(), name, made, kept)
+        Self::begin_in(&root()?, name, made, kept)
     }
 
     fn begin_in(root: &Path, name: &str, made: bool, kept: bool) -> Result<Self, KindError> {
@@ -98,13 +94,15 @@ impl Record {
 
     /// The record of a cluster, if there is one.
     pub fn find(name: &str) -> Option<Self> {
-        Self::read(&root().join(name))
+        Self::read(&root().ok()?.join(name))
     }
 
     /// All records of this user, by name.
     pub fn all() -> Vec<Self> {
-        let entries = fs::read_dir(root()).into_iter().flatten().flatten();
+        let entries = root().into_iter().flat_map(fs::read_dir);
         let mut all: Vec<Self> = entries
+            .flatten()
+            .flatten()
             .filter_map(|entry| Self::read(&entry.path()))
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));

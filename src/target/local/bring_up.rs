@@ -8,9 +8,12 @@ use std::{
 
 use kube::Client;
 
-use super::world::{
-    api,
-    launch::{World, WorldError, WorldOptions},
+use super::{
+    limits,
+    world::{
+        api,
+        launch::{World, WorldError, WorldOptions},
+    },
 };
 use crate::{
     cli::Profile,
@@ -113,6 +116,7 @@ impl Local {
     /// # Errors
     /// When none of that name is up, or its API server does not answer.
     pub async fn attach(name: &str) -> Result<Self, BringUpError> {
+        limits::for_a_run().map_err(WorldError::from)?;
         let world = World::find(name)?;
         let client = client::of(&world.spec.kubeconfig(), None).await;
         let client = client.map_err(BringUpError::Kubeconfig)?;

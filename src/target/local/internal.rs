@@ -3,15 +3,28 @@
 //! They are told apart before the command line is parsed and before any thread exists, because a process must be
 //! single-threaded to enter a new user namespace (user_namespaces(7)).
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
+
+use nix::sys::stat::{Mode, umask};
 
 use super::{container, shell, world};
 
 /// Runs the internal role that the arguments name, if they name one.
 pub fn dispatch() -> Option<ExitCode> {
-    let mut args = std::env::args().skip(1);
-    let role = args.next().filter(|arg| arg.starts_with("__"))?;
-    let rest: Vec<String> = args.collect();
+    // Words that are no UTF-8 are nobody's role; clap tells what is wrong with them.
+    let role = std::env::args_os().nth(1)?.into_string().ok()?;
+    if !role.starts_with("__") {
+        return None;
+    }
+    let rest = std::env::args_os().skip(2).map(OsString::into_string);
+    let Ok(rest) = rest.collect::<Result<Vec<String>, _>>() else {
+        eprintln!("meshproof: the arguments of {role} have to be UTF-8");
+        return Some(ExitCode::from(2));
+    };
+    if ["__world", "__init", "__inside"].contains(&role.as_str()) {
+        // What a world writes is read by its pods' users (1337), whatever the user's own files shall be. Keys have modes of their own.
+        umask(Mode::from_bits_truncate(0o022));
+    }
     Some(match role.as_str() {
         "__world" => world::holder::main(&rest),
         "__idmap" => world::idmap::main(&rest),

@@ -3,8 +3,10 @@
 pub mod bring_up;
 pub mod container;
 pub mod internal;
+mod limits;
 pub mod node;
 pub mod ns;
 mod pods;
 pub mod shell;
+pub mod status;
 pub mod world;

@@ -1,6 +1,12 @@
 //! The node inside a world: its images, its place in the network, and its agent.
 
-use std::{net::SocketAddrV4, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddrV4,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use kube::Client;
 
@@ -37,11 +43,27 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
         // The program that runs now, even when its file is replaced by a newer build.
         self_exe: format!("/proc/{}/exe", std::process::id()).into(),
         socket: spec.node_socket(),
+        machines_root: node::is_machines_root(),
         kubelet_port: KUBELET_PORT,
     };
     node::run(config, tokio_util::sync::CancellationToken::new())
         .await
         .map_err(|error| error.to_string())
+}
+
+/// A program that every user may execute: the file itself, or a copy in `private` where its mode says otherwise (it was built with a
+/// narrow umask).
+fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, String> {
+    let say = |error: std::io::Error| format!("{}: {error}", program.display());
+    let mode = fs::metadata(program).map_err(say)?.permissions().mode();
+    if mode & 0o055 == 0o055 {
+        return Ok(program.to_owned());
+    }
+    let copy = private.join(program.file_name().unwrap_or_default());
+    fs::copy(program, &copy)
+        .and_then(|_| fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)))
+        .map_err(say)?;
+    Ok(copy)
 }
 
 /// The stock images and the user's.
@@ -59,7 +81,10 @@ fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
         )
         .map_err(host)?,
     );
-    store.insert(stock::testbed(&spec.testbed));
+    store.insert(stock::testbed(&for_everybody(
+        &spec.testbed,
+        &spec.private(),
+    )?));
     store.insert(stock::witness(&spec.witnesses));
     if let Some(packages) = &spec.grpcio {
         store.insert(stock::grpcio(packages).map_err(host)?);
@@ -71,4 +96,27 @@ fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
         store.insert(from_option(given).map_err(|error| error.to_string())?);
     }
     Ok(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_its_owners_alone_is_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, private) = (dir.path().join("testbed"), dir.path().join("private"));
+        fs::create_dir(&private).unwrap();
+        fs::write(&program, "x").unwrap();
+        let chmod = |mode| fs::set_permissions(&program, fs::Permissions::from_mode(mode));
+        chmod(0o755).unwrap();
+        assert_eq!(for_everybody(&program, &private).unwrap(), program);
+        for mode in [0o700, 0o750] {
+            chmod(mode).unwrap();
+            let copy = for_everybody(&program, &private).unwrap();
+            assert_eq!(copy, private.join("testbed"));
+            let copied = fs::metadata(&copy).unwrap().permissions().mode();
+            assert_eq!(copied & 0o777, 0o755);
+        }
+    }
 }

@@ -24,6 +24,9 @@ use super::{
 /// Exit code of a container whose program could not be started, as container runtimes report it.
 const START_ERROR: i32 = 128;
 
+/// Memory that a process may reserve beyond its limit without touching it, in bytes.
+const SPARE: u64 = 1 << 30;
+
 /// Becomes the container's program, or reports why not and returns the exit code. Call it before the process has a
 /// second thread.
 pub fn main() -> i32 {
@@ -66,7 +69,7 @@ fn start(node: &mut UnixStream) -> String {
     if let Err(message) = root::build_and_enter(&spec) {
         return message;
     }
-    if let Err(error) = prepare_process() {
+    if let Err(error) = prepare_process(spec.memory) {
         return format!("cannot prepare the container's process: {error}");
     }
     if let Err(error) = identity::assume(&spec.identity) {
@@ -86,7 +89,16 @@ fn start(node: &mut UnixStream) -> String {
 }
 
 /// Programs such as Envoy open `/dev/stdout` again as another user, which the pipe's mode must allow.
-fn prepare_process() -> io::Result<()> {
+///
+/// Where the node looks too late at how much memory the container takes, its processes are refused more by the kernel. What counts there
+/// is memory that may be written to, touched or not (setrlimit(2), `RLIMIT_DATA`), such as threads' stacks: so it is several times
+/// the limit, for each process.
+fn prepare_process(memory: Option<u64>) -> io::Result<()> {
+    if let Some(limit) = memory {
+        let most = limit.saturating_mul(2).saturating_add(SPARE);
+        let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+        setrlimit(Resource::RLIMIT_DATA, most.min(hard), most.min(hard))?;
+    }
     setsid()?;
     fchmod(io::stdout(), Mode::from_bits_truncate(0o666))?;
     fchmod(io::stderr(), Mode::from_bits_truncate(0o666))?;

@@ -2,6 +2,7 @@
 mod enter;
 mod identity;
 mod init;
+mod masks;
 mod root;
 mod spec;
 

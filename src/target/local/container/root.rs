@@ -3,19 +3,32 @@
 //! An overlay over `/` is refused in a user namespace; binds into a tmpfs work everywhere.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs,
     io::{self, Error},
-    os::unix::fs::{PermissionsExt, symlink},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::{
+            ffi::OsStringExt as _,
+            fs::{PermissionsExt, symlink},
+        },
+    },
     path::{Component, Path, PathBuf},
 };
 
 use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2},
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::statvfs::{FsFlags, statvfs},
     unistd::{chdir, pivot_root},
 };
 
-use super::spec::{ContainerSpec, MountSpec, RootEntry};
+use super::{
+    masks,
+    spec::{ContainerSpec, MountSpec, RootEntry},
+};
 
 /// Devices that every container has (OCI runtime specification, "Default Devices").
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -26,6 +39,8 @@ const DEV_LINKS: [(&str, &str); 4] = [
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
+/// A container's own writable files are in memory: a program that fills its disk must not fill the machine.
+const ROOT_OPTIONS: &str = "mode=755,size=256m";
 /// Links that may follow each other before the path counts as a loop; the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
@@ -45,19 +60,27 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
         root,
         Some("tmpfs"),
         MsFlags::MS_NOSUID,
-        Some("mode=755"),
+        Some(ROOT_OPTIONS),
     )
     .map_err(|error| format!("cannot mount a tmpfs at {}: {error}", root.display()))?;
     for entry in &spec.tree {
         add_entry(root, entry)?;
     }
     kernel_filesystems(root)?;
+    masks::apply(root)?;
     let mut mounts: Vec<&MountSpec> = spec.mounts.iter().collect();
     mounts.sort_by_key(|mount| mount.target.components().count());
     // All are mounted writable first: a volume may need a directory inside another one to be mounted at, and the kubelet makes
     // it there even when that other volume is read-only.
     for mount in &mounts {
-        bind(root, &mount.source, &mount.target, false)?;
+        let source = pinned(&mount.source).map_err(|error| {
+            format!(
+                "cannot open {} for the container: {error}",
+                mount.source.display()
+            )
+        })?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", source.as_raw_fd()));
+        bind(root, &path, &mount.target, false)?;
     }
     for mount in mounts.iter().filter(|mount| mount.read_only) {
         let place =
@@ -73,6 +96,23 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
         read_only(root).map_err(|error| at(Path::new("/"), &error))?;
     }
     enter(root).map_err(|error| format!("cannot move into the new root: {error}"))
+}
+
+/// Opens a volume without following a link. Its path was looked at before and has none; a container that shares the volume may have put
+/// one there since, which would lead to a file of the machine (CVE-2021-25741 was that, of the kubelet).
+fn pinned(source: &Path) -> io::Result<OwnedFd> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    match openat2(AT_FDCWD, source, how) {
+        Ok(fd) => Ok(fd),
+        // Linux before 5.6.
+        Err(Errno::ENOSYS) if fs::canonicalize(source)? == source => {
+            Ok(fs::File::open(source)?.into())
+        }
+        Err(Errno::ELOOP | Errno::ENOSYS) => Err(Error::other("a link lies in its path")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn at(path: &Path, error: &Error) -> String {
@@ -130,7 +170,9 @@ fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Binds `source` at `target` in the root, making an empty file or directory there when nothing is.
-fn bind(root: &Path, source: &Path, target: &Path, ro: bool) -> Result<(), String> {
+///
+/// What is mounted below `source` comes with it; read-only is all of it, or what lies below could be written to.
+pub(super) fn bind(root: &Path, source: &Path, target: &Path, ro: bool) -> Result<(), String> {
     let explain = |error: Error| {
         format!(
             "cannot mount {} at {} in the container: {error}",
@@ -154,13 +196,54 @@ fn bind(root: &Path, source: &Path, target: &Path, ro: bool) -> Result<(), Strin
     mount(Some(source), &place, None::<&str>, flags, None::<&str>)
         .map_err(|error| explain(error.into()))?;
     if ro {
-        read_only(&place).map_err(explain)?;
+        for below in mounts_at(&place).map_err(explain)? {
+            read_only(&below).map_err(explain)?;
+        }
     }
     Ok(())
 }
 
-/// Remounts a mount read-only. In a user namespace the flags that the mount already has are locked and must be given again.
-fn read_only(place: &Path) -> io::Result<()> {
+/// The mount at `place` and all that are mounted below it (proc(5), `mountinfo`, field 5), each once.
+fn mounts_at(place: &Path) -> io::Result<Vec<PathBuf>> {
+    let text = fs::read("/proc/self/mountinfo")?;
+    let mut found = BTreeSet::from([place.to_owned()]);
+    found.extend(mount_points(&text).filter(|point| point.starts_with(place)));
+    Ok(found.into_iter().collect())
+}
+
+/// Mount points in the text of `mountinfo`, where blanks and backslashes are written as `\ooo`.
+fn mount_points(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
+    let lines = mountinfo.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| {
+        let field = line.split(|byte| *byte == b' ').nth(4)?;
+        Some(PathBuf::from(OsString::from_vec(unescaped(field))))
+    })
+}
+
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match escaped.filter(|_| first == b'\\') {
+            Some(byte) => {
+                out.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                out.push(first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// Remounts one mount read-only. In a user namespace the flags that the mount already has are locked and must be given again.
+pub(super) fn read_only(place: &Path) -> io::Result<()> {
     let has = statvfs(place)?.flags();
     let pairs = [
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
@@ -211,7 +294,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), String> {
     .map_err(|error| format!("cannot mount /dev in the container: {error}"))?;
     for name in DEVICES {
         let path = Path::new("/dev").join(name);
-        bind(root, &path, &path, false)?;
+        // The node is the machine's: read-only keeps its mode and owner as they are, reading and writing go on.
+        bind(root, &path, &path, true)?;
     }
     for (name, to) in DEV_LINKS {
         symlink(to, dev.join(name)).map_err(|error| at(&Path::new("/dev").join(name), &error))?;
@@ -317,6 +401,25 @@ mod tests {
             resolve_in_root(root.path(), Path::new(path)).unwrap(),
             root.path().join(expected)
         );
+    }
+
+    #[test]
+    fn a_volume_that_has_become_a_link_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir(dir.join("real")).unwrap();
+        symlink("/etc", dir.join("swapped")).unwrap();
+        assert!(pinned(&dir.join("real")).is_ok());
+        assert!(pinned(&dir.join("swapped")).is_err());
+        assert!(pinned(&dir.join("swapped/passwd")).is_err());
+    }
+
+    #[test]
+    fn mount_points_are_read_with_their_blanks() {
+        let text =
+            b"22 1 0:21 / /a rw shared:2 - proc proc rw\n23 22 0:5 / /a/b\\040c rw - tmpfs x rw\n";
+        let points: Vec<PathBuf> = mount_points(text).collect();
+        assert_eq!(points, [PathBuf::from("/a"), PathBuf::from("/a/b c")]);
     }
 
     #[test]

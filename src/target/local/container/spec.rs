@@ -17,6 +17,9 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountSpec>,
     /// `securityContext.readOnlyRootFilesystem`.
     pub read_only_root: bool,
+    /// `resources.limits.memory` in bytes.
+    #[serde(default)]
+    pub memory: Option<u64>,
     /// Who the program runs as.
     pub identity: Identity,
     /// Working directory in the container; made when it is missing, as container runtimes do.

@@ -26,7 +26,9 @@ use super::{
     config::{NodeConfig, NodeError, Shared},
     events::{EventSink, Weight},
     ipam::Ipam,
-    loadbalancer, network, register,
+    loadbalancer,
+    memory::Memory,
+    network, register,
     running::Running,
     socket,
     sources::{self, Kind, SourceKey, Sources},
@@ -63,11 +65,16 @@ pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), Nod
         events: EventSink::start(cfg.client.clone(), &cfg.node_name),
         sources: Sources::default(),
         running: Running::default(),
+        memory: Memory::default(),
         netlink,
         cfg,
     });
     register::node(&shared.cfg).await?;
     tasks.spawn(register::keep_alive(shared.clone()));
+    tasks.spawn({
+        let shared = shared.clone();
+        async move { shared.memory.guard().await }
+    });
     tasks.spawn(socket::serve(listener, shared.clone()));
     tasks.spawn(loadbalancer::serve(shared.clone()));
     tasks.spawn(follow_config_maps(shared.clone()));

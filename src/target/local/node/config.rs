@@ -8,7 +8,7 @@ use std::{
 
 use kube::Client;
 
-use super::{events::EventSink, ipam::Ipam, running::Running, sources::Sources};
+use super::{events::EventSink, ipam::Ipam, memory::Memory, running::Running, sources::Sources};
 use crate::toolchain::images::ImageStore;
 
 /// Everything that a node needs to know about the world it lives in.
@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub self_exe: PathBuf,
     /// Where the node's socket is made (exec, port-forward, logs).
     pub socket: PathBuf,
+    /// User 0 of this world is user 0 of the machine.
+    pub machines_root: bool,
     /// Port on which another program serves the kubelet's streaming API for this node.
     pub kubelet_port: u16,
 }
@@ -68,6 +70,8 @@ pub(super) struct Shared {
     pub events: EventSink,
     /// Who wants to hear about which ConfigMap or Secret.
     pub sources: Sources,
+    /// Containers whose memory is looked after.
+    pub memory: Memory,
     /// The containers that run, for the socket.
     pub running: Running,
 }

@@ -131,6 +131,14 @@ fn node_capacity(name: &str) -> Option<Quantity> {
     }
 }
 
+/// A quantity in bytes.
+///
+/// # Errors
+/// Words about a text that is no quantity.
+pub(super) fn bytes(quantity: &Quantity) -> Result<u64, String> {
+    Ok(u64::try_from(nano(&quantity.0)? / 1_000_000_000).unwrap_or(u64::MAX))
+}
+
 /// A Kubernetes quantity in billionths. Kubernetes API conventions, "Resource Quantities".
 fn nano(text: &str) -> Result<u128, String> {
     const SUFFIXES: [(&str, u128); 14] = [

@@ -15,6 +15,7 @@ mod ipam;
 mod lifecycle;
 mod loadbalancer;
 mod logs;
+mod memory;
 mod network;
 mod outcome;
 mod prepare;
@@ -38,3 +39,4 @@ mod worker;
 
 pub use agent::run;
 pub use config::{NodeConfig, NodeError};
+pub use unsupported::is_machines_root;

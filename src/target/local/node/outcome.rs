@@ -1,6 +1,6 @@
 //! What a pod's worker does with news of its containers: started, refused, ended, probed.
 
-use std::time::Instant;
+use std::{sync::PoisonError, time::Instant};
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -118,9 +118,18 @@ impl Worker {
             self.runtimes[slot].early_exit = Some(exit);
             return;
         }
+        if let Some(why) = self.killed_for_memory(slot) {
+            return self.ended(slot, exit, "OOMKilled", Some(why));
+        }
         let reason = if exit.code == 0 { "Completed" } else { "Error" };
         let message = self.termination_message(slot, exit);
         self.ended(slot, exit, reason, message);
+    }
+
+    fn killed_for_memory(&self, slot: usize) -> Option<String> {
+        let process = self.runtimes[slot].process.as_ref()?;
+        let why = process.killed.lock();
+        why.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn ended(

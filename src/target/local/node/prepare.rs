@@ -177,11 +177,7 @@ async fn request_token(shared: &Shared, pod: &Pod, key: &TokenKey) -> Result<Str
 ///
 /// # Errors
 /// A message about the first volume that cannot be had.
-pub(super) fn write_volumes(
-    context: &VolumeContext<'_>,
-    state_dir: &Path,
-    pod_dir: &Path,
-) -> Result<(), String> {
+pub(super) fn write_volumes(context: &VolumeContext<'_>, pod_dir: &Path) -> Result<(), String> {
     let Some(spec) = &context.pod.spec else {
         return Ok(());
     };
@@ -200,31 +196,7 @@ pub(super) fn write_volumes(
                 fs::create_dir_all(&dir).map_err(say)?;
                 atomic::publish(&dir, &files, group).map_err(say)?;
             }
-            Content::Host { path, kind } => host_path(state_dir, &path, &kind)
-                .map_err(|why| format!("volume {:?}: {why}", volume.name))?,
         }
     }
     Ok(())
-}
-
-/// A hostPath may only lie in the world's private directory: the machine outside is none of a pod's business.
-fn host_path(state_dir: &Path, path: &Path, kind: &str) -> Result<(), String> {
-    let plain = !path
-        .components()
-        .any(|part| part == std::path::Component::ParentDir);
-    if !plain || !path.starts_with(state_dir) {
-        return Err(format!(
-            "hostPath {} lies outside of {}, which is all that the local target gives to pods",
-            path.display(),
-            state_dir.display()
-        ));
-    }
-    if kind == "DirectoryOrCreate" {
-        fs::create_dir_all(path).map_err(|error| error.to_string())?;
-    }
-    if path.exists() {
-        Ok(())
-    } else {
-        Err(format!("hostPath {} does not exist", path.display()))
-    }
 }

@@ -5,7 +5,7 @@ use std::{
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use nix::{
@@ -59,7 +59,9 @@ pub(super) enum LaunchError {
 pub(super) struct Process {
     /// As the world counts.
     pub pid: i32,
-    signals: mpsc::UnboundedSender<Signal>,
+    /// Why the node killed it, when it did so for want of memory.
+    pub killed: Arc<Mutex<Option<String>>>,
+    pub(super) signals: mpsc::UnboundedSender<Signal>,
     /// Cancelled as soon as the process has ended.
     pub ended: CancellationToken,
 }
@@ -101,6 +103,7 @@ pub(super) async fn launch(
     let process = Process {
         pid,
         signals,
+        killed: Arc::default(),
         ended: CancellationToken::new(),
     };
     let copying = logs::copy(outputs, log);

@@ -15,6 +15,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use tokio::time::MissedTickBehavior;
 
 use super::{
     config::{NodeConfig, NodeError, Shared},
@@ -22,8 +23,9 @@ use super::{
     fields::{NODE_CPU, NODE_MEMORY},
 };
 
-/// How often the node says that it lives, and how long that holds: the kubelet's values.
-const RENEW: Duration = Duration::from_secs(10);
+/// How often the node says that it lives: twice as often as a kubelet, so that one that was taken for lost is back within seconds.
+const RENEW: Duration = Duration::from_secs(5);
+/// How long that holds: the kubelet's value.
 const LEASE_SECONDS: i32 = 40;
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
@@ -111,42 +113,72 @@ fn status(cfg: &NodeConfig) -> serde_json::Value {
     }})
 }
 
-/// Renews the node's Lease for ever.
+/// Says that the node lives, for ever: renews its Lease, and reports its status again where the API server no longer has it as ready.
+/// The node controller takes a node that was silent for 40 s (a paused machine, a closed laptop) for lost, and nobody but the node
+/// can take that back.
 pub(super) async fn keep_alive(shared: Arc<Shared>) {
-    let cfg = &shared.cfg;
-    let api: Api<Lease> = Api::namespaced(cfg.client.clone(), LEASE_NAMESPACE);
     let mut beat = tokio::time::interval(RENEW);
+    // After a pause once is enough, and at once.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        let spec = LeaseSpec {
-            holder_identity: Some(cfg.node_name.clone()),
-            lease_duration_seconds: Some(LEASE_SECONDS),
-            renew_time: Some(MicroTime(Timestamp::now())),
-            ..LeaseSpec::default()
-        };
-        let body = Patch::Merge(json!({"spec": spec}));
-        let mut result = api
-            .patch(&cfg.node_name, &PatchParams::default(), &body)
-            .await;
-        if matches!(&result, Err(kube::Error::Api(answer)) if answer.code == 404) {
-            let metadata = ObjectMeta {
-                name: Some(cfg.node_name.clone()),
-                ..ObjectMeta::default()
-            };
-            result = api
-                .create(
-                    &PostParams::default(),
-                    &Lease {
-                        metadata,
-                        spec: Some(spec),
-                    },
-                )
-                .await;
-        }
-        if let Err(error) = result {
-            tracing::warn!(%error, "cannot renew the node's lease");
+        // One that hangs would silence the node: it is given up for the next.
+        match tokio::time::timeout(RENEW, say_alive(&shared.cfg)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot say that the node lives"),
+            Err(_) => tracing::warn!("the API server does not hear that the node lives"),
         }
     }
+}
+
+async fn say_alive(cfg: &NodeConfig) -> kube::Result<()> {
+    renew_lease(cfg).await?;
+    let api: Api<Node> = Api::all(cfg.client.clone());
+    if is_lost(&api.get(&cfg.node_name).await?) {
+        tracing::info!("the node was taken for lost; it reports again");
+        let body = Patch::Merge(status(cfg));
+        api.patch_status(&cfg.node_name, &PatchParams::default(), &body)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Somebody has taken away what the node said of itself.
+fn is_lost(node: &Node) -> bool {
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let mut said = conditions.map(|seen| (seen.type_.as_str(), seen.status.as_str()));
+    !said.clone().any(|seen| seen == ("Ready", "True"))
+        || said.any(|(_, status)| status == "Unknown")
+}
+
+async fn renew_lease(cfg: &NodeConfig) -> kube::Result<()> {
+    let api: Api<Lease> = Api::namespaced(cfg.client.clone(), LEASE_NAMESPACE);
+    let spec = LeaseSpec {
+        holder_identity: Some(cfg.node_name.clone()),
+        lease_duration_seconds: Some(LEASE_SECONDS),
+        renew_time: Some(MicroTime(Timestamp::now())),
+        ..LeaseSpec::default()
+    };
+    let body = Patch::Merge(json!({"spec": spec}));
+    let patched = api
+        .patch(&cfg.node_name, &PatchParams::default(), &body)
+        .await;
+    match patched {
+        Err(kube::Error::Api(answer)) if answer.code == 404 => {}
+        other => return other.map(drop),
+    }
+    let metadata = ObjectMeta {
+        name: Some(cfg.node_name.clone()),
+        ..ObjectMeta::default()
+    };
+    let lease = Lease {
+        metadata,
+        spec: Some(spec),
+    };
+    api.create(&PostParams::default(), &lease).await.map(drop)
 }
 
 /// Binds a pod to this node.
@@ -188,5 +220,24 @@ pub(super) async fn bind(shared: Arc<Shared>, pod: Pod) {
                 .events
                 .report(&pod, Weight::Warning, "FailedScheduling", error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::as_it_said(json!([{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]), false)]
+    #[case::after_a_pause(json!([{"type": "Ready", "status": "Unknown"}, {"type": "DiskPressure", "status": "Unknown"}]), true)]
+    #[case::half_restored(json!([{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "Unknown"}]), true)]
+    #[case::never_said(json!([]), true)]
+    fn a_node_that_was_taken_for_lost_is_noticed(
+        #[case] conditions: serde_json::Value,
+        #[case] lost: bool,
+    ) {
+        let node = json!({"metadata": {"name": "local"}, "status": {"conditions": conditions}});
+        assert_eq!(is_lost(&serde_json::from_value(node).unwrap()), lost);
     }
 }

@@ -196,10 +196,7 @@ fn volume_mount(
             mount.name
         ))
     })?;
-    let base = match &volume.host_path {
-        Some(host) => PathBuf::from(&host.path),
-        None => volume_dir(pod_dir, &mount.name),
-    };
+    let base = volume_dir(pod_dir, &mount.name);
     let sub = mount
         .sub_path_expr
         .as_deref()
@@ -213,7 +210,7 @@ fn volume_mount(
     };
     // files that the node keeps up to date are its own to write
     let read_only =
-        mount.read_only == Some(true) || (volume.empty_dir.is_none() && volume.host_path.is_none());
+        mount.read_only == Some(true) || (volume.empty_dir.is_none() && volume.ephemeral.is_none());
     Ok(MountSpec {
         source,
         target: PathBuf::from(&mount.mount_path),

@@ -10,7 +10,7 @@ use super::{
     config::Shared,
     env::{self, ConfigError, EnvContext},
     events::Weight,
-    fields::Addresses,
+    fields::{self, Addresses},
     lifecycle,
     logs::LogFile,
     process::{self, LaunchError, Process},
@@ -131,6 +131,8 @@ impl Start {
                 retry: None,
             },
         })?;
+        let name = format!("{}/{}", self.pod_dir.display(), self.container.name);
+        self.shared.memory.watch(name, process.clone(), spec.memory);
         let enter = EnterSpec {
             pid: process.pid,
             identity: spec.identity,
@@ -207,10 +209,23 @@ impl Start {
             } else {
                 workdir
             },
+            memory: memory_limit(&self.container)?,
             argv: env::command_line(&image.entrypoint, &self.container, &env),
             env,
         })
     }
+}
+
+/// `resources.limits.memory` in bytes.
+fn memory_limit(container: &Container) -> Result<Option<u64>, ConfigError> {
+    let limits = container
+        .resources
+        .as_ref()
+        .and_then(|all| all.limits.as_ref());
+    let Some(limit) = limits.and_then(|limits| limits.get("memory")) else {
+        return Ok(None);
+    };
+    fields::bytes(limit).map(Some).map_err(ConfigError)
 }
 
 /// Where a container can be asked.

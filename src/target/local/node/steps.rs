@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::Read as _,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
@@ -28,7 +29,13 @@ use super::{
 };
 
 /// Longest message of a container that is kept, in bytes (Kubernetes documentation, "Customizing the termination message").
-const LONGEST_MESSAGE: usize = 4096;
+const LONGEST_MESSAGE: u64 = 4096;
+/// How long a volume may be missing before that counts as the pod's state: what it is made from may be created just now.
+const VOLUME_PATIENCE: Duration = Duration::from_secs(20);
+/// Reason of containers that wait for a volume.
+const FAILED_MOUNT: &str = "FailedMount";
+/// How long a worker with tokens sleeps at most.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
 /// `terminationGracePeriodSeconds` when nobody says otherwise (Kubernetes API).
 const DEFAULT_GRACE: i64 = 30;
 
@@ -40,7 +47,8 @@ impl Worker {
         if !self.prepared && !self.state.terminating && self.all_here() {
             self.prepared = self.write_volumes();
         }
-        let mut wake = self.refresh_tokens(now);
+        let mut wake = self.refresh_tokens();
+        wake = earliest(wake, self.give_up_volumes(now));
         if self.prepared || self.state.terminating {
             let (actions, at) = self.state.decide(now);
             wake = earliest(wake, at);
@@ -89,8 +97,23 @@ impl Worker {
         }
     }
 
-    /// Asks for new tokens where four fifths of a token's life are over.
-    fn refresh_tokens(&mut self, now: Instant) -> Option<Instant> {
+    /// A volume that could not be had for a while becomes the reason for which the containers wait, for everybody to see. It may still
+    /// come: then they start. Returns when to look again.
+    fn give_up_volumes(&mut self, now: Instant) -> Option<Instant> {
+        let running = self.prepared || self.state.terminating;
+        let (since, message) = self.lacking.as_ref().filter(|_| !running)?;
+        let at = *since + VOLUME_PATIENCE;
+        if now < at {
+            return Some(at);
+        }
+        self.state.refuse(FAILED_MOUNT, &message.clone());
+        None
+    }
+
+    /// Asks for new tokens where four fifths of a token's life are over. Returns when to look again: at the latest in a minute, because a
+    /// timer stands still while the machine sleeps.
+    fn refresh_tokens(&mut self) -> Option<Instant> {
+        let now = SystemTime::now();
         let due: Vec<_> = self
             .refresh
             .iter()
@@ -106,7 +129,9 @@ impl Worker {
                 self.tell.clone(),
             ));
         }
-        self.refresh.values().min().copied()
+        let next = self.refresh.values().min()?;
+        let wait = next.duration_since(now).unwrap_or_default();
+        Some(Instant::now() + wait.min(LONGEST_NAP))
     }
 
     fn start(&mut self, slot: usize) {
@@ -345,10 +370,13 @@ impl Worker {
     /// What the container left at its termination message path, or, where its policy says so, in the end of its log.
     pub fn termination_message(&self, slot: usize, exit: Exit) -> Option<String> {
         let dir = rootfs::container_dir(&self.pod_dir, &self.state.slots[slot].name);
-        let bytes = fs::read(dir.join("termination-log")).unwrap_or_default();
+        let mut bytes = Vec::new();
+        // The container may have written whatever it liked, however much.
+        if let Ok(file) = fs::File::open(dir.join("termination-log")) {
+            let _ = file.take(LONGEST_MESSAGE).read_to_end(&mut bytes);
+        }
         if !bytes.is_empty() {
-            let kept = &bytes[..bytes.len().min(LONGEST_MESSAGE)];
-            return Some(String::from_utf8_lossy(kept).into_owned());
+            return Some(String::from_utf8_lossy(&bytes).into_owned());
         }
         let policy = self.container(slot).termination_message_policy;
         if exit.code == 0 || policy.as_deref() != Some("FallbackToLogsOnError") {

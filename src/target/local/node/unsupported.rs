@@ -20,9 +20,27 @@ const OWN_SYSCTLS: [&str; 5] = [
 /// Resources of which the node always has enough.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-/// The fields, each with what is missing, in words for a person.
-pub(super) fn unsupported(spec: &PodSpec) -> Vec<String> {
-    let mut found = Found(Vec::new());
+/// Whether user 0 of this world is user 0 of the machine (user_namespaces(7): the map is the identity from 0 on). A map that cannot be
+/// read counts as such.
+pub fn is_machines_root() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    maps_root_to_root(&map)
+}
+
+fn maps_root_to_root(uid_map: &str) -> bool {
+    let same = |line: &str| {
+        let mut ids = line.split_whitespace();
+        ids.next() == Some("0") && ids.next() == Some("0")
+    };
+    uid_map.is_empty() || uid_map.lines().any(same)
+}
+
+/// The fields, each with what is missing, in words for a person. `machines_root`: see [`is_machines_root`].
+pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
+    let mut found = Found {
+        words: Vec::new(),
+        machines_root,
+    };
     found.pod(spec);
     for (place, container) in containers(spec) {
         found.container(&place, container, spec);
@@ -30,7 +48,7 @@ pub(super) fn unsupported(spec: &PodSpec) -> Vec<String> {
     for volume in spec.volumes.iter().flatten() {
         found.volume(volume);
     }
-    found.0
+    found.words
 }
 
 /// What is missing for the ephemeral containers of a pod, if it has any. They come while the pod runs, and it runs on.
@@ -60,12 +78,15 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
         .map(|(list, container)| (format!("spec.{list}[{}]", container.name), container))
 }
 
-struct Found(Vec<String>);
+struct Found {
+    words: Vec<String>,
+    machines_root: bool,
+}
 
 impl Found {
     fn when(&mut self, is: bool, field: impl Into<String>, lack: &str) {
         if is {
-            self.0.push(format!("{}: {lack}", field.into()));
+            self.words.push(format!("{}: {lack}", field.into()));
         }
     }
 
@@ -241,6 +262,24 @@ impl Found {
             format!("{place}.procMount"),
             "/proc is mounted the default way",
         );
+        let added = security
+            .capabilities
+            .iter()
+            .flat_map(|given| given.add.iter().flatten());
+        let mounts = added
+            .map(|name| name.to_ascii_uppercase())
+            .any(|name| ["SYS_ADMIN", "CAP_SYS_ADMIN", "ALL"].contains(&name.as_str()));
+        let why = "a world of root's has the machine's root as its user 0, and with this right a container could take the protection off the kernel's settings; start the target as an ordinary user";
+        self.when(
+            self.machines_root && security.privileged == Some(true),
+            format!("{place}.privileged"),
+            why,
+        );
+        self.when(
+            self.machines_root && mounts,
+            format!("{place}.capabilities.add[SYS_ADMIN]"),
+            why,
+        );
         let kinds = (
             security.seccomp_profile.as_ref().map(|seen| &seen.type_),
             security.app_armor_profile.as_ref().map(|seen| &seen.type_),
@@ -255,12 +294,17 @@ impl Found {
             || volume.empty_dir.is_some()
             || volume.projected.is_some()
             || volume.downward_api.is_some()
-            || volume.host_path.is_some()
             || volume.ephemeral.is_some(); // an empty directory, which ends with its pod as well
+        let host = volume.host_path.is_some();
         self.when(
-            !known,
+            host,
+            format!("{field}.hostPath"),
+            "the files of this machine are none of a pod's business; a program or a directory is given as an image (--image)",
+        );
+        self.when(
+            !known && !host,
             &field,
-            "volumes are emptyDir, configMap, secret, projected, downwardAPI or hostPath",
+            "volumes are emptyDir, configMap, secret, projected or downwardAPI",
         );
         let medium = volume
             .empty_dir
@@ -294,7 +338,7 @@ mod tests {
         let (mut pod, mut container) = (pod, container);
         container["name"] = json!("c");
         pod["containers"] = json!([container]);
-        unsupported(&serde_json::from_value(pod).unwrap())
+        unsupported(&serde_json::from_value(pod).unwrap(), false)
     }
 
     #[rstest]
@@ -310,12 +354,37 @@ mod tests {
     #[case(json!({"hostNetwork": true, "securityContext": {"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]}}), "with hostNetwork")]
     #[case(json!({"securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "x"}}}), "spec.securityContext.seccompProfile: ")]
     #[case(json!({"volumes": [{"name": "v", "nfs": {"server": "s", "path": "/"}}]}), "spec.volumes[v]: ")]
+    #[case(json!({"volumes": [{"name": "v", "hostPath": {"path": "/etc"}}]}), "spec.volumes[v].hostPath: ")]
     #[case(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}), "spec.volumes[v]: ")]
     #[case(json!({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages"}}]}), "spec.volumes[v].emptyDir.medium: ")]
     #[case(json!({"volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "x"}}]}}]}), "clusterTrustBundle: ")]
     fn a_field_of_the_pod_is_named(#[case] pod: Value, #[case] said: &str) {
         let found = of(pod, json!({}));
         assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+    }
+
+    #[rstest]
+    #[case(json!({"privileged": true}), "securityContext.privileged: ")]
+    #[case(json!({"capabilities": {"add": ["SYS_ADMIN"]}}), "capabilities.add[SYS_ADMIN]: ")]
+    #[case(json!({"capabilities": {"add": ["NET_ADMIN", "CAP_SYS_ADMIN"]}}), "capabilities.add[SYS_ADMIN]: ")]
+    #[case(json!({"capabilities": {"add": ["all"]}}), "capabilities.add[SYS_ADMIN]: ")]
+    fn what_could_undo_the_masks_is_for_worlds_whose_root_is_not_the_machines(
+        #[case] security: Value,
+        #[case] said: &str,
+    ) {
+        let spec = json!({"containers": [{"name": "c", "securityContext": security}]});
+        let spec: PodSpec = serde_json::from_value(spec).unwrap();
+        let found = unsupported(&spec, true);
+        assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+        assert_eq!(unsupported(&spec, false), [""; 0]);
+    }
+
+    #[rstest]
+    #[case::root("         0          0      65536\n", true)]
+    #[case::ordinary_user("0 1000 1\n1 100000 65535\n", false)]
+    #[case::unreadable("", true)]
+    fn the_machines_root_is_told_by_the_map(#[case] map: &str, #[case] same: bool) {
+        assert_eq!(maps_root_to_root(map), same);
     }
 
     #[rstest]
@@ -348,6 +417,9 @@ mod tests {
     fn a_native_sidecar_is_honoured() {
         let spec =
             json!({"containers": [], "initContainers": [{"name": "s", "restartPolicy": "Always"}]});
-        assert_eq!(unsupported(&serde_json::from_value(spec).unwrap()), [""; 0]);
+        assert_eq!(
+            unsupported(&serde_json::from_value(spec).unwrap(), true),
+            [""; 0]
+        );
     }
 }

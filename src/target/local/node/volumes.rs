@@ -1,6 +1,6 @@
 //! What a pod's volumes hold, computed from the pod, its ConfigMaps, Secrets and tokens.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
@@ -35,8 +35,6 @@ pub(super) enum Content {
     Empty,
     /// Files that the node keeps up to date.
     Files(Files),
-    /// A path of the world.
-    Host { path: PathBuf, kind: String },
 }
 
 /// A token that a pod wants: for whom, and how long it lives in seconds.
@@ -119,14 +117,9 @@ pub(super) fn content(context: &VolumeContext<'_>, volume: &Volume) -> Result<Co
         projected(context, source)
     } else if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
         return Ok(Content::Empty);
-    } else if let Some(source) = &volume.host_path {
-        return Ok(Content::Host {
-            path: PathBuf::from(&source.path),
-            kind: source.type_.clone().unwrap_or_default(),
-        });
     } else {
         return Err(format!(
-            "volume {:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI, emptyDir and hostPath)",
+            "volume {:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI and emptyDir)",
             volume.name
         ));
     };

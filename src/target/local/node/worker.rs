@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use jiff::Timestamp;
@@ -109,9 +109,12 @@ pub(super) struct Worker {
     pub sandbox: Option<Sandbox>,
     pub known: Arc<Known>,
     pub tokens: BTreeMap<TokenKey, String>,
-    pub refresh: HashMap<TokenKey, Instant>,
+    /// When tokens are due to be replaced. By the wall clock, as they expire: a machine that slept has no other that went on.
+    pub refresh: HashMap<TokenKey, SystemTime>,
     /// Volumes are written; containers may start.
     pub prepared: bool,
+    /// Since when a volume cannot be had, and why.
+    pub lacking: Option<(Instant, String)>,
     pub facts: Facts,
     pub publisher: Publisher,
     /// When the containers have to be gone.
@@ -161,6 +164,7 @@ impl Worker {
             tokens: BTreeMap::new(),
             refresh: HashMap::new(),
             prepared: false,
+            lacking: None,
             stop_by: None,
             gone: false,
             finished: false,
@@ -215,7 +219,11 @@ impl Worker {
         self.shared
             .running
             .add(&self.namespace, &self.name, &self.uid, names.into_iter());
-        let lacks = self.pod.spec.iter().flat_map(unsupported::unsupported);
+        let lacks = self
+            .pod
+            .spec
+            .iter()
+            .flat_map(|spec| unsupported::unsupported(spec, self.shared.cfg.machines_root));
         let lacks = lacks.collect::<Vec<_>>().join("; ");
         if !lacks.is_empty() {
             self.warn(unsupported::REASON, lacks.clone());
@@ -251,6 +259,7 @@ impl Worker {
         match message {
             Message::Pod(pod) => {
                 self.pod = pod;
+                self.publisher.insist(self.pod.status.as_ref());
                 if let Some(lacks) = unsupported::ephemeral(&self.pod) {
                     self.warn(unsupported::REASON, lacks);
                 }
@@ -278,7 +287,7 @@ impl Worker {
                 replace_after,
             } => {
                 self.refresh
-                    .insert(key.clone(), Instant::now() + replace_after);
+                    .insert(key.clone(), SystemTime::now() + replace_after);
                 self.tokens.insert(key, token);
                 if self.prepared && !self.state.terminating {
                     self.write_volumes();
@@ -349,10 +358,15 @@ impl Worker {
             known: &self.known,
             tokens: &self.tokens,
         };
-        match prepare::write_volumes(&context, &self.shared.cfg.state_dir, &self.pod_dir) {
-            Ok(()) => true,
+        match prepare::write_volumes(&context, &self.pod_dir) {
+            Ok(()) => {
+                self.lacking = None;
+                true
+            }
             Err(message) => {
-                self.warn("FailedMount", message);
+                self.warn("FailedMount", message.clone());
+                let since = self.lacking.as_ref().map(|(since, _)| *since);
+                self.lacking = Some((since.unwrap_or_else(Instant::now), message));
                 false
             }
         }

@@ -4,6 +4,8 @@ use std::{fs::File, path::PathBuf, process::Stdio};
 
 use tokio::process::{Child, Command};
 
+use crate::target::local::limits;
+
 use super::spec::{API_PORT, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, WorldSpec};
 
 /// A running control-plane process; it is killed when this is dropped.
@@ -53,11 +55,11 @@ impl Daemon {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        format!(
-            "{} ended ({how}); its last lines:\n{}",
-            self.name,
-            tail(&self.log, 15)
-        )
+        let last = tail(&self.log, 15);
+        // Go's runtime prints pages of stacks after the line that says why.
+        let whole = tail(&self.log, usize::MAX);
+        let why = limits::explain(&whole).map_or(String::new(), |why| format!(": {why}"));
+        format!("{} ended ({how}){why}; its last lines:\n{last}", self.name)
     }
 }
 

@@ -14,7 +14,7 @@ use nix::{
     unistd::{getpid, setsid},
 };
 
-use super::spec::WorldSpec;
+use super::{spec::WorldSpec, state};
 
 /// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on which it sees something mounted.
 pub(super) const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
@@ -35,7 +35,9 @@ pub fn main(args: &[String]) -> ExitCode {
         ignored.add(signal);
     }
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ignored), None);
-    let code = match hold(&state) {
+    // Until this process has ended, nobody takes the directory for one of a dead world.
+    let _held = state::hold(&state);
+    let code = match run(&state) {
         Ok(code) => code,
         Err(words) => {
             eprintln!("{words}");
@@ -69,11 +71,9 @@ fn lifeline_cut() -> bool {
             .is_some_and(|seen| seen.intersects(PollFlags::POLLHUP | PollFlags::POLLIN))
 }
 
-fn hold(state: &Path) -> Result<ExitCode, String> {
+fn run(state: &Path) -> Result<ExitCode, String> {
     let spec =
         WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
-    std::fs::write(spec.holder_pid(), getpid().to_string())
-        .map_err(|error| format!("cannot write into {}: {error}", state.display()))?;
     enter_namespaces()?;
     let exe =
         std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;

@@ -18,13 +18,18 @@ use nix::{
     unistd::{Pid, sethostname},
 };
 
-use super::spec::{NODE_NAME, WorldSpec};
+use super::{
+    spec::{NODE_NAME, WorldSpec},
+    state,
+};
 
 /// Entry of PID 1.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
         return ExitCode::from(2);
     };
+    // PID 1 may outlive the holder by a moment; what it needs stays until then.
+    let _held = state::hold(&state);
     match start(&state) {
         Ok(inside) => {
             watch_lifeline();

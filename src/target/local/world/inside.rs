@@ -66,7 +66,10 @@ async fn live(state: &Path) -> Result<Infallible, String> {
     let node = pods::serve(&spec, client);
     tokio::select! {
         words = any_end(&mut running) => Err(words),
-        ended = relay => Err(format!("the door to the API server closed: {ended:?}")),
+        ended = relay => Err(match ended {
+            Ok(error) => format!("the door to the API server closed: {error}"),
+            Err(panic) => format!("the door to the API server closed: {panic}"),
+        }),
         ended = node => Err(ended.err().unwrap_or_else(|| "the node stopped".to_owned())),
     }
 }

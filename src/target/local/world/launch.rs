@@ -11,24 +11,45 @@ use std::{
 use nix::{sys::signal::Signal, unistd::Pid};
 use tokio::{
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 
-use super::{
-    spec::WorldSpec,
-    state::{self, root_directory},
+use super::{spec::WorldSpec, state};
+use crate::{
+    private_dir::NotPrivate,
+    target::local::limits::{self, TooLow},
 };
 
 /// Why there is no world.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     #[error(
-        "cannot make the state directory {path}: {source}; it lies under $XDG_RUNTIME_DIR (else /tmp), which has to be a writable directory"
+        "cannot use the state directory {path}: {source}; name another place for it in XDG_RUNTIME_DIR: a directory of your own, mode 0700"
     )]
     State {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Directory(#[from] NotPrivate),
+    #[error(
+        "{path} is too long for a Unix socket in it; name a shorter directory in XDG_RUNTIME_DIR, or take a shorter name"
+    )]
+    LongPath { path: PathBuf },
+    #[error(
+        "the file system of {path} has {free} KiB left and a local target needs {wanted}: make room, or name another directory in XDG_RUNTIME_DIR"
+    )]
+    NoRoom {
+        path: PathBuf,
+        free: u64,
+        wanted: u64,
+    },
+    #[error(transparent)]
+    Limit(#[from] TooLow),
+    #[error(
+        "{0:?} cannot be the name of a target: take letters, digits, '-', '_' and '.', at most 63, the first one a letter or digit"
+    )]
+    Name(String),
     #[error(
         "a local target called {name} is already up; use it (run --name {name}) or end it: meshproof target down --name {name}"
     )]
@@ -39,12 +60,18 @@ pub enum WorldError {
     Start(String),
     #[error("the local world ended: {0}")]
     Ended(String),
-    #[error("the local world {name} (process {pid}) did not end within {seconds} s of SIGKILL")]
+    #[error(
+        "the local world {name} did not end within {seconds} s of SIGKILL; its directory {state} is still in use"
+    )]
     Undead {
         name: String,
-        pid: i32,
+        state: PathBuf,
         seconds: u64,
     },
+    #[error(
+        "the local target {name} lives in another PID namespace (another container), where this command cannot end it: run it there"
+    )]
+    Elsewhere { name: String },
 }
 
 /// Programs, images and name of a world to be.
@@ -72,10 +99,29 @@ pub struct WorldOptions {
 pub struct World {
     pub spec: WorldSpec,
     /// Present when this process started it and it is not kept: dropping the lifeline ends it.
-    own: Option<(Child, Option<ChildStdin>)>,
+    own: Option<Own>,
+}
+
+/// What the harness that started a world keeps of it.
+#[derive(Debug)]
+struct Own {
+    holder: Child,
+    lifeline: Option<ChildStdin>,
+    /// Says that the state directory is in use, until the holder says so itself.
+    held: fs::File,
 }
 
 impl World {
+    /// Makes sure that a world could be started here, before anything is prepared for it.
+    ///
+    /// # Errors
+    /// [`WorldError`]: what is in the way, and the way out.
+    pub fn preflight(name: Option<&str>) -> Result<(), WorldError> {
+        name.map_or(Ok(()), check_name)?;
+        limits::for_a_world()?;
+        state::room(&state::root_directory()?)
+    }
+
     /// Starts a world and returns at once: the API server is not up yet.
     ///
     /// # Errors
@@ -86,7 +132,8 @@ impl World {
             .name
             .clone()
             .unwrap_or_else(|| format!("run-{}", std::process::id()));
-        let state = state::make(&name)?;
+        Self::preflight(Some(&name))?;
+        let state::Made { path: state, held } = state::make(&name)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .map_err(|error| WorldError::Start(error.to_string()))?;
         let api_port = listener
@@ -112,53 +159,79 @@ impl World {
             path: spec.state.clone(),
             source,
         })?;
-        let mut child =
+        let mut holder =
             spawn_holder(&spec, listener).inspect_err(|_| drop(fs::remove_dir_all(&spec.state)))?;
-        let lifeline = child.stdin.take();
+        let lifeline = holder.stdin.take();
+        let own = Own {
+            holder,
+            lifeline,
+            held,
+        };
         Ok(Self {
             spec,
-            own: Some((child, lifeline)),
+            own: Some(own),
         })
     }
 
     /// Finds a kept world by name.
     ///
     /// # Errors
-    /// [`WorldError::NotUp`].
+    /// [`WorldError::NotUp`]; [`WorldError::State`] when it cannot be told whether it is up.
     pub fn find(name: &str) -> Result<Self, WorldError> {
-        let state = root_directory().join(name);
-        let spec = WorldSpec::read(&state)
-            .ok()
-            .filter(|spec| init_of(spec).is_some());
-        let spec = spec.ok_or_else(|| WorldError::NotUp {
+        check_name(name)?;
+        for root in state::roots() {
+            if let Some(world) = Self::living(&root.join(name))? {
+                return Ok(world);
+            }
+        }
+        Err(WorldError::NotUp {
             name: name.to_owned(),
-        })?;
-        Ok(Self { spec, own: None })
+        })
+    }
+
+    /// The world in that directory, if it lives.
+    fn living(state: &Path) -> Result<Option<Self>, WorldError> {
+        let failed = |source| WorldError::State {
+            path: state.to_owned(),
+            source,
+        };
+        if !state::is_held(state).map_err(failed)? {
+            return Ok(None);
+        }
+        match WorldSpec::read(state) {
+            Ok(spec) => Ok(Some(Self { spec, own: None })),
+            // Just being made, or just gone.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Every world of this user that is alive.
     pub fn all() -> Vec<Self> {
-        let entries = fs::read_dir(root_directory())
-            .into_iter()
-            .flatten()
-            .flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut worlds: Vec<Self> = names.filter_map(|name| Self::find(&name).ok()).collect();
+        let roots = state::roots().into_iter();
+        let entries = roots.flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
+        let mut worlds: Vec<Self> = entries
+            .filter_map(|entry| Self::living(&entry.path()).ok().flatten())
+            .collect();
         worlds.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         worlds
     }
 
-    /// PID 1 of the world as the host counts it.
+    /// PID 1 of the world as this PID namespace counts it; `None` when it cannot be seen from here, or has ended.
     pub fn init_pid(&self) -> Option<Pid> {
-        init_of(&self.spec)
+        let text = fs::read_to_string(self.spec.init_pid()).ok()?;
+        let pid: i32 = text.trim().parse().ok()?;
+        // A later process with the same number is not taken for it.
+        state::has_role(&self.spec.state, pid, "__init").then(|| Pid::from_raw(pid))
     }
 
     /// Returns when the world has ended by itself, with the reason.
     pub async fn ended(&mut self) -> WorldError {
-        if let Some((child, _)) = &mut self.own {
-            let _ = child.wait().await;
+        if let Some(own) = &mut self.own {
+            let _ = own.holder.wait().await;
         } else {
-            while self.init_pid().is_some() {
+            // That it cannot be looked at (no free file descriptor) does not mean that it has ended.
+            while state::is_held(&self.spec.state).unwrap_or(true) {
                 sleep(Duration::from_millis(200)).await;
             }
         }
@@ -170,20 +243,23 @@ impl World {
         let failure = fs::read_to_string(self.spec.failure()).unwrap_or_default();
         let log = super::daemons::tail(&self.spec.state.join("world.log"), 10);
         let words = if failure.is_empty() { log } else { failure };
-        if words.is_empty() {
-            "it was killed".to_owned()
-        } else {
-            words
+        if !words.is_empty() {
+            return words;
+        }
+        // Without room nobody could write why it ended.
+        match state::free(&self.spec.state) {
+            Some(free) if free < 64 * 1024 => format!(
+                "the file system of {} is full, so that it could not even say why",
+                self.spec.state.display()
+            ),
+            _ => "it was killed".to_owned(),
         }
     }
 
     /// Lets the world go on without this process (a kept one only).
     pub fn detach(mut self) {
-        if let Some((child, lifeline)) = self.own.take() {
-            // The holder of a kept world does not read this pipe.
-            drop(lifeline);
-            drop(child);
-        }
+        // The holder of a kept world does not read this pipe, and holds the directory itself.
+        drop(self.own.take());
     }
 
     /// Ends the world and waits until nothing of it is left.
@@ -192,45 +268,49 @@ impl World {
     /// [`WorldError::Undead`] when the kernel does not end it in time.
     pub async fn shut_down(mut self) -> Result<(), WorldError> {
         const SECONDS: u64 = 20;
-        let init = self.init_pid();
-        let holder = process(&self.spec, &self.spec.holder_pid(), "__world");
-        if let Some(init) = init {
-            let _ = nix::sys::signal::kill(init, Signal::SIGKILL);
-        }
-        if let Some((mut child, lifeline)) = self.own.take() {
-            drop(lifeline);
-            let _ = timeout(Duration::from_secs(SECONDS), child.wait()).await;
+        let state = self.spec.state.clone();
+        let kept = self.own.is_none();
+        match self.init_pid() {
+            Some(init) => drop(nix::sys::signal::kill(init, Signal::SIGKILL)),
+            None if kept && state::is_held(&state).unwrap_or(true) => {
+                let name = self.spec.name.clone();
+                return Err(WorldError::Elsewhere { name });
+            }
+            None => {}
         }
         let deadline = Instant::now() + Duration::from_secs(SECONDS);
-        for (pid, role) in [(init, "__init"), (holder, "__world")] {
-            let Some(pid) = pid else { continue };
-            while state::has_role(&self.spec.state, pid.as_raw(), role) {
-                if Instant::now() > deadline {
-                    let (name, pid) = (self.spec.name.clone(), pid.as_raw());
-                    return Err(WorldError::Undead {
-                        name,
-                        pid,
-                        seconds: SECONDS,
-                    });
-                }
-                sleep(Duration::from_millis(10)).await;
+        if let Some(mut own) = self.own.take() {
+            drop((own.lifeline, own.held));
+            let _ = timeout_at(deadline, own.holder.wait()).await;
+        }
+        while state::is_held(&state).unwrap_or(true) {
+            if Instant::now() > deadline {
+                let name = self.spec.name.clone();
+                return Err(WorldError::Undead {
+                    name,
+                    state,
+                    seconds: SECONDS,
+                });
             }
+            sleep(Duration::from_millis(10)).await;
         }
         // The holder has removed it; it does not when the world failed by itself.
-        let _ = fs::remove_dir_all(&self.spec.state);
+        let _ = fs::remove_dir_all(&state);
         Ok(())
     }
 }
 
-/// PID 1 of the world.
-fn init_of(spec: &WorldSpec) -> Option<Pid> {
-    process(spec, &spec.init_pid(), "__init")
-}
-
-/// A process of the world by its pid file, checked to be ours and not a later process with the same number.
-fn process(spec: &WorldSpec, file: &Path, role: &str) -> Option<Pid> {
-    let pid: i32 = fs::read_to_string(file).ok()?.trim().parse().ok()?;
-    state::has_role(&spec.state, pid, role).then(|| Pid::from_raw(pid))
+/// A name is a part of paths: it must not lead anywhere else.
+fn check_name(name: &str) -> Result<(), WorldError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let good = name.chars().all(plain)
+        && name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if good {
+        Ok(())
+    } else {
+        Err(WorldError::Name(name.to_owned()))
+    }
 }
 
 fn spawn_holder(spec: &WorldSpec, listener: TcpListener) -> Result<Child, WorldError> {

@@ -103,11 +103,6 @@ impl WorldSpec {
         self.state.join("failure")
     }
 
-    /// Process id of the holder, which removes the state directory last of all.
-    pub fn holder_pid(&self) -> PathBuf {
-        self.state.join("holder.pid")
-    }
-
     /// Process id of PID 1 as the host sees it.
     pub fn init_pid(&self) -> PathBuf {
         self.state.join("init.pid")

@@ -1,56 +1,149 @@
-//! State directories of worlds: made one at a time, and swept when what made them is gone.
+//! State directories of worlds: where they lie, made one at a time, and swept when what made them is gone.
 //!
 //! A holder removes its directory itself. What is left is from a harness that was killed before there was a holder, or from
-//! a machine that lost power. `owner` names the process that made a directory: its number and its start time, so that a
-//! later process with the same number is not taken for it.
+//! a machine that lost power. Whoever lives in a directory (its maker, the holder, PID 1) holds a shared lock on a file in it; the
+//! kernel lets go of the lock with the process, and keeps it through other PID namespaces, where process numbers say nothing.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use super::{launch::WorldError, spec::WorldSpec};
+use nix::{sys::statvfs::statvfs, unistd::Uid};
 
-/// Held while a directory is made or directories are swept, so that nobody sees one without its owner.
+use super::launch::WorldError;
+use crate::private_dir::{self, NotPrivate};
+
+/// Held while a directory is made or directories are swept, so that nobody sees one without its lock.
 const LOCK: &str = ".lock";
-const OWNER: &str = "owner";
+/// Held, shared, by everything that lives in a directory.
+const HELD: &str = "held";
+/// Name of the directory of worlds.
+const OWN: &str = "meshproof";
+/// Longest path of a Unix socket, without the final zero (unix(7)).
+const LONGEST_SOCKET: usize = 107;
+/// Bytes that a world's files (keys, logs, socket, specification) take at most, roughly, in the state directory.
+const ROOM: u64 = 8 << 20;
 
-/// Where worlds of this user have their state: short, private, gone at the latest with the next boot.
-pub fn root_directory() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_dir());
-    runtime.map_or_else(
-        || PathBuf::from(format!("/tmp/meshproof-{}", nix::unistd::Uid::effective())),
-        |dir| dir.join("meshproof"),
-    )
+/// Runtime directories that may serve, best first: `$XDG_RUNTIME_DIR`, the one that login managers make, and for root `/run`.
+/// All are short, and gone at the latest with the next boot.
+fn runtime_directories() -> Vec<(PathBuf, bool)> {
+    let me = Uid::effective();
+    let mut all: Vec<(PathBuf, bool)> = private_dir::variable("XDG_RUNTIME_DIR")
+        .map(|dir| (dir, true))
+        .into_iter()
+        .collect();
+    all.push((PathBuf::from(format!("/run/user/{me}")), true));
+    if me.is_root() {
+        all.push((PathBuf::from("/run"), false));
+    }
+    all
+}
+
+/// The first runtime directory that nobody else can change, or why none is.
+fn runtime_directory() -> Result<PathBuf, String> {
+    let mut tried = Vec::new();
+    for (dir, own) in runtime_directories() {
+        let found = if own {
+            private_dir::trusted_own(&dir)
+        } else {
+            private_dir::trusted(&dir)
+        };
+        match found {
+            Ok(dir) => return Ok(dir),
+            Err(why) => tried.push(why),
+        }
+    }
+    Err(tried.join(", "))
+}
+
+/// Where worlds of this user have their state from now on: in a runtime directory, else in the user's state home. It is made where it
+/// is not there. A name that somebody else could have made, as in `/tmp`, is never used.
+///
+/// # Errors
+/// [`NotPrivate`]: no such directory is there, or the one that is there is not this user's alone.
+pub fn root_directory() -> Result<PathBuf, NotPrivate> {
+    match runtime_directory() {
+        Ok(dir) => private_dir::make(&dir, &[OWN]),
+        Err(tried) => private_dir::in_state_home(&[OWN, "worlds"]).map_err(|error| match error {
+            NotPrivate::Nowhere { tried: home, .. } => NotPrivate::Nowhere {
+                tried: format!("{tried}, {home}"),
+                variable: "XDG_RUNTIME_DIR",
+            },
+            other => other,
+        }),
+    }
+}
+
+/// Every directory in which worlds of this user may have their state: a world is found again by a command that has another
+/// environment (cron, sudo, a second login) than the one that started it.
+pub(super) fn roots() -> Vec<PathBuf> {
+    let runtime = runtime_directories().into_iter().filter_map(|(dir, own)| {
+        let dir = if own {
+            private_dir::trusted_own(&dir)
+        } else {
+            private_dir::trusted(&dir)
+        };
+        Some(dir.ok()?.join(OWN))
+    });
+    let state = [
+        private_dir::variable("XDG_STATE_HOME"),
+        private_dir::home().map(|home| home.join(".local/state")),
+    ];
+    let state = state.into_iter().flatten().filter_map(|dir| {
+        Some(
+            private_dir::trusted_own(&dir)
+                .ok()?
+                .join("meshproof/worlds"),
+        )
+    });
+    let mut all: Vec<PathBuf> = Vec::new();
+    for root in runtime.chain(state) {
+        if !all.contains(&root) && private_dir::own(&root).is_ok() {
+            all.push(root);
+        }
+    }
+    all
+}
+
+/// A state directory that was just made, and the lock that says that it is in use.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub path: PathBuf,
+    pub held: File,
 }
 
 /// Makes the state directory of a world, after those of dead worlds are gone.
 ///
 /// # Errors
-/// [`WorldError::AlreadyUp`], or [`WorldError::State`] when the directory cannot be made.
-pub(super) fn make(name: &str) -> Result<PathBuf, WorldError> {
-    make_in(&root_directory(), name)
+/// [`WorldError::AlreadyUp`], or when the directory cannot be made.
+pub(super) fn make(name: &str) -> Result<Made, WorldError> {
+    let root = root_directory()?;
+    for other in roots().into_iter().filter(|other| *other != root) {
+        if is_held(&other.join(name)).unwrap_or(false) {
+            return Err(WorldError::AlreadyUp {
+                name: name.to_owned(),
+            });
+        }
+    }
+    make_in(&root, name)
 }
 
-fn make_in(root: &Path, name: &str) -> Result<PathBuf, WorldError> {
+fn make_in(root: &Path, name: &str) -> Result<Made, WorldError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WorldError::State { path, source }
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(root)
-        .map_err(failed(root))?;
-    fs::set_permissions(root, fs::Permissions::from_mode(0o700)).map_err(failed(root))?;
-    let lock = File::create(root.join(LOCK)).map_err(failed(root))?;
+    let lock = lock_file(&root.join(LOCK)).map_err(failed(root))?;
     lock.lock().map_err(failed(root))?;
     sweep(root);
     let state = root.join(name);
+    let socket = state.join("node.sock").as_os_str().len();
+    if socket > LONGEST_SOCKET {
+        return Err(WorldError::LongPath { path: state });
+    }
     match fs::create_dir(&state) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let name = name.to_owned();
@@ -58,45 +151,101 @@ fn make_in(root: &Path, name: &str) -> Result<PathBuf, WorldError> {
         }
         other => other.map_err(failed(&state))?,
     }
-    let owner = me().and_then(|me| fs::write(state.join(OWNER), me));
-    owner.map_err(failed(&state))?;
     // Pods' users (1337) reach sockets and keys through mounts only; the directory must be searchable for the world's root.
     fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).map_err(failed(&state))?;
-    Ok(state)
+    let held = hold(&state).map_err(failed(&state))?;
+    Ok(Made { path: state, held })
+}
+
+/// Makes sure that there is room for a world's files.
+///
+/// # Errors
+/// [`WorldError::NoRoom`].
+pub(super) fn room(root: &Path) -> Result<(), WorldError> {
+    match free(root) {
+        Some(free) if free < ROOM => Err(WorldError::NoRoom {
+            path: root.to_owned(),
+            free: free / 1024,
+            wanted: ROOM / 1024,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that this user can still write there; zero when there are no inodes left.
+pub(super) fn free(dir: &Path) -> Option<u64> {
+    let seen = statvfs(dir).ok()?;
+    if seen.files() > 0 && seen.files_available() == 0 {
+        return Some(0);
+    }
+    Some(seen.blocks_available() * seen.fragment_size())
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Says that the directory is in use as long as the returned file is open.
+///
+/// # Errors
+/// When the directory is gone.
+pub(super) fn hold(state: &Path) -> io::Result<File> {
+    let file = lock_file(&state.join(HELD))?;
+    file.lock_shared()?;
+    Ok(file)
+}
+
+/// Whether anything lives in the directory, in whatever PID namespace.
+///
+/// # Errors
+/// When it cannot be told, such as without a free file descriptor: that is no sign of death.
+pub(super) fn is_held(state: &Path) -> io::Result<bool> {
+    let file = match File::open(state.join(HELD)) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// Removes the directories of dead worlds. Anything that no world left there stays.
 fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let state = entry.path();
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || is_alive(&state) {
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        let ours = state.join(OWNER).exists() || WorldSpec::read(&state).is_ok();
-        let removed = if ours {
-            fs::remove_dir_all(&state)
-        } else {
-            fs::remove_dir(&state) // made, and killed before it was named: empty, or not a world's
+        let removed = match File::open(state.join(HELD)) {
+            // The lock is kept until all is removed: who comes for it meanwhile finds nothing to live in.
+            Ok(held) => match held.try_lock() {
+                Ok(()) => fs::remove_dir_all(&state),
+                Err(_) => continue,
+            },
+            // Made, and killed before it was held: empty, or not a world's.
+            Err(error) if is_absent(&error) => fs::remove_dir(&state),
+            Err(_) => continue,
         };
         if let Err(error) = removed {
             tracing::debug!(state = %state.display(), %error, "a directory of no living world stays");
         }
     }
-}
-
-/// Whether the process that made the directory, or one of the world's own, lives.
-fn is_alive(state: &Path) -> bool {
-    let owner = fs::read_to_string(state.join(OWNER)).unwrap_or_default();
-    let owner_lives = owner
-        .split_once(' ')
-        .is_some_and(|(pid, started)| start_time(pid).is_ok_and(|now| now == started));
-    owner_lives
-        || processes().any(|pid| has_role(state, pid, "__world") || has_role(state, pid, "__init"))
-}
-
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Whether the process has this role in the world whose state lies there.
@@ -107,68 +256,82 @@ pub(super) fn has_role(state: &Path, pid: i32, role: &str) -> bool {
         && words.next() == Some(state.as_os_str().as_encoded_bytes())
 }
 
-/// This process as `owner` names it.
-fn me() -> io::Result<String> {
-    let pid = std::process::id().to_string();
-    Ok(format!("{pid} {}", start_time(&pid)?))
-}
-
-/// When the process started, in clock ticks since boot: field 22 of `/proc/PID/stat`, the 20th after the name in brackets.
-fn start_time(pid: &str) -> io::Result<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let found = after_name.split_whitespace().nth(19);
-    found
-        .map(str::to_owned)
-        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat has no start time")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A directory as a harness leaves it that is killed before there is a holder.
-    fn left_by(root: &Path, name: &str, owner: &str) -> PathBuf {
+    /// A directory as a world leaves it.
+    fn left(root: &Path, name: &str) -> PathBuf {
         let state = root.join(name);
         fs::create_dir(&state).unwrap();
-        fs::write(state.join(OWNER), owner).unwrap();
+        fs::write(state.join(HELD), "").unwrap();
         fs::write(state.join("spec.json"), "{").unwrap();
+        fs::create_dir(state.join("private")).unwrap();
         state
     }
 
     #[test]
-    fn what_dead_owners_left_is_swept_and_nothing_else() {
+    fn what_the_dead_left_is_swept_and_nothing_else() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        let pid = std::process::id();
-        let reused = left_by(root, "reused-number", &format!("{pid} 1"));
-        let gone = left_by(root, "gone", "2147483647 5");
+        let gone = left(root, "gone");
         let unnamed = root.join("unnamed");
         fs::create_dir(&unnamed).unwrap();
-        let mine = left_by(root, "mine", &me().unwrap());
+        // No number of a process tells that somebody lives there: it may be counted in another namespace.
+        let living = left(root, "living");
+        fs::write(living.join("init.pid"), "2147483647").unwrap();
+        let _held = hold(&living).unwrap();
         let foreign = root.join("foreign");
         fs::create_dir(&foreign).unwrap();
         fs::write(foreign.join("notes"), "").unwrap();
+        fs::write(foreign.join("owner"), "1 1").unwrap();
+        fs::write(foreign.join("spec.json"), "{}").unwrap();
         fs::write(root.join("file"), "").unwrap();
         let made = make_in(root, "new").unwrap();
         for (path, there) in [
-            (reused, false),
             (gone, false),
             (unnamed, false),
-            (mine, true),
+            (living, true),
             (foreign, true),
             (root.join("file"), true),
-            (made, true),
+            (made.path.clone(), true),
         ] {
             assert_eq!(path.exists(), there, "{}", path.display());
         }
+        assert!(is_held(&made.path).unwrap());
     }
 
     #[test]
     fn a_world_that_is_just_starting_keeps_its_name() {
         let root = tempfile::tempdir().unwrap();
-        make_in(root.path(), "a").unwrap();
+        let first = make_in(root.path(), "a").unwrap();
         let second = make_in(root.path(), "a").unwrap_err();
         assert!(matches!(second, WorldError::AlreadyUp { .. }), "{second}");
+        drop(first);
+        make_in(root.path(), "a").unwrap();
+    }
+
+    #[test]
+    fn several_may_live_in_a_directory_and_the_last_one_leaves_it() {
+        let root = tempfile::tempdir().unwrap();
+        let made = make_in(root.path(), "a").unwrap();
+        let holder = hold(&made.path).unwrap();
+        drop(made.held);
+        assert!(is_held(&made.path).unwrap());
+        drop(holder);
+        assert!(!is_held(&made.path).unwrap());
+        assert!(!is_held(&root.path().join("none")).unwrap());
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_is_told_before_anything_starts() {
+        let root = tempfile::tempdir().unwrap();
+        let said = make_in(root.path(), &"a".repeat(100)).unwrap_err();
+        assert!(matches!(said, WorldError::LongPath { .. }), "{said}");
+        assert_eq!(
+            fs::read_dir(root.path()).unwrap().count(),
+            1,
+            "the lock only"
+        );
     }
 }

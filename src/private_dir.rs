@@ -1,0 +1,277 @@
+//! Directories that are this user's alone, so that nothing in them was put there by somebody else.
+//!
+//! State that is trusted later (kubeconfigs, names of programs to start, sockets, process numbers) lies only below such a directory.
+//! A name that anybody can make beforehand, as in `/tmp`, is never one of them.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use nix::unistd::{Gid, Uid, User};
+
+/// Bits that let the group or everybody write.
+const GROUP_WRITES: u32 = 0o020;
+const ALL_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// Why a directory is not used, and what helps.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPrivate {
+    /// Somebody else may have made it, or can write to it.
+    #[error("{path} is not used, because {why}; {help}")]
+    Foreign {
+        path: PathBuf,
+        why: String,
+        help: String,
+    },
+    /// It cannot be made or looked at.
+    #[error("cannot use {path} as a directory")]
+    Io { path: PathBuf, source: io::Error },
+    /// No place of the user's own is there.
+    #[error(
+        "there is no directory of this user's own for it: {tried}; make one (mode 0700) and name it in {variable}"
+    )]
+    Nowhere {
+        tried: String,
+        variable: &'static str,
+    },
+}
+
+/// Makes `parent/names…` with mode 0700 where it is not there, and makes sure that it belongs to this user alone. `parent` must be
+/// there and trustworthy: see [`trusted`].
+///
+/// # Errors
+/// [`NotPrivate`]: a part is a link, no directory, somebody else's, or others may write to it.
+pub fn make(parent: &Path, names: &[&str]) -> Result<PathBuf, NotPrivate> {
+    let mut path = parent.to_owned();
+    for name in names {
+        path.push(name);
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(NotPrivate::Io {
+                    path,
+                    source: error,
+                });
+            }
+            _ => own(&path)?,
+        }
+    }
+    Ok(path)
+}
+
+/// Makes sure that the directory at `path` is this user's alone, without following a link, and lets nobody else look into it.
+///
+/// # Errors
+/// [`NotPrivate`], as [`make`].
+pub fn own(path: &Path) -> Result<(), NotPrivate> {
+    let io = |source| NotPrivate::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let meta = fs::symlink_metadata(path).map_err(io)?;
+    let me = Uid::effective().as_raw();
+    let why = if meta.file_type().is_symlink() {
+        Some("it is a link".to_owned())
+    } else if !meta.is_dir() {
+        Some("it is no directory".to_owned())
+    } else if meta.uid() != me {
+        Some(format!("it belongs to user {} and not to {me}", meta.uid()))
+    } else if meta.mode() & (GROUP_WRITES | ALL_WRITE) != 0 {
+        Some(format!(
+            "others may write to it (mode {:04o})",
+            meta.mode() & 0o7777
+        ))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(NotPrivate::Foreign {
+            path: path.to_owned(),
+            why,
+            help: "look at what it holds, then remove it".to_owned(),
+        });
+    }
+    if meta.mode() & 0o777 != 0o700 {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io)?;
+    }
+    Ok(())
+}
+
+/// The real path of a directory that is there, when nobody but root and this user can change what it or any part of its path leads to.
+///
+/// # Errors
+/// Words that say which part is not trusted, and why.
+pub fn trusted(dir: &Path) -> Result<PathBuf, String> {
+    let real = fs::canonicalize(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let me = Uid::effective().as_raw();
+    let look = |path: &Path| {
+        fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    // Where root itself is not mapped (user namespaces), the owner of / stands for it.
+    let root = look(Path::new("/"))?.uid();
+    for part in real.ancestors() {
+        let meta = look(part)?;
+        let say = |why: String| Err(format!("{} {why}", part.display()));
+        if !meta.is_dir() {
+            return say("is no directory".to_owned());
+        }
+        if ![0, me, root].contains(&meta.uid()) {
+            return say(format!("belongs to user {}", meta.uid()));
+        }
+        let last = part == real;
+        let sticky = meta.mode() & STICKY != 0 && !last;
+        let own_group = [0, Gid::effective().as_raw()].contains(&meta.gid()) && !last;
+        if meta.mode() & ALL_WRITE != 0 && !sticky {
+            return say("can be written to by everybody".to_owned());
+        }
+        if meta.mode() & GROUP_WRITES != 0 && !sticky && !own_group {
+            return say(format!("can be written to by group {}", meta.gid()));
+        }
+    }
+    Ok(real)
+}
+
+/// Like [`trusted`], for a directory that this user has to own.
+///
+/// # Errors
+/// As [`trusted`].
+pub fn trusted_own(dir: &Path) -> Result<PathBuf, String> {
+    let real = trusted(dir)?;
+    let owner = fs::symlink_metadata(&real).map_err(|error| error.to_string())?;
+    let owner = owner.uid();
+    if owner == Uid::effective().as_raw() {
+        Ok(real)
+    } else {
+        Err(format!("{} belongs to user {owner}", real.display()))
+    }
+}
+
+/// The user's home directory: `$HOME` when it is an absolute path, else what the user database says.
+pub fn home() -> Option<PathBuf> {
+    let given = variable("HOME");
+    given.or_else(|| Some(User::from_uid(Uid::effective()).ok()??.dir))
+}
+
+/// A variable that holds an absolute path (XDG base directory specification: others are ignored).
+pub fn variable(name: &str) -> Option<PathBuf> {
+    let value: OsString = std::env::var_os(name)?;
+    Some(PathBuf::from(value)).filter(|path| path.is_absolute())
+}
+
+/// `names` below the user's state home, `$XDG_STATE_HOME` or `~/.local/state`, made where it is not there.
+///
+/// # Errors
+/// [`NotPrivate`].
+pub fn in_state_home(names: &[&str]) -> Result<PathBuf, NotPrivate> {
+    const VARIABLE: &str = "XDG_STATE_HOME";
+    let nowhere = |tried: String| NotPrivate::Nowhere {
+        tried,
+        variable: VARIABLE,
+    };
+    if let Some(given) = variable(VARIABLE) {
+        if !given.exists() {
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&given);
+            made.map_err(|source| NotPrivate::Io {
+                path: given.clone(),
+                source,
+            })?;
+        }
+        return make(&trusted_own(&given).map_err(nowhere)?, names);
+    }
+    let home = home().ok_or_else(|| nowhere("$HOME is not set".to_owned()))?;
+    let home = trusted_own(&home).map_err(nowhere)?;
+    let state = home.join(".local/state");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&state)
+        .map_err(|source| NotPrivate::Io {
+            path: state.clone(),
+            source,
+        })?;
+    make(&trusted_own(&state).map_err(nowhere)?, names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_directory_is_made_for_this_user_alone_and_found_again() {
+        let root = tempfile::tempdir().unwrap();
+        let made = make(root.path(), &["a", "b"]).unwrap();
+        assert_eq!(made, root.path().join("a/b"));
+        assert_eq!((mode(&made), mode(&root.path().join("a"))), (0o700, 0o700));
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(make(root.path(), &["a", "b"]).unwrap(), made);
+        assert_eq!(mode(&made), 0o700, "nobody else may look into it");
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let victim = root.path().join("victim");
+        fs::create_dir(&victim).unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
+        symlink(&victim, root.path().join("a")).unwrap();
+        let said = make(root.path(), &["a"]).unwrap_err().to_string();
+        assert!(said.contains("it is a link"), "{said}");
+        assert_eq!(mode(&victim), 0o755, "the other directory was touched");
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_to_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let open = root.path().join("a");
+        fs::create_dir(&open).unwrap();
+        for bits in [0o777, 0o770, 0o1777] {
+            fs::set_permissions(&open, fs::Permissions::from_mode(bits)).unwrap();
+            let said = make(root.path(), &["a"]).unwrap_err().to_string();
+            assert!(said.contains("others may write to it"), "{said}");
+            assert!(trusted(&open).is_err(), "{bits:o}");
+        }
+        fs::write(root.path().join("file"), "").unwrap();
+        let said = make(root.path(), &["file"]).unwrap_err().to_string();
+        assert!(said.contains("no directory"), "{said}");
+    }
+
+    #[test]
+    fn a_directory_below_one_that_anybody_can_change_is_not_trusted() {
+        let root = tempfile::tempdir().unwrap();
+        let (open, inner) = (root.path().join("open"), root.path().join("open/inner"));
+        fs::create_dir_all(&inner).unwrap();
+        assert!(trusted_own(&inner).is_ok());
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(trusted(&inner).is_err_and(|why| why.contains("open can be written")));
+        // As /tmp: what is mine in it, others can neither remove nor rename.
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(trusted_own(&inner).is_ok());
+        assert!(trusted(&open).is_err(), "anybody can make names in it");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        if !Uid::effective().is_root() {
+            return; // only root can give files away
+        }
+        let root = tempfile::tempdir().unwrap();
+        let theirs = root.path().join("a");
+        fs::create_dir(&theirs).unwrap();
+        std::os::unix::fs::chown(&theirs, Some(65_534), None).unwrap();
+        let said = make(root.path(), &["a"]).unwrap_err().to_string();
+        assert!(said.contains("belongs to user 65534"), "{said}");
+        assert!(trusted_own(&theirs).is_err());
+    }
+}
