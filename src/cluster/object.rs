@@ -5,8 +5,8 @@ use std::time::Duration;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams,
-        Preconditions,
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+        Preconditions, TypeMeta,
     },
 };
 use serde_json::Value;
@@ -81,6 +81,8 @@ pub struct Written {
     pub name: String,
     pub uid: String,
     pub resource_version: String,
+    /// In whole seconds of the API server's clock.
+    pub created: Option<jiff::Timestamp>,
 }
 
 /// Parses the parts that address an object.
@@ -144,6 +146,7 @@ pub async fn apply(
             namespace: made.namespace(),
             uid: made.uid().unwrap_or_default(),
             resource_version: made.resource_version().unwrap_or_default(),
+            created: made.creation_timestamp().map(|time| time.0),
             api_version,
             kind,
             name,
@@ -235,6 +238,38 @@ pub async fn get(
         Ok(found) => Ok(found.and_then(|object| serde_json::to_value(object).ok())),
         Err(error) => Err(explain(error, api_version.into(), kind.into(), name.into())),
     }
+}
+
+/// All objects of a kind in a namespace, as JSON.
+///
+/// # Errors
+/// When the API server does not answer, or has no such kind.
+pub async fn list(
+    client: &Client,
+    api_version: &str,
+    kind: &str,
+    namespace: &str,
+) -> Result<Vec<Value>, ObjectError> {
+    let found = api(client, api_version, kind, Some(namespace))
+        .list(&ListParams::default())
+        .await;
+    let found = found.map_err(|error| {
+        explain(
+            error,
+            api_version.into(),
+            kind.into(),
+            format!("(all in {namespace})"),
+        )
+    })?;
+    let each = found.items.into_iter().filter_map(|mut object| {
+        // Items of a list do not say what they are.
+        object.types = Some(TypeMeta {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        });
+        serde_json::to_value(object).ok()
+    });
+    Ok(each.collect())
 }
 
 #[cfg(test)]

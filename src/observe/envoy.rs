@@ -16,11 +16,23 @@ pub const ADMIN_PORT: u16 = 15000;
 /// # Errors
 /// When the proxy does not answer.
 pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
+    let name = escaped(name);
     json(
         admin,
         &format!("/config_dump?resource=dynamic_route_configs&name_regex={name}"),
     )
     .await
+}
+
+/// A regular expression as part of an address.
+fn escaped(pattern: &str) -> String {
+    let each = pattern.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'*' | b'-' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    });
+    each.collect()
 }
 
 /// Names of a namespace's clusters that are known but not usable yet: their endpoints are still awaited, and a route to
@@ -67,15 +79,7 @@ pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
 /// # Errors
 /// When the proxy does not answer.
 pub async fn stat(admin: &Port, name: &str) -> Result<u64, HttpError> {
-    let escaped: String = name
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'*' | b'-' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
+    let escaped = escaped(name);
     let path = format!("/stats?filter={escaped}");
     let body = admin.fetch(Method::GET, &path).await?;
     Ok(sum(&String::from_utf8_lossy(&body)))

@@ -1,30 +1,86 @@
-//! "Does this proxy know these endpoints": content of EDS, not versions.
+//! "Does this proxy have the endpoints that istiod has for it": content of EDS, not versions.
+//!
+//! What a proxy is to have is istiod's to say: a `Sidecar`, `exportTo`, a subset or a rule about localities may rightly leave some out.
+//! So its configuration is compared with what istiod computes for exactly this proxy, out of the same store from which it pushes
+//! (`/debug/edsz`), once istiod has taken the pods themselves ([`super::shards`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
+use http::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::observe::{envoy, http::Port};
+use crate::observe::{
+    envoy,
+    http::{HttpError, Port},
+};
 
 const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Why a proxy is not known to have the right endpoints.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "proxy {proxy} did not have the endpoints of {app} within {limit:?}: wanted {wanted:?}, last seen {seen:?} {trouble}"
-)]
-pub struct EndpointsError {
-    proxy: Box<str>,
-    app: Box<str>,
-    limit: Duration,
-    wanted: BTreeSet<String>,
-    seen: BTreeSet<String>,
-    trouble: Box<str>,
+/// Addresses of endpoints.
+pub type Addresses = BTreeSet<String>;
+
+/// Why endpoints are not known to be where they have to be.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EndpointsError {
+    /// The mesh is the reason: who has them was told, and did not take or pass them on.
+    #[error("{0}")]
+    Withheld(Withheld),
+    /// Nothing is known of the mesh.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// Endpoints that a part of the mesh was told of and does not have, or has although they are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// `istiod`, or `proxy POD`.
+    pub who: String,
+    /// A Service or a cluster.
+    pub what: String,
+    pub wanted: Addresses,
+    pub seen: Addresses,
+    pub limit: Duration,
+}
+
+impl Withheld {
+    /// What must be there, in words.
+    pub fn expected(&self) -> String {
+        let wanted = list(self.wanted.iter());
+        format!("{} has the endpoints {wanted} of {}", self.who, self.what)
+    }
+
+    /// What is there instead.
+    pub fn actual(&self) -> String {
+        let parts = [
+            ("without", self.wanted.difference(&self.seen)),
+            ("still with", self.seen.difference(&self.wanted)),
+        ];
+        let words = parts.map(|(word, addresses)| match list(addresses) {
+            none if none.is_empty() => none,
+            some => format!("{word} {some}"),
+        });
+        let words: Vec<String> = words
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .collect();
+        format!("{} after {:?}", words.join(", "), self.limit)
+    }
+}
+
+fn list<'a>(addresses: impl Iterator<Item = &'a String>) -> String {
+    addresses.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.expected(), self.actual())
+    }
 }
 
 /// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this window, unless membership changed
@@ -32,16 +88,15 @@ pub struct EndpointsError {
 /// (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness is such a change.
 const MERGE_WINDOW: Duration = Duration::from_secs(1);
 
-/// Waits until the proxy has exactly these addresses as healthy endpoints, by Service, in the outbound clusters of the
-/// namespace's Services. A proxy that does not have the cluster yet has not the endpoints either. With `settled`, they must have
-/// stayed so for Envoy's merge window: then its workers have them too.
+/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every cluster of the namespace's Services. With
+/// `settled`, they must have stayed so for Envoy's merge window: then its workers have them too.
 ///
 /// # Errors
-/// The first app that differs when the deadline is over.
+/// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where both could be asked.
 pub async fn await_endpoints(
+    istiod: &Port,
     admin: &Port,
     namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
     settled: bool,
 ) -> Result<(), EndpointsError> {
     let hold = if settled {
@@ -52,85 +107,100 @@ pub async fn await_endpoints(
     let mut since = None;
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let (difference, trouble) = match envoy::endpoint_configs(admin, namespace).await {
-            Ok(dump) => (
-                difference(&of_services(&dump, namespace), wanted),
-                String::new(),
-            ),
-            Err(error) => (difference(&BTreeMap::new(), wanted), error.to_string()),
-        };
-        let Some((app, wanted, seen)) = difference else {
-            if since.get_or_insert_with(Instant::now).elapsed() >= hold {
-                return Ok(());
-            }
-            sleep(LOOK).await;
-            continue;
+        let found = both(istiod, admin, namespace).await;
+        let late = match found {
+            Ok((wanted, seen)) => match difference(&wanted, &seen) {
+                None if since.get_or_insert_with(Instant::now).elapsed() >= hold => return Ok(()),
+                None => {
+                    sleep(LOOK).await;
+                    continue;
+                }
+                Some((cluster, wanted, seen)) => EndpointsError::Withheld(Withheld {
+                    who: format!("proxy {}", admin.pod),
+                    what: format!("cluster {cluster}"),
+                    wanted,
+                    seen,
+                    limit: DEADLINE,
+                }),
+            },
+            Err(error) => EndpointsError::Unknown(format!(
+                "the endpoints of proxy {} are not known after {DEADLINE:?}: {error}",
+                admin.pod
+            )),
         };
         since = None;
         if Instant::now() > deadline {
-            return Err(EndpointsError {
-                proxy: admin.pod.as_str().into(),
-                app: app.into(),
-                limit: DEADLINE,
-                wanted,
-                seen,
-                trouble: trouble.into(),
-            });
+            return Err(late);
         }
         sleep(LOOK).await;
     }
 }
 
-type Addresses = BTreeSet<String>;
+/// Healthy endpoints by cluster.
+type Clusters = BTreeMap<String, Addresses>;
 
-fn difference(
-    seen: &BTreeMap<String, Addresses>,
-    wanted: &BTreeMap<String, Vec<String>>,
-) -> Option<(String, Addresses, Addresses)> {
-    wanted.iter().find_map(|(app, addresses)| {
-        let wanted: Addresses = addresses.iter().cloned().collect();
-        let have = seen.get(app).cloned().unwrap_or_default();
-        (have != wanted).then(|| (app.clone(), wanted, have))
+/// What istiod has for the proxy, and what the proxy has.
+async fn both(
+    istiod: &Port,
+    admin: &Port,
+    namespace: &str,
+) -> Result<(Clusters, Clusters), HttpError> {
+    let path = format!("/debug/edsz?proxyID={}.{}", admin.pod, admin.namespace);
+    let wanted = istiod.fetch(Method::GET, &path).await?;
+    let wanted: Value = serde_json::from_slice(&wanted).unwrap_or_default();
+    let seen = envoy::endpoint_configs(admin, namespace).await?;
+    let of = |dump: &Value| clusters(dump, namespace);
+    Ok((of(&wanted), of(&seen)))
+}
+
+fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, Addresses)> {
+    wanted.iter().find_map(|(cluster, wanted)| {
+        let have = seen.get(cluster).cloned().unwrap_or_default();
+        (have != *wanted).then(|| (cluster.clone(), wanted.clone(), have))
     })
 }
 
-/// Addresses by service name, out of a dump of endpoint configurations (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`). Subsets
-/// have a part of the endpoints and are left out.
-fn of_services(dump: &Value, namespace: &str) -> BTreeMap<String, Addresses> {
-    let mut all: BTreeMap<String, Addresses> = BTreeMap::new();
-    for config in dump["configs"].as_array().into_iter().flatten() {
-        let assignment = &config["endpoint_config"];
-        let name = assignment["cluster_name"].as_str().unwrap_or_default();
-        let mut parts = name.split('|').skip(2);
-        let (Some(""), Some(host)) = (parts.next(), parts.next()) else {
-            continue;
-        };
-        let Some(service) = host
-            .strip_suffix(".svc.cluster.local")
-            .and_then(|host| host.strip_suffix(&format!(".{namespace}")))
-        else {
-            continue;
-        };
-        let found = all.entry(service.to_owned()).or_default();
-        let endpoints = assignment["endpoints"].as_array().into_iter().flatten();
-        let endpoints = endpoints
-            .flat_map(|locality| locality["lb_endpoints"].as_array().into_iter().flatten());
-        found.extend(endpoints.filter(is_healthy).filter_map(|endpoint| {
-            endpoint
-                .pointer("/endpoint/address/socket_address/address")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        }));
+/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a dump of Envoy's or of istiod's: the
+/// one writes fields as they are declared, the other as JSON has them.
+fn clusters(dump: &Value, namespace: &str) -> Clusters {
+    let configs = dump["configs"].as_array().into_iter().flatten();
+    let each = configs.filter_map(|config| {
+        let assignment = config.get("endpoint_config").unwrap_or(config);
+        let name = field(assignment, "cluster_name", "clusterName").as_str()?;
+        let host = name.strip_prefix("outbound|")?.rsplit('|').next()?;
+        host.contains(&format!(".{namespace}.svc."))
+            .then(|| (name.to_owned(), addresses(assignment)))
+    });
+    each.collect()
+}
+
+fn addresses(assignment: &Value) -> Addresses {
+    let localities = assignment["endpoints"].as_array().into_iter().flatten();
+    let endpoints =
+        localities.filter_map(|locality| field(locality, "lb_endpoints", "lbEndpoints").as_array());
+    let healthy = endpoints.flatten().filter(|endpoint| is_healthy(endpoint));
+    let sockets = healthy.map(|endpoint| {
+        let address = &endpoint["endpoint"]["address"];
+        field(address, "socket_address", "socketAddress")
+    });
+    let words = sockets.filter_map(|socket| {
+        let port = field(socket, "port_value", "portValue").as_u64()?;
+        Some(format!("{}:{port}", socket["address"].as_str()?))
+    });
+    words.collect()
+}
+
+fn field<'v>(value: &'v Value, declared: &str, json: &str) -> &'v Value {
+    match &value[declared] {
+        Value::Null => &value[json],
+        found => found,
     }
-    all
 }
 
 /// Health as the control plane says it; Envoy takes UNKNOWN, the default, for healthy.
-fn is_healthy(endpoint: &&Value) -> bool {
-    matches!(
-        endpoint["health_status"].as_str(),
-        None | Some("UNKNOWN" | "HEALTHY")
-    )
+fn is_healthy(endpoint: &Value) -> bool {
+    let health = field(endpoint, "health_status", "healthStatus").as_str();
+    matches!(health, None | Some("UNKNOWN" | "HEALTHY"))
 }
 
 #[cfg(test)]
@@ -138,27 +208,70 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const NAME: &str = "outbound|50051||greeter.ns.svc.cluster.local";
+
+    /// As Envoy writes it.
+    fn envoy(name: &str, ips: &[&str]) -> Value {
+        let at = |ip: &&str| json!({"endpoint": {"address": {"socket_address": {"address": ip, "port_value": 50051}}}});
+        let all: Vec<_> = ips.iter().map(at).collect();
+        json!({"endpoint_config": {"cluster_name": name, "endpoints": [{"lb_endpoints": all}]}})
+    }
+
+    /// As istiod writes it.
+    fn istiod(name: &str, ips: &[(&str, &str)]) -> Value {
+        let at = |(ip, health): &(&str, &str)| json!({"healthStatus": health, "endpoint": {"address": {"socketAddress": {"address": ip, "portValue": 50051}}}});
+        let all: Vec<_> = ips.iter().map(at).collect();
+        json!({"clusterName": name, "endpoints": [{"locality": {}, "lbEndpoints": all}]})
+    }
+
+    fn compared(wanted: Value, seen: Value) -> Option<(String, Addresses, Addresses)> {
+        let of = |config: Value| clusters(&json!({"configs": [config]}), "ns");
+        difference(&of(wanted), &of(seen))
+    }
+
     #[test]
-    fn endpoints_are_compared_by_service_and_subsets_are_left_out() {
-        let at = |ip: &str| json!({"endpoint": {"address": {"socket_address": {"address": ip}}}});
-        let config = |name: &str, ips: &[&str]| {
-            let all: Vec<_> = ips.iter().map(|ip| at(ip)).collect();
-            json!({"endpoint_config": {"cluster_name": name, "endpoints": [{"lb_endpoints": all}]}})
+    fn a_proxy_has_what_istiod_has_for_it() {
+        let healthy = ("10.0.0.1", "HEALTHY");
+        let wanted = || istiod(NAME, &[healthy, ("10.0.0.9", "UNHEALTHY")]);
+        assert_eq!(compared(wanted(), envoy(NAME, &["10.0.0.1"])), None);
+        let (cluster, wanted, seen) = compared(wanted(), envoy(NAME, &[])).expect("one is missing");
+        assert_eq!((cluster.as_str(), seen.len()), (NAME, 0));
+        assert_eq!(wanted, Addresses::from(["10.0.0.1:50051".to_owned()]));
+        assert!(
+            compared(istiod(NAME, &[]), envoy(NAME, &["10.0.0.1"])).is_some(),
+            "one too many"
+        );
+        let subset = NAME.replace("||", "|v1|");
+        assert!(compared(istiod(&subset, &[healthy]), envoy(NAME, &["10.0.0.1"])).is_some());
+    }
+
+    #[test]
+    fn what_istiod_leaves_out_and_other_namespaces_do_not_count() {
+        assert_eq!(
+            compared(json!({}), envoy(NAME, &["10.0.0.1"])),
+            None,
+            "hidden from it"
+        );
+        let other = NAME.replace(".ns.", ".other.");
+        assert_eq!(
+            compared(istiod(&other, &[("10.0.0.1", "HEALTHY")]), envoy(NAME, &[])),
+            None
+        );
+    }
+
+    #[test]
+    fn who_withholds_which_endpoint_is_told() {
+        let set = |ips: &[&str]| ips.iter().map(|&ip| ip.to_owned()).collect();
+        let withheld = Withheld {
+            who: "proxy caller-1".to_owned(),
+            what: format!("cluster {NAME}"),
+            wanted: set(&["10.0.0.1:1", "10.0.0.2:1"]),
+            seen: set(&["10.0.0.2:1", "10.0.0.3:1"]),
+            limit: DEADLINE,
         };
-        let dump = json!({"configs": [
-            config("outbound|50051||greeter.ns.svc.cluster.local", &["10.0.0.1", "10.0.0.2"]),
-            config("outbound|50051|v1|greeter.ns.svc.cluster.local", &["10.0.0.1"]),
-            config("outbound|50051||greeter.other.svc.cluster.local", &["10.0.0.9"]),
-        ]});
-        let seen = of_services(&dump, "ns");
-        let want = |ips: &[&str]| {
-            BTreeMap::from([(
-                "greeter".to_owned(),
-                ips.iter().map(|&ip| ip.to_owned()).collect(),
-            )])
-        };
-        assert!(difference(&seen, &want(&["10.0.0.2", "10.0.0.1"])).is_none());
-        let (app, ..) = difference(&seen, &want(&["10.0.0.1"])).expect("one address too many");
-        assert_eq!(app, "greeter");
+        assert_eq!(
+            withheld.actual(),
+            "without 10.0.0.1:1, still with 10.0.0.3:1 after 20s"
+        );
     }
 }

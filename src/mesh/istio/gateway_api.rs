@@ -261,6 +261,7 @@ mod tests {
             name: "x".into(),
             uid: String::new(),
             resource_version: String::new(),
+            created: None,
         };
         let made = |parents: &str| json!([{"kind": "VirtualService", "metadata": {"annotations": {"internal.istio.io/parents": parents}}}]);
         assert!(lingers(&made("HTTPRoute/x.a,GRPCRoute/x.a"), &written));

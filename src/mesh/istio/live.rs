@@ -7,40 +7,40 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::{join_all, try_join_all};
-use http::Method;
 use kube::Client;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, sleep},
+    time::Instant,
 };
 
 use super::{
-    gateway_api::{self, Progress},
-    marker, programs,
+    arrival::{arrive, rejections},
+    marker,
+    order::{self, OrderError, Ordered},
+    taken::{Narrowed, await_accepted, await_taken},
 };
 use crate::{
     cluster::object::{self, ObjectError, Written},
-    observe::{
-        envoy,
-        http::{HttpError, Port},
-    },
+    observe::http::{HttpError, Port},
 };
 
 /// Pause between two looks at the same proxy or at istiod.
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 /// How long istiod and the proxies may take for one batch.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// A refusal may be of the moment before another object of the same apply came; after this long it is one.
-const REFUSED: Duration = Duration::from_secs(3);
+pub(super) const REFUSED: Duration = Duration::from_secs(3);
 /// After this long a proxy that does not show the marker is asked whether it rejected something.
-const SUSPICIOUS: Duration = Duration::from_millis(700);
+pub(super) const SUSPICIOUS: Duration = Duration::from_millis(700);
 
 /// Why a configuration is not known to be live.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LiveError {
     #[error("{0}")]
     Object(Arc<ObjectError>),
+    #[error(transparent)]
+    Order(#[from] OrderError),
     #[error("istiod had not taken {missing} after {limit:?}")]
     NotTaken { missing: String, limit: Duration },
     #[error("istiod did not accept {what} within {limit:?}: {words}")]
@@ -100,12 +100,15 @@ pub struct Live {
 
 struct Request {
     change: Change,
+    /// The objects of the change, and what had to be written before the last of them.
+    ordered: Ordered,
     reply: oneshot::Sender<Result<Live, LiveError>>,
 }
 
 /// The door through which all configuration goes.
 #[derive(Clone)]
 pub struct Applier {
+    client: Client,
     queue: mpsc::UnboundedSender<Request>,
     /// istiod's debug port.
     istiod: watch::Sender<Port>,
@@ -116,18 +119,24 @@ impl Applier {
     pub fn start(client: Client, istiod: Port, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (istiod, current) = watch::channel(istiod);
+        let door = client.clone();
         tokio::spawn(async move {
-            let mut generations = BTreeMap::new();
+            let client = door;
+            let mut marks = BTreeMap::new();
             while let Some(first) = requests.recv().await {
                 let mut batch = vec![first];
                 while let Ok(next) = requests.try_recv() {
                     batch.push(next);
                 }
                 let istiod = current.borrow().clone();
-                commit(&client, &istiod, &shared, &mut generations, batch).await;
+                commit(&client, &istiod, &shared, &mut marks, batch).await;
             }
         });
-        Self { queue, istiod }
+        Self {
+            client,
+            queue,
+            istiod,
+        }
     }
 
     /// Asks another istiod from now on: the old one was replaced.
@@ -140,70 +149,78 @@ impl Applier {
         self.istiod.borrow().clone()
     }
 
-    /// Makes a change and waits until every proxy concerned has it.
+    /// Makes a change and waits until every proxy concerned has it. Documents are written in their order, and so that their ages have
+    /// it too ([`order`]): what has to wait for that waits here and holds up nobody else.
     ///
     /// # Errors
     /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live without an error.
-    pub async fn change(&self, change: Change) -> Result<Live, LiveError> {
+    pub async fn change(&self, mut change: Change) -> Result<Live, LiveError> {
+        let apply = std::mem::take(&mut change.apply);
+        let ordered = order::order(&self.client, apply, &change.namespace).await?;
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .send(Request { change, reply })
-            .map_err(|_| LiveError::Ended)?;
+        let request = Request {
+            change,
+            ordered,
+            reply,
+        };
+        self.queue.send(request).map_err(|_| LiveError::Ended)?;
         answer.await.map_err(|_| LiveError::Ended)?
     }
 }
+
+/// What shows a namespace's generation.
+#[derive(Debug, Default, Clone, Copy)]
+struct Mark {
+    generation: u64,
+    /// A `Sidecar` may hide the plain marker here; from then on both are written.
+    narrowed: bool,
+}
+
+type Marks = BTreeMap<String, Mark>;
 
 async fn commit(
     client: &Client,
     istiod: &Port,
     shared: &str,
-    generations: &mut BTreeMap<String, u64>,
+    marks: &mut Marks,
     batch: Vec<Request>,
 ) {
-    let before = &rejections(&batch).await;
-    let written = join_all(batch.iter().map(|request| write(client, &request.change))).await;
-    let mut going = Vec::new();
-    for (request, result) in batch.into_iter().zip(written) {
-        match result {
-            Ok(written) => going.push((request, written)),
-            Err(error) => drop(request.reply.send(Err(LiveError::Object(Arc::new(error))))),
-        }
-    }
+    let proxies = batch.iter().flat_map(|request| &request.change.proxies);
+    let before = &rejections(proxies).await;
+    let written = join_all(batch.iter().map(|request| write(client, request))).await;
+    let going = only_good(batch.into_iter().zip(written));
     let since = Instant::now();
-    let wanted: Vec<&Written> = going.iter().flat_map(|(_, written)| written).collect();
-    let gone: Vec<&Written> = going
+    let wanted = going
         .iter()
-        .flat_map(|(request, _)| &request.change.delete)
+        .map(|(request, written)| (written.as_slice(), request.change.delete.as_slice()));
+    let (taken, narrowed) = await_taken(istiod, &wanted.collect::<Vec<_>>()).await;
+    let going = only_good(going.into_iter().zip(taken));
+    let going: Vec<(Request, Vec<Written>)> = going
+        .into_iter()
+        .map(|((request, written), ())| (request, written))
         .collect();
-    if let Err(error) = await_taken(istiod, &wanted, &gone).await {
+    let accepted = join_all(
         going
-            .into_iter()
-            .for_each(|(request, _)| drop(request.reply.send(Err(error.clone()))));
-        return;
-    }
-    let going = only_accepted(istiod, going).await;
-    let mark = going.iter().map(|(request, _)| {
-        let generation = generations
-            .entry(request.change.namespace.clone())
-            .or_insert(0);
-        *generation += 1;
-        (request.change.namespace.clone(), *generation)
-    });
-    let marks: Vec<(String, u64)> = mark.collect();
-    let marked = join_all(marks.iter().map(|(namespace, generation)| async move {
-        object::apply(
-            client,
-            &marker::marker(namespace, shared, *generation),
-            Some(namespace),
-        )
-        .await
-    }))
+            .iter()
+            .map(|(_, written)| await_accepted(istiod, written)),
+    )
     .await;
-    let arrivals = going.into_iter().zip(marks).zip(marked).map(
-        |(((request, written), (_, generation)), marked)| async move {
+    let going = only_good(going.into_iter().zip(accepted));
+    let next: Vec<(String, Mark)> = going
+        .iter()
+        .map(|((request, _), ())| next(marks, &narrowed, &request.change.namespace))
+        .collect();
+    let marked = join_all(
+        next.iter()
+            .map(|(namespace, mark)| write_marker(client, namespace, shared, *mark)),
+    )
+    .await;
+    let arrivals = going.into_iter().zip(next).zip(marked).map(
+        |((((request, written), ()), (_, mark)), marked)| async move {
+            let generation = mark.generation;
             let result = match marked {
                 Err(error) => Err(LiveError::Object(Arc::new(error))),
-                Ok(_) => arrive(istiod, &request.change, generation, before)
+                Ok(()) => arrive(istiod, &request.change, generation, before)
                     .await
                     .map(|()| Live {
                         written,
@@ -217,307 +234,68 @@ async fn commit(
     join_all(arrivals).await;
 }
 
-/// Goes on with the changes whose Gateway API objects istiod accepted, and tells the others why not.
-async fn only_accepted(
-    istiod: &Port,
-    going: Vec<(Request, Vec<Written>)>,
-) -> Vec<(Request, Vec<Written>)> {
-    let results = join_all(
-        going
-            .iter()
-            .map(|(_, written)| await_accepted(istiod, written)),
-    )
-    .await;
-    let mut accepted = Vec::new();
-    for ((request, written), result) in going.into_iter().zip(results) {
+/// A request, or one with what became of it so far.
+trait Asked {
+    fn reply(self, error: LiveError);
+}
+
+impl Asked for Request {
+    fn reply(self, error: LiveError) {
+        drop(self.reply.send(Err(error)));
+    }
+}
+
+impl<T> Asked for (Request, T) {
+    fn reply(self, error: LiveError) {
+        self.0.reply(error);
+    }
+}
+
+/// Goes on with those that went well so far, and tells the others why not.
+fn only_good<R: Asked, T>(all: impl Iterator<Item = (R, Result<T, LiveError>)>) -> Vec<(R, T)> {
+    let mut good = Vec::new();
+    for (request, result) in all {
         match result {
-            Ok(()) => accepted.push((request, written)),
-            Err(error) => drop(request.reply.send(Err(error))),
+            Ok(value) => good.push((request, value)),
+            Err(error) => request.reply(error),
         }
     }
-    accepted
+    good
 }
 
-/// Waits until istiod reports of every route and gateway that it is as it should be.
-async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
-    let ours = |written: &&Written| written.api_version.starts_with(gateway_api::GROUP);
-    let wanted: Vec<&Written> = written.iter().filter(ours).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let start = Instant::now();
-    loop {
-        let store = store(istiod).await?;
-        let each = wanted.iter().map(|written| {
-            let what = format!("{} {}", written.kind, written.name);
-            let said = find(&store, written).map(gateway_api::progress);
-            (what, said.unwrap_or(Progress::Done))
-        });
-        let (what, words, limit) = match each
-            .filter(|(_, said)| *said != Progress::Done)
-            .max_by_key(|(_, said)| matches!(said, Progress::Refused(_)))
-        {
-            None => return Ok(()),
-            Some((what, Progress::Refused(words))) => (what, words, REFUSED),
-            Some((what, Progress::Pending(words))) => (what, words, DEADLINE),
-            Some((_, Progress::Done)) => continue,
-        };
-        if start.elapsed() > limit {
-            return Err(LiveError::NotAccepted { what, words, limit });
-        }
-        sleep(LOOK).await;
-    }
+async fn write(client: &Client, request: &Request) -> Result<Vec<Written>, LiveError> {
+    let wrap = |error| LiveError::Object(Arc::new(error));
+    let (change, ordered) = (&request.change, &request.ordered);
+    let deletes = change
+        .delete
+        .iter()
+        .map(|written| object::delete(client, written));
+    try_join_all(deletes).await.map_err(wrap)?;
+    let written = order::write(client, &ordered.left, &change.namespace).await;
+    let written = written.map_err(wrap)?;
+    ordered.check(&written)?;
+    Ok([ordered.written.clone(), written].concat())
 }
 
-/// Everything that istiod has taken.
-async fn store(istiod: &Port) -> Result<Value, LiveError> {
-    let body = istiod
-        .fetch(Method::GET, "/debug/configz")
-        .await
-        .map_err(|error| LiveError::Istiod(Arc::new(error)))?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+fn next(marks: &mut Marks, narrowed: &Narrowed, namespace: &str) -> (String, Mark) {
+    let mark = marks.entry(namespace.to_owned()).or_default();
+    mark.generation += 1;
+    mark.narrowed |= narrowed.holds_in(namespace);
+    (namespace.to_owned(), *mark)
 }
 
-async fn write(client: &Client, change: &Change) -> Result<Vec<Written>, ObjectError> {
-    try_join_all(
-        change
-            .delete
-            .iter()
-            .map(|written| object::delete(client, written)),
-    )
-    .await?;
-    try_join_all(
-        change
-            .apply
-            .iter()
-            .map(|object| object::apply(client, object, Some(&change.namespace))),
-    )
-    .await
-}
-
-/// Updates that each proxy of a batch had rejected before it, by pod.
-async fn rejections(batch: &[Request]) -> BTreeMap<String, u64> {
-    let proxies = batch.iter().flat_map(|request| &request.change.proxies);
-    let counts = proxies.map(|proxy| async {
-        let count = envoy::rejections(&proxy.admin).await.ok()?;
-        Some((proxy.admin.pod.clone(), count))
-    });
-    join_all(counts).await.into_iter().flatten().collect()
-}
-
-async fn arrive(
-    istiod: &Port,
-    change: &Change,
-    generation: u64,
-    before: &BTreeMap<String, u64>,
-) -> Result<(), LiveError> {
-    let waits = change.proxies.iter().map(|proxy| async {
-        await_marker(proxy, &change.namespace, generation).await?;
-        accepted(proxy, before).await
-    });
-    try_join_all(waits).await?;
-    if change.programs.is_empty() {
-        return Ok(());
-    }
-    let mark = (change.namespace.as_str(), generation);
-    programs::await_live(istiod, &change.reference, mark, &change.programs).await
-}
-
-/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.
-async fn accepted(proxy: &Proxy, before: &BTreeMap<String, u64>) -> Result<(), LiveError> {
-    let pod = &proxy.admin.pod;
-    let (Some(before), Ok(now)) = (before.get(pod), envoy::rejections(&proxy.admin).await) else {
-        return Ok(());
-    };
-    if now <= *before {
-        return Ok(());
-    }
-    let words = envoy::rejected(&proxy.admin).await.ok().flatten();
-    Err(LiveError::Nack {
-        proxy: pod.clone(),
-        words: words.unwrap_or_else(|| format!("{} updates", now - before)),
-    })
-}
-
-/// Waits until istiod's store holds every written object in at least its version, and none of the deleted.
-async fn await_taken(
-    istiod: &Port,
-    wanted: &[&Written],
-    gone: &[&Written],
-) -> Result<(), LiveError> {
-    let ours = |written: &&&Written| {
-        let version = &written.api_version;
-        version.contains(".istio.io/") || version.starts_with(gateway_api::GROUP)
-    };
-    let wanted: Vec<&&Written> = wanted.iter().filter(ours).collect();
-    let gone: Vec<&&Written> = gone.iter().filter(ours).collect();
-    if wanted.is_empty() && gone.is_empty() {
-        return Ok(());
-    }
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let store = store(istiod).await?;
-        let late = wanted
-            .iter()
-            .find(|written| !holds(&store, written))
-            .map(|written| format!("{} {}", written.kind, written.name));
-        let left = gone
-            .iter()
-            .find(|written| {
-                find(&store, written).is_some() || gateway_api::lingers(&store, written)
-            })
-            .map(|w| format!("the removal of {} {}", w.kind, w.name));
-        let Some(missing) = late.or(left) else {
-            return Ok(());
-        };
-        if Instant::now() > deadline {
-            return Err(LiveError::NotTaken {
-                missing,
-                limit: DEADLINE,
-            });
-        }
-        sleep(LOOK).await;
-    }
-}
-
-fn find<'a>(store: &'a Value, written: &Written) -> Option<&'a Value> {
-    store.as_array()?.iter().find(|config| {
-        let meta = &config["metadata"];
-        // `Gateway` is a kind of Istio and of Gateway API.
-        let group = |version: &str| version.split('/').next().map(str::to_owned);
-        let same = config["apiVersion"].as_str().and_then(group) == group(&written.api_version);
-        (same || config["apiVersion"].is_null())
-            && config["kind"] == written.kind.as_str()
-            && meta["name"] == written.name.as_str()
-            && meta["namespace"].as_str() == written.namespace.as_deref()
-    })
-}
-
-/// Versions of one object grow (etcd revisions), so a newer one holds what was written.
-fn holds(store: &Value, written: &Written) -> bool {
-    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
-    let have =
-        find(store, written).and_then(|config| config["metadata"]["resourceVersion"].as_str());
-    have.is_some_and(|have| number(have) >= number(&written.resource_version))
-}
-
-/// Waits until a proxy shows the marker of a generation, or of a later one.
-///
-/// # Errors
-/// [`LiveError::Nack`] and [`LiveError::NotLive`].
-pub async fn await_marker(
-    proxy: &Proxy,
+async fn write_marker(
+    client: &Client,
     namespace: &str,
-    generation: u64,
-) -> Result<(), LiveError> {
-    let (start, mut asked) = (Instant::now(), false);
-    let name = if proxy.gateway {
-        "http.*".to_owned()
-    } else {
-        marker::PORT.to_string()
-    };
-    loop {
-        let last = match envoy::routes(&proxy.admin, &name).await {
-            Ok(dump) => match shown(&dump.to_string(), namespace) {
-                Some(shown) if shown >= generation => match unfinished(proxy, namespace).await {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(words)) => words,
-                    Err(error) => error.to_string(),
-                },
-                Some(shown) => format!("generation {shown}"),
-                None => "no marker".to_owned(),
-            },
-            Err(error) => error.to_string(),
-        };
-        if !asked && start.elapsed() > SUSPICIOUS {
-            asked = true;
-            if let Ok(Some(words)) = envoy::rejected(&proxy.admin).await {
-                return Err(LiveError::Nack {
-                    proxy: proxy.admin.pod.clone(),
-                    words,
-                });
-            }
-        }
-        if start.elapsed() > DEADLINE {
-            return Err(LiveError::NotLive {
-                proxy: proxy.admin.pod.clone(),
-                generation,
-                limit: DEADLINE,
-                last,
-            });
-        }
-        sleep(LOOK).await;
+    shared: &str,
+    mark: Mark,
+) -> Result<(), ObjectError> {
+    let mut markers = vec![marker::marker(namespace, shared, mark.generation)];
+    if mark.narrowed {
+        markers.push(marker::unhidden(namespace, mark.generation));
     }
-}
-
-/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after the routes of the same push have come,
-/// and a gateway's new port is opened only when the routes of that port have come, which the marker's port does not wait for. A port
-/// whose Secret is missing stays closed for as long as it is: that is no matter of time ([`super::secrets`]).
-async fn unfinished(proxy: &Proxy, namespace: &str) -> Result<Option<String>, HttpError> {
-    let clusters = envoy::warming_clusters(&proxy.admin, namespace).await?;
-    if !clusters.is_empty() {
-        let names = clusters.join(", ");
-        return Ok(Some(format!("clusters without endpoints: {names}")));
-    }
-    if !proxy.gateway {
-        return Ok(None);
-    }
-    let listeners = envoy::warming_listeners(&proxy.admin).await?;
-    if listeners.is_empty() || envoy::awaits_secrets(&proxy.admin).await? {
-        return Ok(None);
-    }
-    let names = listeners.join(", ");
-    Ok(Some(format!("listeners that are not open: {names}")))
-}
-
-/// The newest generation of a namespace that a dump of routes names.
-pub(super) fn shown(dump: &str, namespace: &str) -> Option<u64> {
-    let prefix = marker::route(namespace, 0);
-    let prefix = &prefix[..prefix.len() - 1];
-    let digits = |rest: &str| {
-        rest.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse()
-            .ok()
-    };
-    dump.split(prefix).skip(1).filter_map(digits).max()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn written(version: &str) -> Written {
-        Written {
-            api_version: "networking.istio.io/v1".into(),
-            kind: "VirtualService".into(),
-            namespace: Some("a".into()),
-            name: "x".into(),
-            uid: String::new(),
-            resource_version: version.into(),
-        }
-    }
-
-    #[rstest::rstest]
-    #[case::older("7", "9", false)]
-    #[case::same("9", "9", true)]
-    #[case::newer_with_more_digits("10", "9", true)]
-    fn the_store_must_hold_at_least_the_written_version(
-        #[case] have: &str,
-        #[case] want: &str,
-        #[case] holds_it: bool,
-    ) {
-        let store = json!([{"kind": "VirtualService", "metadata": {"name": "x", "namespace": "a", "resourceVersion": have}}]);
-        assert_eq!(holds(&store, &written(want)), holds_it);
-        assert!(!holds(&json!([]), &written(want)));
-    }
-
-    #[test]
-    fn the_newest_generation_of_this_namespace_counts() {
-        let dump = "…\"a-generation-3\"…\"a-generation-12\"…\"b-generation-40\"";
-        assert_eq!(shown(dump, "a"), Some(12));
-        assert_eq!(shown(dump, "c"), None);
-    }
+    let writes = markers
+        .iter()
+        .map(|marker| object::apply(client, marker, Some(namespace)));
+    try_join_all(writes).await.map(drop)
 }

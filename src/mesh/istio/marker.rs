@@ -5,6 +5,13 @@
 //! the objects of an apply into its store, a marker written afterwards can only be in pushes that hold these objects. The marker
 //! is a VirtualService whose route name is its generation; it lies in the same kind of message (RDS) as the routes
 //! under test, which is the last kind of a push, so when a proxy shows it, listeners, clusters and routes are there.
+//!
+//! A `Sidecar` says which hosts a proxy is told of, and so may leave the marker's out. Where there is one, the same route name is put
+//! into a route configuration that no `Sidecar` concerns: an `EnvoyFilter` adds a listener that nothing reaches, whose routes istiod
+//! makes for every sidecar of the namespace, and one virtual host to them. istiod pushes to every proxy of a namespace when an
+//! `EnvoyFilter` of it changes (`clusterScopedKnownConfigTypes`, pilot/pkg/model/sidecar.go), and in the same order of kinds, so
+//! what is said above holds. It is not written elsewhere, because such a push sends everything anew: a mesh that forgets something in
+//! a smaller one would not be found out.
 
 use serde_json::{Value, json};
 
@@ -12,6 +19,10 @@ use super::install::NAMESPACE as MESH_NAMESPACE;
 
 /// Port of the marker's host: proxies keep one route configuration for each port, named by it.
 pub const PORT: u16 = 15998;
+/// The same for a marker that no `Sidecar` hides.
+const UNHIDDEN: u16 = 15997;
+/// Regular expression for the names of both route configurations.
+pub const ROUTES: &str = "1599[78]";
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-generation";
 
@@ -99,5 +110,43 @@ pub fn marker(namespace: &str, shared: &str, generation: u64) -> Value {
             "exportTo": [".", MESH_NAMESPACE],
             "http": [{"name": route(namespace, generation), "directResponse": {"status": 204}}],
         },
+    })
+}
+
+/// The marker in a generation for sidecars that a `Sidecar` keeps from seeing [`marker`].
+pub fn unhidden(namespace: &str, generation: u64) -> Value {
+    let types = "type.googleapis.com/envoy.extensions.filters";
+    let router = json!({"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{types}.http.router.v3.Router")}});
+    let manager = json!({
+        "@type": format!("{types}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": NAME,
+        "rds": {
+            "config_source": {"ads": {}, "resource_api_version": "V3"},
+            "route_config_name": UNHIDDEN.to_string(),
+        },
+        "http_filters": [router],
+    });
+    let listener = json!({
+        "name": NAME,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": UNHIDDEN}},
+        "bind_to_port": false,
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+    });
+    let host = json!({
+        "name": host(namespace), "domains": [host(namespace)],
+        "routes": [{"name": route(namespace, generation), "match": {"prefix": "/"}, "direct_response": {"status": 204}}],
+    });
+    let outbound = "SIDECAR_OUTBOUND";
+    json!({
+        "apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+        "metadata": {"name": NAME, "namespace": namespace},
+        "spec": {"configPatches": [
+            {"applyTo": "LISTENER", "match": {"context": outbound}, "patch": {"operation": "ADD", "value": listener}},
+            {
+                "applyTo": "VIRTUAL_HOST",
+                "match": {"context": outbound, "routeConfiguration": {"name": UNHIDDEN.to_string()}},
+                "patch": {"operation": "ADD", "value": host},
+            },
+        ]},
     })
 }

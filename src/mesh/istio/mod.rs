@@ -1,12 +1,17 @@
 //! Istio: installed by its own istioctl, asked by its own debug interface.
 
+pub mod arrival;
 pub mod capabilities;
+pub mod compete;
 pub mod endpoints;
 pub mod found;
 pub mod gateway_api;
 pub mod install;
 pub mod live;
 pub mod marker;
+pub mod order;
 pub mod programs;
 pub mod secrets;
+pub mod shards;
+mod taken;
 pub mod versions;

@@ -6,26 +6,19 @@
 //! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a time and grpc-go opens one for each
 //! target. Resources that no open channel watches are not there; a new channel asks for them and gets the newest.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use http::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::live::{LiveError, shown};
+use super::{arrival::shown, live::LiveError};
 use crate::observe::http::{HttpError, Port};
 
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
-
-/// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio, pilot/pkg/model, `Healthy`).
-const HEALTHY: u64 = 1;
 
 /// Waits until every program holds what istiod has for it, from the push with this generation's marker on. `reference` is the proxy,
 /// `POD.NAMESPACE`, that shows the marker to istiod's debug interface.
@@ -154,47 +147,6 @@ fn version(dump: &Value) -> u64 {
     numbers.max().unwrap_or(0)
 }
 
-/// Waits until istiod has exactly these addresses as healthy endpoints, by Service of the namespace. A channel that is opened
-/// afterwards gets them.
-///
-/// # Errors
-/// [`LiveError::Endpoints`] with what istiod has.
-pub async fn await_endpoints(
-    istiod: &Port,
-    namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
-) -> Result<(), LiveError> {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let body = istiod.fetch(Method::GET, "/debug/endpointShardz").await;
-        let body = body.map_err(|error| LiveError::Istiod(Arc::new(error)))?;
-        let shards: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let differs = wanted.iter().find_map(|(service, addresses)| {
-            let seen = healthy(&shards, service, namespace);
-            let wanted: BTreeSet<&str> = addresses.iter().map(String::as_str).collect();
-            (seen != wanted).then(|| format!("{service}: wanted {wanted:?}, has {seen:?}"))
-        });
-        let Some(last) = differs else { return Ok(()) };
-        if Instant::now() > deadline {
-            return Err(LiveError::Endpoints {
-                limit: DEADLINE,
-                last,
-            });
-        }
-        sleep(LOOK).await;
-    }
-}
-
-fn healthy<'a>(shards: &'a Value, service: &str, namespace: &str) -> BTreeSet<&'a str> {
-    let host = format!("{service}.{namespace}.svc.cluster.local");
-    let clusters = shards[host][namespace]["Shards"].as_object();
-    let endpoints = clusters.into_iter().flat_map(|all| all.values());
-    let endpoints = endpoints.filter_map(Value::as_array).flatten();
-    let takes_calls = endpoints.filter(|endpoint| endpoint["HealthStatus"] == HEALTHY);
-    let addresses = takes_calls.filter_map(|endpoint| endpoint["Addresses"].as_array());
-    addresses.flatten().filter_map(Value::as_str).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,17 +187,5 @@ mod tests {
             }
             (found, why) => panic!("{found:?} instead of {why:?}"),
         }
-    }
-
-    #[test]
-    fn only_healthy_endpoints_of_the_namespace_count() {
-        let endpoint = |ip: &str, health: u64| json!({"Addresses": [ip], "HealthStatus": health});
-        let shards = json!({"greeter.a.svc.cluster.local": {"a": {"Shards": {"Kubernetes/Kubernetes":
-            [endpoint("10.0.0.1", 1), endpoint("10.0.0.2", 2)]}}}});
-        assert_eq!(
-            healthy(&shards, "greeter", "a"),
-            BTreeSet::from(["10.0.0.1"])
-        );
-        assert!(healthy(&shards, "greeter", "b").is_empty());
     }
 }

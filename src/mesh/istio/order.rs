@@ -1,0 +1,334 @@
+//! Objects are written so that their ages have the order in which their author applies them.
+//!
+//! Documents of a file are written one after the other, as kubectl does it; side by side only where nothing hangs on the order. Where
+//! one that is made new competes with an older one ([`compete`]) and its name would put it first within one second, the next second
+//! of the API server's own clock is waited for.
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::{Timestamp, fmt::rfc2822};
+use kube::Client;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::compete::{can_compete, competes, sorts_before};
+use crate::cluster::object::{self, ObjectError, Written};
+
+/// Pause between two looks at the API server's clock.
+const LOOK: Duration = Duration::from_millis(20);
+/// Clocks of several API servers may be apart; a second is what is waited for.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why objects have not the order of ages that was wanted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OrderError {
+    #[error(
+        "{younger} has to be younger than {older} by a second of the API server's clock, which stood at {last} after {limit:?}"
+    )]
+    Clock {
+        younger: String,
+        older: String,
+        last: String,
+        limit: Duration,
+    },
+    #[error(
+        "{younger} has to be younger than {older} and is not: {age}; the clocks of the API servers differ"
+    )]
+    Ages {
+        younger: String,
+        older: String,
+        age: String,
+    },
+    #[error("{0}")]
+    Object(std::sync::Arc<ObjectError>),
+}
+
+impl From<ObjectError> for OrderError {
+    fn from(error: ObjectError) -> Self {
+        Self::Object(std::sync::Arc::new(error))
+    }
+}
+
+/// What is left to write, and what had to be written before it.
+#[derive(Debug, Default)]
+pub struct Ordered {
+    pub written: Vec<Written>,
+    pub left: Vec<Value>,
+    /// Of what is left: what must be older than it, and how old that is.
+    floors: Vec<Floor>,
+}
+
+#[derive(Debug, Clone)]
+struct Floor {
+    younger: String,
+    older: String,
+    created: Timestamp,
+}
+
+impl Ordered {
+    /// The objects that were left have the wanted ages.
+    ///
+    /// # Errors
+    /// [`OrderError::Ages`].
+    pub fn check(&self, written: &[Written]) -> Result<(), OrderError> {
+        let late = self.floors.iter().find_map(|floor| {
+            let mut mine = written
+                .iter()
+                .filter(|one| name(&one.kind, &one.name) == floor.younger);
+            let created = mine.find_map(|one| one.created)?;
+            (created <= floor.created).then(|| (floor, created))
+        });
+        match late {
+            None => Ok(()),
+            Some((floor, created)) => Err(OrderError::Ages {
+                younger: floor.younger.clone(),
+                older: floor.older.clone(),
+                age: format!("{created} and {}", floor.created),
+            }),
+        }
+    }
+}
+
+/// Waits where an age has to differ, and writes what has to be older than something in the same list. The last part is left to the
+/// caller, who writes it with those of others.
+///
+/// # Errors
+/// [`OrderError`].
+pub async fn order(
+    client: &Client,
+    objects: Vec<Value>,
+    namespace: &str,
+) -> Result<Ordered, OrderError> {
+    let mut standing = standing(client, &objects, namespace).await?;
+    let mut done = Ordered::default();
+    for object in objects {
+        let is_new = !standing
+            .iter()
+            .any(|(old, _)| same(old, &object, namespace));
+        let inside = done
+            .left
+            .iter()
+            .any(|old| overtakes(&object, old, namespace));
+        if is_new && inside {
+            let part = std::mem::take(&mut done.left);
+            let written = write(client, &part, namespace).await?;
+            done.check(&written)?;
+            done.floors.clear();
+            let ages = written
+                .iter()
+                .map(|one| one.created.unwrap_or(Timestamp::now()));
+            standing.extend(part.into_iter().zip(ages));
+            done.written.extend(written);
+        }
+        let older = standing
+            .iter()
+            .filter(|(old, _)| overtakes(&object, old, namespace));
+        if let Some((old, created)) = older.max_by_key(|(_, created)| *created).filter(|_| is_new) {
+            let floor = Floor {
+                younger: label(&object),
+                older: label(old),
+                created: *created,
+            };
+            await_second(client, &floor).await?;
+            done.floors.push(floor);
+        }
+        done.left.push(object);
+    }
+    Ok(done)
+}
+
+/// The newer object could count before the older one if both were as old. Between kinds, names decide nothing that is documented.
+fn overtakes(new: &Value, old: &Value, namespace: &str) -> bool {
+    competes(new, old, namespace)
+        && (new["kind"] != old["kind"] || sorts_before(new, old, namespace))
+}
+
+fn same(a: &Value, b: &Value, namespace: &str) -> bool {
+    let key = |object: &Value| {
+        let metadata = &object["metadata"];
+        let own = metadata["namespace"].as_str().unwrap_or(namespace);
+        let group = object["apiVersion"].as_str().unwrap_or_default();
+        let group = group.split('/').next().unwrap_or_default().to_owned();
+        (
+            group,
+            object["kind"].clone(),
+            metadata["name"].clone(),
+            own.to_owned(),
+        )
+    };
+    key(a) == key(b)
+}
+
+fn label(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    name(&text(&object["kind"]), &text(&object["metadata"]["name"]))
+}
+
+fn name(kind: &str, name: &str) -> String {
+    format!("{kind} {name}")
+}
+
+/// What stands already of the kinds of these objects, with its age.
+async fn standing(
+    client: &Client,
+    objects: &[Value],
+    namespace: &str,
+) -> Result<Vec<(Value, Timestamp)>, OrderError> {
+    let mut kinds: Vec<(String, String, String)> = objects
+        .iter()
+        .filter(|object| can_compete(object))
+        .flat_map(|object| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let own = object["metadata"]["namespace"]
+                .as_str()
+                .unwrap_or(namespace);
+            let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+            let lists = rivals(&version, &kind);
+            lists
+                .map(|(version, kind)| (version, kind, own.to_owned()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    let lists = kinds.iter().map(|(version, kind, namespace)| async move {
+        match object::list(client, version, kind, namespace).await {
+            // What the API server does not know is told when it is applied.
+            Err(ObjectError::NoSuchKind { .. }) => Ok(Vec::new()),
+            answer => answer,
+        }
+    });
+    let all = try_join_all(lists).await?;
+    let aged = all.into_iter().flatten().filter_map(|object| {
+        let created = object.pointer("/metadata/creationTimestamp")?.as_str()?;
+        let created = created.parse().ok()?;
+        Some((object, created))
+    });
+    Ok(aged.collect())
+}
+
+/// Kinds whose objects compete with those of a kind.
+fn rivals(version: &str, kind: &str) -> impl Iterator<Item = (String, String)> + use<> {
+    let gateway_api = "gateway.networking.k8s.io/v1";
+    let routes: &[(&str, &str)] = &[
+        ("networking.istio.io/v1", "VirtualService"),
+        (gateway_api, "HTTPRoute"),
+        (gateway_api, "GRPCRoute"),
+    ];
+    let own = [(version.to_owned(), kind.to_owned())];
+    let is_route = routes.iter().any(|(_, route)| *route == kind);
+    let others: Vec<(String, String)> = if is_route {
+        let others = routes.iter().filter(|(_, route)| *route != kind);
+        others
+            .map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned()))
+            .collect()
+    } else {
+        Vec::new()
+    };
+    own.into_iter().chain(others)
+}
+
+/// Waits until the API server's clock shows a later second than an object's age.
+async fn await_second(client: &Client, floor: &Floor) -> Result<(), OrderError> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let last = match now(client).await {
+            Ok(now) if now > floor.created => return Ok(()),
+            Ok(now) => now.to_string(),
+            Err(words) => words,
+        };
+        if Instant::now() > deadline {
+            return Err(OrderError::Clock {
+                younger: floor.younger.clone(),
+                older: floor.older.clone(),
+                last,
+                limit: DEADLINE,
+            });
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The API server's clock, in whole seconds as its objects' ages (`Date`, RFC 9110).
+async fn now(client: &Client) -> Result<Timestamp, String> {
+    let request = http::Request::get("/version").body(kube::client::Body::empty());
+    let request = request.map_err(|error| error.to_string())?;
+    let answer = client
+        .send(request)
+        .await
+        .map_err(|error| error.to_string())?;
+    let date = answer.headers().get(http::header::DATE);
+    let date = date.and_then(|date| date.to_str().ok()).ok_or("no date")?;
+    let read = rfc2822::parse(date).map_err(|error| format!("{date}: {error}"))?;
+    Ok(read.timestamp())
+}
+
+/// Writes objects in their order; those of which none hangs on another go side by side.
+///
+/// # Errors
+/// The first that is refused.
+pub async fn write(
+    client: &Client,
+    objects: &[Value],
+    namespace: &str,
+) -> Result<Vec<Written>, ObjectError> {
+    let mut written = Vec::new();
+    for group in groups(objects, namespace) {
+        let group = group
+            .iter()
+            .map(|object| object::apply(client, object, Some(namespace)));
+        written.extend(try_join_all(group).await?);
+    }
+    Ok(written)
+}
+
+/// Writes objects of which only those that compete hang on one another: all at once but for these, which follow in their order.
+///
+/// # Errors
+/// The first that is refused.
+pub async fn write_all(
+    client: &Client,
+    mut objects: Vec<Value>,
+    namespace: &str,
+) -> Result<Vec<Written>, ObjectError> {
+    let mut written = Vec::new();
+    while !objects.is_empty() {
+        let (mut now, mut later): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+        for object in objects {
+            let waits = now
+                .iter()
+                .chain(&later)
+                .any(|old| competes(old, &object, namespace));
+            if waits { &mut later } else { &mut now }.push(object);
+        }
+        let group = now
+            .iter()
+            .map(|object| object::apply(client, object, Some(namespace)));
+        written.extend(try_join_all(group).await?);
+        objects = later;
+    }
+    Ok(written)
+}
+
+/// Cuts a list where order counts: before what is there twice or competes, and around everything that is not plain configuration
+/// (a Namespace, a CRD, an account and the pods that use it).
+fn groups<'o>(objects: &'o [Value], namespace: &str) -> Vec<&'o [Value]> {
+    let (mut all, mut start) = (Vec::new(), 0);
+    for at in 1..objects.len() {
+        let (before, next) = (&objects[start..at], &objects[at]);
+        let hangs = |old: &Value| {
+            !can_compete(old) || same(old, next, namespace) || competes(old, next, namespace)
+        };
+        if !can_compete(next) || before.iter().any(hangs) {
+            all.push(before);
+            start = at;
+        }
+    }
+    all.push(&objects[start..]);
+    all
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;
