@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use testbed::control::CONTROL_PORT;
 use tokio::time::{Instant, sleep};
 
-use super::{scenario::Run, steps};
+use super::{scenario::Run, steps, stop::Stop};
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
@@ -71,7 +71,7 @@ pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), String> {
 }
 
 /// Pushes that concern nobody: a file comes and goes.
-pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), String> {
+pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
     for push in 0..churn.times {
         if push % 2 == 0 {
             steps::apply(run, &churn.apply).await?;

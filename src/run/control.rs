@@ -1,10 +1,54 @@
 //! The control call: a plain call from the scenario's caller to a server that no scenario configures. When it fails, caller,
 //! network or machine is at fault, and nothing can be said of the mesh.
+//!
+//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts may rightly keep a proxy from the control
+//! server. So it goes to a port that Istio's redirection leaves out for every caller (the pod annotation
+//! `traffic.sidecar.istio.io/excludeOutboundPorts`): past the proxy, over the network of the pod all the same.
 
+use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
 
 use super::{context::Context, place::Place};
 use crate::{observe::testbed as bed, scenario::Loaded};
+
+/// Port of the control server's Service; nothing else uses it.
+pub const PORT: u16 = 15996;
+/// Pod annotation by which Istio leaves ports out of the redirection to the proxy.
+pub const EXCLUDED: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
+
+/// Its value where nothing else is left out: [`PORT`].
+pub const EXCLUDED_ALWAYS: &str = "15996";
+
+/// The pods of a caller as they must be for the control call: what its file or scenario excludes stays excluded.
+#[must_use]
+pub fn past_the_proxy(mut object: Value) -> Value {
+    let Some(metadata) = object.pointer_mut("/spec/template/metadata") else {
+        return object;
+    };
+    if !metadata["annotations"].is_object() {
+        metadata["annotations"] = json!({});
+    }
+    let excluded = &mut metadata["annotations"][EXCLUDED];
+    *excluded = match excluded.as_str() {
+        Some(ports) if !ports.trim().is_empty() => json!(format!("{ports},{PORT}")),
+        _ => json!(PORT.to_string()),
+    };
+    object
+}
+
+/// The control server's Service with the port that only control calls use.
+#[must_use]
+pub fn with_port(mut object: Value) -> Value {
+    if object["kind"] == "Service"
+        && let Some(ports) = object
+            .pointer_mut("/spec/ports")
+            .and_then(Value::as_array_mut)
+        && let Some(target) = ports.first().map(|port| port["targetPort"].clone())
+    {
+        ports.push(json!({"name": "tcp-control", "port": PORT, "targetPort": target}));
+    }
+    object
+}
 
 /// Makes the control call from every caller of the scenario.
 ///
@@ -43,4 +87,33 @@ pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excluded(annotations: Value) -> Value {
+        let object = json!({"kind": "Deployment", "spec": {"template": {"metadata": {"annotations": annotations}}}});
+        past_the_proxy(object)["spec"]["template"]["metadata"]["annotations"][EXCLUDED].clone()
+    }
+
+    #[test]
+    fn control_calls_go_past_the_proxy_whatever_else_does() {
+        assert_eq!(excluded(Value::Null), EXCLUDED_ALWAYS);
+        assert_eq!(EXCLUDED_ALWAYS, PORT.to_string());
+        assert_eq!(excluded(json!({EXCLUDED: "3306"})), "3306,15996");
+        let service = json!({"kind": "Service", "spec": {}});
+        assert_eq!(past_the_proxy(service.clone()), service);
+    }
+
+    #[test]
+    fn the_control_servers_service_has_a_port_of_its_own() {
+        let service = json!({"kind": "Service", "spec": {"ports": [{"name": "grpc", "port": 50051, "targetPort": 50051}]}});
+        let port = with_port(service)["spec"]["ports"][1].clone();
+        assert_eq!(
+            (&port["port"], &port["targetPort"]),
+            (&json!(PORT), &json!(50051))
+        );
+    }
 }

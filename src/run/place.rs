@@ -15,10 +15,13 @@ use testbed::control::CONTROL_PORT;
 use super::{
     certificates::Certificates,
     context::Context,
+    control,
     guard::{Guard, Roles},
+    maker::Maker,
     mutated,
     probe::{self, GATEWAY_LABEL},
     reach::{self, ReachError},
+    rollout,
     tidy::{self, Tidy},
 };
 use crate::{
@@ -28,16 +31,22 @@ use crate::{
     },
     fixture::workload::{self, WORKLOAD_LABEL},
     mesh::istio::{
-        endpoints, gateway_api,
-        live::{self, Change, Live, LiveError, Proxy},
-        marker, programs,
+        arrival,
+        endpoints::EndpointsError,
+        gateway_api,
+        live::{Change, Live, LiveError, Proxy},
+        marker, order, shards,
     },
     observe::{envoy::ADMIN_PORT, http::Port},
     scenario::{
         manifest::{Names, expand},
         model::Workload,
     },
-    verdict::{guard::Times, seen::Pods},
+    verdict::{
+        guard::Times,
+        outcome::{Check, CheckResult},
+        seen::Pods,
+    },
 };
 
 /// How long the pods of one scenario may take. A hundred injected pods at once on two cores take most of a minute.
@@ -60,13 +69,38 @@ pub enum PlaceError {
     #[error(transparent)]
     Live(#[from] LiveError),
     #[error(transparent)]
-    Endpoints(#[from] endpoints::EndpointsError),
+    Endpoints(#[from] EndpointsError),
     #[error(transparent)]
     Reach(#[from] ReachError),
+    #[error("{what}, which was applied, is not as wanted after {seconds:.1} s: {last}")]
+    Applied {
+        what: String,
+        seconds: f64,
+        last: String,
+    },
     #[error("the scenario has no workload called {0}")]
     NoWorkload(String),
     #[error("no pod of {workload} is ready: {seen}")]
     NoPod { workload: String, seen: String },
+}
+
+impl PlaceError {
+    /// The claim that the mesh violates; `None`: nothing is known of the mesh.
+    pub fn fault(&self) -> Option<Check> {
+        let Self::Endpoints(EndpointsError::Withheld(withheld)) = self else {
+            return None;
+        };
+        Some(Check {
+            probe: withheld.what.clone(),
+            matcher: "endpoints".to_owned(),
+            expected: withheld.expected(),
+            actual: withheld.actual(),
+            result: CheckResult::Refuted,
+            contrast: false,
+            samples: 1,
+            method: String::new(),
+        })
+    }
 }
 
 /// A namespace with its workloads.
@@ -84,7 +118,11 @@ pub struct Place {
     /// What has answered a call: caller and address.
     answered: Mutex<BTreeSet<(String, String)>>,
     /// Apps that stand behind a Service.
-    services: BTreeSet<String>,
+    pub(super) services: BTreeSet<String>,
+    /// What makes the pods of each workload, by its name.
+    pub makers: BTreeMap<String, Maker>,
+    /// A Service without an address of its own: proxies know its pods by listeners instead of endpoints.
+    pub(super) headless: bool,
     root: Written,
     /// What proxies were told of this place when it was made.
     entries: Vec<Written>,
@@ -112,7 +150,10 @@ impl Place {
         for (workload, documents) in workloads {
             let caller = is_caller(workload);
             for object in workload::objects(workload, documents, &ctx.run_id) {
-                let object = ctx.fitting.fit(object, caller);
+                let mut object = ctx.fitting.fit(object, caller);
+                if caller {
+                    object = control::past_the_proxy(object);
+                }
                 let (kind, name) = (
                     object["kind"].to_string(),
                     object["metadata"]["name"].to_string(),
@@ -157,6 +198,13 @@ impl Place {
             times: OnceLock::new(),
             answered: Mutex::default(),
             services: balanced_services(unique.values()),
+            makers: workloads
+                .iter()
+                .filter_map(|(workload, documents)| {
+                    Some((workload.name.clone(), Maker::of(documents)?))
+                })
+                .collect(),
+            headless: unique.values().any(is_headless),
             namespace,
             root,
             entries: Vec::new(),
@@ -166,19 +214,22 @@ impl Place {
             ("entry".into(), "marker".into()),
             marker::entry(&place.namespace),
         );
-        let writes = unique
-            .values()
-            .map(|object| object::apply(&ctx.client, object, Some(&place.namespace)));
-        let written = try_join_all(writes).await?.into_iter();
+        let objects: Vec<Value> = unique.into_values().collect();
+        let written = order::write_all(&ctx.client, objects, &place.namespace).await?;
         place.entries = written
+            .into_iter()
             .filter(|object| object.api_version.contains("istio.io"))
             .collect();
         for (workload, documents) in workloads {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             place.await_pods(ctx, &workload.name, wanted).await?;
         }
+        // A push with a marker that is written now holds what istiod knows now.
+        place.await_pods_known(ctx, &place.addresses(ctx)).await?;
+        let services: Vec<String> = place.services.iter().cloned().collect();
+        shards::await_services(&ctx.applier.istiod(), &place.namespace, &services, &[]).await?;
         let mutated = place.mutated(ctx);
-        let live = place.change(ctx, mutated, Vec::new(), false).await?;
+        let live = place.change(ctx, mutated, Vec::new(), gateway).await?;
         place.entries.extend(live.written);
         place.await_endpoints(ctx, gateway).await?;
         Ok(place)
@@ -187,8 +238,88 @@ impl Place {
     /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when told) has it.
     ///
     /// # Errors
-    /// As [`crate::mesh::istio::live::Applier::change`].
+    /// As [`crate::mesh::istio::live::Applier::change`]; pods of what was applied that do not become ready.
     pub async fn change(
+        &self,
+        ctx: &Context,
+        apply: Vec<Value>,
+        delete: Vec<Written>,
+        gateway: bool,
+    ) -> Result<Live, PlaceError> {
+        let apply = self.own(ctx, apply);
+        let deleted = self.deleted(ctx, &delete).await?;
+        let gateways: Vec<String> = apply
+            .iter()
+            .filter_map(gateway_api::deployed)
+            .map(str::to_owned)
+            .collect();
+        let (run, own) = (
+            (RUN_LABEL, ctx.run_id.as_str()),
+            ("istio", self.namespace.as_str()),
+        );
+        let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
+        let apply: Vec<Value> = apply.into_iter().map(label).collect();
+        let of_the_cluster = apply
+            .iter()
+            .any(|object| of_the_cluster(&object["apiVersion"]))
+            || delete
+                .iter()
+                .any(|object| !object.api_version.contains(".istio.io/"));
+        let mut live = self.push(ctx, apply.clone(), delete, gateway).await?;
+        let plain = |object: &&Value| object["kind"] == "Service" || rollout::makes_pods(object);
+        if apply.iter().chain(&deleted).any(|object| plain(&object)) {
+            let late = self
+                .follow(ctx, &apply, &deleted, &live.written, gateway)
+                .await?;
+            live.push_ms += late.push_ms;
+            live.generation = late.generation;
+        }
+        if gateway {
+            self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
+        }
+        for gateway in gateways {
+            self.await_gateway(ctx, &gateway, live.generation).await?;
+        }
+        self.await_endpoints_at(ctx, &self.proxies(ctx), false)
+            .await?;
+        if of_the_cluster {
+            reach::await_plain(ctx, self).await?;
+        }
+        mutated::look(ctx, self, &self.taken).await;
+        Ok(live)
+    }
+
+    /// Objects as this run and this target have them.
+    fn own(&self, ctx: &Context, objects: Vec<Value>) -> Vec<Value> {
+        let fit = |object| rollout::labelled(ctx.fitting.fit(object, false), &ctx.run_id);
+        let mut own: Vec<Value> = objects.into_iter().map(fit).collect();
+        if own
+            .iter()
+            .any(|object| gateway_api::deployed(object).is_some())
+        {
+            own.push(marker::own_gateway(&self.namespace));
+        }
+        own
+    }
+
+    /// Services and workloads that are to be deleted, as they are now.
+    async fn deleted(&self, ctx: &Context, delete: &[Written]) -> Result<Vec<Value>, PlaceError> {
+        let plain = |one: &&Written| !one.api_version.contains("istio.io");
+        let each = delete.iter().filter(plain).map(|one| {
+            let namespace = one.namespace.as_deref();
+            object::get(
+                &ctx.client,
+                &one.api_version,
+                &one.kind,
+                namespace,
+                &one.name,
+            )
+        });
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
+    }
+
+    /// Writes and deletes objects, and waits for the proxies that are there now.
+    async fn push(
         &self,
         ctx: &Context,
         apply: Vec<Value>,
@@ -198,18 +329,6 @@ impl Place {
         let mut proxies = self.proxies(ctx);
         if gateway {
             proxies.extend(ctx.gateways.iter().cloned());
-        }
-        let (run, own) = (
-            (RUN_LABEL, ctx.run_id.as_str()),
-            ("istio", self.namespace.as_str()),
-        );
-        let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
-        let mut apply: Vec<Value> = apply.into_iter().map(label).collect();
-        if apply
-            .iter()
-            .any(|object| gateway_api::deployed(object).is_some())
-        {
-            apply.push(marker::own_gateway(&self.namespace));
         }
         let change = Change {
             namespace: self.namespace.clone(),
@@ -221,34 +340,39 @@ impl Place {
                 format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
             }),
         };
-        let services = self.selected(ctx, &change.apply);
-        let plain = change
-            .apply
-            .iter()
-            .any(|object| of_the_cluster(&object["apiVersion"]))
-            || change
-                .delete
-                .iter()
-                .any(|object| !object.api_version.contains(".istio.io/"));
-        let named = change.apply.iter().filter_map(gateway_api::deployed);
-        let deployed: Vec<String> = named.map(str::to_owned).collect();
-        let proxies = change.proxies.clone();
-        let live = ctx.applier.change(change).await?;
-        if gateway {
-            self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
-        }
-        for gateway in deployed {
-            self.await_gateway(ctx, &gateway, live.generation).await?;
-        }
-        let waits = proxies.iter().map(|proxy| {
-            endpoints::await_endpoints(&proxy.admin, &self.namespace, &services, false)
-        });
-        try_join_all(waits).await?;
-        if plain {
-            reach::await_plain(ctx, self).await?;
-        }
-        mutated::look(ctx, self, &self.taken).await;
-        Ok(live)
+        Ok(ctx.applier.change(change).await?)
+    }
+
+    /// Services and pods come to istiod on a way of their own: when it has them, a push that holds them is waited for, at the proxies
+    /// of the new pods too.
+    async fn follow(
+        &self,
+        ctx: &Context,
+        applied: &[Value],
+        deleted: &[Value],
+        written: &[Written],
+        gateway: bool,
+    ) -> Result<Live, PlaceError> {
+        rollout::await_gone(ctx, &self.namespace, deleted).await?;
+        rollout::await_rolled_out(ctx, &self.namespace, written).await?;
+        let istiod = ctx.applier.istiod();
+        let (there, gone) = (self.names(applied), self.names(deleted));
+        shards::await_services(&istiod, &self.namespace, &there, &gone).await?;
+        self.await_pods_known(ctx, &self.selected(ctx, applied))
+            .await?;
+        self.push(ctx, Vec::new(), Vec::new(), gateway).await
+    }
+
+    /// Names of the Services among objects of this namespace.
+    fn names(&self, objects: &[Value]) -> Vec<String> {
+        let here = |object: &&Value| {
+            let namespace = object["metadata"]["namespace"].as_str();
+            object["kind"] == "Service" && namespace.is_none_or(|name| name == self.namespace)
+        };
+        let names = objects.iter().filter(here);
+        names
+            .filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()))
+            .collect()
     }
 
     /// What breaks the proxies here, when the run's mutation does.
@@ -290,7 +414,7 @@ impl Place {
         let all: Vec<Proxy> = all.collect();
         let waits = all
             .iter()
-            .map(|proxy| live::await_marker(proxy, &self.namespace, generation));
+            .map(|proxy| arrival::await_marker(proxy, &self.namespace, generation));
         try_join_all(waits).await?;
         self.await_endpoints_at(ctx, &all, false).await
     }
@@ -443,75 +567,6 @@ impl Place {
         })
     }
 
-    /// Waits until every sidecar has exactly the ready pods as endpoints of every app here.
-    ///
-    /// # Errors
-    /// The proxy and what it has instead.
-    pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
-        let mut proxies = self.proxies(ctx);
-        if gateway {
-            proxies.extend(ctx.gateways.iter().cloned());
-        }
-        self.await_endpoints_at(ctx, &proxies, true).await?;
-        if !self.programs(ctx).is_empty() {
-            let addresses = self.addresses(ctx);
-            programs::await_endpoints(&ctx.applier.istiod(), &self.namespace, &addresses).await?;
-        }
-        reach::await_plain(ctx, self).await?;
-        Ok(())
-    }
-
-    /// Addresses of the ready pods by app.
-    fn addresses(&self, ctx: &Context) -> BTreeMap<String, Vec<String>> {
-        let mut addresses: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for pod in ctx
-            .pods
-            .of(&self.namespace)
-            .iter()
-            .filter(|pod| pods::is_ready(pod))
-        {
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-            let app = pods::label(pod, "app").filter(|app| self.services.contains(*app));
-            if let (Some(app), Some(ip)) = (app, ip) {
-                addresses.entry(app.to_owned()).or_default().push(ip);
-            }
-        }
-        addresses
-    }
-
-    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway API's routes want one for
-    /// each version).
-    fn selected(&self, ctx: &Context, objects: &[Value]) -> BTreeMap<String, Vec<String>> {
-        let pods = ctx.pods.of(&self.namespace);
-        let services = objects.iter().filter(|object| object["kind"] == "Service");
-        let each = services.filter_map(|service| {
-            let selector = service.pointer("/spec/selector")?.as_object()?;
-            let chosen = pods.iter().filter(|pod| {
-                let same =
-                    |(key, value): (&String, &Value)| pods::label(pod, key) == value.as_str();
-                pods::is_ready(pod) && selector.iter().all(same)
-            });
-            let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
-            let name = service["metadata"]["name"].as_str()?.to_owned();
-            Some((name, chosen.filter_map(address).collect()))
-        });
-        each.collect()
-    }
-
-    async fn await_endpoints_at(
-        &self,
-        ctx: &Context,
-        proxies: &[Proxy],
-        settled: bool,
-    ) -> Result<(), PlaceError> {
-        let addresses = self.addresses(ctx);
-        let waits = proxies.iter().map(|proxy| {
-            endpoints::await_endpoints(&proxy.admin, &self.namespace, &addresses, settled)
-        });
-        try_join_all(waits).await?;
-        Ok(())
-    }
-
     /// Does with the namespace what the run's [`Tidy`] says; `configuration` is what was applied to it since it was made. Does
     /// not wait.
     ///
@@ -550,10 +605,13 @@ impl Place {
     }
 }
 
+fn is_headless(object: &Value) -> bool {
+    object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
+}
+
 /// Services that proxies balance by endpoint discovery: those with an address of their own.
 fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
-    let services = objects
-        .filter(|object| object["kind"] == "Service" && object["spec"]["clusterIP"] != "None");
+    let services = objects.filter(|object| object["kind"] == "Service" && !is_headless(object));
     services
         .filter_map(|service| service["metadata"]["name"].as_str().map(str::to_owned))
         .collect()
@@ -626,7 +684,7 @@ pub fn is_proxyless(pod: &Pod) -> bool {
 /// "Resource Annotations").
 const PAST_THE_PROXY: [(&str, &str); 5] = [
     ("traffic.sidecar.istio.io/excludeOutboundIPRanges", ""),
-    ("traffic.sidecar.istio.io/excludeOutboundPorts", ""),
+    (control::EXCLUDED, control::EXCLUDED_ALWAYS),
     ("traffic.sidecar.istio.io/includeOutboundIPRanges", "*"),
     ("traffic.sidecar.istio.io/includeOutboundPorts", "*"),
     ("sidecar.istio.io/interceptionMode", "REDIRECT"),

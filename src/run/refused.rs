@@ -1,17 +1,29 @@
 //! The verb `refused`: configuration that must not be taken.
 
-use super::{scenario::Run, steps};
+use super::{place::PlaceError, scenario::Run, steps, stop::Stop};
 use crate::{
-    cluster::object::{self, ObjectError},
+    cluster::object::{self, ObjectError, Written},
+    mesh::istio::live::LiveError,
     scenario::model_tls::{Refused, RefusedBy},
     verdict::outcome::{Check, CheckResult},
 };
 
+/// Who refused something, and the words; nobody for what was taken.
+type Answer = (Option<RefusedBy>, String);
+
 /// Applies every object of the file and says who refused it. What is taken all the same is deleted again.
 ///
 /// # Errors
-/// In words: the API server does not answer.
-pub async fn refused(run: &Run<'_>, step: &Refused) -> Result<Check, String> {
+/// In words: the API server does not answer; proxies do not show that they have what is left.
+pub async fn refused(run: &Run<'_>, step: &Refused) -> Result<Check, Stop> {
+    let answers = match step.by {
+        RefusedBy::Proxy => vec![by_proxy(run, step).await?],
+        _ => by_server(run, step).await?,
+    };
+    Ok(check(step, &answers))
+}
+
+async fn by_server(run: &Run<'_>, step: &Refused) -> Result<Vec<Answer>, Stop> {
     let mut all = Vec::new();
     for document in steps::manifest(run, &step.apply)? {
         let (client, namespace) = (&run.ctx.client, Some(run.place.namespace.as_str()));
@@ -29,7 +41,36 @@ pub async fn refused(run: &Run<'_>, step: &Refused) -> Result<Check, String> {
             )),
         }
     }
-    Ok(check(step, &all))
+    Ok(all)
+}
+
+/// Sends the file to the proxies, reads what they say, and takes it away again.
+async fn by_proxy(run: &Run<'_>, step: &Refused) -> Result<Answer, Stop> {
+    let objects = steps::manifest(run, &step.apply)?;
+    let gateway = steps::uses_gateway(run.ctx, run.loaded);
+    let (ctx, place) = (run.ctx, &run.place);
+    let answer = match place
+        .change(ctx, objects.clone(), Vec::new(), gateway)
+        .await
+    {
+        Ok(_) => (None, "every proxy has taken it".to_owned()),
+        Err(PlaceError::Live(LiveError::Nack { proxy, words })) => {
+            (Some(RefusedBy::Proxy), format!("{proxy}: {words}"))
+        }
+        Err(PlaceError::Live(LiveError::Object(error))) => {
+            let by = who(&error).ok_or(error.to_string())?;
+            return Ok((Some(by), error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // Applied once more, an object is as it was, and tells which one it is.
+    let mut written: Vec<Written> = Vec::new();
+    for object in &objects {
+        let same = object::apply(&ctx.client, object, Some(&place.namespace)).await;
+        written.push(same.map_err(|error| error.to_string())?);
+    }
+    place.change(ctx, Vec::new(), written, gateway).await?;
+    Ok(answer)
 }
 
 /// `None`: no refusal, but trouble on the way.
@@ -44,8 +85,8 @@ fn who(error: &ObjectError) -> Option<RefusedBy> {
     }
 }
 
-fn check(step: &Refused, all: &[(Option<RefusedBy>, String)]) -> Check {
-    let good = |(by, words): &(Option<RefusedBy>, String)| {
+fn check(step: &Refused, all: &[Answer]) -> Check {
+    let good = |(by, words): &Answer| {
         *by == Some(step.by) && step.says.as_ref().is_none_or(|says| words.contains(says))
     };
     let result = if !all.is_empty() && all.iter().all(good) {

@@ -17,7 +17,9 @@ use super::{
     guard, istiod, mutated,
     place::Place,
     probe::{self, Manner, Outcome},
-    refused, steps, versus,
+    refused, steps,
+    stop::Stop,
+    versus,
 };
 use crate::{
     cluster::object::Written,
@@ -98,13 +100,17 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
             steps::uses_gateway(ctx, loaded),
         )
         .await
-        .map_err(|error| error.to_string()),
-        Err(words) => Err(words),
+        .map_err(Stop::from),
+        Err(words) => Err(words.into()),
     };
     let began = tokio::time::Instant::now();
     let place = match place {
         Ok(place) => std::sync::Arc::new(place),
-        Err(words) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
+        Err(Stop::Unknown(words)) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
+        Err(Stop::Fault(check)) => {
+            told(ctx, loaded, 0, &check);
+            return (vec![*check], Vec::new(), BTreeMap::new(), 0);
+        }
     };
     let mut run = Run {
         ctx,
@@ -202,6 +208,14 @@ impl Run<'_> {
                 what: what.clone(),
             });
             let done = self.step(number, step).await;
+            let (done, over) = match done {
+                Ok(()) => (Ok(()), false),
+                Err(Stop::Unknown(words)) => (Err(words), true),
+                Err(Stop::Fault(check)) => {
+                    self.checked(number, *check);
+                    (Ok(()), true)
+                }
+            };
             let error = done.as_ref().err().cloned();
             self.ctx.recorder.emit(Kind::StepEnded {
                 id,
@@ -211,22 +225,25 @@ impl Run<'_> {
                 error,
             });
             done.map_err(|words| format!("step {} ({what}): {words}", number + 1))?;
+            if over {
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn step(&mut self, number: usize, step: &Step) -> Result<(), String> {
-        match step {
-            Step::Apply(name) => steps::apply(self, name).await,
-            Step::Delete(name) => steps::delete(self, name).await,
-            Step::Scale(scale) => steps::scale(self, scale).await,
+    async fn step(&mut self, number: usize, step: &Step) -> Result<(), Stop> {
+        let done = match step {
+            Step::Apply(name) => return steps::apply(self, name).await,
+            Step::Delete(name) => return steps::delete(self, name).await,
+            Step::Scale(scale) => return steps::scale(self, scale).await,
             Step::Restart(workload) if workload == "istiod" => {
                 self.ctx.guards.istiod.ask(workload);
                 let mut proxies = self.place.proxies(self.ctx);
                 proxies.extend(self.ctx.gateways.iter().cloned());
                 istiod::restart(self.ctx, &proxies).await
             }
-            Step::Restart(workload) => steps::restart(self, workload).await,
+            Step::Restart(workload) => return steps::restart(self, workload).await,
             Step::Certificate(step) => certificates::certificate(self, step).await,
             Step::Refused(step) => {
                 let check = refused::refused(self, step).await?;
@@ -234,7 +251,7 @@ impl Run<'_> {
                 Ok(())
             }
             Step::Tell(tell) => change::tell(self, tell).await,
-            Step::Churn(churn) => change::churn(self, churn).await,
+            Step::Churn(churn) => return change::churn(self, churn).await,
             Step::Await(wait) => change::await_stat(self, wait).await,
             Step::Ready(ready) => {
                 let check = change::ready(self, ready).await?;
@@ -247,7 +264,8 @@ impl Run<'_> {
             Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
             Step::Converge(converge) => self.converge(number, step, converge).await,
             Step::Background(name) => self.start_background(number, name, step).await,
-        }
+        };
+        Ok(done?)
     }
 
     pub(super) fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
@@ -365,12 +383,7 @@ impl Run<'_> {
 
     /// Keeps a check and tells of it.
     pub(super) fn checked(&mut self, step: usize, check: Check) {
-        self.ctx.recorder.emit(Kind::Checked {
-            id: self.loaded.id.clone(),
-            attempt: self.loaded.attempt,
-            step,
-            check: Box::new(check.clone()),
-        });
+        told(self.ctx, self.loaded, step, &check);
         self.checks.push(check);
     }
 
@@ -466,6 +479,15 @@ impl Run<'_> {
             });
         }
     }
+}
+
+fn told(ctx: &Context, loaded: &Loaded, step: usize, check: &Check) {
+    ctx.recorder.emit(Kind::Checked {
+        id: loaded.id.clone(),
+        attempt: loaded.attempt,
+        step,
+        check: Box::new(check.clone()),
+    });
 }
 
 /// Milliseconds, saturating.

@@ -6,6 +6,7 @@ use testbed::stall::Watch;
 
 use super::{
     context::Context,
+    control,
     event::Kind,
     guard::Guards,
     lost::Lost,
@@ -88,7 +89,7 @@ impl Session {
         let ctx = Arc::new(Context {
             applier: Applier::start(client.clone(), found.istiod, own.clone()),
             pods: PodWatch::start(&client, &selector),
-            control: format!("{CONTROL}.{own}:50051"),
+            control: format!("{CONTROL}.{own}:{}", control::PORT),
             gateways: found.gateways,
             guards: Guards::start(&client, &ready.dial),
             client,
@@ -106,7 +107,7 @@ impl Session {
             istioctl: ready.istioctl.clone(),
             fitting: ready.fitting.clone(),
         });
-        let control = control(&ctx).await?;
+        let control = control_place(&ctx).await?;
         let broken = mutated::break_gateway(&ctx, &control.namespace).await;
         let broken = broken.map_err(SessionError::Mutation)?;
         Ok(Self {
@@ -130,7 +131,7 @@ impl Session {
     }
 }
 
-async fn control(ctx: &Context) -> Result<Place, SessionError> {
+async fn control_place(ctx: &Context) -> Result<Place, SessionError> {
     let (file, text) = files::shared("greeter").map_err(SessionError::Control)?;
     let documents = crate::yaml::documents(&text)
         .map_err(|error| SessionError::Control(format!("{file}: {error}")))?;
@@ -140,7 +141,7 @@ async fn control(ctx: &Context) -> Result<Place, SessionError> {
     };
     let documents = documents
         .into_iter()
-        .map(|document| document.value)
+        .map(|document| control::with_port(document.value))
         .collect();
     let place = Place::make(ctx, CONTROL, 0, &[(workload, documents)], false).await?;
     let entry = marker::gateway(&place.namespace);

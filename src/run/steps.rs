@@ -1,22 +1,27 @@
 //! The verbs that change the world.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, Preconditions},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{certificates, context::Context, probe, scenario::Run};
+use super::{certificates, context::Context, probe, scenario::Run, stop::Stop};
 use crate::{
-    cluster::{object::MANAGER, pods},
+    cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
     plan::step_probes,
     scenario::{Loaded, manifest, model::Scale},
 };
 
+/// How long a pod may take to end.
+const GONE: Duration = Duration::from_secs(120);
+
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
-pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
+pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     let objects = manifest(run, name)?;
     asked(
         run,
@@ -26,15 +31,14 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let live = run
         .place
         .change(run.ctx, objects, Vec::new(), gateway)
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
     run.floor_ms += live.push_ms;
     let mut written = live.written;
     // An edit of what is there already: objects that the new file does not name stay, as kubectl apply leaves them.
     let before = run.applied.remove(name).unwrap_or_default();
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
     run.applied.insert(name.to_owned(), written);
-    certificates::settled(run).await
+    Ok(certificates::settled(run).await?)
 }
 
 /// Kinds of objects that have pods, and Gateways, for which istiod makes some.
@@ -63,9 +67,9 @@ fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
 }
 
 /// Deletes what that file wrote and returns when every proxy has forgotten it.
-pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
+pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     if let Some(done) = certificates::delete(run, name).await {
-        return done;
+        return Ok(done?);
     }
     let written = run
         .applied
@@ -76,8 +80,7 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), String> {
     let live = run
         .place
         .change(run.ctx, Vec::new(), written, gateway)
-        .await
-        .map_err(|error| error.to_string())?;
+        .await?;
     run.floor_ms += live.push_ms;
     Ok(())
 }
@@ -114,61 +117,57 @@ pub fn expand(run: &Run<'_>, text: &str) -> String {
 }
 
 /// Scales a workload; returns when its pods are as wanted and every proxy knows them.
-pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), String> {
+pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), Stop> {
     run.place.guard.ask(&scale.workload);
-    let api: Api<Deployment> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
-    let patch = json!({"spec": {"replicas": scale.replicas}});
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    api.patch(&scale.workload, &params, &Patch::Merge(&patch))
-        .await
-        .map_err(|error| error.to_string())?;
-    run.place
-        .await_pods(run.ctx, &scale.workload, scale.replicas)
-        .await
-        .map_err(|error| error.to_string())?;
-    run.place
-        .await_endpoints(run.ctx, uses_gateway(run.ctx, run.loaded))
-        .await
-        .map_err(|error| error.to_string())
+    let (workload, replicas) = (scale.workload.as_str(), scale.replicas);
+    let maker = run.place.makers.get(workload).copied();
+    let maker = maker.ok_or_else(|| {
+        format!("the file of {workload} has neither a Deployment, a StatefulSet nor a ReplicaSet")
+    })?;
+    let (client, namespace) = (&run.ctx.client, &run.place.namespace);
+    maker.scale(client, namespace, workload, replicas).await?;
+    run.place.await_pods(run.ctx, workload, replicas).await?;
+    known(run).await
 }
 
-/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy before the next goes.
-pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), String> {
+/// Waits until every proxy knows the pods that are ready now.
+async fn known(run: &Run<'_>) -> Result<(), Stop> {
+    let gateway = uses_gateway(run.ctx, run.loaded);
+    Ok(run.place.await_known(run.ctx, gateway).await?)
+}
+
+/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy before the next goes. A pod is known
+/// by its uid: that of a StatefulSet comes back under its old name.
+pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
     run.place.guard.ask(workload);
     let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
     let all = run.ctx.pods.of(&run.place.namespace);
-    let mine: Vec<String> = all
+    let mine = all
         .iter()
-        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload))
-        .map(|pod| pod.name_any())
-        .collect();
+        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
+    let mine: Vec<(String, Option<String>)> = mine.map(|pod| (pod.name_any(), pod.uid())).collect();
     let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
-    for pod in mine {
-        api.delete(&pod, &DeleteParams::default())
+    for (pod, uid) in mine {
+        let exactly = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        api.delete(&pod, &exactly)
             .await
-            .map_err(|error| error.to_string())?;
-        let gone = |pods: &[Pod]| !pods.iter().any(|other| other.name_any() == pod);
-        let waited = run
-            .ctx
-            .pods
-            .until(
-                &run.place.namespace,
-                std::time::Duration::from_secs(120),
-                gone,
-            )
-            .await;
-        waited.map_err(|_| format!("pod {pod} was not gone within 120 s"))?;
-        run.place
-            .await_pods(run.ctx, workload, count)
-            .await
-            .map_err(|error| error.to_string())?;
-        run.place
-            .await_endpoints(run.ctx, uses_gateway(run.ctx, run.loaded))
-            .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("pod {pod}: {error}"))?;
+        let gone = |pods: &[Pod]| !pods.iter().any(|other| other.uid() == uid);
+        let waited = run.ctx.pods.until(&run.place.namespace, GONE, gone).await;
+        if let Err(last) = waited {
+            let words = pods::describe(&run.ctx.client, &last).await;
+            return Err(Stop::Unknown(format!(
+                "pod {pod} was not gone within {GONE:?}: {words}"
+            )));
+        }
+        run.place.await_pods(run.ctx, workload, count).await?;
+        known(run).await?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@ use futures::future::try_join_all;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::{Deployment, ReplicaSet},
+        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+        batch::v1::Job,
         core::v1::{Pod, Service},
     },
 };
@@ -40,6 +41,9 @@ pub async fn empty(
     let gentle = DeleteParams::background();
     // Owners before what they own, or they would make it anew.
     all_of::<Deployment>(client, namespace, &gentle).await?;
+    all_of::<StatefulSet>(client, namespace, &gentle).await?;
+    all_of::<DaemonSet>(client, namespace, &gentle).await?;
+    all_of::<Job>(client, namespace, &gentle).await?;
     all_of::<ReplicaSet>(client, namespace, &gentle).await?;
     let objects = configuration
         .iter()

@@ -6,6 +6,7 @@ use super::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
     lint_expect, lint_moved, lint_refs, lint_telemetry, lint_tls, lint_versus, lint_web,
+    lint_workload,
     manifest::{PLACEHOLDERS, unknown_placeholders},
     model::Step,
     parse::{Loaded, LoadedSet},
@@ -74,6 +75,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     lint_web::lint(loaded, &mut findings);
     lint_tls::lint(loaded, &mut findings);
     lint_versus::lint(loaded, context.rates, &mut findings);
+    lint_workload::lint(loaded, &mut findings);
     findings
 }
 

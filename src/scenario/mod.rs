@@ -31,6 +31,7 @@ mod lint_telemetry;
 mod lint_tls;
 mod lint_versus;
 mod lint_web;
+mod lint_workload;
 
 pub use finding::Finding;
 pub use load::{Suites, Tree};

@@ -84,7 +84,7 @@ impl Certificate {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Refused {
-    /// `<behaviour>.<name>.yaml`; every object in it must be refused.
+    /// `<behaviour>.<name>.yaml`; every object in it must be refused. A proxy refuses what it is sent, not single objects.
     pub apply: String,
     pub by: RefusedBy,
     /// Words that the refusal must hold.
@@ -102,6 +102,8 @@ pub enum RefusedBy {
     Schema,
     /// The mesh's validation webhook.
     Webhook,
+    /// A proxy, to which the mesh sent what it had taken (NACK).
+    Proxy,
 }
 
 impl RefusedBy {
@@ -111,6 +113,7 @@ impl RefusedBy {
             Self::UnknownKind => "the API server knows no such kind",
             Self::Schema => "the kind's schema",
             Self::Webhook => "the mesh's validation webhook",
+            Self::Proxy => "a proxy",
         }
     }
 }

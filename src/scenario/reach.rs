@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     model::Step,
+    model_tls::RefusedBy,
     parse::{Beside, Loaded},
 };
 use crate::{cluster::object::is_cluster_scoped, yaml};
@@ -64,6 +65,7 @@ pub fn found(loaded: &Loaded) -> Vec<Found> {
     let applied = loaded.scenario.steps.iter().filter_map(|step| match step {
         Step::Apply(name) => Some(name),
         Step::Churn(churn) => Some(&churn.apply),
+        Step::Refused(refused) if refused.by == RefusedBy::Proxy => Some(&refused.apply),
         _ => None,
     });
     let mut names: Vec<&String> = applied.collect();

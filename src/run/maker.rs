@@ -1,0 +1,88 @@
+//! What makes the pods of a workload, and how many it shall make.
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::cluster::object::MANAGER;
+
+/// Kind of object, as a workload's file has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    Deployment,
+    StatefulSet,
+    ReplicaSet,
+}
+
+impl Maker {
+    /// The first of these kinds among the documents of a file.
+    pub fn of(documents: &[Value]) -> Option<Self> {
+        documents
+            .iter()
+            .find_map(|document| match document["kind"].as_str()? {
+                "Deployment" => Some(Self::Deployment),
+                "StatefulSet" => Some(Self::StatefulSet),
+                "ReplicaSet" => Some(Self::ReplicaSet),
+                _ => None,
+            })
+    }
+
+    /// Says how many pods are wanted.
+    ///
+    /// # Errors
+    /// In words: the API server refuses.
+    pub async fn scale(
+        self,
+        client: &Client,
+        namespace: &str,
+        name: &str,
+        replicas: u32,
+    ) -> Result<(), String> {
+        match self {
+            Self::Deployment => scale::<Deployment>(client, namespace, name, replicas).await,
+            Self::StatefulSet => scale::<StatefulSet>(client, namespace, name, replicas).await,
+            Self::ReplicaSet => scale::<ReplicaSet>(client, namespace, name, replicas).await,
+        }
+    }
+}
+
+async fn scale<K>(client: &Client, namespace: &str, name: &str, replicas: u32) -> Result<(), String>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let patch = json!({"spec": {"replicas": replicas}});
+    let params = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api.patch(name, &params, &Patch::Merge(&patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => {
+            Err(format!("{} {name}: {}", K::kind(&()), status.message))
+        }
+        Err(error) => Err(format!("{} {name}: {error}", K::kind(&()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("Deployment", Some(Maker::Deployment))]
+    #[case("StatefulSet", Some(Maker::StatefulSet))]
+    #[case("ReplicaSet", Some(Maker::ReplicaSet))]
+    #[case("Service", None)]
+    fn the_file_says_what_makes_its_pods(#[case] kind: &str, #[case] found: Option<Maker>) {
+        let documents = [json!({"kind": "ServiceAccount"}), json!({"kind": kind})];
+        assert_eq!(Maker::of(&documents), found);
+    }
+}
