@@ -266,13 +266,17 @@ impl Place {
                 .iter()
                 .any(|object| !object.api_version.contains(".istio.io/"));
         let mut live = self.push(ctx, apply.clone(), delete, gateway).await?;
-        let plain = |object: &&Value| object["kind"] == "Service" || rollout::makes_pods(object);
-        if apply.iter().chain(&deleted).any(|object| plain(&object)) {
+        let pods = |object: &Value| object["kind"] == "Service" || rollout::makes_pods(object);
+        let pods = apply.iter().chain(&deleted).any(pods);
+        if pods {
             let late = self
                 .follow(ctx, &apply, &deleted, &live.written, gateway)
                 .await?;
             live.push_ms += late.push_ms;
             live.generation = late.generation;
+            // What only the mesh reads makes new clusters at most, and these were waited for.
+            self.await_endpoints_at(ctx, &self.proxies(ctx), false)
+                .await?;
         }
         if gateway {
             self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
@@ -280,8 +284,6 @@ impl Place {
         for gateway in gateways {
             self.await_gateway(ctx, &gateway, live.generation).await?;
         }
-        self.await_endpoints_at(ctx, &self.proxies(ctx), false)
-            .await?;
         if of_the_cluster {
             reach::await_plain(ctx, self).await?;
         }
