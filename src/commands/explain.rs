@@ -5,7 +5,7 @@ use crate::cli::{ExplainArgs, GlobalArgs};
 use crate::exit::Exit;
 use crate::output;
 use crate::scenario::explain::explain;
-use crate::verdict::stats::Rates;
+use crate::verdict::Rates;
 
 pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let set = selected::load(&args.paths)?;

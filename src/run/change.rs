@@ -117,6 +117,7 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
         contrast: false,
         samples: 1,
         method: String::new(),
+        alpha: None,
     })
 }
 

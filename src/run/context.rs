@@ -12,7 +12,7 @@ use crate::{
     observe::http::Port,
     report::{Bundle, Redactor},
     target::Dial,
-    verdict::stats::Rates,
+    verdict::Rates,
 };
 
 /// The run's means: target, mesh, time, statistics.

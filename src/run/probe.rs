@@ -119,15 +119,16 @@ pub async fn run(
     } else {
         expect.only(manner.refutes)
     };
-    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), ctx.rates);
+    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), probe.rates);
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
             // After a call that hung the verdict is known: others would hang as long.
-            stopped_early = monitor.feed(&call)
-                || seen::given_up(&call)
-                || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+            let hung = seen::given_up(&call);
             calls.push(*call);
+            stopped_early = monitor.feed(&calls)
+                || hung
+                || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
         }
         !stopped_early
     };
@@ -250,7 +251,7 @@ pub async fn conclude(
     };
     let contrast = !manner.refutes.is_empty();
     seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
-    let checks = judge::judge(&probe.name, &expect, &seen, ctx.rates);
+    let checks = judge::judge(&probe.name, &expect, &seen, probe.rates);
     let late = manner.late_refutes.map(|late| late.borrow().clone());
     let refutes = late.as_deref().unwrap_or(manner.refutes);
     let checks = if refutes.is_empty() {

@@ -108,6 +108,7 @@ fn check(step: &Refused, all: &[Answer]) -> Check {
         contrast: false,
         samples: all.len() as u64,
         method: String::new(),
+        alpha: None,
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{
         model_web::Browser,
     },
     verdict::{
+        Rates,
         conclude::{Known, scenario_verdict},
         guard::Times,
         moved::Owners,
@@ -269,7 +270,21 @@ impl Run<'_> {
     }
 
     pub(super) fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
-        step_probes(&self.loaded.scenario, step, self.ctx.rates).map_err(|error| error.to_string())
+        self.resolved_with(step, self.ctx.rates)
+    }
+
+    /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look spends its part of the rate of
+    /// misses, and makes the calls which that needs.
+    fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, String> {
+        let mut probes = self.resolved_with(step, self.ctx.rates.at_look(look))?;
+        for probe in &mut probes {
+            probe.times = probe.times.max(probe.needed.unwrap_or(0));
+        }
+        Ok(probes)
+    }
+
+    fn resolved_with(&self, step: &Step, rates: Rates) -> Result<Vec<ResolvedProbe>, String> {
+        step_probes(&self.loaded.scenario, step, rates).map_err(|error| error.to_string())
     }
 
     /// A call-id prefix that no other run of a probe in this run of meshproof has.
@@ -397,9 +412,11 @@ impl Run<'_> {
             crate::verdict::range::duration(&converge.within).map_err(|error| error.to_string())?;
         let start = Instant::now();
         let deadline = start + within;
+        let mut look = 0;
         loop {
+            look += 1;
             let mut outcomes = Vec::new();
-            for probe in self.resolved(step)? {
+            for probe in self.look(step, look)? {
                 let outcome = self.once(&probe, &[], true).await?;
                 outcomes.push((probe.name, outcome));
             }

@@ -187,11 +187,11 @@ fn conflicts(
                 ));
             }
             Matcher::Detects(share)
-                if probe.times.is_some_and(|times| {
-                    times < crate::verdict::detects::size(*share, rates.beta)
-                }) =>
+                if probe
+                    .times
+                    .is_some_and(|times| times < statistics::calls_to_see(*share, rates.beta)) =>
             {
-                let needed = crate::verdict::detects::size(*share, rates.beta);
+                let needed = statistics::calls_to_see(*share, rates.beta);
                 let message = format!("too few calls for 'detects': it needs {needed}");
                 found.push(("detects", message, "drop `times`, or make it larger"));
             }

@@ -15,10 +15,11 @@ use super::{
     model_web::{Browser, Http, Web},
 };
 use crate::verdict::{
-    Monitor, Rates, ResolvedExpect, detects,
+    Monitor, Rates, ResolvedExpect,
     expect::{ExpectError, Matcher},
     range::{self, ValueError},
     seen::Pods,
+    sequential::exact_floor,
     status,
 };
 
@@ -53,6 +54,8 @@ pub struct ResolvedProbe {
     pub rate: Option<f64>,
     pub reconnect: bool,
     pub expect: ResolvedExpect,
+    /// Error rates of its statistical matchers.
+    pub rates: Rates,
 }
 
 /// A probe that cannot be made ready.
@@ -258,7 +261,7 @@ fn ready(
         .and_then(|moved| probe.per_call.get(&moved.key).copied());
     let detected = expect
         .detects()
-        .map(|share| detects::size(share, rates.beta));
+        .map(|share| statistics::calls_to_see(share, rates.beta));
     let needed = tests.max(keys).max(detected);
     Ok(ResolvedProbe {
         name,
@@ -276,14 +279,30 @@ fn ready(
         pad: probe.pad,
         deadline,
         tls: probe.tls,
-        times: probe.times.or(needed).unwrap_or(1),
+        times: probe
+            .times
+            .or(planned(tests, keys.max(detected), &expect, rates))
+            .unwrap_or(1),
         needed,
         connections: probe.connections,
         streams: probe.streams,
         rate: probe.rate,
         reconnect: probe.reconnect,
         expect,
+        rates,
     })
+}
+
+/// Calls of a probe that does not say how many: what its tests may need and some in reserve, since a call that no application
+/// answers is no sample; enough for exact matchers beside them; and one for each value of a key. The run stops as soon as it can tell.
+fn planned(
+    tests: Option<u64>,
+    keys: Option<u64>,
+    expect: &ResolvedExpect,
+    rates: Rates,
+) -> Option<u64> {
+    let reserved = tests.map(|tests| tests.max(exact_floor(expect, rates)) + tests / 10 + 8);
+    reserved.max(keys)
 }
 
 fn form(web: Option<Web>, http: Option<Http>) -> Form {

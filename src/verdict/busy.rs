@@ -3,13 +3,13 @@
 //! Envoy's least-request draws two of N hosts with replacement and takes the one with fewer active requests; a busy host among idle
 //! ones is taken only when both draws name it: 1/N^2. Blind choice gives it 1/N. (Envoy, `least_request_lb`.)
 
+use statistics::{Decision, Proportion, Rates};
 use testbed::control::Observation;
 
 use super::{
     expect::percent,
     seen::{self, Pods},
-    sequential::{Decision, Judgement, Sequential},
-    stats::{Proportion, Rates, Side},
+    sequential::{Judgement, Sequential},
 };
 
 pub struct AvoidsBusy {
@@ -47,11 +47,7 @@ impl Sequential for AvoidsBusy {
         }
         self.samples += 1;
         self.hits += u64::from(pod == busy);
-        self.decision = match test.feed(pod == busy) {
-            Side::Open => Decision::Continue,
-            Side::Accepted => Decision::Holds,
-            Side::Rejected => Decision::Refuted,
-        };
+        self.decision = test.feed(pod == busy);
         self.decision
     }
 

@@ -1,85 +1,78 @@
-//! `reaches-all`: no pod of a workload is starved.
-//!
-//! Holds as soon as every pod has answered (exact). Refuted when some pod has not after as many calls as independent
-//! uniform draws need to reach all but for a chance of alpha; round robin and least-request reach all sooner.
+//! `reaches-all`: no pod of a workload is starved ([`statistics::Coverage`]).
 
-use std::collections::BTreeSet;
-
+use statistics::{Coverage, Decision, Rates};
 use testbed::control::Observation;
 
 use super::{
     seen::{self, Pods},
-    sequential::{Decision, Judgement, Sequential},
-    stats::{Rates, coverage_size},
+    sequential::{Judgement, Sequential},
 };
 
 pub struct ReachesAll {
     app: String,
-    missing: BTreeSet<String>,
-    size: u64,
-    cap: u64,
+    pods: Vec<String>,
+    test: Option<Coverage>,
     alpha: f64,
     samples: u64,
-    decision: Decision,
 }
 
 impl ReachesAll {
     pub fn new(app: &str, pods: &Pods, rates: Rates) -> Self {
-        let missing: BTreeSet<String> = pods.get(app).into_iter().flatten().cloned().collect();
-        let size = missing.len() as u64;
+        let pods: Vec<String> = pods.get(app).into_iter().flatten().cloned().collect();
         Self {
             app: app.to_owned(),
-            missing,
-            size,
-            cap: coverage_size(size, rates.alpha),
+            test: Coverage::new(pods.len(), rates.alpha),
+            pods,
             alpha: rates.alpha,
             samples: 0,
-            decision: Decision::Continue,
+        }
+    }
+
+    fn actual(&self, test: &Coverage) -> String {
+        let (size, calls) = (self.pods.len(), self.samples);
+        let missing: Vec<&str> = test.missing().map(|at| self.pods[at].as_str()).collect();
+        let reached = size - missing.len();
+        match test.decision() {
+            Decision::Holds => format!("all {size} pods answered within {calls} calls"),
+            Decision::Refuted => format!(
+                "{reached} of {size} pods answered {calls} calls; none went to {}",
+                missing.join(", ")
+            ),
+            Decision::Continue => format!(
+                "{reached} of {size} pods answered {calls} calls; a starved pod shows only after {}",
+                test.cap()
+            ),
         }
     }
 }
 
 impl Sequential for ReachesAll {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let Some(pod) = seen::pod(call) else {
-            return self.decision;
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
         };
-        if self.decision != Decision::Continue || self.size == 0 {
-            return self.decision;
-        }
+        let (Decision::Continue, Some(pod)) = (test.decision(), seen::pod(call)) else {
+            return test.decision();
+        };
         self.samples += 1;
-        self.missing.remove(pod);
-        if self.missing.is_empty() {
-            self.decision = Decision::Holds;
-        } else if self.samples >= self.cap {
-            self.decision = Decision::Refuted;
-        }
-        self.decision
+        test.feed(self.pods.iter().position(|known| known == pod))
     }
 
     fn cap(&self) -> Option<u64> {
-        (self.size > 0).then_some(self.cap)
+        self.test.as_ref().map(Coverage::cap)
     }
 
     fn conclude(&self) -> Judgement {
-        let (size, calls) = (self.size, self.samples);
-        let reached = size - self.missing.len() as u64;
-        let actual = match self.decision {
-            _ if size == 0 => format!("no pod of {} is known", self.app),
-            Decision::Holds => format!("all {size} pods answered within {calls} calls"),
-            Decision::Refuted => format!(
-                "{reached} of {size} pods answered {calls} calls; none went to {}",
-                self.missing.iter().cloned().collect::<Vec<_>>().join(", ")
-            ),
-            Decision::Continue => format!(
-                "{reached} of {size} pods answered {calls} calls; a starved pod shows only after {}",
-                self.cap
-            ),
+        let Some(test) = &self.test else {
+            let actual = format!("no pod of {} is known", self.app);
+            return Judgement::of(Decision::Continue, actual, self.samples, String::new());
         };
         let method = format!(
-            "coverage of {size} pods, cap {} calls, alpha {:e}, stops when all are seen",
-            self.cap, self.alpha
+            "coverage of {} pods, cap {} calls, alpha {:e}, stops when all are seen",
+            self.pods.len(),
+            test.cap(),
+            self.alpha
         );
-        Judgement::of(self.decision, actual, calls, method)
+        Judgement::of(test.decision(), self.actual(test), self.samples, method)
     }
 }

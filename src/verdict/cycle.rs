@@ -1,69 +1,47 @@
-//! Orders of answers: `round-robin` (strict turn) and `random` (independent draws).
-//!
-//! Envoy's round robin keeps one index per worker thread, and a connection belongs to one worker, so that the calls of *one*
-//! connection, one at a time, take strict turns. Independent draws imitate N pods in strict turn over n calls with
-//! probability (N!/N^N) N^-(n-N).
+//! Orders of answers: `round-robin` ([`statistics::Turns`]) and `random` ([`statistics::Independence`]).
 
-use std::collections::BTreeSet;
-
+use statistics::{Decision, Independence, Rates, Turns};
 use testbed::control::Observation;
 
 use super::{
     seen::{self, Pods},
-    sequential::{Decision, Judgement, Sequential},
-    stats::{Rates, coverage_size, cycle_size},
+    sequential::{Judgement, Sequential},
     tally::Tally,
 };
 
-/// The sequence of answering pods, and where it first left strict turn.
+/// The pods that may answer, and those that did.
 struct Order {
     over: String,
-    members: BTreeSet<String>,
+    pods: Vec<String>,
     sequence: Vec<String>,
-    broken_at: Option<usize>,
 }
 
 impl Order {
     fn new(over: &str, pods: &Pods) -> Self {
         Self {
             over: over.to_owned(),
-            members: pods.get(over).into_iter().flatten().cloned().collect(),
+            pods: pods.get(over).into_iter().flatten().cloned().collect(),
             sequence: Vec::new(),
-            broken_at: None,
         }
     }
 
-    fn feed(&mut self, pod: &str) {
-        let turn = self.members.len();
-        let at = self.sequence.len();
-        let in_turn = match at.checked_sub(turn) {
-            Some(last_turn) => self.sequence[last_turn] == pod,
-            None => !self.sequence.iter().any(|earlier| earlier == pod),
-        };
-        if !in_turn || !self.members.contains(pod) {
-            self.broken_at.get_or_insert(at);
-        }
+    /// The pod's number; a stranger has one of its own.
+    fn number(&mut self, pod: &str) -> usize {
         self.sequence.push(pod.to_owned());
+        let known = self.pods.iter().position(|known| known == pod);
+        known.unwrap_or(self.pods.len())
     }
 
     fn samples(&self) -> u64 {
         self.sequence.len() as u64
     }
 
-    fn unseen(&self) -> usize {
-        let reached: BTreeSet<&String> = self.sequence.iter().collect();
-        self.members
-            .iter()
-            .filter(|pod| !reached.contains(pod))
-            .count()
-    }
-
     /// The calls around the first break, by the pods' last name parts.
-    fn around_break(&self) -> String {
-        let Some(at) = self.broken_at else {
+    fn around(&self, broken_at: Option<usize>) -> String {
+        let Some(at) = broken_at else {
             return format!("strict turn over {} calls", self.sequence.len());
         };
-        let from = at.saturating_sub(self.members.len());
+        let from = at.saturating_sub(self.pods.len());
         let names: Vec<&str> = self.sequence[from..=at]
             .iter()
             .map(|pod| pod.rsplit('-').next().unwrap_or(pod))
@@ -76,151 +54,127 @@ impl Order {
         )
     }
 
-    fn too_few_pods(&self) -> Option<String> {
-        (self.members.len() < 2).then(|| {
-            format!(
-                "{} pods of {} are known: any order is the same",
-                self.members.len(),
-                self.over
-            )
-        })
+    fn too_few_pods(&self) -> String {
+        format!(
+            "{} pods of {} are known: any order is the same",
+            self.pods.len(),
+            self.over
+        )
     }
 }
 
 /// Strict turn.
 pub struct RoundRobin {
     order: Order,
-    size: u64,
+    test: Option<Turns>,
     beta: f64,
-    decision: Decision,
 }
 
 impl RoundRobin {
     pub fn new(over: &str, pods: &Pods, rates: Rates) -> Self {
         let order = Order::new(over, pods);
-        let endpoints = order.members.len() as u64;
         Self {
-            size: if endpoints > 1 {
-                cycle_size(endpoints, rates.beta)
-            } else {
-                0
-            },
+            test: Turns::new(order.pods.len(), rates),
             order,
             beta: rates.beta,
-            decision: Decision::Continue,
         }
     }
 }
 
 impl Sequential for RoundRobin {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let (Decision::Continue, Some(pod)) = (self.decision, seen::pod(call)) else {
-            return self.decision;
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
         };
-        if self.order.members.len() < 2 {
-            return self.decision;
+        match (test.decision(), seen::pod(call)) {
+            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
+            (decided, _) => decided,
         }
-        self.order.feed(pod);
-        if self.order.broken_at.is_some() {
-            self.decision = Decision::Refuted;
-        } else if self.order.samples() >= self.size {
-            self.decision = Decision::Holds;
-        }
-        self.decision
     }
 
     fn cap(&self) -> Option<u64> {
-        (self.size > 0).then_some(self.size)
+        self.test.as_ref().map(Turns::size)
     }
 
     fn conclude(&self) -> Judgement {
-        let mut actual = self
-            .order
-            .too_few_pods()
-            .unwrap_or_else(|| self.order.around_break());
-        if self.decision == Decision::Continue && self.size > 0 {
-            actual += &format!("; chance is ruled out after {}", self.size);
+        let Some(test) = &self.test else {
+            return Judgement::of(
+                Decision::Continue,
+                self.order.too_few_pods(),
+                0,
+                String::new(),
+            );
+        };
+        let mut actual = self.order.around(test.broken_at());
+        if test.decision() == Decision::Continue {
+            actual += &format!("; chance is ruled out after {}", test.size());
         }
         let method = format!(
             "sequence over {} pods, {} calls, beta {:e}",
-            self.order.members.len(),
-            self.size,
+            self.order.pods.len(),
+            test.size(),
             self.beta
         );
-        Judgement::of(self.decision, actual, self.order.samples(), method)
+        Judgement::of(test.decision(), actual, self.order.samples(), method)
     }
 }
 
-/// Neither in strict turn nor starved; half of alpha for each way to be wrong.
+/// Neither in strict turn nor starved.
 pub struct RandomOrder {
     order: Order,
-    turn_size: u64,
-    coverage: u64,
+    test: Option<Independence>,
     alpha: f64,
-    decision: Decision,
 }
 
 impl RandomOrder {
     pub fn new(over: &str, pods: &Pods, rates: Rates) -> Self {
         let order = Order::new(over, pods);
-        let endpoints = order.members.len() as u64;
-        let half = rates.alpha / 2.0;
-        let (turn_size, coverage) = if endpoints > 1 {
-            (cycle_size(endpoints, half), coverage_size(endpoints, half))
-        } else {
-            (0, 0)
-        };
         Self {
+            test: Independence::new(order.pods.len(), rates),
             order,
-            turn_size,
-            coverage,
             alpha: rates.alpha,
-            decision: Decision::Continue,
         }
     }
 }
 
 impl Sequential for RandomOrder {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let (Decision::Continue, Some(pod)) = (self.decision, seen::pod(call)) else {
-            return self.decision;
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
         };
-        if self.order.members.len() < 2 {
-            return self.decision;
+        match (test.decision(), seen::pod(call)) {
+            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
+            (decided, _) => decided,
         }
-        self.order.feed(pod);
-        let (samples, broken) = (self.order.samples(), self.order.broken_at.is_some());
-        let starved = self.order.unseen() > 0;
-        self.decision = if broken && !starved {
-            Decision::Holds
-        } else if (!broken && samples >= self.turn_size) || (starved && samples >= self.coverage) {
-            Decision::Refuted
-        } else {
-            Decision::Continue
-        };
-        self.decision
     }
 
     fn cap(&self) -> Option<u64> {
-        (self.coverage > 0).then_some(self.coverage.max(self.turn_size))
+        self.test.as_ref().map(Independence::cap)
     }
 
     fn conclude(&self) -> Judgement {
-        let unseen = self.order.unseen();
-        let actual = self.order.too_few_pods().unwrap_or_else(|| match unseen {
-            0 => self.order.around_break(),
-            _ => format!(
-                "{unseen} of {} pods did not answer {} calls",
-                self.order.members.len(),
+        let Some(test) = &self.test else {
+            return Judgement::of(
+                Decision::Continue,
+                self.order.too_few_pods(),
+                0,
+                String::new(),
+            );
+        };
+        let actual = match test.starved() {
+            0 => self.order.around(test.broken_at()),
+            starved => format!(
+                "{starved} of {} pods did not answer {} calls",
+                self.order.pods.len(),
                 self.order.samples()
             ),
-        });
+        };
         let method = format!(
             "sequence and coverage over {} pods, cap {} calls, alpha {:e}",
-            self.order.members.len(),
-            self.coverage.max(self.turn_size),
+            self.order.pods.len(),
+            test.cap(),
             self.alpha
         );
-        Judgement::of(self.decision, actual, self.order.samples(), method)
+        Judgement::of(test.decision(), actual, self.order.samples(), method)
     }
 }

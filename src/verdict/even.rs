@@ -1,80 +1,60 @@
-//! `spread` even: Pearson's chi-square at a fixed size, against "one pod gets twice what each other gets".
-//!
-//! Least-request under load is *less* dispersed than independent draws, so that the upper tail stays on the safe side.
+//! `spread` even: the largest and the smallest count after a fixed number of calls, against "one pod gets twice what each other
+//! gets" ([`statistics::Evenness`]).
 
-use std::collections::BTreeMap;
-
+use statistics::{Decision, Evenness, Rates};
 use testbed::control::Observation;
 
 use super::{
     seen::{self, Pods},
-    sequential::{Decision, Judgement, Sequential},
-    stats::{Rates, chi_square_critical, even_size},
+    sequential::{Judgement, Sequential},
 };
 
 #[derive(Clone)]
 pub struct Even {
     over: String,
-    counts: BTreeMap<String, u64>,
-    size: u64,
-    critical: f64,
+    pods: Vec<String>,
+    test: Option<Evenness>,
     rates: Rates,
     samples: u64,
     stray: Option<String>,
-    decision: Decision,
 }
 
 impl Even {
     pub fn new(over: &str, pods: &Pods, rates: Rates) -> Self {
-        let members = pods.get(over).into_iter().flatten();
-        let counts: BTreeMap<String, u64> = members.map(|pod| (pod.clone(), 0)).collect();
-        let endpoints = counts.len() as u64;
-        let (size, critical) = if endpoints > 1 {
-            let critical = chi_square_critical(endpoints as f64 - 1.0, rates.alpha);
-            (even_size(endpoints, rates), critical)
-        } else {
-            (0, f64::NAN)
-        };
+        let pods: Vec<String> = pods.get(over).into_iter().flatten().cloned().collect();
         Self {
             over: over.to_owned(),
-            counts,
-            size,
-            critical,
+            test: Evenness::new(pods.len(), rates),
+            pods,
             rates,
             samples: 0,
             stray: None,
-            decision: Decision::Continue,
         }
-    }
-
-    fn statistic(&self) -> f64 {
-        let mean = self.samples as f64 / self.counts.len() as f64;
-        let square = |count: &u64| (*count as f64 - mean).powi(2) / mean;
-        self.counts.values().map(square).sum()
     }
 
     fn actual(&self) -> String {
         if let Some(pod) = &self.stray {
             return format!("{pod} answered, which is no pod of {}", self.over);
         }
-        if self.counts.len() < 2 {
+        let Some(test) = &self.test else {
             return format!(
                 "{} pods of {} are known: nothing to spread over",
-                self.counts.len(),
+                self.pods.len(),
                 self.over
             );
-        }
-        let counts: Vec<String> = self.counts.values().map(ToString::to_string).collect();
+        };
+        let counts: Vec<String> = test.counts().iter().map(ToString::to_string).collect();
         let counts = counts.join("/");
-        match self.decision {
+        let (least, most) = test.limits();
+        match test.decision() {
             Decision::Continue => format!(
                 "{counts} after {} calls; the test needs {}",
-                self.samples, self.size
+                self.samples,
+                test.size()
             ),
             _ => format!(
-                "{counts}, chi-square {:.1} (limit {:.1})",
-                self.statistic(),
-                self.critical
+                "{counts} of {} calls (limits {least} to {most})",
+                self.samples
             ),
         }
     }
@@ -82,41 +62,37 @@ impl Even {
 
 impl Sequential for Even {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let (Decision::Continue, Some(pod)) = (self.decision, seen::pod(call)) else {
-            return self.decision;
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
         };
-        if self.counts.len() < 2 {
-            return self.decision;
-        }
+        let (Decision::Continue, Some(pod)) = (test.decision(), seen::pod(call)) else {
+            return test.decision();
+        };
         self.samples += 1;
-        match self.counts.get_mut(pod) {
-            Some(count) => *count += 1,
-            None => {
-                self.stray = Some(pod.to_owned());
-                self.decision = Decision::Refuted;
-            }
+        let at = self.pods.iter().position(|known| known == pod);
+        if at.is_none() {
+            self.stray = Some(pod.to_owned());
         }
-        if self.decision == Decision::Continue && self.samples >= self.size {
-            self.decision = if self.statistic() > self.critical {
-                Decision::Refuted
-            } else {
-                Decision::Holds
-            };
-        }
-        self.decision
+        test.feed(at)
     }
 
     fn cap(&self) -> Option<u64> {
-        (self.counts.len() > 1).then_some(self.size)
+        self.test.as_ref().map(Evenness::size)
     }
 
     fn conclude(&self) -> Judgement {
-        let method = format!(
-            "chi-square with {} degrees of freedom at {} calls against one pod with twice the others' share, {}",
-            self.counts.len().saturating_sub(1),
-            self.size,
-            self.rates
-        );
-        Judgement::of(self.decision, self.actual(), self.samples, method)
+        let (decision, method) = match &self.test {
+            None => (Decision::Continue, String::new()),
+            Some(test) => (
+                test.decision(),
+                format!(
+                    "largest and smallest of {} counts at {} calls by exact binomial, against one pod with twice the others' share, {}",
+                    self.pods.len(),
+                    test.size(),
+                    self.rates
+                ),
+            ),
+        };
+        Judgement::of(decision, self.actual(), self.samples, method)
     }
 }

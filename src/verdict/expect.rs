@@ -221,6 +221,12 @@ impl Matcher {
         )
     }
 
+    /// Its answer rests on chance, with declared error rates.
+    pub fn declares_rates(&self) -> bool {
+        let sampled = matches!(self, Self::Spans(spans) if spans.sampled.is_some());
+        self.is_statistical() || sampled || matches!(self, Self::Moved(_))
+    }
+
     /// The expectation in words, as reports show it.
     pub fn expected(&self) -> String {
         match self {

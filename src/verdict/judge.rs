@@ -1,16 +1,16 @@
 //! Expectation × observation → checks.
 
+use statistics::{Rates, largest_unseen};
 use testbed::control::Observation;
 
 use super::{
     call::{self, Calls},
     config, detects,
-    expect::{Matcher, ResolvedExpect},
+    expect::{Matcher, ResolvedExpect, percent},
     ledger, moved,
     outcome::{Check, CheckResult},
     seen::{self, Seen},
-    sequential::{Judgement, decider},
-    stats::Rates,
+    sequential::{Judgement, decider, in_order},
     stream, telemetry,
 };
 
@@ -29,7 +29,9 @@ pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) ->
         .iter()
         .map(|matcher| {
             let judgement = one(matcher, &calls, rates);
-            check(probe, matcher.name(), matcher.expected(), judgement)
+            let mut check = check(probe, matcher.name(), matcher.expected(), judgement);
+            check.alpha = matcher.declares_rates().then_some(rates.alpha);
+            check
         })
         .collect();
     let agree = "client and servers counted the same calls".to_owned();
@@ -56,6 +58,7 @@ pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
 fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
     let exact = call::judge(matcher, calls)
         .or_else(|| ledger::judge(matcher, calls))
+        .map(|judgement| with_power(judgement, rates))
         .or_else(|| stream::judge(matcher, calls))
         .or_else(|| moved::judge(matcher, calls, rates))
         .or_else(|| telemetry::judge(matcher, calls, rates))
@@ -64,13 +67,26 @@ fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
     exact.unwrap_or_else(|| statistical(matcher, calls, rates))
 }
 
+/// Says how rare a fault a claim about every call may have overlooked.
+fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
+    let holds = judgement.result == CheckResult::Holds;
+    if holds && judgement.samples > 1 && judgement.method.is_empty() {
+        judgement.method = format!(
+            "every call; a fault in {} of them or more would have been seen but for {:e}",
+            percent(largest_unseen(judgement.samples, rates.beta)),
+            rates.beta
+        );
+    }
+    judgement
+}
+
 /// The same test that the monitor fed while the calls ran, over the same calls in the same order.
 fn statistical(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
     let busy = calls.seen.busy_pod.as_deref();
     let Some(mut test) = decider(matcher, &calls.seen.pods, busy, rates) else {
         unreachable!("{} is neither exact nor statistical", matcher.name());
     };
-    for call in &calls.judged {
+    for call in in_order(&calls.seen.calls) {
         test.feed(call);
     }
     test.conclude()
@@ -104,5 +120,6 @@ fn check(probe: &str, matcher: &str, expected: String, judgement: Judgement) -> 
         contrast: false,
         samples: judgement.samples,
         method: judgement.method,
+        alpha: None,
     }
 }

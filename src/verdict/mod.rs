@@ -25,7 +25,6 @@ pub mod seen;
 pub mod sequential;
 pub mod share;
 pub mod stall;
-pub mod stats;
 pub mod status;
 pub mod stream;
 pub mod tally;
@@ -36,13 +35,11 @@ pub mod versus;
 #[cfg(test)]
 mod judge_tests;
 #[cfg(test)]
-mod stats_tests;
-#[cfg(test)]
 pub(crate) mod testing;
 
 pub use conclude::{Known, scenario_verdict};
 pub use expect::{Matcher, ResolvedExpect};
 pub use judge::{as_contrast, judge};
 pub use seen::Seen;
-pub use sequential::{Decision, Monitor};
-pub use stats::Rates;
+pub use sequential::Monitor;
+pub use statistics::{Decision, Rates};

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use statistics::Rates;
 use statrs::{
     distribution::{Binomial, Discrete},
     function::{beta::ln_beta, factorial::ln_binomial},
@@ -26,7 +27,6 @@ use super::{
     range::{self, ValueError},
     seen::{self, Pods},
     sequential::Judgement,
-    stats::Rates,
 };
 use crate::scenario::model;
 

@@ -32,6 +32,9 @@ pub struct Check {
     /// The statistics behind it, in words (test, n, alpha, beta); empty for exact checks.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub method: String,
+    /// Declared rate of false alarms of a statistical check; absent for exact ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,101 +1,95 @@
-//! `pinned` (calls of one connection) and `sticky-by` (calls with one metadata value) stay on one pod.
-//!
-//! A second pod refutes at once. Agreement is accepted when independent uniform draws over the N candidate pods would agree
-//! so long only with probability beta: each call beyond the first of its group agrees by chance with 1/N. `pinned: false` is the same test with both answers exchanged, at alpha.
+//! `pinned` (calls of one connection) and `sticky-by` (calls with one metadata value) stay on one pod
+//! ([`statistics::Agreement`]). `pinned: false` is the same test with both answers exchanged, at alpha.
 
-use std::collections::BTreeMap;
-
+use statistics::{Agreement, Decision, Rates, repeats_needed};
 use testbed::control::Observation;
 
 use super::{
     seen::{self, Pods},
-    sequential::{Decision, Judgement, Sequential},
-    stats::{Rates, agreement_repeats},
+    sequential::{Judgement, Sequential},
     tally::Tally,
 };
 
-/// Groups of calls, and whether each stays on one pod.
-struct Agreement {
+/// Groups of calls under their numbers, pods under theirs.
+struct Groups {
     pods: Pods,
-    rate: f64,
-    first: BTreeMap<String, String>,
+    test: Agreement,
+    /// What a group is called, `connection` or `the value`.
+    word: &'static str,
+    names: Vec<String>,
     answered: Tally,
-    repeats: u64,
-    /// Candidates; unknown until the first answer names a pod.
-    candidates: Option<u64>,
-    disagreed: Option<String>,
 }
 
-impl Agreement {
-    fn new(pods: &Pods, rate: f64) -> Self {
+impl Groups {
+    fn new(pods: &Pods, rate: f64, word: &'static str) -> Self {
         Self {
             pods: pods.clone(),
-            rate,
-            first: BTreeMap::new(),
+            test: Agreement::new(rate),
+            word,
+            names: Vec::new(),
             answered: Tally::default(),
-            repeats: 0,
-            candidates: None,
-            disagreed: None,
         }
     }
 
-    fn feed(&mut self, group: &str, pod: &str) {
+    fn feed(&mut self, group: u32, pod: &str) {
         self.answered.add(pod);
-        if self.candidates.is_none() {
-            self.candidates = seen::peers(&self.pods, pod).map(|set| set.len() as u64);
+        if let Some(peers) = seen::peers(&self.pods, pod) {
+            self.test.among(peers.len() as u64);
         }
-        match self.first.get(group) {
-            None => {
-                self.first.insert(group.to_owned(), pod.to_owned());
-            }
-            Some(first) if first == pod => self.repeats += 1,
-            Some(first) => {
-                self.disagreed
-                    .get_or_insert_with(|| format!("{group} was answered by {first} and {pod}"));
-            }
-        }
-    }
-
-    /// Repeats that rule chance out; `None` with fewer than two candidates.
-    fn needed(&self) -> Option<u64> {
-        let candidates = self.candidates.filter(|n| *n > 1)?;
-        Some(agreement_repeats(candidates, self.rate))
-    }
-
-    fn agreed(&self) -> bool {
-        self.needed().is_some_and(|needed| self.repeats >= needed)
+        let known = self.names.iter().position(|known| known == pod);
+        let number = known.unwrap_or_else(|| {
+            self.names.push(pod.to_owned());
+            self.names.len() - 1
+        });
+        self.test.feed(group, number);
     }
 
     fn describe(&self) -> String {
-        if let Some(words) = &self.disagreed {
-            return format!("{words} ({})", self.answered);
+        if let Some((group, first, second)) = self.test.disagreed() {
+            let group = match self.word {
+                "connection" => format!("connection {group}"),
+                word => word.to_owned(),
+            };
+            let (first, second) = (&self.names[first], &self.names[second]);
+            return format!(
+                "{group} was answered by {first} and {second} ({})",
+                self.answered
+            );
         }
-        match (self.candidates, self.needed()) {
+        let repeats = self.test.repeats();
+        match (self.test.candidates(), self.test.needed()) {
             (None, _) => "no pod that we know answered".to_owned(),
             (Some(1), _) => "there is one pod only, so that staying on it says nothing".to_owned(),
-            (_, Some(needed)) if self.repeats < needed => format!(
-                "{}; chance is ruled out after {needed} repeats, {} were seen",
-                self.answered, self.repeats
+            (_, Some(needed)) if repeats < needed => format!(
+                "{}; chance is ruled out after {needed} repeats, {repeats} were seen",
+                self.answered
             ),
             _ => format!("{}", self.answered),
         }
     }
 
-    fn method(&self, letter: &str) -> String {
-        let size = self.candidates.unwrap_or(0);
-        let needed = self.needed().unwrap_or(0);
-        format!(
-            "agreement over {size} candidate pods, {needed} repeats, {letter} {:e}",
-            self.rate
-        )
+    fn judgement(&self, decision: Decision, letter: &str) -> Judgement {
+        let method = format!(
+            "agreement over {} candidate pods, {} repeats, {letter} {:e}",
+            self.test.candidates().unwrap_or(0),
+            self.test.needed().unwrap_or(0),
+            self.test.rate()
+        );
+        Judgement::of(decision, self.describe(), self.answered.total(), method)
+    }
+
+    /// The fewest candidates need the most calls: two pods, on one connection.
+    fn largest_need(&self) -> Option<u64> {
+        let sizes = self.pods.values().map(|set| set.len() as u64);
+        let smallest = sizes.filter(|size| *size > 1).min()?;
+        Some(1 + repeats_needed(smallest, self.test.rate()))
     }
 }
 
 /// `pinned`: a group is a connection.
 pub struct Pinned {
     wanted: bool,
-    agreement: Agreement,
-    decision: Decision,
+    groups: Groups,
 }
 
 impl Pinned {
@@ -103,91 +97,64 @@ impl Pinned {
         let rate = if wanted { rates.beta } else { rates.alpha };
         Self {
             wanted,
-            agreement: Agreement::new(pods, rate),
-            decision: Decision::Continue,
+            groups: Groups::new(pods, rate, "connection"),
+        }
+    }
+
+    fn decision(&self) -> Decision {
+        match (self.groups.test.decision(), self.wanted) {
+            (decision, true) => decision,
+            (Decision::Holds, false) => Decision::Refuted,
+            (Decision::Refuted, false) => Decision::Holds,
+            (Decision::Continue, false) => Decision::Continue,
         }
     }
 }
 
 impl Sequential for Pinned {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let (Decision::Continue, Some(pod)) = (self.decision, seen::pod(call)) else {
-            return self.decision;
-        };
-        let group = format!("connection {}", call.connection);
-        self.agreement.feed(&group, pod);
-        self.decision = decide(&self.agreement, self.wanted);
-        self.decision
+        if let (Decision::Continue, Some(pod)) = (self.decision(), seen::pod(call)) {
+            self.groups.feed(call.connection, pod);
+        }
+        self.decision()
     }
 
     fn cap(&self) -> Option<u64> {
-        largest_need(&self.agreement)
+        self.groups.largest_need()
     }
 
     fn conclude(&self) -> Judgement {
         let letter = if self.wanted { "beta" } else { "alpha" };
-        Judgement::of(
-            self.decision,
-            self.agreement.describe(),
-            self.agreement.answered.total(),
-            self.agreement.method(letter),
-        )
+        self.groups.judgement(self.decision(), letter)
     }
 }
 
 /// `sticky-by`: one run sends one value, over however many connections.
 pub struct Sticky {
-    agreement: Agreement,
-    decision: Decision,
+    groups: Groups,
 }
 
 impl Sticky {
     pub fn new(pods: &Pods, rates: Rates) -> Self {
         Self {
-            agreement: Agreement::new(pods, rates.beta),
-            decision: Decision::Continue,
+            groups: Groups::new(pods, rates.beta, "the value"),
         }
     }
 }
 
 impl Sequential for Sticky {
     fn feed(&mut self, call: &Observation) -> Decision {
-        let (Decision::Continue, Some(pod)) = (self.decision, seen::pod(call)) else {
-            return self.decision;
-        };
-        self.agreement.feed("the value", pod);
-        self.decision = decide(&self.agreement, true);
-        self.decision
+        if let (Decision::Continue, Some(pod)) = (self.groups.test.decision(), seen::pod(call)) {
+            self.groups.feed(0, pod);
+        }
+        self.groups.test.decision()
     }
 
     fn cap(&self) -> Option<u64> {
-        largest_need(&self.agreement)
+        self.groups.largest_need()
     }
 
     fn conclude(&self) -> Judgement {
-        Judgement::of(
-            self.decision,
-            self.agreement.describe(),
-            self.agreement.answered.total(),
-            self.agreement.method("beta"),
-        )
+        self.groups.judgement(self.groups.test.decision(), "beta")
     }
-}
-
-fn decide(agreement: &Agreement, wanted: bool) -> Decision {
-    let disagreed = agreement.disagreed.is_some();
-    match (disagreed, agreement.agreed()) {
-        (true, _) if wanted => Decision::Refuted,
-        (true, _) => Decision::Holds,
-        (false, true) if wanted => Decision::Holds,
-        (false, true) => Decision::Refuted,
-        (false, false) => Decision::Continue,
-    }
-}
-
-/// The fewest candidates need the most calls: two pods, on one connection.
-fn largest_need(agreement: &Agreement) -> Option<u64> {
-    let sizes = agreement.pods.values().map(|set| set.len() as u64);
-    let smallest = sizes.filter(|size| *size > 1).min()?;
-    Some(1 + agreement_repeats(smallest, agreement.rate))
 }

@@ -1,5 +1,6 @@
 //! Tests that see one call at a time and stop as soon as they can tell.
 
+use statistics::{Decision, InOrder, Rates, calls_to_see};
 use testbed::control::Observation;
 
 use super::{
@@ -12,17 +13,8 @@ use super::{
     pinned::{Pinned, Sticky},
     seen::{Pods, given_up},
     share::Share,
-    stats::Rates,
 };
 use crate::scenario::model::SpreadPolicy;
-
-/// What a test says after a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    Continue,
-    Holds,
-    Refuted,
-}
 
 /// A test's last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +75,32 @@ pub fn decider(
     })
 }
 
+/// The share of calls that an exact claim ("every call …") must be able to see before a run may end early.
+///
+/// Beside a claim that a few calls decide, such as `reaches-all`, a run would otherwise stop after a handful.
+pub const SEEN_SHARE: f64 = 0.1;
+
+/// Calls that an exact matcher beside a statistical one looks at, at least, unless the probe says how many it makes.
+pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
+    let exact = expect
+        .matchers
+        .iter()
+        .any(|matcher| !matcher.is_statistical());
+    if exact {
+        calls_to_see(SEEN_SHARE, rates.beta)
+    } else {
+        0
+    }
+}
+
 /// All statistical matchers of one probe, fed while the calls run, so that the caller can be stopped early.
+///
+/// Calls are read in the order of their numbers ([`InOrder`]), whatever the order in which they end.
 pub struct Monitor {
     tests: Vec<(Box<dyn Sequential>, Decision)>,
-    /// Exact matchers beside them look at every call, but ask for none.
-    calls: u64,
+    order: InOrder<usize>,
+    read: u64,
+    floor: u64,
 }
 
 impl Monitor {
@@ -96,30 +109,45 @@ impl Monitor {
         let tests = tests.filter_map(|matcher| decider(matcher, pods, busy, rates));
         Self {
             tests: tests.map(|test| (test, Decision::Continue)).collect(),
-            calls: 0,
+            order: InOrder::default(),
+            read: 0,
+            floor: exact_floor(expect, rates),
         }
     }
 
-    /// Sees a call. True: every statistical matcher has decided, so the run may stop. Always false without any.
-    pub fn feed(&mut self, call: &Observation) -> bool {
-        if given_up(call) {
+    /// Sees the last of `calls`, which are all that have ended. True: every statistical matcher has decided and exact ones have seen
+    /// enough, so the run may stop. Always false without any statistical matcher.
+    pub fn feed(&mut self, calls: &[Observation]) -> bool {
+        let Some(newest) = calls.last() else {
             return false;
-        }
-        self.calls += 1;
-        for (test, decision) in &mut self.tests {
-            if *decision == Decision::Continue {
-                *decision = test.feed(call);
+        };
+        for at in self.order.push(newest.index, calls.len() - 1) {
+            let call = &calls[at];
+            if given_up(call) {
+                continue;
+            }
+            self.read += 1;
+            for (test, decision) in &mut self.tests {
+                if *decision == Decision::Continue {
+                    *decision = test.feed(call);
+                }
             }
         }
-        !self.tests.is_empty()
-            && self
-                .tests
-                .iter()
-                .all(|(_, decision)| *decision != Decision::Continue)
+        let open = |(_, decision): &(_, Decision)| *decision == Decision::Continue;
+        !self.tests.is_empty() && self.read >= self.floor && !self.tests.iter().any(open)
     }
 
     /// Calls after which every test has decided on these pods; `None` without statistical matchers.
     pub fn cap(&self) -> Option<u64> {
         self.tests.iter().filter_map(|(test, _)| test.cap()).max()
     }
+}
+
+/// The calls that a statistical test reads: in the order of their numbers, up to the first that is missing because the run was cut.
+pub fn in_order<'a>(calls: &'a [Observation]) -> Vec<&'a Observation> {
+    let mut order = InOrder::default();
+    let read = calls
+        .iter()
+        .flat_map(|call| order.push(call.index, call).collect::<Vec<_>>());
+    read.filter(|call| !given_up(call)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use statistics::{Decision, Proportion, Rates};
 use testbed::control::{Attempt, Observation, Span};
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     outcome::CheckResult,
     range, seen,
     sequential::Judgement,
-    stats::{Proportion, Rates, Side},
     tally::Tally,
 };
 use crate::scenario::{
@@ -250,11 +250,11 @@ fn sampled(share: f64, hits: &[bool], rates: Rates) -> Judgement {
         for hit in hits {
             test.feed(*hit);
         }
-        test.side()
+        test.decision()
     });
     let result = match sides {
-        [Side::Rejected, _] | [_, Side::Rejected] => CheckResult::Refuted,
-        [Side::Accepted, Side::Accepted] => CheckResult::Holds,
+        [Decision::Refuted, _] | [_, Decision::Refuted] => CheckResult::Refuted,
+        [Decision::Holds, Decision::Holds] => CheckResult::Holds,
         _ => CheckResult::Undecided,
     };
     let count = hits.iter().filter(|hit| **hit).count();

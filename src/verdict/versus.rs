@@ -4,12 +4,10 @@
 //! bound, a round falls below it with a chance of at most one half (sign test): the claim holds when so many rounds below it have a
 //! chance of at most `beta`, and is refuted when so few have one of at most `alpha`. Anything between decides nothing.
 
+use statistics::Rates;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::{
-    outcome::{Check, CheckResult},
-    stats::Rates,
-};
+use super::outcome::{Check, CheckResult};
 
 /// Names of the checks of a `versus` step.
 pub const LATENCY: &str = "latency";
@@ -34,6 +32,7 @@ pub fn judge(probe: &str, what: &str, bound: f64, ratios: &[f64], rates: Rates) 
         contrast: false,
         samples: n,
         method: format!("sign test over {n} paired rounds, {rates}"),
+        alpha: Some(rates.alpha),
     }
 }
 
