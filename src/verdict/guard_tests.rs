@@ -17,6 +17,7 @@ fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
         contrast,
         samples: 1,
         method: String::new(),
+        alpha: None,
     }
 }
 
