@@ -5,7 +5,10 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use super::http::{HttpError, Port};
+use super::{
+    hop::Taken,
+    http::{HttpError, Port},
+};
 use crate::verdict::range;
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
@@ -130,6 +133,36 @@ fn sum(stats: &str) -> u64 {
 pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
     let dump = json(admin, "/config_dump").await?;
     Ok(first_error(&dump))
+}
+
+/// The cluster, and all listeners and routes that may lead to it. A dump of everything keeps Envoy's main thread for so long that it looks
+/// stalled: only what may concern a call is asked for.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value, HttpError> {
+    let name = taken.cluster.trim_end_matches(';');
+    let cluster = name.replace('|', "%5B%7C%5D"); // a class of one character: the bar is an operator
+    let port = taken.authority.rsplit_once(':').map(|(_, port)| port);
+    let number = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let (listeners, routes) = match number {
+        _ if name.starts_with("inbound|") => ("virtualInbound".to_owned(), None),
+        // A sidecar names listeners and routes by the port that is called, a gateway by its pod's own, and has few.
+        Some(port) if !gateway => (format!(".*_{port}"), Some(format!("{port}%7C.*:{port}"))),
+        _ => (".*".to_owned(), Some(".*".to_owned())),
+    };
+    let mut parts = serde_json::Map::new();
+    for (resource, regex) in [
+        ("dynamic_active_clusters", Some(cluster)),
+        ("dynamic_listeners", Some(listeners)),
+        ("dynamic_route_configs", routes),
+    ] {
+        let Some(regex) = regex else { continue };
+        let path = format!("/config_dump?resource={resource}&name_regex={regex}");
+        let mut dump = json(admin, &path).await?;
+        parts.insert(resource.to_owned(), dump["configs"].take());
+    }
+    Ok(serde_json::json!({"configs": [parts]}))
 }
 
 /// The whole configuration as the proxy has it now, endpoints left out.

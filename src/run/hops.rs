@@ -1,6 +1,6 @@
 //! Which hop took each call, and how it was configured: the proxy's access log beside its configuration dump.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{context::Context, place::Place, telemetry};
 use crate::{
@@ -35,10 +35,14 @@ pub async fn hops(
         .taken
         .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
     for admin in telemetry::proxies(ctx, place, &wanted.at).1 {
-        let dump = envoy::whole(&admin)
-            .await
-            .map_err(|error| error.to_string())?;
-        for taken in found.taken.values() {
+        let proxies = place.proxies(ctx);
+        let mut gateways = proxies.iter().filter(|proxy| proxy.gateway);
+        let own = gateways.any(|proxy| proxy.admin.pod == admin.pod);
+        let gateway = own || wanted.at == "gateway";
+        let distinct: BTreeSet<&hop::Taken> = found.taken.values().collect();
+        for taken in distinct {
+            let dump = envoy::around(&admin, gateway, taken).await;
+            let dump = dump.map_err(|error| error.to_string())?;
             hop::find(&dump, taken, found.parts.entry(taken.clone()).or_default());
         }
     }
