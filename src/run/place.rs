@@ -99,6 +99,7 @@ impl PlaceError {
             contrast: false,
             samples: 1,
             method: String::new(),
+            alpha: None,
         })
     }
 }
