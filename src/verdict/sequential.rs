@@ -144,7 +144,7 @@ impl Monitor {
 }
 
 /// The calls that a statistical test reads: in the order of their numbers, up to the first that is missing because the run was cut.
-pub fn in_order<'a>(calls: &'a [Observation]) -> Vec<&'a Observation> {
+pub fn in_order(calls: &[Observation]) -> Vec<&Observation> {
     let mut order = InOrder::default();
     let read = calls
         .iter()

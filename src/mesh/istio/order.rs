@@ -77,7 +77,7 @@ impl Ordered {
                 .iter()
                 .filter(|one| name(&one.kind, &one.name) == floor.younger);
             let created = mine.find_map(|one| one.created)?;
-            (created <= floor.created).then(|| (floor, created))
+            (created <= floor.created).then_some((floor, created))
         });
         match late {
             None => Ok(()),
