@@ -26,6 +26,8 @@ impl Exit {
     pub const INTERRUPTED: Self = Self::Signal(2);
     /// SIGTERM.
     pub const TERMINATED: Self = Self::Signal(15);
+    /// SIGHUP.
+    pub const HANGUP: Self = Self::Signal(1);
 
     pub fn code(self) -> u8 {
         match self {
@@ -60,6 +62,7 @@ mod tests {
     #[case(Exit::NothingSelected, 4)]
     #[case(Exit::INTERRUPTED, 130)]
     #[case(Exit::TERMINATED, 143)]
+    #[case(Exit::HANGUP, 129)]
     fn codes_are_a_contract(#[case] exit: Exit, #[case] code: u8) {
         assert_eq!(exit.code(), code);
     }

@@ -29,6 +29,8 @@ pub struct Settings {
     /// Name of a kept target; `None`: one of the run's own.
     pub name: Option<String>,
     pub context: Option<String>,
+    /// A kubeconfig's credential plugin may be run.
+    pub allow_exec_plugins: bool,
     pub envoy: Option<String>,
     /// What a kind cluster and its Istio are made of.
     pub mesh: MeshArgs,
@@ -91,6 +93,7 @@ impl Settings {
             target,
             name: args.name,
             context: args.context,
+            allow_exec_plugins: args.allow_exec_plugins,
             envoy: args.envoy,
             mesh: args.mesh,
             images: args.images,

@@ -25,7 +25,7 @@ const EXIT_CODES: &str = "Exit codes:
   2  wrong usage, or a suite file that does not lint
   3  at least one ERROR: it could not be told (target, set-up, our own side)
   4  nothing was selected
-  130, 143  stopped by SIGINT or SIGTERM, after clean-up";
+  130, 143, 129  stopped by SIGINT, SIGTERM or SIGHUP, after clean-up";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -23,6 +23,9 @@ pub struct DoctorArgs {
     /// Context of the kubeconfig that is to be used with `--target cluster`.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+    /// Run the credential plugin that the kubeconfig names (`exec`).
+    #[arg(long, env = crate::env::ALLOW_EXEC_PLUGINS)]
+    pub allow_exec_plugins: bool,
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }

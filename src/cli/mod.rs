@@ -20,6 +20,7 @@ pub use mutate::MutateArgs;
 pub use report::ReportArgs;
 pub use run::{Keep, RunArgs, ShardArg, TargetKind};
 pub use target::{
-    TargetArgs, TargetCommand, TargetDown, TargetName, TargetShell, TargetStatus, TargetUp,
+    TargetArgs, TargetCommand, TargetDown, TargetGc, TargetName, TargetShell, TargetStatus,
+    TargetUp, TargetWhich,
 };
 pub use toolchain::{ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus};

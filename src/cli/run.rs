@@ -45,6 +45,9 @@ pub struct RunArgs {
     /// Context of the kubeconfig; required with `--target cluster`.
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     pub context: Option<String>,
+    /// Run the credential plugin that the kubeconfig names (`exec`); only with `--target cluster`.
+    #[arg(long, env = crate::env::ALLOW_EXEC_PLUGINS, help_heading = "Target")]
+    pub allow_exec_plugins: bool,
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY, help_heading = "Target")]
     pub envoy: Option<String>,

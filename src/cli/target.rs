@@ -16,8 +16,10 @@ pub enum TargetCommand {
     Up(Box<TargetUp>),
     /// Remove a target and everything in it.
     Down(TargetDown),
-    /// Show what is up.
+    /// Show what is up, and the runs on it: living, dead, or ended with something kept.
     Status(TargetStatus),
+    /// Remove what dead runs left on a target: their namespaces, and what they wrote outside of them.
+    Gc(TargetGc),
     /// Open a shell (or run a command) inside a target, with kubectl's configuration set.
     Shell(TargetShell),
 }
@@ -30,19 +32,48 @@ pub struct TargetName {
     pub name: String,
 }
 
+/// A target that is up, of any kind.
+#[derive(Debug, Clone, Args)]
+pub struct TargetWhich {
+    /// Name of a target kept up by `meshproof target up`.
+    #[arg(long, value_name = "NAME", env = crate::env::NAME)]
+    pub name: Option<String>,
+    /// Where, when a local target and a kind cluster have the same name; `cluster` with `--context`.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub target: Option<TargetKind>,
+    /// Context of the kubeconfig: an existing cluster.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Run the credential plugin that the kubeconfig names (`exec`).
+    #[arg(long, env = crate::env::ALLOW_EXEC_PLUGINS)]
+    pub allow_exec_plugins: bool,
+}
+
 #[derive(Debug, Clone, Args)]
 pub struct TargetDown {
     #[command(flatten)]
-    pub which: TargetName,
-    /// Where, when a local target and a kind cluster have the same name.
-    #[arg(long, value_enum, value_name = "KIND")]
-    pub target: Option<TargetKind>,
+    pub which: TargetWhich,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct TargetGc {
+    #[command(flatten)]
+    pub which: TargetWhich,
+    /// Only what this run left, whether it is dead or not.
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    pub run: Option<String>,
+    /// Also what ended runs keep (`--keep`). Living runs stay.
+    #[arg(long)]
+    pub all: bool,
+    /// Say what would be removed; remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct TargetStatus {
     #[command(flatten)]
-    pub which: TargetName,
+    pub which: TargetWhich,
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }

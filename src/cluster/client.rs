@@ -1,32 +1,136 @@
 //! A client of a cluster, by a kubeconfig that is named: never by what happens to be the current context.
 
-use std::path::Path;
-
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-/// The cluster of a kubeconfig's own current context, or of the context that is named.
+use http::HeaderValue;
+use jiff::Timestamp;
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{ExecConfig, KubeConfigOptions, Kubeconfig},
+};
+use tokio::time::sleep;
+
+pub use super::kubeconfig::Plugins;
+use super::{
+    bounds::{Bounds, Token},
+    kubeconfig,
+    plugin::{self, Credential},
+};
+use crate::output::chain;
+
+/// How long a connection may take, with its TLS handshake.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A plugin is run again so long before its token expires.
+const EARLY: Duration = Duration::from_secs(60);
+
+/// The cluster of a kubeconfig of our own, by its current context or the one that is named.
 ///
 /// # Errors
 /// In words: the file is not there, is none, or has no such context.
-pub async fn of(kubeconfig: &Path, context: Option<&str>) -> Result<Client, String> {
-    let read = Kubeconfig::read_from(kubeconfig).map_err(|error| error.to_string())?;
-    with(read, context).await
+pub async fn of(path: &Path, context: Option<&str>) -> Result<Client, String> {
+    let read = kubeconfig::read(&[path.to_owned()])?;
+    with(read, context, Plugins::Refused).await
 }
 
 /// As [`of`], from what was read.
 ///
 /// # Errors
-/// As [`of`].
-pub async fn with(read: Kubeconfig, context: Option<&str>) -> Result<Client, String> {
+/// As [`of`]; and credentials that cannot be used, or must not be asked for.
+pub async fn with(
+    mut read: Kubeconfig,
+    context: Option<&str>,
+    plugins: Plugins,
+) -> Result<Client, String> {
+    let exec = kubeconfig::credentials(&mut read, context, plugins)?;
+    let token = match exec {
+        Some(exec) => ask(&mut read, context, exec).await?,
+        None => None,
+    };
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(read, &options)
-        .await
-        .map_err(|error| error.to_string())?;
-    Client::try_from(config).map_err(|error| error.to_string())
+    let config = Config::from_custom_kubeconfig(read, &options).await;
+    let mut config = config.map_err(|error| chain(&error))?;
+    config.connect_timeout = Some(CONNECT);
+    let builder = ClientBuilder::try_from(config).map_err(|error| chain(&error))?;
+    Ok(builder.with_layer(&Bounds::new(token)).build())
+}
+
+/// Runs the plugin: its certificate goes into the configuration, its token into requests, and is renewed before it expires.
+async fn ask(
+    read: &mut Kubeconfig,
+    context: Option<&str>,
+    exec: ExecConfig,
+) -> Result<Option<Token>, String> {
+    let first = plugin::run(&exec).await?;
+    if let (Some(certificate), Some(key)) = (&first.client_certificate_data, &first.client_key_data)
+    {
+        let named = context.or(read.current_context.as_deref());
+        let found = read
+            .contexts
+            .iter()
+            .find(|known| Some(known.name.as_str()) == named);
+        let user = found.and_then(|known| known.context.as_ref()?.user.clone());
+        let users = read.auth_infos.iter_mut();
+        let mut infos = users.filter(|known| Some(&known.name) == user.as_ref());
+        if let Some(info) = infos.next().and_then(|known| known.auth_info.as_mut()) {
+            info.client_certificate_data = Some(base64(certificate));
+            info.client_key_data = Some(base64(key).into());
+        }
+    }
+    let Some(header) = header(&first) else {
+        return Ok(None);
+    };
+    let token: Token = Arc::new(Mutex::new(header));
+    if let Some(expires) = first.expiration_timestamp {
+        tokio::spawn(renew(Arc::downgrade(&token), exec, expires));
+    }
+    Ok(Some(token))
+}
+
+/// Plugins write PEM, kubeconfigs base64 of it.
+fn base64(pem: &str) -> String {
+    use ::base64::{Engine as _, engine::general_purpose::STANDARD};
+    STANDARD.encode(pem)
+}
+
+fn header(credential: &Credential) -> Option<HeaderValue> {
+    let mut header =
+        HeaderValue::try_from(format!("Bearer {}", credential.token.as_ref()?)).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Replaces the token again and again, until no client uses it any more.
+async fn renew(
+    token: std::sync::Weak<Mutex<HeaderValue>>,
+    exec: ExecConfig,
+    mut expires: Timestamp,
+) {
+    loop {
+        let left = expires.duration_since(Timestamp::now());
+        let left = Duration::try_from(left).unwrap_or_default();
+        sleep(left.saturating_sub(EARLY).max(Duration::from_secs(5))).await;
+        let Some(token) = token.upgrade() else {
+            return;
+        };
+        match plugin::run(&exec).await {
+            Ok(credential) => {
+                if let Some(header) = header(&credential) {
+                    *token.lock().unwrap_or_else(PoisonError::into_inner) = header;
+                }
+                match credential.expiration_timestamp {
+                    Some(later) => expires = later,
+                    None => return,
+                }
+            }
+            Err(words) => tracing::warn!("{words}"),
+        }
+    }
 }

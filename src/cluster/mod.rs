@@ -1,5 +1,21 @@
 //! Verbs on the Kubernetes API that every target shares.
 
+pub mod bounds;
 pub mod client;
+pub mod holder;
+pub mod journal;
+pub mod kinds;
+pub mod kubeconfig;
+pub mod lease;
+pub mod namespaces;
 pub mod object;
+pub mod plugin;
 pub mod pods;
+pub mod runs;
+pub mod scope;
+pub mod writer;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod harm_tests;

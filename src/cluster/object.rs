@@ -12,6 +12,8 @@ use kube::{
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::scope::{Outside, is_cluster_scoped};
+
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
 /// Label whose value is the run's id; only objects that carry it are ever deleted.
@@ -20,30 +22,6 @@ pub const RUN_LABEL: &str = "meshproof.dev/run";
 /// How long a webhook may be out of reach. kube-proxy was seen to send to an istiod that had ended for some seconds.
 const WEBHOOK: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Kinds without a namespace, among those that installs and scenarios use.
-const CLUSTER_SCOPED: &[&str] = &[
-    "Namespace",
-    "Node",
-    "PersistentVolume",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "MutatingWebhookConfiguration",
-    "ValidatingWebhookConfiguration",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "GatewayClass",
-    "IngressClass",
-    "PriorityClass",
-    "StorageClass",
-    "RuntimeClass",
-];
-
-/// Objects of this kind belong to no namespace.
-pub fn is_cluster_scoped(kind: &str) -> bool {
-    CLUSTER_SCOPED.contains(&kind)
-}
 
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +42,26 @@ pub enum ObjectError {
         name: String,
         message: String,
     },
-    #[error("{kind} {name}: {source}")]
+    #[error("{0}")]
+    Words(String),
+    #[error(
+        "{0}; a scenario that has to says so with needs: [outside-namespace], which somebody else's cluster does not offer"
+    )]
+    Outside(#[from] Outside),
+    #[error(
+        "{kind} {name} is there already and was not made by this scenario: meshproof changes nothing that it did not make"
+    )]
+    Foreign { kind: String, name: String },
+    #[error(
+        "{kind} {name}: {fields} belongs to {owner}, who wrote it before; meshproof takes no field from another owner"
+    )]
+    Conflict {
+        kind: String,
+        name: String,
+        owner: String,
+        fields: String,
+    },
+    #[error("{kind} {name}: {}", crate::output::chain(source))]
     Api {
         kind: String,
         name: String,
@@ -73,20 +70,57 @@ pub enum ObjectError {
 }
 
 /// A written object: enough to find it again and to delete exactly it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     pub api_version: String,
     pub kind: String,
+    /// Name of the kind in the paths of requests.
+    pub plural: String,
     pub namespace: Option<String>,
     pub name: String,
     pub uid: String,
     pub resource_version: String,
     /// In whole seconds of the API server's clock.
     pub created: Option<jiff::Timestamp>,
+    /// What has to be done before it can go.
+    pub finalizers: Vec<String>,
+}
+
+impl Written {
+    /// What the API server answered about an object.
+    pub fn of(made: &DynamicObject, resource: &ApiResource) -> Self {
+        Self {
+            api_version: resource.api_version.clone(),
+            kind: resource.kind.clone(),
+            plural: resource.plural.clone(),
+            namespace: made.namespace(),
+            name: made.name_any(),
+            uid: made.uid().unwrap_or_default(),
+            resource_version: made.resource_version().unwrap_or_default(),
+            created: made.creation_timestamp().map(|time| time.0),
+            finalizers: made.finalizers().to_vec(),
+        }
+    }
+
+    /// The kind, as requests name it.
+    pub fn resource(&self) -> ApiResource {
+        let (group, version) = split(&self.api_version);
+        ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: self.api_version.clone(),
+            kind: self.kind.clone(),
+            plural: self.plural.clone(),
+        }
+    }
+}
+
+fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// Parses the parts that address an object.
-fn address(object: &Value) -> Result<(String, String, String), ObjectError> {
+pub(super) fn address(object: &Value) -> Result<(String, String, String), ObjectError> {
     let text = |path: &str| {
         object
             .pointer(path)
@@ -101,29 +135,30 @@ fn address(object: &Value) -> Result<(String, String, String), ObjectError> {
     }
 }
 
-/// The API of one kind; the plural is the regular one, which holds for every kind used here.
-fn api(
+/// The API of a kind.
+pub(super) fn api(
     client: &Client,
-    api_version: &str,
-    kind: &str,
+    resource: &ApiResource,
     namespace: Option<&str>,
 ) -> Api<DynamicObject> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     match namespace {
-        Some(namespace) if !CLUSTER_SCOPED.contains(&kind) => {
-            Api::namespaced_with(client.clone(), namespace, &resource)
-        }
-        _ => Api::all_with(client.clone(), &resource),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        None => Api::all_with(client.clone(), resource),
     }
 }
 
-/// Applies an object (server-side, as [`MANAGER`]). A namespaced object without a namespace goes into `namespace`. A webhook that
-/// cannot be reached, because what serves it has just restarted, is waited for.
+/// A kind whose plural is the regular one: those of Kubernetes, Gateway API and Istio.
+fn regular(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = split(api_version);
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// Applies an object of an installation on a target of our own (server-side, as [`MANAGER`], over whoever owns its fields). A
+/// namespaced object without a namespace goes into `namespace`. What scenarios write goes through [`super::writer::Writer`].
 ///
 /// # Errors
 /// [`ObjectError`] with the words of the API server or of the webhook that refused.
-pub async fn apply(
+pub async fn install(
     client: &Client,
     object: &Value,
     namespace: Option<&str>,
@@ -132,26 +167,33 @@ pub async fn apply(
     let own = object
         .pointer("/metadata/namespace")
         .and_then(Value::as_str);
-    let api = api(client, &api_version, &kind, own.or(namespace));
-    let params = PatchParams::apply(MANAGER).force();
+    let scoped = is_cluster_scoped(&api_version, &kind);
+    let namespace = own.or(namespace).filter(|_| !scoped);
+    let resource = regular(&api_version, &kind);
+    let patched = patch(&api(client, &resource, namespace), &name, object, true).await;
+    match patched {
+        Ok(made) => Ok(Written::of(&made, &resource)),
+        Err(error) => Err(explain(error, api_version, kind, name)),
+    }
+}
+
+/// Applies server-side as [`MANAGER`]. A webhook that cannot be reached, because what serves it has just restarted, is waited for.
+pub(super) async fn patch(
+    api: &Api<DynamicObject>,
+    name: &str,
+    object: &Value,
+    force: bool,
+) -> Result<DynamicObject, kube::Error> {
+    let params = PatchParams {
+        force,
+        ..PatchParams::apply(MANAGER)
+    };
     let deadline = Instant::now() + WEBHOOK;
-    let patched = loop {
-        match api.patch(&name, &params, &Patch::Apply(object)).await {
+    loop {
+        match api.patch(name, &params, &Patch::Apply(object)).await {
             Err(error) if is_unasked(&error) && Instant::now() < deadline => sleep(PAUSE).await,
             answer => break answer,
         }
-    };
-    match patched {
-        Ok(made) => Ok(Written {
-            namespace: made.namespace(),
-            uid: made.uid().unwrap_or_default(),
-            resource_version: made.resource_version().unwrap_or_default(),
-            created: made.creation_timestamp().map(|time| time.0),
-            api_version,
-            kind,
-            name,
-        }),
-        Err(error) => Err(explain(error, api_version, kind, name)),
     }
 }
 
@@ -195,12 +237,7 @@ pub(crate) fn explain(
 /// # Errors
 /// When the API server refuses; an object that is gone already is no error.
 pub async fn delete(client: &Client, written: &Written) -> Result<(), ObjectError> {
-    let api = api(
-        client,
-        &written.api_version,
-        &written.kind,
-        written.namespace.as_deref(),
-    );
+    let api = api(client, &written.resource(), written.namespace.as_deref());
     let params = DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(written.uid.clone()),
@@ -231,7 +268,7 @@ pub async fn get(
     namespace: Option<&str>,
     name: &str,
 ) -> Result<Option<Value>, ObjectError> {
-    match api(client, api_version, kind, namespace)
+    match api(client, &regular(api_version, kind), namespace)
         .get_opt(name)
         .await
     {
@@ -250,7 +287,7 @@ pub async fn list(
     kind: &str,
     namespace: &str,
 ) -> Result<Vec<Value>, ObjectError> {
-    let found = api(client, api_version, kind, Some(namespace))
+    let found = api(client, &regular(api_version, kind), Some(namespace))
         .list(&ListParams::default())
         .await;
     let found = found.map_err(|error| {

@@ -6,7 +6,8 @@ use tokio::process::Command;
 
 use super::CommandError;
 use crate::{
-    cli::MeshArgs,
+    cli::{Keep, MeshArgs},
+    cluster::client::Plugins,
     output,
     run::phases::Phases,
     settings::Settings,
@@ -128,10 +129,11 @@ pub async fn kind(
 ///
 /// # Errors
 /// [`CommandError`] of whatever is missing.
-pub async fn existing(settings: &Settings) -> Result<Box<Existing>, CommandError> {
+pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>, CommandError> {
     let istioctl = istioctl(&settings.mesh, None).await;
     let options = ExistingOptions {
         context: settings.context.clone().unwrap_or_default(),
+        plugins: Plugins::when(settings.allow_exec_plugins),
         testbed: settings.mesh.testbed_image.clone(),
         istioctl: match &settings.mesh.istioctl {
             Some(_) => Some(istioctl?),
@@ -140,7 +142,8 @@ pub async fn existing(settings: &Settings) -> Result<Box<Existing>, CommandError
     };
     let existing = Existing::attach(&options).await;
     let existing = existing.map_err(CommandError::other)?;
-    output::say(existing.plan(settings.jobs).trim_end());
+    let keeps = settings.keep != Keep::Never;
+    output::say(existing.plan(run_id, settings.jobs, keeps).trim_end());
     Ok(Box::new(existing))
 }
 

@@ -5,6 +5,7 @@ use tokio::runtime::Runtime;
 use super::CommandError;
 use crate::{
     cli::{DoctorArgs, Format, GlobalArgs, TargetKind},
+    cluster::client::Plugins,
     doctor::{Report, Words, cluster, kind, local, probe},
     exit::Exit,
     output::{self, Palette},
@@ -20,7 +21,11 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let checks = match target {
         TargetKind::Local => local::checks(&runtime.block_on(probe::local())),
         TargetKind::Kind => kind::checks(&runtime.block_on(probe::kind(args))),
-        TargetKind::Cluster => cluster::checks(&probe::cluster(args.context.clone())),
+        TargetKind::Cluster => {
+            let plugins = Plugins::when(args.allow_exec_plugins);
+            let facts = probe::cluster(args.context.clone(), plugins);
+            cluster::checks(&runtime.block_on(facts))
+        }
     };
     let report = Report::new(target, checks);
     let printed = match args.output {

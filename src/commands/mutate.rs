@@ -22,7 +22,8 @@ use crate::{
         lost::Lost,
         phases::Phases,
         recorder::Recorder,
-        session::{self, Session},
+        session::{self, Ending, Session},
+        signals::{self, Parting},
         tidy::Tidy,
     },
     scenario::Loaded,
@@ -115,17 +116,15 @@ async fn matrix(
 ) -> Result<Exit, CommandError> {
     let (recorder, events) = Recorder::new();
     drop(events);
-    let local = match name {
-        Some(name) => Local::attach(name).await.map_err(CommandError::other)?,
-        None => {
-            let parts = bring::Parts {
-                name: None,
-                envoy: None,
-                images: &[],
-            };
-            bring::local(&parts, &Phases::new(recorder)).await?
-        }
+    let cancel = CancellationToken::new();
+    let parting = Parting::default();
+    signals::watch(cancel.clone(), recorder.clone(), parting.clone())
+        .map_err(CommandError::other)?;
+    let opening = open(name, recorder);
+    let Some(local) = cancel.run_until_cancelled(opening).await else {
+        return Ok(parting.exit().unwrap_or(Exit::INTERRUPTED));
     };
+    let local = local?;
     let mesh = Mesh {
         offered: Offered::by(&local.ready(), scenarios).await?,
         // Deleting namespaces is work that only a mesh which stays has to do.
@@ -136,12 +135,31 @@ async fn matrix(
         },
         jobs,
         local: &local,
+        cancel,
     };
     let done = mesh.rows(scenarios, plan).await;
     if name.is_none() {
         local.world.shut_down().await.map_err(CommandError::other)?;
     }
-    done
+    match parting.exit() {
+        Some(stopped) => Ok(stopped),
+        None => done,
+    }
+}
+
+/// The mesh that is kept under this name, else one of its own.
+async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandError> {
+    match name {
+        Some(name) => Local::attach(name).await.map_err(CommandError::other),
+        None => {
+            let parts = bring::Parts {
+                name: None,
+                envoy: None,
+                images: &[],
+            };
+            bring::local(&parts, &Phases::new(recorder)).await
+        }
+    }
 }
 
 /// The mesh that is broken, and how scenarios run on it.
@@ -150,6 +168,8 @@ struct Mesh<'a> {
     offered: Offered,
     tidy: Tidy,
     jobs: usize,
+    /// Somebody has asked to stop.
+    cancel: CancellationToken,
 }
 
 impl Mesh<'_> {
@@ -164,6 +184,9 @@ impl Mesh<'_> {
         };
         let tried: Vec<Loaded> = scenarios.iter().filter(tried).cloned().collect();
         let healthy = self.verdicts(&tried, None).await?;
+        if self.cancel.is_cancelled() {
+            return Ok(Exit::INTERRUPTED);
+        }
         let sick: Vec<String> = healthy
             .iter()
             .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
@@ -194,6 +217,9 @@ impl Mesh<'_> {
             .buffered(at_once);
             while let Some((mutation, seen)) = rows.next().await {
                 let seen = seen?;
+                if self.cancel.is_cancelled() {
+                    return Ok(Exit::INTERRUPTED);
+                }
                 let row = Row::of(mutation, &seen);
                 exact += usize::from(row.is_exact());
                 runs += seen.len();
@@ -238,21 +264,26 @@ impl Mesh<'_> {
         // The last mutation may have had istiod restarted.
         let found = found::find(&local.client, &local.dial).await;
         let found = found.map_err(CommandError::other)?;
-        let session = Session::open(&local.ready(), found, recorder, None, terms).await;
-        let session = session.map_err(CommandError::other)?;
+        let session = Session::new(&local.ready(), found, recorder, None, terms);
+        let mut session = session.map_err(CommandError::other)?;
         let pace = Pace {
             jobs,
             fail_fast: false,
         };
-        engine::run(
-            &session.ctx,
-            &plan.entries,
-            &BTreeMap::new(),
-            pace,
-            &CancellationToken::new(),
-        )
-        .await;
-        session.close().await;
+        let begun = self.cancel.run_until_cancelled(session.begin()).await;
+        if let Some(Ok(())) = begun {
+            let (ctx, known) = (&session.ctx, &BTreeMap::new());
+            engine::run(ctx, &plan.entries, known, pace, &self.cancel).await;
+        }
+        session
+            .close(match self.cancel.is_cancelled() {
+                true => Ending::Watched,
+                false => Ending::Done,
+            })
+            .await;
+        if let Some(begun) = begun {
+            begun.map_err(CommandError::other)?;
+        }
         let mut all = Verdicts::new();
         while let Ok(Event { kind, .. }) = events.try_recv() {
             if let Kind::ScenarioEnded(end) = kind {

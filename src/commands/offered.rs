@@ -46,6 +46,8 @@ impl Offered {
         }
         if ready.own_mesh {
             capabilities.insert("own-mesh".to_owned());
+            // What a scenario writes there concerns nobody else.
+            capabilities.insert("outside-namespace".to_owned());
         }
         // grpcurl and the program that is its own data plane come in one image.
         if !ready.programs.contains("grpcurl") {

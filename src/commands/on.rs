@@ -1,11 +1,20 @@
 //! The target of a run: brought up or attached to, asked for what it is, and taken down again.
 
-use super::{CommandError, bring, run::run_id};
+use std::path::PathBuf;
+
+use super::{CommandError, bring};
 use crate::{
     cli::{Keep, TargetKind},
+    cluster::object::RUN_LABEL,
+    report::text::shell_word,
     run::{lost, phases::Phases},
     settings::Settings,
-    target::{Ready, cluster::Existing, kind::Kind, local::bring_up::Local},
+    target::{
+        Ready,
+        cluster::Existing,
+        kind::{Kind, Record},
+        local::bring_up::Local,
+    },
 };
 
 /// A target that is up.
@@ -20,12 +29,77 @@ impl On {
     ///
     /// # Errors
     /// Of whatever is missing or failed; nothing is left then.
-    pub async fn open(settings: &Settings, phases: &Phases) -> Result<Self, CommandError> {
+    pub async fn open(
+        settings: &Settings,
+        run_id: &str,
+        phases: &Phases,
+    ) -> Result<Self, CommandError> {
         match settings.target {
             TargetKind::Local => local(settings, phases).await.map(Self::Local),
-            TargetKind::Kind => kind(settings, phases).await.map(Self::Kind),
-            TargetKind::Cluster => bring::existing(settings).await.map(Self::Cluster),
+            TargetKind::Kind => kind(settings, run_id, phases).await.map(Self::Kind),
+            TargetKind::Cluster => bring::existing(settings, run_id).await.map(Self::Cluster),
         }
+    }
+
+    /// Removes what an [`On::open`] that was given up has begun. A local world has ended with it; a cluster of kind's has not.
+    ///
+    /// # Errors
+    /// kind's words: the cluster is still there.
+    pub async fn abandon(settings: &Settings, run_id: &str) -> Result<(), CommandError> {
+        let begun = match settings.target {
+            TargetKind::Kind => Record::find(&kind_name(settings, run_id)),
+            TargetKind::Local | TargetKind::Cluster => None,
+        };
+        match begun {
+            Some(record) if record.made && (record.profile.is_none() || !record.kept) => {
+                let down = Kind::take_down(&record).await;
+                down.map_err(CommandError::other)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Commands that remove everything of a run, when the process has to leave before its clean-up; none where nothing can stay.
+    pub fn removal(&self, settings: &Settings, run_id: &str) -> Vec<String> {
+        if self.is_of_the_run(settings) {
+            return match self {
+                Self::Kind(_) => {
+                    let name = kind_name(settings, run_id);
+                    vec![format!("meshproof target down --target kind --name {name}")]
+                }
+                _ => Vec::new(),
+            };
+        }
+        let name = || match &settings.name {
+            Some(name) => shell_word(name),
+            None => kind_name(settings, run_id),
+        };
+        let file = |path: PathBuf| format!("--kubeconfig {}", shell_word(&path.to_string_lossy()));
+        let (ours, theirs) = match self {
+            Self::Local(local) => (
+                format!("--target local --name {}", name()),
+                file(local.world.spec.kubeconfig()),
+            ),
+            Self::Kind(kind) => (
+                format!("--target kind --name {}", name()),
+                file(kind.kubeconfig()),
+            ),
+            Self::Cluster(_) => {
+                let context = shell_word(settings.context.as_deref().unwrap_or_default());
+                let plugins = match settings.allow_exec_plugins {
+                    true => " --allow-exec-plugins",
+                    false => "",
+                };
+                (
+                    format!("--target cluster --context {context}{plugins}"),
+                    format!("--context {context}"),
+                )
+            }
+        };
+        vec![
+            format!("meshproof target gc {ours} --run {run_id}"),
+            format!("kubectl {theirs} delete namespace -l {RUN_LABEL}={run_id}"),
+        ]
     }
 
     /// What the run needs of it.
@@ -91,9 +165,18 @@ async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, Comma
     local.map(Box::new)
 }
 
-async fn kind(settings: &Settings, phases: &Phases) -> Result<Box<Kind>, CommandError> {
-    let own = || format!("meshproof-{}", run_id());
-    let name = settings.name.clone().unwrap_or_else(own);
+/// Name of the kind cluster: the one that is asked for, else one of the run's own.
+fn kind_name(settings: &Settings, run_id: &str) -> String {
+    let own = || format!("meshproof-{run_id}");
+    settings.name.clone().unwrap_or_else(own)
+}
+
+async fn kind(
+    settings: &Settings,
+    run_id: &str,
+    phases: &Phases,
+) -> Result<Box<Kind>, CommandError> {
+    let name = kind_name(settings, run_id);
     let kept = settings.name.is_some() || settings.keep == Keep::Always;
     bring::kind(&name, kept, &settings.mesh, phases).await
 }

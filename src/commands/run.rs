@@ -23,8 +23,8 @@ use crate::{
         lost::Lost,
         phases::Phases,
         recorder::Recorder,
-        session::{self, Session},
-        signals,
+        session::{self, Ending, Session},
+        signals::{self, Parting},
         tidy::Tidy,
     },
     scenario::{
@@ -102,11 +102,12 @@ async fn go(
     let bundle = sink.bundle().cloned();
     let (recorder, events) = Recorder::new();
     let telling = tokio::spawn(tell(sink, events));
-    let cancel = CancellationToken::new();
-    signals::watch(cancel.clone(), recorder.clone()).map_err(CommandError::other)?;
+    let (cancel, parting) = (CancellationToken::new(), Parting::default());
+    signals::watch(cancel.clone(), recorder.clone(), parting.clone())
+        .map_err(CommandError::other)?;
     recorder.emit(Kind::RunStarted(Box::new(info(settings, terms))));
     if let Err(error) = work(
-        scenarios, terms, settings, &recorder, bundle, &redactor, &cancel,
+        scenarios, terms, settings, &recorder, bundle, &redactor, &cancel, &parting,
     )
     .await
     {
@@ -124,6 +125,10 @@ async fn go(
 }
 
 /// Target up, scenarios, target down. A cancelled run still takes down what it brought up.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the ends of every thread of a run meet here once"
+)]
 async fn work(
     scenarios: Vec<Loaded>,
     terms: Terms,
@@ -132,13 +137,16 @@ async fn work(
     bundle: Option<Bundle>,
     redactor: &Redactor,
     cancel: &CancellationToken,
+    parting: &Parting,
 ) -> Result<(), CommandError> {
     let phases = Phases::new(recorder.clone());
-    let opening = On::open(settings, &phases);
+    let run_id = run_id();
+    let opening = On::open(settings, &run_id, &phases);
     let Some(on) = cancel.run_until_cancelled(opening).await else {
-        return Ok(());
+        return On::abandon(settings, &run_id).await;
     };
     let mut on = on?;
+    parting.set(on.removal(settings, &run_id));
     let ready = on.ready();
     ready
         .secrets
@@ -151,7 +159,7 @@ async fn work(
     };
     let lost = Lost::default();
     let open = session::Terms {
-        run_id: run_id(),
+        run_id,
         rates: terms.rates,
         tidy,
         keep_failed: settings.keep != Keep::Never,
@@ -210,18 +218,27 @@ async fn scenarios_on(
         .flat_map(|_| scenarios.clone())
         .collect();
     let plan = offered.plan(repeated, terms);
-    let opening = Session::open(ready, offered.found, recorder.clone(), bundle, open);
-    let Some(session) = cancel.run_until_cancelled(opening).await else {
-        return Ok(());
-    };
-    let session = session.map_err(CommandError::other)?;
-    let pace = Pace {
-        jobs: terms.jobs,
-        fail_fast: settings.fail_fast,
-    };
-    engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
-    session.close().await;
-    Ok(())
+    let mut session = Session::new(ready, offered.found, recorder.clone(), bundle, open)
+        .map_err(CommandError::other)?;
+    let begun = cancel.run_until_cancelled(session.begin()).await;
+    if let Some(Ok(())) = begun {
+        let pace = Pace {
+            jobs: terms.jobs,
+            fail_fast: settings.fail_fast,
+        };
+        engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
+    }
+    let somebodys = settings.target == TargetKind::Cluster;
+    session
+        .close(match somebodys || cancel.is_cancelled() {
+            true => Ending::Watched,
+            false => Ending::Done,
+        })
+        .await;
+    match begun {
+        Some(begun) => begun.map_err(CommandError::other),
+        None => Ok(()),
+    }
 }
 
 /// How long what is under way may take to notice that the target has ended.

@@ -1,20 +1,18 @@
-//! `meshproof target up|down|status|shell`: targets that outlive a run.
+//! `meshproof target up|down|shell`: targets that outlive a run.
 
 use std::{path::Path, process::Command};
 
 use tokio::{runtime::Runtime, task::JoinHandle};
 
-use super::{CommandError, bring};
+use super::{CommandError, bring, gc, reached::Reached, status};
 use crate::{
-    cli::{
-        Format, TargetArgs, TargetCommand, TargetDown, TargetKind, TargetShell, TargetStatus,
-        TargetUp,
-    },
+    cli::{TargetArgs, TargetCommand, TargetDown, TargetKind, TargetShell, TargetUp},
+    cluster::runs::Which,
     exit::Exit,
     output,
-    run::{event, phases::Phases, recorder::Recorder},
+    run::{event, phases::Phases, recorder::Recorder, signals::Signals},
     target::{
-        kind::{Kind, KindError, Record},
+        kind::{Kind, Record},
         local::{
             shell,
             world::launch::{World, WorldError},
@@ -34,7 +32,12 @@ pub fn run(args: TargetArgs) -> Result<Exit, CommandError> {
         TargetCommand::Down(args) => Runtime::new()
             .map_err(CommandError::other)?
             .block_on(down(&args)),
-        TargetCommand::Status(args) => status(&args),
+        TargetCommand::Status(args) => Runtime::new()
+            .map_err(CommandError::other)?
+            .block_on(status::run(&args)),
+        TargetCommand::Gc(args) => Runtime::new()
+            .map_err(CommandError::other)?
+            .block_on(gc::run(&args)),
         TargetCommand::Shell(args) => enter(&args),
     }
 }
@@ -63,6 +66,7 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
             ));
         }
     }
+    let mut signals = Signals::new().map_err(CommandError::other)?;
     let (phases, telling) = told_phases();
     let parts = bring::Parts {
         name: Some(name),
@@ -72,11 +76,11 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
     let working = bring::local(&parts, &phases);
     let local = tokio::select! {
         done = working => done?,
-        _ = tokio::signal::ctrl_c() => {
+        (_, number) = signals.next() => {
             if let Ok(world) = World::find(name) {
                 world.shut_down().await.map_err(CommandError::other)?;
             }
-            return Ok(Exit::INTERRUPTED);
+            return Ok(Exit::Signal(number));
         }
     };
     drop(phases);
@@ -92,14 +96,15 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
 async fn up_kind(args: &TargetUp) -> Result<Exit, CommandError> {
     let name = &args.which.name;
     bring::check(Some(name), &args.mesh).await?;
+    let mut signals = Signals::new().map_err(CommandError::other)?;
     let (phases, telling) = told_phases();
     let kind = tokio::select! {
         done = bring::kind(name, true, &args.mesh, &phases) => done?,
-        _ = tokio::signal::ctrl_c() => {
+        (_, number) = signals.next() => {
             if let Some(record) = Record::find(name) {
                 Kind::take_down(&record).await.map_err(CommandError::other)?;
             }
-            return Ok(Exit::INTERRUPTED);
+            return Ok(Exit::Signal(number));
         }
     };
     drop(phases);
@@ -136,97 +141,30 @@ fn told_phases() -> (Phases, JoinHandle<()>) {
 }
 
 async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
-    let name = &args.which.name;
-    let (world, cluster) = (World::find(name), Record::find(name));
-    let kind = match (args.target, &world, &cluster) {
-        (Some(kind), ..) => kind,
-        (None, Ok(_), Some(_)) => {
-            return Err(CommandError::Usage(format!(
-                "a local target and a kind cluster are called {name}: say --target local or --target kind"
-            )));
-        }
-        (None, Err(_), Some(_)) => TargetKind::Kind,
-        (None, ..) => TargetKind::Local,
-    };
-    let said = match (kind, cluster) {
-        (TargetKind::Kind, Some(record)) => {
-            let done = Kind::take_down(&record)
-                .await
-                .map_err(CommandError::other)?;
-            format!("the kind cluster {name} is {done}")
-        }
-        (TargetKind::Kind, None) => {
-            let name = name.clone();
-            return Err(CommandError::Usage(KindError::NotUp { name }.to_string()));
-        }
-        _ => {
-            let world = world.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let reached = Reached::find(&args.which)?;
+    let name = reached.name().to_owned();
+    let said = match reached {
+        Reached::Local(world) => {
             world.shut_down().await.map_err(CommandError::other)?;
             format!("the local target {name} is down")
+        }
+        Reached::Kind(record) if record.made => {
+            Kind::take_down(&record)
+                .await
+                .map_err(CommandError::other)?;
+            format!("the kind cluster {name} is deleted")
+        }
+        Reached::Kind(_) | Reached::Cluster { .. } => {
+            let exit = gc::sweep(&reached, Which::All, false).await?;
+            if let Reached::Kind(record) = &reached {
+                record.remove();
+            }
+            output::say(&format!("the cluster {name} is left to its owner"));
+            return Ok(exit);
         }
     };
     output::say(&said);
     Ok(Exit::Ok)
-}
-
-fn status(args: &TargetStatus) -> Result<Exit, CommandError> {
-    let (worlds, clusters) = (World::all(), Record::all());
-    let text = match args.output {
-        Format::Json => {
-            let local = worlds.iter().map(|world| {
-                serde_json::json!({
-                    "target": "local", "name": world.spec.name, "kept": world.spec.kept, "kubeconfig": world.spec.kubeconfig(),
-                    "pid": world.init_pid().map(nix::unistd::Pid::as_raw), "envoy": world.spec.envoy_version})
-            });
-            let kind = clusters.iter().map(|record| {
-                serde_json::json!({
-                    "target": "kind", "name": record.name, "kept": record.kept, "kubeconfig": record.kubeconfig(),
-                    "made": record.made, "state": state(record), "profile": record.profile})
-            });
-            format!("{}\n", serde_json::Value::from_iter(local.chain(kind)))
-        }
-        Format::Text if worlds.is_empty() && clusters.is_empty() => "no target is up\n".to_owned(),
-        Format::Text => {
-            let local = worlds.iter().map(line);
-            local.chain(clusters.iter().map(cluster_line)).collect()
-        }
-    };
-    output::data(&text).map_err(CommandError::Stdout)?;
-    Ok(Exit::Ok)
-}
-
-fn line(world: &World) -> String {
-    let kind = if world.spec.kept { "kept" } else { "of a run" };
-    format!(
-        "{}\tlocal\t{kind}\tenvoy {}\tKUBECONFIG={}\n",
-        world.spec.name,
-        world.spec.envoy_version,
-        world.spec.kubeconfig().display()
-    )
-}
-
-fn cluster_line(record: &Record) -> String {
-    format!(
-        "{}\tkind\t{}\tprofile {}\tKUBECONFIG={}\n",
-        record.name,
-        state(record),
-        record.profile.as_deref().unwrap_or("-"),
-        record.kubeconfig().display()
-    )
-}
-
-/// What is known of a cluster without asking its engine.
-fn state(record: &Record) -> &'static str {
-    match (
-        record.made,
-        record.is_owned(),
-        record.kept && record.profile.is_some(),
-    ) {
-        (false, ..) => "of somebody else, in use",
-        (true, _, true) => "kept",
-        (true, true, false) => "of a run",
-        (true, false, false) => "left over: its run is gone (meshproof target down removes it)",
-    }
 }
 
 /// Enters the world through this program's own `__shell` role, which must be single-threaded.

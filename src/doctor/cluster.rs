@@ -1,4 +1,4 @@
-//! The cluster target: a cluster that is there already. Nothing is asked over the network.
+//! The cluster target: a cluster that is there already. Only the API server of a context that is named is asked.
 
 use std::path::PathBuf;
 
@@ -17,6 +17,8 @@ pub struct Cluster {
     pub config: Result<Contexts, String>,
     /// The context to be, when one was given.
     pub context: Option<String>,
+    /// What its API server answered, when there is such a context.
+    pub server: Option<Result<String, String>>,
 }
 
 /// Contexts of a kubeconfig.
@@ -32,6 +34,9 @@ pub fn checks(facts: &Cluster) -> Vec<Check> {
     let any = facts.files.iter().any(|(_, there)| *there);
     if let (Ok(contexts), true) = (&facts.config, any) {
         checks.push(context(contexts, facts.context.as_deref()));
+    }
+    if let Some(answer) = &facts.server {
+        checks.push(server(answer));
     }
     checks
 }
@@ -76,8 +81,22 @@ fn context(contexts: &Contexts, wanted: Option<&str>) -> Check {
         ),
         None => {
             let current = contexts.current.as_deref().unwrap_or("none");
-            about.ok(format!("{names} (current: {current})"))
+            about.advice(
+                format!("{names} (current: {current})"),
+                "name the one to be used with --context: then its API server is asked, too",
+            )
         }
+    }
+}
+
+fn server(answer: &Result<String, String>) -> Check {
+    let about = About::new("API server", "every call of a run goes there");
+    match answer {
+        Ok(said) => about.ok(said),
+        Err(words) => about.missing(
+            words,
+            "see that the cluster is up and its address in the kubeconfig is right: kubectl --context NAME version says the same",
+        ),
     }
 }
 
@@ -95,7 +114,20 @@ mod tests {
             files: files.collect(),
             config: config.map_err(str::to_owned),
             context: None,
+            server: None,
         }
+    }
+
+    #[rstest]
+    #[case::answers(Result::Ok("https://a, Kubernetes v1.36.3"), Ok)]
+    #[case::closed(Err("https://a: Connection refused"), Missing)]
+    fn a_server_that_does_not_answer_is_missing(
+        #[case] answer: Result<&str, &str>,
+        #[case] state: State,
+    ) {
+        let mut facts = facts(&[("/a", true)], Result::Ok(Contexts::default()));
+        facts.server = Some(answer.map(str::to_owned).map_err(str::to_owned));
+        assert_eq!(checks(&facts).last().unwrap().state, state);
     }
 
     #[rstest]
@@ -125,7 +157,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::listed(&["a", "b"], None, Ok, "a, b (current: a)")]
+    #[case::listed(&["a", "b"], None, Advice, "a, b (current: a)")]
     #[case::named(&["a", "b"], Some("b"), Ok, "b")]
     #[case::another(&["a", "b"], Some("c"), Missing, "no c; there are a, b")]
     #[case::none(&[], None, Missing, "none")]

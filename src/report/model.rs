@@ -380,6 +380,7 @@ impl Model {
         let counts = self.counts();
         match &self.interrupted {
             Some(signal) if signal.ends_with("TERM") => return Exit::TERMINATED,
+            Some(signal) if signal.ends_with("HUP") => return Exit::HANGUP,
             Some(_) => return Exit::INTERRUPTED,
             None => {}
         }

@@ -222,7 +222,10 @@ pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), St
     let place = &run.place;
     let (object, key, made) = place.certificates.secret(step, &hosts, &run.ctx.run_id)?;
     run.ctx.redactor.register(&key);
-    let written = object::apply(&run.ctx.client, &object, Some(&place.namespace))
+    let written = run
+        .ctx
+        .writer
+        .apply(&object, place.home())
         .await
         .map_err(|error| error.to_string())?;
     place.certificates.keep(step.name(), made);

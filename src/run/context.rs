@@ -5,7 +5,7 @@ use testbed::stall::Watch;
 
 use super::{guard::Guards, lost::Lost, recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
 use crate::{
-    cluster::pods::PodWatch,
+    cluster::{pods::PodWatch, writer::Writer},
     fixture::fitting::Fitting,
     mesh::istio::live::{Applier, Proxy},
     mutation::Mutation,
@@ -20,6 +20,8 @@ pub struct Context {
     pub client: Client,
     pub dial: Dial,
     pub applier: Applier,
+    /// Writes what scenarios write.
+    pub writer: Writer,
     /// What workloads need to run on this target.
     pub fitting: Fitting,
     /// The mesh's own tool, where the target has it.

@@ -67,6 +67,8 @@ pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written
     object["metadata"]["labels"][RUN_LABEL] = ctx.run_id.as_str().into();
     let change = Change {
         namespace: namespace.to_owned(),
+        // The gateway is in the mesh's namespace.
+        outside: true,
         apply: vec![object],
         proxies: ctx.gateways.clone(),
         ..Change::default()

@@ -9,7 +9,7 @@ use std::{
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 
 use super::{
@@ -21,13 +21,13 @@ use super::{
     mutated,
     probe::{self, GATEWAY_LABEL},
     reach::{self, ReachError},
-    rollout,
-    tidy::{self, Tidy},
+    rollout, tidy,
 };
 use crate::{
     cluster::{
         object::{self, ObjectError, RUN_LABEL, Written},
         pods,
+        writer::Home,
     },
     fixture::workload::{self, WORKLOAD_LABEL},
     mesh::istio::{
@@ -124,6 +124,8 @@ pub struct Place {
     pub makers: BTreeMap<String, Maker>,
     /// A Service without an address of its own: proxies know its pods by listeners instead of endpoints.
     pub(super) headless: bool,
+    /// Its objects may lie outside the namespace.
+    outside: bool,
     root: Written,
     /// What proxies were told of this place when it was made.
     entries: Vec<Written>,
@@ -142,11 +144,26 @@ impl Place {
         number: usize,
         workloads: &[(Workload, Vec<Value>)],
         gateway: bool,
+        outside: bool,
     ) -> Result<Self, PlaceError> {
         let namespace = name(&ctx.run_id, number, id);
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
-            "name": namespace, "labels": {RUN_LABEL: ctx.run_id}, "annotations": {"meshproof.dev/scenario": id}}});
-        let root = object::apply(&ctx.client, &object, None).await?;
+        let root = ctx.writer.claim(&namespace, id).await?;
+        let made = Self::furnish(ctx, root.clone(), workloads, gateway, outside).await;
+        if made.is_err() {
+            tidy::end(ctx, &root, &[], ctx.keep_failed).await;
+        }
+        made
+    }
+
+    /// Makes what is in a namespace that was just made.
+    pub(super) async fn furnish(
+        ctx: &Context,
+        root: Written,
+        workloads: &[(Workload, Vec<Value>)],
+        gateway: bool,
+        outside: bool,
+    ) -> Result<Self, PlaceError> {
+        let namespace = root.name.clone();
         let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
         for (workload, documents) in workloads {
             let caller = is_caller(workload);
@@ -207,6 +224,7 @@ impl Place {
                 .collect(),
             headless: unique.values().any(is_headless),
             namespace,
+            outside,
             root,
             entries: Vec::new(),
             taken: mutated::Taken::default(),
@@ -216,11 +234,13 @@ impl Place {
             marker::entry(&place.namespace),
         );
         let objects: Vec<Value> = unique.into_values().collect();
-        let written = order::write_all(&ctx.client, objects, &place.namespace).await?;
-        place.entries = written
+        let written = order::write_all(&ctx.writer, objects, place.home()).await?;
+        let told = |object: &Written| object.api_version.contains("istio.io");
+        let within = |object: &Written| object.namespace.as_ref() == Some(&place.namespace);
+        let entries = written
             .into_iter()
-            .filter(|object| object.api_version.contains("istio.io"))
-            .collect();
+            .filter(|object| told(object) || !within(object));
+        place.entries = entries.collect();
         for (workload, documents) in workloads {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             place.await_pods(ctx, &workload.name, wanted).await?;
@@ -234,6 +254,14 @@ impl Place {
         place.entries.extend(live.written);
         place.await_endpoints(ctx, gateway).await?;
         Ok(place)
+    }
+
+    /// Where objects of this scenario may go.
+    pub fn home(&self) -> Home<'_> {
+        Home {
+            namespace: &self.namespace,
+            outside: self.outside,
+        }
     }
 
     /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when told) has it.
@@ -335,6 +363,7 @@ impl Place {
         }
         let change = Change {
             namespace: self.namespace.clone(),
+            outside: self.outside,
             apply,
             delete,
             proxies,
@@ -570,24 +599,11 @@ impl Place {
         })
     }
 
-    /// Does with the namespace what the run's [`Tidy`] says; `configuration` is what was applied to it since it was made. Does
-    /// not wait.
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn remove(
-        &self,
-        ctx: &Context,
-        configuration: &[Written],
-    ) -> Result<(), ObjectError> {
-        match ctx.tidy {
-            Tidy::WithTheWorld => Ok(()),
-            Tidy::Deleted => object::delete(&ctx.client, &self.root).await,
-            Tidy::Emptied => {
-                let all = [&self.entries, configuration].concat();
-                tidy::empty(&ctx.client, &self.namespace, &all).await
-            }
-        }
+    /// Does with the namespace what the run's [`tidy::Tidy`] says, or keeps it; `configuration` is what was applied to it since it
+    /// was made. Does not wait.
+    pub async fn end(&self, ctx: &Context, configuration: &[Written], keep: bool) {
+        let all = [&self.entries, configuration].concat();
+        tidy::end(ctx, &self.root, &all, keep).await;
     }
 
     /// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.

@@ -2,7 +2,7 @@
 
 use super::{place::PlaceError, scenario::Run, steps, stop::Stop};
 use crate::{
-    cluster::object::{self, ObjectError, Written},
+    cluster::object::{ObjectError, Written},
     mesh::istio::live::LiveError,
     scenario::model_tls::{Refused, RefusedBy},
     verdict::outcome::{Check, CheckResult},
@@ -25,12 +25,13 @@ pub async fn refused(run: &Run<'_>, step: &Refused) -> Result<Check, Stop> {
 
 async fn by_server(run: &Run<'_>, step: &Refused) -> Result<Vec<Answer>, Stop> {
     let mut all = Vec::new();
-    for document in steps::manifest(run, &step.apply)? {
-        let (client, namespace) = (&run.ctx.client, Some(run.place.namespace.as_str()));
-        match object::apply(client, &document, namespace).await {
+    for document in steps::admitted(run, &step.apply).await? {
+        let writer = &run.ctx.writer;
+        match writer.apply(&document, run.place.home()).await {
             Ok(written) => {
                 let taken = format!("{} {} was taken", written.kind, written.name);
-                object::delete(client, &written)
+                writer
+                    .delete(&written)
                     .await
                     .map_err(|error| error.to_string())?;
                 all.push((None, taken));
@@ -46,7 +47,7 @@ async fn by_server(run: &Run<'_>, step: &Refused) -> Result<Vec<Answer>, Stop> {
 
 /// Sends the file to the proxies, reads what they say, and takes it away again.
 async fn by_proxy(run: &Run<'_>, step: &Refused) -> Result<Answer, Stop> {
-    let objects = steps::manifest(run, &step.apply)?;
+    let objects = steps::admitted(run, &step.apply).await?;
     let gateway = steps::uses_gateway(run.ctx, run.loaded);
     let (ctx, place) = (run.ctx, &run.place);
     let answer = match place
@@ -66,7 +67,7 @@ async fn by_proxy(run: &Run<'_>, step: &Refused) -> Result<Answer, Stop> {
     // Applied once more, an object is as it was, and tells which one it is.
     let mut written: Vec<Written> = Vec::new();
     for object in &objects {
-        let same = object::apply(&ctx.client, object, Some(&place.namespace)).await;
+        let same = ctx.writer.apply(object, place.home()).await;
         written.push(same.map_err(|error| error.to_string())?);
     }
     place.change(ctx, Vec::new(), written, gateway).await?;
@@ -81,7 +82,12 @@ fn who(error: &ObjectError) -> Option<RefusedBy> {
             Some(RefusedBy::Webhook)
         }
         ObjectError::Refused { .. } => Some(RefusedBy::Schema),
-        ObjectError::Api { .. } | ObjectError::Shape(_) => None,
+        ObjectError::Api { .. }
+        | ObjectError::Shape(_)
+        | ObjectError::Words(_)
+        | ObjectError::Outside(_)
+        | ObjectError::Foreign { .. }
+        | ObjectError::Conflict { .. } => None,
     }
 }
 

@@ -41,6 +41,9 @@ use crate::{
     },
 };
 
+/// Word of `needs` with which a scenario may write outside its own namespace.
+pub const OUTSIDE: &str = "outside-namespace";
+
 /// A scenario at work.
 pub struct Run<'a> {
     pub ctx: &'a std::sync::Arc<Context>,
@@ -99,6 +102,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
             number,
             &workloads,
             steps::uses_gateway(ctx, loaded),
+            loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
         )
         .await
         .map_err(Stop::from),
@@ -486,15 +490,9 @@ impl Run<'_> {
             .checks
             .iter()
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
-        if self.ctx.keep_failed && (failed || refuted) {
-            return;
-        }
         let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
-        if let Err(error) = self.place.remove(self.ctx, &written).await {
-            self.ctx.recorder.emit(Kind::Note {
-                text: format!("namespace {} stays: {error}", self.place.namespace),
-            });
-        }
+        let keep = self.ctx.keep_failed && (failed || refuted);
+        self.place.end(self.ctx, &written, keep).await;
     }
 }
 

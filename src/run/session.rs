@@ -1,6 +1,6 @@
 //! A run's hold on a target: its label, its watch of pods, its door for configuration, its control server.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use testbed::stall::Watch;
 
@@ -11,14 +11,17 @@ use super::{
     guard::Guards,
     lost::Lost,
     mutated,
-    place::{self, Place, PlaceError},
+    place::{Place, PlaceError},
     recorder::Recorder,
     tidy::Tidy,
 };
 use crate::{
     cluster::{
-        object::{self, ObjectError, RUN_LABEL, Written},
+        lease, namespaces,
+        object::{ObjectError, RUN_LABEL, Written},
         pods::PodWatch,
+        runs::{self, CONTROL_SCENARIO as CONTROL, Swept, Which},
+        writer::Writer,
     },
     fixture::files,
     mesh::istio::{
@@ -33,14 +36,22 @@ use crate::{
     verdict::Rates,
 };
 
-/// Name of the run's own place, which has no scenario.
-const CONTROL: &str = "control";
+/// How long namespaces may take to go before those that are left are told. The namespace controller waits 5 s before it begins
+/// (`namespaceDeletionGracePeriod`, kubernetes/pkg/controller/namespace), and a pod may take its grace period.
+const GONE: Duration = Duration::from_secs(45);
 
 /// Why a run cannot begin on a target that is up.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error("the control server: {0}")]
     Control(String),
+    #[error("the run's control namespace: {0}")]
+    Namespace(ObjectError),
+    #[error("the run's {what} (docs/targets.md says what a run has to be allowed): {source}")]
+    Records {
+        what: &'static str,
+        source: Box<kube::Error>,
+    },
     #[error("the run's entry at the ingress gateway: {0}")]
     Entry(ObjectError),
     #[error("cannot start a thread: {0}")]
@@ -66,17 +77,26 @@ pub struct Terms {
 /// A run on a target.
 pub struct Session {
     pub ctx: Arc<Context>,
-    control: Place,
+    lease: Option<lease::Held>,
     /// What breaks the shared gateway.
     broken: Vec<Written>,
 }
 
+/// How a run comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every verdict is known; the target is ours, and goes on removing what was deleted.
+    Done,
+    /// Nothing of the run may be on its target when the process ends: somebody else's cluster, or a run that was stopped.
+    Watched,
+}
+
 impl Session {
-    /// Starts the run's watches, its control server and its entry at the ingress gateway.
+    /// Starts the run's watches. Writes nothing.
     ///
     /// # Errors
-    /// [`SessionError`].
-    pub async fn open(
+    /// [`SessionError::Thread`].
+    pub fn new(
         ready: &Ready,
         found: Found,
         recorder: Recorder,
@@ -84,10 +104,12 @@ impl Session {
         terms: Terms,
     ) -> Result<Self, SessionError> {
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
-        let own = place::name(&terms.run_id, 0, CONTROL);
+        let own = runs::control(&terms.run_id);
+        let writer = Writer::new(&ready.client, &terms.run_id);
         let client = ready.client.clone();
         let ctx = Arc::new(Context {
-            applier: Applier::start(client.clone(), found.istiod, own.clone()),
+            applier: Applier::start(writer.clone(), found.istiod, own.clone()),
+            writer,
             pods: PodWatch::start(&client, &selector),
             control: format!("{CONTROL}.{own}:{}", control::PORT),
             gateways: found.gateways,
@@ -107,31 +129,107 @@ impl Session {
             istioctl: ready.istioctl.clone(),
             fitting: ready.fitting.clone(),
         });
-        let control = control_place(&ctx).await?;
-        let broken = mutated::break_gateway(&ctx, &control.namespace).await;
-        let broken = broken.map_err(SessionError::Mutation)?;
         Ok(Self {
             ctx,
-            control,
-            broken,
+            lease: None,
+            broken: Vec::new(),
         })
     }
 
-    /// Removes what the run made for itself.
-    pub async fn close(self) {
-        let mended = mutated::mend_gateway(&self.ctx, &self.control.namespace, self.broken).await;
-        if let Err(error) = mended {
-            let text = format!("the shared gateway stays mutated: {error}");
-            self.ctx.recorder.emit(Kind::Note { text });
+    /// Removes what dead runs left here, takes the run's Lease, and makes its journal, its control server and its entry at the
+    /// ingress gateway.
+    ///
+    /// # Errors
+    /// [`SessionError`]; [`Session::close`] removes what was made until then.
+    pub async fn begin(&mut self) -> Result<(), SessionError> {
+        let (ctx, run) = (&self.ctx, &self.ctx.run_id);
+        if ctx.tidy == Tidy::Deleted {
+            sweep(ctx).await;
         }
-        if self.ctx.tidy == Tidy::Deleted {
-            // The namespace carries the run's label: `target status` shows it if this fails.
-            let _ = self.control.remove(&self.ctx, &[]).await;
+        let name = runs::control(run);
+        let root = ctx.writer.claim(&name, CONTROL).await;
+        let root = root.map_err(SessionError::Namespace)?;
+        let records = |what| {
+            move |source| SessionError::Records {
+                what,
+                source: Box::new(source),
+            }
+        };
+        let recorder = ctx.recorder.clone();
+        let tell = move |text| recorder.emit(Kind::Note { text });
+        let held = lease::hold(&ctx.client, &name, run, tell).await;
+        self.lease = Some(held.map_err(records("Lease"))?);
+        let journal = ctx.writer.journal().begin(run).await;
+        journal.map_err(records("journal"))?;
+        control_place(ctx, root).await?;
+        let broken = mutated::break_gateway(ctx, &name).await;
+        self.broken = broken.map_err(SessionError::Mutation)?;
+        Ok(())
+    }
+
+    /// Removes what the run made and what is not to stay: what was finished, what is under way, what only began. Tells of what does
+    /// not go, with what holds it; verdicts stay what they are.
+    pub async fn close(self, ending: Ending) {
+        let ctx = &self.ctx;
+        if ctx.lost.why().is_some() {
+            return; // nobody is there to remove it, or to have it
+        }
+        let control = runs::control(&ctx.run_id);
+        if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
+            let text = format!("the shared gateway stays mutated: {error}");
+            ctx.recorder.emit(Kind::Note { text });
+        }
+        for text in left_outside(ctx).await {
+            ctx.recorder.emit(Kind::Note { text });
+        }
+        if ctx.tidy != Tidy::Deleted {
+            return;
+        }
+        let limit = match ending {
+            Ending::Done if !ctx.writer.saw_finalizers() => Duration::ZERO,
+            _ => GONE,
+        };
+        let ours = namespaces::of_run(&ctx.run_id);
+        drop(self.lease);
+        for left in namespaces::remove_all(&ctx.client, &ours, limit).await {
+            let text = left.to_string();
+            ctx.recorder.emit(Kind::Note { text });
         }
     }
 }
 
-async fn control_place(ctx: &Context) -> Result<Place, SessionError> {
+/// Removes what runs left here that are no more; says what, and what cannot be removed.
+async fn sweep(ctx: &Context) {
+    let swept = runs::sweep(&ctx.client, Which::Dead, Duration::ZERO, false).await;
+    let notes = match swept {
+        Ok(swept) => {
+            let removed = match swept.removed.is_empty() {
+                true => None,
+                false => Some(format!(
+                    "removed what earlier runs left when they were killed: {}",
+                    swept.removed.join(", ")
+                )),
+            };
+            removed.into_iter().chain(swept.stays).collect()
+        }
+        Err(words) => vec![format!(
+            "what earlier runs may have left was not looked for: {words}"
+        )],
+    };
+    for text in notes {
+        ctx.recorder.emit(Kind::Note { text });
+    }
+}
+
+/// Removes what scenarios that were given up have outside their namespaces; returns what stays, in words.
+async fn left_outside(ctx: &Context) -> Vec<String> {
+    match ctx.writer.journal().entries().await {
+        Ok(entries) => runs::remove(&ctx.client, &ctx.run_id, entries, &mut Swept::default()).await,
+        Err(words) => vec![words],
+    }
+}
+
+async fn control_place(ctx: &Context, root: Written) -> Result<(), SessionError> {
     let (file, text) = files::shared("greeter").map_err(SessionError::Control)?;
     let documents = crate::yaml::documents(&text)
         .map_err(|error| SessionError::Control(format!("{file}: {error}")))?;
@@ -143,9 +241,9 @@ async fn control_place(ctx: &Context) -> Result<Place, SessionError> {
         .into_iter()
         .map(|document| control::with_port(document.value))
         .collect();
-    let place = Place::make(ctx, CONTROL, 0, &[(workload, documents)], false).await?;
+    let place = Place::furnish(ctx, root, &[(workload, documents)], false, false).await?;
     let entry = marker::gateway(&place.namespace);
-    let made = object::apply(&ctx.client, &entry, None).await;
+    let made = ctx.writer.apply(&entry, place.home()).await;
     made.map_err(SessionError::Entry)?;
-    Ok(place)
+    Ok(())
 }

@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::{certificates, context::Context, probe, scenario::Run, stop::Stop};
 use crate::{
-    cluster::pods,
+    cluster::{object::ObjectError, pods},
     fixture::workload::WORKLOAD_LABEL,
     plan::step_probes,
     scenario::{Loaded, manifest, model::Scale},
+    yaml::{self, Document},
 };
 
 /// How long a pod may take to end.
@@ -22,7 +23,7 @@ const GONE: Duration = Duration::from_secs(120);
 
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
 pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
-    let objects = manifest(run, name)?;
+    let objects = admitted(run, name).await?;
     asked(
         run,
         objects.iter().filter_map(|object| object["kind"].as_str()),
@@ -95,20 +96,43 @@ pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
     probes.any(|probe| probe::through_gateway(&probe))
 }
 
+/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may write.
+///
+/// # Errors
+/// In words: there is no such file, it is no YAML, or an object lies where the scenario may not write (with file and line).
+pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+    let (file, documents) = documents(run, name)?;
+    let mut objects = Vec::new();
+    for document in documents {
+        let admitted = run
+            .ctx
+            .writer
+            .admit(&document.value, run.place.home())
+            .await;
+        if let Err(error @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
+            return Err(format!("{file}:{}: {error}", document.places.line()));
+        }
+        objects.push(document.value);
+    }
+    Ok(objects)
+}
+
 /// The objects of `<behaviour>.<name>.yaml`, placeholders replaced.
 ///
 /// # Errors
 /// In words: there is no such file, or it is no YAML.
 pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+    let (_, documents) = documents(run, name)?;
+    Ok(documents.into_iter().map(|one| one.value).collect())
+}
+
+/// The documents of `<behaviour>.<name>.yaml` with its path, placeholders replaced.
+fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Document>), String> {
     let file = run.loaded.config(name).map_err(|error| error.to_string())?;
     let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
     let text = expand(run, &run.ctx.text(&file.file, file.text));
-    let documents =
-        crate::yaml::documents(&text).map_err(|error| format!("{}: {error}", file.file))?;
-    Ok(documents
-        .into_iter()
-        .map(|document| document.value)
-        .collect())
+    let documents = yaml::documents(&text).map_err(|error| format!("{}: {error}", file.file))?;
+    Ok((file.file, documents))
 }
 
 /// The text with its placeholders replaced.

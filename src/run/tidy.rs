@@ -15,7 +15,11 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::cluster::object::{self, ObjectError, Written};
+use super::{context::Context, event::Kind};
+use crate::cluster::{
+    namespaces,
+    object::{self, ObjectError, Written},
+};
 
 /// When and how a namespace goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +33,39 @@ pub enum Tidy {
     Deleted,
 }
 
+/// Ends the namespace `root` of a scenario as the run wants it, or marks it as one that stays. What cannot be done is told.
+pub async fn end(ctx: &Context, root: &Written, configuration: &[Written], keep: bool) {
+    let (client, name) = (&ctx.client, &root.name);
+    // It concerns others, so it goes also where the rest stays.
+    for text in ctx.writer.remove_outside(configuration, name).await {
+        ctx.recorder.emit(Kind::Note { text });
+    }
+    let done = match (keep, ctx.tidy) {
+        (_, Tidy::WithTheWorld) | (true, Tidy::Emptied) => return,
+        (true, Tidy::Deleted) => match namespaces::keep(client, name).await {
+            Ok(()) => return,
+            Err(error) => Err(format!("it cannot be marked as kept: {error}")),
+        },
+        (false, Tidy::Deleted) => {
+            let done = object::delete(client, root).await;
+            done.map_err(|error| format!("stays: {error}"))
+        }
+        (false, Tidy::Emptied) => {
+            let done = empty(client, name, configuration).await;
+            done.map_err(|error| format!("stays: {error}"))
+        }
+    };
+    if let Err(words) = done {
+        let text = format!("namespace {name} {words}");
+        ctx.recorder.emit(Kind::Note { text });
+    }
+}
+
 /// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without grace.
 ///
 /// # Errors
 /// When the API server refuses.
-pub async fn empty(
+async fn empty(
     client: &Client,
     namespace: &str,
     configuration: &[Written],

@@ -13,7 +13,7 @@ use super::{
     model_tls::RefusedBy,
     parse::{Beside, Loaded},
 };
-use crate::{cluster::object::is_cluster_scoped, yaml};
+use crate::{cluster::scope::is_cluster_scoped, yaml};
 
 mod hosts;
 mod kinds;
@@ -44,7 +44,7 @@ pub struct Found {
 /// How an object reaches others than the scenario that applies it; empty for what is its own.
 pub fn reaches(object: &Value) -> Vec<Reach> {
     let kind = text(object, "/kind");
-    if is_cluster_scoped(kind) {
+    if is_cluster_scoped(text(object, "/apiVersion"), kind) {
         let own = text(object, "/metadata/name").contains("${namespace}");
         let reach = || {
             let words = "is of the whole cluster";

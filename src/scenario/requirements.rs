@@ -106,7 +106,7 @@ pub fn is_known(id: &str) -> bool {
 }
 
 /// Words for `needs`, with what each asks of mesh or target.
-pub const NEEDS: [(&str, &str); 31] = [
+pub const NEEDS: [(&str, &str); 32] = [
     ("istio", "Istio's API is served"),
     ("linkerd", "Linkerd's API is served"),
     ("gateway-api", "Gateway API with GRPCRoute is served"),
@@ -120,6 +120,10 @@ pub const NEEDS: [(&str, &str); 31] = [
     (
         "own-mesh",
         "the mesh is the run's own: its parts may be restarted",
+    ),
+    (
+        "outside-namespace",
+        "objects may lie outside the scenario's namespace: another one, or none",
     ),
     ("gateway", "an ingress gateway of the mesh"),
     ("gateway-class", "gateways are created from Gateway objects"),

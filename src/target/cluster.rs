@@ -2,18 +2,24 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use kube::config::Kubeconfig;
+use kube::{Client, config::Kubeconfig};
 
 use super::{Dial, Ready};
 use crate::{
-    cluster::client, fixture::fitting::Fitting, mesh::istio::versions, run::telemetry::Istioctl,
+    cluster::{
+        client::{self, Plugins},
+        kubeconfig,
+    },
+    fixture::fitting::Fitting,
+    mesh::istio::versions,
+    run::telemetry::Istioctl,
 };
 
 /// Why the cluster is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExistingError {
     #[error("the kubeconfig cannot be read: {0}; $KUBECONFIG names it, else ~/.kube/config")]
-    Kubeconfig(Box<kube::config::KubeconfigError>),
+    Kubeconfig(String),
     #[error("--context {asked}: the kubeconfig has no such context; it has {known}")]
     Context { asked: String, known: String },
     #[error("--context {context}: {words}")]
@@ -26,6 +32,8 @@ pub enum ExistingError {
 #[derive(Debug, Clone)]
 pub struct ExistingOptions {
     pub context: String,
+    /// Whether the kubeconfig's credential plugin may be run.
+    pub plugins: Plugins,
     /// Name under which the cluster can pull the test bed's image.
     pub testbed: Option<String>,
     pub istioctl: Option<PathBuf>,
@@ -44,19 +52,16 @@ impl Existing {
     /// # Errors
     /// [`ExistingError`].
     pub async fn attach(options: &ExistingOptions) -> Result<Self, ExistingError> {
-        let read = Kubeconfig::read();
-        let read = read.map_err(|error| ExistingError::Kubeconfig(Box::new(error)))?;
-        Self::attach_by(read, options).await
+        let (client, server) = client(&options.context, options.plugins).await?;
+        Self::over(client, server, options).await
     }
 
-    async fn attach_by(read: Kubeconfig, options: &ExistingOptions) -> Result<Self, ExistingError> {
+    async fn over(
+        client: Client,
+        server: String,
+        options: &ExistingOptions,
+    ) -> Result<Self, ExistingError> {
         let context = options.context.clone();
-        let server = server(&read, &context)?;
-        let client = client::with(read, Some(&context)).await;
-        let client = client.map_err(|words| ExistingError::Client {
-            context: context.clone(),
-            words,
-        })?;
         let dial = Dial::api_server(client.clone());
         let versions = versions::of(&client, &dial).await;
         let versions = versions.map_err(|words| ExistingError::Mesh {
@@ -92,7 +97,7 @@ impl Existing {
     }
 
     /// What will be done, in words: said before the first write.
-    pub fn plan(&self, jobs: usize) -> String {
+    pub fn plan(&self, run: &str, jobs: usize, keep_failed: bool) -> String {
         let versions = self.ready.versions.iter();
         let versions: Vec<String> = versions
             .map(|(name, version)| format!("{name} {version}"))
@@ -101,18 +106,48 @@ impl Existing {
         format!(
             "cluster   {} (context {})\n\
              has       {}\n\
-             writes    namespaces mp-… labelled meshproof.dev/run, at most {} at a time, and objects inside them; nothing elsewhere\n\
+             writes    namespaces mp-… labelled meshproof.dev/run={run}, and objects inside them; nothing elsewhere\n\
+             at once   {} scenarios, each in namespaces of its own, and one namespace of the run\n\
              image     {}\n\
-             removes   these namespaces, when each verdict is known\n",
+             removes   {}; and what runs of meshproof left here that were killed\n",
             self.server,
             self.context,
             versions.join(", "),
-            jobs + 1,
+            jobs,
             image.unwrap_or(
                 "local/testbed:dev (must be on the nodes; another name with --testbed-image)"
             ),
+            match keep_failed {
+                true =>
+                    "these namespaces, when each verdict is known; those of scenarios that did not pass stay (--keep)",
+                false =>
+                    "these namespaces, when each verdict is known, and waits until they are gone",
+            },
         )
     }
+}
+
+/// A client of the cluster that a context of the user's kubeconfig names, and its address.
+///
+/// # Errors
+/// [`ExistingError`]: the kubeconfig cannot be read, has no such context, or its credentials cannot be used. Nothing is sent.
+pub async fn client(context: &str, plugins: Plugins) -> Result<(Client, String), ExistingError> {
+    let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
+    by(read, context, plugins).await
+}
+
+async fn by(
+    read: Kubeconfig,
+    context: &str,
+    plugins: Plugins,
+) -> Result<(Client, String), ExistingError> {
+    let server = server(&read, context)?;
+    let client = client::with(read, Some(context), plugins).await;
+    let client = client.map_err(|words| ExistingError::Client {
+        context: context.to_owned(),
+        words,
+    })?;
+    Ok((client, server))
 }
 
 /// The address of a context's cluster.
@@ -173,18 +208,20 @@ current-context: a
     }
 
     #[tokio::test]
-    async fn a_server_that_does_not_answer_is_named() {
+    async fn why_a_server_does_not_answer_is_told() {
         let read = Kubeconfig::from_yaml(TWO).unwrap();
+        let (client, server) = by(read, "a", Plugins::Refused).await.unwrap();
         let options = ExistingOptions {
             context: "a".into(),
+            plugins: Plugins::Refused,
             testbed: None,
             istioctl: None,
         };
-        let error = Existing::attach_by(read, &options)
-            .await
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(error.contains("--context a"), "{error}");
+        let error = Existing::over(client, server, &options).await;
+        let error = error.err().unwrap().to_string();
+        assert!(
+            error.contains("--context a") && error.contains("Connection refused"),
+            "{error}"
+        );
     }
 }

@@ -1,51 +1,69 @@
-//! The user's kubeconfig. No server is asked.
+//! The user's kubeconfig, and the API server of the context that is named.
 
-use std::path::PathBuf;
-
-use kube::config::Kubeconfig;
+use std::{path::PathBuf, time::Duration};
 
 use super::machine::machine;
 use crate::{
+    cluster::{client::Plugins, kubeconfig},
     doctor::cluster::{Cluster, Contexts},
     output::chain,
+    target::cluster as target,
 };
 
-pub fn cluster(context: Option<String>) -> Cluster {
-    let files: Vec<(PathBuf, bool)> = files()
+/// How long an API server may take to answer.
+const ANSWER: Duration = Duration::from_secs(20);
+
+pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
+    let files: Vec<(PathBuf, bool)> = kubeconfig::files()
         .into_iter()
         .map(|path| {
-            let there = path.is_file();
+            let there = path.exists();
             (path, there)
         })
         .collect();
+    let config = contexts(&files);
+    let named = context.as_deref().filter(|name| {
+        config
+            .as_ref()
+            .is_ok_and(|known| known.names.iter().any(|one| one == name))
+    });
+    let server = match named {
+        Some(context) => Some(server(context, plugins).await),
+        None => None,
+    };
     Cluster {
         machine: machine(),
-        config: contexts(&files),
+        config,
         files,
         context,
+        server,
     }
 }
 
-/// As kubectl looks for them: the list in `KUBECONFIG`, else `~/.kube/config`.
-fn files() -> Vec<PathBuf> {
-    match std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
-        Some(list) => std::env::split_paths(&list)
-            .filter(|path| !path.as_os_str().is_empty())
-            .collect(),
-        None => std::env::var_os("HOME")
-            .map(|home| PathBuf::from(home).join(".kube/config"))
-            .into_iter()
-            .collect(),
-    }
+/// Asks the API server of a context for its version, as a run would: the same address, credentials and trust.
+async fn server(context: &str, plugins: Plugins) -> Result<String, String> {
+    let asking = async {
+        let (client, server) = target::client(context, plugins)
+            .await
+            .map_err(|error| error.to_string())?;
+        let version = client.apiserver_version().await;
+        let version = version.map_err(|error| format!("{server}: {}", chain(&error)))?;
+        Ok(format!("{server}, Kubernetes {}", version.git_version))
+    };
+    let answer = tokio::time::timeout(ANSWER, asking).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
 }
 
 fn contexts(files: &[(PathBuf, bool)]) -> Result<Contexts, String> {
-    let mut all = Kubeconfig::default();
-    for (path, _) in files.iter().filter(|(_, there)| *there) {
-        let words = |error| format!("{}: {}", path.display(), chain(&error));
-        let one = Kubeconfig::read_from(path).map_err(words)?;
-        all = all.merge(one).map_err(words)?;
+    let there: Vec<PathBuf> = files
+        .iter()
+        .filter(|(_, there)| *there)
+        .map(|(path, _)| path.clone())
+        .collect();
+    if there.is_empty() {
+        return Ok(Contexts::default());
     }
+    let all = kubeconfig::read(&there)?;
     Ok(Contexts {
         names: all.contexts.into_iter().map(|named| named.name).collect(),
         current: all.current_context.filter(|name| !name.is_empty()),

@@ -42,12 +42,12 @@ pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError>
         let text = std::fs::read_to_string(&path)
             .map_err(|error| InstallError::Manifests(format!("{}: {error}", path.display())))?;
         for crd in documents(&text)? {
-            object::apply(client, &crd, None).await?;
+            object::install(client, &crd, None).await?;
         }
     }
     let deadline = Instant::now() + ESTABLISHED;
     loop {
-        match object::apply(client, &shared(), Some(NAMESPACE)).await {
+        match object::install(client, &shared(), Some(NAMESPACE)).await {
             Ok(_) => return Ok(()),
             Err(ObjectError::NoSuchKind { .. } | ObjectError::Refused { .. })
                 if Instant::now() < deadline =>
@@ -259,9 +259,7 @@ mod tests {
             kind: "GRPCRoute".into(),
             namespace: Some("a".into()),
             name: "x".into(),
-            uid: String::new(),
-            resource_version: String::new(),
-            created: None,
+            ..Written::default()
         };
         let made = |parents: &str| json!([{"kind": "VirtualService", "metadata": {"annotations": {"internal.istio.io/parents": parents}}}]);
         assert!(lingers(&made("HTTPRoute/x.a,GRPCRoute/x.a"), &written));

@@ -125,7 +125,7 @@ pub async fn install(
     objects: &[Value],
     watch: &PodWatch,
 ) -> Result<(), InstallError> {
-    object::apply(client, &namespace(), None).await?;
+    object::install(client, &namespace(), None).await?;
     let of = |wave: Wave| -> Vec<&Value> {
         objects
             .iter()
@@ -183,7 +183,7 @@ async fn apply_all(client: &Client, objects: &[&Value]) -> Result<(), ObjectErro
     stream::iter(
         objects
             .iter()
-            .map(|object| object::apply(client, object, Some(NAMESPACE))),
+            .map(|object| object::install(client, object, Some(NAMESPACE))),
     )
     .buffer_unordered(16)
     .try_for_each(|_| async { Ok(()) })

@@ -7,7 +7,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::{join_all, try_join_all};
-use kube::Client;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -21,7 +20,10 @@ use super::{
     taken::{Narrowed, await_accepted, await_taken},
 };
 use crate::{
-    cluster::object::{self, ObjectError, Written},
+    cluster::{
+        object::{ObjectError, Written},
+        writer::{Home, Writer},
+    },
     observe::http::{HttpError, Port},
 };
 
@@ -79,6 +81,8 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 pub struct Change {
     pub namespace: String,
+    /// Objects may lie outside that namespace.
+    pub outside: bool,
     pub apply: Vec<Value>,
     pub delete: Vec<Written>,
     /// Every proxy that must have it.
@@ -87,6 +91,16 @@ pub struct Change {
     pub programs: Vec<Port>,
     /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for `programs`.
     pub reference: String,
+}
+
+impl Change {
+    /// Where its objects may go.
+    pub fn home(&self) -> Home<'_> {
+        Home {
+            namespace: &self.namespace,
+            outside: self.outside,
+        }
+    }
 }
 
 /// A change that every proxy has.
@@ -108,7 +122,7 @@ struct Request {
 /// The door through which all configuration goes.
 #[derive(Clone)]
 pub struct Applier {
-    client: Client,
+    writer: Writer,
     queue: mpsc::UnboundedSender<Request>,
     /// istiod's debug port.
     istiod: watch::Sender<Port>,
@@ -116,12 +130,11 @@ pub struct Applier {
 
 impl Applier {
     /// Starts the group commit. `istiod` is its debug port (8080), `shared` the namespace of the run's entry at the ingress gateway.
-    pub fn start(client: Client, istiod: Port, shared: String) -> Self {
+    pub fn start(writer: Writer, istiod: Port, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (istiod, current) = watch::channel(istiod);
-        let door = client.clone();
+        let door = writer.clone();
         tokio::spawn(async move {
-            let client = door;
             let mut marks = BTreeMap::new();
             while let Some(first) = requests.recv().await {
                 let mut batch = vec![first];
@@ -129,11 +142,11 @@ impl Applier {
                     batch.push(next);
                 }
                 let istiod = current.borrow().clone();
-                commit(&client, &istiod, &shared, &mut marks, batch).await;
+                commit(&door, &istiod, &shared, &mut marks, batch).await;
             }
         });
         Self {
-            client,
+            writer,
             queue,
             istiod,
         }
@@ -156,7 +169,7 @@ impl Applier {
     /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live without an error.
     pub async fn change(&self, mut change: Change) -> Result<Live, LiveError> {
         let apply = std::mem::take(&mut change.apply);
-        let ordered = order::order(&self.client, apply, &change.namespace).await?;
+        let ordered = order::order(&self.writer, apply, change.home()).await?;
         let (reply, answer) = oneshot::channel();
         let request = Request {
             change,
@@ -179,7 +192,7 @@ struct Mark {
 type Marks = BTreeMap<String, Mark>;
 
 async fn commit(
-    client: &Client,
+    writer: &Writer,
     istiod: &Port,
     shared: &str,
     marks: &mut Marks,
@@ -187,7 +200,7 @@ async fn commit(
 ) {
     let proxies = batch.iter().flat_map(|request| &request.change.proxies);
     let before = &rejections(proxies).await;
-    let written = join_all(batch.iter().map(|request| write(client, request))).await;
+    let written = join_all(batch.iter().map(|request| write(writer, request))).await;
     let going = only_good(batch.into_iter().zip(written));
     let since = Instant::now();
     let wanted = going
@@ -212,7 +225,7 @@ async fn commit(
         .collect();
     let marked = join_all(
         next.iter()
-            .map(|(namespace, mark)| write_marker(client, namespace, shared, *mark)),
+            .map(|(namespace, mark)| write_marker(writer, namespace, shared, *mark)),
     )
     .await;
     let arrivals = going.into_iter().zip(next).zip(marked).map(
@@ -263,15 +276,12 @@ fn only_good<R: Asked, T>(all: impl Iterator<Item = (R, Result<T, LiveError>)>) 
     good
 }
 
-async fn write(client: &Client, request: &Request) -> Result<Vec<Written>, LiveError> {
+async fn write(writer: &Writer, request: &Request) -> Result<Vec<Written>, LiveError> {
     let wrap = |error| LiveError::Object(Arc::new(error));
     let (change, ordered) = (&request.change, &request.ordered);
-    let deletes = change
-        .delete
-        .iter()
-        .map(|written| object::delete(client, written));
+    let deletes = change.delete.iter().map(|written| writer.delete(written));
     try_join_all(deletes).await.map_err(wrap)?;
-    let written = order::write(client, &ordered.left, &change.namespace).await;
+    let written = order::write(writer, &ordered.left, change.home()).await;
     let written = written.map_err(wrap)?;
     ordered.check(&written)?;
     Ok([ordered.written.clone(), written].concat())
@@ -285,7 +295,7 @@ fn next(marks: &mut Marks, narrowed: &Narrowed, namespace: &str) -> (String, Mar
 }
 
 async fn write_marker(
-    client: &Client,
+    writer: &Writer,
     namespace: &str,
     shared: &str,
     mark: Mark,
@@ -294,8 +304,10 @@ async fn write_marker(
     if mark.narrowed {
         markers.push(marker::unhidden(namespace, mark.generation));
     }
-    let writes = markers
-        .iter()
-        .map(|marker| object::apply(client, marker, Some(namespace)));
+    let home = Home {
+        namespace,
+        outside: false,
+    };
+    let writes = markers.iter().map(|marker| writer.apply(marker, home));
     try_join_all(writes).await.map(drop)
 }

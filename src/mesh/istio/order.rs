@@ -13,7 +13,10 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::compete::{can_compete, competes, sorts_before};
-use crate::cluster::object::{self, ObjectError, Written};
+use crate::cluster::{
+    object::{self, ObjectError, Written},
+    writer::{Home, Writer},
+};
 
 /// Pause between two looks at the API server's clock.
 const LOOK: Duration = Duration::from_millis(20);
@@ -96,10 +99,11 @@ impl Ordered {
 /// # Errors
 /// [`OrderError`].
 pub async fn order(
-    client: &Client,
+    writer: &Writer,
     objects: Vec<Value>,
-    namespace: &str,
+    home: Home<'_>,
 ) -> Result<Ordered, OrderError> {
+    let (client, namespace) = (writer.client(), home.namespace);
     let mut standing = standing(client, &objects, namespace).await?;
     let mut done = Ordered::default();
     for object in objects {
@@ -112,7 +116,7 @@ pub async fn order(
             .any(|old| overtakes(&object, old, namespace));
         if is_new && inside {
             let part = std::mem::take(&mut done.left);
-            let written = write(client, &part, namespace).await?;
+            let written = write(writer, &part, home).await?;
             done.check(&written)?;
             done.floors.clear();
             let ages = written
@@ -269,15 +273,13 @@ async fn now(client: &Client) -> Result<Timestamp, String> {
 /// # Errors
 /// The first that is refused.
 pub async fn write(
-    client: &Client,
+    writer: &Writer,
     objects: &[Value],
-    namespace: &str,
+    home: Home<'_>,
 ) -> Result<Vec<Written>, ObjectError> {
     let mut written = Vec::new();
-    for group in groups(objects, namespace) {
-        let group = group
-            .iter()
-            .map(|object| object::apply(client, object, Some(namespace)));
+    for group in groups(objects, home.namespace) {
+        let group = group.iter().map(|object| writer.apply(object, home));
         written.extend(try_join_all(group).await?);
     }
     Ok(written)
@@ -288,9 +290,9 @@ pub async fn write(
 /// # Errors
 /// The first that is refused.
 pub async fn write_all(
-    client: &Client,
+    writer: &Writer,
     mut objects: Vec<Value>,
-    namespace: &str,
+    home: Home<'_>,
 ) -> Result<Vec<Written>, ObjectError> {
     let mut written = Vec::new();
     while !objects.is_empty() {
@@ -299,12 +301,10 @@ pub async fn write_all(
             let waits = now
                 .iter()
                 .chain(&later)
-                .any(|old| competes(old, &object, namespace));
+                .any(|old| competes(old, &object, home.namespace));
             if waits { &mut later } else { &mut now }.push(object);
         }
-        let group = now
-            .iter()
-            .map(|object| object::apply(client, object, Some(namespace)));
+        let group = now.iter().map(|object| writer.apply(object, home));
         written.extend(try_join_all(group).await?);
         objects = later;
     }

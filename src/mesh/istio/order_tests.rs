@@ -76,9 +76,8 @@ fn an_age_that_came_out_wrong_is_told() {
         kind: "VirtualService".to_owned(),
         namespace: None,
         name: "a".to_owned(),
-        uid: String::new(),
-        resource_version: String::new(),
         created: Some(at(second)),
+        ..Written::default()
     };
     assert!(ordered.check(&[written(8)]).is_ok());
     assert!(ordered.check(&[written(7)]).is_err());

@@ -157,9 +157,8 @@ mod tests {
             kind: "VirtualService".into(),
             namespace: Some("a".into()),
             name: "x".into(),
-            uid: String::new(),
             resource_version: version.into(),
-            created: None,
+            ..Written::default()
         }
     }
 

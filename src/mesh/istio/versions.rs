@@ -1,26 +1,32 @@
 //! Versions of a cluster and its mesh, for the report: as they say themselves.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use kube::Client;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::found;
-use crate::{observe::http::Port, target::Dial};
+use crate::{observe::http::Port, output::chain, target::Dial};
 
 /// istiod's own interface beside its metrics.
 const ISTIOD_MONITORING_PORT: u16 = 15014;
+
+/// How long an API server may take to answer the first question, with the connection.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// `kubernetes`, `istio` and, where there is a gateway, `envoy`.
 ///
 /// # Errors
 /// In words: one of them does not answer.
 pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>, String> {
-    let server = client.apiserver_version().await;
-    let server = server.map_err(|error| format!("the API server's version: {error}"))?;
+    let server = timeout(ANSWER, client.apiserver_version()).await;
+    let server = server
+        .map_err(|_| format!("its API server did not answer within {ANSWER:?}"))?
+        .map_err(|error| format!("the API server's version: {}", chain(&error)))?;
     let found = found::find(client, dial).await;
-    let found = found.map_err(|error| error.to_string())?;
+    let found = found.map_err(|error| chain(&error))?;
     let monitoring = Port {
         port: ISTIOD_MONITORING_PORT,
         ..found.istiod

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::Client;
 use tokio::time::Instant;
 
 use super::{
@@ -21,11 +17,7 @@ use super::{
 };
 use crate::{
     cli::Profile,
-    cluster::{
-        client,
-        object::{self, RUN_LABEL},
-        pods::PodWatch,
-    },
+    cluster::{client, object, pods::PodWatch},
     fixture::fitting::Fitting,
     mesh::istio::{
         found, gateway_api,
@@ -130,21 +122,17 @@ impl Kind {
         delete(&self.program, &self.record).await
     }
 
-    /// Takes down what a record tells of: the cluster when meshproof made it, otherwise only the namespaces of runs.
+    /// Deletes a cluster that meshproof made. One of somebody else's is left to its owner.
     ///
     /// # Errors
-    /// kind's words, or the API server's.
-    pub async fn take_down(record: &Record) -> Result<&'static str, KindError> {
-        if record.made {
-            let kind = Program::kind(record.program.as_deref())?;
-            let kind = kind.with_engine(record.docker_host.clone());
-            delete(&kind, record).await?;
-            return Ok("deleted");
+    /// kind's words.
+    pub async fn take_down(record: &Record) -> Result<(), KindError> {
+        if !record.made {
+            return Ok(());
         }
-        let client = client::of(&record.kubeconfig(), None).await;
-        remove_runs(&client.map_err(KindError::Client)?).await?;
-        record.remove();
-        Ok("left to its owner, without the namespaces of runs")
+        let kind = Program::kind(record.program.as_deref())?;
+        let kind = kind.with_engine(record.docker_host.clone());
+        delete(&kind, record).await
     }
 }
 
@@ -322,7 +310,7 @@ async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Resul
     );
     api?;
     mesh?;
-    object::apply(client, &marker::collector(), None).await?;
+    object::install(client, &marker::collector(), None).await?;
     Ok(())
 }
 
@@ -360,20 +348,6 @@ async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
             });
         }
     }
-}
-
-/// Deletes the namespaces that carry a run's label.
-async fn remove_runs(client: &Client) -> Result<(), KindError> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours = namespaces
-        .list(&ListParams::default().labels(RUN_LABEL))
-        .await;
-    for namespace in ours.map_err(KindError::api)? {
-        let name = namespace.name_any();
-        let deleted = namespaces.delete(&name, &DeleteParams::default()).await;
-        deleted.map_err(KindError::api)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

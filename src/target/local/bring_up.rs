@@ -163,7 +163,7 @@ async fn fill(
     dns?;
     gateway_api?;
     mesh?;
-    object::apply(&client, &marker::collector(), None).await?;
+    object::install(&client, &marker::collector(), None).await?;
     Ok(client)
 }
 
@@ -178,7 +178,7 @@ async fn api_server(kubeconfig: PathBuf) -> Result<Client, BringUpError> {
 async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {
     let objects = install::documents(COREDNS)?;
     for object in &objects {
-        object::apply(client, object, None).await?;
+        object::install(client, object, None).await?;
     }
     let is_dns =
         |pod: &&k8s_openapi::api::core::v1::Pod| pods::label(pod, "k8s-app") == Some("kube-dns");

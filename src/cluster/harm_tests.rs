@@ -1,0 +1,375 @@
+//! Nothing of others is touched, and nothing of ours is left: what writes, notes and sweeps, against an API server in memory.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    fake::{Fake, NOW},
+    holder::Holder,
+    journal::JOURNAL,
+    lease::LEASE,
+    namespaces::{self, KEPT_LABEL, SCENARIO},
+    object::{ObjectError, RUN_LABEL},
+    runs::{self, CONTROL, State, Which, control},
+    writer::{Home, Writer},
+};
+
+const OWN: &str = "mp-x1-3-a";
+
+fn home(outside: bool) -> Home<'static> {
+    Home {
+        namespace: OWN,
+        outside,
+    }
+}
+
+fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Value {
+    let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    object
+}
+
+/// A run that is at work, with its control namespace and its journal.
+async fn writer(fake: &Fake) -> Writer {
+    let writer = Writer::new(&fake.client(), "x1");
+    writer.claim(&control("x1"), "control").await.unwrap();
+    writer.journal().begin("x1").await.unwrap();
+    writer.claim(OWN, "a").await.unwrap();
+    writer
+}
+
+#[rstest::rstest]
+#[case::of_istio(
+    object("v1", "ConfigMap", Some("istio-system"), "a"),
+    "namespace istio-system"
+)]
+#[case::role(
+    object("rbac.authorization.k8s.io/v1", "ClusterRole", None, "a"),
+    "whole cluster"
+)]
+#[case::not_in_any_list(object("example.test/v1", "Mesh", None, "a"), "whole cluster")]
+#[case::path(object("v1", "ConfigMap", None, "../../x"), "metadata.name")]
+#[tokio::test]
+async fn what_lies_outside_is_refused_before_anything_is_sent(
+    #[case] object: Value,
+    #[case] words: &str,
+) {
+    let fake = Fake::default();
+    let writer = writer(&fake).await;
+    let before = fake.writes();
+    let error = writer.apply(&object, home(false)).await.unwrap_err();
+    assert!(error.to_string().contains(words), "{error}");
+    assert_eq!(fake.writes(), before);
+}
+
+#[tokio::test]
+async fn kinds_are_named_as_the_server_names_them() {
+    let fake = Fake::default();
+    let writer = writer(&fake).await;
+    let written = writer
+        .apply(&object("example.test/v1", "Ox", None, "a"), home(false))
+        .await
+        .unwrap();
+    let path = format!("/apis/example.test/v1/namespaces/{OWN}/oxen/a");
+    assert!(fake.get(&path).is_some(), "{:?}", fake.paths());
+    writer.delete(&written).await.unwrap();
+    assert!(fake.get(&path).is_none());
+    let error = writer
+        .apply(&object("example.test/v1", "Ass", None, "a"), home(false))
+        .await;
+    assert!(
+        matches!(error, Err(ObjectError::NoSuchKind { .. })),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_may_lie_outside_is_noted_before_and_removed_by_uid() {
+    let fake = Fake::default();
+    let writer = writer(&fake).await;
+    let role = object("rbac.authorization.k8s.io/v1", "ClusterRole", None, "r");
+    let written = writer.apply(&role, home(true)).await.unwrap();
+    let journal = format!(
+        "PATCH /api/v1/namespaces/{}/configmaps/{JOURNAL}",
+        control("x1")
+    );
+    let made = "POST /apis/rbac.authorization.k8s.io/v1/clusterroles".to_owned();
+    let writes = fake.writes();
+    let at = |what: &String| writes.iter().position(|write| write == what).unwrap();
+    assert!(at(&journal) < at(&made), "{writes:?}");
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/r";
+    assert_eq!(
+        fake.get(path).unwrap()["metadata"]["labels"][RUN_LABEL],
+        "x1"
+    );
+    let again = writer.apply(&role, home(true)).await.unwrap();
+    assert_eq!(again.uid, written.uid, "it may be applied again");
+    assert_eq!(writer.journal().entries().await.unwrap().len(), 1);
+
+    assert_eq!(
+        writer
+            .remove_outside(std::slice::from_ref(&written), OWN)
+            .await,
+        Vec::<String>::new()
+    );
+    assert!(fake.get(path).is_none());
+    assert!(writer.journal().entries().await.unwrap().is_empty());
+
+    // Another object that came in its place stays.
+    fake.put(path, json!({"kind": "ClusterRole", "metadata": {}}));
+    assert_eq!(
+        writer.remove_outside(&[written], OWN).await,
+        Vec::<String>::new()
+    );
+    assert!(fake.get(path).is_some());
+}
+
+#[tokio::test]
+async fn what_was_there_is_neither_changed_nor_removed() {
+    let fake = Fake::default();
+    let writer = writer(&fake).await;
+    let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
+    fake.put(
+        path,
+        json!({"kind": "ConfigMap", "metadata": {}, "data": {"a": "theirs"}}),
+    );
+    let before = fake.get(path);
+    let mut own = object("v1", "ConfigMap", Some("kube-system"), "coredns");
+    own["data"] = json!({"a": "ours"});
+    let error = writer.apply(&own, home(true)).await.unwrap_err();
+    assert!(error.to_string().contains("is there already"), "{error}");
+    assert_eq!(fake.get(path), before);
+    assert!(writer.journal().entries().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_field_of_somebody_else_is_not_taken() {
+    let fake = Fake::default();
+    let writer = writer(&fake).await;
+    let path = format!("/api/v1/namespaces/{OWN}/configmaps/a");
+    for (owner, taken) in [("kubectl-edit", false), ("meshproof", true)] {
+        fake.with(|inner| inner.owners.insert(path.clone(), owner.to_owned()));
+        let done = writer
+            .apply(&object("v1", "ConfigMap", None, "a"), home(false))
+            .await;
+        match done {
+            Ok(_) => assert!(taken, "{owner}"),
+            Err(error) => assert!(
+                !taken && error.to_string().contains("belongs to kubectl-edit"),
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_there_is_not_taken_over() {
+    let fake = Fake::default();
+    fake.put(
+        "/api/v1/namespaces/mp-x1-3-a",
+        json!({"kind": "Namespace", "metadata": {}}),
+    );
+    let writer = Writer::new(&fake.client(), "x1");
+    let error = writer.claim(OWN, "a").await.unwrap_err();
+    assert!(matches!(error, ObjectError::Foreign { .. }), "{error}");
+}
+
+/// A run of somebody: its control namespace with a Lease, one more namespace, and one that is kept.
+fn run(fake: &Fake, id: &str, holder: &str, renewed: &str) {
+    let space = |name: &str, kept: bool| {
+        let mut labels = json!({RUN_LABEL: id});
+        if kept {
+            labels[KEPT_LABEL] = "true".into();
+        }
+        let object = json!({"kind": "Namespace", "metadata": {"labels": labels, "creationTimestamp": "2026-11-30T11:00:00Z",
+            "annotations": {SCENARIO: "a", CONTROL: control(id)}}});
+        fake.put(&format!("/api/v1/namespaces/{name}"), object);
+    };
+    space(&control(id), false);
+    space(&format!("mp-{id}-1-a"), false);
+    space(&format!("mp-{id}-2-b"), true);
+    let lease = json!({"kind": "Lease", "metadata": {"labels": {RUN_LABEL: id}},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 60, "renewTime": renewed}});
+    let path = format!(
+        "/apis/coordination.k8s.io/v1/namespaces/{}/leases/{LEASE}",
+        control(id)
+    );
+    fake.put(&path, lease);
+}
+
+const FRESH: &str = "2026-11-30T11:59:30.000000Z";
+const STALE: &str = "2026-11-30T11:50:00.000000Z";
+
+#[tokio::test]
+async fn only_what_dead_runs_left_is_swept() {
+    let fake = Fake::default();
+    run(&fake, "dead1", "elsewhere/1/1.1", STALE);
+    run(&fake, "live1", "elsewhere/1/1.1", FRESH);
+    let ended = Holder::own()
+        .identity()
+        .replace(&format!("/{}.", std::process::id()), "/999999999.");
+    run(&fake, "dead2", &ended, FRESH);
+    // Look-alikes: no label; a label alone; label and annotations under another name; a stale Lease in a namespace that is not ours.
+    let space = |name: &str, metadata: Value| {
+        fake.put(
+            &format!("/api/v1/namespaces/{name}"),
+            json!({"kind": "Namespace", "metadata": metadata}),
+        );
+    };
+    space("mp-dead1-9-x", json!({}));
+    space("mp-old01-1-x", json!({"labels": {RUN_LABEL: "old01"}}));
+    space(
+        "prod",
+        json!({"labels": {RUN_LABEL: "dead1"}, "annotations": {SCENARIO: "a", CONTROL: control("dead1")}}),
+    );
+    space(
+        "mp-old02-0-control",
+        json!({"labels": {RUN_LABEL: "old02"}}),
+    );
+    let theirs = "/apis/rbac.authorization.k8s.io/v1/clusterroles/";
+    let gone = fake.put(
+        &format!("{theirs}ours"),
+        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
+    );
+    fake.put(
+        &format!("{theirs}unsure"),
+        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
+    );
+    fake.put(
+        &format!("{theirs}replaced"),
+        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
+    );
+    fake.put(
+        &format!("{theirs}theirs"),
+        json!({"kind": "ClusterRole", "metadata": {}}),
+    );
+    let line = |name: &str, uid: Option<&str>| {
+        let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole", "plural": "clusterroles"});
+        let mut entry = json!({"resource": resource, "name": name});
+        if let Some(uid) = uid {
+            entry["uid"] = uid.into();
+        }
+        entry.to_string()
+    };
+    let data = json!({"0": line("ours", Some(&gone)), "1": line("unsure", None), "2": line("replaced", Some("uid-of-before")), "3": line("theirs", None)});
+    let journal = format!(
+        "/api/v1/namespaces/{}/configmaps/{JOURNAL}",
+        control("dead1")
+    );
+    fake.put(
+        &journal,
+        json!({"kind": "ConfigMap", "metadata": {}, "data": data}),
+    );
+
+    let before = fake.paths();
+    let planned = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, true)
+        .await
+        .unwrap();
+    assert!(
+        planned
+            .removed
+            .contains(&"namespace mp-dead1-1-a".to_owned()),
+        "{planned:?}"
+    );
+    assert_eq!(fake.paths(), before, "a dry run removes nothing");
+
+    let swept = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, false)
+        .await
+        .unwrap();
+    assert_eq!(swept.stays, Vec::<String>::new());
+    let left = fake.paths();
+    let removed: Vec<&String> = before.iter().filter(|path| !left.contains(*path)).collect();
+    let wanted = [
+        "/api/v1/namespaces/mp-dead1-0-control",
+        &journal,
+        "/api/v1/namespaces/mp-dead1-1-a",
+        "/api/v1/namespaces/mp-dead2-0-control",
+        "/api/v1/namespaces/mp-dead2-1-a",
+        &format!("{theirs}ours"),
+        &format!("{theirs}unsure"),
+    ];
+    assert_eq!(removed, wanted);
+
+    let states: Vec<(String, State)> = runs::find(&fake.client())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|run| (run.id, run.state))
+        .collect();
+    let of = |id: &str, state| (id.to_owned(), state);
+    assert_eq!(
+        states,
+        [
+            of("dead1", State::Ended),
+            of("dead2", State::Ended),
+            of("live1", State::Living)
+        ]
+    );
+    runs::sweep(&fake.client(), Which::All, Duration::ZERO, false)
+        .await
+        .unwrap();
+    let left = fake.paths();
+    assert!(
+        !left.iter().any(|path| path.ends_with("mp-dead1-2-b")),
+        "{left:?}"
+    );
+    assert!(
+        left.iter().any(|path| path.ends_with("mp-live1-2-b")),
+        "{left:?}"
+    );
+    runs::sweep(&fake.client(), Which::One("live1"), Duration::ZERO, false)
+        .await
+        .unwrap();
+    assert!(
+        !fake.paths().iter().any(|path| path.contains("mp-live1")),
+        "{:?}",
+        fake.paths()
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_that_does_not_end_is_told_with_its_finalizer() {
+    let fake = Fake::default();
+    run(&fake, "dead1", "elsewhere/1/1.1", STALE);
+    fake.with(|inner| inner.held.push("mp-dead1-1-a".into()));
+    let limit = Duration::from_millis(600);
+    let swept = runs::sweep(&fake.client(), Which::Dead, limit, false)
+        .await
+        .unwrap();
+    assert_eq!(
+        swept.stays,
+        ["namespace mp-dead1-1-a stays: finalizers remaining: example.test/hold"]
+    );
+    let left = namespaces::remove_all(&fake.client(), &namespaces::of_run("dead1"), limit).await;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left[0].why.contains("example.test/hold"));
+}
+
+#[tokio::test]
+async fn what_a_stopped_run_has_goes_but_for_what_is_kept() {
+    let fake = Fake::default();
+    run(&fake, "x1", "elsewhere/1/1.1", FRESH);
+    run(&fake, "x2", "elsewhere/1/1.1", FRESH);
+    let limit = Duration::from_secs(5);
+    let left = namespaces::remove_all(&fake.client(), &namespaces::of_run("x1"), limit).await;
+    assert_eq!(left, []);
+    let spaces = fake.paths();
+    let spaces: Vec<&String> = spaces
+        .iter()
+        .filter(|path| path.matches('/').count() == 4)
+        .collect();
+    assert_eq!(
+        spaces,
+        [
+            "/api/v1/namespaces/mp-x1-2-b",
+            "/api/v1/namespaces/mp-x2-0-control",
+            "/api/v1/namespaces/mp-x2-1-a",
+            "/api/v1/namespaces/mp-x2-2-b",
+        ]
+    );
+    assert!(NOW.ends_with("GMT"));
+}

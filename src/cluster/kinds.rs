@@ -1,0 +1,103 @@
+//! Kinds as the API server knows them: plural and scope come from its discovery, asked once for each version of a group.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::{Client, api::ApiResource};
+
+/// A kind that the server serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub resource: ApiResource,
+    /// Its objects have a namespace.
+    pub namespaced: bool,
+}
+
+/// What one API server has said of its kinds; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds(Arc<Mutex<BTreeMap<(String, String), Known>>>);
+
+impl Kinds {
+    /// The kind, `None` when the server has none such. Only what is there is remembered: a definition may come later.
+    ///
+    /// # Errors
+    /// The API server refuses or does not answer.
+    pub async fn find(
+        &self,
+        client: &Client,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<Known>, kube::Error> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        if let Some(known) = self.with(|all| all.get(&key).cloned()) {
+            return Ok(Some(known));
+        }
+        let listed = match api_version.contains('/') {
+            true => client.list_api_group_resources(api_version).await,
+            false => client.list_core_api_resources(api_version).await,
+        };
+        match listed {
+            Ok(listed) => Ok(self.with(|all| {
+                all.extend(of(api_version, listed));
+                all.get(&key).cloned()
+            })),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<(String, String), Known>) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Kinds of one version of a group, without their parts (`deployments/scale`).
+fn of(api_version: &str, listed: APIResourceList) -> Vec<((String, String), Known)> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let whole = listed
+        .resources
+        .into_iter()
+        .filter(|one| !one.name.contains('/'));
+    let known = whole.map(|one| {
+        let resource = ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: api_version.to_owned(),
+            kind: one.kind.clone(),
+            plural: one.name,
+        };
+        let namespaced = one.namespaced;
+        let known = Known {
+            resource,
+            namespaced,
+        };
+        ((api_version.to_owned(), one.kind), known)
+    });
+    known.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn plural_and_scope_are_the_servers() {
+        let listed = json!({"kind": "APIResourceList", "groupVersion": "a.test/v1", "resources": [
+            {"name": "gateways", "singularName": "gateway", "namespaced": true, "kind": "Gateway", "verbs": []},
+            {"name": "gateways/status", "singularName": "", "namespaced": true, "kind": "Gateway", "verbs": []},
+            {"name": "meshen", "singularName": "mesh", "namespaced": false, "kind": "Mesh", "verbs": []},
+        ]});
+        let all = of("a.test/v1", serde_json::from_value(listed).unwrap());
+        let plain: Vec<_> = all
+            .iter()
+            .map(|(_, known)| (known.resource.plural.as_str(), known.namespaced))
+            .collect();
+        assert_eq!(plain, [("gateways", true), ("meshen", false)]);
+        assert_eq!(all[1].1.resource.group, "a.test");
+    }
+}

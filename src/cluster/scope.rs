@@ -1,0 +1,265 @@
+//! Whether an object lies in the namespace of the scenario that writes it, and whether its words can stand in a request's path.
+
+use serde_json::Value;
+
+/// Kinds without a namespace, by API group: those of Kubernetes 1.36, Gateway API and Istio. What a server says itself counts more.
+const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
+    (
+        "",
+        &["Namespace", "Node", "PersistentVolume", "ComponentStatus"],
+    ),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+            "MutatingWebhookConfiguration",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+        ],
+    ),
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
+    ("apiregistration.k8s.io", &["APIService"]),
+    (
+        "authentication.k8s.io",
+        &["SelfSubjectReview", "TokenReview"],
+    ),
+    (
+        "authorization.k8s.io",
+        &[
+            "SelfSubjectAccessReview",
+            "SelfSubjectRulesReview",
+            "SubjectAccessReview",
+        ],
+    ),
+    (
+        "certificates.k8s.io",
+        &["CertificateSigningRequest", "ClusterTrustBundle"],
+    ),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        &["FlowSchema", "PriorityLevelConfiguration"],
+    ),
+    ("gateway.networking.k8s.io", &["GatewayClass"]),
+    ("gateway.networking.x-k8s.io", &["XMesh"]),
+    ("internal.apiserver.k8s.io", &["StorageVersion"]),
+    (
+        "networking.k8s.io",
+        &["IPAddress", "IngressClass", "ServiceCIDR"],
+    ),
+    ("node.k8s.io", &["RuntimeClass"]),
+    (
+        "rbac.authorization.k8s.io",
+        &["ClusterRole", "ClusterRoleBinding"],
+    ),
+    (
+        "resource.k8s.io",
+        &["DeviceClass", "DeviceTaintRule", "ResourceSlice"],
+    ),
+    ("scheduling.k8s.io", &["PriorityClass"]),
+    (
+        "storage.k8s.io",
+        &[
+            "CSIDriver",
+            "CSINode",
+            "StorageClass",
+            "VolumeAttachment",
+            "VolumeAttributesClass",
+        ],
+    ),
+    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
+];
+
+/// Why an object does not lie in the namespace of its scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Outside {
+    #[error(
+        "{kind} {name} would be written into the namespace {namespace}, which is not the scenario's own; leave metadata.namespace out"
+    )]
+    Namespace {
+        kind: String,
+        name: String,
+        namespace: String,
+    },
+    #[error("{kind} {name} belongs to no namespace: it would be there for the whole cluster")]
+    Cluster { kind: String, name: String },
+}
+
+/// The kind has no namespace, as far as its group and name tell without a server.
+pub fn is_cluster_scoped(api_version: &str, kind: &str) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let of_group = CLUSTER_SCOPED.iter().filter(|(known, _)| *known == group);
+    of_group
+        .flat_map(|(_, kinds)| *kinds)
+        .any(|known| *known == kind)
+}
+
+/// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of the object's kind: see
+/// [`is_cluster_scoped`], or ask the API server. Before placeholders are replaced, `own` is `${namespace}`.
+///
+/// A Namespace called `OWN-…`, and what is in it, belongs to the scenario as `OWN` does.
+pub fn outside(object: &Value, own: &str, cluster_scoped: bool) -> Option<Outside> {
+    let text = |pointer: &str| {
+        let found = object.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    let (kind, name) = (text("/kind"), text("/metadata/name"));
+    let is_own = |namespace: &str| {
+        let rest = namespace.strip_prefix(own);
+        rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && rest.len() > 1))
+    };
+    if cluster_scoped {
+        let further = is_further(object) && is_own(&name) && name != own;
+        return (!further).then_some(Outside::Cluster { kind, name });
+    }
+    let namespace = text("/metadata/namespace");
+    (!namespace.is_empty() && !is_own(&namespace)).then_some(Outside::Namespace {
+        kind,
+        name,
+        namespace,
+    })
+}
+
+/// It is a Namespace.
+pub fn is_further(object: &Value) -> bool {
+    object["kind"] == "Namespace" && object["apiVersion"] == "v1"
+}
+
+/// Words of an object that would change the path of a request, were they put into one.
+///
+/// # Errors
+/// In words, with the field.
+pub fn check_words(object: &Value) -> Result<(), String> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let wrong = |field: &str, said: &str, wanted: &str| {
+        let said: String = said.chars().take(60).collect();
+        Err(format!("{field} is {said:?}: {wanted}"))
+    };
+    let kind = text("/kind").unwrap_or_default();
+    if kind.is_empty() || !kind.chars().all(|c| c.is_ascii_alphanumeric()) {
+        return wrong("kind", kind, "a kind is written with letters and digits");
+    }
+    let version = text("/apiVersion").unwrap_or_default();
+    let dns = |part: &str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        !part.is_empty() && part.chars().all(fits) && !part.starts_with('.') && !part.contains("..")
+    };
+    if version.split('/').count() > 2 || !version.split('/').all(dns) {
+        let wanted = "it is written VERSION or GROUP/VERSION, in lower case";
+        return wrong("apiVersion", version, wanted);
+    }
+    let name = text("/metadata/name").unwrap_or_default();
+    // A path segment (k8s.io/apimachinery/pkg/api/validation/path); names of RBAC have colons, and some capitals.
+    let segment = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if matches!(name, "" | "." | "..") || name.len() > 253 || !name.chars().all(segment) {
+        let wanted = "a name has letters, digits, '-', '.' and at most 253 of them";
+        return wrong("metadata.name", name, wanted);
+    }
+    let namespace = text("/metadata/namespace").unwrap_or("none");
+    let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(label) {
+        let wanted = "a namespace has lower-case letters, digits, '-' and at most 63 of them";
+        return wrong("metadata.namespace", namespace, wanted);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Value {
+        let mut object =
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+        if let Some(namespace) = namespace {
+            object["metadata"]["namespace"] = namespace.into();
+        }
+        object
+    }
+
+    #[rstest]
+    #[case::in_its_own("v1", "ConfigMap", None, "a", false)]
+    #[case::told_so("v1", "ConfigMap", Some("mp-x-1-a"), "a", false)]
+    #[case::a_second_one("v1", "Namespace", None, "mp-x-1-a-third", false)]
+    #[case::in_the_second("v1", "ConfigMap", Some("mp-x-1-a-third"), "a", false)]
+    #[case::of_istio("v1", "ConfigMap", Some("istio-system"), "a", true)]
+    #[case::looks_alike("v1", "ConfigMap", Some("mp-x-1-ab"), "a", true)]
+    #[case::only_a_dash("v1", "Namespace", None, "mp-x-1-a-", true)]
+    #[case::its_own_namespace("v1", "Namespace", None, "mp-x-1-a", true)]
+    #[case::somebodys_namespace("v1", "Namespace", None, "default", true)]
+    #[case::role(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        None,
+        "mp-x-1-a-role",
+        true
+    )]
+    #[case::role_with_namespace(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        Some("mp-x-1-a"),
+        "a",
+        true
+    )]
+    fn what_lies_outside_is_told(
+        #[case] api_version: &str,
+        #[case] kind: &str,
+        #[case] namespace: Option<&str>,
+        #[case] name: &str,
+        #[case] is_outside: bool,
+    ) {
+        let object = object(api_version, kind, namespace, name);
+        let scoped = is_cluster_scoped(api_version, kind);
+        let found = outside(&object, "mp-x-1-a", scoped);
+        assert_eq!(found.is_some(), is_outside, "{found:?}");
+    }
+
+    #[test]
+    fn placeholders_that_are_not_replaced_yet_are_judged_alike() {
+        let of = |namespace| object("v1", "ConfigMap", Some(namespace), "a");
+        assert_eq!(outside(&of("${namespace}"), "${namespace}", false), None);
+        assert_eq!(outside(&of("${namespace}-b"), "${namespace}", false), None);
+        assert!(outside(&of("default"), "${namespace}", false).is_some());
+    }
+
+    #[rstest]
+    #[case::plain("v1", "ConfigMap", Some("a"), "a.b-c", None)]
+    #[case::rbac(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        None,
+        "system:Node",
+        None
+    )]
+    #[case::up("v1", "ConfigMap", None, "../../x", Some("metadata.name"))]
+    #[case::dots("v1", "ConfigMap", None, "..", Some("metadata.name"))]
+    #[case::escaped("v1", "ConfigMap", None, "a%2fb", Some("metadata.name"))]
+    #[case::template("v1", "ConfigMap", None, "{{ .Release.Name }}", Some("metadata.name"))]
+    #[case::question("v1", "ConfigMap", None, "a?b", Some("metadata.name"))]
+    #[case::kind_up("v1", "../../x", None, "a", Some("kind"))]
+    #[case::no_kind("v1", "", None, "a", Some("kind"))]
+    #[case::version_up("../v1", "ConfigMap", None, "a", Some("apiVersion"))]
+    #[case::long_version("a/b/c", "ConfigMap", None, "a", Some("apiVersion"))]
+    #[case::namespace_up("v1", "ConfigMap", Some("../x"), "a", Some("metadata.namespace"))]
+    #[case::no_namespace("v1", "ConfigMap", Some(""), "a", Some("metadata.namespace"))]
+    fn words_that_would_change_a_path_are_refused(
+        #[case] api_version: &str,
+        #[case] kind: &str,
+        #[case] namespace: Option<&str>,
+        #[case] name: &str,
+        #[case] field: Option<&str>,
+    ) {
+        let said = check_words(&object(api_version, kind, namespace, name)).err();
+        match field {
+            None => assert_eq!(said, None),
+            Some(field) => assert!(
+                said.clone().unwrap().starts_with(&format!("{field} is ")),
+                "{said:?}"
+            ),
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! How scenarios write: into their own namespaces only, and elsewhere only with leave, labelled, noted before, and never over others.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures::future::join_all;
+use kube::{
+    Client,
+    api::{DynamicObject, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{
+    journal::{Entry, Journal},
+    kinds::{Kinds, Known},
+    namespaces::SCENARIO,
+    object::{self, MANAGER, ObjectError, RUN_LABEL, Written},
+    runs,
+    scope::{self, Outside},
+};
+
+/// Where an object goes that a scenario writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Home<'a> {
+    /// The scenario's own namespace.
+    pub namespace: &'a str,
+    /// The scenario may write elsewhere (`needs: [outside-namespace]`, and the target offers it).
+    pub outside: bool,
+}
+
+/// The hand of a run; cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    kinds: Kinds,
+    run: String,
+    journal: Journal,
+    /// Keys of the journal's lines, by the uid of what they name.
+    noted: Arc<Mutex<BTreeMap<String, String>>>,
+    finalizers: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Writes for the run `run`, whose journal lies in its control namespace.
+    pub fn new(client: &Client, run: &str) -> Self {
+        Self {
+            client: client.clone(),
+            kinds: Kinds::default(),
+            run: run.to_owned(),
+            journal: Journal::of(client, &runs::control(run)),
+            noted: Arc::default(),
+            finalizers: Arc::default(),
+        }
+    }
+
+    /// Something that was written has a finalizer, so that its namespace may not end by itself.
+    pub fn saw_finalizers(&self) -> bool {
+        self.finalizers.load(Ordering::Relaxed)
+    }
+
+    fn seen(&self, made: &DynamicObject, known: &Known) -> Written {
+        let written = Written::of(made, &known.resource);
+        if !written.finalizers.is_empty() {
+            self.finalizers.store(true, Ordering::Relaxed);
+        }
+        written
+    }
+
+    /// The client that it writes with.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The run's journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Whether an object may be written at all; nothing is sent but the question what the server knows of its kind.
+    ///
+    /// # Errors
+    /// [`ObjectError`]: its words cannot stand in a request, there is no such kind, or it lies where the scenario may not write.
+    pub async fn admit(&self, object: &Value, home: Home<'_>) -> Result<(), ObjectError> {
+        self.look(object, home).await.map(drop)
+    }
+
+    async fn look(
+        &self,
+        object: &Value,
+        home: Home<'_>,
+    ) -> Result<(Known, Option<Outside>), ObjectError> {
+        let (api_version, kind, name) = object::address(object)?;
+        scope::check_words(object).map_err(ObjectError::Words)?;
+        let found = self.kinds.find(&self.client, &api_version, &kind).await;
+        let found = found.map_err(|error| {
+            object::explain(error, api_version.clone(), kind.clone(), name.clone())
+        })?;
+        let known = found.ok_or(ObjectError::NoSuchKind {
+            api_version,
+            kind,
+            name,
+        })?;
+        match scope::outside(object, home.namespace, !known.namespaced) {
+            Some(outside) if !home.outside => Err(outside.into()),
+            outside => Ok((known, outside)),
+        }
+    }
+
+    /// Applies an object of a scenario, server-side. One without a namespace goes into the scenario's own. Fields of others stay theirs.
+    ///
+    /// # Errors
+    /// [`ObjectError`] with the words of the API server or of the webhook that refused.
+    pub async fn apply(&self, object: &Value, home: Home<'_>) -> Result<Written, ObjectError> {
+        let (known, outside) = self.look(object, home).await?;
+        if outside.is_some() {
+            return self.apply_outside(object, &known).await;
+        }
+        let namespace = known.namespaced.then(|| {
+            let named = object["metadata"]["namespace"].as_str();
+            named.unwrap_or(home.namespace)
+        });
+        // A namespace that a scenario has besides its own is found and removed as that is.
+        let object = &match scope::is_further(object) {
+            true => self.claimed(object, home.namespace),
+            false => object.clone(),
+        };
+        self.patch(object, &known, namespace).await
+    }
+
+    /// Makes a Namespace of the run, which must not be there yet.
+    ///
+    /// # Errors
+    /// [`ObjectError`]; one of that name that is there is somebody else's.
+    pub async fn claim(&self, name: &str, scenario: &str) -> Result<Written, ObjectError> {
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let known = Known {
+            resource: kube::api::ApiResource::erase::<k8s_openapi::api::core::v1::Namespace>(&()),
+            namespaced: false,
+        };
+        self.create(&self.claimed(&object, scenario), &known, None)
+            .await
+    }
+
+    /// A Namespace with what tells that it is the run's.
+    fn claimed(&self, object: &Value, scenario: &str) -> Value {
+        let mut object = object.clone();
+        let metadata = &mut object["metadata"];
+        metadata["labels"][RUN_LABEL] = self.run.as_str().into();
+        metadata["annotations"][SCENARIO] = scenario.into();
+        metadata["annotations"][runs::CONTROL] = runs::control(&self.run).into();
+        object
+    }
+
+    /// Makes an object outside of the scenario's namespaces, or applies it again when this run made it.
+    async fn apply_outside(&self, object: &Value, known: &Known) -> Result<Written, ObjectError> {
+        let mut object = object.clone();
+        object["metadata"]["labels"][RUN_LABEL] = self.run.as_str().into();
+        let named = object["metadata"]["namespace"].as_str().map(str::to_owned);
+        let namespace = named.filter(|_| known.namespaced);
+        let (_, _, name) = object::address(&object)?;
+        let api = object::api(&self.client, &known.resource, namespace.as_deref());
+        let there = api.get_opt(&name).await;
+        let there = there.map_err(|error| explain(error, &object))?;
+        if let Some(there) = there {
+            let uid = there.metadata.uid.clone().unwrap_or_default();
+            if !self.with(|noted| noted.contains_key(&uid)) {
+                return Err(foreign(&object));
+            }
+            // Another object of this name is not taken for it: the server compares the uid.
+            object["metadata"]["uid"] = uid.into();
+            return self.patch(&object, known, namespace.as_deref()).await;
+        }
+        let mut entry = Entry {
+            resource: known.resource.clone(),
+            namespace: namespace.clone(),
+            name,
+            uid: None,
+        };
+        let noted = self.journal.intend(&entry).await;
+        let key = noted.map_err(|error| {
+            ObjectError::Words(format!(
+                "{} cannot be noted in the run's journal, so it was not written: {error}",
+                entry.words()
+            ))
+        })?;
+        match self.create(&object, known, namespace.as_deref()).await {
+            Ok(written) => {
+                entry.uid = Some(written.uid.clone());
+                self.with(|noted| noted.insert(written.uid.clone(), key.clone()));
+                // Until then it is found by the run's label.
+                let _ = self.journal.note(&key, &entry).await;
+                Ok(written)
+            }
+            // Nobody knows whether it was made: its line stays.
+            Err(error @ ObjectError::Api { .. }) => Err(error),
+            Err(error) => {
+                let _ = self.journal.strike(&key).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Deletes what was written outside the namespace `own` and strikes it from the journal. Returns what stays, in words.
+    pub async fn remove_outside(&self, written: &[Written], own: &str) -> Vec<String> {
+        let further = format!("{own}-");
+        let outside = written.iter().filter(|one| {
+            let at = one.namespace.as_deref();
+            at.is_none_or(|at| at != own && !at.starts_with(&further))
+        });
+        let removed = outside.map(|one| async move {
+            match self.delete(one).await {
+                Ok(()) => None,
+                Err(error) => Some(format!("{} {} stays: {error}", one.kind, one.name)),
+            }
+        });
+        join_all(removed).await.into_iter().flatten().collect()
+    }
+
+    /// Deletes exactly this object.
+    ///
+    /// # Errors
+    /// When the API server refuses; an object that is gone already is no error.
+    pub async fn delete(&self, written: &Written) -> Result<(), ObjectError> {
+        object::delete(&self.client, written).await?;
+        if let Some(key) = self.with(|noted| noted.remove(&written.uid)) {
+            // A line of an object that is gone does no harm.
+            let _ = self.journal.strike(&key).await;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        object: &Value,
+        known: &Known,
+        namespace: Option<&str>,
+    ) -> Result<Written, ObjectError> {
+        let api = object::api(&self.client, &known.resource, namespace);
+        let params = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let typed: DynamicObject = serde_json::from_value(object.clone())
+            .map_err(|error| ObjectError::Shape(error.to_string()))?;
+        match api.create(&params, &typed).await {
+            Ok(made) => Ok(self.seen(&made, known)),
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+                Err(foreign(object))
+            }
+            Err(error) => Err(explain(error, object)),
+        }
+    }
+
+    async fn patch(
+        &self,
+        object: &Value,
+        known: &Known,
+        namespace: Option<&str>,
+    ) -> Result<Written, ObjectError> {
+        let (_, kind, name) = object::address(object)?;
+        let api = object::api(&self.client, &known.resource, namespace);
+        let mut patched = object::patch(&api, &name, object, false).await;
+        if let Err(kube::Error::Api(status)) = &patched
+            && let Some((owner, fields)) = owners(status)
+        {
+            if owner != MANAGER {
+                return Err(ObjectError::Conflict {
+                    kind,
+                    name,
+                    owner,
+                    fields,
+                });
+            }
+            // Ours in another way of writing: a step that scales owns what it scaled.
+            patched = object::patch(&api, &name, object, true).await;
+        }
+        match patched {
+            Ok(made) => Ok(self.seen(&made, known)),
+            Err(error) => Err(explain(error, object)),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> T {
+        work(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn explain(error: kube::Error, object: &Value) -> ObjectError {
+    match object::address(object) {
+        Ok((api_version, kind, name)) => object::explain(error, api_version, kind, name),
+        Err(shape) => shape,
+    }
+}
+
+fn foreign(object: &Value) -> ObjectError {
+    let text = |pointer: &str| {
+        let text = object.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    ObjectError::Foreign {
+        kind: text("/kind"),
+        name: text("/metadata/name"),
+    }
+}
+
+/// Who owns the fields that an apply would have taken, and which they are (`FieldManagerConflict`, k8s.io/apimachinery/pkg/apis/meta/v1);
+/// somebody else before ourselves. `None` when it is no such conflict.
+fn owners(status: &kube::core::Status) -> Option<(String, String)> {
+    let causes = status.details.as_ref()?.causes.iter();
+    let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
+    let mut named: Vec<(String, &str)> = conflicts
+        .map(|cause| {
+            let owner = cause.message.split('"').nth(1).unwrap_or("somebody else");
+            (owner.to_owned(), cause.field.as_str())
+        })
+        .collect();
+    named.sort_by_key(|(owner, _)| owner == MANAGER);
+    let (owner, _) = named.first()?.clone();
+    let fields: Vec<&str> = named
+        .iter()
+        .filter(|(other, _)| *other == owner)
+        .map(|(_, field)| *field)
+        .collect();
+    Some((owner, fields.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(causes: Value) -> kube::core::Status {
+        let status = json!({"status": "Failure", "code": 409, "reason": "Conflict", "message": "Apply failed with 2 conflicts",
+            "details": {"causes": causes}});
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn the_owner_of_a_field_is_named() {
+        let cause = |manager: &str, field: &str| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using apps/v1"), "field": field});
+        let both = status(json!([
+            cause("meshproof", ".spec.replicas"),
+            cause("kubectl", ".data.a"),
+            cause("kubectl", ".data.b")
+        ]));
+        let named = |owner: &str, fields: &str| Some((owner.to_owned(), fields.to_owned()));
+        assert_eq!(owners(&both), named("kubectl", ".data.a, .data.b"));
+        let own = status(json!([cause("meshproof", ".spec.replicas")]));
+        assert_eq!(owners(&own), named("meshproof", ".spec.replicas"));
+        let other =
+            status(json!([{"reason": "FieldValueInvalid", "message": "\"x\"", "field": "a"}]));
+        assert_eq!(owners(&other), None);
+    }
+}

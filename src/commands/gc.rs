@@ -1,0 +1,67 @@
+//! `meshproof target gc`: what dead runs left is removed.
+
+use std::time::Duration;
+
+use super::{CommandError, reached::Reached};
+use crate::{
+    cli::TargetGc,
+    cluster::runs::{self, State, Which},
+    exit::Exit,
+    output::{self, clean},
+};
+
+/// How long namespaces may take to go before those that are left are told.
+const GONE: Duration = Duration::from_secs(60);
+
+/// Sweeps the target that the flags name.
+///
+/// # Errors
+/// There is no such target, or it does not answer.
+pub async fn run(args: &TargetGc) -> Result<Exit, CommandError> {
+    let reached = Reached::find(&args.which)?;
+    let which = match (&args.run, args.all) {
+        (Some(run), _) => Which::One(run),
+        (None, true) => Which::All,
+        (None, false) => Which::Dead,
+    };
+    sweep(&reached, which, args.dry_run).await
+}
+
+/// Removes what the runs concerned left, and says so, a line for each. What cannot be removed is said with its reason, and is an error.
+///
+/// # Errors
+/// The target does not answer.
+pub(super) async fn sweep(
+    reached: &Reached,
+    which: Which<'_>,
+    dry: bool,
+) -> Result<Exit, CommandError> {
+    let (name, kind) = (reached.name(), reached.kind().name());
+    let trouble = |words| {
+        CommandError::other(std::io::Error::other(format!(
+            "the {kind} target {name}: {words}"
+        )))
+    };
+    let client = reached.client().await.map_err(trouble)?;
+    let swept = runs::sweep(&client, which, GONE, dry).await;
+    let swept = swept.map_err(trouble)?;
+    let done = if dry { "would remove" } else { "removed" };
+    let lines = swept.removed.iter().map(|what| format!("{done} {what}\n"));
+    output::data(&clean(&lines.collect::<String>())).map_err(CommandError::Stdout)?;
+    for words in &swept.stays {
+        output::say(&clean(words));
+    }
+    if swept.removed.is_empty() && swept.stays.is_empty() {
+        output::say("nothing to remove");
+    }
+    let left = runs::find(&client).await.map_err(trouble)?;
+    for run in left.iter().filter(|run| run.state == State::Living) {
+        let (id, age) = (clean(&run.id), runs::age_words(run.age));
+        output::say(&format!("the run {id} is living ({age}): left alone"));
+    }
+    Ok(if swept.stays.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Error
+    })
+}

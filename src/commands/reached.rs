@@ -1,0 +1,117 @@
+//! A target that is up, found by what the flags of `meshproof target` say of it.
+
+use kube::Client;
+
+use super::CommandError;
+use crate::{
+    cli::{TargetKind, TargetWhich},
+    cluster::client::{self, Plugins},
+    settings::DEFAULT_NAME,
+    target::{
+        cluster,
+        kind::{KindError, Record},
+        local::world::launch::{World, WorldError},
+    },
+};
+
+/// A target, and how its API server is reached.
+pub(super) enum Reached {
+    Local(Box<World>),
+    Kind(Record),
+    /// Somebody's cluster, by the context of the kubeconfig.
+    Cluster {
+        context: String,
+        plugins: Plugins,
+    },
+}
+
+impl Reached {
+    /// The one that the flags name.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`]: there is none, or more than one.
+    pub fn find(which: &TargetWhich) -> Result<Self, CommandError> {
+        let name = which.name.as_deref().unwrap_or(DEFAULT_NAME);
+        let kind = match (which.target, &which.context) {
+            (None | Some(TargetKind::Cluster), Some(context)) => {
+                return Ok(Self::Cluster {
+                    context: context.clone(),
+                    plugins: Plugins::when(which.allow_exec_plugins),
+                });
+            }
+            (Some(TargetKind::Cluster), None) => {
+                let words = "--target cluster needs --context: the context of your kubeconfig";
+                return Err(CommandError::Usage(words.to_owned()));
+            }
+            (Some(kind), Some(_)) => {
+                let kind = kind.name();
+                return Err(CommandError::Usage(format!(
+                    "--context is for --target cluster; the {kind} target has --name"
+                )));
+            }
+            (kind, None) => kind,
+        };
+        let (world, record) = (World::find(name), Record::find(name));
+        match (kind, world, record) {
+            (None, Ok(_), Some(_)) => Err(CommandError::Usage(format!(
+                "a local target and a kind cluster are called {name}: say --target local or --target kind"
+            ))),
+            (None | Some(TargetKind::Local), Ok(world), _) => Ok(Self::Local(Box::new(world))),
+            (None | Some(TargetKind::Kind), _, Some(record)) => Ok(Self::Kind(record)),
+            (Some(TargetKind::Kind), _, None) => {
+                let name = name.to_owned();
+                Err(CommandError::Usage(KindError::NotUp { name }.to_string()))
+            }
+            (_, Err(error @ (WorldError::NotUp { .. } | WorldError::Name(_))), _) => {
+                Err(CommandError::Usage(error.to_string()))
+            }
+            (_, Err(error), _) => Err(CommandError::other(error)),
+            (Some(TargetKind::Cluster), Ok(_), _) => Err(CommandError::Usage(
+                "--target cluster needs --context".to_owned(),
+            )),
+        }
+    }
+
+    /// Every target of this user that is up; clusters of others are not known.
+    pub fn all() -> Vec<Self> {
+        let worlds = World::all()
+            .into_iter()
+            .map(|world| Self::Local(Box::new(world)));
+        worlds
+            .chain(Record::all().into_iter().map(Self::Kind))
+            .collect()
+    }
+
+    /// Its name: of a cluster, the context.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Local(world) => &world.spec.name,
+            Self::Kind(record) => &record.name,
+            Self::Cluster { context, .. } => context,
+        }
+    }
+
+    /// `local`, `kind` or `cluster`.
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Local(_) => TargetKind::Local,
+            Self::Kind(_) => TargetKind::Kind,
+            Self::Cluster { .. } => TargetKind::Cluster,
+        }
+    }
+
+    /// A client of its API server.
+    ///
+    /// # Errors
+    /// In words: the kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<Client, String> {
+        match self {
+            Self::Local(world) => client::of(&world.spec.kubeconfig(), None).await,
+            Self::Kind(record) => client::of(&record.kubeconfig(), None).await,
+            Self::Cluster { context, plugins } => cluster::client(context, *plugins)
+                .await
+                .map(|(client, _)| client)
+                .map_err(|error| error.to_string()),
+        }
+    }
+}

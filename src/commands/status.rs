@@ -1,0 +1,246 @@
+//! `meshproof target status`: what is up, and the runs on it.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{CommandError, reached::Reached};
+use crate::{
+    cli::{Format, TargetStatus},
+    cluster::{
+        pods,
+        runs::{self, Run},
+    },
+    exit::Exit,
+    mesh::istio::{found::ISTIOD, install::NAMESPACE},
+    output::{self, chain, clean},
+    target::{kind::Record, local::world::launch::World},
+};
+
+/// How long a target's API server may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A target with what its API server says of runs, or why it says nothing.
+struct Seen {
+    target: Reached,
+    runs: Result<Vec<Run>, String>,
+    /// What of a target of our own is not as it should be, in words.
+    ailing: Vec<String>,
+}
+
+/// Shows every target that is up, or the one that the flags name.
+///
+/// # Errors
+/// None of that name is up, or stdout cannot be written to.
+pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
+    let which = &args.which;
+    let targets = match (&which.name, &which.context, which.target) {
+        (None, None, None) => Reached::all(),
+        (None, None, Some(kind)) if kind != crate::cli::TargetKind::Cluster => {
+            let mut all = Reached::all();
+            all.retain(|target| target.kind() == kind);
+            all
+        }
+        _ => vec![Reached::find(which)?],
+    };
+    let seen = join_all(targets.into_iter().map(|target| async {
+        let asked = timeout(ANSWER, ask(&target)).await;
+        let asked = asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER:?}")));
+        let (runs, ailing) = match asked {
+            Ok((runs, ailing)) => (Ok(runs), ailing),
+            Err(words) => (
+                Err(words),
+                vec!["its API server does not answer".to_owned()],
+            ),
+        };
+        Seen {
+            target,
+            runs,
+            ailing,
+        }
+    }));
+    let seen = seen.await;
+    let text = match args.output {
+        Format::Json => format!("{}\n", Value::from_iter(seen.iter().map(Seen::json))),
+        Format::Text if seen.is_empty() => "no target is up\n".to_owned(),
+        Format::Text => text(&seen),
+    };
+    output::data(&text).map_err(CommandError::Stdout)?;
+    Ok(Exit::Ok)
+}
+
+async fn ask(target: &Reached) -> Result<(Vec<Run>, Vec<String>), String> {
+    let client = target.client().await?;
+    let runs = runs::find(&client).await?;
+    let ailing = match target {
+        Reached::Cluster { .. } => Vec::new(),
+        Reached::Local(_) | Reached::Kind(_) => ailing(&client).await?,
+    };
+    Ok((runs, ailing))
+}
+
+/// Nodes and istiod, as far as they are not ready.
+async fn ailing(client: &Client) -> Result<Vec<String>, String> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let nodes = nodes.list(&ListParams::default()).await;
+    let nodes = nodes.map_err(|error| chain(&error))?;
+    let istiod: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let istiod = istiod.list(&ListParams::default().labels(ISTIOD)).await;
+    let istiod = istiod.map_err(|error| chain(&error))?;
+    let down = nodes.iter().filter(|node| !is_ready(node));
+    let mut words: Vec<String> = down
+        .map(|node| format!("node {} is not ready", node.name_any()))
+        .collect();
+    if !istiod.iter().any(pods::is_ready) {
+        words.push("istiod is not ready".to_owned());
+    }
+    Ok(words)
+}
+
+fn is_ready(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+impl Seen {
+    fn json(&self) -> Value {
+        let mut object = match &self.target {
+            Reached::Local(world) => json!({
+                "target": "local", "name": world.spec.name, "kept": world.spec.kept, "kubeconfig": world.spec.kubeconfig(),
+                "pid": world.init_pid().map(nix::unistd::Pid::as_raw), "envoy": world.spec.envoy_version}),
+            Reached::Kind(record) => json!({
+                "target": "kind", "name": record.name, "kept": record.kept, "kubeconfig": record.kubeconfig(),
+                "made": record.made, "state": cluster_state(record), "profile": record.profile}),
+            Reached::Cluster { context, .. } => json!({"target": "cluster", "name": context}),
+        };
+        object["ailing"] = self.ailing.clone().into();
+        match &self.runs {
+            Ok(runs) => object["runs"] = runs.iter().map(run_json).collect(),
+            Err(words) => object["error"] = words.as_str().into(),
+        }
+        object
+    }
+
+    /// Cells of its row.
+    fn row(&self) -> [String; 5] {
+        let runs = match &self.runs {
+            Ok(runs) => runs.len().to_string(),
+            Err(_) => "?".to_owned(),
+        };
+        let name = clean(self.target.name()).into_owned();
+        let kind = self.target.kind().name().to_owned();
+        let (state, config) = match &self.target {
+            Reached::Local(world) => (
+                world_state(world),
+                world.spec.kubeconfig().display().to_string(),
+            ),
+            Reached::Kind(record) => (
+                cluster_state(record).to_owned(),
+                record.kubeconfig().display().to_string(),
+            ),
+            Reached::Cluster { .. } => ("of somebody else".to_owned(), "-".to_owned()),
+        };
+        let state = std::iter::once(state).chain(self.ailing.iter().cloned());
+        [
+            name,
+            kind,
+            runs,
+            config,
+            state.collect::<Vec<_>>().join("; "),
+        ]
+    }
+}
+
+fn run_json(run: &Run) -> Value {
+    json!({"id": run.id, "state": run.state.word(), "age_seconds": run.age.as_secs(), "namespaces": run.words()})
+}
+
+fn world_state(world: &World) -> String {
+    let kept = if world.spec.kept { "kept" } else { "of a run" };
+    format!("{kept}, envoy {}", world.spec.envoy_version)
+}
+
+/// What is known of a cluster without asking its engine.
+fn cluster_state(record: &Record) -> &'static str {
+    match (
+        record.made,
+        record.is_owned(),
+        record.kept && record.profile.is_some(),
+    ) {
+        (false, ..) => "of somebody else, in use",
+        (true, _, true) => "kept",
+        (true, true, false) => "of a run",
+        (true, false, false) => "left over: its run is gone (meshproof target down removes it)",
+    }
+}
+
+/// The targets in one table, then their runs in another, then what could not be asked.
+fn text(seen: &[Seen]) -> String {
+    let head = ["NAME", "TARGET", "RUNS", "KUBECONFIG", "STATE"].map(str::to_owned);
+    let rows: Vec<[String; 5]> = seen.iter().map(Seen::row).collect();
+    let mut text = table(&head, &rows);
+    let mut runs = Vec::new();
+    for one in seen {
+        for run in one.runs.iter().flatten() {
+            runs.push([
+                clean(&run.id).into_owned(),
+                clean(one.target.name()).into_owned(),
+                runs::age_words(run.age),
+                run.state.word().to_owned(),
+                clean(&run.words().join(", ")).into_owned(),
+            ]);
+        }
+    }
+    if !runs.is_empty() {
+        let head = ["RUN", "ON", "AGE", "STATE", "NAMESPACES"].map(str::to_owned);
+        text = format!("{text}\n{}", table(&head, &runs));
+    }
+    for one in seen {
+        if let Err(words) = &one.runs {
+            text = format!("{text}\n{}: {}\n", one.target.name(), clean(words));
+        }
+    }
+    text
+}
+
+/// Columns two blanks apart; the last is as long as it is.
+fn table(head: &[String; 5], rows: &[[String; 5]]) -> String {
+    let all = || std::iter::once(head).chain(rows);
+    let width = |column: usize| all().map(|row| row[column].chars().count()).max();
+    let line = |row: &[String; 5]| {
+        let cells = row.iter().enumerate().map(|(column, cell)| match column {
+            4 => cell.clone(),
+            _ => format!("{cell:<width$}  ", width = width(column).unwrap_or(0)),
+        });
+        format!("{}\n", cells.collect::<String>().trim_end())
+    };
+    all().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_under_their_heads() {
+        let head = ["NAME", "TARGET", "RUNS", "KUBECONFIG", "STATE"].map(str::to_owned);
+        let rows = [["default", "local", "1", "/run/k", "kept, envoy 1.39.3"].map(str::to_owned)];
+        let text = table(&head, &rows);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "NAME     TARGET  RUNS  KUBECONFIG  STATE",
+                "default  local   1     /run/k      kept, envoy 1.39.3"
+            ]
+        );
+    }
+}
