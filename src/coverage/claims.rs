@@ -134,12 +134,12 @@ fn holders<'a>(
         .collect()
 }
 
-/// The field is `above` or in it; a `*` or a number stands for any element of a list.
+/// The field is `above` or in it; `*` above stands for anything, a number for an element of a list that has no name.
 fn is_below(path: &str, above: &str) -> bool {
     let mut path = path.split('/');
     above.split('/').all(|wanted| {
         let have = path.next();
-        let any = wanted == "*" || have == Some("*") || wanted.parse::<usize>().is_ok();
+        let any = wanted == "*" || (have == Some("*") && wanted.parse::<usize>().is_ok());
         have.is_some() && (any || have == Some(wanted))
     })
 }
@@ -170,6 +170,8 @@ mod tests {
     #[case("/route", "/route/timeout", false)]
     #[case("/routes", "/route", false)]
     #[case("/thresholds/*/max", "/thresholds/0/max", true)]
+    #[case("/upgrade_configs/*/upgrade_type", "/*/name", false)]
+    #[case("/transport_socket/name", "/*/name", true)]
     fn a_field_is_below_another(#[case] path: &str, #[case] above: &str, #[case] below: bool) {
         assert_eq!(is_below(path, above), below);
     }
