@@ -76,7 +76,7 @@ pub fn checks(facts: &Local) -> Vec<Check> {
             why: "sockets, keys and logs of a world while it runs",
             least: GB / 10,
             enough: GB / 2,
-            elsewhere: "set XDG_RUNTIME_DIR to a directory that may be written to",
+            elsewhere: "set XDG_RUNTIME_DIR to a directory of your own (mode 0700) that may be written to",
         },
     ));
     checks.extend(browser(&facts.browser));
