@@ -8,5 +8,4 @@ pub mod node;
 pub mod ns;
 mod pods;
 pub mod shell;
-pub mod status;
 pub mod world;
