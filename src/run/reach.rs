@@ -28,6 +28,8 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
+/// Ways that are tried at once: to a control port on a cluster each takes a connection through the API server.
+const SIDE_BY_SIDE: usize = 4;
 /// Label by which a slice names its Service (Kubernetes, "EndpointSlices", Ownership).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Rate at which an address that is gone, but still in the rules, is missed by all connections. Each takes one of the addresses at random
@@ -92,14 +94,21 @@ async fn missing(
     let pairs = callers
         .iter()
         .flat_map(|caller| ways.iter().map(move |way| (caller, way)));
-    let asked = pairs.map(|(caller, way)| async move {
-        let words = closed(caller, way).await?;
-        Some(format!(
-            "{} was never reachable in the plain network from pod {}: {words}",
-            way.name, caller.pod
-        ))
-    });
-    Ok(join_all(asked).await.into_iter().flatten().next())
+    let pairs: Vec<(&Port, &Way)> = pairs.collect();
+    for some in pairs.chunks(SIDE_BY_SIDE) {
+        let asked = join_all(some.iter().map(|(caller, way)| closed(caller, way))).await;
+        let first = some
+            .iter()
+            .zip(asked)
+            .find_map(|(pair, words)| Some((pair, words?)));
+        if let Some(((caller, way), words)) = first {
+            return Ok(Some(format!(
+                "{} was never reachable in the plain network from pod {}: {words}",
+                way.name, caller.pod
+            )));
+        }
+    }
+    Ok(None)
 }
 
 async fn list<K>(ctx: &Context, namespace: &str, what: &'static str) -> Result<Vec<K>, ReachError>

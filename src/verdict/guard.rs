@@ -4,8 +4,8 @@
 //! |---|---|
 //! | a program that takes part was ended from outside, or a pod was deleted that no step asked for | all are undecided |
 //! | a program of the mesh crashed by itself | they stay as they are, and say so |
-//! | something stood still as long as a time that is judged | all are undecided |
-//! | something stood still as long as two such times are apart | those that are not as wanted are undecided |
+//! | something stood still as long as a time that is judged, or as two such times are apart | those that are not as wanted are undecided |
+//! | something stood still as long as a time that is stated | contrasts and `took` are undecided as well: they may be as wanted for that alone |
 //! | a pod lost its readiness, and no step asked for it | those that are not as wanted are undecided |
 //! | the caller could not look up the name, or nothing of that address ever answered it | those that are refuted or not as wanted are undecided, unless a status of the client's own is claimed |
 //!
@@ -31,6 +31,8 @@ use super::{
 };
 use crate::scenario::model::Producer;
 
+/// Field of `Expect` for the time of a call.
+const TOOK: &str = "took";
 /// A time that is always judged: the period and the time limit of our pods' readiness probes (Kubernetes' default for the limit). What stands still
 /// as long may lose its endpoints.
 const ALWAYS: Duration = Duration::from_secs(1);
@@ -270,14 +272,16 @@ impl Circumstances {
         calls: &[Observation],
     ) -> Vec<Check> {
         let all = self.undecidable();
-        let unwanted = self.doubtful();
+        let (caused, unwanted) = (self.caused(), self.doubtful());
         let refuted = self.unreached(expect, calls);
         let crash = self.deaths.iter().find(|death| death.is_fault());
         let each = checks.into_iter().map(|mut check| {
             let ours = check.matcher == LEDGER || check.matcher == PATIENCE;
             let wanted = is_wanted(&check);
+            let causable = check.contrast || check.matcher == TOOK;
             let cause = all
                 .as_ref()
+                .or(caused.as_ref().filter(|_| causable))
                 .or(unwanted.as_ref().filter(|_| !wanted))
                 .or(refuted
                     .as_ref()
@@ -302,10 +306,14 @@ impl Circumstances {
 
     /// Nothing can be said at all.
     fn undecidable(&self) -> Option<String> {
-        if let Some(death) = self.deaths.iter().find(|death| !death.is_fault()) {
-            return Some(death.to_string());
-        }
-        let long = self.times.shortest().max(SHORT);
+        let mut others = self.deaths.iter().filter(|death| !death.is_fault());
+        others.next().map(ToString::to_string)
+    }
+
+    /// What only shows when something takes long may have shown for that: a contrast, a least time. Where no time is stated, none is judged.
+    fn caused(&self) -> Option<String> {
+        let least = self.times.limits.iter().min()?;
+        let long = (*least).max(SHORT);
         longest(self.stalls.iter().filter(|stall| stall.time >= long)).map(ToString::to_string)
     }
 
@@ -336,7 +344,9 @@ impl Circumstances {
                 Unconnected::Refused if !self.target.answered && !self.target.gateway => Some(
                     format!("{address} was never reachable in the plain network: {words}"),
                 ),
-                Unconnected::Broken if !self.target.answered && !self.target.served => {
+                Unconnected::Broken
+                    if !self.target.answered && !self.target.gateway && !self.target.served =>
+                {
                     Some(format!("no Service has the port {address}: {words}"))
                 }
                 _ => None,

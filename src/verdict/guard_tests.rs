@@ -68,10 +68,10 @@ fn nothing_happened_and_nothing_changes() {
 }
 
 #[rstest]
-#[case::a_second_is_always_judged(&[], 1000, "UUUUH")]
+#[case::a_second_is_always_judged(&[], 1000, "HURUH")]
 #[case::shorter_than_what_is_judged(&[], 900, "HRRHH")]
 #[case::noticed_a_tick_late(&[], 960, "HURUH")]
-#[case::as_long_as_a_deadline(&[300], 300, "UUUUH")]
+#[case::as_long_as_a_deadline(&[300], 300, "HUUUH")]
 #[case::shorter_than_the_deadline(&[300], 240, "HRRHH")]
 #[case::longer_than_the_deadline_but_short(&[100], 150, "HURUH")]
 #[case::two_limits_are_close(&[3000, 3200], 200, "HURUH")]
@@ -237,6 +237,7 @@ fn what_clients_say_of_connections(
 #[case::no_such_name("failed to lookup address", "a", "HUUUH")]
 #[case::no_such_name_is_claimed("failed to lookup address", "c", "HRRHH")]
 #[case::nobody_has_the_port("connection reset", "", "HUUUH")]
+#[case::a_gateway_without_the_port("connection reset", "g", "HRRHH")]
 #[case::somebody_has_the_port("connection reset", "s", "HRRHH")]
 fn what_nobody_answers_is_not_the_meshs(
     #[case] error: &str,
