@@ -22,6 +22,7 @@ pub mod private_dir;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod seed;
 pub mod settings;
 pub mod side;
 pub mod target;

@@ -1,13 +1,14 @@
 //! Parses, sets up what the process needs once, runs one command, turns its outcome into an exit code.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use meshproof::cli::{Cli, Command};
+use meshproof::cli::{Cli, Command, Given, TargetCommand};
 use meshproof::commands::{self, CommandError};
 use meshproof::exit::Exit;
 use meshproof::output;
-use meshproof::settings::Settings;
+use meshproof::settings::{Settings, check_target};
 use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
 
@@ -51,8 +52,23 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
             commands::run::run(&Settings::from_run(*args, &global, own)?)
         }
         Command::Mutate(args) => commands::mutate::run(&args),
-        Command::Target(args) => commands::target::run(args),
-        Command::Doctor(args) => commands::doctor::run(&args, &global),
+        Command::Target(args) => {
+            let own = matches
+                .subcommand_matches("target")
+                .and_then(|own| own.subcommand_matches("up"));
+            if let (TargetCommand::Up(up), Some(own)) = (&args.command, own) {
+                commands::honoured::target_up(up, own)?;
+            }
+            commands::target::run(args)
+        }
+        Command::Doctor(args) => {
+            let own = matches.subcommand_matches("doctor").unwrap_or(matches);
+            check_target(
+                &Given::of(&["doctor"], own),
+                args.target.unwrap_or_default(),
+            )?;
+            commands::doctor::run(&args, &global)
+        }
         Command::Toolchain(args) => commands::toolchain::run(&args),
         Command::List(args) => commands::list::run(&args, &global),
         Command::Lint(args) => commands::lint::run(&args, &global),
@@ -76,6 +92,7 @@ fn install_process_defaults() {
         .unwrap_or_else(|_| EnvFilter::new("error,kube_client=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| output::Stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }

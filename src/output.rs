@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 
 use crate::cli::ColorChoice;
-use crate::env::Terminal;
+use crate::env::{self, Terminal};
 
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
 pub fn data(text: &str) -> io::Result<()> {
@@ -17,15 +18,21 @@ pub fn data(text: &str) -> io::Result<()> {
     Stdout.flush()
 }
 
-/// Stdout as a writer, with the rule of [`data`].
+/// Stdout as a writer, with the rule of [`data`]. Give it whole lines: what steers a reader is looked for in each piece by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match io::stdout().write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
-            other => other,
+        let text = String::from_utf8_lossy(bytes);
+        let safe = door(
+            &text,
+            STDOUT_COLOUR.load(Ordering::Relaxed),
+            env::github_actions(),
+        );
+        match io::stdout().write_all(safe.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(bytes.len()),
         }
     }
 
@@ -37,6 +44,28 @@ impl Write for Stdout {
     }
 }
 
+/// Stderr as a writer. Nothing depends on it being read.
+#[derive(Debug, Clone, Copy)]
+pub struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let safe = door(
+            &text,
+            STDERR_COLOUR.load(Ordering::Relaxed),
+            env::github_actions(),
+        );
+        io::stderr()
+            .write_all(safe.as_bytes())
+            .map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
 /// Writes one line of data to stdout.
 pub fn line(text: &str) -> io::Result<()> {
     data(&format!("{text}\n"))
@@ -44,12 +73,94 @@ pub fn line(text: &str) -> io::Result<()> {
 
 /// Writes one pretty JSON document to stdout.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)
+    json_text(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes JSON to stdout. What would steer a terminal or a CI runner is escaped as JSON escapes it, so that the data stay what they are.
+pub fn json_text(text: &str) -> io::Result<()> {
+    data(&json_escaped(text))
 }
 
 /// Says something to the person at the terminal (stderr). Nothing depends on it being read.
 pub fn say(text: &str) {
+    let _ = Stderr.write_all(format!("{text}\n").as_bytes());
+}
+
+/// A workflow command of our own, on stderr: the only line that a CI runner is to obey.
+pub fn command(text: &str) {
+    let text = clean(text).replace(V1, V1_BROKEN);
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Colours were decided on for a stream, so that they may pass.
+static STDOUT_COLOUR: AtomicBool = AtomicBool::new(false);
+static STDERR_COLOUR: AtomicBool = AtomicBool::new(false);
+
+/// GitHub's runner takes `##[command]` anywhere in a line, and `::command::` after leading white space (`ActionCommand.cs`).
+const V1: &str = "##[";
+const V1_BROKEN: &str = "## [";
+const V2: &str = "::";
+const V2_BROKEN: &str = ": :";
+
+/// What every text passes on its way out: escape sequences and control characters go, but for colours where they are on; under GitHub
+/// Actions nothing is left that its runner would obey.
+fn door(text: &str, colour: bool, actions: bool) -> Cow<'_, str> {
+    let text = match colour {
+        false => clean(text),
+        true => clean_but_colours(text),
+    };
+    let commands = |text: &str| text.contains(V1) || text.contains(V2);
+    if !actions || !commands(&text) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for line in text.split_inclusive('\n') {
+        let start = line.trim_start();
+        match start.strip_prefix(V2) {
+            Some(rest) => {
+                safe.push_str(&line[..line.len() - start.len()]);
+                safe.push_str(V2_BROKEN);
+                safe.push_str(&rest.replace(V1, V1_BROKEN));
+            }
+            None => safe.push_str(&line.replace(V1, V1_BROKEN)),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// As [`clean`], but colours (SGR, ECMA-48 8.3.117) stay.
+fn clean_but_colours(text: &str) -> Cow<'_, str> {
+    if !text.contains('\u{1b}') {
+        return clean(text);
+    }
+    let (mut safe, mut done, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text[at..].find("\u{1b}[") {
+        let start = at + found;
+        let parameters = &text[start + 2..];
+        let end = parameters.find(|c: char| !c.is_ascii_digit() && c != ';' && c != ':');
+        at = start + 2;
+        if let Some(end) = end.filter(|end| parameters[*end..].starts_with('m')) {
+            let after = start + 2 + end + 1;
+            safe.push_str(&clean(&text[done..start]));
+            safe.push_str(&text[start..after]);
+            (done, at) = (after, after);
+        }
+    }
+    safe.push_str(&clean(&text[done..]));
+    Cow::Owned(safe)
+}
+
+/// JSON that says the same without a character that steers a reader. Outside of its strings there is none.
+fn json_escaped(text: &str) -> String {
+    let text = text.replace(V1, "##\\u005b");
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            code if is_bad(c) => safe.push_str(&format!("\\u{code:04x}")),
+            _ => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// An error and its causes on one line; a cause that the text already ends with is not repeated.
@@ -87,15 +198,15 @@ impl Palette {
     pub const PLAIN: Self = Self { on: false };
 
     pub fn stdout(choice: Option<ColorChoice>) -> Self {
-        Self {
-            on: colored(choice, &Terminal::from_env(), io::stdout().is_terminal()),
-        }
+        let on = colored(choice, &Terminal::from_env(), io::stdout().is_terminal());
+        STDOUT_COLOUR.store(on, Ordering::Relaxed);
+        Self { on }
     }
 
     pub fn stderr(choice: Option<ColorChoice>) -> Self {
-        Self {
-            on: colored(choice, &Terminal::from_env(), io::stderr().is_terminal()),
-        }
+        let on = colored(choice, &Terminal::from_env(), io::stderr().is_terminal());
+        STDERR_COLOUR.store(on, Ordering::Relaxed);
+        Self { on }
     }
 
     pub fn paint(self, text: impl Display, style: Style) -> String {
@@ -110,17 +221,20 @@ impl Palette {
 /// Makes text from elsewhere (servers, proxies, suite files) safe to print: escape sequences and control characters go,
 /// line breaks and tabs stay.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || is_bidi_control(c);
-    if !text.contains(bad) {
+    if !text.contains(is_bad) {
         return Cow::Borrowed(text);
     }
     let stripped = anstream::adapter::strip_str(text).to_string();
-    Cow::Owned(stripped.chars().filter(|c| !bad(*c)).collect())
+    Cow::Owned(stripped.chars().filter(|c| !is_bad(*c)).collect())
 }
 
 /// As [`clean`], on one line: white space runs become one space.
 pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_bad(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t') || is_bidi_control(c)
 }
 
 /// Characters that reorder what a reader sees (Unicode TR 9, explicit formatting characters).
@@ -148,6 +262,46 @@ mod tests {
     #[test]
     fn one_line_stays_one_line() {
         assert_eq!(clean_line("a\nb\r\n  c\u{1b}[2J"), "a b c");
+    }
+
+    #[rstest]
+    #[case("::error file=x::y\n", ": :error file=x::y\n")]
+    #[case("  \t::stop-commands::x", "  \t: :stop-commands::x")]
+    #[case("saw ##[add-mask]PASS and ##[x]", "saw ## [add-mask]PASS and ## [x]")]
+    #[case("a::b ##\n::c", "a::b ##\n: :c")]
+    #[case("::##[group]", ": :## [group]")]
+    #[case("##\u{1b}[0K[x]", "## [x]")]
+    #[case("plain # text\n", "plain # text\n")]
+    fn no_text_commands_a_runner(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(door(text, false, true), expected);
+    }
+
+    #[rstest]
+    #[case(true, "\u{1b}[31mred\u{1b}[0m", "\u{1b}[31mred\u{1b}[0m")]
+    #[case(false, "\u{1b}[31mred\u{1b}[0m", "red")]
+    #[case(true, "\u{1b}]52;c;eA==\u{7}\u{1b}[2Jx\u{1b}[1;4my", "x\u{1b}[1;4my")]
+    #[case(true, "\u{1b}[12", "")]
+    #[case(true, "::x", "::x")]
+    fn only_colours_pass(#[case] colour: bool, #[case] text: &str, #[case] expected: &str) {
+        assert_eq!(door(text, colour, false), expected);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_passes_steers_nobody(text in "(::|##|\\[|\u{1b}|m|0|\n| |\u{9b}|\u{202e}|.){0,30}") {
+            for colour in [false, true] {
+                let safe = door(&text, colour, true);
+                let lines = safe.lines().all(|line| !line.trim_start().starts_with("::") && !line.contains("##["));
+                proptest::prop_assert!(lines, "{safe:?}");
+                let rest = anstream::adapter::strip_str(&safe).to_string();
+                proptest::prop_assert!(!rest.contains(is_bad), "{safe:?}");
+            }
+            let json = serde_json::to_string(&text).expect("a string");
+            let safe = json_escaped(&json);
+            proptest::prop_assert!(!safe.contains(is_bad) && !safe.contains("##["));
+            let read: String = serde_json::from_str(&safe).expect("JSON");
+            proptest::prop_assert_eq!(read, text);
+        }
     }
 
     fn env(no_color: bool, force_color: bool, dumb: bool) -> Terminal {

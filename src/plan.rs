@@ -16,6 +16,7 @@ use crate::{
         resolve::{ResolveError, resolve_contrast, resolve_probe},
         select::shuffle,
     },
+    seed::Seed,
     verdict::Rates,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
     pub rates: Rates,
-    pub seed: u64,
+    pub seed: Seed,
     pub jobs: usize,
 }
 
@@ -55,7 +56,7 @@ pub enum Action {
 pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet<String>>) -> Plan {
     let mut scenarios = scenarios;
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));
-    shuffle(&mut scenarios, terms.seed);
+    shuffle(&mut scenarios, terms.seed.number());
     number(&mut scenarios);
     let entries = scenarios.into_iter().map(|loaded| Entry {
         action: action(&loaded.scenario, capabilities),
@@ -174,10 +175,10 @@ impl Entry {
     fn to_json(&self, rates: Rates) -> Result<Value, ResolveError> {
         let scenario = &self.loaded.scenario;
         let mut steps = Vec::new();
-        for step in &scenario.steps {
+        for (number, step) in scenario.numbered_steps() {
             let runs = step_probes(scenario, step, rates)?;
             let runs: Vec<Value> = runs.iter().map(run_json).collect();
-            steps.push(json!({"step": step_words(step), "runs": runs}));
+            steps.push(json!({"number": number, "step": step_words(step), "runs": runs}));
         }
         let (action, reason) = match &self.action {
             Action::Run => ("run", Value::Null),
@@ -205,8 +206,8 @@ impl Entry {
         if let Some(reason) = &self.alone {
             let _ = writeln!(text, "  alone: {reason}");
         }
-        for (at, step) in scenario.steps.iter().enumerate() {
-            let _ = writeln!(text, "  {}. {}", at + 1, step_words(step));
+        for (number, step) in scenario.numbered_steps() {
+            let _ = writeln!(text, "  {number}. {}", step_words(step));
             for run in step_probes(scenario, step, rates)? {
                 let _ = writeln!(text, "       {}", run_words(&run));
             }

@@ -1,21 +1,16 @@
 //! Flags become decisions once: defaults < environment < flags → one immutable [`Settings`].
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 
 use crate::cli::{
-    ColorChoice, Format, GlobalArgs, Keep, MeshArgs, Profile, RunArgs, ShardArg, TargetKind,
+    ColorChoice, Format, Given, GlobalArgs, Keep, MeshArgs, Profile, RunArgs, ShardArg, TargetKind,
 };
+use crate::seed::Seed;
 
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
-
-/// Name of a target when none is given.
-pub const DEFAULT_NAME: &str = "default";
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +34,7 @@ pub struct Settings {
     pub keep: Keep,
     pub jobs: usize,
     pub repeat: usize,
-    pub seed: u64,
+    pub seed: Seed,
     pub fail_fast: bool,
     pub alpha: f64,
     pub beta: f64,
@@ -49,15 +44,8 @@ pub struct Settings {
     pub verbose: bool,
     pub quiet: bool,
     pub color: Option<ColorChoice>,
-    /// Where each value came from that was not a default, by flag name.
-    pub provenance: BTreeMap<String, Origin>,
-}
-
-/// Who decided a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    Environment,
-    Flag,
+    /// The flags that decided it, as they were given.
+    pub given: Vec<Given>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +54,16 @@ pub enum SettingsError {
         "--target cluster needs --context: name the context of your kubeconfig that may be used"
     )]
     ContextMissing,
-    #[error("--context is for --target cluster; the {0} target makes its own cluster")]
-    ContextUnused(&'static str),
-    #[error("--envoy and --image are for --target local; a {0} target runs what its images hold")]
-    LocalOnly(&'static str),
+    #[error(
+        "{given} can't be honoured by --target {target}: it is for {targets}. Leave it out{unset}, or say --target"
+    )]
+    Target {
+        given: String,
+        target: &'static str,
+        targets: String,
+        /// How to leave a variable out.
+        unset: String,
+    },
 }
 
 impl Settings {
@@ -83,7 +77,11 @@ impl Settings {
         matches: &ArgMatches,
     ) -> Result<Self, SettingsError> {
         let target = args.target.unwrap_or_default();
-        check_target(&args, target)?;
+        let given = Given::of(&["run"], matches);
+        check_target(&given, target)?;
+        if target == TargetKind::Cluster && args.context.is_none() {
+            return Err(SettingsError::ContextMissing);
+        }
         Ok(Self {
             paths: args.paths,
             selector: args.selector,
@@ -100,7 +98,7 @@ impl Settings {
             keep: args.keep.unwrap_or_default(),
             jobs: args.jobs.unwrap_or_else(default_jobs),
             repeat: args.repeat.unwrap_or(1),
-            seed: args.seed.unwrap_or_else(random_seed),
+            seed: args.seed.unwrap_or_else(Seed::random),
             fail_fast: args.fail_fast,
             alpha: args.alpha.unwrap_or(ERROR_RATE),
             beta: args.beta.unwrap_or(ERROR_RATE),
@@ -110,7 +108,7 @@ impl Settings {
             verbose: global.verbose,
             quiet: global.quiet,
             color: global.color,
-            provenance: provenance(matches),
+            given,
         })
     }
 }
@@ -126,22 +124,28 @@ impl Settings {
     }
 }
 
-fn check_target(args: &RunArgs, target: TargetKind) -> Result<(), SettingsError> {
-    let kind = match target {
-        TargetKind::Local => "local",
-        TargetKind::Kind => "kind",
-        TargetKind::Cluster => "cluster",
+/// Every flag and variable that was given is one that the target can honour ([`crate::cli::flags`]).
+///
+/// # Errors
+/// [`SettingsError::Target`] of the first that is not.
+pub fn check_target(given: &[Given], target: TargetKind) -> Result<(), SettingsError> {
+    let wrong = given.iter().find_map(|given| {
+        let targets = given.entry()?.targets;
+        (!targets.contains(&target)).then_some((given, targets))
+    });
+    let Some((given, targets)) = wrong else {
+        return Ok(());
     };
-    if target == TargetKind::Cluster && args.context.is_none() {
-        return Err(SettingsError::ContextMissing);
-    }
-    if target != TargetKind::Cluster && args.context.is_some() {
-        return Err(SettingsError::ContextUnused(kind));
-    }
-    if target != TargetKind::Local && (args.envoy.is_some() || !args.images.is_empty()) {
-        return Err(SettingsError::LocalOnly(kind));
-    }
-    Ok(())
+    let names = targets
+        .iter()
+        .map(|kind| format!("--target {}", kind.name()));
+    let unset = given.variable.as_ref();
+    Err(SettingsError::Target {
+        given: given.to_string(),
+        target: target.name(),
+        targets: names.collect::<Vec<_>>().join(" and "),
+        unset: unset.map_or_else(String::new, |name| format!(" (unset {name})")),
+    })
 }
 
 /// Scenarios mostly wait for the mesh, so twice the cores.
@@ -149,37 +153,46 @@ fn default_jobs() -> usize {
     2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn random_seed() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
-fn provenance(matches: &ArgMatches) -> BTreeMap<String, Origin> {
-    let origin = |id: &str| match matches.value_source(id)? {
-        ValueSource::EnvVariable => Some(Origin::Environment),
-        ValueSource::CommandLine => Some(Origin::Flag),
-        _ => None,
-    };
-    matches
-        .ids()
-        .map(clap::Id::as_str)
-        .filter(|id| id.starts_with(|c: char| c.is_ascii_lowercase()))
-        .filter_map(|id| Some((id.replace('_', "-"), origin(id)?)))
-        .collect()
+/// A value that each flag takes, for tests that try all of them.
+#[cfg(test)]
+pub(crate) fn example(id: &str) -> &'static str {
+    match id {
+        "proves" => "B1",
+        "shard" => "1/2",
+        "target" => "local",
+        "jobs" | "repeat" | "seed" => "3",
+        "alpha" | "beta" => "1e-3",
+        "keep" => "failed",
+        "profile" => "stock",
+        "output" => "json",
+        "color" => "never",
+        "images" => "local/x:dev=/srv/x,/x",
+        "registry_mirrors" => "docker.io=http://localhost:5000",
+        "selector" => "area=routing",
+        _ => "given",
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{Args, FromArgMatches};
+    use std::collections::BTreeSet;
+
+    use clap::{CommandFactory as _, FromArgMatches as _};
     use rstest::rstest;
 
     use super::*;
+    use crate::cli::{Cli, Command, flags};
 
+    /// The settings of `meshproof run FLAGS`, whatever the environment of a test run holds.
     fn settings(flags: &[&str]) -> Result<Settings, SettingsError> {
-        let command =
-            RunArgs::augment_args(clap::Command::new("run")).mut_args(|arg| arg.env(None));
-        let matches = command.get_matches_from(["run"].iter().chain(flags));
-        let args = RunArgs::from_arg_matches(&matches).expect("matches of the same definition");
-        Settings::from_run(args, &GlobalArgs::default(), &matches)
+        let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
+        let matches = command.get_matches_from(["meshproof", "run"].iter().chain(flags));
+        let cli = Cli::from_arg_matches(&matches).expect("matches of the same definition");
+        let Command::Run(args) = cli.command else {
+            panic!("run was asked for");
+        };
+        let own = matches.subcommand_matches("run").expect("run");
+        Settings::from_run(*args, &cli.global, own)
     }
 
     #[test]
@@ -191,7 +204,7 @@ mod tests {
         );
         assert_eq!((settings.alpha, settings.beta), (ERROR_RATE, ERROR_RATE));
         assert!(settings.jobs >= 2);
-        assert!(settings.provenance.is_empty(), "{:?}", settings.provenance);
+        assert!(settings.given.is_empty(), "{:?}", settings.given);
     }
 
     #[test]
@@ -200,17 +213,93 @@ mod tests {
             settings(&["-j", "3", "--keep", "failed", "--seed", "7", "a.yaml"]).expect("valid");
         assert_eq!(
             (settings.jobs, settings.keep, settings.seed),
-            (3, Keep::Failed, 7)
+            (3, Keep::Failed, Seed::new(7))
         );
-        assert_eq!(settings.provenance.get("jobs"), Some(&Origin::Flag));
-        assert_eq!(settings.provenance.get("alpha"), None);
+        let given: Vec<String> = settings.given.iter().map(ToString::to_string).collect();
+        assert_eq!(given, ["a.yaml", "--keep failed", "--jobs 3", "--seed 7"]);
+    }
+
+    /// clap's own definition of `run`, against the table.
+    #[test]
+    fn every_flag_of_run_says_what_it_is_for() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("run");
+        let own = run.get_arguments().chain(cli.get_arguments());
+        let defined: BTreeSet<&str> = own
+            .map(|arg| arg.get_id().as_str())
+            .filter(|id| !["help", "version"].contains(id))
+            .collect();
+        let told: BTreeSet<&str> = flags::FLAGS.iter().map(|flag| flag.id).collect();
+        assert_eq!(defined, told);
+        assert_eq!(told.len(), flags::FLAGS.len(), "one entry each");
+    }
+
+    #[test]
+    fn each_target_takes_its_flags_and_refuses_all_others() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("run");
+        let mut tried = 0;
+        for target in [TargetKind::Local, TargetKind::Kind, TargetKind::Cluster] {
+            for arg in run.get_arguments() {
+                let id = arg.get_id().as_str();
+                let Some(long) = arg.get_long().filter(|long| *long != "help") else {
+                    continue;
+                };
+                if id == "target" {
+                    continue;
+                }
+                let flag = format!("--{long}");
+                let mut words = vec!["--target", target.name(), &flag];
+                if arg.get_action().takes_values() {
+                    words.push(example(id));
+                }
+                if target == TargetKind::Cluster && id != "context" {
+                    words.extend(["--context", "theirs"]);
+                }
+                let fits = flags::find(id)
+                    .expect("in the table")
+                    .targets
+                    .contains(&target);
+                match settings(&words) {
+                    Ok(_) => assert!(fits, "{words:?} was taken"),
+                    Err(error) => {
+                        assert!(!fits, "{words:?}: {error}");
+                        let told = error.to_string();
+                        let named = told.contains(&flag) && told.contains(target.name());
+                        assert!(named, "{words:?}: {told}");
+                    }
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried > 80, "{tried}");
     }
 
     #[rstest]
-    #[case(&["--target", "cluster"], SettingsError::ContextMissing)]
-    #[case(&["--context", "prod"], SettingsError::ContextUnused("local"))]
-    #[case(&["--target", "kind", "--envoy", "1.39.3"], SettingsError::LocalOnly("kind"))]
-    fn contradictions_are_refused(#[case] flags: &[&str], #[case] expected: SettingsError) {
-        assert_eq!(settings(flags).err(), Some(expected));
+    #[case(&["--target", "cluster"], "--target cluster needs --context")]
+    #[case(&["--context", "prod"], "--context prod can't be honoured by --target local: it is for --target cluster")]
+    #[case(&["--target", "kind", "--envoy", "1.39.3"], "--envoy 1.39.3 can't be honoured by --target kind: it is for --target local")]
+    #[case(&["--istioctl", "/x"], "it is for --target kind and --target cluster")]
+    fn what_contradicts_is_told(#[case] flags: &[&str], #[case] expected: &str) {
+        let told = settings(flags).expect_err("a contradiction").to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+
+    #[test]
+    fn a_variable_is_named_as_such() {
+        let given = Given {
+            id: "istio".into(),
+            flag: "--istio".into(),
+            values: vec!["1.28.0".into()],
+            variable: Some(crate::env::ISTIO.into()),
+        };
+        let told = check_target(&[given], TargetKind::Local)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            told.starts_with("MESHPROOF_ISTIO=1.28.0 can't")
+                && told.contains("unset MESHPROOF_ISTIO"),
+            "{told}"
+        );
     }
 }

@@ -223,8 +223,22 @@ fn a_torn_log_renders_and_says_so() {
     assert!(text(&output.stderr).contains("torn"), "{output:?}");
 }
 
+/// Whoever names nothing that is there asked wrongly; nothing failed.
 #[rstest]
-#[case::no_log(None)]
+#[case("nope")]
+#[case("")]
+fn a_report_directory_that_is_none_is_2(#[case] below: &str) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let output = meshproof(&["report"])
+        .arg(dir.path().join(below))
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("--report-dir"), "{output:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 0);
+}
+
+#[rstest]
 #[case::no_beginning(Some("{\"at_ms\":1,\"event\":\"note\",\"text\":\"x\"}\n"))]
 #[case::newer(Some("{\"at_ms\":0,\"event\":\"run-started\",\"schema\":99}\n"))]
 fn a_log_that_cannot_be_read_is_3_and_named(#[case] log: Option<&str>) {
@@ -282,6 +296,115 @@ fn output_in(dir: &Path, args: &[&str]) -> Output {
         .current_dir(dir)
         .output()
         .expect("it starts")
+}
+
+/// What a run would do with the flags is looked at before it, and in a plan.
+#[rstest]
+#[case(&["--istio", "1.28.0"], "--istio 1.28.0 can't be honoured by --target local")]
+#[case(&["--nodes", "multi"], "it is for --target kind")]
+#[case(&["--target", "kind", "--envoy", "1.39.3"], "it is for --target local")]
+#[case(&["--envoy", "1.2"], "--envoy 1.2: ")]
+#[case(&["--image", "foo"], "--image foo: ")]
+#[case(&["--image", "foo=/nope"], "--image foo=/nope: ")]
+#[case(&["--name", "nobody-made-this"], "no local target called nobody-made-this is up")]
+#[case(&["--target", "kind", "--name", "Upper"], "Upper")]
+#[case(&["--target", "kind", "--nodes", "many"], "many")]
+#[case(&["--mutate", "none-such"], "none-such")]
+fn a_flag_that_cannot_be_honoured_is_2(#[case] flags: &[&str], #[case] told: &str) {
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let dir = suites();
+        let output = output_in(dir.path(), &[&["run"], dry_run, flags].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let error = text(&output.stderr);
+        assert!(
+            error.contains(told) && error.lines().count() == 1,
+            "{error}"
+        );
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let made: Vec<_> = std::fs::read_dir(dir.path()).expect("listed").collect();
+        assert_eq!(made.len(), 1, "nothing but suites/: {made:?}");
+    }
+}
+
+#[rstest]
+#[case(&["run", "--dry-run"], "MESHPROOF_ISTIO", "1.28.0")]
+#[case(&["target", "up"], "MESHPROOF_PROFILE", "full")]
+#[case(&["doctor"], "MESHPROOF_ISTIO", "1.28.0")]
+#[case(&["run", "--dry-run"], "MESHPROOF_ENVOY", "1.2")]
+fn a_variable_that_cannot_be_honoured_is_2_and_named(
+    #[case] command: &[&str],
+    #[case] variable: &str,
+    #[case] value: &str,
+) {
+    let output = meshproof(command)
+        .current_dir(suites().path())
+        .env(variable, value)
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = text(&output.stderr);
+    assert!(told.contains(&format!("{variable}={value}")), "{told}");
+}
+
+#[test]
+fn arguments_that_are_no_text_are_taken() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let dir = suites();
+    let output = meshproof(&["run", "--name", "nobody-made-this", "--report-dir"])
+        .arg(std::ffi::OsStr::from_bytes(b"out/\xff"))
+        .current_dir(dir.path())
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+/// Keys and file names come from elsewhere; a CI runner and a terminal read what is said of them.
+#[test]
+fn nothing_from_a_suite_file_steers_runner_or_terminal() {
+    let dir = suites();
+    let mine = dir.path().join("suites/mine.yaml");
+    let text_of = "title: x\n\"a\\n::error::b ##[add-mask]c\\e]52;c;eA==\\a\": 1\n";
+    std::fs::write(&mine, text_of).expect("written");
+    let evil = dir.path().join("suites/a\u{1b}[2J##[group]x.yaml");
+    std::fs::write(&evil, "title: x\n").expect("written");
+    for command in [
+        &["lint", "suites"][..],
+        &["list"],
+        &["explain", "suites"],
+        &["run", "--dry-run"],
+    ] {
+        let output = meshproof(command)
+            .current_dir(dir.path())
+            .env("GITHUB_ACTIONS", "true")
+            .output()
+            .expect("it starts");
+        let told = text(&output.stdout) + &text(&output.stderr);
+        let obeyed = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+        assert!(!told.lines().any(obeyed), "{told}");
+        assert!(
+            !told.contains(|c: char| c.is_control() && c != '\n' && c != '\t'),
+            "{told:?}"
+        );
+        assert!(told.contains("## ["), "it was there: {told}");
+    }
+}
+
+/// What a server said is in the log, and its report is shown in a step of a workflow.
+#[test]
+fn a_report_on_stdout_says_the_same_and_steers_nobody() {
+    let dir = report_dir("evil-text");
+    let output = meshproof(&["report", "--json", "-"])
+        .arg(dir.path())
+        .env("GITHUB_ACTIONS", "true")
+        .output()
+        .expect("it starts");
+    let page = text(&output.stdout);
+    assert!(
+        !page.contains("##[") && page.contains("##\\u005b"),
+        "{page}"
+    );
+    let read: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+    assert!(read.to_string().contains("##[add-mask]"), "{read}");
 }
 
 #[test]

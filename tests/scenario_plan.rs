@@ -64,7 +64,7 @@ fn loaded() -> Loaded {
 fn runs_of_one_scenario_have_numbers_in_the_order_in_which_they_start() {
     let terms = Terms {
         rates: Rates::default(),
-        seed: 1,
+        seed: meshproof::seed::Seed::new(1),
         jobs: 1,
     };
     let numbers = |scenarios| {
@@ -131,7 +131,7 @@ fn defaults_come_from_the_matcher_and_the_largest_world() {
 fn a_missing_capability_is_the_reason_of_a_skip() {
     let terms = Terms {
         rates: Rates::default(),
-        seed: 1,
+        seed: meshproof::seed::Seed::new(1),
         jobs: 2,
     };
     let offered = BTreeSet::from(["sidecar".to_owned()]);

@@ -2,6 +2,8 @@
 
 mod args;
 mod doctor;
+pub mod flags;
+mod given;
 mod list;
 mod mesh;
 mod mutate;
@@ -14,6 +16,7 @@ pub use args::{
     Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
 };
 pub use doctor::DoctorArgs;
+pub use given::Given;
 pub use list::{ListArgs, ListBy};
 pub use mesh::{MeshArgs, Profile};
 pub use mutate::MutateArgs;

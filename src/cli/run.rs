@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::{Format, MeshArgs};
+use crate::seed::Seed;
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -72,7 +73,7 @@ pub struct RunArgs {
     pub repeat: Option<usize>,
     /// Seed of everything random in the harness; printed in every report.
     #[arg(long, value_name = "SEED", env = crate::env::SEED, help_heading = "Execution")]
-    pub seed: Option<u64>,
+    pub seed: Option<Seed>,
     /// Start nothing new after the first verdict that is not as expected.
     #[arg(long, help_heading = "Execution")]
     pub fail_fast: bool,

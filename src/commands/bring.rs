@@ -13,7 +13,7 @@ use crate::{
     settings::Settings,
     target::{
         cluster::{Existing, ExistingOptions},
-        kind::{Images, Kind, KindError, KindOptions, Nodes, Own, check_name},
+        kind::{Images, Kind, KindError, KindOptions, MadeOf, Nodes, Own, check_name},
         local::{
             bring_up::{BringUpError, Local},
             world::launch::{World, WorldOptions},
@@ -42,10 +42,6 @@ pub struct Parts<'a> {
 pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandError> {
     World::preflight(parts.name).map_err(CommandError::other)?;
     let envoy = super::toolchain::envoy(parts.envoy)?;
-    for image in parts.images {
-        toolchain::stock::from_option(image)
-            .map_err(|error| CommandError::Usage(error.to_string()))?;
-    }
     let testbed = testbed()?;
     let chain = phases.time("tool chain", prepare(envoy)).await?;
     let options = WorldOptions {
@@ -71,6 +67,15 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
 /// # Errors
 /// [`CommandError::Usage`]: a name, file or program that cannot be used.
 pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandError> {
+    check_words(name, mesh)?;
+    istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
+}
+
+/// The part of it that no program is asked for.
+///
+/// # Errors
+/// [`CommandError::Usage`]: a name or file that cannot be used.
+pub fn check_words(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandError> {
     let usage = |error: KindError| CommandError::Usage(error.to_string());
     name.map_or(Ok(()), check_name).map_err(usage)?;
     Nodes::of(mesh.nodes.as_deref()).map_err(usage)?;
@@ -80,8 +85,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandErr
         grpcio: None,
         archives: mesh.image_archives.clone(),
     };
-    images.names(&[]).map_err(usage)?;
-    istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
+    images.names(&[]).map(drop).map_err(usage)
 }
 
 /// Brings up a kind cluster called `name`, or uses the one that is there.
@@ -119,10 +123,14 @@ pub async fn kind(
         hub: mesh.hub.clone(),
         tag: mesh.tag.clone(),
         profile: mesh.profile.unwrap_or_default(),
+        made_of: MadeOf::from(mesh),
         gateway_api: chain.map(|chain| chain.gateway_api_crds("standard")),
     };
     let up = Kind::bring_up(&options, phases).await;
-    up.map(Box::new).map_err(CommandError::other)
+    up.map(Box::new).map_err(|error| match error {
+        KindError::MadeOf { .. } => CommandError::Usage(error.to_string()),
+        error => CommandError::other(error),
+    })
 }
 
 /// Attaches to somebody's cluster, and says what will be done with it.

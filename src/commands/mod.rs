@@ -1,11 +1,13 @@
 //! One file per command: settings in, exit code out.
 
+mod again;
 pub mod bring;
 pub mod completions;
 pub mod doctor;
 pub mod error;
 pub mod explain;
 mod gc;
+pub mod honoured;
 pub mod lint;
 pub mod list;
 pub mod man;

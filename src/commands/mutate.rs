@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, lint, offered::Offered, run::run_id, selected};
+use super::{CommandError, bring, lint, offered::Offered, selected};
 use crate::{
     cli::MutateArgs,
     coverage::{self, Claims},
@@ -19,6 +19,7 @@ use crate::{
     run::{
         engine::{self, Pace},
         event::{Event, Kind},
+        id::RunId,
         lost::Lost,
         phases::Phases,
         recorder::Recorder,
@@ -27,7 +28,8 @@ use crate::{
         tidy::Tidy,
     },
     scenario::Loaded,
-    target::local::bring_up::Local,
+    seed::Seed,
+    target::local::{bring_up::Local, world::launch::World},
     verdict::{Rates, outcome::Verdict},
 };
 
@@ -114,6 +116,8 @@ async fn matrix(
     jobs: usize,
     name: Option<&str>,
 ) -> Result<Exit, CommandError> {
+    let up = name.map_or(Ok(()), |name| World::find(name).map(drop));
+    up.map_err(|error| CommandError::Usage(error.to_string()))?;
     let (recorder, events) = Recorder::new();
     drop(events);
     let cancel = CancellationToken::new();
@@ -248,12 +252,12 @@ impl Mesh<'_> {
         let (local, jobs) = (self.local, self.jobs);
         let terms = Terms {
             rates,
-            seed: 0,
+            seed: Seed::new(0),
             jobs,
         };
         let plan = self.offered.plan(scenarios.to_vec(), terms);
         let terms = session::Terms {
-            run_id: run_id(),
+            run_id: RunId::random(),
             rates,
             tidy: self.tidy,
             keep_failed: false,

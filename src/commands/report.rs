@@ -9,11 +9,14 @@ use crate::output;
 use crate::report::bundle::write_whole;
 use crate::report::model::Model;
 use crate::report::render::{CONFORMANCE, HTML, JSON, JUNIT, Rendering, SUMMARY, write_all};
-use crate::report::{jsonl, text};
+use crate::report::{folder, jsonl, text};
 
 /// The exit code tells only whether rendering worked; the run's own code is not repeated.
 pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
-    let log = jsonl::read(&args.dir).map_err(CommandError::other)?;
+    let log = jsonl::read(&args.dir).map_err(|error| match error.is_usage() {
+        true => CommandError::Usage(output::chain(&error)),
+        false => CommandError::other(error),
+    })?;
     if log.torn {
         output::say("note: the last line of the event log is torn and left out");
     }
@@ -33,6 +36,11 @@ pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
         }
     }
     if written == 0 {
+        let _lock =
+            folder::lock_for_reports(&args.dir).map_err(|error| match error.is_usage() {
+                true => CommandError::Usage(error.to_string()),
+                false => CommandError::other(error),
+            })?;
         write_all(&model, &args.dir).map_err(CommandError::other)?;
     }
     output::say(&text::counts(&model.counts()));
@@ -42,7 +50,11 @@ pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
 fn write(model: &Model, path: &Path, rendering: &Rendering) -> Result<(), CommandError> {
     let page = (rendering.render)(model);
     if path == Path::new("-") {
-        output::data(&page).map_err(CommandError::Stdout)
+        let written = match rendering.file == JSON.file {
+            true => output::json_text(&page),
+            false => output::data(&page),
+        };
+        written.map_err(CommandError::Stdout)
     } else {
         write_whole(path, page.as_bytes()).map_err(CommandError::other)
     }

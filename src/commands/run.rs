@@ -9,17 +9,18 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, lint, offered::Offered, on::On, selected};
+use super::{CommandError, again, bring, honoured, lint, offered::Offered, on::On, selected};
 use crate::{
-    cli::{Keep, TargetKind},
+    cli::{Format, Keep, TargetKind},
     exit::Exit,
     mutation::{self, Mutation},
     output,
     plan::{self, Plan, Terms},
-    report::{Bundle, Finished, Redactor, Sink, SinkOptions},
+    report::{Bundle, Finished, Redactor, Sink, SinkError, SinkOptions},
     run::{
         engine::{self, Pace},
         event::{Event, Kind, RunInfo, SCHEMA},
+        id::RunId,
         lost::Lost,
         phases::Phases,
         recorder::Recorder,
@@ -47,6 +48,7 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         output::say("nothing selected: `meshproof list` shows what there is");
         return Ok(Exit::NothingSelected);
     }
+    check(settings)?;
     let rates = Rates {
         alpha: settings.alpha,
         beta: settings.beta,
@@ -59,24 +61,42 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
     if settings.dry_run {
         return dry_run(&plan::plan(scenarios, terms, None), settings);
     }
-    let runtime = Runtime::new().map_err(CommandError::other)?;
-    runtime.block_on(async {
-        if settings.target == TargetKind::Kind {
-            bring::check(settings.name.as_deref(), &settings.mesh).await?;
-        }
-        go(scenarios, terms, settings).await
-    })
+    Runtime::new()
+        .map_err(CommandError::other)?
+        .block_on(go(scenarios, terms, settings))
+}
+
+/// Everything that is asked for can be honoured, as far as that can be known before anything starts.
+fn check(settings: &Settings) -> Result<(), CommandError> {
+    let asked = honoured::Asked {
+        target: settings.target,
+        name: settings.name.as_deref(),
+        context: settings.context.as_deref(),
+        mesh: &settings.mesh,
+        given: &settings.given,
+    };
+    asked.check()?;
+    mutation(settings)?;
+    known_files()?;
+    // A plan needs no istioctl, but one that was asked for has to be there.
+    let mesh = &settings.mesh;
+    let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !settings.dry_run;
+    if settings.target == TargetKind::Kind && asked_for {
+        let runtime = Runtime::new().map_err(CommandError::other)?;
+        runtime.block_on(bring::check(settings.name.as_deref(), mesh))?;
+    }
+    Ok(())
 }
 
 fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
-    let text = match settings.output {
-        crate::cli::Format::Text => plan.to_text().map_err(CommandError::other)?,
-        crate::cli::Format::Json => {
+    let printed = match settings.output {
+        Format::Text => output::data(&plan.to_text().map_err(CommandError::other)?),
+        Format::Json => {
             let json = plan.to_json().map_err(CommandError::other)?;
-            format!("{json}\n")
+            output::json_text(&format!("{json}\n"))
         }
     };
-    output::data(&text).map_err(CommandError::Stdout)?;
+    printed.map_err(CommandError::Stdout)?;
     Ok(Exit::Ok)
 }
 
@@ -98,19 +118,26 @@ async fn go(
         quiet: settings.quiet,
         color: settings.color,
     });
-    let sink = sink.map_err(CommandError::other)?;
+    let sink = sink.map_err(|error| match &error {
+        SinkError::Folder(folder) if folder.is_usage() => CommandError::Usage(error.to_string()),
+        _ => CommandError::other(error),
+    })?;
     let bundle = sink.bundle().cloned();
     let (recorder, events) = Recorder::new();
     let telling = tokio::spawn(tell(sink, events));
     let (cancel, parting) = (CancellationToken::new(), Parting::default());
     signals::watch(cancel.clone(), recorder.clone(), parting.clone())
         .map_err(CommandError::other)?;
-    recorder.emit(Kind::RunStarted(Box::new(info(settings, terms))));
+    let run_id = RunId::random();
+    let info = info(settings, terms, run_id.clone(), &scenarios);
+    recorder.emit(Kind::RunStarted(Box::new(info)));
+    let mut wrong_usage = false;
     if let Err(error) = work(
-        scenarios, terms, settings, &recorder, bundle, &redactor, &cancel, &parting,
+        run_id, scenarios, terms, settings, &recorder, bundle, &redactor, &cancel, &parting,
     )
     .await
     {
+        wrong_usage = error.exit() == Exit::Usage;
         recorder.emit(Kind::PhaseEnded {
             phase: "bring-up".into(),
             ms: recorder.elapsed_ms(),
@@ -121,7 +148,10 @@ async fn go(
         wall_ms: recorder.elapsed_ms(),
     });
     let finished = telling.await.map_err(CommandError::other)?;
-    Ok(finished.tell())
+    match finished.tell() {
+        Exit::Error if wrong_usage => Ok(Exit::Usage),
+        exit => Ok(exit),
+    }
 }
 
 /// Target up, scenarios, target down. A cancelled run still takes down what it brought up.
@@ -130,6 +160,7 @@ async fn go(
     reason = "the ends of every thread of a run meet here once"
 )]
 async fn work(
+    run_id: RunId,
     scenarios: Vec<Loaded>,
     terms: Terms,
     settings: &Settings,
@@ -140,7 +171,6 @@ async fn work(
     parting: &Parting,
 ) -> Result<(), CommandError> {
     let phases = Phases::new(recorder.clone());
-    let run_id = run_id();
     let opening = On::open(settings, &run_id, &phases);
     let Some(on) = cancel.run_until_cancelled(opening).await else {
         return On::abandon(settings, &run_id).await;
@@ -255,31 +285,17 @@ async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished 
     tokio::task::block_in_place(|| sink.finish())
 }
 
-/// Five letters and digits that no other run on this target has: from the clock and the process.
-pub(super) fn run_id() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    let mut number = RandomState::new().hash_one(std::process::id());
-    let alphabet = b"bcdfghjklmnpqrstvwxz0123456789";
-    let mut id = String::new();
-    for _ in 0..5 {
-        let at = usize::try_from(number % alphabet.len() as u64).unwrap_or(0);
-        id.push(char::from(alphabet[at]));
-        number /= alphabet.len() as u64;
-    }
-    id
-}
-
 fn default_report_dir() -> PathBuf {
     PathBuf::from("meshproof-report")
 }
 
-fn info(settings: &Settings, terms: Terms) -> RunInfo {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+fn info(settings: &Settings, terms: Terms, run_id: RunId, scenarios: &[Loaded]) -> RunInfo {
+    let args = std::env::args_os().skip(1);
     RunInfo {
         schema: SCHEMA,
-        run_id: String::new(),
+        run_id,
         meshproof: env!("CARGO_PKG_VERSION").to_owned(),
-        started: jiff::Timestamp::now().to_string(),
+        started: now(),
         target: settings.target.name().to_owned(),
         mesh: "istio".to_owned(),
         profile: settings.profile().to_owned(),
@@ -287,26 +303,17 @@ fn info(settings: &Settings, terms: Terms) -> RunInfo {
         jobs: terms.jobs,
         alpha: terms.rates.alpha,
         beta: terms.rates.beta,
-        reproduce: reproduce(&args, terms.seed),
-        args,
+        args: args.map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        reproduce: again::whole(&settings.given, terms.seed, scenarios),
+        again: again::each(&settings.given, terms.seed),
     }
 }
 
-/// The same words, but for where the report goes, and with the seed.
-fn reproduce(args: &[String], seed: u64) -> String {
-    let mut words = vec!["meshproof"];
-    let mut args = args.iter().map(String::as_str);
-    while let Some(word) = args.next() {
-        match word.split_once('=').map_or(word, |(name, _)| name) {
-            "--report-dir" | "--seed" => {
-                if !word.contains('=') {
-                    args.next();
-                }
-            }
-            _ => words.push(word),
-        }
-    }
-    format!("{} --seed {seed}", words.join(" "))
+/// RFC 3339 in UTC, whole seconds.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    let seconds = jiff::Timestamp::from_second(now.as_second());
+    seconds.unwrap_or(now).to_string()
 }
 
 /// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
@@ -347,17 +354,23 @@ fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     Ok(found)
 }
 
-/// Expected failures of the selected scenarios on this mesh and proxy.
-fn known(
-    scenarios: &[Loaded],
-    versions: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, Known>, CommandError> {
+/// The lists of expected failures.
+fn known_files() -> Result<Vec<known::KnownFile>, CommandError> {
     let suites = Suites::open(Path::new("."));
     let (files, findings) = load_known(&suites.tree).map_err(CommandError::other)?;
     if !findings.is_empty() {
         selected::tell(&findings, None);
         return Err(CommandError::Usage("suites/known does not lint".to_owned()));
     }
+    Ok(files)
+}
+
+/// Expected failures of the selected scenarios on this mesh and proxy.
+fn known(
+    scenarios: &[Loaded],
+    versions: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Known>, CommandError> {
+    let files = known_files()?;
     let version = |name: &str| versions.get(name).map_or("", String::as_str);
     let running = Running {
         mesh: "istio",
@@ -368,22 +381,4 @@ fn known(
         .iter()
         .filter_map(|loaded| Some((loaded.id.clone(), known::find(&files, &loaded.id, running)?)));
     Ok(each.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reproduce;
-
-    #[rstest::rstest]
-    #[case("run suites/a.yaml", "meshproof run suites/a.yaml --seed 7")]
-    #[case("run --report-dir /somewhere/else -j 2", "meshproof run -j 2 --seed 7")]
-    #[case("run --report-dir=/x --seed=3 -l a=b", "meshproof run -l a=b --seed 7")]
-    #[case("run --seed 3", "meshproof run --seed 7")]
-    fn the_command_to_run_again_names_no_place_of_this_machine(
-        #[case] args: &str,
-        #[case] command: &str,
-    ) {
-        let args: Vec<String> = args.split(' ').map(str::to_owned).collect();
-        assert_eq!(reproduce(&args, 7), command);
-    }
 }

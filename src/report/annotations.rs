@@ -12,7 +12,7 @@ pub fn render(model: &Model) -> String {
 }
 
 fn annotation(scenario: &ScenarioReport) -> String {
-    let title = format!("{} {}", text::word(scenario.verdict()), scenario.id);
+    let title = format!("{} {}", text::word(scenario.verdict()), scenario.anchor());
     let message = format!("{}\n{}", scenario.title, scenario.cause);
     let (file, title, message) = (
         property(&scenario.file),

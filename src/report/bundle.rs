@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::folder::{self, FILE_MODE};
 use super::redact::Redactor;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,7 @@ impl Bundle {
     /// # Errors
     /// It can't be made.
     pub fn open(dir: &Path, redactor: Redactor) -> Result<Self, WriteError> {
-        fs::create_dir_all(dir).map_err(|source| WriteError {
+        folder::make(dir).map_err(|source| WriteError {
             path: dir.to_owned(),
             source,
         })?;
@@ -93,44 +95,70 @@ impl Bundle {
     }
 }
 
-/// Writes a file so that it is there whole or not at all; makes its directory.
+/// Writes a file so that it is there whole or not at all; makes its directory. Only a file, or nothing, is replaced: what is a link is
+/// written where it leads, and a device or a pipe is written to as it is.
 ///
 /// # Errors
 /// The directory or the file can't be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    let written = || {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        fs::create_dir_all(dir)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.part", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        let result = fs::File::create(&temporary)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| fs::rename(&temporary, path));
-        if result.is_err() {
-            // Best effort: the error that matters is the one above.
-            let _ = fs::remove_file(&temporary);
-        }
-        result
-    };
-    written().map_err(|source| WriteError {
+    write(path, bytes).map_err(|source| WriteError {
         path: path.to_owned(),
         source,
     })
 }
 
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => match fs::canonicalize(path) {
+            Ok(target) => return write(&target, bytes),
+            // It leads nowhere yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return through(path, bytes),
+            Err(error) => return Err(error),
+        },
+        Ok(meta) if !meta.is_file() && !meta.is_dir() => return through(path, bytes),
+        _ => {}
+    }
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    folder::make(dir)?;
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.part", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    // Left by a process of this number that was killed.
+    let _ = fs::remove_file(&temporary);
+    let new = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(&temporary);
+    let result = new
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| fs::rename(&temporary, path));
+    if result.is_err() {
+        // Best effort: the error that matters is the one above.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+/// Writes to what is there.
+fn through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut to = fs::OpenOptions::new();
+    let to = to.write(true).create(true).truncate(true).mode(FILE_MODE);
+    to.open(path)?.write_all(bytes)
+}
+
 /// The normal components of a scenario's id.
-fn inside(id: &str) -> PathBuf {
+pub(super) fn inside(id: &str) -> PathBuf {
     Path::new(id)
         .components()
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect()
 }
 
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || "._-".contains(c) {
             c
@@ -177,6 +205,50 @@ mod tests {
             .expect_err("a file is in the way");
         let lost = bundle.lost().expect("remembered").to_string();
         assert!(lost.contains("evidence/a/x"), "{lost}");
+    }
+
+    #[test]
+    fn links_lead_on_and_devices_stay_what_they_are() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let link = |name: &str, to: &Path| {
+            let link = dir.path().join(name);
+            std::os::unix::fs::symlink(to, &link).expect("linked");
+            link
+        };
+        let target = dir.path().join("kept/report.json");
+        fs::create_dir(dir.path().join("kept")).expect("made");
+        fs::write(&target, "old").expect("written");
+        for link in [link("a", &target), link("b", Path::new("kept/new.json"))] {
+            write_whole(&link, b"new").expect("written");
+            assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+            assert_eq!(fs::read_to_string(&link).expect("read"), "new");
+        }
+        let null = link("null", Path::new("/dev/null"));
+        write_whole(&null, b"x").expect("written");
+        assert!(fs::symlink_metadata(&null).expect("there").is_symlink());
+        let full = write_whole(&link("full", Path::new("/dev/full")), b"x");
+        assert!(full.is_err(), "it is still the device");
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .expect("listed")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a", "b", "full", "kept", "null"]);
+    }
+
+    #[test]
+    fn a_pipe_is_written_to() {
+        use std::io::Read as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let to = pipe.clone();
+        let writing = std::thread::spawn(move || write_whole(&to, b"x"));
+        let mut text = String::new();
+        let mut from = fs::File::open(&pipe).expect("opened");
+        from.read_to_string(&mut text).expect("read");
+        writing.join().expect("no panic").expect("written");
+        assert_eq!(text, "x");
     }
 
     #[test]

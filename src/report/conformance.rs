@@ -35,23 +35,23 @@ struct Profile<'a> {
     name: &'a str,
     summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    core: Option<Status<'a>>,
+    core: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extended: Option<Status<'a>>,
+    extended: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provisional: Option<Status<'a>>,
+    provisional: Option<Status>,
 }
 
 /// The scenarios of one level.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status<'a> {
+struct Status {
     result: &'static str,
     statistics: Statistics,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    failed_tests: Vec<&'a str>,
+    failed_tests: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    skipped_tests: Vec<&'a str>,
+    skipped_tests: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ fn profile<'a>(model: &'a Model, area: &'a str) -> Profile<'a> {
     }
 }
 
-fn sentence(level: &str, status: &Status<'_>) -> String {
+fn sentence(level: &str, status: &Status) -> String {
     let Statistics {
         failed,
         passed,
@@ -121,7 +121,7 @@ fn sentence(level: &str, status: &Status<'_>) -> String {
 }
 
 /// `None`: the area has nothing of this level.
-fn status<'a>(model: &'a Model, area: &str, level: Level) -> Option<Status<'a>> {
+fn status(model: &Model, area: &str, level: Level) -> Option<Status> {
     let mut counts = Counts::default();
     let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());
     let ours = |s: &&ScenarioReport| s.area == area && s.level == level;
@@ -129,8 +129,8 @@ fn status<'a>(model: &'a Model, area: &str, level: Level) -> Option<Status<'a>> 
         counts.add(scenario.verdict());
         match scenario.verdict() {
             Verdict::Pass => {}
-            Verdict::Skip => skipped_tests.push(scenario.id.as_str()),
-            _ => failed_tests.push(scenario.id.as_str()),
+            Verdict::Skip => skipped_tests.push(scenario.anchor()),
+            _ => failed_tests.push(scenario.anchor()),
         }
     }
     let result = if counts.fail + counts.error + counts.unexpected > 0 {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use owo_colors::Style;
 
-use super::model::{Model, ScenarioReport, is_unexpected};
+use super::model::{Model, ScenarioReport, StepReport, is_unexpected};
 use super::text;
 use crate::exit::Exit;
 use crate::output::{Palette, clean, clean_line};
@@ -47,18 +47,6 @@ impl Console {
     pub fn line(&self, event: &Event, model: &Model) -> Option<Line> {
         match &event.kind {
             Kind::ScenarioEnded(end) => self.verdict_line(end, model).map(Line::Result),
-            Kind::PhaseEnded {
-                error: Some(error),
-                phase,
-                ms,
-            } => {
-                let failed = self.palette.paint("failed", Style::new().red().bold());
-                let (phase, error) = (clean_line(phase), clean_line(error));
-                Some(Line::Progress(format!(
-                    "{phase} {failed} after {}: {error}",
-                    text::duration(*ms)
-                )))
-            }
             Kind::Interrupted { signal } => Some(Line::Progress(format!(
                 "stopped by {}; cleaning up",
                 clean_line(signal)
@@ -66,8 +54,8 @@ impl Console {
             Kind::Note { text } => Some(Line::Progress(format!("note: {}", clean_line(text)))),
             _ if self.detail == Detail::Quiet => None,
             Kind::RunStarted(run) => Some(Line::Progress(clean_line(&format!(
-                "meshproof {}: target {}, mesh {}, profile {}, seed {}",
-                run.meshproof, run.target, run.mesh, run.profile, run.seed
+                "meshproof {}: run {}, target {}, mesh {}, profile {}, seed {}",
+                run.meshproof, run.run_id, run.target, run.mesh, run.profile, run.seed
             )))),
             Kind::PhaseEnded {
                 phase,
@@ -83,18 +71,12 @@ impl Console {
             } => Some(Line::Progress(ready(versions, lacks))),
             _ if self.detail == Detail::Normal => None,
             Kind::StepEnded {
-                id,
-                step,
-                ms,
-                error,
-                ..
-            } => Some(Line::Progress(self.step(
-                model,
-                id,
-                *step,
-                *ms,
-                error.as_deref(),
-            ))),
+                id, attempt, step, ..
+            } => {
+                let scenario = model.find(id, *attempt)?;
+                let ended = scenario.steps.iter().rev().find(|s| s.step == *step)?;
+                Some(Line::Progress(self.step(scenario, ended)))
+            }
             _ => None,
         }
     }
@@ -106,37 +88,27 @@ impl Console {
         let widest = model
             .scenarios
             .iter()
-            .map(|s| s.id.chars().count())
+            .map(|s| s.anchor().chars().count())
             .max()
             .unwrap_or(0)
             .min(WIDEST_ID);
         let verdict = self.verdict(end.verdict, 15);
-        let id = clean_line(&end.id);
+        let id = clean_line(&model.find(&end.id, end.attempt)?.anchor());
         let time = text::duration(end.wall_ms);
         let cause = text::short(&end.cause, CAUSE);
         let line = format!("{verdict} {id:widest$} {time:>7}  {cause}");
         Some(line.trim_end().to_owned())
     }
 
-    fn step(&self, model: &Model, id: &str, step: usize, ms: u64, error: Option<&str>) -> String {
-        let steps = model
-            .scenarios
-            .iter()
-            .rev()
-            .find(|s| s.id == id)
-            .map_or(&[][..], |s| &s.steps);
-        let what = steps
-            .iter()
-            .rev()
-            .find(|s| s.step == step)
-            .map_or("", |s| s.what.as_str());
+    fn step(&self, scenario: &ScenarioReport, step: &StepReport) -> String {
         let line = format!(
-            "{} step {step}: {} {}",
-            clean_line(id),
-            clean_line(what),
-            self.dim(&text::duration(ms))
+            "{} step {}: {} {}",
+            clean_line(&scenario.anchor()),
+            step.step,
+            clean_line(&step.what),
+            self.dim(&text::duration(step.ms.unwrap_or_default()))
         );
-        match error {
+        match &step.error {
             Some(error) => format!("{line}: {}", clean_line(error)),
             None => line,
         }
@@ -151,15 +123,10 @@ impl Console {
         if !page.is_empty() || self.detail != Detail::Quiet {
             page.push('\n');
         }
-        if let Some((phase, error)) = model.failed_phase() {
-            put(
-                &mut page,
-                &format!(
-                    "bringing up failed at {}: {}",
-                    clean_line(phase),
-                    clean_line(error)
-                ),
-            );
+        for failure in model.failures() {
+            let verdict = self.verdict(Verdict::Error, 0);
+            let (part, words) = (failure.part.name(), clean_line(&failure.words()));
+            put(&mut page, &format!("{verdict} {part}: {words}"));
         }
         if model.exit() == Exit::NothingSelected {
             put(&mut page, "no scenario was selected");

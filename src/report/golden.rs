@@ -46,6 +46,14 @@ fn counts(
     }
 }
 
+/// Every line of every golden log.
+pub(super) fn lines() -> Vec<String> {
+    let texts = LOGS.map(|name| std::fs::read_to_string(golden(name)).expect("readable"));
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let whole = |line: &&str| serde_json::from_str::<Event>(line).is_ok();
+    lines.filter(whole).map(str::to_owned).collect()
+}
+
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/golden")
@@ -86,10 +94,10 @@ fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
 #[rstest]
 #[case("six-verdicts", counts(1, 1, 1, 1, 1, 1), Exit::Failed)]
 #[case("all-pass", counts(1, 0, 0, 0, 0, 0), Exit::Ok)]
-#[case("evil-text", counts(0, 1, 0, 0, 0, 0), Exit::Failed)]
+#[case("evil-text", counts(0, 1, 1, 0, 0, 0), Exit::Failed)]
 #[case("interrupted", counts(1, 0, 1, 1, 0, 0), Exit::INTERRUPTED)]
 #[case("torn", counts(1, 0, 1, 1, 0, 0), Exit::Error)]
-#[case("bring-up-failed", counts(0, 0, 0, 0, 0, 0), Exit::Error)]
+#[case("bring-up-failed", counts(0, 0, 1, 0, 0, 0), Exit::Error)]
 #[case("nothing-selected", counts(0, 0, 0, 0, 0, 0), Exit::NothingSelected)]
 #[case("repeated", counts(1, 1, 0, 0, 0, 0), Exit::Failed)]
 #[case("side-by-side", counts(1, 1, 0, 1, 0, 0), Exit::Failed)]
@@ -118,9 +126,10 @@ fn every_reporter_tells_the_same_outcome(
         field("unexpected"),
     );
     assert_eq!(told, expected, "report.json");
+    let listed = |value: &serde_json::Value| value.as_array().map_or(0, Vec::len);
     assert_eq!(
-        json["scenarios"].as_array().map(Vec::len),
-        Some(expected.total())
+        listed(&json["scenarios"]) + listed(&json["run"]["failures"]),
+        expected.total()
     );
 
     let junit =
@@ -172,6 +181,7 @@ fn every_reporter_tells_the_same_outcome(
 #[case("six-verdicts")]
 #[case("evil-text")]
 #[case("interrupted")]
+#[case("bring-up-failed")]
 #[case("repeated")]
 #[case("side-by-side")]
 fn reports_read_as_reviewed(#[case] name: &str) {
@@ -223,7 +233,7 @@ fn untrusted_text_steers_no_reader() {
     ] {
         assert!(!html.contains(tag), "{tag} in report.html");
     }
-    assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'"));
+    assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"));
     let told = console(&log.events, Detail::Verbose, Palette::PLAIN);
     let summary = (render::SUMMARY.render)(&model);
     for page in [&html, &told, &summary, &(render::JUNIT.render)(&model)] {
@@ -314,12 +324,14 @@ fn no_file_of_a_report_holds_a_registered_secret() {
 #[test]
 fn reports_that_cannot_be_written_never_turn_into_success() {
     let dir = tempfile::tempdir().expect("a directory");
+    let log_of_before = std::fs::read_to_string(golden("all-pass")).expect("read");
+    std::fs::write(dir.path().join(jsonl::FILE), log_of_before).expect("written");
     std::fs::create_dir(dir.path().join("junit.xml")).expect("in the way");
     let (finished, shown) =
         run_through_sink(&log("all-pass").events, dir.path(), SinkOptions::default());
     assert_eq!(
         (finished.exit, finished.model.exit()),
-        (Exit::Error, Exit::Ok)
+        (Exit::Error, Exit::Error)
     );
     assert!(
         finished
@@ -329,7 +341,10 @@ fn reports_that_cannot_be_written_never_turn_into_success() {
         "{:?}",
         finished.errors
     );
-    assert!(shown.contains("1 passed, 0 failed"), "{shown}");
+    assert!(
+        shown.contains("1 passed, 0 failed, 1 error") && shown.contains("ERROR reports: "),
+        "{shown}"
+    );
     assert!(
         !shown.contains("report:") && !dir.path().join("report.json").exists(),
         "no report is there that could be taken for the whole: {shown}"
@@ -346,12 +361,9 @@ fn a_full_disk_is_told_and_changes_no_verdict() {
         std::os::unix::fs::symlink("/dev/full", dir.path().join(jsonl::FILE)).expect("linked");
         let log = log(name);
         let (finished, _) = run_through_sink(&log.events, dir.path(), SinkOptions::default());
-        assert_eq!(
-            (finished.model.exit(), finished.exit),
-            (verdicts, exit),
-            "{name}"
-        );
-        assert_eq!(finished.model, Model::from_events(&log.events));
+        let told = Model::from_events(&log.events);
+        assert_eq!((told.exit(), finished.exit), (verdicts, exit), "{name}");
+        assert_eq!(finished.model.scenarios, told.scenarios);
         let told = finished
             .errors
             .iter()
@@ -382,10 +394,10 @@ proptest! {
         let events: Vec<Event> = events.collect();
         let model = Model::from_events(&events);
         let junit = quick_junit::Report::deserialize_from_str(&(render::JUNIT.render)(&model)).expect("JUnit");
-        prop_assert_eq!((junit.tests, junit.failures), (1, 1));
+        prop_assert_eq!((junit.tests, junit.failures, junit.errors), (2, 1, 1));
         let html = (render::HTML.render)(&model);
         prop_assert_eq!(html.matches("<script").count(), 0);
-        prop_assert_eq!((html.matches("<section").count(), html.matches("</section>").count()), (1, 1));
+        prop_assert_eq!((html.matches("<section").count(), html.matches("</section>").count()), (2, 2));
         let summary = (render::SUMMARY.render)(&model);
         prop_assert_eq!(summary.lines().filter(|line| line.starts_with("| ")).count(), 3, "{}", summary);
         let shown = console(&events, Detail::Verbose, Palette::PLAIN);

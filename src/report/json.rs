@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::model::{CheckReport, Model, ScenarioReport};
+use crate::scenario::StepNumber;
+use crate::seed::Seed;
 use crate::verdict::outcome::{CheckResult, Verdict};
 
 /// Version of this document.
@@ -30,13 +32,15 @@ pub struct Run<'a> {
     pub capabilities: &'a [String],
     /// Features that this profile does not have.
     pub lacks: &'a [String],
-    pub seed: u64,
+    pub seed: Seed,
     pub jobs: usize,
     pub alpha: f64,
     pub beta: f64,
     pub args: &'a [String],
     pub reproduce: &'a str,
     pub phases: Vec<Phase<'a>>,
+    /// What failed beside the scenarios; each counts as an error.
+    pub failures: Vec<FailureEntry<'a>>,
     pub notes: &'a [String],
     /// Signal that stopped the run, else null.
     pub interrupted: Option<&'a str>,
@@ -49,6 +53,15 @@ pub struct Phase<'a> {
     pub name: &'a str,
     pub ms: Option<u64>,
     pub error: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct FailureEntry<'a> {
+    /// `bring-up`, `run` or `tear-down`.
+    pub part: &'a str,
+    /// Phase in which it failed, else null.
+    pub phase: Option<String>,
+    pub error: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -86,7 +99,7 @@ pub struct Scenario<'a> {
 
 #[derive(Debug, Serialize)]
 pub struct CheckEntry<'a> {
-    pub step: usize,
+    pub step: StepNumber,
     pub probe: &'a str,
     pub matcher: &'a str,
     pub expected: &'a str,
@@ -152,6 +165,15 @@ fn run(model: &Model) -> Run<'_> {
                 name: &p.name,
                 ms: p.ms,
                 error: p.error.as_deref(),
+            })
+            .collect(),
+        failures: model
+            .failures()
+            .into_iter()
+            .map(|failure| FailureEntry {
+                part: failure.part.name(),
+                phase: failure.phase,
+                error: failure.error,
             })
             .collect(),
         notes: &model.notes,

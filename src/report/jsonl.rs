@@ -1,15 +1,21 @@
 //! The event log: one JSON document a line, the durable artefact that every report renders from.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::run::event::{Event, SCHEMA};
+use crate::run::event::{Event, OLDEST_SCHEMA, SCHEMA};
 
 /// Name of the log in a report directory.
 pub const FILE: &str = "events.jsonl";
+
+/// A log that is larger is not read: the largest run has a hundredth of it.
+pub const LARGEST: u64 = 256 << 20;
+
+/// A line that is longer is not read. A tenth of it is a page of evidence.
+pub const LONGEST: usize = 4 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -19,6 +25,16 @@ pub enum LogError {
     Write { path: PathBuf, source: io::Error },
     #[error("can't read the event log {path}; name the --report-dir of a run")]
     Read { path: PathBuf, source: io::Error },
+    #[error("{path} is no file; name the --report-dir of a run")]
+    NoFile { path: PathBuf },
+    #[error("{path} has {size} bytes, an event log at most {LARGEST}")]
+    TooLarge { path: PathBuf, size: u64 },
+    #[error("{path}:{line}: the line has {size} bytes, an event at most {LONGEST}")]
+    TooLong {
+        path: PathBuf,
+        line: usize,
+        size: usize,
+    },
     #[error("{path}:{line}: not an event: {source}")]
     Damaged {
         path: PathBuf,
@@ -30,7 +46,7 @@ pub enum LogError {
     )]
     NoBeginning { path: PathBuf },
     #[error(
-        "{path}: event log of schema {found}; this meshproof reads schema {SCHEMA}. Use the version that wrote it"
+        "{path}: event log of schema {found}; this meshproof reads schemas {OLDEST_SCHEMA} to {SCHEMA}. Use the version that wrote it"
     )]
     Schema { path: PathBuf, found: u32 },
 }
@@ -64,21 +80,13 @@ impl LogTarget for File {
     }
 }
 
-impl LogWriter<File> {
-    /// Begins a new log in `dir`, which must exist. A former log there is replaced.
-    ///
-    /// # Errors
-    /// The file can't be made.
-    pub fn create(dir: &Path) -> Result<Self, LogError> {
-        let path = dir.join(FILE);
-        match OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-        {
-            Ok(file) => Ok(Self::new(path, file)),
-            Err(source) => Err(LogError::Write { path, source }),
+impl LogError {
+    /// What was named is not there or no log at all, and nothing failed.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::NoFile { .. } => true,
+            _ => false,
         }
     }
 }
@@ -108,11 +116,6 @@ impl<W: LogTarget> LogWriter<W> {
                 self.failed = Some(error);
             }
         }
-    }
-
-    /// True once something could not be written.
-    pub fn is_failed(&self) -> bool {
-        self.failed.is_some()
     }
 
     /// Makes the log durable.
@@ -145,16 +148,50 @@ pub struct Log {
 /// No such file, a damaged line that is not the last, a missing beginning, or another schema.
 pub fn read(dir: &Path) -> Result<Log, LogError> {
     let path = dir.join(FILE);
-    let mut bytes = Vec::new();
-    match File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
-        Ok(_) => parse(&path, &bytes),
-        Err(source) => Err(LogError::Read { path, source }),
+    let wrong = |source| LogError::Read {
+        path: path.clone(),
+        source,
+    };
+    // Before it is opened: a pipe would not even open.
+    let meta = std::fs::metadata(&path).map_err(wrong)?;
+    if !meta.is_file() {
+        return Err(LogError::NoFile { path });
     }
+    let mut bytes = Vec::new();
+    let file = File::open(&path).map_err(wrong)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(wrong)?;
+    // The file may have grown, or hold nothing but a hole.
+    let size = meta.len().max(bytes.len() as u64);
+    match size > LARGEST {
+        true => Err(LogError::TooLarge { path, size }),
+        false => parse(&path, &bytes),
+    }
+}
+
+/// What can be read of a log of whatever version, whatever became of it; `None` of an empty one.
+///
+/// # Errors
+/// It is no event log.
+pub fn salvage(log: impl BufRead) -> io::Result<Option<Vec<Event>>> {
+    let mut lines = log.take(LARGEST).split(b'\n');
+    let Some(first) = lines.next().transpose()? else {
+        return Ok(None);
+    };
+    if !first.starts_with(b"{\"at_ms\":") {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut events = Vec::new();
+    for line in lines {
+        events.extend(serde_json::from_slice(&line?).ok());
+    }
+    Ok(Some(events))
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
     let path = || path.to_owned();
-    check_beginning(bytes).map_err(|found| match found {
+    let schema = check_beginning(bytes).map_err(|found| match found {
         Some(found) => LogError::Schema {
             path: path(),
             found,
@@ -168,8 +205,18 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
         .peekable();
     while let Some((index, line)) = lines.next() {
         let last = lines.peek().is_none();
+        if line.len() > LONGEST {
+            return Err(LogError::TooLong {
+                path: path(),
+                line: index + 1,
+                size: line.len(),
+            });
+        }
         match serde_json::from_slice(line) {
-            Ok(event) => events.push(event),
+            Ok(mut event) => {
+                Event::upgrade(&mut event, schema);
+                events.push(event);
+            }
             Err(_) if last => return Ok(Log { events, torn: true }),
             Err(source) => {
                 return Err(LogError::Damaged {
@@ -187,7 +234,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
 }
 
 /// The first line alone tells whether this version can read the rest. `Err(None)`: it is no beginning at all.
-fn check_beginning(bytes: &[u8]) -> Result<(), Option<u32>> {
+fn check_beginning(bytes: &[u8]) -> Result<u32, Option<u32>> {
     #[derive(Deserialize)]
     struct Beginning {
         event: String,
@@ -198,7 +245,9 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Option<u32>> {
         .next()
         .unwrap_or_default();
     match serde_json::from_slice::<Beginning>(first) {
-        Ok(b) if b.event == "run-started" && b.schema == SCHEMA => Ok(()),
+        Ok(b) if b.event == "run-started" && (OLDEST_SCHEMA..=SCHEMA).contains(&b.schema) => {
+            Ok(b.schema)
+        }
         Ok(b) if b.event == "run-started" => Err(Some(b.schema)),
         _ => Err(None),
     }
@@ -208,6 +257,7 @@ fn check_beginning(bytes: &[u8]) -> Result<(), Option<u32>> {
 mod tests {
     use super::*;
     use crate::run::event::{Kind, RunInfo};
+    use crate::seed::Seed;
 
     /// A disk with room for `room` bytes.
     #[derive(Default)]
@@ -247,7 +297,7 @@ mod tests {
             at_ms: 0,
             kind: Kind::RunStarted(Box::new(RunInfo {
                 schema,
-                seed: u64::MAX,
+                seed: Seed::new(u64::MAX),
                 alpha: 1e-6,
                 ..RunInfo::default()
             })),
@@ -277,7 +327,8 @@ mod tests {
             beginning(SCHEMA),
             note("line\nbreak \u{1b}[31m ünïcode \u{0}"),
         ];
-        let mut writer = LogWriter::create(dir.path()).expect("created");
+        let log = crate::report::folder::take(dir.path()).expect("taken");
+        let mut writer = LogWriter::new(dir.path().join(FILE), log);
         events.iter().for_each(|event| writer.write(event));
         writer.finish().expect("written");
         assert_eq!(
@@ -335,6 +386,44 @@ mod tests {
         let error = parse(Path::new("dir/events.jsonl"), &bytes).expect_err("damaged");
         assert!(
             error.to_string().starts_with("dir/events.jsonl:2:"),
+            "{error}"
+        );
+    }
+
+    /// Version 1 counted steps from 0.
+    #[test]
+    fn an_older_log_is_read_as_if_it_were_of_today() {
+        let mut bytes = lines(&[beginning(1)]);
+        bytes.extend(
+            b"{\"at_ms\":1,\"event\":\"step-started\",\"id\":\"a\",\"step\":0,\"what\":\"apply\"}\n",
+        );
+        let log = parse(Path::new("x"), &bytes).expect("readable");
+        let Kind::StepStarted { step, .. } = log.events[1].kind else {
+            panic!("{:?}", log.events);
+        };
+        assert_eq!(step.to_string(), "1");
+        assert_eq!(log.events[0], beginning(SCHEMA));
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(FILE);
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("linked");
+        assert!(matches!(read(dir.path()), Err(LogError::NoFile { .. })));
+        std::fs::remove_file(&path).expect("removed");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        assert!(matches!(read(dir.path()), Err(LogError::NoFile { .. })));
+        std::fs::remove_file(&path).expect("removed");
+        let hole = File::create(&path).expect("made");
+        hole.set_len(LARGEST + 1).expect("a hole");
+        assert!(matches!(read(dir.path()), Err(LogError::TooLarge { .. })));
+        let missing = read(&dir.path().join("nope")).expect_err("missing");
+        assert!(missing.is_usage(), "{missing}");
+        let long = lines(&[beginning(SCHEMA), note(&"x".repeat(LONGEST))]);
+        let error = parse(Path::new("x"), &long).expect_err("too long");
+        assert!(
+            matches!(error, LogError::TooLong { line: 2, .. }),
             "{error}"
         );
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::model::{Model, ScenarioReport};
+use super::model::{Failure, Model, ScenarioReport};
 use super::text;
 use crate::output::clean;
 use crate::verdict::outcome::Verdict;
@@ -21,20 +21,40 @@ pub fn render(model: &Model) -> String {
     report.set_time(Duration::from_millis(model.wall_ms));
     for (area, scenarios) in areas {
         let mut suite = TestSuite::new(area);
-        suite.set_time(Duration::from_millis(
-            scenarios.iter().map(|s| s.wall_ms).sum(),
-        ));
+        let wall = scenarios.iter().map(|scenario| scenario.wall_ms);
+        suite.set_time(Duration::from_millis(wall.fold(0, u64::saturating_add)));
         suite.add_properties(properties(model));
         suite.add_test_cases(scenarios.iter().map(|scenario| case(model, scenario)));
         report.add_test_suite(suite);
     }
+    let failures = model.failures();
+    if !failures.is_empty() {
+        let mut suite = TestSuite::new("meshproof");
+        suite.add_properties(properties(model));
+        suite.add_test_cases(failures.iter().map(failed));
+        report.add_test_suite(suite);
+    }
     report.to_string().expect("writing to memory")
+}
+
+/// A part of the run that failed, as a test case: a reader that knows nothing else sees that something is wrong.
+fn failed(failure: &Failure) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status
+        .set_message(clean(&failure.words()))
+        .set_type(text::word(Verdict::Error));
+    let mut case = TestCase::new(failure.part.name(), status);
+    case.set_classname("meshproof");
+    case.set_time(Duration::from_millis(failure.ms.unwrap_or_default()));
+    case
 }
 
 fn properties(model: &Model) -> Vec<Property> {
     let run = &model.run;
     let mut properties = vec![
         Property::new("meshproof", run.meshproof.as_str()),
+        Property::new("run", run.run_id.as_str()),
+        Property::new("started", run.started.as_str()),
         Property::new("target", run.target.as_str()),
         Property::new("mesh", run.mesh.as_str()),
         Property::new("profile", run.profile.as_str()),

@@ -4,6 +4,7 @@ pub mod annotations;
 pub mod bundle;
 pub mod conformance;
 pub mod console;
+pub mod folder;
 pub mod html;
 pub mod json;
 pub mod jsonl;
@@ -19,7 +20,7 @@ pub mod text;
 pub use bundle::{Bundle, WriteError};
 pub use model::{Counts, Model, ScenarioReport};
 pub use redact::Redactor;
-pub use sink::{Finished, Sink, SinkOptions};
+pub use sink::{Finished, Sink, SinkError, SinkOptions};
 
 #[cfg(test)]
 mod golden;

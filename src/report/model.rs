@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::text::shell_word;
 use crate::exit::Exit;
 use crate::run::event::{Event, Kind, RunInfo, ScenarioEnd};
+use crate::scenario::StepNumber;
 use crate::scenario::model::Level;
 use crate::scenario::parse::run_name;
 use crate::verdict::outcome::{Check, Verdict};
@@ -16,6 +18,10 @@ pub struct Model {
     pub capabilities: Vec<String>,
     pub lacks: Vec<String>,
     pub phases: Vec<Phase>,
+    /// The target was up.
+    pub ready: bool,
+    /// Why the reports of this run are not whole. Never part of a report: there is none then.
+    pub unwritten: Option<String>,
     /// In the order in which they were planned.
     pub scenarios: Vec<ScenarioReport>,
     pub notes: Vec<String>,
@@ -33,6 +39,52 @@ pub struct Phase {
     /// `None`: it did not end.
     pub ms: Option<u64>,
     pub error: Option<String>,
+    /// What it belongs to.
+    pub part: Part,
+}
+
+/// A part of a run that is no scenario's, by the name that reports give it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    BringUp,
+    /// What the run rests on, after it was up.
+    Run,
+    TearDown,
+    Reports,
+}
+
+impl Part {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BringUp => "bring-up",
+            Self::Run => "run",
+            Self::TearDown => TEAR_DOWN,
+            Self::Reports => "reports",
+        }
+    }
+}
+
+/// The phase in which a target is taken down.
+pub const TEAR_DOWN: &str = "tear-down";
+
+/// Something failed that is no scenario's: an error of the run, in every report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub part: Part,
+    /// The phase in which it happened, when that says more than the part.
+    pub phase: Option<String>,
+    pub ms: Option<u64>,
+    pub error: String,
+}
+
+impl Failure {
+    /// What failed and why, on one line.
+    pub fn words(&self) -> String {
+        match &self.phase {
+            Some(phase) => format!("{phase}: {}", self.error),
+            None => self.error.clone(),
+        }
+    }
 }
 
 /// One scenario. Before [`Model::settle`], `verdict` may be missing.
@@ -46,6 +98,8 @@ pub struct ScenarioReport {
     pub proves: Vec<String>,
     pub level: Level,
     pub file: String,
+    /// Words that name it to `meshproof run`; none in logs of before.
+    pub again: Vec<String>,
     pub started: bool,
     pub verdict: Option<Verdict>,
     pub cause: String,
@@ -60,7 +114,7 @@ pub struct ScenarioReport {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {
-    pub step: usize,
+    pub step: StepNumber,
     pub what: String,
     pub ms: Option<u64>,
     pub error: Option<String>,
@@ -68,7 +122,7 @@ pub struct StepReport {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckReport {
-    pub step: usize,
+    pub step: StepNumber,
     pub check: Check,
 }
 
@@ -129,6 +183,31 @@ impl ScenarioReport {
             .map(|evidence| format!("{}/{}", self.evidence_dir(), evidence.file))
     }
 
+    /// The record of its next run: what is planned stays, what happened does not. All fields are named, so that one which is added has
+    /// to be one or the other.
+    fn again(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            attempt: self.attempt.saturating_add(1),
+            title: self.title.clone(),
+            area: self.area.clone(),
+            proves: self.proves.clone(),
+            level: self.level,
+            file: self.file.clone(),
+            again: self.again.clone(),
+            started: false,
+            verdict: None,
+            cause: String::new(),
+            wall_ms: 0,
+            floor_ms: 0,
+            samples: BTreeMap::new(),
+            known: None,
+            steps: Vec::new(),
+            checks: Vec::new(),
+            evidence: Vec::new(),
+        }
+    }
+
     fn end(&mut self, end: &ScenarioEnd) {
         self.verdict = Some(end.verdict);
         self.cause.clone_from(&end.cause);
@@ -168,15 +247,12 @@ impl Model {
                 capabilities,
                 lacks,
             } => {
+                self.ready = true;
                 self.versions.extend(versions.clone());
                 self.capabilities.clone_from(capabilities);
                 self.lacks.clone_from(lacks);
             }
-            Kind::PhaseStarted { phase } => self.phases.push(Phase {
-                name: phase.clone(),
-                ms: None,
-                error: None,
-            }),
+            Kind::PhaseStarted { phase } => self.begin_phase(phase),
             Kind::PhaseEnded { phase, ms, error } => self.end_phase(phase, *ms, error.as_deref()),
             Kind::Note { text } => self.notes.push(text.clone()),
             Kind::Interrupted { signal } => self.interrupted = Some(signal.clone()),
@@ -198,6 +274,7 @@ impl Model {
                 proves,
                 level,
                 file,
+                again,
             } => {
                 let record = self.begun(id, *attempt);
                 record.title.clone_from(title);
@@ -205,6 +282,7 @@ impl Model {
                 record.proves.clone_from(proves);
                 record.level = *level;
                 record.file.clone_from(file);
+                record.again.clone_from(again);
             }
             Kind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
             Kind::StepStarted {
@@ -266,6 +344,20 @@ impl Model {
         }
     }
 
+    fn begin_phase(&mut self, name: &str) {
+        let part = match (name, self.ready) {
+            (TEAR_DOWN, _) => Part::TearDown,
+            (_, true) => Part::Run,
+            (_, false) => Part::BringUp,
+        };
+        self.phases.push(Phase {
+            name: name.to_owned(),
+            ms: None,
+            error: None,
+            part,
+        });
+    }
+
     /// A phase that fails before it was told to begin is a failed phase all the same.
     fn end_phase(&mut self, name: &str, ms: u64, error: Option<&str>) {
         let open = self
@@ -273,11 +365,7 @@ impl Model {
             .iter()
             .rposition(|p| p.name == name && p.ms.is_none());
         let index = open.unwrap_or_else(|| {
-            self.phases.push(Phase {
-                name: name.to_owned(),
-                ms: None,
-                error: None,
-            });
+            self.begin_phase(name);
             self.phases.len() - 1
         });
         self.phases[index].ms = Some(ms);
@@ -299,6 +387,12 @@ impl Model {
             self.scenarios.len() - 1
         });
         &mut self.scenarios[index]
+    }
+
+    /// The record of this run of a scenario, as [`Self::apply`] filled it; without a number the newest one.
+    pub fn find(&self, id: &str, attempt: u32) -> Option<&ScenarioReport> {
+        let is_it = |s: &&ScenarioReport| s.id == id && (attempt == 0 || s.attempt == attempt);
+        self.scenarios.iter().rev().find(is_it)
     }
 
     /// The record of a run that begins. Logs of before runs had numbers begin a new one when the last has ended.
@@ -323,15 +417,7 @@ impl Model {
         if last.verdict.is_none() {
             return self.latest(id);
         }
-        let again = ScenarioReport {
-            id: last.id.clone(),
-            attempt: last.attempt + 1,
-            title: last.title.clone(),
-            area: last.area.clone(),
-            proves: last.proves.clone(),
-            file: last.file.clone(),
-            ..Default::default()
-        };
+        let again = last.again();
         self.scenarios.push(again);
         self.latest(id)
     }
@@ -353,11 +439,14 @@ impl Model {
         }
     }
 
+    /// How many of each verdict. A failure that is no scenario's is an error too.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        self.scenarios
+        let scenarios = self.scenarios.iter().map(ScenarioReport::verdict);
+        scenarios.for_each(|verdict| counts.add(verdict));
+        self.failures()
             .iter()
-            .for_each(|scenario| counts.add(scenario.verdict()));
+            .for_each(|_| counts.add(Verdict::Error));
         counts
     }
 
@@ -368,11 +457,35 @@ impl Model {
             .filter(|scenario| is_unexpected(scenario.verdict()))
     }
 
-    /// The first phase that failed.
-    pub fn failed_phase(&self) -> Option<(&str, &str)> {
-        self.phases
-            .iter()
-            .find_map(|phase| Some((phase.name.as_str(), phase.error.as_deref()?)))
+    /// What failed beside the scenarios, once for each part of the run. A phase that fails makes those fail that it is within: it is told
+    /// where the first one failed, in the words of whoever knows most.
+    pub fn failures(&self) -> Vec<Failure> {
+        let mut failures: Vec<Failure> = Vec::new();
+        for phase in &self.phases {
+            let Some(error) = &phase.error else { continue };
+            let around = phase.name == Part::BringUp.name();
+            let same = |known: &&mut Failure| {
+                known.part == phase.part || (around && error.contains(&known.error))
+            };
+            match failures.iter_mut().find(same) {
+                Some(known) if error.contains(&known.error) => known.error.clone_from(error),
+                Some(_) => {}
+                None => failures.push(Failure {
+                    part: phase.part,
+                    phase: Some(phase.name.clone())
+                        .filter(|name| !around && name != phase.part.name()),
+                    ms: phase.ms,
+                    error: error.clone(),
+                }),
+            }
+        }
+        failures.extend(self.unwritten.iter().map(|error| Failure {
+            part: Part::Reports,
+            phase: None,
+            ms: None,
+            error: error.clone(),
+        }));
+        failures
     }
 
     /// Exit code of the run. A violated claim outweighs one that could not be told.
@@ -386,7 +499,7 @@ impl Model {
         }
         if counts.fail + counts.unexpected > 0 {
             Exit::Failed
-        } else if counts.error > 0 || self.failed_phase().is_some() || !self.complete {
+        } else if counts.error > 0 || !self.complete {
             Exit::Error
         } else if counts.total() == 0 {
             Exit::NothingSelected
@@ -395,52 +508,19 @@ impl Model {
         }
     }
 
-    /// Command that runs one scenario of this run again.
+    /// Command that runs one scenario of this run again. A log of before the words were kept names the scenario and the seed.
     pub fn reproduce(&self, scenario: &ScenarioReport) -> String {
-        let what = if scenario.file.starts_with("suites/") || scenario.file.is_empty() {
-            &scenario.id
-        } else {
-            &scenario.file
-        };
-        let mut words = vec![
-            "meshproof".to_owned(),
-            "run".to_owned(),
-            super::text::shell_word(what),
-        ];
-        words.extend(carried_flags(&self.run.args));
-        words.push(format!("--seed {}", self.run.seed));
+        let mut words = vec!["meshproof".to_owned(), "run".to_owned()];
+        if scenario.again.is_empty() {
+            words.push(shell_word(&scenario.id));
+        }
+        words.extend(scenario.again.iter().map(shell_word));
+        match self.run.again.is_empty() {
+            true => words.push(format!("--seed {}", self.run.seed)),
+            false => words.extend(self.run.again.iter().cloned()),
+        }
         words.join(" ")
     }
-}
-
-/// Flags of the run's arguments that change what a single scenario does.
-fn carried_flags(args: &[String]) -> Vec<String> {
-    const CARRIED: [&str; 9] = [
-        "--target",
-        "--context",
-        "--name",
-        "--envoy",
-        "--istio",
-        "--image",
-        "--alpha",
-        "--beta",
-        "--mutate",
-    ];
-    let mut found = Vec::new();
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let (flag, value) = match arg.split_once('=') {
-            Some((flag, value)) => (flag, Some(value.to_owned())),
-            None => (arg.as_str(), None),
-        };
-        if !CARRIED.contains(&flag) {
-            continue;
-        }
-        if let Some(value) = value.or_else(|| args.next().cloned()) {
-            found.push(format!("{flag} {}", super::text::shell_word(&value)));
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -463,10 +543,95 @@ mod tests {
             error: Some("no kernel".into()),
         };
         let model = model(vec![failed, Kind::RunEnded { wall_ms: 4 }]);
+        let failures = model.failures();
+        let told: Vec<_> = failures.iter().map(|f| (f.part, f.words())).collect();
+        assert_eq!(told, [(Part::BringUp, "no kernel".to_owned())]);
+        assert_eq!((model.counts().error, model.exit()), (1, Exit::Error));
+    }
+
+    /// The phase within tells where it happened, the one around it why in full; both are one error.
+    #[test]
+    fn a_bring_up_that_fails_is_told_once() {
+        let failed = |phase: &str, error: &str| Kind::PhaseEnded {
+            phase: phase.into(),
+            ms: 3,
+            error: Some(error.into()),
+        };
+        let model = model(vec![
+            failed("tool chain", "no go"),
+            failed("bring-up", "no go: not found on PATH"),
+        ]);
+        let failures: Vec<_> = model.failures().iter().map(Failure::words).collect();
+        assert_eq!(failures, ["tool chain: no go: not found on PATH"]);
+    }
+
+    #[test]
+    fn what_fails_after_the_target_was_up_is_no_bring_up() {
+        let failed = |phase: &str, error: &str| Kind::PhaseEnded {
+            phase: phase.into(),
+            ms: 3,
+            error: Some(error.into()),
+        };
+        let ready = Kind::TargetReady {
+            versions: BTreeMap::new(),
+            capabilities: vec![],
+            lacks: vec![],
+        };
+        let told = |kinds: Vec<Kind>| {
+            let failures = model(kinds).failures();
+            let told = failures
+                .iter()
+                .map(|f| format!("{} / {}", f.part.name(), f.words()));
+            told.collect::<Vec<_>>()
+        };
         assert_eq!(
-            (model.failed_phase(), model.exit()),
-            (Some(("bring-up", "no kernel")), Exit::Error)
+            told(vec![ready.clone(), failed("bring-up", "etcd ended")]),
+            ["run / etcd ended"]
         );
+        let down = failed("tear-down", "busy");
+        assert_eq!(
+            told(vec![ready, down, failed("bring-up", "busy: a mount")]),
+            ["tear-down / busy: a mount"]
+        );
+    }
+
+    /// Logs without numbers of runs: starting again opens a new record, which keeps all that was planned.
+    #[test]
+    fn a_scenario_that_starts_again_keeps_what_was_planned() {
+        let id = || "a/b".to_owned();
+        let planned = Kind::ScenarioPlanned {
+            id: id(),
+            attempt: 0,
+            title: "t".into(),
+            area: "a".into(),
+            proves: vec!["B1".into()],
+            level: Level::Provisional,
+            file: "f".into(),
+            again: vec!["/x/f".into()],
+        };
+        let started = Kind::ScenarioStarted {
+            id: id(),
+            attempt: 0,
+        };
+        let ended = Kind::ScenarioEnded(Box::new(ScenarioEnd {
+            id: id(),
+            attempt: 0,
+            verdict: Verdict::Pass,
+            cause: "c".into(),
+            wall_ms: 1,
+            floor_ms: 1,
+            samples: [("calls".to_owned(), 1)].into(),
+            known: None,
+        }));
+        let model = model(vec![planned, started.clone(), ended, started]);
+        let [first, second] = &model.scenarios[..] else {
+            panic!("{:?}", model.scenarios);
+        };
+        let planned_of =
+            |s: &ScenarioReport| (s.title.clone(), s.proves.clone(), s.level, s.again.clone());
+        assert_eq!(planned_of(first), planned_of(second));
+        assert_eq!(second.level, Level::Provisional);
+        assert_eq!((second.attempt, second.samples.len()), (2, 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::clean_line;
 use crate::run::event::{Event, Kind};
+use crate::scenario::parse::run_name;
 
 /// Redraws a second: enough to see that it lives.
 const REDRAWS: u8 = 4;
@@ -42,9 +43,11 @@ impl Progress {
             Kind::PhaseStarted { phase } => self.phase = Some(phase.clone()),
             Kind::PhaseEnded { .. } => self.phase = None,
             Kind::ScenarioPlanned { .. } => self.planned += 1,
-            Kind::ScenarioStarted { id, .. } => drop(self.running.insert(id.clone())),
+            Kind::ScenarioStarted { id, attempt } => {
+                self.running.insert(run_name(id, *attempt));
+            }
             Kind::ScenarioEnded(end) => {
-                self.running.remove(&end.id);
+                self.running.remove(&run_name(&end.id, end.attempt));
                 self.ended += 1;
             }
             _ => return,

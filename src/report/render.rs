@@ -1,6 +1,6 @@
 //! All report files of one model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::bundle::{WriteError, write_whole};
 use super::model::Model;
@@ -49,10 +49,20 @@ pub fn write_all(model: &Model, dir: &Path) -> Result<(), WriteError> {
     written
 }
 
+/// The first report that lies in a directory, whoever made it.
+pub fn present(dir: &Path) -> Option<PathBuf> {
+    let all = ALL.into_iter().map(|rendering| dir.join(rendering.file));
+    all.into_iter()
+        .find(|path| std::fs::symlink_metadata(path).is_ok())
+}
+
 /// Takes the reports of a former or failed run away, so that nobody takes them for this one's. The log and evidence stay.
 pub fn remove_all(dir: &Path) {
     for rendering in ALL {
         // Best effort: what can't be removed can't be written either, and that is told.
-        let _ = std::fs::remove_file(dir.join(rendering.file));
+        let path = dir.join(rendering.file);
+        if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! Takes each event once: redacts it, keeps it in the log, folds it, shows it. At the end it writes the reports.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use super::bundle::{Bundle, WriteError};
 use super::console::{Console, Detail, Line};
-use super::jsonl::{LogError, LogWriter};
+use super::folder::{self, FolderError};
+use super::jsonl::{self, LogError, LogWriter};
 use super::model::Model;
 use super::progress::Progress;
 use super::redact::Redactor;
@@ -36,6 +37,8 @@ pub enum SinkError {
     Log(#[from] LogError),
     #[error(transparent)]
     Report(#[from] WriteError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error(
         "the report directory {0} is incomplete, so the run counts as an ERROR; free space there or give another --report-dir"
     )]
@@ -71,6 +74,8 @@ pub struct Sink {
     options: SinkOptions,
     console: Console,
     log: Option<LogWriter>,
+    /// The report directory is this run's until its last report is written.
+    _lock: Option<File>,
     bundle: Option<Bundle>,
     model: Model,
     progress: Option<Progress>,
@@ -88,7 +93,7 @@ impl Sink {
         let terminal = Terminal::from_env();
         let results: Box<dyn Write + Send> = match options.format {
             Format::Text => Box::new(output::Stdout),
-            Format::Json => Box::new(io::stderr()),
+            Format::Json => Box::new(output::Stderr),
         };
         let palette = match options.format {
             Format::Text => Palette::stdout(options.color),
@@ -114,21 +119,22 @@ impl Sink {
             (_, true) => Detail::Verbose,
             _ => Detail::Normal,
         };
+        let locked = options
+            .report_dir
+            .as_deref()
+            .map(|dir| folder::take(dir).map(|file| (dir.join(jsonl::FILE), file)))
+            .transpose()?;
+        let lock = locked.as_ref().and_then(|(_, log)| log.try_clone().ok());
+        let log = locked.map(|(path, log)| LogWriter::new(path, log));
         let bundle = options
             .report_dir
             .as_deref()
             .map(|dir| Bundle::open(dir, options.redactor.clone()))
             .transpose()?;
-        let log = bundle
-            .as_ref()
-            .map(|bundle| LogWriter::create(bundle.dir()))
-            .transpose()?;
-        if let Some(bundle) = &bundle {
-            render::remove_all(bundle.dir());
-        }
         Ok(Self {
             console: Console { palette, detail },
             log,
+            _lock: lock,
             bundle,
             model: Model::default(),
             progress: None,
@@ -214,20 +220,21 @@ impl Sink {
             progress.finish();
         }
         let mut errors = self.write_reports();
+        self.model.unwritten = errors.first().map(|error| output::chain(error));
         let report_dir = self.options.report_dir.as_deref();
         let end = self
             .console
             .end(&self.model, report_dir.filter(|_| errors.is_empty()));
         self.result(&end);
         if self.options.format == Format::Json {
-            let printed = output::data(&json::render(&self.model));
+            let printed = output::json_text(&json::render(&self.model));
             self.stdout_error = self.stdout_error.or(printed.err());
         }
         errors.extend(self.stdout_error.take().map(SinkError::Stdout));
         if crate::env::github_actions() {
             annotations::render(&self.model)
                 .lines()
-                .for_each(output::say);
+                .for_each(output::command);
         }
         errors.extend(append_step_summary(&self.model).err());
         let exit = match self.model.exit() {

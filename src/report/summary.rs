@@ -56,14 +56,11 @@ fn head(page: &mut String, model: &Model) {
     } else if !model.complete {
         line(page, "\nThe event log has no end: the run did not finish.");
     }
-    if let Some((phase, error)) = model.failed_phase() {
+    for failure in model.failures() {
+        let part = failure.part.name();
         line(
             page,
-            &format!(
-                "\n**Bringing up failed** at {}: {}",
-                escape(phase),
-                escape(error)
-            ),
+            &format!("\n**ERROR** {part}: {}", escape(&failure.words())),
         );
     }
     line(
@@ -73,6 +70,15 @@ fn head(page: &mut String, model: &Model) {
             escape(&run.target),
             escape(&run.mesh),
             escape(&run.profile)
+        ),
+    );
+    line(
+        page,
+        &format!(
+            "- Run {}, started {}, seed {}",
+            escape(&run.run_id),
+            escape(&run.started),
+            run.seed
         ),
     );
     if !model.versions.is_empty() {

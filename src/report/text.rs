@@ -1,5 +1,8 @@
 //! Words and numbers as people read them.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::output::{clean, clean_line};
 use crate::report::model::{CheckReport, Counts};
 use crate::verdict::outcome::{CheckResult, Verdict};
@@ -77,13 +80,20 @@ pub fn result(check: &CheckReport) -> &'static str {
     }
 }
 
-/// A word for a POSIX shell, quoted when it has to be.
-pub fn shell_word(text: &str) -> String {
+/// A word for a shell, quoted when it has to be; bytes that are no UTF-8 as `$'…'` (POSIX.1-2024, section 2.2.4).
+pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=,@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+    match word.as_ref().to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => {
+            let byte = |byte: &u8| match char::from(*byte) {
+                c if c.is_ascii() && plain(c) => c.to_string(),
+                _ => format!("\\x{byte:02x}"),
+            };
+            let bytes = word.as_ref().as_bytes().iter();
+            format!("$'{}'", bytes.map(byte).collect::<String>())
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     scenario::{
-        ResolvedProbe,
+        ResolvedProbe, StepNumber,
         model::{Finish, Step},
     },
     verdict::outcome::CheckResult,
@@ -22,7 +22,7 @@ use crate::{
 
 /// A background probe that runs until the end of the scenario.
 pub(super) struct Background {
-    step: usize,
+    step: StepNumber,
     /// Probe, and the ids of its runs at the caller.
     name: String,
     runs: Vec<(String, String)>,
@@ -62,7 +62,7 @@ impl Run<'_> {
     /// Returns when the calls that the background holds have arrived.
     pub(super) async fn start_background(
         &mut self,
-        number: usize,
+        number: StepNumber,
         name: &str,
         step: &Step,
     ) -> Result<(), String> {

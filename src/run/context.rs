@@ -3,7 +3,9 @@
 use kube::Client;
 use testbed::stall::Watch;
 
-use super::{guard::Guards, lost::Lost, recorder::Recorder, telemetry::Istioctl, tidy::Tidy};
+use super::{
+    guard::Guards, id::RunId, lost::Lost, recorder::Recorder, telemetry::Istioctl, tidy::Tidy,
+};
 use crate::{
     cluster::{pods::PodWatch, writer::Writer},
     fixture::fitting::Fitting,
@@ -36,7 +38,7 @@ pub struct Context {
     /// Notices when this process does not run.
     pub watchdog: Watch,
     pub rates: Rates,
-    pub run_id: String,
+    pub run_id: RunId,
     /// Proxies of the ingress gateway.
     pub gateways: Vec<Proxy>,
     /// `host:port` of a plain server that no scenario configures: for control calls.

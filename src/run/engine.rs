@@ -118,6 +118,7 @@ fn planned(loaded: &Loaded) -> Kind {
         proves: loaded.scenario.proves.clone(),
         level: loaded.scenario.level,
         file: loaded.file.clone(),
+        again: loaded.again(),
     }
 }
 

@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::RunId;
 use crate::{
-    scenario::model::Level,
+    scenario::{StepNumber, model::Level},
+    seed::Seed,
     verdict::outcome::{Check, Verdict},
 };
 
 /// Version of the log's format; the first event carries it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
+
+/// The oldest version that can still be read. Version 1 counted steps from 0.
+pub const OLDEST_SCHEMA: u32 = 1;
 
 /// One line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,6 +57,9 @@ pub enum Kind {
         #[serde(default)]
         level: Level,
         file: String,
+        /// Words that name it to `meshproof run` from anywhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        again: Vec<String>,
     },
     ScenarioStarted {
         id: String,
@@ -64,7 +72,7 @@ pub enum Kind {
         /// Which of its runs, from 1; absent where it runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
-        step: usize,
+        step: StepNumber,
         what: String,
     },
     StepEnded {
@@ -72,7 +80,7 @@ pub enum Kind {
         /// Which of its runs, from 1; absent where it runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
-        step: usize,
+        step: StepNumber,
         ms: u64,
         error: Option<String>,
     },
@@ -90,7 +98,7 @@ pub enum Kind {
         /// Which of its runs, from 1; absent where it runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
-        step: usize,
+        step: StepNumber,
         check: Box<Check>,
     },
     ScenarioEnded(Box<ScenarioEnd>),
@@ -106,24 +114,44 @@ pub enum Kind {
     },
 }
 
+impl Event {
+    /// Brings an event of an older log to [`SCHEMA`].
+    pub fn upgrade(&mut self, from: u32) {
+        match &mut self.kind {
+            Kind::RunStarted(run) => run.schema = SCHEMA,
+            Kind::StepStarted { step, .. }
+            | Kind::StepEnded { step, .. }
+            | Kind::Checked { step, .. }
+                if from == 1 =>
+            {
+                *step = step.next();
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What must be known to run the same again.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     pub schema: u32,
-    pub run_id: String,
+    pub run_id: RunId,
     pub meshproof: String,
-    /// RFC 3339, wall clock.
+    /// When it began, by the wall clock: RFC 3339 in UTC, whole seconds.
     pub started: String,
     pub target: String,
     pub mesh: String,
     pub profile: String,
-    pub seed: u64,
+    pub seed: Seed,
     pub jobs: usize,
     pub alpha: f64,
     pub beta: f64,
     pub args: Vec<String>,
     /// Command that reproduces the run.
     pub reproduce: String,
+    /// What the commands of its scenarios have behind the scenario, as words of a shell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

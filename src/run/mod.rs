@@ -4,15 +4,18 @@ mod background;
 #[cfg(feature = "browser")]
 pub mod browse;
 pub mod busy;
+mod caption;
 pub mod certificates;
 pub mod change;
 pub mod context;
 pub mod control;
 pub mod engine;
 pub mod event;
+mod event_text;
 pub mod flags;
 pub mod guard;
 mod hops;
+pub mod id;
 pub mod istiod;
 pub mod lost;
 pub mod maker;

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::{
     background::Background,
     busy::{self, Holding},
+    caption::caption,
     certificates, change,
     context::Context,
     event::{Kind, ScenarioEnd},
@@ -27,7 +28,7 @@ use crate::{
     plan::step_probes,
     report::WriteError,
     scenario::{
-        Loaded, ResolvedProbe,
+        Loaded, ResolvedProbe, StepNumber,
         explain::step_words,
         model::{Churn, Contrast, Converge, Step, Workload},
         model_web::Browser,
@@ -113,7 +114,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         Ok(place) => std::sync::Arc::new(place),
         Err(Stop::Unknown(words)) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
         Err(Stop::Fault(check)) => {
-            told(ctx, loaded, 0, &check);
+            told(ctx, loaded, StepNumber::WORLD, &check);
             return (vec![*check], Vec::new(), BTreeMap::new(), 0);
         }
     };
@@ -203,7 +204,7 @@ impl Run<'_> {
 
     async fn steps(&mut self) -> Result<(), String> {
         let scenario = &self.loaded.scenario;
-        for (number, step) in scenario.steps.iter().enumerate() {
+        for (number, step) in scenario.numbered_steps() {
             let (start, id) = (Instant::now(), self.loaded.id.clone());
             let what = step_words(step);
             self.ctx.recorder.emit(Kind::StepStarted {
@@ -229,7 +230,7 @@ impl Run<'_> {
                 ms: millis(start.elapsed()),
                 error,
             });
-            done.map_err(|words| format!("step {} ({what}): {words}", number + 1))?;
+            done.map_err(|words| format!("step {number} ({what}): {words}"))?;
             if over {
                 break;
             }
@@ -237,7 +238,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn step(&mut self, number: usize, step: &Step) -> Result<(), Stop> {
+    async fn step(&mut self, number: StepNumber, step: &Step) -> Result<(), Stop> {
         let done = match step {
             Step::Apply(name) => return steps::apply(self, name).await,
             Step::Delete(name) => return steps::delete(self, name).await,
@@ -299,7 +300,7 @@ impl Run<'_> {
 
     async fn probe(
         &mut self,
-        number: usize,
+        number: StepNumber,
         step: &Step,
         refutes: &[String],
     ) -> Result<(), String> {
@@ -384,31 +385,29 @@ impl Run<'_> {
     }
 
     /// Keeps checks, numbers and evidence of a run.
-    pub(super) fn take(&mut self, number: usize, name: &str, outcome: Outcome) {
+    pub(super) fn take(&mut self, number: StepNumber, name: &str, outcome: Outcome) {
         for check in outcome.checks {
             self.checked(number, check);
         }
         *self.samples.entry("calls".into()).or_default() += outcome.calls;
         *self.samples.entry("attempts".into()).or_default() += outcome.attempts;
-        self.evidence.push((
-            format!("step-{}-{name}.jsonl", number + 1),
-            outcome.evidence,
-        ));
+        self.evidence
+            .push((format!("step-{number}-{name}.jsonl"), outcome.evidence));
         let pictures = outcome.pictures.into_iter();
         self.pictures.extend(
-            pictures.map(|(ending, bytes)| (format!("step-{}-{name}.{ending}", number + 1), bytes)),
+            pictures.map(|(ending, bytes)| (format!("step-{number}-{name}.{ending}"), bytes)),
         );
     }
 
     /// Keeps a check and tells of it.
-    pub(super) fn checked(&mut self, step: usize, check: Check) {
+    pub(super) fn checked(&mut self, step: StepNumber, check: Check) {
         told(self.ctx, self.loaded, step, &check);
         self.checks.push(check);
     }
 
     async fn converge(
         &mut self,
-        number: usize,
+        number: StepNumber,
         step: &Step,
         converge: &Converge,
     ) -> Result<(), String> {
@@ -457,13 +456,13 @@ impl Run<'_> {
         }
         for (name, text) in all {
             self.kept(
-                name.clone(),
+                caption(&name),
                 bundle.evidence(&self.loaded.folder(), &name, &text),
             );
         }
         for (name, bytes) in std::mem::take(&mut self.pictures) {
             self.kept(
-                name.clone(),
+                caption(&name),
                 bundle.picture(&self.loaded.folder(), &name, &bytes),
             );
         }
@@ -496,7 +495,7 @@ impl Run<'_> {
     }
 }
 
-fn told(ctx: &Context, loaded: &Loaded, step: usize, check: &Check) {
+fn told(ctx: &Context, loaded: &Loaded, step: StepNumber, check: &Check) {
     ctx.recorder.emit(Kind::Checked {
         id: loaded.id.clone(),
         attempt: loaded.attempt,

@@ -9,6 +9,7 @@ use super::{
     control,
     event::Kind,
     guard::Guards,
+    id::RunId,
     lost::Lost,
     mutated,
     place::{Place, PlaceError},
@@ -64,7 +65,7 @@ pub enum SessionError {
 
 /// What a run decides about the target.
 pub struct Terms {
-    pub run_id: String,
+    pub run_id: RunId,
     pub rates: Rates,
     pub tidy: Tidy,
     pub keep_failed: bool,

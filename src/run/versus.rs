@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{probe::Outcome, scenario::Run};
 use crate::{
-    scenario::{ResolvedProbe, model::Step, model_versus::Versus},
+    scenario::{ResolvedProbe, StepNumber, model::Step, model_versus::Versus},
     verdict::{
         outcome::{Check, CheckResult},
         range, versus,
@@ -31,7 +31,7 @@ struct Cost {
 ///
 /// # Errors
 /// In words: a run failed.
-pub async fn versus(run: &mut Run<'_>, number: usize, wanted: &Versus) -> Result<(), String> {
+pub async fn versus(run: &mut Run<'_>, number: StepNumber, wanted: &Versus) -> Result<(), String> {
     let (ours, theirs) = (single(run, &wanted.probe)?, single(run, &wanted.against)?);
     // Neither pays for what only happens once.
     for probe in [&ours, &theirs] {
@@ -87,7 +87,7 @@ fn single(run: &Run<'_>, name: &str) -> Result<ResolvedProbe, String> {
 
 async fn cost(
     run: &mut Run<'_>,
-    number: usize,
+    number: StepNumber,
     probe: &ResolvedProbe,
     with_cpu: bool,
 ) -> Result<Option<Cost>, String> {

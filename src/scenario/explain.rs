@@ -28,8 +28,8 @@ pub fn explain(loaded: &Loaded, rates: Rates) -> Result<String, ResolveError> {
         let _ = writeln!(text, "  - {}", workload_words(workload));
     }
     let _ = writeln!(text, "\nSteps");
-    for (at, step) in scenario.steps.iter().enumerate() {
-        let _ = writeln!(text, "  {}. {}", at + 1, step_words(step));
+    for (number, step) in scenario.numbered_steps() {
+        let _ = writeln!(text, "  {number}. {}", step_words(step));
         if let Step::Contrast(contrast) = step {
             let runs = resolve_contrast(scenario, contrast, rates)?;
             let _ = writeln!(text, "     in {} run(s)", runs.len());

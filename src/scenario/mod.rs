@@ -1,5 +1,6 @@
 //! The typed suite file: load, parse, lint, select, explain, schema.
 
+pub mod again;
 pub mod dialect;
 pub mod explain;
 pub mod finding;
@@ -22,6 +23,7 @@ pub mod requirements;
 pub mod resolve;
 pub mod schema;
 pub mod select;
+pub mod step_number;
 
 mod lint_change;
 mod lint_expect;
@@ -37,3 +39,4 @@ pub use finding::Finding;
 pub use load::{Suites, Tree};
 pub use parse::{Loaded, load_all};
 pub use resolve::{ResolvedProbe, resolve_contrast, resolve_probe};
+pub use step_number::StepNumber;

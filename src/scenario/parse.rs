@@ -31,8 +31,8 @@ pub struct Loaded {
     /// Which of its runs in a plan this is, from 1; 0 where it runs once.
     pub attempt: u32,
     /// Path in its tree, without the ending.
-    stem: String,
-    tree: Tree,
+    pub(super) stem: String,
+    pub(super) tree: Tree,
 }
 
 /// A file beside a scenario.

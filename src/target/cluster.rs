@@ -150,6 +150,15 @@ async fn by(
     Ok((client, server))
 }
 
+/// The kubeconfig has this context.
+///
+/// # Errors
+/// [`ExistingError`]; nothing but the kubeconfig is read.
+pub fn check(context: &str) -> Result<(), ExistingError> {
+    let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
+    server(&read, context).map(drop)
+}
+
 /// The address of a context's cluster.
 fn server(read: &Kubeconfig, context: &str) -> Result<String, ExistingError> {
     let named = read.contexts.iter().find(|known| known.name == context);

@@ -338,6 +338,10 @@ fn ledgers_must_agree_both_ways() {
     assert_eq!(ledger(&seen), Undecided, "an attempt of no call of ours");
     seen.stopped_early = true;
     assert_eq!(ledger(&seen), Holds, "cut by ourselves");
+    let checks = judged(vec![Matcher::Status(0)], &seen);
+    let ledger = checks.iter().find(|check| check.matcher == LEDGER);
+    let actual = ledger.map(|check| check.actual.as_str());
+    assert_eq!(actual, Some("2 judged of 3 sent, 3 attempts"));
 }
 
 #[test]

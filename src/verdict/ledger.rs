@@ -102,6 +102,18 @@ fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
     }
 }
 
+/// What both sides counted. After an early stop, calls were sent that nobody judged: they are no retries.
+fn counted(calls: &Calls<'_>, ours: &BTreeSet<&str>) -> String {
+    let (judged, attempts) = (calls.judged.len(), calls.seen.attempts.len());
+    let sent = ours
+        .union(&calls.attempts.keys().copied().collect())
+        .count();
+    match calls.seen.stopped_early && judged < sent {
+        true => format!("{judged} judged of {sent} sent, {attempts} attempts"),
+        false => format!("{judged} calls, {attempts} attempts"),
+    }
+}
+
 /// Do client and servers tell the same story? Disagreement means that *we* lost something, so that nothing can be said.
 ///
 /// Each call that an application answered must stand in a ledger, and each id in a ledger must be a call of ours; after
@@ -133,10 +145,7 @@ pub fn agreement(calls: &Calls<'_>) -> Judgement {
         .collect();
     let samples = calls.judged.len() as u64;
     let (result, actual) = match (unrecorded.first(), foreign.first()) {
-        (None, None) => (
-            CheckResult::Holds,
-            format!("{samples} calls, {} attempts", calls.seen.attempts.len()),
-        ),
+        (None, None) => (CheckResult::Holds, counted(calls, &ours)),
         (Some(first), _) => (
             CheckResult::Undecided,
             format!(

@@ -4,9 +4,10 @@ use askama::Template;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::report::model::{
-    CheckReport, EvidenceReport, Model, Phase, ScenarioReport, StepReport, is_unexpected,
+    CheckReport, EvidenceReport, Failure, Model, Phase, ScenarioReport, StepReport, is_unexpected,
 };
 use crate::report::text;
+use crate::verdict::judge::LEDGER;
 use crate::verdict::outcome::Verdict;
 
 /// `report.html` as text.
@@ -17,6 +18,7 @@ pub fn render(model: &Model) -> String {
         wall: text::duration(model.wall_ms),
         scene: scene(model),
         share: share(model),
+        failures: model.failures().iter().map(failed).collect(),
         scenarios: ordered(model),
     };
     page.render().expect("writing to memory")
@@ -49,7 +51,22 @@ struct Page<'a> {
     /// What was judged, and when.
     scene: String,
     share: Vec<Slice>,
+    /// What failed beside the scenarios.
+    failures: Vec<Failed>,
     scenarios: Vec<View<'a>>,
+}
+
+/// A part of the run that failed.
+struct Failed {
+    part: &'static str,
+    words: String,
+}
+
+fn failed(failure: &Failure) -> Failed {
+    Failed {
+        part: failure.part.name(),
+        words: failure.words(),
+    }
 }
 
 /// One part of the bar of verdicts, in percent of its width.
@@ -77,6 +94,8 @@ struct View<'a> {
     /// Wall time over the floor that mesh and scenario set, e.g. `1.3`.
     ratio: Option<String>,
     checks: Vec<Row<'a>>,
+    /// What client and servers counted alike, probe by probe.
+    agreed: String,
     evidence: Vec<Link<'a>>,
     reproduce: String,
 }
@@ -147,6 +166,10 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         caption: &evidence.caption,
         file: &evidence.file,
     };
+    let (folded, told): (Vec<_>, Vec<_>) = scenario
+        .checks
+        .iter()
+        .partition(|check| is_agreement(check));
     View {
         heading: None,
         scenario,
@@ -158,7 +181,8 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         summary: summary(scenario),
         wall: text::duration(scenario.wall_ms),
         ratio: ratio(scenario),
-        checks: scenario.checks.iter().map(row).collect(),
+        checks: told.into_iter().map(row).collect(),
+        agreed: agreed(&folded),
         evidence: scenario
             .evidence
             .iter()
@@ -167,6 +191,19 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
             .collect(),
         reproduce: model.reproduce(scenario),
     }
+}
+
+/// Client and servers counted the same: a quarter of all checks, of which one line says enough while they hold.
+fn is_agreement(check: &CheckReport) -> bool {
+    check.check.matcher == LEDGER && !text::is_bad(check)
+}
+
+fn agreed(checks: &[&CheckReport]) -> String {
+    let each = checks.iter().map(|report| {
+        let check = &report.check;
+        format!("step {} {} ({})", report.step, check.probe, check.actual)
+    });
+    each.collect::<Vec<_>>().join(" · ")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]

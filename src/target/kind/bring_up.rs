@@ -9,6 +9,7 @@ use super::{
     autopsy,
     error::KindError,
     images::Images,
+    made_of::{self, MadeOf},
     members,
     mirror::{self, Mirror, Own},
     nodes::Nodes,
@@ -54,6 +55,8 @@ pub struct KindOptions {
     pub hub: Option<String>,
     pub tag: Option<String>,
     pub profile: Profile,
+    /// The flags that all this came by.
+    pub made_of: MadeOf,
     /// Folder with Gateway API's CRDs of Istio's version, where there is one.
     pub gateway_api: Option<PathBuf>,
 }
@@ -166,12 +169,23 @@ async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindErr
         (Some(record), true) if record.made && record.profile.is_none() => {
             Err(KindError::HalfDone { name: record.name })
         }
-        (Some(record), true) => Ok(record),
-        (Some(stale), false) => {
-            stale.remove();
-            Record::begin(&options.name, true, options.kept)
+        (Some(record), true) => {
+            let asked = options.made_of.only(&made_of::CLUSTER);
+            record.made_of.agrees(&asked, &record.name).map(|()| record)
         }
-        (None, up) => Record::begin(&options.name, !up, options.kept),
+        (None, true) => {
+            let asked = options.made_of.only(&made_of::CLUSTER);
+            MadeOf::default().agrees(&asked, &options.name)?;
+            Record::begin(&options.name, false, options.kept)
+        }
+        (stale, false) => {
+            if let Some(stale) = stale {
+                stale.remove();
+            }
+            let mut record = Record::begin(&options.name, true, options.kept)?;
+            record.made_of = options.made_of.only(&made_of::CLUSTER);
+            Ok(record)
+        }
     }
 }
 
@@ -202,10 +216,12 @@ async fn fill(
     );
     loaded?;
     let dial = Dial::api_server(client.clone());
-    if found::find(&client, &dial).await.is_err() {
+    let is_there = found::find(&client, &dial).await.is_ok();
+    if !is_there {
         istio(&client, options, phases).await?;
         record.profile = Some(options.profile.name().to_owned());
-        record.write()?;
+        record.made_of.extend(options.made_of.only(&made_of::ISTIO));
+        record.made_of.note("profile", options.profile.name());
     }
     let mut programs = BTreeSet::new();
     for (image, word) in [
@@ -219,6 +235,14 @@ async fn fill(
     let mut versions = versions::of(&client, &dial)
         .await
         .map_err(KindError::Client)?;
+    if let Some(istio) = versions.get("istio") {
+        record.made_of.note("istio", istio);
+    }
+    record.write()?;
+    if is_there {
+        let asked = options.made_of.only(&made_of::ISTIO);
+        record.made_of.agrees(&asked, &record.name)?;
+    }
     versions.insert("kind".to_owned(), version(kind).await?);
     let ready = Ready {
         istioctl: Some(Istioctl {

@@ -11,6 +11,14 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
     #[error(
+        "{asked} can't be honoured: the kind cluster {name} {made}; leave it out, take another --name, or remove that cluster first (meshproof target down --name {name} --target kind)"
+    )]
+    MadeOf {
+        name: String,
+        asked: String,
+        made: String,
+    },
+    #[error(
         "there is no program {0} on PATH; `meshproof doctor --target kind` says what is missing and how to get it"
     )]
     NoProgram(PathBuf),

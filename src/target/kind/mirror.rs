@@ -1,7 +1,7 @@
 //! Registries between the nodes of a kind cluster and those that the names of images say: one of the user's, or one of our own that
 //! keeps what it has once pulled, so that the next cluster does not wait for the network.
 
-use std::{net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{error::KindError, program::Program};
 use crate::side::{Image, Program as SideProgram, Ready, Side, System};
@@ -52,6 +52,16 @@ impl FromStr for Mirror {
                 host: host.to_owned(),
                 url,
             }),
+        }
+    }
+}
+
+/// As it was given.
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.url {
+            Some(url) => write!(f, "{}={url}", self.host),
+            None => f.write_str(&self.host),
         }
     }
 }

@@ -15,7 +15,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::error::KindError;
+use super::{error::KindError, made_of::MadeOf};
 use crate::private_dir::{self, NotPrivate};
 
 /// A cluster that meshproof made or uses.
@@ -40,6 +40,9 @@ pub struct Record {
     /// SHA-256 of the image archives that its nodes hold.
     #[serde(default)]
     pub loaded: Vec<String>,
+    /// The flags that the cluster and its Istio were made with.
+    #[serde(default)]
+    pub made_of: MadeOf,
     /// Istio has been installed by meshproof, in this profile.
     #[serde(default)]
     pub profile: Option<String>,
@@ -72,6 +75,7 @@ impl Record {
             program: None,
             docker_host: std::env::var("DOCKER_HOST").ok(),
             loaded: Vec::new(),
+            made_of: MadeOf::default(),
             profile: None,
             dir: root.join(name),
         };

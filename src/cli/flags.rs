@@ -1,0 +1,114 @@
+//! What every flag of `run` is for: which targets can honour it, what a kept mesh has to agree with, and which commands repeat it.
+//!
+//! A flag that is added to [`super::RunArgs`] has to be added here: a test compares the two.
+
+use super::TargetKind::{self, Cluster, Kind, Local};
+
+/// One flag of `run` (and of the commands that share it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag {
+    /// clap's id of it: the name of its field.
+    pub id: &'static str,
+    /// Targets that can honour it.
+    pub targets: &'static [TargetKind],
+    pub concerns: Concerns,
+    pub again: Again,
+    pub value: Value,
+}
+
+/// What a flag decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concerns {
+    /// The run: it counts on a kept mesh as on a new one.
+    Run,
+    /// What target and mesh are made of: on a mesh that is kept it can only say what that is made of already.
+    Mesh,
+}
+
+/// Which of the commands that run the same again repeat a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Both the one of the run and those of its scenarios.
+    Always,
+    /// The one of the run alone: it selects scenarios, or says how many at a time and how often.
+    Run,
+    /// None: it says where and how results are shown, or is written in another way (paths, seed).
+    Never,
+}
+
+/// What stands in a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// A word, or nothing at all.
+    Word,
+    /// Perhaps a file of this machine.
+    File,
+    /// `NAME=DIR[,…]`.
+    Image,
+}
+
+const ALL: &[TargetKind] = &[Local, Kind, Cluster];
+
+const fn flag(
+    id: &'static str,
+    targets: &'static [TargetKind],
+    concerns: Concerns,
+    again: Again,
+    value: Value,
+) -> Flag {
+    Flag {
+        id,
+        targets,
+        concerns,
+        again,
+        value,
+    }
+}
+
+/// Every flag of `run`.
+pub const FLAGS: &[Flag] = &{
+    use Again::{Always, Never, Run as OfRun};
+    use Concerns::{Mesh, Run};
+    use Value::{File, Image, Word};
+    [
+        flag("paths", ALL, Run, Never, Word),
+        flag("selector", ALL, Run, OfRun, Word),
+        flag("proves", ALL, Run, OfRun, Word),
+        flag("shard", ALL, Run, OfRun, Word),
+        flag("dry_run", ALL, Run, Never, Word),
+        flag("target", ALL, Run, Always, Word),
+        flag("name", &[Local, Kind], Run, Always, Word),
+        flag("context", &[Cluster], Run, Always, Word),
+        flag("allow_exec_plugins", &[Cluster], Run, Always, Word),
+        flag("envoy", &[Local], Mesh, Always, Word),
+        flag("images", &[Local], Mesh, Always, Image),
+        flag("istio", &[Kind], Mesh, Always, Word),
+        flag("istioctl", &[Kind, Cluster], Run, Always, File),
+        flag("hub", &[Kind], Mesh, Always, Word),
+        flag("tag", &[Kind], Mesh, Always, Word),
+        flag("profile", &[Kind], Mesh, Always, Word),
+        flag("nodes", &[Kind], Mesh, Always, File),
+        flag("node_image", &[Kind], Mesh, Always, Word),
+        flag("image_archives", &[Kind], Run, Always, File),
+        flag("registry_mirrors", &[Kind], Mesh, Always, Word),
+        flag("testbed_image", &[Cluster], Run, Always, Word),
+        flag("keep", ALL, Run, Always, Word),
+        flag("jobs", ALL, Run, OfRun, Word),
+        flag("repeat", ALL, Run, OfRun, Word),
+        flag("seed", ALL, Run, Never, Word),
+        flag("fail_fast", ALL, Run, OfRun, Word),
+        flag("alpha", ALL, Run, Always, Word),
+        flag("beta", ALL, Run, Always, Word),
+        flag("mutate", ALL, Run, Always, Word),
+        flag("report_dir", ALL, Run, Never, Word),
+        flag("output", ALL, Run, Never, Word),
+        flag("color", ALL, Run, Never, Word),
+        flag("verbose", ALL, Run, Never, Word),
+        flag("quiet", ALL, Run, Never, Word),
+    ]
+};
+
+/// The entry of a flag by clap's id.
+pub fn find(id: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.id == id)
+}

@@ -1,0 +1,286 @@
+//! The commands that run the same again, written once from clap's definition of `run` and the flags that were given.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+use crate::{
+    cli::{
+        Given,
+        flags::{Again, Value},
+    },
+    report::text::shell_word,
+    scenario::{
+        Loaded, Suites,
+        again::absolute,
+        load::{Selection, Tree, selection},
+        select::glob,
+    },
+    seed::Seed,
+};
+
+/// The command that runs the same again, whole, from any folder of this machine (of any, when the scenarios are built in).
+pub fn whole(given: &[Given], seed: Seed, scenarios: &[Loaded]) -> String {
+    let words = given.iter().find(|given| given.id == "paths");
+    let words = words.map_or(&[][..], |given| &given.values);
+    let mut command = vec!["meshproof".to_owned(), "run".to_owned()];
+    command.extend(paths(words, scenarios).iter().map(shell_word));
+    command.extend(flags(given, seed, &[Again::Always, Again::Run]));
+    command.join(" ")
+}
+
+/// What follows `meshproof run SCENARIO` for one scenario of the run, as words of a shell.
+pub fn each(given: &[Given], seed: Seed) -> Vec<String> {
+    flags(given, seed, &[Again::Always])
+}
+
+fn flags(given: &[Given], seed: Seed, wanted: &[Again]) -> Vec<String> {
+    let mut words = Vec::new();
+    for given in given {
+        let Some(entry) = given.entry().filter(|entry| wanted.contains(&entry.again)) else {
+            continue;
+        };
+        if given.values.is_empty() {
+            words.push(given.flag.clone());
+        }
+        for value in &given.values {
+            let value = match entry.value {
+                Value::Word => value.clone(),
+                Value::File => file(value),
+                Value::Image => image(value),
+            };
+            words.extend([given.flag.clone(), shell_word(&value)]);
+        }
+    }
+    words.extend(["--seed".to_owned(), seed.to_string()]);
+    words
+}
+
+/// A file that is there, by its absolute path; another word (a program on PATH, `multi`) as it is.
+fn file(value: &OsStr) -> OsString {
+    match std::path::absolute(value) {
+        Ok(whole) if whole.exists() => whole.into_os_string(),
+        _ => value.to_owned(),
+    }
+}
+
+/// `NAME=DIR[,…]` with the directory's absolute path.
+fn image(value: &OsStr) -> OsString {
+    let whole = value.to_str().and_then(|text| {
+        let (name, rest) = text.split_once('=')?;
+        let (dir, entrypoint) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+        Some(format!("{name}={}{entrypoint}", absolute(dir)))
+    });
+    whole.map_or_else(|| value.to_owned(), OsString::from)
+}
+
+/// The words that name the same scenarios in any folder.
+fn paths(words: &[OsString], scenarios: &[Loaded]) -> Vec<OsString> {
+    let built_in = scenarios.iter().all(Loaded::is_built_in);
+    let suites = Suites::open(Path::new("."));
+    let root = match &suites.tree {
+        Tree::Disk(root) if !built_in => root,
+        _ if words.is_empty() => return Vec::new(),
+        Tree::Disk(root) => root,
+        Tree::Embedded => Path::new(""),
+    };
+    if words.is_empty() {
+        return vec![file(root.as_os_str())];
+    }
+    let each = words.iter().map(|word| {
+        let path = Path::new(word);
+        match selection(path) {
+            Selection::Ids(_) if built_in => vec![word.clone()],
+            Selection::Ids(pattern) => below(root, &pattern, scenarios),
+            Selection::Folder(_) | Selection::File(..) if built_in => ids(path, scenarios),
+            Selection::Folder(_) | Selection::File(..) => vec![file(word)],
+        }
+    });
+    each.flatten().collect()
+}
+
+/// Files and folders behind a pattern over the ids of suites on disk.
+fn below(root: &Path, pattern: &str, scenarios: &[Loaded]) -> Vec<OsString> {
+    let folder = root.join(pattern);
+    if folder.is_dir() {
+        return vec![file(folder.as_os_str())];
+    }
+    let named = scenarios
+        .iter()
+        .filter(|loaded| loaded.id == pattern || glob(pattern, &loaded.id));
+    named.flat_map(Loaded::again).map(OsString::from).collect()
+}
+
+/// The ids of built-in scenarios that a path on disk named: one for a folder of an area, none for all of them.
+fn ids(path: &Path, scenarios: &[Loaded]) -> Vec<OsString> {
+    let parts: Vec<_> = path.components().collect();
+    let at = parts.iter().rposition(|part| part.as_os_str() == "suites");
+    let inside: std::path::PathBuf = parts.iter().skip(at.map_or(0, |at| at + 1)).collect();
+    let inside = inside
+        .to_string_lossy()
+        .trim_end_matches(".yaml")
+        .to_owned();
+    match (at, inside.is_empty()) {
+        (Some(_), true) => Vec::new(),
+        (Some(_), false) => vec![inside.into()],
+        (None, _) => {
+            let all = scenarios.iter().map(|loaded| loaded.id.clone().into());
+            all.collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::{
+        cli::{Cli, flags},
+        settings,
+    };
+
+    /// What `meshproof run WORDS` was given.
+    fn given(words: &[&str]) -> Vec<Given> {
+        let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
+        let matches = command.get_matches_from(["meshproof", "run"].iter().chain(words));
+        Cli::from_arg_matches(&matches).expect("matches of the same definition");
+        Given::of(&["run"], matches.subcommand_matches("run").expect("run"))
+    }
+
+    /// For each flag of clap's definition: both commands hold it, or the table says why not, and clap reads it back as it was.
+    #[test]
+    fn every_flag_survives_or_is_left_out_on_purpose() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("run");
+        let mut survived = 0;
+        for arg in run.get_arguments().chain(cli.get_arguments()) {
+            let id = arg.get_id().as_str();
+            let Some(long) = arg
+                .get_long()
+                .filter(|long| !["help", "version"].contains(long))
+            else {
+                continue;
+            };
+            let flag = format!("--{long}");
+            let mut words = vec![flag.as_str()];
+            if arg.get_action().takes_values() {
+                words.push(settings::example(id));
+            }
+            let was = given(&words);
+            assert_eq!(was.len(), 1, "{words:?} gives {was:?}");
+            let entry = flags::find(id).expect("in the table");
+            let seed = Seed::new(5);
+            let whole = whole(&was, seed, &[]);
+            let each = format!("meshproof run x {}", each(&was, seed).join(" "));
+            for (command, repeats) in [
+                (whole, entry.again != Again::Never),
+                (each, entry.again == Again::Always),
+            ] {
+                let read = shlex(&command);
+                assert_eq!(&read[..2], ["meshproof", "run"], "{command}");
+                let again = given(&read[2..].iter().map(String::as_str).collect::<Vec<_>>());
+                let own = again.iter().find(|given| given.id == id && id != "seed");
+                assert_eq!(own, was.first().filter(|_| repeats), "{flag}: {command}");
+                let of_run = again.iter().find(|given| given.id == "seed");
+                assert_eq!(
+                    of_run.map(Given::words),
+                    Some(vec!["5".to_owned()]),
+                    "{command}"
+                );
+                survived += usize::from(repeats);
+            }
+        }
+        assert!(survived > 40, "{survived}");
+    }
+
+    /// The words of a command line without anything but single quotes.
+    fn shlex(line: &str) -> Vec<String> {
+        let (mut words, mut quoted, mut word) = (Vec::new(), false, String::new());
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                c => word.push(c),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    #[test]
+    fn a_flag_that_came_by_a_variable_is_written_as_a_flag() {
+        let by_variable = Given {
+            variable: Some("MESHPROOF_NODES".into()),
+            ..given(&["--nodes", "multi"]).remove(0)
+        };
+        let command = whole(&[by_variable], Seed::new(1), &[]);
+        assert_eq!(command, "meshproof run --nodes multi --seed 1");
+    }
+
+    #[test]
+    fn files_are_absolute_and_words_for_the_shell_are_quoted() {
+        let here = std::env::current_dir().expect("a folder");
+        let words = [
+            "--istioctl",
+            "src/lib.rs",
+            "--image",
+            "a=src,/x y",
+            "--name",
+            "o'n",
+        ];
+        let command = each(&given(&words), Seed::new(1)).join(" ");
+        let here = here.display();
+        let expected = format!(
+            "--name 'o'\\''n' --image 'a={here}/src,/x y' --istioctl {here}/src/lib.rs --seed 1"
+        );
+        assert_eq!(command, expected);
+    }
+
+    #[test]
+    fn built_in_scenarios_are_named_alike_everywhere() {
+        let suites = Suites {
+            tree: Tree::Embedded,
+        };
+        let word = "routing/canary";
+        let set = crate::scenario::load_all(&suites, &[word.into()]).expect("loaded");
+        for word in ["routing/canary", "suites/routing/canary.yaml"] {
+            let command = whole(&given(&[word]), Seed::new(1), &set.scenarios);
+            assert_eq!(command, "meshproof run routing/canary --seed 1");
+        }
+        assert_eq!(
+            whole(&given(&["suites"]), Seed::new(1), &set.scenarios),
+            "meshproof run --seed 1"
+        );
+    }
+
+    #[test]
+    fn suites_of_ones_own_are_named_by_their_absolute_path() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("suites/mine/new.yaml");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::copy("suites/routing/canary.yaml", &file).expect("copied");
+        let suites = Suites {
+            tree: Tree::Embedded,
+        };
+        for word in [
+            &file,
+            &dir.path().join("suites/mine"),
+            &dir.path().to_owned(),
+        ] {
+            let set =
+                crate::scenario::load_all(&suites, std::slice::from_ref(word)).expect("loaded");
+            let word = word.display().to_string();
+            let command = whole(&given(&[&word]), Seed::new(1), &set.scenarios);
+            assert_eq!(command, format!("meshproof run {word} --seed 1"));
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_can_still_be_pasted() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let word = shell_word(OsStr::from_bytes(b"out/\xff"));
+        assert_eq!(word, r"$'out/\xff'");
+    }
+}

@@ -1,0 +1,264 @@
+//! Takes a report directory for one run: nobody else writes into it meanwhile, what an earlier run left goes, and what is not of a run stays.
+//!
+//! Files of an earlier run are known by its event log: the reports have fixed names, the evidence is named by its events.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, BufReader, Seek as _, SeekFrom},
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    bundle::{file_name, inside},
+    jsonl, render,
+};
+use crate::{
+    run::event::{Event, Kind},
+    scenario::parse::run_name,
+};
+
+/// Mode of the directories of a report, before the umask: evidence is for those who may read the run's.
+pub const DIR_MODE: u32 = 0o750;
+/// Mode of the files of a report, before the umask.
+pub const FILE_MODE: u32 = 0o640;
+
+/// Why a report directory is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error(
+        "another run writes its reports into {0}; name another --report-dir, or wait until that run has ended"
+    )]
+    InUse(PathBuf),
+    #[error(
+        "{0} is not of a run of meshproof and would be replaced; name another --report-dir, or move it away"
+    )]
+    Foreign(PathBuf),
+    #[error("{0} is no file; name another --report-dir, or move it away")]
+    NoFile(PathBuf),
+    #[error("can't use the report directory {path}")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl FolderError {
+    /// Something else can be asked for, and nothing failed.
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Self::Io { .. })
+    }
+}
+
+/// Makes the directory where it is not there, locks it for as long as the file lives, and takes away what an earlier run left. The file is
+/// the event log, empty.
+///
+/// # Errors
+/// [`FolderError`]; nothing was changed then, unless a file of an earlier run can't be removed.
+pub fn take(dir: &Path) -> Result<File, FolderError> {
+    let wrong = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FolderError::Io { path, source }
+    };
+    make(dir).map_err(wrong(dir))?;
+    let path = dir.join(jsonl::FILE);
+    // Reports of ours have a log beside them.
+    let foreign = || render::present(dir).map_or(Ok(()), |path| Err(FolderError::Foreign(path)));
+    if fs::symlink_metadata(&path).is_err() {
+        foreign()?;
+    }
+    let mut log = open(&path)?;
+    let earlier = match is_regular(&log) {
+        true => jsonl::salvage(BufReader::new(&log)),
+        false => Ok(None),
+    };
+    match earlier {
+        Err(_) => return Err(FolderError::Foreign(path)),
+        Ok(None) => foreign()?,
+        Ok(Some(events)) => {
+            remove_evidence(dir, &events)?;
+            render::remove_all(dir);
+        }
+    }
+    if is_regular(&log) {
+        log.set_len(0).map_err(wrong(&path))?;
+        log.seek(SeekFrom::Start(0)).map_err(wrong(&path))?;
+    }
+    Ok(log)
+}
+
+/// The directory is one of ours, and no run writes into it now.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn lock_for_reports(dir: &Path) -> Result<File, FolderError> {
+    open(&dir.join(jsonl::FILE))
+}
+
+/// Makes a directory of a report, and those above it.
+///
+/// # Errors
+/// It can't be made.
+pub fn make(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file())
+}
+
+/// The log, locked where it is a file. A device is written to as it is; what would block or is no file is refused.
+fn open(path: &Path) -> Result<File, FolderError> {
+    let wrong = |source| FolderError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() && !meta.file_type().is_char_device() => {
+            return Err(FolderError::NoFile(path.to_owned()));
+        }
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)
+        .map_err(wrong)?;
+    if !is_regular(&file) {
+        return Ok(file);
+    }
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            Err(FolderError::InUse(dir.to_owned()))
+        }
+        // A file system without locks: better a report than none.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+/// Removes the evidence that an earlier log names, and folders that are empty then.
+fn remove_evidence(dir: &Path, events: &[Event]) -> Result<(), FolderError> {
+    let mut folders = BTreeSet::new();
+    for event in events {
+        let Kind::Evidence {
+            id, attempt, file, ..
+        } = &event.kind
+        else {
+            continue;
+        };
+        let folder = Path::new("evidence").join(inside(&run_name(id, *attempt)));
+        let path = dir.join(&folder).join(file_name(file));
+        let ours = fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file());
+        if ours {
+            fs::remove_file(&path).map_err(|source| FolderError::Io { path, source })?;
+        }
+        folders.extend(folder.ancestors().map(Path::to_owned));
+    }
+    folders.remove(Path::new(""));
+    // The innermost first; one that holds something else stays.
+    for folder in folders.iter().rev() {
+        let _ = fs::remove_dir(dir.join(folder));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(id: &str, attempt: u32, file: &str) -> String {
+        format!(
+            r#"{{"at_ms":1,"event":"evidence","id":"{id}","attempt":{attempt},"file":"{file}","caption":"c"}}"#
+        )
+    }
+
+    /// A directory as an earlier run left it, with files of somebody else in it.
+    fn used() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        let begin = std::fs::read_to_string("fixtures/golden/all-pass.jsonl").expect("read");
+        let begin = begin.lines().next().expect("a line").to_owned();
+        let lines = [
+            begin,
+            evidence("routing/a", 0, "step-1-x.jsonl"),
+            evidence("routing/a", 2, "step-1-x.jsonl"),
+            evidence("../..", 0, "../../outside"),
+            "{torn".to_owned(),
+        ];
+        fs::write(dir.path().join(jsonl::FILE), lines.join("\n")).expect("written");
+        for file in [
+            "report.json",
+            "evidence/routing/a/step-1-x.jsonl",
+            "evidence/routing/a/mine.txt",
+            "evidence/routing/a~2/step-1-x.jsonl",
+            "notes/mine.txt",
+        ] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, "x").expect("written");
+        }
+        dir
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_goes_and_all_else_stays() {
+        let dir = used();
+        let log = take(dir.path()).expect("taken");
+        assert_eq!(log.metadata().expect("there").len(), 0);
+        let there = |file: &str| dir.path().join(file).exists();
+        for gone in [
+            "report.json",
+            "evidence/routing/a/step-1-x.jsonl",
+            "evidence/routing/a~2",
+        ] {
+            assert!(!there(gone), "{gone} is there");
+        }
+        assert!(there("evidence/routing/a/mine.txt") && there("notes/mine.txt"));
+    }
+
+    #[test]
+    fn two_runs_never_share_a_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = take(dir.path()).expect("taken");
+        let second = take(dir.path()).expect_err("in use");
+        assert!(matches!(second, FolderError::InUse(_)) && second.is_usage());
+        assert!(lock_for_reports(dir.path()).is_err());
+        drop(first);
+        take(dir.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_report_of_somebody_else_is_not_replaced() {
+        for file in ["report.json", "summary.md", "events.jsonl"] {
+            let dir = tempfile::tempdir().expect("a directory");
+            fs::write(dir.path().join(file), "mine\n").expect("written");
+            let error = take(dir.path()).expect_err("foreign");
+            assert!(
+                error.is_usage() && error.to_string().contains(file),
+                "{error}"
+            );
+            let text = fs::read_to_string(dir.path().join(file)).expect("there");
+            assert_eq!(text, "mine\n");
+        }
+    }
+
+    #[test]
+    fn what_would_block_is_refused_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(jsonl::FILE);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
+        assert!(matches!(take(dir.path()), Err(FolderError::NoFile(_))));
+    }
+
+    #[test]
+    fn nobody_else_may_read_what_a_run_saw() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let out = dir.path().join("out");
+        let log = take(&out).expect("taken");
+        let mode = |meta: fs::Metadata| meta.permissions().mode() & 0o007;
+        assert_eq!(mode(log.metadata().expect("there")), 0);
+        assert_eq!(mode(fs::metadata(&out).expect("there")), 0);
+    }
+}

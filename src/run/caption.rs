@@ -1,0 +1,42 @@
+//! What a piece of evidence is, in words for the reports.
+
+/// Says what a file of evidence holds; the file's name where nothing more is known.
+pub fn caption(file: &str) -> String {
+    if let Some(pod) = file.strip_suffix(".istio-proxy.log") {
+        return format!("last lines of the proxy's log in pod {pod}");
+    }
+    let step = file
+        .strip_prefix("step-")
+        .and_then(|rest| rest.split_once('-'));
+    match (step, file.rsplit_once('.')) {
+        (Some((number, _)), Some((_, "jsonl"))) => format!(
+            "calls of step {number} as the caller saw them, then the attempts that servers counted; the first of each"
+        ),
+        (Some((number, _)), Some((_, "png"))) => format!("the browser's page in step {number}"),
+        _ if file == "pods.txt" => "the scenario's pods".to_owned(),
+        _ => file.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("pods.txt", "the scenario's pods")]
+    #[case(
+        "step-3-routed[gold].jsonl",
+        "calls of step 3 as the caller saw them, then the attempts that servers counted; the first of each"
+    )]
+    #[case("step-12-web.png", "the browser's page in step 12")]
+    #[case(
+        "caller-7c9f.istio-proxy.log",
+        "last lines of the proxy's log in pod caller-7c9f"
+    )]
+    #[case("other.txt", "other.txt")]
+    fn a_file_says_what_it_is(#[case] file: &str, #[case] words: &str) {
+        assert_eq!(caption(file), words);
+    }
+}

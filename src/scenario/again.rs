@@ -1,0 +1,108 @@
+//! How a scenario is named on the command line so that it is the same one wherever the command is given.
+
+use std::path::Path;
+
+use super::{dialect, load::Tree, parse::Loaded};
+
+impl Loaded {
+    /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in; else the absolute path of its file, and
+    /// its dialect where the file holds it in two.
+    pub fn again(&self) -> Vec<String> {
+        if self.is_built_in() {
+            return vec![self.id.clone()];
+        }
+        let mut words = vec![absolute(&self.file)];
+        if self.is_twin() || dialect::twin(self).is_ok_and(|twin| twin.is_some()) {
+            words.extend(["-l".to_owned(), format!("dialect={}", self.dialect.name())]);
+        }
+        words
+    }
+
+    /// It is the scenario of this id that every copy of this program holds, with the same configuration.
+    pub fn is_built_in(&self) -> bool {
+        if self.tree == Tree::Embedded {
+            return true;
+        }
+        let (stem, own) = (format!("{}.yaml", self.stem), format!("{}.", self.stem));
+        let Ok(mut files) = Tree::Embedded.files() else {
+            return false;
+        };
+        files.retain(|path| path.starts_with(&own));
+        let folder = self.stem.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let uses = self.scenario.world.iter();
+        files.extend(uses.map(|workload| format!("{folder}/{}.yaml", workload.uses)));
+        let same = |path: &String| {
+            let both = [&self.tree, &Tree::Embedded].map(|tree| tree.read(path).ok());
+            both[0].is_some() && both[0] == both[1]
+        };
+        files.contains(&stem) && files.iter().all(same)
+    }
+}
+
+/// The path from the root; one that has no such form stays as it is.
+pub fn absolute(path: &str) -> String {
+    let whole = std::path::absolute(Path::new(path));
+    whole.map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::scenario::{Suites, load_all};
+
+    fn load(words: &[&Path]) -> Vec<Loaded> {
+        let words: Vec<_> = words.iter().map(|word| word.to_path_buf()).collect();
+        let tree = Tree::Embedded;
+        load_all(&Suites { tree }, &words)
+            .expect("loaded")
+            .scenarios
+    }
+
+    /// A folder `suites/` with the files of one built-in scenario.
+    fn copy(of: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        let files = Tree::Embedded.files().expect("listed");
+        for file in files.iter().filter(|file| file.starts_with(of)) {
+            let to = dir.path().join("suites").join(file);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("made");
+            let text = Tree::Embedded.read(file).expect("read").expect("there");
+            fs::write(to, text).expect("written");
+        }
+        dir
+    }
+
+    #[test]
+    fn what_is_built_in_is_named_by_its_id() {
+        let embedded = load(&[Path::new("routing/canary")]);
+        assert!(embedded.iter().all(|one| one.again() == [one.id.clone()]));
+        let dir = copy("routing/canary.");
+        let copied = load(&[&dir.path().join("suites/routing/canary.yaml")]);
+        assert!(!copied.is_empty());
+        assert!(copied.iter().all(|one| one.again() == [one.id.clone()]));
+    }
+
+    #[test]
+    fn what_differs_from_it_is_named_by_its_path_and_dialect() {
+        let dir = copy("routing/canary.");
+        let config = dir.path().join("suites/routing/canary.istio.yaml");
+        let text = fs::read_to_string(&config).expect("read");
+        fs::write(&config, format!("{text}\n# changed\n")).expect("written");
+        let file = dir.path().join("suites/routing/canary.yaml");
+        for one in load(&[&file]) {
+            let dialect = format!("dialect={}", one.dialect.name());
+            let words = [file.display().to_string(), "-l".to_owned(), dialect];
+            assert_eq!(one.again(), words);
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_working_folder_becomes_absolute() {
+        let here = std::env::current_dir().expect("a folder");
+        assert_eq!(
+            absolute("a/b.yaml"),
+            here.join("a/b.yaml").display().to_string()
+        );
+    }
+}
