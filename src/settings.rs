@@ -12,6 +12,9 @@ use crate::seed::Seed;
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
 
+/// Name of a target when none is given.
+pub const DEFAULT_NAME: &str = "default";
+
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
