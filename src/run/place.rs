@@ -118,8 +118,8 @@ pub struct Place {
     pub times: OnceLock<Times>,
     /// What has answered a call: caller and address.
     answered: Mutex<BTreeSet<(String, String)>>,
-    /// Apps that stand behind a Service.
-    pub(super) services: BTreeSet<String>,
+    /// What each Service with an address of its own selects pods by.
+    pub(super) services: BTreeMap<String, Value>,
     /// What makes the pods of each workload, by its name.
     pub makers: BTreeMap<String, Maker>,
     /// A Service without an address of its own: proxies know its pods by listeners instead of endpoints.
@@ -247,7 +247,7 @@ impl Place {
         }
         // A push with a marker that is written now holds what istiod knows now.
         place.await_pods_known(ctx, &place.addresses(ctx)).await?;
-        let services: Vec<String> = place.services.iter().cloned().collect();
+        let services: Vec<String> = place.services.keys().cloned().collect();
         shards::await_services(&ctx.applier.istiod(), &place.namespace, &services, &[]).await?;
         let mutated = place.mutated(ctx);
         let live = place.change(ctx, mutated, Vec::new(), gateway).await?;
@@ -628,12 +628,15 @@ fn is_headless(object: &Value) -> bool {
     object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
 }
 
-/// Services that proxies balance by endpoint discovery: those with an address of their own.
-fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+/// Services that proxies balance by endpoint discovery, those with an address of their own, and their selectors.
+fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
     let services = objects.filter(|object| object["kind"] == "Service" && !is_headless(object));
-    services
-        .filter_map(|service| service["metadata"]["name"].as_str().map(str::to_owned))
-        .collect()
+    let selecting = services.filter_map(|service| {
+        let name = service["metadata"]["name"].as_str()?.to_owned();
+        let selector = service.pointer("/spec/selector")?;
+        Some((name, selector.clone()))
+    });
+    selecting.collect()
 }
 
 fn replicas(documents: &[Value]) -> u32 {

@@ -76,24 +76,13 @@ impl Place {
         self.unless_slowed(ctx, start, waited).await
     }
 
-    /// Addresses of the ready pods by app.
+    /// Addresses of the ready pods behind each Service here.
     pub(super) fn addresses(&self, ctx: &Context) -> BTreeMap<String, Vec<String>> {
-        // An app without pods has a Service without addresses.
-        let services = self.services.iter().map(|app| (app.clone(), Vec::new()));
-        let mut addresses: BTreeMap<String, Vec<String>> = services.collect();
-        for pod in ctx
-            .pods
-            .of(&self.namespace)
-            .iter()
-            .filter(|pod| pods::is_ready(pod))
-        {
-            let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-            let app = pods::label(pod, "app").and_then(|app| addresses.get_mut(app));
-            if let (Some(known), Some(ip)) = (app, ip) {
-                known.push(ip);
-            }
-        }
-        addresses
+        let pods = ctx.pods.of(&self.namespace);
+        let services = self.services.iter();
+        services
+            .map(|(name, selector)| (name.clone(), behind(&pods, selector)))
+            .collect()
     }
 
     /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway API's routes want one for
@@ -106,15 +95,9 @@ impl Place {
         let pods = ctx.pods.of(&self.namespace);
         let services = objects.iter().filter(|object| object["kind"] == "Service");
         let each = services.filter_map(|service| {
-            let selector = service.pointer("/spec/selector")?.as_object()?;
-            let chosen = pods.iter().filter(|pod| {
-                let same =
-                    |(key, value): (&String, &Value)| pods::label(pod, key) == value.as_str();
-                pods::is_ready(pod) && selector.iter().all(same)
-            });
-            let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
+            let selector = service.pointer("/spec/selector")?;
             let name = service["metadata"]["name"].as_str()?.to_owned();
-            Some((name, chosen.filter_map(address).collect()))
+            Some((name, behind(&pods, selector)))
         });
         each.collect()
     }
@@ -138,5 +121,40 @@ impl Place {
             }
         };
         Err(error.into())
+    }
+}
+
+/// Addresses of the ready pods that carry every label of a selector.
+fn behind(pods: &[Pod], selector: &Value) -> Vec<String> {
+    let labels = selector.as_object().into_iter().flatten();
+    let labels: Vec<(&String, &Value)> = labels.collect();
+    let chosen = pods.iter().filter(|pod| {
+        let mut wanted = labels.iter();
+        pods::is_ready(pod) && wanted.all(|(key, value)| pods::label(pod, key) == value.as_str())
+    });
+    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
+    chosen.filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_has_the_pods_that_it_selects_whatever_its_name() {
+        let pod = |app: &str, ip: &str, ready: &str| -> Pod {
+            let pod = json!({"metadata": {"name": ip, "labels": {"app": app}}, "status": {"podIP": ip,
+                "conditions": [{"type": "Ready", "status": ready}]}});
+            serde_json::from_value(pod).expect("a pod")
+        };
+        let pods = [
+            pod("ports", "10.0.0.1", "True"),
+            pod("ports", "10.0.0.2", "False"),
+            pod("other", "10.0.0.3", "True"),
+        ];
+        assert_eq!(behind(&pods, &json!({"app": "ports"})), ["10.0.0.1"]);
+        assert!(behind(&pods, &json!({"app": "nobody"})).is_empty());
     }
 }
