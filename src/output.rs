@@ -163,6 +163,11 @@ fn json_escaped(text: &str) -> String {
     safe
 }
 
+/// A number and what is counted, in the plural unless it is one.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// An error and its causes on one line; a cause that the text already ends with is not repeated.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

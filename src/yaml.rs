@@ -1,8 +1,8 @@
 //! The only place that reads YAML. Text from users is bounded before anything is built from it, and every error has a place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use saphyr_parser::{Event, Marker, Parser, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
@@ -13,6 +13,16 @@ pub const MAX_SIZE: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 64;
 /// Nodes after every alias is replaced by what it stands for.
 pub const MAX_NODES: usize = 100_000;
+/// Bytes of text after every alias is replaced by what it stands for.
+pub const MAX_EXPANDED: usize = 4 * MAX_SIZE;
+/// Documents of one stream.
+pub const MAX_DOCUMENTS: usize = 1000;
+/// Longest key, in bytes. Every node's path holds the keys above it.
+pub const MAX_KEY: usize = 1024;
+/// Paths of all nodes together, in bytes.
+const MAX_PATHS: usize = 32 << 20;
+/// YAML's merge key (<https://yaml.org/type/merge.html>): the maps behind it lie below the map that holds it.
+const MERGE: &str = "<<";
 
 /// Where something stands: line and column from 1, offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +74,8 @@ pub struct Places {
     keys: BTreeMap<String, Place>,
     values: BTreeMap<String, Place>,
     start: Place,
+    /// The first merge key.
+    merge: Option<Place>,
 }
 
 impl Places {
@@ -113,8 +125,10 @@ pub struct Document {
 /// Reads a text with exactly one document into a type. Enum variants with data are written as a map with one key.
 ///
 /// # Errors
-/// Syntax, limits, a second document, or a value that does not fit the type: then with the path to it.
+/// Syntax, limits, a key that is given twice, a merge key, a second document, or a value that does not fit the type: then
+/// with the path to it.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> {
+    let text = unmarked(text);
     let mut all = places(text)?;
     if all.len() > 1 {
         return Err(error(
@@ -125,6 +139,10 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> 
     let Some(places) = all.pop() else {
         return Err(error(Place::default(), "the file is empty"));
     };
+    if let Some(place) = places.merge {
+        let words = "`<<` merges maps in manifests only: write the keys out here";
+        return Err(error(place, words));
+    }
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_yaml::Deserializer::from_str(text);
     let reader = serde_path_to_error::Deserializer::new(reader, &mut track);
@@ -138,22 +156,56 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> 
     }
 }
 
-/// Splits a stream of documents; empty ones are left out.
+/// A text without its byte order mark.
+pub fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Splits a stream of documents; empty ones are left out, merge keys (`<<`) are replaced by what they merge.
 ///
 /// # Errors
-/// Syntax and limits, at the place in the whole file.
+/// Syntax, limits and a key that is given twice, at the place in the whole file.
 pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+    let text = unmarked(text);
     let all = places(text)?;
     let values = serde_yaml::Deserializer::from_str(text);
     let mut found = Vec::new();
     for (reader, places) in values.zip(all) {
         let read: Result<Value, _> = serde::Deserialize::deserialize(reader);
-        let value = read.map_err(|reason| typed(".", &reason, &places))?;
+        let mut value = read.map_err(|reason| typed(".", &reason, &places))?;
+        if let Some(place) = places.merge {
+            merge(&mut value).map_err(|words| error(place, words))?;
+        }
         if !value.is_null() {
             found.push(Document { value, places });
         }
     }
     Ok(found)
+}
+
+/// Replaces every merge key by the keys that it brings in; keys of the map itself win, then the first of several maps.
+fn merge(value: &mut Value) -> Result<(), String> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(merge),
+        Value::Object(map) => {
+            map.values_mut().try_for_each(merge)?;
+            let below = match map.remove(MERGE) {
+                None => return Ok(()),
+                Some(Value::Array(all)) => all,
+                Some(one) => vec![one],
+            };
+            for one in below {
+                let Value::Object(one) = one else {
+                    return Err("`<<` merges a map, or a list of maps".to_owned());
+                };
+                for (key, value) in one {
+                    map.entry(key).or_insert(value);
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn typed(path: &str, reason: &serde_yaml::Error, places: &Places) -> YamlError {
@@ -205,6 +257,7 @@ fn error(place: Place, message: impl Into<String>) -> YamlError {
 /// # Errors
 /// Syntax errors and exceeded limits.
 pub fn places(text: &str) -> Result<Vec<Places>, YamlError> {
+    let text = unmarked(text);
     if text.len() > MAX_SIZE {
         let words = format!(
             "the file has {} bytes, at most {MAX_SIZE} are read",
@@ -223,14 +276,29 @@ pub fn places(text: &str) -> Result<Vec<Places>, YamlError> {
     Ok(walk.documents)
 }
 
+/// What stands behind an anchor, or in an open list or map, once aliases are replaced.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Of all scalars.
+    bytes: usize,
+    /// Lists and maps in each other.
+    depth: usize,
+}
+
 /// One open list or map.
 struct Level {
     path: String,
     /// Items so far, for a list.
     index: Option<usize>,
-    /// Key that waits for its value, for a map.
+    /// Path of the key that waits for its value, for a map.
     key: Option<String>,
-    nodes: usize,
+    /// Lines of the keys so far, for a map.
+    keys: HashMap<String, usize>,
+    /// What was read before it began.
+    before: Size,
+    /// Depth of what is in it.
+    depth: usize,
     anchor: usize,
 }
 
@@ -238,10 +306,15 @@ struct Walk<'t> {
     text: &'t str,
     /// Byte offset of each character.
     offsets: Vec<usize>,
+    /// Byte offset of each line's end.
+    ends: Vec<usize>,
     documents: Vec<Places>,
     levels: Vec<Level>,
-    anchors: BTreeMap<usize, usize>,
-    nodes: usize,
+    anchors: BTreeMap<usize, Size>,
+    /// Nodes and bytes of the whole text so far.
+    read: Size,
+    /// Bytes of all paths.
+    paths: usize,
 }
 
 impl<'t> Walk<'t> {
@@ -249,10 +322,12 @@ impl<'t> Walk<'t> {
         Self {
             text,
             offsets: text.char_indices().map(|(at, _)| at).collect(),
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
             documents: Vec::new(),
             levels: Vec::new(),
             anchors: BTreeMap::new(),
-            nodes: 0,
+            read: Size::default(),
+            paths: 0,
         }
     }
 
@@ -262,9 +337,8 @@ impl<'t> Walk<'t> {
             at.copied().unwrap_or(self.text.len())
         };
         let offset = byte(start);
-        let line_end = self.text[offset..]
-            .find('\n')
-            .map_or(self.text.len(), |n| offset + n);
+        let line = self.ends.partition_point(|end| *end < offset);
+        let line_end = self.ends.get(line).copied().unwrap_or(self.text.len());
         let end = end.map_or(offset, byte).min(line_end);
         Place {
             line: start.line(),
@@ -279,20 +353,31 @@ impl<'t> Walk<'t> {
         match event {
             Event::DocumentStart(_) => {
                 self.anchors.clear();
+                if self.documents.len() == MAX_DOCUMENTS {
+                    let words = format!("more than {MAX_DOCUMENTS} documents");
+                    return Err(error(place, words));
+                }
                 self.documents.push(Places {
                     start: place,
                     ..Places::default()
                 });
             }
-            Event::Scalar(text, _, anchor, _) => {
-                self.node(place, 1, Some(text))?;
-                self.anchors.insert(*anchor, 1);
+            Event::Scalar(text, style, anchor, _) => {
+                let size = Size {
+                    nodes: 1,
+                    bytes: text.len(),
+                    depth: 0,
+                };
+                let plain = *style == ScalarStyle::Plain;
+                self.node(place, size, Some((text.as_ref(), plain)))?;
+                self.anchors.insert(*anchor, size);
             }
             Event::Alias(anchor) => {
                 let Some(size) = self.anchors.get(anchor).copied() else {
                     return Err(error(place, "an alias stands inside of what it stands for"));
                 };
                 self.node(place, size, None)?;
+                self.deepen(place, size.depth)?;
             }
             Event::SequenceStart(anchor, _) => self.open(place, Some(0), *anchor)?,
             Event::MappingStart(anchor, _) => self.open(place, None, *anchor)?,
@@ -303,42 +388,79 @@ impl<'t> Walk<'t> {
     }
 
     fn open(&mut self, place: Place, index: Option<usize>, anchor: usize) -> Result<(), YamlError> {
-        let path = self.node(place, 1, None)?;
-        if self.levels.len() >= MAX_DEPTH {
-            let words = format!("nested deeper than {MAX_DEPTH} levels");
-            return Err(error(place, words));
-        }
+        let before = self.read;
+        let size = Size {
+            nodes: 1,
+            ..Size::default()
+        };
+        let path = self.node(place, size, None)?;
+        self.deepen(place, 1)?;
         self.levels.push(Level {
             path,
             index,
             key: None,
-            nodes: self.nodes,
+            keys: HashMap::new(),
+            before,
+            depth: 0,
             anchor,
         });
         Ok(())
     }
 
+    /// Something of this depth stands in the innermost open list or map.
+    fn deepen(&mut self, place: Place, depth: usize) -> Result<(), YamlError> {
+        if self.levels.len() + depth > MAX_DEPTH {
+            let words = format!("nested deeper than {MAX_DEPTH} levels");
+            return Err(error(place, words));
+        }
+        if let Some(level) = self.levels.last_mut() {
+            level.depth = level.depth.max(depth);
+        }
+        Ok(())
+    }
+
     fn close(&mut self) {
-        if let Some(level) = self.levels.pop()
-            && level.anchor > 0
-        {
-            self.anchors
-                .insert(level.anchor, self.nodes - level.nodes + 1);
+        let Some(level) = self.levels.pop() else {
+            return;
+        };
+        let depth = level.depth + 1;
+        if let Some(above) = self.levels.last_mut() {
+            above.depth = above.depth.max(depth);
+        }
+        if level.anchor > 0 {
+            let size = Size {
+                nodes: self.read.nodes - level.before.nodes,
+                bytes: self.read.bytes - level.before.bytes,
+                depth,
+            };
+            self.anchors.insert(level.anchor, size);
         }
     }
 
-    /// Counts a node, records its place, and returns its path.
+    /// Counts what is read and keeps it within the limits.
+    fn count(&mut self, place: Place, size: Size) -> Result<(), YamlError> {
+        self.read.nodes = self.read.nodes.saturating_add(size.nodes);
+        self.read.bytes = self.read.bytes.saturating_add(size.bytes);
+        let words = if self.read.nodes > MAX_NODES {
+            format!("more than {MAX_NODES} nodes once aliases are replaced")
+        } else if self.read.bytes > MAX_EXPANDED {
+            format!("more than {MAX_EXPANDED} bytes once aliases are replaced")
+        } else if self.paths > MAX_PATHS {
+            "long keys above too many values".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(error(place, words))
+    }
+
+    /// Counts a node, records its place, and returns its path. `scalar`: its text, and whether it stands without quotes.
     fn node(
         &mut self,
         place: Place,
-        size: usize,
-        scalar: Option<&str>,
+        size: Size,
+        scalar: Option<(&str, bool)>,
     ) -> Result<String, YamlError> {
-        self.nodes = self.nodes.saturating_add(size);
-        if self.nodes > MAX_NODES {
-            let words = format!("more than {MAX_NODES} nodes once aliases are replaced");
-            return Err(error(place, words));
-        }
+        self.count(place, size)?;
         let Some(document) = self.documents.last_mut() else {
             return Ok(String::new());
         };
@@ -346,27 +468,49 @@ impl<'t> Walk<'t> {
             document.start = place;
             return Ok(String::new());
         };
-        if let Some(index) = &mut level.index {
+        let path = if let Some(index) = &mut level.index {
             let path = format!("{}[{index}]", level.path);
             *index += 1;
             document.keys.insert(path.clone(), place);
             document.values.insert(path.clone(), place);
-            return Ok(path);
-        }
-        match level.key.take() {
-            None => {
-                let key = scalar.unwrap_or("?");
-                let dot = if level.path.is_empty() { "" } else { "." };
-                let path = format!("{}{dot}{key}", level.path);
-                document.keys.insert(path.clone(), place);
-                level.key = Some(path.clone());
-                Ok(path)
+            path
+        } else if let Some(path) = level.key.take() {
+            document.values.insert(path.clone(), place);
+            path
+        } else {
+            let path = level.begin(place, scalar)?;
+            if scalar == Some((MERGE, true)) {
+                document.merge.get_or_insert(place);
             }
-            Some(path) => {
-                document.values.insert(path.clone(), place);
-                Ok(path)
-            }
+            document.keys.insert(path.clone(), place);
+            path
+        };
+        self.paths += 2 * path.len();
+        Ok(path)
+    }
+}
+
+impl Level {
+    /// A key begins: it is text, not too long, and new in this map. Returns its path.
+    fn begin(&mut self, place: Place, key: Option<(&str, bool)>) -> Result<String, YamlError> {
+        let Some((key, _)) = key else {
+            return Err(error(
+                place,
+                "a key must be a word, not a list, a map or an alias",
+            ));
+        };
+        if key.len() > MAX_KEY {
+            let words = format!("a key of {} bytes; at most {MAX_KEY} are read", key.len());
+            return Err(error(place, words));
         }
+        if let Some(line) = self.keys.insert(key.to_owned(), place.line) {
+            let words = format!("the key '{key}' is given twice here: line {line} has it already");
+            return Err(error(place, words));
+        }
+        let dot = if self.path.is_empty() { "" } else { "." };
+        let path = format!("{}{dot}{key}", self.path);
+        self.key = Some(path.clone());
+        Ok(path)
     }
 }
 

@@ -28,7 +28,7 @@ probes:
   spread:
     call: mypackage.Greeter/SayHello
     from: caller
-    to: greeter:8080
+    to: greeter:50051
     send: {name: ada}
     expect:
       status: OK
@@ -36,7 +36,7 @@ probes:
   table:
     call: mypackage.Greeter/SayHello
     from: caller
-    to: greeter:8080
+    to: greeter:50051
     script: {status: UNAVAILABLE, fail_first: 2}
     expect: {status: OK, attempts: 3}
     vary:
@@ -50,7 +50,7 @@ steps:
 - probe: table
 - contrast:
     probe: spread
-    with: {to: "greeter:8081"}
+    with: {metadata: {x-pinned: "1"}}
     refutes: [reaches-all]
 "#;
 
@@ -121,20 +121,20 @@ fn a_good_scenario_has_no_findings() {
 #[case::no_probe("- probe: table", "- probe: tabel", "did you mean 'table'", "tabel")]
 #[case::unused_probe("- probe: table\n", "", "'table' is never used", "table:")]
 #[case::not_in_world(
-    "to: greeter:8080\n    send",
-    "to: greeter:8080\n    deadline: 5\n    send",
+    "to: greeter:50051\n    send",
+    "to: greeter:50051\n    deadline: 5\n    send",
     "no duration",
     "deadline: 5"
 )]
 #[case::from_nowhere(
-    "from: caller\n    to: greeter:8080\n    send",
-    "from: calller\n    to: greeter:8080\n    send",
+    "from: caller\n    to: greeter:50051\n    send",
+    "from: calller\n    to: greeter:50051\n    send",
     "did you mean 'caller'",
     "calller"
 )]
 #[case::from_a_server(
-    "from: caller\n    to: greeter:8080\n    send",
-    "from: greeter\n    to: greeter:8080\n    send",
+    "from: caller\n    to: greeter:50051\n    send",
+    "from: greeter\n    to: greeter:50051\n    send",
     "no caller",
     "from: greeter"
 )]
@@ -197,8 +197,8 @@ fn a_good_scenario_has_no_findings() {
     "contrast:"
 )]
 #[case::method(
-    "mypackage.Greeter/SayHello\n    from: caller\n    to: greeter:8080\n    send",
-    "mypackage.Greeter/SayHelo\n    from: caller\n    to: greeter:8080\n    send",
+    "mypackage.Greeter/SayHello\n    from: caller\n    to: greeter:50051\n    send",
+    "mypackage.Greeter/SayHelo\n    from: caller\n    to: greeter:50051\n    send",
     "no method",
     "SayHelo"
 )]
@@ -209,10 +209,144 @@ fn a_good_scenario_has_no_findings() {
     "script:"
 )]
 #[case::placeholder(
-    "to: greeter:8080\n    send",
+    "to: greeter:50051\n    send",
     "to: ${user}\n    send",
     "no placeholder",
     "${user}"
+)]
+#[case::a_row_twice(
+    "cell: once\n",
+    "cell: once\n      cell: twice\n",
+    "given twice here: line 27",
+    "cell: twice"
+)]
+#[case::a_probe_twice(
+    "  table:\n",
+    "  spread:\n",
+    "the key 'spread' is given twice here: line 10 has it already; remove one of the two",
+    "  spread:"
+)]
+#[case::metadata_twice(
+    "send: {name: ada}",
+    "metadata: {x: a, y: b, x: c}",
+    "the key 'x' is given twice here",
+    "metadata:"
+)]
+#[case::sent_twice(
+    "send: {name: ada}",
+    "send: {name: ada, name: eva}",
+    "given twice here",
+    "send:"
+)]
+#[case::merged(
+    "send: {name: ada}",
+    "metadata: {<<: {a: b}}",
+    "`<<` merges maps in manifests only",
+    "<<"
+)]
+#[case::port(
+    "to: greeter:50051\n    send",
+    "to: greeter:5005\n    send",
+    "nothing of this world has port 5005 at 'greeter'; 'greeter' has 50051",
+    "greeter:5005"
+)]
+#[case::no_port(
+    "to: greeter:50051\n    send",
+    "to: greeter\n    send",
+    "write host:port; 'greeter' has 50051",
+    "to: greeter"
+)]
+#[case::no_host(
+    "to: greeter:50051\n    send",
+    "to: greter:50051\n    send",
+    "nothing of this world is called 'greter'; did you mean 'greeter'?",
+    "greter"
+)]
+#[case::blank(
+    "to: greeter:50051\n    send",
+    "to: greeter:50051\n    authority: a b\n    send",
+    "authority a b cannot be sent as :authority; write a host",
+    "authority: a b"
+)]
+#[case::field(
+    "send: {name: ada}",
+    "send: {nam: ada}",
+    "mypackage.HelloRequest has the fields name",
+    "send:"
+)]
+#[case::metadata_name(
+    "send: {name: ada}",
+    "metadata: {'x y': ada}",
+    "metadata x y: no valid metadata name",
+    "metadata:"
+)]
+#[case::a_cells_message(
+    "expect: {attempts: 1..2}",
+    "with: {send: {nam: x}}\n      expect: {attempts: 1..2}",
+    "has the fields name",
+    "nam: x"
+)]
+#[case::no_call("send: {name: ada}", "times: 0", "no calls at all", "times: 0")]
+#[case::endless(
+    "send: {name: ada}",
+    "times: 18446744073709551615",
+    "calls are too many; at most 1000000",
+    "times:"
+)]
+#[case::rate("send: {name: ada}", "rate: .nan", "NaN is no rate", "rate:")]
+#[case::negative_gap(
+    "send: {name: ada}",
+    "stream: {gap: -5s}",
+    "'-5s' is no duration",
+    "gap:"
+)]
+#[case::pods(
+    "replicas: 3",
+    "replicas: 4294967295",
+    "4294967295 replicas are too many; at most 100",
+    "replicas:"
+)]
+#[case::hold(
+    "fail_first: 2}\n    expect",
+    "hold_ms: 4294967296}\n    expect",
+    "4294967296 milliseconds are too many",
+    "hold_ms"
+)]
+#[case::no_name(
+    "name: greeter,",
+    "name: '',",
+    "'' cannot be the name of a workload",
+    "name: ''"
+)]
+#[case::path_as_name(
+    "name: greeter,",
+    "name: ../../x,",
+    "'../../x' cannot be the name",
+    "../../x"
+)]
+#[case::upper_case(
+    "name: greeter,",
+    "name: Greeter,",
+    "'Greeter' cannot be the name",
+    "Greeter"
+)]
+#[case::uses_elsewhere(
+    "uses: greeter",
+    "uses: ../../etc/x",
+    "names no file here",
+    "../../etc/x"
+)]
+#[case::apply_elsewhere(
+    "apply: istio",
+    "apply: /etc/passwd",
+    "names no file here",
+    "/etc/passwd"
+)]
+#[case::never_offered(
+    "needs: [sidecar]",
+    "needs: [ambient]",
+    "'ambient' is no capability",
+    "ambient"
 )]
 fn every_mistake_has_a_place_and_a_way_out(
     #[case] from: &str,
@@ -236,14 +370,14 @@ fn keys(from: &str, to: &str) -> Vec<String> {
     let before = "  before:
     call: mypackage.Greeter/SayHello
     from: caller
-    to: greeter:8080
+    to: greeter:50051
     times: 300
     per-call: {x-user: 300}
     expect: {status: OK}
   after:
     call: mypackage.Greeter/SayHello
     from: caller
-    to: greeter:8080
+    to: greeter:50051
     per-call: {x-user: 300}
     expect: {status: OK, moved: {key: x-user, since: before, at-most: 55%, at-least: 15%}}
 steps:
@@ -393,7 +527,7 @@ fn known(list: &str) -> (Vec<String>, bool) {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("istio-1.31.yaml"), list).unwrap();
     let tree = Tree::Disk(root.path().join("suites"));
-    let (files, mut findings) = load_known(&tree).unwrap();
+    let (files, mut findings) = load_known(&tree);
     let set = load_all(&Suites { tree }, &[]).unwrap();
     assert_eq!(set.scenarios.len(), 1, "lists are no scenarios");
     findings.extend(lint_all(&set, &files, &Context::default()));

@@ -105,6 +105,8 @@ pub struct LintArgs {
     /// Suite files or folders.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
 }
 
 #[derive(Debug, Clone, Args)]

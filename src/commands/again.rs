@@ -91,10 +91,10 @@ fn paths(words: &[OsString], scenarios: &[Loaded]) -> Vec<OsString> {
     let each = words.iter().map(|word| {
         let path = Path::new(word);
         match selection(path) {
-            Selection::Ids(_) if built_in => vec![word.clone()],
-            Selection::Ids(pattern) => below(root, &pattern, scenarios),
-            Selection::Folder(_) | Selection::File(..) if built_in => ids(path, scenarios),
-            Selection::Folder(_) | Selection::File(..) => vec![file(word)],
+            Ok(Selection::Ids(_)) if built_in => vec![word.clone()],
+            Ok(Selection::Ids(pattern)) => below(root, &pattern, scenarios),
+            _ if built_in => ids(path, scenarios),
+            _ => vec![file(word)],
         }
     });
     each.flatten().collect()

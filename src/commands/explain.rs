@@ -15,10 +15,12 @@ pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> Result<Exit, CommandError
         let page = explain(loaded, Rates::default());
         pages.push(page.map_err(|error| CommandError::Usage(format!("{}: {error}", loaded.file)))?);
     }
+    if pages.is_empty() && set.findings.is_empty() {
+        return Err(selected::nothing(&set));
+    }
     output::data(&pages.join("\n")).map_err(CommandError::Stdout)?;
-    Ok(match (set.findings.is_empty(), pages.is_empty()) {
-        (false, _) => Exit::Usage,
-        (true, true) => Exit::NothingSelected,
-        (true, false) => Exit::Ok,
+    Ok(match selected::has_errors(&set.findings) {
+        true => Exit::Usage,
+        false => Exit::Ok,
     })
 }

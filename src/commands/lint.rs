@@ -1,52 +1,65 @@
 //! `meshproof lint PATH…`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use super::{CommandError, selected};
-use crate::cli::{GlobalArgs, LintArgs};
+use crate::cli::{Format, GlobalArgs, LintArgs};
 use crate::exit::Exit;
 use crate::fixture::files;
-use crate::output;
+use crate::output::{self, Palette, count};
+use crate::scenario::finding::render;
 use crate::scenario::known::{KnownFile, load_known};
 use crate::scenario::lint::{Context, lint_all};
-use crate::scenario::parse::LoadedSet;
-use crate::scenario::{Finding, Suites};
+use crate::scenario::load::KNOWN_FOLDER;
+use crate::scenario::{Finding, LoadedSet, Tree};
 use crate::verdict::Rates;
 
-/// 0 when nothing is found, 2 when something is, 4 when there was nothing to look at.
+/// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are data: they go to stdout.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let mut set = selected::load(&args.paths)?;
-    // Lists of known failures speak about the suites as a whole.
-    let whole = args.paths.iter().any(|path| path.ends_with("suites"));
-    let mut known = Vec::new();
-    if whole {
-        let suites = Suites::open(Path::new("."));
-        let (files, findings) = load_known(&suites.tree).map_err(CommandError::other)?;
-        set.findings.extend(findings);
-        known = files;
-    }
+    let (known, wrong) = lists(&args.paths);
+    set.findings.extend(wrong);
     if set.scenarios.is_empty() && set.findings.is_empty() {
-        return Err(CommandError::NothingSelected(
-            "there are no suite files".into(),
-        ));
+        return Err(selected::nothing(&set));
     }
     let findings = findings(&set, &known);
-    selected::tell(&findings, global.color);
-    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let printed = match args.output {
+        Format::Json => output::json(&findings),
+        Format::Text => {
+            let colour = Palette::stdout(global.color).on;
+            let style = selected::style(io::stdout().is_terminal(), colour);
+            output::data(&render(&findings, style))
+        }
+    };
+    printed.map_err(CommandError::Stdout)?;
+    selected::annotate(&findings);
+    let wrong = findings.iter().filter(|finding| finding.is_error()).count();
+    let notes = match findings.len() - wrong {
+        0 => String::new(),
+        notes => format!(", {}", count(notes, "warning")),
+    };
     output::say(&format!(
-        "{}, {}",
-        plural(set.scenarios.len(), "scenario"),
-        plural(findings.len(), "finding")
+        "{}, {}{notes}",
+        count(set.scenarios.len(), "scenario"),
+        count(wrong, "finding"),
     ));
-    Ok(if findings.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Usage
-    })
+    Ok(if wrong == 0 { Exit::Ok } else { Exit::Usage })
 }
 
-/// Everything that is wrong with loaded files; a run does not start while there is anything.
+/// Lists of expected failures speak about a suite as a whole: they are checked when its root is named.
+fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
+    let (mut known, mut findings) = (Vec::new(), Vec::new());
+    for word in words.iter().filter(|word| word.join(KNOWN_FOLDER).is_dir()) {
+        let (lists, wrong) = load_known(&Tree::Disk(word.clone()));
+        known.extend(lists);
+        findings.extend(wrong);
+    }
+    (known, findings)
+}
+
+/// Everything that is wrong with loaded files; a run does not start while any of it is an error.
 pub fn findings(set: &LoadedSet, known: &[KnownFile]) -> Vec<Finding> {
     let context = Context::new(Rates::default(), Some(shared_workloads(set)));
     lint_all(set, known, &context)
@@ -58,7 +71,12 @@ fn shared_workloads(set: &LoadedSet) -> BTreeSet<String> {
         .scenarios
         .iter()
         .flat_map(|loaded| &loaded.scenario.world);
-    used.map(|workload| workload.uses.clone())
-        .filter(|uses| files::shared(uses).is_ok())
-        .collect()
+    let used: BTreeSet<&String> = used.map(|workload| &workload.uses).collect();
+    let mut found: BTreeSet<String> = files::built_in().map(str::to_owned).collect();
+    found.extend(
+        used.into_iter()
+            .filter(|uses| files::shared(uses).is_ok())
+            .cloned(),
+    );
+    found
 }

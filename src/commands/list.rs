@@ -10,12 +10,14 @@ use crate::scenario::list::{
 use crate::scenario::select::Filter;
 
 pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
-    let filter = Filter::new(args.selector.as_deref(), &args.proves, None)
-        .map_err(|error| CommandError::Usage(error.to_string()))?;
-    let mut set = selected::load(&args.paths)?;
-    set.scenarios.retain(|loaded| filter.matches(loaded));
+    let filter =
+        Filter::new(args.selector.as_deref(), &args.proves, None).map_err(selected::usage)?;
+    let set = selected::load(&args.paths)?;
     selected::tell(&set.findings, global.color);
-    let listed = list(&set.scenarios);
+    let listed = list(&selected::filter(&set.scenarios, &filter)?);
+    if listed.is_empty() && set.findings.is_empty() && set.manifests > 0 {
+        return Err(selected::nothing(&set));
+    }
     let printed = match (args.by, args.output) {
         (None, Format::Text) => output::data(&list_text(&listed)),
         (None, Format::Json) => output::json(&listed),
@@ -29,9 +31,11 @@ pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
         (Some(ListBy::Dialect), Format::Json) => output::json(&by_dialect(&listed)),
     };
     printed.map_err(CommandError::Stdout)?;
-    Ok(match (set.findings.is_empty(), listed.is_empty()) {
-        (false, _) => Exit::Usage,
-        (true, true) => Exit::NothingSelected,
-        (true, false) => Exit::Ok,
-    })
+    Ok(
+        match (!selected::has_errors(&set.findings), listed.is_empty()) {
+            (false, _) => Exit::Usage,
+            (true, true) => Exit::NothingSelected,
+            (true, false) => Exit::Ok,
+        },
+    )
 }

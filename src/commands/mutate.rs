@@ -53,7 +53,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
             vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
     }
     let findings = lint::findings(&set, &[]);
-    if !findings.is_empty() {
+    if selected::has_errors(&findings) {
         selected::tell(&findings, None);
         return Err(CommandError::Usage(
             "these files do not lint, so nothing was started".to_owned(),

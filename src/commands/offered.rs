@@ -40,15 +40,11 @@ impl Offered {
             )))
         })?;
         let mut capabilities = offer.capabilities;
-        capabilities.extend(ready.programs.iter().cloned());
-        if ready.istioctl.is_some() {
-            capabilities.insert("istioctl".to_owned());
-        }
-        if ready.own_mesh {
-            capabilities.insert("own-mesh".to_owned());
-            // What a scenario writes there concerns nobody else.
-            capabilities.insert("outside-namespace".to_owned());
-        }
+        capabilities.extend(of_target(
+            &ready.programs,
+            ready.istioctl.is_some(),
+            ready.own_mesh,
+        ));
         // grpcurl and the program that is its own data plane come in one image.
         if !ready.programs.contains("grpcurl") {
             capabilities.remove("proxyless");
@@ -82,6 +78,21 @@ impl Offered {
     }
 }
 
+/// What a target offers besides its mesh, but for a browser, which is looked for on this machine.
+fn of_target(programs: &BTreeSet<String>, istioctl: bool, own_mesh: bool) -> BTreeSet<String> {
+    let mut words = programs.clone();
+    let mut add = |word: &str, there: bool| {
+        if there {
+            words.insert(word.to_owned());
+        }
+    };
+    add("istioctl", istioctl);
+    add("own-mesh", own_mesh);
+    // What a scenario writes there concerns nobody else.
+    add("outside-namespace", own_mesh);
+    words
+}
+
 fn wants_browser(loaded: &Loaded) -> bool {
     loaded.scenario.needs.iter().any(|need| need == "browser")
 }
@@ -99,4 +110,19 @@ async fn browser() -> Result<(), String> {
 #[cfg(not(feature = "browser"))]
 async fn browser() -> Result<(), String> {
     Err("built without it; build with --features browser".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::requirements::OF_THE_TARGET;
+
+    #[test]
+    fn every_word_that_a_scenario_may_ask_a_target_for_is_one_that_a_target_can_offer() {
+        let programs = ["grpcurl", "grpcio"].map(str::to_owned).into();
+        let mut offered = of_target(&programs, true, true);
+        offered.insert("browser".to_owned());
+        let words = OF_THE_TARGET.map(|(word, _)| word.to_owned());
+        assert_eq!(offered, BTreeSet::from(words));
+    }
 }

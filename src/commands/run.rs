@@ -1,10 +1,6 @@
 //! `meshproof run`: settings in, verdicts and a report out.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +25,8 @@ use crate::{
         tidy::Tidy,
     },
     scenario::{
-        Loaded, Suites,
-        known::{self, Running, load_known},
+        Loaded,
+        known::{self, Running, load_known_of},
         select::Filter,
     },
     settings::Settings,
@@ -48,7 +44,7 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         output::say("nothing selected: `meshproof list` shows what there is");
         return Ok(Exit::NothingSelected);
     }
-    check(settings)?;
+    check(settings, &scenarios)?;
     let rates = Rates {
         alpha: settings.alpha,
         beta: settings.beta,
@@ -67,7 +63,7 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
 }
 
 /// Everything that is asked for can be honoured, as far as that can be known before anything starts.
-fn check(settings: &Settings) -> Result<(), CommandError> {
+fn check(settings: &Settings, scenarios: &[Loaded]) -> Result<(), CommandError> {
     let asked = honoured::Asked {
         target: settings.target,
         name: settings.name.as_deref(),
@@ -77,7 +73,7 @@ fn check(settings: &Settings) -> Result<(), CommandError> {
     };
     asked.check()?;
     mutation(settings)?;
-    known_files()?;
+    known_files(scenarios)?;
     // A plan needs no istioctl, but one that was asked for has to be there.
     let mesh = &settings.mesh;
     let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !settings.dry_run;
@@ -322,20 +318,31 @@ fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
         .shard
         .map(|shard| (small(shard.index), small(shard.count)));
     let filter = Filter::new(settings.selector.as_deref(), &settings.proves, shard)
-        .map_err(|error| CommandError::Usage(error.to_string()))?;
+        .map_err(selected::usage)?;
     let set = selected::load(&settings.paths)?;
+    if set.scenarios.is_empty() && set.findings.is_empty() {
+        return Err(selected::nothing(&set));
+    }
     let findings = lint::findings(&set, &[]);
-    if !findings.is_empty() {
+    if selected::has_errors(&findings) {
         selected::tell(&findings, None);
         let words = "these files do not lint, so nothing was started".to_owned();
         return Err(CommandError::Usage(words));
     }
-    Ok(set
-        .scenarios
-        .into_iter()
-        .filter(|loaded| filter.matches(loaded))
-        .collect())
+    let scenarios = selected::filter(&set.scenarios, &filter)?;
+    let runs = scenarios.len().saturating_mul(settings.repeat);
+    if runs > MOST_RUNS {
+        return Err(CommandError::Usage(format!(
+            "--repeat {} of {} would be {runs} runs; at most {MOST_RUNS}",
+            settings.repeat,
+            output::count(scenarios.len(), "scenario"),
+        )));
+    }
+    Ok(scenarios)
 }
+
+/// Runs of scenarios in one run: their events and reports are held in memory.
+const MOST_RUNS: usize = 100_000;
 
 fn small(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -354,13 +361,13 @@ fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     Ok(found)
 }
 
-/// The lists of expected failures.
-fn known_files() -> Result<Vec<known::KnownFile>, CommandError> {
-    let suites = Suites::open(Path::new("."));
-    let (files, findings) = load_known(&suites.tree).map_err(CommandError::other)?;
-    if !findings.is_empty() {
+/// The lists of expected failures of the suites that these scenarios belong to.
+fn known_files(scenarios: &[Loaded]) -> Result<Vec<known::KnownFile>, CommandError> {
+    let (files, findings) = load_known_of(scenarios);
+    if selected::has_errors(&findings) {
         selected::tell(&findings, None);
-        return Err(CommandError::Usage("suites/known does not lint".to_owned()));
+        let words = "the list of expected failures does not lint".to_owned();
+        return Err(CommandError::Usage(words));
     }
     Ok(files)
 }
@@ -370,7 +377,7 @@ fn known(
     scenarios: &[Loaded],
     versions: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Known>, CommandError> {
-    let files = known_files()?;
+    let files = known_files(scenarios)?;
     let version = |name: &str| versions.get(name).map_or("", String::as_str);
     let running = Running {
         mesh: "istio",

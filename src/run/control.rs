@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
 
 use super::{context::Context, place::Place};
-use crate::{observe::testbed as bed, scenario::Loaded};
+use crate::{fixture::files, observe::testbed as bed, scenario::Loaded};
 
 /// Port of the control server's Service; nothing else uses it.
 pub const PORT: u16 = 15996;
@@ -59,7 +59,7 @@ pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), 
         .scenario
         .world
         .iter()
-        .filter(|workload| workload.uses.starts_with("caller"))
+        .filter(|workload| files::is_caller(loaded, &workload.uses))
     {
         let pod = place
             .pod(ctx, &workload.name)

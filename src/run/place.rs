@@ -110,6 +110,8 @@ pub struct Place {
     /// External host that belongs to this scenario alone.
     pub host: String,
     pub workloads: Vec<Workload>,
+    /// Names of the workloads that make calls rather than answer them.
+    callers: BTreeSet<String>,
     /// Certificates that steps made.
     pub certificates: Certificates,
     /// Watch over its pods.
@@ -166,7 +168,7 @@ impl Place {
         let namespace = root.name.clone();
         let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
         for (workload, documents) in workloads {
-            let caller = is_caller(workload);
+            let caller = workload::is_caller(documents);
             for object in workload::objects(workload, documents, &ctx.run_id) {
                 let mut object = ctx.fitting.fit(object, caller);
                 if caller {
@@ -199,10 +201,11 @@ impl Place {
         }
         let callers = workloads
             .iter()
-            .map(|(workload, _)| workload)
-            .filter(|workload| is_caller(workload));
+            .filter(|(_, documents)| workload::is_caller(documents))
+            .map(|(workload, _)| workload.name.clone());
+        let callers: BTreeSet<String> = callers.collect();
         let roles = Roles {
-            callers: callers.map(|caller| caller.name.clone()).collect(),
+            callers: callers.iter().cloned().collect(),
             mesh: false,
         };
         let mut place = Self {
@@ -211,6 +214,7 @@ impl Place {
                 .iter()
                 .map(|(workload, _)| workload.clone())
                 .collect(),
+            callers,
             certificates: Certificates::default(),
             guard: Guard::start(&ctx.pods, &ctx.client, &ctx.dial, &namespace, roles),
             times: OnceLock::new(),
@@ -533,8 +537,7 @@ impl Place {
         let pods = ctx.pods.of(&self.namespace);
         let calls = |pod: &&Pod| {
             let workload = pods::label(pod, WORKLOAD_LABEL);
-            let mut callers = self.workloads.iter().filter(|workload| is_caller(workload));
-            callers.any(|caller| Some(caller.name.as_str()) == workload)
+            workload.is_some_and(|name| self.callers.contains(name))
         };
         pods.iter()
             .filter(|pod| pods::is_ready(pod) && is_plain(pod))
@@ -545,16 +548,10 @@ impl Place {
 
     /// Pods whose workload serves (has a ledger).
     pub fn servers(&self, ctx: &Context) -> Vec<String> {
-        let callers: Vec<&str> = self
-            .workloads
-            .iter()
-            .filter(|workload| is_caller(workload))
-            .map(|workload| workload.name.as_str())
-            .collect();
         let pods = ctx.pods.of(&self.namespace);
         let serves = |pod: &&Pod| {
             let workload = pods::label(pod, WORKLOAD_LABEL);
-            !is_gateway(pod) && workload.is_some_and(|name| !callers.contains(&name))
+            !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
         };
         pods.iter()
             .filter(|pod| pods::is_ready(pod))
@@ -724,11 +721,6 @@ fn is_plain(pod: &Pod) -> bool {
 /// An object of this version is read by the cluster itself, and not only by the mesh.
 fn of_the_cluster(version: &Value) -> bool {
     !version.as_str().unwrap_or_default().contains(".istio.io/")
-}
-
-/// The workload makes calls rather than answers them.
-fn is_caller(workload: &Workload) -> bool {
-    workload.uses.starts_with("caller")
 }
 
 /// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).

@@ -32,6 +32,7 @@ use crate::{
         explain::step_words,
         model::{Churn, Contrast, Converge, Step, Workload},
         model_web::Browser,
+        objects,
     },
     verdict::{
         Rates,
@@ -157,15 +158,9 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
 fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, String> {
     let each = loaded.scenario.world.iter().map(|workload| {
         let (file, text) = files::workload(loaded, &workload.uses)?;
-        let documents = crate::yaml::documents(&ctx.text(&file, text))
-            .map_err(|error| format!("{file}: {error}"))?;
-        Ok((
-            workload.clone(),
-            documents
-                .into_iter()
-                .map(|document| document.value)
-                .collect(),
-        ))
+        let documents = objects::values(&ctx.text(&file, text));
+        let documents = documents.map_err(|error| format!("{file}: {error}"))?;
+        Ok((workload.clone(), documents))
     });
     each.collect()
 }

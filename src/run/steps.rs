@@ -14,8 +14,11 @@ use crate::{
     cluster::{object::ObjectError, pods},
     fixture::workload::WORKLOAD_LABEL,
     plan::step_probes,
-    scenario::{Loaded, manifest, model::Scale},
-    yaml::{self, Document},
+    scenario::{
+        Loaded, manifest,
+        model::Scale,
+        objects::{self, Object},
+    },
 };
 
 /// How long a pod may take to end.
@@ -110,7 +113,7 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
             .admit(&document.value, run.place.home())
             .await;
         if let Err(error @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
-            return Err(format!("{file}:{}: {error}", document.places.line()));
+            return Err(format!("{file}:{}: {error}", document.key("").line));
         }
         objects.push(document.value);
     }
@@ -127,12 +130,12 @@ pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
 }
 
 /// The documents of `<behaviour>.<name>.yaml` with its path, placeholders replaced.
-fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Document>), String> {
+fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), String> {
     let file = run.loaded.config(name).map_err(|error| error.to_string())?;
     let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
     let text = expand(run, &run.ctx.text(&file.file, file.text));
-    let documents = yaml::documents(&text).map_err(|error| format!("{}: {error}", file.file))?;
-    Ok((file.file, documents))
+    let objects = objects::objects(&text).map_err(|error| format!("{}: {error}", file.file))?;
+    Ok((file.file, objects))
 }
 
 /// The text with its placeholders replaced.

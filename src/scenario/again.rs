@@ -23,19 +23,19 @@ impl Loaded {
         if self.tree == Tree::Embedded {
             return true;
         }
-        let (stem, own) = (format!("{}.yaml", self.stem), format!("{}.", self.stem));
-        let Ok(mut files) = Tree::Embedded.files() else {
-            return false;
-        };
+        let (stem, _) = dialect::split(&self.id);
+        let (file, own) = (format!("{stem}.yaml"), format!("{stem}."));
+        let mut files = Tree::Embedded.scan().files;
         files.retain(|path| path.starts_with(&own));
-        let folder = self.stem.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = stem.rsplit_once('/').map_or("", |(folder, _)| folder);
         let uses = self.scenario.world.iter();
         files.extend(uses.map(|workload| format!("{folder}/{}.yaml", workload.uses)));
         let same = |path: &String| {
-            let both = [&self.tree, &Tree::Embedded].map(|tree| tree.read(path).ok());
-            both[0].is_some() && both[0] == both[1]
+            let name = path.rsplit('/').next().unwrap_or(path);
+            let here = self.tree.read(&self.beside_it(name)).ok();
+            here.is_some() && here == Tree::Embedded.read(path).ok()
         };
-        files.contains(&stem) && files.iter().all(same)
+        files.contains(&file) && files.iter().all(same)
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     /// A folder `suites/` with the files of one built-in scenario.
     fn copy(of: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
-        let files = Tree::Embedded.files().expect("listed");
+        let files = Tree::Embedded.scan().files;
         for file in files.iter().filter(|file| file.starts_with(of)) {
             let to = dir.path().join("suites").join(file);
             fs::create_dir_all(to.parent().expect("a folder")).expect("made");

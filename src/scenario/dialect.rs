@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{
-    load::LoadError,
+    file::LoadError,
     model::{Scenario, Step},
     parse::Loaded,
 };
@@ -80,6 +80,7 @@ pub fn twin(loaded: &Loaded) -> Result<Option<Loaded>, LoadError> {
     }
     let mut twin = loaded.clone();
     twin.dialect = Dialect::GatewayApi;
+    twin.twin = true;
     twin.id = format!("{}{MARK}{}", loaded.id, twin.dialect.name());
     if twin.config("istio")?.is_none() {
         return Ok(None);
@@ -133,10 +134,10 @@ steps:
             "a.half.gateway-api.yaml",
         ];
         let twin = scenario(&files, TEXT).expect("a twin");
-        assert_eq!(twin.id, "a@gateway-api");
+        assert!(twin.id.ends_with("/a@gateway-api"), "{}", twin.id);
         assert_eq!(twin.scenario.needs, ["gateway-api"]);
         assert_eq!(twin.scenario.proves, ["R7"]);
-        assert_eq!(split(&twin.id), ("a", Some("gateway-api")));
+        assert_eq!(split("b/a@gateway-api"), ("b/a", Some("gateway-api")));
     }
 
     #[test]

@@ -1,17 +1,41 @@
 //! What is wrong with a suite file: place, words, way out.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, SourceSpan};
+use serde::Serialize;
 use thiserror::Error;
 
-use super::manifest::{nearest, sentence};
-use crate::yaml::{Place, YamlError};
+use super::{
+    file::LoadError,
+    manifest::{listed, nearest, sentence},
+};
+use crate::{
+    output::{clean, clean_line},
+    yaml::{Place, YamlError},
+};
 
-/// One mistake in one file.
-#[derive(Debug, Clone, Error, Diagnostic)]
+/// Characters of a message and of a way out; what a file says in them may be longer than anybody reads.
+const MESSAGE: usize = 400;
+const HELP: usize = 1200;
+/// Longest line that is drawn, in bytes.
+const DRAWN: usize = 400;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Nothing runs while there is one.
+    Error,
+    /// Worth knowing.
+    Warning,
+}
+
+/// One mistake in one file. Its text is clean: what comes from files can neither steer a terminal nor go on for ever.
+#[derive(Debug, Clone, Error, Diagnostic, Serialize)]
 #[error("{message}")]
 pub struct Finding {
+    pub severity: Severity,
     pub file: String,
     /// From 1, as is the column.
     pub line: usize,
@@ -20,8 +44,10 @@ pub struct Finding {
     #[help]
     pub help: String,
     #[source_code]
+    #[serde(skip)]
     text: NamedSource<Arc<str>>,
     #[label("here")]
+    #[serde(skip)]
     span: SourceSpan,
 }
 
@@ -33,13 +59,15 @@ impl Finding {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
+        let file = clean_line(file);
         Self {
-            file: file.to_owned(),
+            severity: Severity::Error,
             line: place.line,
             column: place.column,
-            message: message.into(),
-            help: help.into(),
-            text: NamedSource::new(file, Arc::clone(text)).with_language("yaml"),
+            message: short(&message.into(), MESSAGE),
+            help: short(&help.into(), HELP),
+            text: NamedSource::new(&file, Arc::clone(text)).with_language("yaml"),
+            file,
             span: (
                 place.offset,
                 place
@@ -51,6 +79,39 @@ impl Finding {
         }
     }
 
+    /// A finding about a file as a whole.
+    pub fn of_file(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(file, &Arc::from(""), Place::default(), message, help)
+    }
+
+    /// A file or folder that could not be read.
+    pub fn from_load(error: &LoadError) -> Self {
+        let file = error.path().map(|path| path.display().to_string());
+        let file = file.unwrap_or_default();
+        match error {
+            LoadError::NotText { text, place, .. } => {
+                let message = "this byte is no UTF-8 text";
+                Self::new(&file, text, *place, message, error.help())
+            }
+            LoadError::Io { source, .. } => {
+                let message = format!("this cannot be read: {source}");
+                Self::of_file(&file, message, error.help())
+            }
+            other => Self::of_file(&file, other.to_string(), error.help()),
+        }
+    }
+
+    /// The same as something worth knowing, which stops nothing.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// Words the reader's error for people who never saw the type behind it.
     pub fn from_yaml(file: &str, text: &Arc<str>, error: &YamlError) -> Self {
         let (message, help) = reword(error);
@@ -60,6 +121,7 @@ impl Finding {
     /// `file:line:column: message; help` on one line, for editors and CI.
     pub fn plain(&self) -> String {
         let Self {
+            severity,
             file,
             line,
             column,
@@ -67,8 +129,61 @@ impl Finding {
             help,
             ..
         } = self;
-        let help = help.replace('\n', " ");
-        format!("{file}:{line}:{column}: {message}; {help}")
+        let word = match severity {
+            Severity::Error => "",
+            Severity::Warning => "warning: ",
+        };
+        format!("{file}:{line}:{column}: {word}{message}; {help}")
+    }
+
+    /// The same over a text that steers no terminal.
+    fn cleaned(&self) -> Self {
+        let text = drawable(self.text.inner());
+        Self {
+            text: NamedSource::new(&self.file, text).with_language("yaml"),
+            ..self.clone()
+        }
+    }
+
+    /// The line can be drawn for a person.
+    fn is_drawable(&self) -> bool {
+        let text = self.text.inner();
+        let line = text.lines().nth(self.line.saturating_sub(1));
+        !text.is_empty() && line.is_none_or(|line| line.len() <= DRAWN)
+    }
+}
+
+/// Characters of the end of a long text that are kept.
+const END: usize = 80;
+
+/// One clean line of about so many characters at most: of a long one, which may be megabytes, beginning and end.
+fn short(text: &str, most: usize) -> String {
+    if text.chars().nth(most).is_none() {
+        return clean_line(text);
+    }
+    let begin: String = text.chars().take(most - END).collect();
+    let end: Vec<char> = text.chars().rev().take(END).collect();
+    let end: String = end.iter().rev().collect();
+    format!("{}…{}", clean_line(&begin), clean_line(&end))
+}
+
+/// The text with characters that steer terminals replaced byte for byte, so that places stay.
+fn drawable(text: &Arc<str>) -> Arc<str> {
+    match clean(text) {
+        Cow::Borrowed(_) => Arc::clone(text),
+        Cow::Owned(_) => {
+            let mut buffer = [0; 4];
+            let replaced = text.chars().map(|c| {
+                let length = c.len_utf8();
+                let keeps = matches!(c, '\n' | '\t');
+                match clean(c.encode_utf8(&mut buffer)).is_empty() && !keeps {
+                    true if c == '\r' => " ".to_owned(),
+                    true => "?".repeat(length),
+                    false => c.to_string(),
+                }
+            });
+            replaced.collect::<String>().into()
+        }
     }
 }
 
@@ -107,11 +222,33 @@ fn reword(error: &YamlError) -> (String, String) {
         return (format!("'{first}' is missing in {place}"), help);
     }
     if message.starts_with("invalid type") || message.starts_with("invalid value") {
+        let message = in_words(message);
         let help = "see docs/scenario-format.md for the form of this value".to_owned();
         return (format!("{place}: {message}"), help);
     }
-    let help = "the text must be YAML as docs/scenario-format.md describes it".to_owned();
-    (message.clone(), help)
+    let help = if message.contains("is given twice here") {
+        "remove one of the two: no reader could tell which one counts"
+    } else {
+        "the text must be YAML as docs/scenario-format.md describes it"
+    };
+    (message.clone(), help.to_owned())
+}
+
+/// The reader names types of the program; people write maps, lists and numbers.
+fn in_words(message: &str) -> String {
+    let Some((found, wanted)) = message.rsplit_once(", expected ") else {
+        return message.to_owned();
+    };
+    let first = wanted.split(' ').next().unwrap_or_default();
+    let wanted = match (first, wanted) {
+        ("struct" | "map", _) | (_, "a map") => "a map",
+        ("sequence", _) | (_, "a sequence") => "a list",
+        ("enum" | "variant", _) => "one of the words in docs/scenario-format.md",
+        ("u8" | "u16" | "u32" | "u64" | "usize", _) => "a whole number from 0",
+        ("f64", _) => "a number",
+        _ => wanted,
+    };
+    format!("{found}, expected {wanted}")
 }
 
 /// How findings are drawn.
@@ -138,7 +275,11 @@ pub fn render(findings: &[Finding], style: Style) -> String {
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false);
     let mut text = String::new();
     for finding in findings {
-        if handler.render_report(&mut text, finding).is_err() {
+        if !finding.is_drawable()
+            || handler
+                .render_report(&mut text, &finding.cleaned())
+                .is_err()
+        {
             text += &finding.plain();
         }
         text.push('\n');
@@ -146,10 +287,30 @@ pub fn render(findings: &[Finding], style: Style) -> String {
     text
 }
 
+/// Findings that GitHub shows of one step.
+const SHOWN: usize = 10;
+
+/// The first findings as workflow commands of GitHub Actions, one a line: it shows them at their lines.
+pub fn commands(findings: &[Finding]) -> String {
+    let data = |text: &str| text.replace('%', "%25");
+    let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+    let lines = findings.iter().take(SHOWN).map(|finding| {
+        let word = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let (file, line, column) = (property(&finding.file), finding.line, finding.column);
+        let text = data(&format!("{}; {}", finding.message, finding.help));
+        format!("::{word} file={file},line={line},col={column},title=meshproof lint::{text}\n")
+    });
+    lines.collect()
+}
+
 /// The known word that a wrong one is closest to, if it is close at all.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'?"),
-        None => format!("known are: {}", known.join(", ")),
+        None if known.is_empty() => "there is none of its kind here".to_owned(),
+        None => format!("known are: {}", listed(known)),
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Finding, did_you_mean},
-    load::{LoadError, Tree},
+    load::{KNOWN_FOLDER, Tree},
     parse::Loaded,
     select::glob,
 };
@@ -56,26 +56,40 @@ pub struct Running<'a> {
     pub envoy: &'a str,
 }
 
-/// Reads every list of a tree; files that cannot be read as lists are findings.
-///
-/// # Errors
-/// The file system's.
-pub fn load_known(tree: &Tree) -> Result<(Vec<KnownFile>, Vec<Finding>), LoadError> {
+/// Reads every list of the suite at this root; files that cannot be read as lists are findings.
+pub fn load_known(root: &Tree) -> (Vec<KnownFile>, Vec<Finding>) {
     let (mut files, mut findings) = (Vec::new(), Vec::new());
-    for path in tree
-        .files()?
-        .iter()
-        .filter(|path| path.starts_with("known/"))
-    {
-        let Some(text) = tree.read(path)? else {
-            continue;
-        };
-        match parse_known(&tree.display(path), path, text) {
-            Ok(file) => files.push(file),
-            Err(finding) => findings.push(*finding),
+    // A suite without such a folder has no expected failures.
+    let names = root.names(KNOWN_FOLDER).unwrap_or_default();
+    for name in names.iter().filter(|name| name.ends_with(".yaml")) {
+        let path = format!("{KNOWN_FOLDER}/{name}");
+        match root.read(&path) {
+            Ok(Some(text)) => match parse_known(&root.display(&path), &path, text) {
+                Ok(file) => files.push(file),
+                Err(finding) => findings.push(*finding),
+            },
+            Ok(None) => {}
+            Err(error) => findings.push(Finding::from_load(&error)),
         }
     }
-    Ok((files, findings))
+    (files, findings)
+}
+
+/// The lists of every suite that these scenarios belong to.
+pub fn load_known_of(scenarios: &[Loaded]) -> (Vec<KnownFile>, Vec<Finding>) {
+    let mut roots: Vec<&Tree> = Vec::new();
+    for root in scenarios.iter().filter_map(|loaded| loaded.home.as_ref()) {
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    let (mut files, mut findings) = (Vec::new(), Vec::new());
+    for root in roots {
+        let (more, wrong) = load_known(root);
+        files.extend(more);
+        findings.extend(wrong);
+    }
+    (files, findings)
 }
 
 /// Reads one list; mesh and version come from the file's name.

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
-    lint_expect, lint_moved, lint_refs, lint_telemetry, lint_tls, lint_versus, lint_web,
-    lint_workload,
+    lint_calls, lint_expect, lint_manifest, lint_moved, lint_refs, lint_telemetry, lint_tls,
+    lint_versus, lint_web, lint_workload,
     manifest::{PLACEHOLDERS, unknown_placeholders},
     model::Step,
-    parse::{Loaded, LoadedSet},
-    requirements::{NEEDS, REQUIREMENTS},
+    parse::Loaded,
+    requirements::{REQUIREMENTS, needs},
+    set::LoadedSet,
 };
 use crate::{verdict::Rates, yaml::Place};
 
@@ -50,7 +51,7 @@ pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<
     for loaded in &set.scenarios {
         if loaded.is_twin() {
             // The same text in another dialect: only its files are its own.
-            lint_refs::files(loaded, &mut findings);
+            lint_manifest::lint(loaded, &mut findings);
         } else {
             findings.extend(lint(loaded, context));
         }
@@ -58,6 +59,8 @@ pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<
     findings.extend(lint_known(known, &set.scenarios));
     let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
     findings.sort_by_key(place);
+    // Files that several scenarios use are read for each of them.
+    findings.dedup_by(|a, b| a.plain() == b.plain());
     findings
 }
 
@@ -69,7 +72,9 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     contrast(loaded, &mut findings);
     placeholders(loaded, &mut findings);
     lint_refs::lint(loaded, context, &mut findings);
+    lint_manifest::lint(loaded, &mut findings);
     lint_expect::lint(loaded, context.rates, &mut findings);
+    lint_calls::lint(loaded, context.rates, &mut findings);
     lint_telemetry::lint(loaded, &mut findings);
     lint_moved::lint(loaded, context.rates, &mut findings);
     lint_web::lint(loaded, &mut findings);
@@ -79,12 +84,17 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     findings
 }
 
+/// Longest title: it stands in one line of every report.
+const TITLE: usize = 200;
+
 fn title(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let title = loaded.scenario.title.trim();
     let problem = if title.is_empty() {
         "the title is empty"
     } else if title.ends_with('?') {
         "the title is a question"
+    } else if title.chars().count() > TITLE {
+        "the title is longer than 200 characters"
     } else if title.split_whitespace().count() < 3 {
         "the title is no sentence"
     } else {
@@ -111,7 +121,7 @@ fn head(loaded: &Loaded, findings: &mut Vec<Finding>) {
         findings.push(loaded.at_value("source", "'source' names nothing", help));
     }
     let rows: Vec<&str> = REQUIREMENTS.iter().map(|(id, _)| *id).collect();
-    let needs: Vec<&str> = NEEDS.iter().map(|(word, _)| *word).collect();
+    let needs: Vec<&str> = needs().collect();
     each_known(
         loaded,
         "proves",

@@ -2,7 +2,7 @@
 
 use super::{
     finding::Finding,
-    lint_refs::{deadline, probe, refuted, script, workload},
+    lint_refs::{probe, refuted, script, workload},
     model::{Finish, Step, Tell},
     parse::Loaded,
 };
@@ -22,22 +22,10 @@ pub fn lint(loaded: &Loaded, path: &str, at: usize, findings: &mut Findings) {
                 &step.workload,
                 findings,
             );
-            deadline(
-                loaded,
-                &format!("{path}.within"),
-                Some(&step.within),
-                findings,
-            );
         }
         Step::Await(step) => {
             let path = format!("{path}.await");
             workload(loaded, &format!("{path}.at"), &step.at, findings);
-            deadline(
-                loaded,
-                &format!("{path}.within"),
-                Some(&step.within),
-                findings,
-            );
         }
         _ => {}
     }

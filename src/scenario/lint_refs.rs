@@ -1,23 +1,27 @@
 //! Names that must mean something: workloads, probes, cells, files, methods.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry};
+
+use serde_json::Value;
 
 use super::{
     finding::{Finding, did_you_mean},
-    lint::{Context, bad_placeholders},
+    lint::Context,
     lint_change, lint_tls,
     model::{Contrast, Override, Step},
-    parse::{Beside, Loaded},
+    objects,
+    parse::Loaded,
 };
 use crate::{
-    verdict::{expect::MATCHERS, range},
-    yaml::{self, Place},
+    fixture::{files, workload::objects as objects_of},
+    verdict::expect::MATCHERS,
 };
 
 type Findings = Vec<Finding>;
 
 pub fn lint(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     world(loaded, context, findings);
+    doubled(loaded, findings);
     probes(loaded, context, findings);
     steps(loaded, findings);
     unused(loaded, findings);
@@ -32,7 +36,7 @@ fn world(loaded: &Loaded, context: &Context, findings: &mut Findings) {
             let help = "give each its own name; `app:` puts several behind one Service";
             findings.push(loaded.at_value(&format!("{path}.name"), message, help));
         }
-        let own = matches!(loaded.workload(&workload.uses), Ok(Some(_)));
+        let own = !matches!(loaded.workload(&workload.uses), Ok(None));
         let shared = context.workloads.as_ref();
         if let Some(shared) = shared.filter(|shared| !own && !shared.contains(&workload.uses)) {
             let names: Vec<&str> = shared.iter().map(String::as_str).collect();
@@ -42,6 +46,38 @@ fn world(loaded: &Loaded, context: &Context, findings: &mut Findings) {
                 did_you_mean(&workload.uses, &names)
             );
             findings.push(loaded.at_value(&format!("{path}.uses"), message, help));
+        }
+    }
+}
+
+/// Two workloads that would write one object differently: which of them counts nobody could tell.
+fn doubled(loaded: &Loaded, findings: &mut Findings) {
+    let mut made: HashMap<(String, String), (String, Value)> = HashMap::new();
+    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+        let text = files::workload(loaded, &workload.uses).map(|(_, text)| text);
+        let documents = text.ok().and_then(|text| objects::values(&text).ok());
+        for object in objects_of(workload, &documents.unwrap_or_default(), "lint") {
+            let text = |pointer: &str| {
+                let found = object.pointer(pointer).and_then(Value::as_str);
+                found.unwrap_or_default().to_owned()
+            };
+            let address = (text("/kind"), text("/metadata/name"));
+            let (kind, name) = address.clone();
+            match made.entry(address) {
+                Entry::Vacant(entry) => {
+                    entry.insert((workload.name.clone(), object));
+                }
+                Entry::Occupied(entry) if entry.get().1 != object => {
+                    let first = &entry.get().0;
+                    let message = format!(
+                        "'{}' makes another {kind} '{name}' than '{first}'",
+                        workload.name
+                    );
+                    let help = "give it another `name` or `app`, or the same file";
+                    findings.push(loaded.at(&format!("world[{at}]"), message, help));
+                }
+                Entry::Occupied(_) => {}
+            }
         }
     }
 }
@@ -72,12 +108,6 @@ fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
                 findings,
             );
         }
-        deadline(
-            loaded,
-            &format!("{path}.deadline"),
-            probe.deadline.as_deref(),
-            findings,
-        );
         script(
             loaded,
             &format!("{path}.script"),
@@ -135,12 +165,6 @@ fn overrides(
     if let Some(call) = &with.call {
         method(loaded, context, &format!("{path}.call"), call, findings);
     }
-    deadline(
-        loaded,
-        &format!("{path}.deadline"),
-        with.deadline.as_deref(),
-        findings,
-    );
     script(
         loaded,
         &format!("{path}.script"),
@@ -156,10 +180,8 @@ fn from(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
         findings.push(loaded.at_value(path, message, did_you_mean(name, &workloads(loaded))));
         return;
     };
-    let own = loaded.workload(&workload.uses).ok().flatten();
-    let calls =
-        workload.uses.starts_with("caller") || own.is_some_and(|file| file.text.contains("caller"));
-    if !calls {
+    let there = files::workload(loaded, &workload.uses).is_ok();
+    if there && !files::is_caller(loaded, &workload.uses) {
         let message = format!("'{name}' is no caller: it uses '{}'", workload.uses);
         let help = "name a workload with `uses: caller`";
         findings.push(loaded.at_value(path, message, help));
@@ -181,12 +203,6 @@ fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: 
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
         let message = format!("our servers have no method '{call}'");
         findings.push(loaded.at_value(path, message, did_you_mean(call, &names)));
-    }
-}
-
-pub(super) fn deadline(loaded: &Loaded, path: &str, text: Option<&str>, findings: &mut Findings) {
-    if let Some(Err(error)) = text.map(range::duration) {
-        findings.push(loaded.at_value(path, error.to_string(), "units are us, ms, s, m and h"));
     }
 }
 
@@ -214,7 +230,6 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                     let help = "delete it first, or write the second state into a file of its own";
                     findings.push(loaded.at_value(&path, message, help));
                 }
-                file(loaded, &path, name, findings);
             }
             Step::Delete(name) => {
                 if !applied.remove(name.as_str()) {
@@ -232,8 +247,6 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                     &converge.probe,
                     findings,
                 );
-                let within = format!("{path}.converge.within");
-                deadline(loaded, &within, Some(&converge.within), findings);
             }
             Step::Contrast(contrast) => {
                 refutes(loaded, &format!("{path}.contrast"), contrast, findings)
@@ -264,20 +277,7 @@ fn steps(loaded: &Loaded, findings: &mut Findings) {
                 applied.insert(&step.secret);
                 lint_tls::certificate(loaded, &format!("{path}.certificate"), step, findings);
             }
-            Step::Refused(step) => {
-                file(
-                    loaded,
-                    &format!("{path}.refused.apply"),
-                    &step.apply,
-                    findings,
-                );
-            }
-            Step::Churn(churn) => file(
-                loaded,
-                &format!("{path}.churn.apply"),
-                &churn.apply,
-                findings,
-            ),
+            Step::Refused(_) | Step::Churn(_) => {}
             Step::Finish(_) | Step::Tell(_) | Step::Ready(_) | Step::Await(_) => {
                 lint_change::lint(loaded, &path, at, findings);
             }
@@ -371,77 +371,4 @@ fn unused(loaded: &Loaded, findings: &mut Findings) {
         let help = "add a step `probe:`, `converge:` or `background:` for it (a contrast alone claims nothing)";
         findings.push(loaded.at(&format!("probes.{name}"), message, help));
     }
-}
-
-/// Every file that the scenario applies, as [`file`] wants it.
-pub fn files(loaded: &Loaded, findings: &mut Findings) {
-    for (at, step) in loaded.scenario.steps.iter().enumerate() {
-        if let Step::Apply(name) = step {
-            file(loaded, &format!("steps[{at}].apply"), name, findings);
-        }
-    }
-}
-
-/// The file is there and holds Kubernetes objects.
-fn file(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
-    let wanted = loaded.config_path(name);
-    let wanted = wanted.rsplit('/').next().unwrap_or_default();
-    match loaded.config(name) {
-        Ok(Some(beside)) => findings.extend(manifest(&beside)),
-        Ok(None) => {
-            let message = format!("there is no {wanted} beside this file");
-            let help = "write it: the mesh's own configuration as plain YAML";
-            findings.push(loaded.at_value(path, message, help));
-        }
-        Err(error) => {
-            let help = "make the file readable";
-            findings.push(loaded.at_value(path, error.to_string(), help));
-        }
-    }
-}
-
-/// Broken YAML, unknown placeholders, and objects without kind or name.
-pub fn manifest(beside: &Beside) -> Findings {
-    let text: Arc<str> = beside.text.as_str().into();
-    let mut findings = bad_placeholders(&beside.file, &text);
-    let at = |place: Place, message: String, help: &str| {
-        Finding::new(&beside.file, &text, place, message, help)
-    };
-    let documents = match yaml::documents(&text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            findings.push(at(
-                error.place,
-                error.message,
-                "the file must be YAML, documents apart by ---",
-            ));
-            return findings;
-        }
-    };
-    if documents.is_empty() {
-        let help = "write at least one object, or remove the step";
-        findings.push(at(
-            Place::default(),
-            "the file holds no object".to_owned(),
-            help,
-        ));
-    }
-    for document in documents {
-        for key in ["/apiVersion", "/kind", "/metadata/name"] {
-            if document
-                .value
-                .pointer(key)
-                .is_none_or(|value| !value.is_string())
-            {
-                let key = key.trim_start_matches('/').replace('/', ".");
-                let message = format!("this object has no {key}");
-                findings.push(at(
-                    document.places.key(&key),
-                    message,
-                    "every Kubernetes object has one",
-                ));
-            }
-        }
-    }
-    findings
 }

@@ -9,6 +9,7 @@ use super::{
     parse::Loaded,
     requirements::REQUIREMENTS,
 };
+use crate::output::clean_line;
 
 /// One element of `list -o json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,7 +42,7 @@ pub fn list_text(listed: &[Listed]) -> String {
     let width = listed.iter().map(|one| one.id.len()).max().unwrap_or(0);
     let lines = listed
         .iter()
-        .map(|one| format!("{:width$}  {}\n", one.id, one.title));
+        .map(|one| format!("{:width$}  {}\n", one.id, clean_line(&one.title)));
     lines.collect()
 }
 

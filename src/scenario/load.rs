@@ -1,29 +1,24 @@
 //! Where suite files come from: a folder on disk, or the copy inside the binary.
 
 use std::{
-    io,
+    ffi::OsStr,
     path::{Path, PathBuf},
 };
 
 use include_dir::{Dir, include_dir};
-use thiserror::Error;
 
-use crate::yaml::MAX_SIZE;
+use super::file::{self, LoadError};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 
-/// A folder that cannot be read.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    #[error("cannot read {path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
-    #[error(
-        "'{0}' is neither a file, a folder, nor the id of a scenario: `meshproof list` shows the ids"
-    )]
-    Nothing(String),
-    #[error("{path} has {size} bytes; suite files may have {MAX_SIZE}")]
-    TooLarge { path: PathBuf, size: u64 },
-}
+/// Folders within folders that are looked into.
+const MAX_FOLDERS_DEEP: usize = 16;
+/// Entries of all folders together that are looked at: a suite has hundreds, `/` has millions.
+const MAX_ENTRIES: usize = 100_000;
+/// Name of the folder below which ids begin.
+pub const SUITES_FOLDER: &str = "suites";
+/// Name of the folder of expected failures, at the root of a suite.
+pub const KNOWN_FOLDER: &str = "known";
 
 /// Files below one root, by their path with forward slashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,28 +27,81 @@ pub enum Tree {
     Embedded,
 }
 
+/// What is below a root.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// All YAML files (`*.yaml`), sorted.
+    pub files: Vec<String>,
+    /// Files that end in `.yml`: they are not read.
+    pub yml: Vec<String>,
+    /// Folders and files that cannot be looked at.
+    pub problems: Vec<LoadError>,
+    entries: usize,
+}
+
+/// Who a file is, however it was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Path below the nearest folder `suites`, without the ending; where there is none, the file's own folder and its name.
+    pub id: String,
+    /// The same for every name of one file: its path without links.
+    pub origin: PathBuf,
+    /// Root of its suite: the nearest folder `suites`, else the file's folder or the one above, whichever has a folder `known`.
+    pub home: Option<Tree>,
+}
+
 impl Tree {
-    /// All YAML files, sorted.
-    ///
-    /// # Errors
-    /// A folder that cannot be listed.
-    pub fn files(&self) -> Result<Vec<String>, LoadError> {
-        let mut found = Vec::new();
+    /// Everything below the root.
+    pub fn scan(&self) -> Scan {
+        let mut scan = Scan::default();
         match self {
-            Self::Disk(root) => walk(root, root, &mut found)?,
-            Self::Embedded => walk_embedded(&SUITES, &mut found),
+            Self::Disk(root) => walk(root, root, 0, &mut scan),
+            Self::Embedded => walk_embedded(&SUITES, &mut scan),
         }
-        found.sort();
-        Ok(found)
+        scan.files.sort();
+        scan.yml.sort();
+        scan
     }
 
-    /// Text of a file; `None` when it is not there.
+    /// Names of the files in one folder (`""` for the root), sorted.
     ///
     /// # Errors
-    /// A file that is there but is too large or cannot be read as UTF-8.
+    /// The folder cannot be listed.
+    pub fn names(&self, folder: &str) -> Result<Vec<String>, LoadError> {
+        let mut names: Vec<String> = match self {
+            Self::Disk(root) => {
+                let root = root.join(folder);
+                let shown = if root.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    &root
+                };
+                let entries =
+                    std::fs::read_dir(shown).map_err(|error| LoadError::io(shown, error))?;
+                let names = entries.take(MAX_ENTRIES).filter_map(Result::ok);
+                names
+                    .filter_map(|entry| entry.file_name().into_string().ok())
+                    .collect()
+            }
+            Self::Embedded => {
+                let folder = SUITES.get_dir(folder);
+                let files = folder.into_iter().flat_map(Dir::files);
+                files
+                    .filter_map(|file| Some(file.path().file_name()?.to_str()?.to_owned()))
+                    .collect()
+            }
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Text of a file without byte order mark; `None` when it is not there.
+    ///
+    /// # Errors
+    /// A file that is there but is no regular file, is too large or cannot be read as UTF-8.
     pub fn read(&self, path: &str) -> Result<Option<String>, LoadError> {
         match self {
-            Self::Disk(root) => read(&root.join(path)),
+            Self::Disk(root) => file::read(&root.join(path)),
             Self::Embedded => {
                 let file = SUITES.get_file(path);
                 Ok(file
@@ -66,73 +114,133 @@ impl Tree {
     /// The path as a person finds it.
     pub fn display(&self, path: &str) -> String {
         match self {
-            Self::Disk(root) if root.as_os_str().is_empty() => path.to_owned(),
+            Self::Disk(root) if root.as_os_str().is_empty() || root == Path::new(".") => {
+                path.to_owned()
+            }
             Self::Disk(root) => root.join(path).display().to_string(),
-            Self::Embedded => format!("suites/{path}"),
+            Self::Embedded => format!("{SUITES_FOLDER}/{path}"),
+        }
+    }
+
+    /// Who a file of this tree is.
+    pub fn identity(&self, path: &str) -> Identity {
+        match self {
+            Self::Embedded => Identity {
+                id: without_ending(path).to_owned(),
+                origin: Path::new(SUITES_FOLDER).join(path),
+                home: Some(Self::Embedded),
+            },
+            Self::Disk(root) => identity(&root.join(path)),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, LoadError> {
-    let wrap = |source| LoadError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let size = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_file() => meta.len(),
-        Ok(_) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(wrap(error)),
-    };
-    if size > MAX_SIZE as u64 {
-        return Err(LoadError::TooLarge {
-            path: path.to_owned(),
-            size,
-        });
-    }
-    std::fs::read_to_string(path).map(Some).map_err(wrap)
+fn without_ending(path: &str) -> &str {
+    path.strip_suffix(".yaml").unwrap_or(path)
 }
 
-fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<(), LoadError> {
-    let wrap = |source| LoadError::Io {
-        path: folder.to_owned(),
-        source,
+/// Links to the file's folder are resolved, a link that is the file itself keeps its name.
+fn identity(path: &Path) -> Identity {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     };
+    let folder = std::fs::canonicalize(folder)
+        .or_else(|_| std::path::absolute(folder))
+        .unwrap_or_else(|_| folder.to_owned());
+    let origin = folder.join(path.file_name().unwrap_or_default());
+    let suites = folder
+        .ancestors()
+        .find(|above| above.file_name() == Some(OsStr::new(SUITES_FOLDER)));
+    let known = || {
+        let near = folder.ancestors().take(2);
+        near.filter(|above| above.parent().is_some())
+            .find(|above| above.join(KNOWN_FOLDER).is_dir())
+    };
+    let start = suites.or_else(|| folder.parent());
+    let inside = start.and_then(|start| origin.strip_prefix(start).ok());
+    let inside = inside.unwrap_or(&origin).to_string_lossy().into_owned();
+    Identity {
+        id: without_ending(&inside).to_owned(),
+        home: suites.or_else(known).map(|root| Tree::Disk(near(root))),
+        origin,
+    }
+}
+
+/// A path as it is short from the current folder.
+fn near(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(std::fs::canonicalize);
+    let inside = here
+        .ok()
+        .and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    inside.unwrap_or_else(|| path.to_owned())
+}
+
+fn walk(root: &Path, folder: &Path, depth: usize, scan: &mut Scan) {
     let shown = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {
         folder
     };
-    for entry in std::fs::read_dir(shown).map_err(wrap)? {
-        let path = entry.map_err(wrap)?.path();
+    let entries = match std::fs::read_dir(shown) {
+        Ok(entries) => entries,
+        Err(source) => return scan.problems.push(LoadError::io(shown, source)),
+    };
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(source) => return scan.problems.push(LoadError::io(shown, source)),
+        };
+        scan.entries += 1;
+        if scan.entries > MAX_ENTRIES {
+            if scan.entries == MAX_ENTRIES + 1 {
+                let path = root.to_owned();
+                scan.problems.push(LoadError::TooMany { path });
+            }
+            return;
+        }
         // A link may lead in a circle; suites have no use for links to folders.
         if path.is_dir() && !path.is_symlink() {
-            walk(root, &path, found)?;
-        } else if path.extension().is_some_and(|ending| ending == "yaml") {
-            let inside = path.strip_prefix(root).unwrap_or(&path);
-            found.push(
-                inside
-                    .to_string_lossy()
-                    .trim_start_matches("./")
-                    .replace('\\', "/"),
-            );
+            if depth < MAX_FOLDERS_DEEP {
+                walk(root, &path, depth + 1, scan);
+            } else {
+                scan.problems.push(LoadError::TooDeep { path });
+            }
+        } else {
+            file_found(root, &path, scan);
         }
     }
-    Ok(())
 }
 
-fn walk_embedded(folder: &Dir<'_>, found: &mut Vec<String>) {
+fn file_found(root: &Path, path: &Path, scan: &mut Scan) {
+    let ending = path.extension().and_then(OsStr::to_str);
+    if !matches!(ending, Some("yaml" | "yml")) {
+        return;
+    }
+    let inside = path.strip_prefix(root).unwrap_or(path);
+    match inside.to_str() {
+        Some(name) if !name.contains(char::is_control) => {
+            let name = name.trim_start_matches("./").to_owned();
+            match ending {
+                Some("yaml") => scan.files.push(name),
+                _ => scan.yml.push(name),
+            }
+        }
+        _ => scan.problems.push(LoadError::Name {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn walk_embedded(folder: &Dir<'_>, scan: &mut Scan) {
     for file in folder.files() {
-        if file
-            .path()
-            .extension()
-            .is_some_and(|ending| ending == "yaml")
-        {
-            found.push(file.path().to_string_lossy().into_owned());
+        let path = file.path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            scan.files.push(path.to_string_lossy().into_owned());
         }
     }
     for inner in folder.dirs() {
-        walk_embedded(inner, found);
+        walk_embedded(inner, scan);
     }
 }
 
@@ -145,10 +253,10 @@ pub struct Suites {
 impl Suites {
     /// Looks for `suites/` in `folder`.
     pub fn open(folder: &Path) -> Self {
-        let on_disk = folder.join("suites");
+        let on_disk = folder.join(SUITES_FOLDER);
         let tree = if on_disk.is_dir() {
             Tree::Disk(if folder == Path::new(".") {
-                "suites".into()
+                SUITES_FOLDER.into()
             } else {
                 on_disk
             })
@@ -162,7 +270,7 @@ impl Suites {
 /// What a word on the command line stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// A folder of the user's own.
+    /// A folder: everything in it.
     Folder(Tree),
     /// One file in a tree.
     File(Tree, String),
@@ -170,32 +278,26 @@ pub enum Selection {
     Ids(String),
 }
 
-/// Tells files and folders on disk from ids; a path below a `suites` folder keeps its id from there.
-pub fn selection(word: &Path) -> Selection {
-    let text = word.to_string_lossy();
-    let (root, inside) = split_at_suites(word);
-    if word.is_file() {
-        return Selection::File(Tree::Disk(root), inside);
-    }
+/// Tells files and folders on disk from ids.
+///
+/// # Errors
+/// A file whose name is no text.
+pub fn selection(word: &Path) -> Result<Selection, LoadError> {
     if word.is_dir() {
-        return if inside.is_empty() || root.as_os_str().is_empty() {
-            Selection::Folder(Tree::Disk(word.to_owned()))
-        } else {
-            Selection::File(Tree::Disk(root), format!("{inside}/"))
-        };
+        return Ok(Selection::Folder(Tree::Disk(word.to_owned())));
+    }
+    let text = word
+        .to_str()
+        .filter(|text| !text.contains(char::is_control));
+    let text = text.ok_or_else(|| LoadError::Name {
+        path: word.to_owned(),
+    })?;
+    if word.exists() {
+        let folder = word.parent().map(Path::to_owned).unwrap_or_default();
+        let name = word.file_name().and_then(OsStr::to_str).unwrap_or(text);
+        return Ok(Selection::File(Tree::Disk(folder), name.to_owned()));
     }
     let pattern = text.trim_start_matches("./").trim_start_matches("suites/");
-    Selection::Ids(pattern.trim_end_matches(".yaml").to_owned())
-}
-
-/// `a/suites/b/c.yaml` → (`a/suites`, `b/c.yaml`); without such a folder the root is the file's own folder's parent.
-fn split_at_suites(path: &Path) -> (PathBuf, String) {
-    let parts: Vec<_> = path.components().collect();
-    let at = parts.iter().rposition(|part| part.as_os_str() == "suites");
-    let (root, rest) = match at {
-        Some(at) => parts.split_at(at + 1),
-        None => parts.split_at(parts.len().saturating_sub(1)),
-    };
-    let inside: PathBuf = rest.iter().collect();
-    (root.iter().collect(), inside.to_string_lossy().into_owned())
+    let pattern = without_ending(pattern).trim_end_matches('/');
+    Ok(Selection::Ids(pattern.to_owned()))
 }

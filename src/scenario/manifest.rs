@@ -21,58 +21,62 @@ pub fn expand(text: &str, names: &Names<'_>) -> String {
         .replace("${gateway}", names.gateway)
 }
 
-/// Every `${…}` that is no known placeholder: (byte offset, its text).
+/// Unknown placeholders that are told of one file.
+const UNKNOWN: usize = 20;
+
+/// The first `${…}` that are no known placeholders: (byte offset, its text).
 pub fn unknown_placeholders(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("${") {
         let rest = &text[at + 2..];
         let name = rest.split(['}', '\n']).next().unwrap_or_default();
         if !PLACEHOLDERS.contains(&name) || !rest[name.len()..].starts_with('}') {
+            let name: String = name.chars().take(COMPARED).collect();
             found.push((at, format!("${{{name}}}")));
+            if found.len() == UNKNOWN {
+                break;
+            }
         }
     }
     found
 }
 
+/// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and comparing takes time by its square.
+const COMPARED: usize = 64;
+/// Known words that are told at most.
+const TOLD: usize = 70;
+
 /// "did you mean" with the full list behind it.
 pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
-    let list = format!("known {what}: {}", known.join(", "));
+    let list = format!("known {what}: {}", listed(known));
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'? {list}"),
         None => list,
     }
 }
 
-/// The closest known word within a third of its length (Damerau's edits: insert, delete, change, swap neighbours).
-pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let best = known
-        .iter()
-        .map(|name| (distance(word, name), *name))
-        .min()?;
-    (best.0 <= (best.1.len() / 3).max(1)).then_some(best.1)
+/// The words one after the other, or the first of very many.
+pub fn listed(known: &[&str]) -> String {
+    match known {
+        [] => "none".to_owned(),
+        few if few.len() <= TOLD => few.join(", "),
+        many => format!("{} and {} more", many[..TOLD].join(", "), many.len() - TOLD),
+    }
 }
 
-fn distance(from: &str, to: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = match (i, j) {
-                (0, n) | (n, 0) => n,
-                _ => {
-                    let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    let edit = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                    if swapped {
-                        edit.min(rows[i - 2][j - 2] + 1)
-                    } else {
-                        edit
-                    }
-                }
-            };
-        }
+/// The closest known word within a third of its length (edits: insert, delete, change, swap neighbours).
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    if word.len() > COMPARED {
+        return None;
     }
-    rows[a.len()][b.len()]
+    let near = known.iter().filter(|name| {
+        let most = (name.len() / 3).max(1);
+        name.len() <= COMPARED + most && name.len().abs_diff(word.len()) <= 4 * most
+    });
+    let best = near
+        .map(|name| (strsim::osa_distance(word, name), *name))
+        .min()?;
+    (best.0 <= (best.1.len() / 3).max(1)).then_some(best.1)
 }
 
 #[cfg(test)]
@@ -85,6 +89,7 @@ mod tests {
     #[case("statu", Some("status"))]
     #[case("reach-all", Some("reaches-all"))]
     #[case("banana", None)]
+    #[case(&"status".repeat(100_000), None)]
     fn a_slip_is_recognized(#[case] word: &str, #[case] expected: Option<&str>) {
         let known = ["status", "reaches-all", "share"];
         assert_eq!(nearest(word, &known), expected);

@@ -4,10 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     dialect::{self, Dialect},
+    file::LoadError,
     finding::Finding,
-    load::{LoadError, Selection, Suites, Tree, selection},
+    limits,
+    load::{KNOWN_FOLDER, Tree},
     model::Scenario,
-    select::glob,
 };
 use crate::{
     fixture::files,
@@ -17,7 +18,7 @@ use crate::{
 /// A scenario with the file it came from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// Path under `suites/` (or under the folder that the user named) without the ending.
+    /// See [`super::load::Identity::id`]; with `@gateway-api` for a scenario in its other dialect.
     pub id: String,
     /// Objects that its configuration is written in.
     pub dialect: Dialect,
@@ -30,6 +31,12 @@ pub struct Loaded {
     pub places: Places,
     /// Which of its runs in a plan this is, from 1; 0 where it runs once.
     pub attempt: u32,
+    /// The same for every name of its file.
+    pub origin: PathBuf,
+    /// Root of its suite, where the list of expected failures lies.
+    pub home: Option<Tree>,
+    /// It is another scenario in another dialect.
+    pub(super) twin: bool,
     /// Path in its tree, without the ending.
     pub(super) stem: String,
     pub(super) tree: Tree,
@@ -62,7 +69,7 @@ impl Loaded {
 
     /// Where [`Self::config`] looks, below the folder of the suites.
     pub fn config_path(&self, name: &str) -> String {
-        dialect::file(&self.stem, name, self.is_twin())
+        dialect::file(&self.stem, name, self.twin)
     }
 
     /// Where its evidence is kept: a folder of its own for each run.
@@ -72,7 +79,7 @@ impl Loaded {
 
     /// It is another scenario in another dialect.
     pub fn is_twin(&self) -> bool {
-        self.id != self.stem
+        self.twin
     }
 
     /// `<uses>.yaml` in the scenario's folder: a workload of its own.
@@ -80,9 +87,34 @@ impl Loaded {
     /// # Errors
     /// The file is there but cannot be read.
     pub fn workload(&self, uses: &str) -> Result<Option<Beside>, LoadError> {
-        let folder = self.stem.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.beside(&self.beside_it(&format!("{uses}.yaml")))
+    }
+
+    /// Path, in its tree, of a file in its folder.
+    pub(super) fn beside_it(&self, name: &str) -> String {
+        let folder = self.in_tree();
         let slash = if folder.is_empty() { "" } else { "/" };
-        self.beside(&format!("{folder}{slash}{uses}.yaml"))
+        format!("{folder}{slash}{name}")
+    }
+
+    /// Its folder in its tree.
+    fn in_tree(&self) -> &str {
+        self.stem.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as `apply:` would have them with their endings.
+    ///
+    /// # Errors
+    /// Its folder cannot be listed.
+    pub fn own_files(&self) -> Result<Vec<String>, LoadError> {
+        let name = self.stem.rsplit('/').next().unwrap_or(&self.stem);
+        let own = format!("{name}.");
+        let names = self.tree.names(self.in_tree())?;
+        let names = names.iter().filter_map(|name| name.strip_prefix(&own));
+        Ok(names
+            .filter(|rest| rest.contains('.'))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Every file that can change what this scenario does to the mesh: its own configuration and its workloads.
@@ -91,12 +123,11 @@ impl Loaded {
     /// In words: a file that cannot be read, a workload that is not there.
     pub fn inputs(&self) -> Result<Vec<Beside>, String> {
         let mut found = Vec::new();
-        let own = format!("{}.", self.stem);
-        for path in self.tree.files().map_err(|error| error.to_string())? {
-            let other_dialect = self.is_twin() && !path.contains(".gateway-api.");
-            if path.starts_with(&own) && !other_dialect {
-                let file = self.beside(&path).map_err(|error| error.to_string())?;
-                found.extend(file);
+        for rest in self.own_files().map_err(|error| error.to_string())? {
+            let other_dialect = self.twin && !format!(".{rest}").contains(".gateway-api.");
+            if rest.ends_with(".yaml") && !other_dialect {
+                let file = self.beside(&format!("{}.{rest}", self.stem));
+                found.extend(file.map_err(|error| error.to_string())?);
             }
         }
         for workload in &self.scenario.world {
@@ -131,126 +162,68 @@ impl Loaded {
     }
 }
 
-/// All that was asked for, and what could not be read.
-#[derive(Debug, Default)]
-pub struct LoadedSet {
-    /// By id, without doubles.
-    pub scenarios: Vec<Loaded>,
-    pub findings: Vec<Finding>,
+/// What a file in a folder of suites is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Scenario,
+    /// Kubernetes objects: a workload (`uses:`), or configuration that a scenario applies.
+    Manifest,
+    /// A list of expected failures.
+    Known,
+    /// A list of mutations.
+    Mutations,
+    /// A file of another tool, by its name.
+    Foreign,
 }
 
-/// Loads what the words name; everything in `suites` when there are none.
-///
-/// # Errors
-/// A word that names nothing, or a file system that refuses. A file that is no scenario is a finding instead.
-pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadError> {
-    let mut set = LoadedSet::default();
-    if words.is_empty() {
-        add(&mut set, &suites.tree, |_| true)?;
-    }
-    for word in words {
-        let before = (set.scenarios.len(), set.findings.len());
-        match selection(word) {
-            Selection::Folder(tree) => add(&mut set, &tree, |_| true)?,
-            Selection::File(tree, inside) if inside.ends_with('/') => {
-                add(&mut set, &tree, |path| path.starts_with(&inside))?;
-            }
-            Selection::File(tree, inside) => read_into(&mut set, &tree, &inside)?,
-            Selection::Ids(pattern) => {
-                let (pattern, dialect) = dialect::split(&pattern);
-                let below = format!("{pattern}/");
-                add(&mut set, &suites.tree, |path| {
-                    let id = path.trim_end_matches(".yaml");
-                    id == pattern || id.starts_with(&below) || glob(pattern, id)
-                })?;
-                if let Some(dialect) = dialect {
-                    let earlier = set.scenarios.drain(..before.0).collect::<Vec<_>>();
-                    set.scenarios.retain(|one| one.dialect.name() == dialect);
-                    set.scenarios.splice(..0, earlier);
-                }
-                if (set.scenarios.len(), set.findings.len()) == before {
-                    return Err(LoadError::Nothing(word.display().to_string()));
-                }
-            }
-        }
-    }
-    set.scenarios.sort_by(|a, b| a.id.cmp(&b.id));
-    set.scenarios
-        .dedup_by(|a, b| a.id == b.id && a.file == b.file);
-    Ok(set)
-}
-
-fn add(set: &mut LoadedSet, tree: &Tree, wanted: impl Fn(&str) -> bool) -> Result<(), LoadError> {
-    for path in tree.files()? {
-        if is_behaviour(&path) && wanted(&path) {
-            read_into(set, tree, &path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Files with a second dot in their name are mesh configuration; `known/` holds lists.
-pub fn is_behaviour(path: &str) -> bool {
+/// By its id and its name: a second dot is mesh configuration; `known/` and `mutations/` hold lists.
+pub fn role(id: &str, path: &str) -> Role {
     let name = path.rsplit('/').next().unwrap_or(path);
-    let stem = name.strip_suffix(".yaml");
-    stem.is_some_and(|stem| !stem.contains('.'))
-        && !path.starts_with("known/")
-        && !path.starts_with("mutations/")
+    let stem = name.strip_suffix(".yaml").unwrap_or(name);
+    match id.split_once('/') {
+        Some((KNOWN_FOLDER, _)) => Role::Known,
+        Some(("mutations", _)) => Role::Mutations,
+        _ if matches!(stem, "kustomization" | "Chart" | "values") => Role::Foreign,
+        _ if stem.contains('.') => Role::Manifest,
+        _ => Role::Scenario,
+    }
 }
 
 /// Kubernetes objects in a folder of scenarios are workloads (`uses:`), not scenarios.
-fn is_manifest(text: &str) -> bool {
+pub fn is_manifest(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("apiVersion:"))
-}
-
-fn read_into(set: &mut LoadedSet, tree: &Tree, path: &str) -> Result<(), LoadError> {
-    let Some(text) = tree.read(path)? else {
-        return Ok(());
-    };
-    if is_manifest(&text) {
-        return Ok(());
-    }
-    match parse(tree, path, text) {
-        Ok(loaded) => {
-            set.scenarios.extend(dialect::twin(&loaded)?);
-            set.scenarios.push(loaded);
-        }
-        Err(finding) => set.findings.push(*finding),
-    }
-    Ok(())
 }
 
 /// Reads one text as a scenario.
 ///
 /// # Errors
-/// A finding with place and way out.
-pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Box<Finding>> {
+/// Findings with place and way out: it cannot be read, or it asks for more than any scenario may ([`limits`]).
+pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Vec<Finding>> {
     let text: Arc<str> = text.into();
     let file = tree.display(path);
-    match yaml::parse::<Scenario>(&text) {
-        Ok((scenario, places)) => {
-            let id = path.trim_end_matches(".yaml").to_owned();
-            let area = id
-                .split_once('/')
-                .map_or("user", |(area, _)| area)
-                .to_owned();
-            let mut loaded = Loaded {
-                stem: id.clone(),
-                id,
-                dialect: Dialect::of(&scenario),
-                area,
-                file,
-                text,
-                scenario,
-                places,
-                attempt: 0,
-                tree: tree.clone(),
-            };
-            read_replicas(&mut loaded);
-            Ok(loaded)
-        }
-        Err(error) => Err(Box::new(Finding::from_yaml(&file, &text, &error))),
-    }
+    let (scenario, places) = yaml::parse::<Scenario>(&text)
+        .map_err(|error| vec![Finding::from_yaml(&file, &text, &error)])?;
+    let identity = tree.identity(path);
+    let area = identity.id.split_once('/').map_or("user", |(area, _)| area);
+    let mut loaded = Loaded {
+        stem: path.strip_suffix(".yaml").unwrap_or(path).to_owned(),
+        area: area.to_owned(),
+        id: identity.id,
+        origin: identity.origin,
+        home: identity.home,
+        dialect: Dialect::of(&scenario),
+        twin: false,
+        file,
+        text,
+        scenario,
+        places,
+        attempt: 0,
+        tree: tree.clone(),
+    };
+    limits::before_files(&loaded)?;
+    read_replicas(&mut loaded);
+    limits::pods(&loaded)?;
+    Ok(loaded)
 }
 
 /// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the workload's file.

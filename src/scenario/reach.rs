@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::{
     model::Step,
     model_tls::RefusedBy,
+    objects,
     parse::{Beside, Loaded},
 };
-use crate::{cluster::scope::is_cluster_scoped, yaml};
+use crate::cluster::scope::is_cluster_scoped;
 
 mod hosts;
 mod kinds;
@@ -36,7 +37,7 @@ pub struct Reach {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub file: Beside,
-    /// Documents of the file before this one.
+    /// Objects of the file before this one.
     pub document: usize,
     pub reach: Reach,
 }
@@ -91,7 +92,7 @@ pub fn alone(loaded: &Loaded) -> Option<String> {
 }
 
 fn in_file(file: Beside) -> Vec<Found> {
-    let documents = yaml::documents(&file.text).unwrap_or_default();
+    let documents = objects::objects(&file.text).unwrap_or_default();
     let each = documents.iter().enumerate().flat_map(|(document, read)| {
         let file = &file;
         reaches(&read.value).into_iter().map(move |reach| Found {

@@ -4,7 +4,7 @@ use super::*;
 use crate::scenario::{Suites, load_all};
 
 fn all(text: &str) -> Vec<String> {
-    let documents = yaml::documents(text).expect("YAML");
+    let documents = crate::yaml::documents(text).expect("YAML");
     let each = documents.iter().flat_map(|read| {
         let found = reaches(&read.value);
         for reach in &found {

@@ -105,28 +105,14 @@ pub fn is_known(id: &str) -> bool {
     REQUIREMENTS.iter().any(|(known, _)| *known == id)
 }
 
-/// Words for `needs`, with what each asks of mesh or target.
-pub const NEEDS: [(&str, &str); 32] = [
+/// Words for `needs` that a mesh is asked for, with what each asks of it.
+pub const OF_THE_MESH: [(&str, &str); 21] = [
     ("istio", "Istio's API is served"),
-    ("linkerd", "Linkerd's API is served"),
     ("gateway-api", "Gateway API with GRPCRoute is served"),
     ("envoy", "proxies are Envoy"),
     ("sidecar", "pods get a proxy of their own"),
-    ("ambient", "node proxies and waypoints"),
     ("proxyless", "gRPC itself is the data plane"),
-    ("grpcurl", "the grpcurl program on the target"),
-    ("grpcio", "Python with gRPC's own package on the target"),
-    ("istioctl", "the mesh's own tool, of its version"),
-    (
-        "own-mesh",
-        "the mesh is the run's own: its parts may be restarted",
-    ),
-    (
-        "outside-namespace",
-        "objects may lie outside the scenario's namespace: another one, or none",
-    ),
     ("gateway", "an ingress gateway of the mesh"),
-    ("gateway-class", "gateways are created from Gateway objects"),
     ("weighted-backends", "routes with weights"),
     ("retry-budget", "retries in flight are bounded by share"),
     ("envoy-filter", "proxy configuration can be patched"),
@@ -138,10 +124,6 @@ pub const NEEDS: [(&str, &str); 32] = [
         "proxies tell each other about their workloads",
     ),
     ("alpn-filter", "sidecars negotiate the mesh's own ALPN"),
-    (
-        "native-sidecars",
-        "proxies run as restartable init containers",
-    ),
     ("tracing", "a collector receives spans"),
     ("mirror", "requests can be copied"),
     ("fault-injection", "delays and aborts by route"),
@@ -149,6 +131,42 @@ pub const NEEDS: [(&str, &str); 32] = [
     ("jwt", "request tokens are checked"),
     ("rolling-restart", "pods can be replaced one by one"),
     ("scale", "workloads can be scaled"),
-    ("browser", "a real browser on the machine"),
-    ("upgrade", "the control plane can be replaced while running"),
 ];
+
+/// Words for `needs` that a target offers, with what each asks of it.
+pub const OF_THE_TARGET: [(&str, &str); 6] = [
+    ("grpcurl", "the grpcurl program on the target"),
+    ("grpcio", "Python with gRPC's own package on the target"),
+    ("istioctl", "the mesh's own tool, of its version"),
+    (
+        "own-mesh",
+        "the mesh is the run's own: its parts may be restarted",
+    ),
+    ("browser", "a real browser on the machine"),
+    (
+        "outside-namespace",
+        "the cluster is the run's own: objects of other namespaces and of none may be made",
+    ),
+];
+
+/// All words for `needs`.
+pub fn needs() -> impl Iterator<Item = &'static str> {
+    OF_THE_MESH
+        .iter()
+        .chain(&OF_THE_TARGET)
+        .map(|(word, _)| *word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_word_of_needs() {
+        let text = include_str!("../../docs/scenario-format.md");
+        for (word, what) in OF_THE_MESH.iter().chain(&OF_THE_TARGET) {
+            let row = format!("| `{word}` | {what} |");
+            assert!(text.contains(&row), "docs/scenario-format.md lacks: {row}");
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Which scenarios, and in which order.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
-use super::{model::Level, parse::Loaded, requirements};
+use super::{dialect::Dialect, finding::did_you_mean, model::Level, parse::Loaded, requirements};
 
 /// A selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -13,6 +15,14 @@ pub enum SelectError {
     Selector(String),
     #[error("shard {index}/{of} does not exist: write i/n with 1 <= i <= n, e.g. 2/5")]
     Shard { index: u32, of: u32 },
+    #[error("no scenario has a label '{key}': {help}")]
+    Key { key: String, help: String },
+    #[error("no scenario has {key}={value}: {help}")]
+    Value {
+        key: String,
+        value: String,
+        help: String,
+    },
     #[error("'{row}' is no requirement: {help}; `meshproof list --by requirement` shows them all")]
     Requirement { row: String, help: String },
 }
@@ -67,6 +77,49 @@ impl Filter {
             .shard
             .is_none_or(|(index, of)| shard_of(&loaded.id, of) == index);
         labels && proves && shard
+    }
+}
+
+/// Keys that every scenario has.
+const KEYS: [&str; 4] = ["area", "level", "dialect", "slow"];
+
+impl Filter {
+    /// Every key and value of the selector is one that some scenario has.
+    ///
+    /// # Errors
+    /// The first that none has, with what it may have meant.
+    pub fn meaning(&self, all: &[Loaded]) -> Result<(), SelectError> {
+        let labels = all.iter().flat_map(|one| one.scenario.labels.keys());
+        let keys: BTreeSet<&str> = labels.map(String::as_str).chain(KEYS).collect();
+        let keys: Vec<&str> = keys.into_iter().collect();
+        for (key, value) in &self.labels {
+            if !keys.contains(&key.as_str()) {
+                let (key, help) = (key.clone(), did_you_mean(key, &keys));
+                return Err(SelectError::Key { key, help });
+            }
+            let mut values: BTreeSet<String> = all.iter().map(|one| label(one, key)).collect();
+            match key.as_str() {
+                "level" => {
+                    let levels = [Level::Core, Level::Extended, Level::Provisional];
+                    values.extend(levels.map(|level| level_word(level).to_owned()));
+                }
+                "dialect" => {
+                    let dialects = [Dialect::Istio, Dialect::GatewayApi];
+                    values.extend(dialects.map(|dialect| dialect.name().to_owned()));
+                }
+                "slow" => values.extend(["true", "false"].map(str::to_owned)),
+                _ => {}
+            }
+            if !values.contains(value) {
+                let values: Vec<&str> = values.iter().map(String::as_str).collect();
+                return Err(SelectError::Value {
+                    key: key.clone(),
+                    value: value.clone(),
+                    help: did_you_mean(value, &values),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

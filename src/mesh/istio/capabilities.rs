@@ -214,6 +214,21 @@ mod tests {
     }
 
     #[test]
+    fn every_word_that_a_scenario_may_ask_a_mesh_for_is_one_that_a_mesh_can_offer() {
+        let facts = Facts {
+            mesh: format!(
+                "x: {LOG_FIELD} {COLLECTOR}\ndefaultProviders: {{metrics: [prometheus]}}"
+            ),
+            templates: "grpc-agent".into(),
+            extensions: own_proxy(),
+            gateway: true,
+            gateway_api: true,
+        };
+        let words = crate::scenario::requirements::OF_THE_MESH.map(|(word, _)| word.to_owned());
+        assert_eq!(conclude(&facts).capabilities, BTreeSet::from(words));
+    }
+
+    #[test]
     fn somebody_elses_mesh_is_not_asked_for_our_log_or_collector() {
         let offer = conclude(&Facts::default());
         for word in [

@@ -1,0 +1,517 @@
+//! How much a scenario may ask for. What is beyond is refused before anything is made of it: neither lint nor plan nor a mesh would end.
+
+use serde_json::Value;
+
+use super::{
+    finding::Finding,
+    model::{Override, Probe, Step, Stream, Workload},
+    parse::Loaded,
+    resolve,
+};
+use crate::verdict::range;
+
+/// Workloads of a world.
+const WORKLOADS: usize = 50;
+/// Pods of one workload, and of all of them together.
+const PODS: u32 = 100;
+const ALL_PODS: u32 = 300;
+const PROBES: usize = 100;
+const STEPS: usize = 300;
+/// Rows of all tables (`vary`) together.
+const CELLS: usize = 500;
+/// Runs of probes over all steps: each row of a table is one.
+const RUNS: usize = 1000;
+/// Words of one list (`needs`, `proves`, `refutes`, …) and keys of one map (`labels`, `metadata`, …).
+const WORDS: usize = 200;
+/// Calls of one run of a probe; values of a `per-call` key.
+const CALLS: u64 = 1_000_000;
+const CONNECTIONS: u64 = 1000;
+/// Calls in flight: connections × streams.
+const IN_FLIGHT: u64 = 10_000;
+/// Calls per second.
+const RATE: f64 = 100_000.0;
+/// Messages of one stream.
+const MESSAGES: u64 = 1_000_000;
+/// Bytes of one message, of all messages of one stream, of added metadata, of a flow-control window (RFC 9113, section 6.9.1).
+const MESSAGE_BYTES: u64 = 64 << 20;
+const STREAM_BYTES: u64 = 1 << 30;
+const PAD_BYTES: u64 = 1 << 20;
+const WINDOW_BYTES: u64 = (1 << 31) - 1;
+/// Anything that takes time.
+const MILLISECONDS: u64 = 3_600_000;
+/// Pushes of `churn`, rounds of `versus`.
+const ROUNDS: u64 = 1000;
+/// A workload's name: pods get it with 17 characters behind, and host names have 63.
+const NAME: usize = 40;
+/// Label values (Kubernetes), and names that stand in file names.
+const LABEL: usize = 63;
+
+/// What can be told without reading another file. Names that lead to other files are among it.
+///
+/// # Errors
+/// All that is beyond a limit.
+pub fn before_files(loaded: &Loaded) -> Result<(), Vec<Finding>> {
+    let mut check = Check::of(loaded);
+    check.lists();
+    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+        check.workload(&format!("world[{at}]"), workload);
+    }
+    let mut cells = 0;
+    for (name, probe) in &loaded.scenario.probes {
+        let path = format!("probes.{name}");
+        cells += probe.vary.len();
+        if cells > CELLS {
+            let words = format!("more than {CELLS} rows in all tables of this scenario");
+            check.refuse(
+                &format!("{path}.vary"),
+                words,
+                "split it into several scenarios",
+            );
+            break;
+        }
+        check.probe(&path, probe);
+    }
+    for (at, step) in loaded.scenario.steps.iter().enumerate() {
+        check.step(&format!("steps[{at}]"), step);
+    }
+    check.runs();
+    check.end()
+}
+
+/// The pods that world and steps ask for, with what the workloads' files say.
+///
+/// # Errors
+/// All that is beyond a limit.
+pub fn pods(loaded: &Loaded) -> Result<(), Vec<Finding>> {
+    let mut check = Check::of(loaded);
+    let mut all: u32 = 0;
+    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+        let path = format!("world[{at}]");
+        let pods = workload.pods();
+        if workload.replicas.is_none() {
+            check.most(
+                &format!("{path}.uses"),
+                "replicas in its file",
+                pods.into(),
+                PODS.into(),
+            );
+        }
+        all = all.saturating_add(pods);
+        if all > ALL_PODS {
+            let words = format!("more than {ALL_PODS} pods in this world");
+            check.refuse(&path, words, "ask for fewer replicas");
+            break;
+        }
+    }
+    check.end()
+}
+
+struct Check<'a> {
+    loaded: &'a Loaded,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Check<'a> {
+    fn of(loaded: &'a Loaded) -> Self {
+        Self {
+            loaded,
+            findings: Vec::new(),
+        }
+    }
+
+    fn end(self) -> Result<(), Vec<Finding>> {
+        if self.findings.is_empty() {
+            Ok(())
+        } else {
+            Err(self.findings)
+        }
+    }
+
+    fn refuse(&mut self, path: &str, words: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(self.loaded.at_value(path, words, help));
+    }
+
+    /// A number, and the largest that there may be.
+    fn most(&mut self, path: &str, what: &str, value: u64, most: u64) {
+        if value > most {
+            let help = format!("at most {most}: a larger one would not end");
+            self.refuse(path, format!("{value} {what} are too many"), help);
+        }
+    }
+
+    fn count(&mut self, path: &str, what: &str, value: u64, most: u64) {
+        if value == 0 {
+            let help = format!("write a number from 1 to {most}, or leave it out");
+            self.refuse(
+                path,
+                format!("no {what} at all: nothing would be observed"),
+                help,
+            );
+        }
+        self.most(path, what, value, most);
+    }
+
+    fn length(&mut self, path: &str, what: &str, length: usize, most: usize) {
+        if length > most {
+            let words = format!("{length} {what} are too many");
+            self.refuse(path, words, format!("at most {most}: split the scenario"));
+        }
+    }
+
+    fn time(&mut self, path: &str, text: Option<&str>) {
+        let Some(text) = text else { return };
+        match range::duration(text) {
+            Err(error) => self.refuse(path, error.to_string(), "units are us, ms, s, m and h"),
+            Ok(time) if time.as_millis() > u128::from(MILLISECONDS) => {
+                let words = format!("'{text}' is longer than an hour");
+                self.refuse(path, words, "no scenario may take so long");
+            }
+            Ok(_) => {}
+        }
+    }
+
+    /// A word that is a part of a file's name.
+    fn file_word(&mut self, path: &str, word: &str) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let bad = word.is_empty()
+            || word.len() > LABEL
+            || !word.chars().all(plain)
+            || word.starts_with('.')
+            || word.contains("..");
+        if bad {
+            let help = "write letters, digits and dashes only: the file lies beside the scenario";
+            self.refuse(path, format!("'{word}' names no file here"), help);
+        }
+    }
+
+    /// A name of Kubernetes objects (DNS label that begins with a letter, RFC 1035), short enough for the names made of it.
+    fn object_name(&mut self, path: &str, name: &str) {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let ok = name.len() <= NAME
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.ends_with(|c: char| c != '-')
+            && name.chars().all(plain);
+        if !ok {
+            let help = format!(
+                "write at most {NAME} small letters, digits and dashes, a letter first: Deployments and Services are named by it"
+            );
+            self.refuse(
+                path,
+                format!("'{name}' cannot be the name of a workload"),
+                help,
+            );
+        }
+    }
+
+    fn lists(&mut self) {
+        let scenario = &self.loaded.scenario;
+        self.length("world", "workloads", scenario.world.len(), WORKLOADS);
+        self.length("probes", "probes", scenario.probes.len(), PROBES);
+        self.length("steps", "steps", scenario.steps.len(), STEPS);
+        for (key, length) in [
+            ("source", scenario.source.len()),
+            ("proves", scenario.proves.len()),
+            ("needs", scenario.needs.len()),
+            ("labels", scenario.labels.len()),
+        ] {
+            self.length(key, "words", length, WORDS);
+        }
+    }
+
+    fn workload(&mut self, path: &str, workload: &Workload) {
+        self.object_name(&format!("{path}.name"), &workload.name);
+        self.file_word(&format!("{path}.uses"), &workload.uses);
+        if let Some(app) = &workload.app {
+            self.object_name(&format!("{path}.app"), app);
+        }
+        if let Some(version) = &workload.version {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            let edge = |c: char| c.is_ascii_alphanumeric();
+            let ok = version.len() <= LABEL
+                && version.chars().all(plain)
+                && version.starts_with(edge)
+                && version.ends_with(edge);
+            if !ok {
+                let help =
+                    "write at most 63 letters, digits, dashes and dots: it is the value of a label";
+                let words = format!("'{version}' cannot be a version");
+                self.refuse(&format!("{path}.version"), words, help);
+            }
+        }
+        let replicas = workload.replicas.unwrap_or_default();
+        self.most(
+            &format!("{path}.replicas"),
+            "replicas",
+            replicas.into(),
+            PODS.into(),
+        );
+        self.length(
+            &format!("{path}.args"),
+            "arguments",
+            workload.args.len(),
+            WORDS,
+        );
+        let annotations = workload.annotations.len();
+        self.length(
+            &format!("{path}.annotations"),
+            "annotations",
+            annotations,
+            WORDS,
+        );
+    }
+
+    fn probe(&mut self, path: &str, probe: &Probe) {
+        self.numbers(path, probe);
+        self.length(
+            &format!("{path}.metadata"),
+            "keys",
+            probe.metadata.len(),
+            WORDS,
+        );
+        for (key, values) in &probe.per_call {
+            self.most(&format!("{path}.per-call.{key}"), "values", *values, CALLS);
+        }
+        self.script(&format!("{path}.script"), probe.script.as_ref());
+        self.stream(&format!("{path}.stream"), probe.stream.as_ref());
+        self.time(&format!("{path}.deadline"), probe.deadline.as_deref());
+        for (at, row) in probe.vary.iter().enumerate() {
+            self.with(&format!("{path}.vary[{at}].with"), &row.with, probe);
+        }
+    }
+
+    fn numbers(&mut self, path: &str, probe: &Probe) {
+        if let Some(times) = probe.times {
+            self.count(&format!("{path}.times"), "calls", times, CALLS);
+        }
+        let (connections, streams) = (u64::from(probe.connections), u64::from(probe.streams));
+        self.count(
+            &format!("{path}.connections"),
+            "connections",
+            connections,
+            CONNECTIONS,
+        );
+        self.count(&format!("{path}.streams"), "streams", streams, IN_FLIGHT);
+        let flight = connections.saturating_mul(streams);
+        self.most(
+            &format!("{path}.streams"),
+            "calls in flight",
+            flight,
+            IN_FLIGHT,
+        );
+        self.most(
+            &format!("{path}.pad"),
+            "bytes",
+            probe.pad.unwrap_or(0).into(),
+            PAD_BYTES,
+        );
+        if let Some(rate) = probe.rate
+            && !(rate > 0.0 && rate <= RATE)
+        {
+            let help = format!("write calls per second: more than 0, at most {RATE}");
+            self.refuse(&format!("{path}.rate"), format!("{rate} is no rate"), help);
+        }
+    }
+
+    /// What differs from a probe.
+    fn with(&mut self, path: &str, with: &Override, probe: &Probe) {
+        if with.times.is_some()
+            || with.connections.is_some()
+            || with.streams.is_some()
+            || with.pad.is_some()
+        {
+            let mut full = probe.clone();
+            full.rate = None;
+            full.pad = with.pad;
+            full.times = with.times;
+            full.connections = with.connections.unwrap_or(probe.connections);
+            full.streams = with.streams.unwrap_or(probe.streams);
+            self.numbers(path, &full);
+        }
+        let metadata = with.metadata.as_ref().map_or(0, |all| all.len());
+        self.length(&format!("{path}.metadata"), "keys", metadata, WORDS);
+        self.script(&format!("{path}.script"), with.script.as_ref());
+        self.stream(&format!("{path}.stream"), with.stream.as_ref());
+        self.time(&format!("{path}.deadline"), with.deadline.as_deref());
+    }
+
+    /// A script that cannot be read is told by the other rules.
+    fn script(&mut self, path: &str, script: Option<&Value>) {
+        let Ok(Some(script)) = resolve::script(script) else {
+            return;
+        };
+        for (key, value) in [
+            ("delay_ms", script.delay_ms),
+            ("gap_ms", script.gap_ms),
+            ("hold_ms", script.hold_ms),
+            ("read_gap_ms", script.read_gap_ms),
+        ] {
+            self.most(
+                &format!("{path}.{key}"),
+                "milliseconds",
+                value,
+                MILLISECONDS,
+            );
+        }
+        let number = |value: Option<u32>| u64::from(value.unwrap_or(0));
+        let messages = number(script.messages);
+        for (key, what, value, most) in [
+            ("fail_first", "attempts", number(script.fail_first), CALLS),
+            (
+                "finish_after",
+                "messages",
+                number(script.finish_after),
+                MESSAGES,
+            ),
+            ("messages", "messages", messages, MESSAGES),
+            ("size", "bytes", number(script.size), MESSAGE_BYTES),
+            ("pad", "bytes", number(script.pad), PAD_BYTES),
+        ] {
+            self.most(&format!("{path}.{key}"), what, value, most);
+        }
+        let bytes = number(script.size).saturating_mul(messages.max(1));
+        self.most(
+            &format!("{path}.messages"),
+            "bytes in one stream",
+            bytes,
+            STREAM_BYTES,
+        );
+    }
+
+    fn stream(&mut self, path: &str, stream: Option<&Stream>) {
+        let Some(stream) = stream else { return };
+        for (key, time) in [
+            ("gap", &stream.gap),
+            ("read-gap", &stream.read_gap),
+            ("ping", &stream.ping),
+        ] {
+            self.time(&format!("{path}.{key}"), time.as_deref());
+        }
+        let messages = u64::from(stream.messages.unwrap_or(1));
+        self.most(&format!("{path}.messages"), "messages", messages, MESSAGES);
+        self.length(&format!("{path}.sizes"), "sizes", stream.sizes.len(), WORDS);
+        let window = u64::from(stream.window.unwrap_or(0));
+        self.most(&format!("{path}.window"), "bytes", window, WINDOW_BYTES);
+        let sizes = stream.sizes.iter().map(|size| u64::from(*size));
+        let largest = sizes.clone().max().unwrap_or(0);
+        self.most(
+            &format!("{path}.sizes"),
+            "bytes in one message",
+            largest,
+            MESSAGE_BYTES,
+        );
+        let turn: u64 = sizes.sum();
+        let turns = messages.div_ceil(stream.sizes.len().max(1) as u64);
+        let bytes = turn.saturating_mul(turns);
+        self.most(
+            &format!("{path}.messages"),
+            "bytes in one stream",
+            bytes,
+            STREAM_BYTES,
+        );
+    }
+
+    fn step(&mut self, path: &str, step: &Step) {
+        match step {
+            Step::Apply(name) => self.file_word(&format!("{path}.apply"), name),
+            Step::Refused(step) => self.file_word(&format!("{path}.refused.apply"), &step.apply),
+            Step::Churn(step) => {
+                self.file_word(&format!("{path}.churn.apply"), &step.apply);
+                self.count(
+                    &format!("{path}.churn.times"),
+                    "pushes",
+                    step.times.into(),
+                    ROUNDS,
+                );
+            }
+            Step::Contrast(step) => {
+                let path = format!("{path}.contrast");
+                self.length(
+                    &format!("{path}.refutes"),
+                    "words",
+                    step.refutes.len(),
+                    WORDS,
+                );
+                self.length(&format!("{path}.cells"), "cells", step.cells.len(), CELLS);
+                if let Some(probe) = self.loaded.scenario.probes.get(&step.probe) {
+                    self.with(&format!("{path}.with"), &step.with, probe);
+                }
+            }
+            Step::Scale(step) => {
+                let path = format!("{path}.scale.replicas");
+                self.most(&path, "replicas", step.replicas.into(), PODS.into());
+            }
+            Step::Converge(step) => {
+                self.time(&format!("{path}.converge.within"), Some(&step.within))
+            }
+            Step::Ready(step) => {
+                self.most(
+                    &format!("{path}.ready.pods"),
+                    "pods",
+                    step.pods.into(),
+                    PODS.into(),
+                );
+                self.time(&format!("{path}.ready.within"), Some(&step.within));
+            }
+            Step::Await(step) => self.time(&format!("{path}.await.within"), Some(&step.within)),
+            Step::Versus(step) => {
+                self.most(
+                    &format!("{path}.versus.rounds"),
+                    "rounds",
+                    step.rounds.into(),
+                    ROUNDS,
+                );
+                self.length(
+                    &format!("{path}.versus.refutes"),
+                    "words",
+                    step.refutes.len(),
+                    WORDS,
+                );
+            }
+            Step::Tell(step) => self.script(&format!("{path}.tell.script"), step.script.as_ref()),
+            Step::Certificate(step) => {
+                self.length(
+                    &format!("{path}.certificate.hosts"),
+                    "hosts",
+                    step.hosts.len(),
+                    WORDS,
+                );
+            }
+            Step::Finish(step) => {
+                self.length(
+                    &format!("{path}.finish.refutes"),
+                    "words",
+                    step.refutes.len(),
+                    WORDS,
+                );
+            }
+            Step::Delete(_) | Step::Probe(_) | Step::Background(_) | Step::Restart(_) => {}
+        }
+    }
+
+    /// Rows of a table times the steps that run it.
+    fn runs(&mut self) {
+        let scenario = &self.loaded.scenario;
+        let rows = |name: &str| {
+            scenario
+                .probes
+                .get(name)
+                .map_or(1, |probe| probe.vary.len().max(1))
+        };
+        let mut runs = 0;
+        for (at, step) in scenario.steps.iter().enumerate() {
+            runs += match step {
+                Step::Probe(name) | Step::Background(name) => rows(name),
+                Step::Converge(step) => rows(&step.probe),
+                Step::Contrast(step) if step.cells.is_empty() => rows(&step.probe),
+                Step::Contrast(step) => step.cells.len(),
+                _ => 0,
+            };
+            if runs > RUNS {
+                let words = format!("more than {RUNS} runs of probes up to here");
+                let help =
+                    "split it into several scenarios: each row of a table is a run in each step";
+                return self.refuse(&format!("steps[{at}]"), words, help);
+            }
+        }
+    }
+}

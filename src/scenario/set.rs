@@ -1,0 +1,216 @@
+//! From words on a command line to scenarios.
+
+use std::path::PathBuf;
+
+use super::{
+    dialect,
+    file::LoadError,
+    finding::Finding,
+    load::{Selection, Suites, Tree, selection},
+    manifest::nearest,
+    parse::{Loaded, Role, is_manifest, parse, role},
+    select::glob,
+};
+
+/// All that was asked for, and what could not be read.
+#[derive(Debug, Default)]
+pub struct LoadedSet {
+    /// By id, without doubles.
+    pub scenarios: Vec<Loaded>,
+    pub findings: Vec<Finding>,
+    /// Files with Kubernetes objects alone that lie in the folders.
+    pub manifests: usize,
+}
+
+/// Loads what the words name; everything in `suites` when there are none.
+///
+/// # Errors
+/// A word that names nothing. A file or folder that is there and cannot be read, or is no scenario, is a finding instead.
+pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadError> {
+    let mut set = LoadedSet::default();
+    if words.is_empty() {
+        set.add(&suites.tree, |_| true);
+    }
+    for word in words {
+        match selection(word)? {
+            Selection::Folder(tree) => set.add(&tree, |_| true),
+            Selection::File(tree, name) => set.add_file(&tree, &name),
+            Selection::Ids(pattern) => {
+                let mut named = LoadedSet::default();
+                let (stem, dialect) = dialect::split(&pattern);
+                let below = format!("{stem}/");
+                named.add(&suites.tree, |id| {
+                    id == stem || id.starts_with(&below) || glob(stem, id)
+                });
+                if let Some(dialect) = dialect {
+                    named.scenarios.retain(|one| one.dialect.name() == dialect);
+                }
+                if named.scenarios.is_empty() && named.findings.is_empty() {
+                    let word = word.display().to_string();
+                    let help = near(suites, &pattern);
+                    return Err(LoadError::Nothing { word, help });
+                }
+                set.scenarios.extend(named.scenarios);
+                set.findings.extend(named.findings);
+            }
+        }
+    }
+    set.tidy();
+    Ok(set)
+}
+
+/// What a word that names nothing may have meant.
+fn near(suites: &Suites, pattern: &str) -> String {
+    let files = suites.tree.scan().files;
+    let ids: Vec<&str> = files
+        .iter()
+        .filter(|path| role(path, path) == Role::Scenario)
+        .filter_map(|path| path.strip_suffix(".yaml"))
+        .collect();
+    let mut known: Vec<&str> = ids
+        .iter()
+        .filter_map(|id| Some(id.split_once('/')?.0))
+        .collect();
+    known.dedup();
+    known.extend(&ids);
+    // Without its area, or with another one.
+    let name = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
+    let same = ids.iter().find(|id| name(id) == name(pattern));
+    match same.copied().or_else(|| nearest(pattern, &known)) {
+        Some(id) => format!("did you mean '{id}'? `meshproof list` shows the ids"),
+        None => "`meshproof list` shows the ids".to_owned(),
+    }
+}
+
+impl LoadedSet {
+    /// Every scenario of a folder whose path, without the ending, is wanted.
+    fn add(&mut self, tree: &Tree, wanted: impl Fn(&str) -> bool) {
+        let scan = tree.scan();
+        for problem in &scan.problems {
+            self.findings.push(Finding::from_load(problem));
+        }
+        for path in &scan.files {
+            if !wanted(path.strip_suffix(".yaml").unwrap_or(path)) {
+                continue;
+            }
+            match role(&tree.identity(path).id, path) {
+                Role::Scenario => {
+                    self.read(tree, path);
+                }
+                Role::Manifest => self.manifests += 1,
+                Role::Known | Role::Mutations | Role::Foreign => {}
+            }
+        }
+        for path in scan.yml.iter().filter(|path| wanted(path)) {
+            self.look_at_yml(tree, path, &scan.files);
+        }
+    }
+
+    /// One file by its name.
+    fn add_file(&mut self, tree: &Tree, name: &str) {
+        let file = tree.display(name);
+        let mut refuse = |message: &str, help: &str| {
+            let finding = Finding::of_file(&file, message, help);
+            self.findings.push(finding);
+        };
+        match role(&tree.identity(name).id, name) {
+            Role::Known => refuse(
+                "this is a list of expected failures, not a scenario",
+                "name the folder of the suite: its lists are checked with it",
+            ),
+            Role::Mutations => refuse(
+                "this is a list of mutations, not a scenario",
+                "`meshproof mutate` reads it",
+            ),
+            Role::Foreign => refuse(
+                "this is a file of kustomize or Helm, not a scenario",
+                "render it (`kustomize build`, `helm template`) into a file that a scenario applies",
+            ),
+            _ if name.ends_with(".yml") => refuse(
+                "the names of suite files end in .yaml",
+                "rename it from .yml to .yaml",
+            ),
+            _ => {
+                let before = self.manifests;
+                self.read(tree, name);
+                if self.manifests > before {
+                    let help = "name the scenario that applies or uses it; CONTRIBUTING.md shows how to write one";
+                    let message = "this file holds Kubernetes objects, not a scenario";
+                    self.findings.push(Finding::of_file(&file, message, help));
+                }
+            }
+        }
+    }
+
+    /// A file that would be read if its name ended in `.yaml`.
+    fn look_at_yml(&mut self, tree: &Tree, path: &str, files: &[String]) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let stem = name.split('.').next().unwrap_or_default();
+        let folder = &path[..path.len() - name.len()];
+        let beside = files.contains(&format!("{folder}{stem}.yaml"));
+        let scenario = || {
+            let text = tree.read(path).ok().flatten().unwrap_or_default();
+            let has = |key: &str| text.lines().any(|line| line.starts_with(key));
+            has("probes:") && has("steps:")
+        };
+        if beside || scenario() {
+            let message = "this file is not read: the names of suite files end in .yaml";
+            let finding =
+                Finding::of_file(&tree.display(path), message, "rename it from .yml to .yaml");
+            self.findings.push(finding);
+        }
+    }
+
+    fn read(&mut self, tree: &Tree, path: &str) {
+        let text = match tree.read(path) {
+            Ok(Some(text)) => text,
+            // Gone since it was listed, or a link to nothing.
+            Ok(None) => {
+                let finding = Finding::of_file(
+                    &tree.display(path),
+                    "there is nothing behind this name",
+                    "remove the link, or make what it leads to",
+                );
+                return self.findings.push(finding);
+            }
+            Err(error) => return self.findings.push(Finding::from_load(&error)),
+        };
+        if is_manifest(&text) {
+            self.manifests += 1;
+            return;
+        }
+        match parse(tree, path, text) {
+            Ok(loaded) => {
+                match dialect::twin(&loaded) {
+                    Ok(twin) => self.scenarios.extend(twin),
+                    Err(error) => self.findings.push(Finding::from_load(&error)),
+                }
+                self.scenarios.push(loaded);
+            }
+            Err(findings) => self.findings.extend(findings),
+        }
+    }
+
+    /// In order, each once; two files of one id are told.
+    fn tidy(&mut self) {
+        let key = |one: &Loaded| (one.id.clone(), one.origin.clone());
+        self.scenarios.sort_by_key(key);
+        self.scenarios.dedup_by_key(|one| key(one));
+        let mut last: Option<(String, String)> = None;
+        let mut doubled = Vec::new();
+        self.scenarios.retain(|one| {
+            if let Some((id, file)) = &last
+                && *id == one.id
+            {
+                let message = format!("two scenarios have the id '{id}': the other is {file}");
+                let help =
+                    "rename one, or put them below a folder `suites`: ids are paths below it";
+                doubled.push(Finding::of_file(&one.file, message, help));
+                return false;
+            }
+            last = Some((one.id.clone(), one.file.clone()));
+            true
+        });
+        self.findings.extend(doubled);
+    }
+}
