@@ -41,7 +41,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: meshproof-journal, namespace: mp-zzzz4-0-control, labels: {meshproof.dev/run: zzzz4}}
 data:
-  "000000": '{"resource":{"group":"rbac.authorization.k8s.io","version":"v1","apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","plural":"clusterroles"},"name":"mp-alike"}'
+  "000000": '{"resource":{"group":"rbac.authorization.k8s.io","version":"v1","api_version":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","plural":"clusterroles"},"name":"mp-alike"}'
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: mp-alike, labels: {meshproof.dev/run: zzzz4}}, rules: []}
 YAML

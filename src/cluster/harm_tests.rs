@@ -247,7 +247,7 @@ async fn only_what_dead_runs_left_is_swept() {
         json!({"kind": "ClusterRole", "metadata": {}}),
     );
     let line = |name: &str, uid: Option<&str>| {
-        let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "apiVersion": "rbac.authorization.k8s.io/v1",
+        let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "api_version": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole", "plural": "clusterroles"});
         let mut entry = json!({"resource": resource, "name": name});
         if let Some(uid) = uid {
