@@ -28,7 +28,7 @@ pub enum TargetCommand {
 #[derive(Debug, Clone, Args)]
 pub struct TargetName {
     /// Name of the target.
-    #[arg(long, default_value = "default", value_name = "NAME", env = crate::env::NAME)]
+    #[arg(long, default_value = crate::settings::DEFAULT_NAME, value_name = "NAME", env = crate::env::NAME)]
     pub name: String,
 }
 

@@ -74,7 +74,7 @@ impl On {
             Some(name) => shell_word(name),
             None => kind_name(settings, run_id),
         };
-        let file = |path: PathBuf| format!("--kubeconfig {}", shell_word(&path.to_string_lossy()));
+        let file = |path: PathBuf| format!("--kubeconfig {}", shell_word(path));
         let (ours, theirs) = match self {
             Self::Local(local) => (
                 format!("--target local --name {}", name()),

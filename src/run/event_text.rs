@@ -149,6 +149,7 @@ impl Check {
             contrast: _,
             samples: _,
             method,
+            alpha: _,
         } = self;
         texts([probe, matcher, expected, actual, method], with);
     }

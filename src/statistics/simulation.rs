@@ -156,13 +156,13 @@ fn shares_of_a_healthy_mesh_whatever_their_times() {
     }
 }
 
-/// Why answers are read by number: read as they come, a slow canary is called wrong in every third run and more.
+/// Why answers are read by number: read as they come, a slow canary is called wrong many times oftener than declared.
 #[test]
 fn answers_read_as_they_come_break_the_rate() {
     let rule = Shares::new(&[0.9, 0.1], PERCENT);
     let mesh = Mesh {
         weights: &[0.9, 0.1],
-        times: &[1.0, 100.0],
+        times: &[1.0, 1000.0],
     };
     let found = rate(
         &mesh,
@@ -172,7 +172,7 @@ fn answers_read_as_they_come_break_the_rate() {
         Decision::Refuted,
         20_000,
     );
-    assert!(found > 0.3, "only {found}");
+    assert!(found > 5.0 * PERCENT.alpha, "only {found}");
 }
 
 #[test]
