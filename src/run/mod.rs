@@ -36,3 +36,4 @@ pub mod stop;
 pub mod telemetry;
 pub mod tidy;
 pub mod versus;
+pub mod why;

@@ -10,7 +10,9 @@ use serde_json::json;
 use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
-use super::{certificates::tls_plan, context::Context, flags, guard, place::Place, telemetry};
+use super::{
+    certificates::tls_plan, context::Context, flags, guard, place::Place, telemetry, why as logs,
+};
 use crate::{
     mesh::istio::install,
     observe::testbed as bed,
@@ -28,6 +30,7 @@ use crate::{
         seen::{self, Pods, Seen},
         stall::Stalls,
         versus::quantile,
+        why,
     },
 };
 
@@ -91,8 +94,8 @@ pub struct Manner<'a> {
     pub busy: Option<String>,
     /// What `moved` compares with.
     pub before: Option<Owners>,
-    /// What is not as wanted is looked at again: nothing is waited for to explain it.
-    pub again: bool,
+    /// What is not as wanted is looked at again until then: nothing is waited for to explain it.
+    pub again: Option<Instant>,
 }
 
 /// Runs a probe and judges it. `tag` makes the call ids of this run unique.
@@ -247,24 +250,32 @@ pub async fn conclude(
         stalls,
         busy_pod: manner.busy,
         stopped_early,
+        plain: logs::is_plain(ctx, place, probe),
         ..Seen::default()
     };
     let contrast = !manner.refutes.is_empty();
     seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
-    let checks = judge::judge(&probe.name, &expect, &seen, probe.rates);
     let late = manner.late_refutes.map(|late| late.borrow().clone());
     let refutes = late.as_deref().unwrap_or(manner.refutes);
-    let checks = if refutes.is_empty() {
-        checks
-    } else {
-        judge::as_contrast(checks, refutes)
+    let judged = |seen: &Seen| {
+        let checks = judge::judge(&probe.name, &expect, seen, probe.rates);
+        match refutes {
+            [] => checks,
+            refutes => judge::as_contrast(checks, refutes),
+        }
     };
+    let mut checks = judged(&seen);
+    let last = manner.again.is_none_or(|until| Instant::now() > until);
+    if last && why::is_asked(&checks) {
+        seen.logged = logs::read(ctx, place, probe, &seen).await;
+        checks = why::tell(judged(&seen), &seen);
+    }
     let run = guard::judge::Judged {
         probe,
         expect: &expect,
         seen: &seen,
         began: began.into(),
-        again: manner.again,
+        again: manner.again.is_some(),
     };
     let checks = guard::judge::judge(ctx, place, run, checks).await;
     Ok(Outcome {

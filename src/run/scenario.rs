@@ -300,7 +300,7 @@ impl Run<'_> {
         refutes: &[String],
     ) -> Result<(), String> {
         for probe in self.resolved(step)? {
-            let outcome = self.once(&probe, refutes, false).await?;
+            let outcome = self.once(&probe, refutes, None).await?;
             self.floor_ms += outcome.took_ms;
             let given_up = outcome.given_up();
             self.take(number, &probe.name, outcome);
@@ -317,7 +317,7 @@ impl Run<'_> {
         &mut self,
         probe: &ResolvedProbe,
         refutes: &[String],
-        again: bool,
+        again: Option<Instant>,
     ) -> Result<Outcome, String> {
         let tag = self.tag();
         let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
@@ -415,7 +415,7 @@ impl Run<'_> {
             look += 1;
             let mut outcomes = Vec::new();
             for probe in self.look(step, look)? {
-                let outcome = self.once(&probe, &[], true).await?;
+                let outcome = self.once(&probe, &[], Some(deadline)).await?;
                 outcomes.push((probe.name, outcome));
             }
             let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);

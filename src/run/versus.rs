@@ -96,7 +96,7 @@ async fn cost(
     } else {
         0.0
     };
-    let outcome: Outcome = run.once(probe, &[], false).await?;
+    let outcome: Outcome = run.once(probe, &[], None).await?;
     let after = if with_cpu {
         used(run, probe).await?
     } else {

@@ -15,9 +15,9 @@ use super::{
     stall::Stalls,
     status,
     tally::{Tally, short},
-    tls,
+    tls, why,
 };
-use crate::scenario::model_web::StatusIn;
+use crate::scenario::{model::Producer, model_web::StatusIn};
 
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
@@ -53,6 +53,15 @@ impl<'a> Calls<'a> {
             .map_or(&[], Vec::as_slice)
     }
 
+    /// Who produced the status of a call.
+    pub fn producer(&self, call: &Observation) -> Producer {
+        match producer::producer(call, self.attempts_of(call)) {
+            // The only proxy on the way is the server's.
+            Producer::NearProxy if self.seen.plain => Producer::FarProxy,
+            other => other,
+        }
+    }
+
     fn is_lost(&self, call: &Observation) -> bool {
         call.status.code != self.wanted
     }
@@ -77,7 +86,7 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
             every(&kept(), message, |call| call.status.message.contains(part))
         }
         Matcher::ProducedBy(who) => {
-            let by = |call: &Observation| producer::producer(call, calls.attempts_of(call));
+            let by = |call: &Observation| calls.producer(call);
             let text = |call: &Observation| producer::words(by(call)).to_owned();
             every(&kept(), text, |call| producer::matches(*who, by(call)))
         }
@@ -141,9 +150,13 @@ fn lost(calls: &Calls<'_>) -> Judgement {
         if !calls.is_lost(call) {
             return name;
         }
-        let by = producer::producer(call, calls.attempts_of(call));
+        let by = producer::words(calls.producer(call));
         let words = short(&reason(call), 60);
-        format!("{name} (from {}: \"{words}\")", producer::words(by))
+        match (why::reason(&calls.seen.logged, call), words.as_str()) {
+            (Some(why), "") => format!("{name} ({why})"),
+            (Some(why), words) => format!("{name} (from {by}: \"{words}\"; {why})"),
+            (None, words) => format!("{name} (from {by}: \"{words}\")"),
+        }
     });
     let tally: Tally = tally.collect();
     let lost = calls

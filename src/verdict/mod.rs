@@ -31,6 +31,7 @@ pub mod tally;
 pub mod telemetry;
 pub mod tls;
 pub mod versus;
+pub mod why;
 
 #[cfg(test)]
 mod judge_tests;

@@ -6,7 +6,7 @@
 //! | a status on the wire together with our server's header | application |
 //! | reset, while the server's ledger says that it answered in full | application |
 //! | no server header, `x-envoy-upstream-service-time` present | far proxy |
-//! | no server header, no such header, answered over HTTP | near proxy |
+//! | no server header, no such header, answered over HTTP | near proxy; the far one where the caller has none and calls the server straight ([`super::call::Calls::producer`]) |
 //! | reset, and the server did not answer in full | some proxy |
 //!
 //! Envoy's router sets `x-envoy-upstream-service-time` on what an *upstream* answered (router filter documentation,

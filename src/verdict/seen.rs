@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{moved::Owners, stall::Stalls, telemetry::Telemetry};
+use super::{moved::Owners, stall::Stalls, telemetry::Telemetry, why::Logged};
 use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
 
 /// Pods by workload name and by `app` label; both kinds of key may be present.
@@ -32,6 +32,10 @@ pub struct Seen {
     pub stopped_early: bool,
     /// What proxies logged, counted and reported.
     pub telemetry: Telemetry,
+    /// The calls lead from a caller without a proxy straight to their server.
+    pub plain: bool,
+    /// What proxies on the way say of the calls; only there when a check is to be explained by it.
+    pub logged: Logged,
 }
 
 /// First value of a metadata key in headers or trailers (HTTP/2 field names are lower case on the wire).

@@ -179,7 +179,7 @@ async fn target(
 }
 
 /// A gateway of the scenario's own has this name.
-fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
+pub fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
     let host = address.split([':', '.']).next().unwrap_or_default();
     let named = |pod: &k8s_openapi::api::core::v1::Pod| {
         let labels = [WORKLOAD_LABEL, "app"]

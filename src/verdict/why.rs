@@ -1,0 +1,253 @@
+//! Why calls were not as expected, in the words of the proxies that had them: flags and details of their access logs, found by call id.
+//!
+//! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy documentation, "Access logging", `%RESPONSE_FLAGS%`,
+//! and "HTTP response code details"). `via_upstream` and a cluster of the proxy's own pod say nothing that is not known from elsewhere.
+
+use std::collections::BTreeMap;
+
+use testbed::control::Observation;
+
+use super::{
+    call::Calls,
+    guard::is_wanted,
+    judge::{LEDGER, PATIENCE},
+    outcome::{Check, CheckResult},
+    seen::Seen,
+    status,
+    tally::{Tally, short},
+};
+
+/// Longest detail that is told, in characters.
+const LONGEST: usize = 160;
+/// Detail of an answer that came from behind the proxy.
+const PASSED_ON: &str = "via_upstream";
+/// Matchers whose actual side tells the reason beside each status.
+const BY_STATUS: [&str; 2] = ["status", "lost"];
+
+/// Where on the way a proxy stands, in the order of the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hop {
+    /// The caller's own.
+    NearProxy,
+    Gateway,
+    /// The server's own.
+    FarProxy,
+}
+
+impl Hop {
+    /// For messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NearProxy => "near-proxy",
+            Self::Gateway => "gateway",
+            Self::FarProxy => "far-proxy",
+        }
+    }
+}
+
+/// What one proxy logged of one request.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    pub hop: Hop,
+    /// `-` and nothing are the same: no flag.
+    pub flags: String,
+    pub details: String,
+    /// Cluster that the proxy chose.
+    pub cluster: String,
+}
+
+impl Line {
+    /// The answer came from behind this proxy: somebody there logged it too.
+    pub fn passed_on(&self) -> bool {
+        self.details == PASSED_ON
+    }
+
+    /// What it tells; `None`: nothing but that the request went through.
+    fn words(&self) -> Option<String> {
+        let telling = |text: &&str| !["", "-", PASSED_ON].contains(text);
+        let details = short(&self.details, LONGEST);
+        let words = [self.flags.as_str(), details.as_str()];
+        let mut words: Vec<&str> = words.into_iter().filter(telling).collect();
+        let to = format!("to {}", self.cluster);
+        if !self.cluster.is_empty() && !self.cluster.starts_with("inbound") {
+            words.push(&to);
+        }
+        (!words.is_empty()).then(|| format!("{}: {}", self.hop.word(), words.join(" ")))
+    }
+}
+
+/// Lines of all proxies on the way, by call id.
+pub type Logged = BTreeMap<String, Vec<Line>>;
+
+/// Why a call ended as it did, from the caller's side on; `None`: no proxy says anything of it.
+pub fn reason(logged: &Logged, call: &Observation) -> Option<String> {
+    let mut lines: Vec<&Line> = logged.get(&call.call)?.iter().collect();
+    lines.sort_by_key(|line| line.hop);
+    let mut words: Vec<String> = lines.iter().filter_map(|line| line.words()).collect();
+    // Attempts that ended alike are told once.
+    words.dedup();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// Whether checks are to be explained: one was refuted, or a contrast was not.
+pub fn is_asked(checks: &[Check]) -> bool {
+    checks.iter().any(is_unexpected)
+}
+
+fn is_unexpected(check: &Check) -> bool {
+    let ours = check.matcher == LEDGER || check.matcher == PATIENCE;
+    !ours && check.result != CheckResult::Undecided && !is_wanted(check)
+}
+
+/// Adds to checks that did not come out as wanted what proxies say of their calls; `status` and `lost` tell it beside each status that was
+/// not wanted.
+#[must_use]
+pub fn tell(mut checks: Vec<Check>, seen: &Seen) -> Vec<Check> {
+    let calls = Calls::new(seen, 0, 0);
+    let told = calls.judged.iter().filter_map(|call| {
+        let reason = reason(&seen.logged, call)?;
+        Some(format!("{} ({reason})", status::name(call.status.code)))
+    });
+    let told: Tally = told.collect();
+    if told.total() == 0 {
+        return checks;
+    }
+    for check in checks.iter_mut().filter(|check| is_unexpected(check)) {
+        let by_status = BY_STATUS.contains(&check.matcher.as_str());
+        if !by_status || check.contrast {
+            check.actual += &format!("; proxies say: {told}");
+        }
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed::control::Origin;
+
+    use super::*;
+    use crate::verdict::{
+        Rates, expect::Matcher, expect::ResolvedExpect, judge, producer, seen::Pods, testing,
+    };
+
+    fn line(hop: Hop, flags: &str, details: &str, cluster: &str) -> Line {
+        Line {
+            hop,
+            flags: flags.to_owned(),
+            details: details.to_owned(),
+            cluster: cluster.to_owned(),
+        }
+    }
+
+    fn failed(count: u64, message: &str, lines: &[Line]) -> Seen {
+        let calls = (0..count).map(|at| testing::failed(at, 14, message, Origin::Http));
+        let calls: Vec<Observation> = calls.collect();
+        let logged = calls.iter().map(|call| (call.call.clone(), lines.to_vec()));
+        Seen {
+            logged: logged.collect(),
+            calls,
+            pods: Pods::new(),
+            ..Seen::default()
+        }
+    }
+
+    fn expect(matchers: Vec<Matcher>) -> ResolvedExpect {
+        ResolvedExpect { matchers }
+    }
+
+    fn actual(seen: &Seen, matchers: Vec<Matcher>) -> Vec<String> {
+        let checks = judge::judge("p", &expect(matchers), seen, Rates::default());
+        let told = tell(checks, seen);
+        told.into_iter().map(|check| check.actual).collect()
+    }
+
+    const CLUSTER: &str = "outbound|50051|v9|greeter.ns.svc.cluster.local";
+
+    #[test]
+    fn a_status_says_why_beside_who() {
+        let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
+        let seen = failed(5, "", &nowhere);
+        assert_eq!(
+            actual(&seen, vec![Matcher::Status(0)])[0],
+            "5×UNAVAILABLE (near-proxy: NC cluster_not_found)"
+        );
+        let empty = [line(Hop::NearProxy, "UH", "no_healthy_upstream", CLUSTER)];
+        let seen = failed(2, "no healthy upstream", &empty);
+        assert_eq!(
+            actual(&seen, vec![Matcher::Status(0)])[0],
+            format!(
+                "2×UNAVAILABLE (from near-proxy: \"no healthy upstream\"; near-proxy: UH no_healthy_upstream to {CLUSTER})"
+            )
+        );
+    }
+
+    #[test]
+    fn the_way_is_told_from_the_caller_on_and_attempts_that_ended_alike_once() {
+        let refused = line(
+            Hop::FarProxy,
+            "-",
+            "rbac_access_denied_matched_policy[none]",
+            "inbound|50051||",
+        );
+        let lines = [
+            refused.clone(),
+            refused,
+            line(Hop::NearProxy, "-", PASSED_ON, CLUSTER),
+        ];
+        let seen = failed(1, "", &lines);
+        let reason = reason(&seen.logged, &seen.calls[0]).expect("told");
+        assert_eq!(
+            reason,
+            format!("near-proxy: to {CLUSTER}, far-proxy: rbac_access_denied_matched_policy[none]")
+        );
+    }
+
+    #[test]
+    fn other_matchers_and_contrasts_that_were_not_refuted_say_it_after_what_was_seen() {
+        let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
+        let seen = failed(3, "", &nowhere);
+        let told = actual(&seen, vec![Matcher::Message("x".to_owned())]);
+        let words = "proxies say: 3×UNAVAILABLE (near-proxy: NC cluster_not_found)";
+        assert_eq!(told[0], format!("3×no message; {words}"));
+        let all = expect(vec![Matcher::Status(14)]);
+        let checks = judge::judge("p", &all, &seen, Rates::default());
+        let contrast = judge::as_contrast(checks, &["status".to_owned()]);
+        assert!(is_asked(&contrast));
+        assert_eq!(
+            tell(contrast, &seen)[0].actual,
+            format!("3×UNAVAILABLE; {words}")
+        );
+    }
+
+    #[test]
+    fn nothing_is_asked_of_checks_that_are_as_wanted_or_undecided() {
+        let seen = testing::order("aa", 1);
+        let all = expect(vec![Matcher::Status(0)]);
+        let checks = judge::judge("p", &all, &seen, Rates::default());
+        assert!(!is_asked(&checks));
+        let none = judge::judge("p", &all, &Seen::default(), Rates::default());
+        assert!(!is_asked(&none));
+    }
+
+    #[test]
+    fn lines_that_only_passed_it_on_say_nothing() {
+        let lines = [line(Hop::FarProxy, "-", PASSED_ON, "inbound|50051||")];
+        let seen = failed(1, "", &lines);
+        assert_eq!(reason(&seen.logged, &seen.calls[0]), None);
+    }
+
+    /// Where the caller has no proxy, the only one on the way is the server's.
+    #[test]
+    fn a_plain_caller_has_no_near_proxy() {
+        let mut seen = failed(1, "RBAC: access denied", &[]);
+        let words = |seen: &Seen| actual(seen, vec![Matcher::Status(0)])[0].clone();
+        assert!(words(&seen).contains("from near-proxy"), "{}", words(&seen));
+        seen.plain = true;
+        assert!(words(&seen).contains("from far-proxy"), "{}", words(&seen));
+        let claim = Matcher::ProducedBy(crate::scenario::model::Producer::FarProxy);
+        let checks = judge::judge("p", &expect(vec![claim]), &seen, Rates::default());
+        assert_eq!(checks[0].result, CheckResult::Holds);
+        let calls = Calls::new(&seen, 0, 0);
+        assert_eq!(producer::words(calls.producer(&seen.calls[0])), "far-proxy");
+    }
+}
