@@ -19,9 +19,13 @@ k() { kubectl --kubeconfig "$scratch/kubeconfig" "$@"; }
 # one with label, annotations and another name; a control namespace whose stale Lease and journal nobody of ours has written.
 alikes() {
   k "$@" -f - <<'YAML'
-{apiVersion: v1, kind: Namespace, metadata: {name: mp-zzzz1-1-alike}}
+apiVersion: v1
+kind: Namespace
+metadata: {name: mp-zzzz1-1-alike}
 ---
-{apiVersion: v1, kind: Namespace, metadata: {name: mp-zzzz2-1-alike, labels: {meshproof.dev/run: zzzz2}}}
+apiVersion: v1
+kind: Namespace
+metadata: {name: mp-zzzz2-1-alike, labels: {meshproof.dev/run: zzzz2}}
 ---
 apiVersion: v1
 kind: Namespace
@@ -30,7 +34,9 @@ metadata:
   labels: {meshproof.dev/run: zzzz3}
   annotations: {meshproof.dev/scenario: routing/metadata, meshproof.dev/control: mp-zzzz3-0-control}
 ---
-{apiVersion: v1, kind: Namespace, metadata: {name: mp-zzzz4-0-control, labels: {meshproof.dev/run: zzzz4}}}
+apiVersion: v1
+kind: Namespace
+metadata: {name: mp-zzzz4-0-control, labels: {meshproof.dev/run: zzzz4}}
 ---
 apiVersion: coordination.k8s.io/v1
 kind: Lease
@@ -43,7 +49,10 @@ metadata: {name: meshproof-journal, namespace: mp-zzzz4-0-control, labels: {mesh
 data:
   "000000": '{"resource":{"group":"rbac.authorization.k8s.io","version":"v1","api_version":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","plural":"clusterroles"},"name":"mp-alike"}'
 ---
-{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: mp-alike, labels: {meshproof.dev/run: zzzz4}}, rules: []}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: mp-alike, labels: {meshproof.dev/run: zzzz4}}
+rules: []
 YAML
 }
 
@@ -51,10 +60,9 @@ YAML
 # changes with everybody's pods.
 objects() {
   local kinds
-  kinds=$(k api-resources --verbs list -o name | grep -vE '^(events|events\..*|componentstatuses|podmetrics.*|nodemetrics.*)$' | sort | paste -sd ,)
+  kinds=$(k api-resources --verbs list -o name | grep -vE '^(endpoints|endpointslices\.discovery.*|ipaddresses\..*|events|events\..*|componentstatuses|podmetrics.*|nodemetrics.*)$' | sort | paste -sd ,)
   k get "$kinds" -A -o json | jq -r '.items[] | [.apiVersion, .kind, .metadata.namespace // "-", .metadata.name, .metadata.uid,
-    (.metadata.generation // 0 | tostring), (.metadata.labels // {} | tojson), (.metadata.annotations // {} | del(.["control-plane.alpha.kubernetes.io/leader"]) | tojson)] | join(" ")' |
-    grep -vE '^v1 Endpoints |^discovery.k8s.io/v1 EndpointSlice |^networking.k8s.io/v1 IPAddress ' | sort
+    (.metadata.generation // 0 | tostring), (.metadata.labels // {} | tojson), (.metadata.annotations // {} | del(.["control-plane.alpha.kubernetes.io/leader"]) | tojson)] | join(" ")' | sort
 }
 
 # nothing_left WHAT SECONDS: the listing has to be as before within so long.
