@@ -87,12 +87,13 @@ fn cells_are_laid_over_the_probe_field_by_field() {
         .map(|run| run.script.clone().unwrap().status)
         .collect();
     assert_eq!(scripts, [Some(14), Some(13)]);
-    let metadata: Vec<(&str, &str)> = runs[1]
+    let metadata: Vec<(&str, String)> = runs[1]
         .metadata
         .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .map(|(k, v)| (k.as_str(), v.to_string()))
         .collect();
-    assert_eq!(metadata, [("x-a", "1"), ("x-b", "3")]);
+    let wanted = [("x-a", "1".to_owned()), ("x-b", "3".to_owned())];
+    assert_eq!(metadata, wanted);
     assert_eq!(runs[0].deadline.unwrap().as_millis(), 1500);
     assert_eq!(
         (runs[0].times, runs[0].needed),

@@ -1,7 +1,7 @@
 //! The pods of a run, watched once for all scenarios.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,9 +21,30 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 type Key = (String, String);
 
+#[derive(Default)]
+struct State {
+    pods: BTreeMap<Key, Pod>,
+    /// Uids of all pods that there ever were, by namespace: a name may be taken again.
+    ever: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl State {
+    fn insert(&mut self, pod: Pod) {
+        let (key, uid) = (key(&pod), pod.uid().unwrap_or_default());
+        self.ever.entry(key.0.clone()).or_default().insert(uid);
+        self.pods.insert(key, pod);
+    }
+
+    /// Takes a whole list in the place of the old one.
+    fn relist(&mut self, pods: BTreeMap<Key, Pod>) {
+        self.pods.clear();
+        pods.into_values().for_each(|pod| self.insert(pod));
+    }
+}
+
 /// A live picture of pods selected by a label.
 pub struct PodWatch {
-    state: Arc<Mutex<BTreeMap<Key, Pod>>>,
+    state: Arc<Mutex<State>>,
     changed: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
@@ -46,7 +67,7 @@ impl PodWatch {
     }
 
     fn over(api: Api<Pod>, selector: &str) -> Self {
-        let state = Arc::new(Mutex::new(BTreeMap::new()));
+        let state = Arc::new(Mutex::new(State::default()));
         let (notify, changed) = watch::channel(0);
         let shared = Arc::clone(&state);
         let config = watcher::Config::default().labels(selector);
@@ -55,18 +76,18 @@ impl PodWatch {
             // A list that is read anew takes the place of the old one at once: pods that are not read yet are not gone.
             let mut listed = BTreeMap::new();
             while let Some(event) = events.next().await {
-                let mut pods = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 match event {
-                    Ok(Event::Apply(pod)) => drop(pods.insert(key(&pod), pod)),
-                    Ok(Event::Delete(pod)) => drop(pods.remove(&key(&pod))),
+                    Ok(Event::Apply(pod)) => state.insert(pod),
+                    Ok(Event::Delete(pod)) => drop(state.pods.remove(&key(&pod))),
                     Ok(Event::Init) => listed.clear(),
                     Ok(Event::InitApply(pod)) => drop(listed.insert(key(&pod), pod)),
-                    Ok(Event::InitDone) => *pods = std::mem::take(&mut listed),
+                    Ok(Event::InitDone) => state.relist(std::mem::take(&mut listed)),
                     Err(error) => {
                         tracing::warn!(%error, "the watch of pods broke; it is opened again")
                     }
                 }
-                drop(pods);
+                drop(state);
                 notify.send_modify(|count| *count += 1);
             }
         });
@@ -89,6 +110,18 @@ impl PodWatch {
             changed: self.changed.clone(),
             namespace: namespace.to_owned(),
         }
+    }
+
+    /// Uids of pods that were in the namespace and are gone, or about to go.
+    pub fn departed(&self, namespace: &str) -> BTreeSet<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ever = state.ever.get(namespace).cloned().unwrap_or_default();
+        for pod in state.pods.values() {
+            if pod.metadata.deletion_timestamp.is_none() {
+                ever.remove(&pod.uid().unwrap_or_default());
+            }
+        }
+        ever
     }
 
     /// Waits until `done` says so of the namespace's pods.
@@ -119,7 +152,7 @@ impl PodWatch {
 /// The pods of one namespace in a [`PodWatch`].
 #[derive(Clone)]
 pub struct PodView {
-    state: Arc<Mutex<BTreeMap<Key, Pod>>>,
+    state: Arc<Mutex<State>>,
     changed: watch::Receiver<u64>,
     namespace: String,
 }
@@ -128,7 +161,8 @@ impl PodView {
     /// As last seen.
     pub fn pods(&self) -> Vec<Pod> {
         let pods = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        pods.iter()
+        pods.pods
+            .iter()
             .filter(|((space, _), _)| *space == self.namespace)
             .map(|(_, pod)| pod.clone())
             .collect()
@@ -384,6 +418,29 @@ mod tests {
              container big waits: CrashLoopBackOff, restarted 2 times; before, it ended with code 137 (SIGKILL), OOMKilled"
         );
         assert_eq!(brief(&[]), "it has no pod");
+    }
+
+    fn pod(name: &str, uid: &str) -> Pod {
+        let pod = json!({"metadata": {"namespace": "n", "name": name, "uid": uid}});
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn a_pod_that_has_taken_the_name_of_another_is_not_the_other() {
+        let mut state = State::default();
+        state.insert(pod("store-0", "old"));
+        state.insert(pod("store-0", "new"));
+        state.insert(pod("store-1", "staying"));
+        let watch = PodWatch {
+            state: Arc::new(Mutex::new(state)),
+            changed: watch::channel(0).1,
+            task: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap()
+                .spawn(async {}),
+        };
+        assert_eq!(watch.departed("n"), BTreeSet::from(["old".to_owned()]));
+        assert!(watch.departed("another").is_empty());
     }
 
     #[rstest]

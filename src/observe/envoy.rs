@@ -207,6 +207,16 @@ pub async fn warming_listeners(admin: &Port) -> Result<Vec<String>, HttpError> {
     Ok(warming.filter_map(name).collect())
 }
 
+/// One kind of resource in the proxy's configuration, as text.
+///
+/// # Errors
+/// When the proxy does not answer.
+pub async fn dump(admin: &Port, kind: &str) -> Result<String, HttpError> {
+    let path = format!("/config_dump?resource={kind}");
+    let body = admin.fetch(Method::GET, &path).await?;
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
 async fn json(admin: &Port, path: &str) -> Result<Value, HttpError> {
     let body = admin.fetch(Method::GET, path).await?;
     serde_json::from_slice(&body).map_err(|error| HttpError::Exchange {

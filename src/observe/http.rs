@@ -1,13 +1,17 @@
 //! HTTP/1.1 over a stream to a pod: control ports, Envoy's admin port, istiod's debug port.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    client::conn::http1::SendRequest,
+};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::idle::{Place, Sender};
 use crate::target::{Dial, DialError};
@@ -76,6 +80,36 @@ impl Port {
         self.succeeded(path, response).await
     }
 
+    /// As [`Self::send`], with a body that goes on while the answer is read: the text in one line, then an empty line every
+    /// `beat`. Whoever reads it knows that we are there.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_on(
+        &self,
+        path: &str,
+        text: Vec<u8>,
+        beat: Duration,
+    ) -> Result<Incoming, HttpError> {
+        let lines = stream::unfold(Some(text), move |text| async move {
+            let mut line = match text {
+                Some(text) => text,
+                None => {
+                    sleep(beat).await;
+                    Vec::new()
+                }
+            };
+            line.push(b'\n');
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), None))
+        });
+        let request = request(Method::POST, path, StreamBody::new(lines.boxed()));
+        let request = request.map_err(|error| self.exchange(path, error))?;
+        let mut sender = self.handshaken(path).await?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| self.exchange(path, error))?;
+        self.succeeded(path, response).await
+    }
+
     /// Sends a request without a body and reads the whole answer, within 10 s.
     ///
     /// # Errors
@@ -121,6 +155,13 @@ impl Port {
     }
 
     async fn connect(&self, what: &str) -> Result<Sender, HttpError> {
+        self.handshaken(what).await
+    }
+
+    async fn handshaken<B>(&self, what: &str) -> Result<SendRequest<B>, HttpError>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
         let stream = self
             .dial
             .open(&self.namespace, &self.pod, self.port)
@@ -139,13 +180,8 @@ impl Port {
         path: &str,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>, HttpError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| self.exchange(path, error))?;
+        let request = request(method, path, Full::new(Bytes::from(body)));
+        let request = request.map_err(|error| self.exchange(path, error))?;
         let answer = sender.send_request(request).await;
         answer.map_err(|error| self.exchange(path, error))
     }
@@ -173,4 +209,13 @@ impl Port {
     fn place(&self) -> Place {
         (self.namespace.clone(), self.pod.clone(), self.port)
     }
+}
+
+fn request<B>(method: Method, path: &str, body: B) -> Result<Request<B>, http::Error> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(body)
 }

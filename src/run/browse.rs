@@ -139,10 +139,17 @@ fn plan(
         gateway: probe::GATEWAY_LABEL,
     };
     let (service, method) = probe.call.split_once('/').unwrap_or((&probe.call, ""));
-    let metadata = probe.metadata.iter();
-    let mut metadata: serde_json::Map<String, Value> = metadata
-        .map(|(key, value)| (key.clone(), expand(value, &names).into()))
-        .collect();
+    let each = probe
+        .metadata
+        .iter()
+        .map(|(key, values)| match values.all() {
+            [one] => Ok((key.clone(), expand(one, &names).into())),
+            _ => Err(format!(
+                "{}: metadata {key}: a browser sends a key once, with its values joined",
+                probe.name
+            )),
+        });
+    let mut metadata = each.collect::<Result<serde_json::Map<String, Value>, String>>()?;
     if let Some(script) = &probe.script {
         let script = serde_json::to_string(script).map_err(|error| error.to_string())?;
         metadata.insert(SCRIPT_HEADER.to_owned(), script.into());

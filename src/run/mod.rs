@@ -36,4 +36,5 @@ pub mod stop;
 pub mod telemetry;
 pub mod tidy;
 pub mod versus;
+pub mod way;
 pub mod why;

@@ -548,15 +548,27 @@ impl Place {
 
     /// Pods whose workload serves (has a ledger).
     pub fn servers(&self, ctx: &Context) -> Vec<String> {
+        let all = self.ledgers(ctx).into_iter();
+        all.filter(|(_, ready)| *ready)
+            .map(|(pod, _)| pod)
+            .collect()
+    }
+
+    fn serves(&self, pod: &Pod) -> bool {
+        let workload = pods::label(pod, WORKLOAD_LABEL);
+        !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
+    }
+
+    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is not ready may have been called
+    /// all the same. One that is on its way out counts as departed.
+    pub fn ledgers(&self, ctx: &Context) -> Vec<(String, bool)> {
         let pods = ctx.pods.of(&self.namespace);
-        let serves = |pod: &&Pod| {
-            let workload = pods::label(pod, WORKLOAD_LABEL);
-            !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
-        };
-        pods.iter()
-            .filter(|pod| pods::is_ready(pod))
-            .filter(serves)
-            .map(|pod| pod.name_any())
+        let staying = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        staying
+            .filter(|pod| self.serves(pod))
+            .map(|pod| (pod.name_any(), pods::is_ready(pod)))
             .collect()
     }
 
@@ -721,6 +733,11 @@ fn is_plain(pod: &Pod) -> bool {
 /// An object of this version is read by the cluster itself, and not only by the mesh.
 fn of_the_cluster(version: &Value) -> bool {
     !version.as_str().unwrap_or_default().contains(".istio.io/")
+}
+
+/// The pod has Istio's sidecar beside a program: it is no gateway, and not its own data plane.
+pub fn is_sidecar(pod: &Pod) -> bool {
+    is_injected(pod) && !is_gateway(pod) && !is_proxyless(pod)
 }
 
 /// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).

@@ -1,7 +1,7 @@
 //! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,8 @@ use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
 use super::{
-    certificates::tls_plan, context::Context, flags, guard, place::Place, telemetry, why as logs,
+    certificates::tls_plan, context::Context, flags, guard, place::Place, telemetry, way,
+    why as logs,
 };
 use crate::{
     mesh::istio::install,
@@ -122,7 +123,8 @@ pub async fn run(
     } else {
         expect.only(manner.refutes)
     };
-    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), probe.rates);
+    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), probe.rates)
+        .of_namespace(&place.namespace);
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
@@ -235,25 +237,25 @@ pub async fn conclude(
         read,
     } = made;
     let expect = probe.expect.expanded(|text| expand(text, &names(place)));
-    let servers = place.servers(ctx);
-    let departed = departed(place, &calls, &servers);
-    let attempts = attempts(ctx, place, &servers, id, expect.has("server-end")).await?;
+    let departed = ctx.pods.departed(&place.namespace);
+    let attempts = attempts(ctx, place, id, expect.has("server-end")).await?;
     let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
     let mut seen = Seen {
         calls,
         attempts,
         pods,
         flags,
+        namespace: place.namespace.clone(),
         departed,
         before: manner.before,
         certificates: place.certificates.serials(),
         stalls,
         busy_pod: manner.busy,
         stopped_early,
-        plain: logs::is_plain(ctx, place, probe),
         ..Seen::default()
     };
     let contrast = !manner.refutes.is_empty();
+    seen.way = way::of(ctx, place, probe, &expect, &seen).await?;
     seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
     let late = manner.late_refutes.map(|late| late.borrow().clone());
     let refutes = late.as_deref().unwrap_or(manner.refutes);
@@ -284,7 +286,7 @@ pub async fn conclude(
         attempts: seen.attempts.len() as u64,
         took_ms: took_us / 1000,
         median_us: median_us(&seen.calls),
-        owners: Owners::of(&seen.calls, &seen.pods),
+        owners: Owners::of(seen.own(), &seen.pods),
         evidence: evidence(&seen, contrast),
         pictures: Vec::new(),
     })
@@ -295,16 +297,21 @@ pub async fn conclude(
 async fn attempts(
     ctx: &Context,
     place: &Place,
-    servers: &[String],
     id: &str,
     ended: bool,
 ) -> Result<Vec<Attempt>, String> {
     let deadline = Instant::now() + SETTLED;
+    let servers = place.ledgers(ctx);
     loop {
-        let ledgers = servers.iter().map(|pod| {
+        let ledgers = servers.iter().map(|(pod, ready)| {
             let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
-            let prefix = format!("{id}-");
-            async move { bed::ledger(&port, &prefix).await }
+            async move {
+                match bed::ledger_of(&port, id).await {
+                    // It may not have begun. What it answered is then in no ledger, and said to be so.
+                    Err(_) if !ready => Ok(Vec::new()),
+                    read => read,
+                }
+            }
         });
         let all = try_join_all(ledgers).await;
         let all = all
@@ -338,20 +345,6 @@ async fn asked_to_stop(stop: Option<watch::Receiver<bool>>) {
     }
 }
 
-/// Pods of this scenario that answered and do not serve any more.
-fn departed(place: &Place, calls: &[Observation], servers: &[String]) -> BTreeSet<String> {
-    let ours = |pod: &&str| {
-        let named = |workload: &str| {
-            pod.strip_prefix(workload)
-                .is_some_and(|rest| rest.starts_with('-'))
-        };
-        place.workloads.iter().any(|workload| named(&workload.name))
-    };
-    let pods = calls.iter().filter_map(seen::pod).filter(ours);
-    let gone = pods.filter(|pod| !servers.iter().any(|server| server == pod));
-    gone.map(str::to_owned).collect()
-}
-
 /// What placeholders stand for here.
 pub fn names(place: &Place) -> Names<'_> {
     Names {
@@ -374,9 +367,10 @@ fn call_plan(
     plan.authority = probe.authority.as_deref().map(expand);
     plan.form = probe.form.clone();
     plan.messages.clone_from(&probe.messages);
-    plan.metadata = probe
-        .metadata
-        .iter()
+    let metadata = probe.metadata.iter();
+    let each =
+        metadata.flat_map(|(key, values)| values.all().iter().map(move |value| (key, value)));
+    plan.metadata = each
         .map(|(key, value)| (key.clone(), expand(value)))
         .collect();
     plan.per_call = probe

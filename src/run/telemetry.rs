@@ -185,7 +185,7 @@ pub(super) async fn lines(
 }
 
 /// Lines of calls, all fields as text.
-fn parse(log: &str) -> Lines {
+pub(super) fn parse(log: &str) -> Lines {
     let entries = log
         .lines()
         .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());

@@ -38,21 +38,6 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Lines of a log that are read.
 const LINES: i64 = 5000;
 
-/// Whether calls of a probe lead from a caller without a proxy straight to their server.
-pub fn is_plain(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> bool {
-    let of_caller = |pod: &&k8s_openapi::api::core::v1::Pod| {
-        pods::label(pod, WORKLOAD_LABEL) == Some(probe.from.as_str())
-    };
-    let pods = ctx.pods.of(&place.namespace);
-    let mut callers = pods.iter().filter(of_caller).peekable();
-    let plain = callers.peek().is_some() && callers.all(|pod| !is_injected(pod));
-    plain && !through_a_gateway(ctx, place, probe)
-}
-
-fn through_a_gateway(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> bool {
-    probe::through_gateway(probe) || leads_to_a_gateway(ctx, place, &probe::target(place, probe))
-}
-
 /// Every proxy that may have had the calls.
 fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Port)> {
     let pods = ctx.pods.of(&place.namespace);

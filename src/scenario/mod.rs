@@ -29,6 +29,7 @@ pub mod schema;
 pub mod select;
 pub mod set;
 pub mod step_number;
+pub mod values;
 
 mod lint_calls;
 mod lint_change;

@@ -16,6 +16,7 @@ use super::{
     model_tls::{Certificate, Refused, Tls, TlsExpect},
     model_versus::Versus,
     model_web::{Browser, Http, StatusIn, Web},
+    values::{Fields, Values},
 };
 
 /// One behaviour and how it is shown.
@@ -141,8 +142,9 @@ pub struct Probe {
     /// One request message, or the list of messages of a client stream.
     #[serde(default)]
     pub send: Value,
+    /// Request metadata; a list sends the key once for each value. Values of keys that end in `-bin` are base64.
     #[serde(default)]
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, Values>,
     /// Request metadata that takes so many values in turn over the calls: `KEY-0`, `KEY-1`, … and from the start again.
     #[serde(default)]
     pub per_call: BTreeMap<String, u64>,
@@ -208,7 +210,7 @@ pub struct Override {
     pub to: Option<String>,
     pub authority: Option<String>,
     pub send: Option<Value>,
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub metadata: Option<BTreeMap<String, Values>>,
     pub script: Option<Value>,
     pub stream: Option<Stream>,
     pub pad: Option<u32>,
@@ -252,10 +254,14 @@ pub struct Expect {
     pub took: Option<String>,
     /// `grpc-timeout` as the servers saw it, in the same form.
     pub server_deadline: Option<String>,
-    /// Response metadata (headers or trailers): exact values; `null`: must be absent.
-    pub response: Option<BTreeMap<String, Option<String>>>,
-    /// Request metadata as the servers saw it.
-    pub server_metadata: Option<BTreeMap<String, Option<String>>>,
+    /// Response metadata, headers and trailers together: exactly these values, in this order; `null`: must be absent.
+    pub response: Option<Fields>,
+    /// The same of initial metadata alone: headers, unless the answer is trailers only.
+    pub initial_metadata: Option<Fields>,
+    /// The same of trailing metadata alone.
+    pub trailing_metadata: Option<Fields>,
+    /// Request metadata as the servers saw it, in the same form.
+    pub server_metadata: Option<Fields>,
     /// SPIFFE identity of the caller that the server's proxy vouches for (`x-forwarded-client-cert`); `none`: it vouches for nobody.
     pub peer_identity: Option<String>,
     /// The handshake behind every call.
@@ -272,7 +278,8 @@ pub struct Expect {
     pub stream: Option<Intact>,
     /// RST_STREAM that the client got: its code (`CANCEL`), or `none`.
     pub reset: Option<String>,
-    /// How every attempt ended at its server: `answered`, or `cancelled` (reset, or the connection broke).
+    /// How every attempt ended at its server: `answered`, `cancelled` (the peer reset it, or the connection broke), or `reset` (the server
+    /// did, as its script says).
     pub server_end: Option<String>,
     /// PING frames that the servers got on the connections of these calls: exact (`0`) or a range (`1..`).
     pub server_pings: Option<String>,
@@ -300,7 +307,7 @@ pub struct Expect {
 #[serde(rename_all = "kebab-case")]
 pub enum Producer {
     Application,
-    /// The server's sidecar.
+    /// The server's sidecar, also when it is the only proxy.
     FarProxy,
     /// The client's sidecar or the gateway.
     NearProxy,

@@ -13,6 +13,7 @@ use super::{
     model::{Cell, Contrast, Expect, Override, Probe, Scenario, Step, Stream},
     model_tls::Tls,
     model_web::{Browser, Http, Web},
+    values::{self, Values},
 };
 use crate::verdict::{
     Monitor, Rates, ResolvedExpect,
@@ -37,7 +38,7 @@ pub struct ResolvedProbe {
     pub to: String,
     pub authority: Option<String>,
     pub messages: Vec<Value>,
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, Values>,
     /// Metadata that takes so many values in turn.
     pub per_call: BTreeMap<String, u64>,
     pub script: Option<Script>,
@@ -71,6 +72,8 @@ pub enum ResolveError {
     Deadline { name: String, error: ValueError },
     #[error("{name}: stream: {error}")]
     Stream { name: String, error: ValueError },
+    #[error("{name}: metadata: {error}")]
+    Metadata { name: String, error: String },
     #[error("{name}: script: {error}")]
     Script { name: String, error: String },
 }
@@ -206,6 +209,8 @@ fn merge_expect(below: &Expect, above: &Expect) -> Expect {
         took,
         server_deadline,
         response,
+        initial_metadata,
+        trailing_metadata,
         server_metadata,
         peer_identity,
         tls,
@@ -245,6 +250,10 @@ fn ready(
         name: name.clone(),
         error,
     })?;
+    let mut faults = probe.metadata.iter();
+    if let Some(error) = faults.find_map(|(key, values)| values::binary_fault(key, values)) {
+        return Err(ResolveError::Metadata { name, error });
+    }
     let script = script(probe.script.as_ref()).map_err(|error| ResolveError::Script {
         name: name.clone(),
         error,

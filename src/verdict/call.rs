@@ -6,6 +6,7 @@ use testbed::control::{Attempt, Observation};
 
 use super::{
     expect::Matcher,
+    fields,
     outcome::CheckResult,
     page::Page,
     producer,
@@ -17,12 +18,12 @@ use super::{
     tally::{Tally, short},
     tls, why,
 };
-use crate::scenario::{model::Producer, model_web::StatusIn};
+use crate::scenario::{model::Producer, model_web::StatusIn, values::Fields};
 
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
     pub seen: &'a Seen,
-    /// Calls that are judged: without those that the caller gave up.
+    /// Calls that are judged: without those that the caller gave up, and those that strangers answered.
     pub judged: Vec<&'a Observation>,
     pub attempts: BTreeMap<&'a str, Vec<&'a Attempt>>,
     /// Status that a call must have to be no loss.
@@ -37,7 +38,7 @@ impl<'a> Calls<'a> {
         for attempt in &seen.attempts {
             attempts.entry(&attempt.call).or_default().push(attempt);
         }
-        let judged = seen.calls.iter().filter(|call| !seen::given_up(call));
+        let judged = seen.own().filter(|call| !seen::given_up(call));
         Self {
             seen,
             judged: judged.collect(),
@@ -55,11 +56,7 @@ impl<'a> Calls<'a> {
 
     /// Who produced the status of a call.
     pub fn producer(&self, call: &Observation) -> Producer {
-        match producer::producer(call, self.attempts_of(call)) {
-            // The only proxy on the way is the server's.
-            Producer::NearProxy if self.seen.plain => Producer::FarProxy,
-            other => other,
-        }
+        producer::producer(call, self.attempts_of(call), &self.seen.way)
     }
 
     fn is_lost(&self, call: &Observation) -> bool {
@@ -85,11 +82,7 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
         Matcher::Message(part) => {
             every(&kept(), message, |call| call.status.message.contains(part))
         }
-        Matcher::ProducedBy(who) => {
-            let by = |call: &Observation| calls.producer(call);
-            let text = |call: &Observation| producer::words(by(call)).to_owned();
-            every(&kept(), text, |call| producer::matches(*who, by(call)))
-        }
+        Matcher::ProducedBy(who) => produced_by(*who, calls),
         Matcher::AnsweredBy(workload) => every(&kept(), answered, |call| {
             seen::workload(call) == Some(workload.as_str())
         }),
@@ -101,15 +94,40 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
             |call| status_place(call) == *wanted,
         ),
         Matcher::PageSees(wanted) => every(&kept(), page, |call| Page::of(call) == Some(*wanted)),
-        Matcher::Response(fields) => every(
-            &kept(),
-            |call| fields_seen(fields, |key| seen::metadata(call, key)),
-            |call| fields_match(fields, |key| seen::metadata(call, key)),
-        ),
+        Matcher::Response(wanted) => metadata(&kept(), wanted, |call, key| {
+            let mut all = fields::all(&call.headers, key);
+            all.extend(fields::all(&call.trailers, key));
+            all
+        }),
+        Matcher::InitialMetadata(wanted) => metadata(&kept(), wanted, |call, key| {
+            fields::all(fields::initial(call), key)
+        }),
+        Matcher::TrailingMetadata(wanted) => metadata(&kept(), wanted, |call, key| {
+            fields::all(fields::trailing(call), key)
+        }),
         Matcher::Tls(wanted) => tls::judge(wanted, calls),
         Matcher::ResponseFlag { flag, at } => flags(calls, flag, at),
         _ => return None,
     })
+}
+
+/// Every call has exactly the wanted values.
+fn metadata<'c>(
+    calls: &[&'c Observation],
+    wanted: &Fields,
+    all: impl Fn(&'c Observation, &str) -> Vec<&'c str>,
+) -> Judgement {
+    let tally = calls
+        .iter()
+        .map(|call| fields::seen(wanted, |key| all(call, key)));
+    let tally: Tally = tally.collect();
+    let good = |call: &&'c Observation| fields::matches(wanted, |key| all(call, key));
+    let result = match calls {
+        [] => CheckResult::Undecided,
+        _ if calls.iter().all(good) => CheckResult::Holds,
+        _ => CheckResult::Refuted,
+    };
+    exact(result, tally)
 }
 
 /// Holds when `good` is true of each call; the actual side is the distribution of `text`.
@@ -141,6 +159,26 @@ pub fn exact(result: CheckResult, tally: Tally) -> Judgement {
         samples,
         method: String::new(),
     }
+}
+
+/// Where it is not known which proxy it was, a claim of one is open unless another call refutes it.
+fn produced_by(who: Producer, calls: &Calls<'_>) -> Judgement {
+    let way = &calls.seen.way;
+    let by = |call: &Observation| calls.producer(call);
+    let text = |call: &Observation| match way.is_unknown(call) {
+        true => "some proxy (Envoy's headers are hidden or mean either, and its log does not tell)"
+            .to_owned(),
+        false => producer::words(by(call)).to_owned(),
+    };
+    let kept = calls.kept();
+    let sides = [Producer::NearProxy, Producer::FarProxy];
+    let open = |call: &Observation| way.is_unknown(call) && sides.contains(&who);
+    let good = |call: &Observation| open(call) || producer::matches(who, by(call));
+    let mut judgement = every(&kept, text, good);
+    if judgement.result == CheckResult::Holds && kept.iter().any(|call| open(call)) {
+        judgement.result = CheckResult::Undecided;
+    }
+    judgement
 }
 
 /// `status` and `lost` are one rule: at most so many calls may end otherwise (none, unless `lost` says more).
@@ -211,7 +249,7 @@ fn page(call: &Observation) -> String {
 
 /// Where an answer carried its `grpc-status`.
 fn status_place(call: &Observation) -> StatusIn {
-    let has = |fields| seen::find(fields, "grpc-status").is_some();
+    let has = |of: &[(String, String)]| !fields::all(of, "grpc-status").is_empty();
     match &call.web {
         Some(web) if web.trailers_frame && has(&call.trailers) => StatusIn::Body,
         _ if has(&call.trailers) => StatusIn::Trailers,
@@ -289,26 +327,4 @@ fn flags(calls: &Calls<'_>, flag: &str, at: &str) -> Judgement {
         judgement.actual += &format!("; {unlogged} calls are missing in the access log of {at}");
     }
     judgement
-}
-
-/// The named fields as they are, in the expectation's own form.
-pub fn fields_seen<'f>(
-    wanted: &BTreeMap<String, Option<String>>,
-    find: impl Fn(&str) -> Option<&'f str>,
-) -> String {
-    let field = |key: &String| match find(key) {
-        Some(value) => format!("{key}: {}", short(value, 80)),
-        None => format!("no {key}"),
-    };
-    wanted.keys().map(field).collect::<Vec<_>>().join(", ")
-}
-
-/// Each field has exactly its value, or is absent where `None` is wanted.
-pub fn fields_match<'f>(
-    wanted: &BTreeMap<String, Option<String>>,
-    find: impl Fn(&str) -> Option<&'f str>,
-) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| find(key) == value.as_deref())
 }

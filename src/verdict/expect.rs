@@ -1,6 +1,6 @@
 //! Typed matchers: what an author's [`Expect`] means.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use thiserror::Error;
 
@@ -19,6 +19,7 @@ use crate::scenario::{
     model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
     model_tls::TlsExpect,
     model_web::StatusIn,
+    values::{Fields, binary_fault},
 };
 
 /// One matcher with its values parsed.
@@ -42,8 +43,10 @@ pub enum Matcher {
     UpstreamProtocol(String),
     Took(Span),
     ServerDeadline(ServerDeadline),
-    Response(BTreeMap<String, Option<String>>),
-    ServerMetadata(BTreeMap<String, Option<String>>),
+    Response(Fields),
+    InitialMetadata(Fields),
+    TrailingMetadata(Fields),
+    ServerMetadata(Fields),
     /// URI of the caller's certificate, `none` without one.
     PeerIdentity(String),
     Tls(TlsExpect),
@@ -101,11 +104,13 @@ pub enum ExpectError {
         field: &'static str,
         error: ValueError,
     },
+    #[error("{field}: {words}: keys that end in -bin hold bytes")]
+    Bytes { field: &'static str, words: String },
     #[error("shares add up to {0:.2} %, not to 100 %")]
     ShareSum(f64),
     #[error("'{0}' is nothing that a page sees: write a gRPC status, blocked, or allowed")]
     Page(String),
-    #[error("'{0}' is no end of an attempt: write answered or cancelled")]
+    #[error("'{0}' is no end of an attempt: write answered, cancelled or reset")]
     ServerEnd(String),
     #[error("'{0}' is no HTTP version: write HTTP/2.0 or HTTP/1.1")]
     Protocol(String),
@@ -118,7 +123,7 @@ impl ExpectError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
-            Self::Value { field, .. } => field,
+            Self::Value { field, .. } | Self::Bytes { field, .. } => field,
             Self::ShareSum(_) => "share",
             Self::Page(_) => "page-sees",
             Self::ServerEnd(_) => "server-end",
@@ -129,7 +134,7 @@ impl ExpectError {
 }
 
 /// Every matcher's name, in the order in which they are judged: the fields of `Expect`.
-pub const MATCHERS: [&str; 35] = [
+pub const MATCHERS: [&str; 37] = [
     "status",
     "message",
     "produced-by",
@@ -145,6 +150,8 @@ pub const MATCHERS: [&str; 35] = [
     "took",
     "server-deadline",
     "response",
+    "initial-metadata",
+    "trailing-metadata",
     "server-metadata",
     "peer-identity",
     "tls",
@@ -186,6 +193,8 @@ impl Matcher {
             Self::Took(_) => "took",
             Self::ServerDeadline(_) => "server-deadline",
             Self::Response(_) => "response",
+            Self::InitialMetadata(_) => "initial-metadata",
+            Self::TrailingMetadata(_) => "trailing-metadata",
             Self::ServerMetadata(_) => "server-metadata",
             Self::PeerIdentity(_) => "peer-identity",
             Self::Tls(_) => "tls",
@@ -246,7 +255,10 @@ impl Matcher {
             Self::Took(span) => span.to_string(),
             Self::ServerDeadline(ServerDeadline::Absent) => "no grpc-timeout".to_owned(),
             Self::ServerDeadline(ServerDeadline::Within(span)) => span.to_string(),
-            Self::Response(fields) | Self::ServerMetadata(fields) => field_words(fields),
+            Self::Response(fields)
+            | Self::InitialMetadata(fields)
+            | Self::TrailingMetadata(fields)
+            | Self::ServerMetadata(fields) => field_words(fields),
             Self::PeerIdentity(identity) => identity.clone(),
             Self::Tls(wanted) => tls::words(wanted),
             Self::ResponseFlag { at, flag } => format!("{flag} in the log of {at}"),
@@ -288,7 +300,7 @@ fn share_words(shares: &BTreeMap<String, f64>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-pub fn field_words(fields: &BTreeMap<String, Option<String>>) -> String {
+pub fn field_words(fields: &BTreeMap<String, Option<impl Display>>) -> String {
     let parts = fields.iter().map(|(key, value)| match value {
         Some(value) => format!("{key}: {value}"),
         None => format!("no {key}"),
@@ -353,8 +365,13 @@ impl ResolvedExpect {
                 }
                 Matcher::Config(wanted) => wanted.texts().for_each(|text| *text = expand(text)),
                 Matcher::Response(fields)
-                | Matcher::ServerMetadata(fields)
-                | Matcher::AccessLog(AccessLog { fields, .. }) => {
+                | Matcher::InitialMetadata(fields)
+                | Matcher::TrailingMetadata(fields)
+                | Matcher::ServerMetadata(fields) => {
+                    let each = fields.values_mut().flatten();
+                    each.for_each(|values| *values = values.map(&expand));
+                }
+                Matcher::AccessLog(AccessLog { fields, .. }) => {
                     let texts = fields.values_mut().flatten();
                     texts.for_each(|text| *text = expand(text));
                 }
@@ -437,6 +454,22 @@ impl Found {
         self.push(parsed.map(make).map_err(wrap));
     }
 
+    fn metadata(
+        &mut self,
+        field: &'static str,
+        wanted: &Option<Fields>,
+        make: impl FnOnce(Fields) -> Matcher,
+    ) {
+        let Some(fields) = wanted else { return };
+        let each = fields.iter();
+        let mut faults = each.filter_map(|(key, values)| binary_fault(key, values.as_ref()?));
+        let parsed = match faults.next() {
+            Some(words) => Err(ExpectError::Bytes { field, words }),
+            None => Ok(make(fields.clone())),
+        };
+        self.push(parsed);
+    }
+
     fn calls(&mut self, expect: &Expect) {
         if let Some(text) = &expect.status {
             let code = status::code(text).ok_or_else(|| ExpectError::Status(text.clone()));
@@ -501,9 +534,11 @@ impl Found {
             };
             self.value("server-deadline", parsed, Matcher::ServerDeadline);
         }
-        if let Some(fields) = &expect.server_metadata {
-            self.matchers.push(Matcher::ServerMetadata(fields.clone()));
-        }
+        self.metadata(
+            "server-metadata",
+            &expect.server_metadata,
+            Matcher::ServerMetadata,
+        );
     }
 
     fn streams(&mut self, expect: &Expect) {
@@ -522,7 +557,7 @@ impl Found {
             ));
         }
         if let Some(end) = &expect.server_end {
-            let known = ["answered", "cancelled"].contains(&end.as_str());
+            let known = ["answered", "cancelled", "reset"].contains(&end.as_str());
             let refused = || ExpectError::ServerEnd(end.clone());
             self.push(
                 known
@@ -556,9 +591,10 @@ impl Found {
     }
 
     fn answers(&mut self, expect: &Expect) {
-        if let Some(fields) = &expect.response {
-            self.matchers.push(Matcher::Response(fields.clone()));
-        }
+        let (initial, trailing) = (&expect.initial_metadata, &expect.trailing_metadata);
+        self.metadata("response", &expect.response, Matcher::Response);
+        self.metadata("initial-metadata", initial, Matcher::InitialMetadata);
+        self.metadata("trailing-metadata", trailing, Matcher::TrailingMetadata);
         if let Some(identity) = &expect.peer_identity {
             self.matchers.push(Matcher::PeerIdentity(identity.clone()));
         }

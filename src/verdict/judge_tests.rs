@@ -10,12 +10,16 @@ use super::{
     expect::{Matcher, ResolvedExpect, ServerDeadline},
     judge::{LEDGER, PATIENCE, as_contrast, judge},
     outcome::{Check, CheckResult, CheckResult::*, Verdict},
+    producer::Way,
     range::{Counts, Span},
     seen::Seen,
     sequential::Monitor,
     testing::*,
 };
-use crate::scenario::model::{Producer, SpreadPolicy};
+use crate::scenario::{
+    model::{Producer, SpreadPolicy},
+    values::Fields,
+};
 
 const MILLION: Rates = Rates {
     alpha: 1e-6,
@@ -200,12 +204,95 @@ fn producers(#[case] call: Observation, #[case] expected: Producer) {
     }
 }
 
-#[test]
-fn a_reset_that_the_server_finished_is_the_applications() {
+#[rstest]
+#[case::by_the_server(&["reset"], Producer::Application)]
+#[case::after_a_whole_answer(&["answered"], Producer::Proxy)]
+#[case::in_its_middle(&["cancelled"], Producer::Proxy)]
+#[case::the_last_attempt_counts(&["reset", "answered"], Producer::Proxy)]
+#[case::also_so(&["cancelled", "reset"], Producer::Application)]
+fn a_reset_is_the_applications_when_it_made_it(#[case] ends: &[&str], #[case] by: Producer) {
     let mut seen = one(reset(answered(0, "a", "v1")));
-    seen.attempts = vec![attempt(0, "a")];
-    let matcher = Matcher::ProducedBy(Producer::Application);
-    assert_eq!(result(matcher, &seen).0, Holds);
+    for (at, end) in ends.iter().enumerate() {
+        let mut attempt = attempt(0, &pod_name(at));
+        (attempt.end, attempt.at_us) = ((*end).to_owned(), at as u64);
+        seen.attempts.insert(0, attempt);
+    }
+    assert_eq!(result(Matcher::ProducedBy(by), &seen).0, Holds);
+}
+
+/// An answer that no application marked, with Envoy's header or without.
+fn unmarked(passed_on: bool) -> Observation {
+    let call = failed(0, 7, "RBAC: access denied", Origin::Wire);
+    match passed_on {
+        true => with_header(call, "x-envoy-upstream-service-time", "3"),
+        false => call,
+    }
+}
+
+fn way(near: bool, far: bool, two: bool, hidden: bool, log: Option<bool>) -> Way {
+    let passed_on = log.map(|passed_on| ("p-0".to_owned(), passed_on));
+    Way {
+        near,
+        far,
+        two,
+        hidden,
+        passed_on: passed_on.into_iter().collect(),
+    }
+}
+
+#[rstest]
+#[case::only_the_servers(way(false, true, false, false, None), false, Producer::FarProxy)]
+#[case::no_proxy_at_all(way(false, false, false, false, None), false, Producer::Application)]
+#[case::only_the_callers(way(true, false, false, false, None), false, Producer::NearProxy)]
+#[case::behind_the_callers(way(true, false, false, false, None), true, Producer::Application)]
+#[case::both(way(true, true, false, false, None), true, Producer::FarProxy)]
+#[case::hidden_and_logged(way(true, true, false, true, Some(true)), false, Producer::FarProxy)]
+#[case::hidden_and_made_up(way(true, true, false, true, Some(false)), false, Producer::NearProxy)]
+#[case::gateway_behind_a_sidecar(
+    way(true, true, true, false, Some(false)),
+    true,
+    Producer::NearProxy
+)]
+#[case::behind_both(way(true, true, true, false, Some(true)), true, Producer::FarProxy)]
+#[case::the_sidecar_before_a_gateway(
+    way(true, true, true, false, None),
+    false,
+    Producer::NearProxy
+)]
+fn the_world_says_which_proxy_can_have_answered(
+    #[case] way: Way,
+    #[case] header: bool,
+    #[case] by: Producer,
+) {
+    let mut seen = one(unmarked(header));
+    seen.way = way;
+    for who in [
+        Producer::NearProxy,
+        Producer::FarProxy,
+        Producer::Application,
+    ] {
+        let expected = if who == by { Holds } else { Refuted };
+        assert_eq!(
+            result(Matcher::ProducedBy(who), &seen).0,
+            expected,
+            "{who:?}"
+        );
+    }
+}
+
+#[rstest]
+#[case::headers_are_hidden(way(true, true, false, true, None), false)]
+#[case::they_mean_either(way(true, true, true, false, None), true)]
+fn a_claim_of_one_proxy_is_open_where_nothing_tells(#[case] way: Way, #[case] header: bool) {
+    let mut seen = one(unmarked(header));
+    seen.way = way;
+    let of = |who, seen: &Seen| result(Matcher::ProducedBy(who), seen).0;
+    assert_eq!(of(Producer::NearProxy, &seen), Undecided);
+    assert_eq!(of(Producer::FarProxy, &seen), Undecided);
+    assert_eq!(of(Producer::Proxy, &seen), Holds);
+    assert_eq!(of(Producer::Application, &seen), Refuted);
+    seen.calls.push(answered(1, "a", "v1"));
+    assert_eq!(of(Producer::FarProxy, &seen), Refuted);
 }
 
 #[rstest]
@@ -259,20 +346,51 @@ fn attempts_are_counted_over_all_pods(
     assert_eq!(found, (expected, words.to_owned()));
 }
 
+fn owned((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
+
+fn fields(yaml: &str) -> Fields {
+    serde_yaml::from_str(yaml).unwrap()
+}
+
+#[test]
+fn a_deadline_that_came_twice_is_none() {
+    let mut seen = order("a", 1);
+    seen.attempts[0].timeout_ms = Some(1_500);
+    let within = || ServerDeadline::Within(Span::parse("1s..2s").unwrap());
+    assert_eq!(result(Matcher::ServerDeadline(within()), &seen).0, Holds);
+    let twice = [("grpc-timeout", "1500m"), ("grpc-timeout", "9S")];
+    seen.attempts[0].metadata = twice.map(owned).into();
+    for wanted in [within(), ServerDeadline::Absent] {
+        let (result, words) = result(Matcher::ServerDeadline(wanted), &seen);
+        assert_eq!(result, Refuted);
+        assert!(
+            words.contains("several values of grpc-timeout: 1500m, 9S"),
+            "{words}"
+        );
+    }
+}
+
 #[rstest]
 #[case::protocol(Matcher::UpstreamProtocol("HTTP/2.0".into()), Holds)]
 #[case::other_protocol(Matcher::UpstreamProtocol("HTTP/1.1".into()), Refuted)]
 #[case::deadline_inside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("1s..2s").unwrap())), Holds)]
 #[case::deadline_outside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("..1s").unwrap())), Refuted)]
 #[case::deadline_there(Matcher::ServerDeadline(ServerDeadline::Absent), Refuted)]
-#[case::metadata(Matcher::ServerMetadata([("x-a".to_owned(), Some("1".to_owned()))].into()), Holds)]
-#[case::metadata_differs(Matcher::ServerMetadata([("x-a".to_owned(), Some("2".to_owned()))].into()), Refuted)]
+#[case::metadata(Matcher::ServerMetadata([("x-a".to_owned(), Some("1".into()))].into()), Holds)]
+#[case::metadata_differs(Matcher::ServerMetadata([("x-a".to_owned(), Some("2".into()))].into()), Refuted)]
+#[case::metadata_twice(Matcher::ServerMetadata(fields("{x-t: '1'}")), Refuted)]
+#[case::metadata_second(Matcher::ServerMetadata(fields("{x-t: '2'}")), Refuted)]
+#[case::metadata_both(Matcher::ServerMetadata(fields("{x-t: ['1', '2']}")), Holds)]
+#[case::metadata_bytes(Matcher::ServerMetadata(fields("{x-bin: AP8=}")), Holds)]
 #[case::metadata_unwanted(Matcher::ServerMetadata([("x-a".to_owned(), None)].into()), Refuted)]
 #[case::metadata_absent(Matcher::ServerMetadata([("x-b".to_owned(), None)].into()), Holds)]
 fn what_servers_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
     let mut seen = order("a", 1);
     seen.attempts[0].timeout_ms = Some(1_500);
-    seen.attempts[0].metadata = vec![("x-a".to_owned(), "1".to_owned())];
+    let pairs = [("x-a", "1"), ("x-t", "1"), ("x-t", "2"), ("x-bin", "AP8")];
+    seen.attempts[0].metadata = pairs.map(owned).into();
     assert_eq!(result(matcher.clone(), &seen).0, expected);
     seen.attempts.clear();
     assert_eq!(
@@ -280,6 +398,18 @@ fn what_servers_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
         Undecided,
         "nothing reached a server"
     );
+}
+
+#[test]
+fn an_answer_of_trailers_only_has_no_initial_metadata() {
+    let mut call = answered(0, "a", "v1");
+    call.trailers_only = true;
+    call.headers.push(owned(("x-k", "a")));
+    let seen = one(call);
+    let wanted = fields("{x-k: a}");
+    let trailing = Matcher::TrailingMetadata(wanted.clone());
+    assert_eq!(result(trailing, &seen).0, Holds);
+    assert_eq!(result(Matcher::InitialMetadata(wanted), &seen).0, Refuted);
 }
 
 #[rstest]
@@ -291,11 +421,19 @@ fn what_servers_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
 #[case::answered_by_other(Matcher::AnsweredBy("v2".into()), Refuted)]
 #[case::http(Matcher::HttpStatus(200), Holds)]
 #[case::http_other(Matcher::HttpStatus(503), Refuted)]
-#[case::trailer(Matcher::Response([("grpc-status".to_owned(), Some("0".to_owned()))].into()), Holds)]
+#[case::trailer(Matcher::Response([("grpc-status".to_owned(), Some("0".into()))].into()), Holds)]
 #[case::absent(Matcher::Response([("x-no".to_owned(), None)].into()), Holds)]
-#[case::missing(Matcher::Response([("x-no".to_owned(), Some("1".to_owned()))].into()), Refuted)]
+#[case::missing(Matcher::Response([("x-no".to_owned(), Some("1".into()))].into()), Refuted)]
+#[case::once_before_and_once_after(Matcher::Response(fields("{x-k: a}")), Refuted)]
+#[case::both(Matcher::Response(fields("{x-k: [a, b]}")), Holds)]
+#[case::before(Matcher::InitialMetadata(fields("{x-k: a, grpc-status: null}")), Holds)]
+#[case::after(Matcher::TrailingMetadata(fields("{x-k: b, grpc-status: '0'}")), Holds)]
+#[case::after_is_not_before(Matcher::InitialMetadata(fields("{x-k: b}")), Refuted)]
+#[case::before_is_not_after(Matcher::TrailingMetadata(fields("{x-k: a}")), Refuted)]
 fn what_the_client_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
     let mut call = answered(0, "a", "v1");
+    call.headers.push(owned(("x-k", "a")));
+    call.trailers.push(owned(("x-k", "b")));
     call.status.message = "a boom b".to_owned();
     assert_eq!(result(matcher.clone(), &one(call)).0, expected);
     assert_eq!(result(matcher, &Seen::default()).0, Undecided);
@@ -507,16 +645,76 @@ fn a_contrast_keeps_only_what_it_names() {
     assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Pass);
 }
 
+fn agreement(seen: &Seen) -> (CheckResult, String) {
+    let check = judge("p", &ResolvedExpect::default(), seen, Rates::default()).remove(0);
+    (check.result, check.actual)
+}
+
 #[test]
 fn the_ledger_of_a_pod_that_was_taken_away_is_not_missed() {
     let mut seen = order("aab", 3);
     let gone = super::testing::pod_name(0);
     seen.attempts.retain(|attempt| attempt.pod != gone);
-    let agreement =
-        |seen: &Seen| judge("p", &ResolvedExpect::default(), seen, Rates::default())[0].result;
-    assert_eq!(agreement(&seen), CheckResult::Undecided);
-    seen.departed.insert(gone);
-    assert_eq!(agreement(&seen), CheckResult::Holds);
+    assert_eq!(agreement(&seen).0, Undecided);
+    seen.departed.insert(uid(&gone));
+    assert_eq!(agreement(&seen).0, Holds);
+}
+
+#[test]
+fn a_pod_that_has_only_the_name_of_one_that_is_gone_has_a_ledger_of_its_own() {
+    let mut seen = order("aa", 1);
+    seen.calls[1] = by(seen.calls[1].clone(), NAMESPACE, "restarted");
+    let (result, words) = agreement(&seen);
+    assert_eq!(result, Undecided, "{words}");
+    seen.attempts[1].uid = "restarted".to_owned();
+    assert_eq!(agreement(&seen).0, Holds);
+}
+
+/// The pod of another scenario has a name like one of ours; its calls are in no ledger of ours.
+fn partly_by_a_stranger() -> Seen {
+    let mut seen = order("aab", 2);
+    for at in [0, 1] {
+        seen.calls[at] = by(seen.calls[at].clone(), "mp-two", "theirs");
+    }
+    let ours = seen.calls[2].call.clone();
+    seen.attempts.retain(|attempt| attempt.call == ours);
+    seen.departed.insert("another".to_owned());
+    seen
+}
+
+#[rstest]
+#[case::claimed(Matcher::Status(0))]
+#[case::by_name(Matcher::AnsweredBy("greeter".to_owned()))]
+#[case::counted(Matcher::Attempts(Counts::parse("1").unwrap()))]
+fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Matcher) {
+    let seen = partly_by_a_stranger();
+    let (result, words) = agreement(&seen);
+    assert_eq!(result, Refuted);
+    let told = "2 of 3 calls were answered by pods that are not of this scenario, first by mp-two/greeter-a (uid theirs)";
+    assert_eq!(words, told);
+    let checks = judged(vec![matcher], &seen);
+    assert_eq!((checks[0].result, checks[0].samples), (Holds, 1));
+    let contrast = as_contrast(checks.clone(), &["status".to_owned()]);
+    for checks in [checks, contrast] {
+        let known = Known {
+            reason: "r".into(),
+            link: "l".into(),
+            cells: Vec::new(),
+        };
+        for known in [None, Some(&known)] {
+            let (verdict, cause) = scenario_verdict(&checks, &[], known);
+            assert_eq!(verdict, Verdict::Fail);
+            assert!(cause.contains("mp-two/greeter-a"), "{cause}");
+        }
+    }
+}
+
+#[test]
+fn a_claim_about_pods_does_not_rest_on_a_strangers_answers() {
+    let seen = partly_by_a_stranger();
+    let (result, words) = result(Matcher::ReachesAll("greeter".to_owned()), &seen);
+    assert_eq!(result, Undecided, "{words}");
+    assert!(words.starts_with("1 of 2 pods answered 1 calls"), "{words}");
 }
 
 /// One call of 1.5 s where 1 s is the limit, while the caller stalled for so many milliseconds in its middle.

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, time::Duration};
 use testbed::control::{Attempt, Observation, Origin};
 
 use super::{
-    call::{Calls, exact, fields_match, fields_seen},
+    call::{Calls, exact},
     expect::{Matcher, ServerDeadline},
+    fields,
     outcome::CheckResult,
     range::human,
-    seen,
+    seen::{self, Seen},
     sequential::Judgement,
     tally::Tally,
     tls,
@@ -33,10 +34,10 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
         Matcher::ServerDeadline(wanted) => every(calls, deadline, |attempt| {
             deadline_matches(*wanted, attempt)
         }),
-        Matcher::ServerMetadata(fields) => every(
+        Matcher::ServerMetadata(wanted) => every(
             calls,
-            |attempt| fields_seen(fields, |key| sent(attempt, key)),
-            |attempt| fields_match(fields, |key| sent(attempt, key)),
+            |attempt| fields::seen(wanted, |key| sent(attempt, key)),
+            |attempt| fields::matches(wanted, |key| sent(attempt, key)),
         ),
         Matcher::PeerIdentity(wanted) => every(calls, tls::identity, |attempt| {
             tls::identity(attempt) == *wanted
@@ -46,10 +47,10 @@ pub fn judge(matcher: &Matcher, calls: &Calls<'_>) -> Option<Judgement> {
 }
 
 /// Request metadata as the server saw it; `:authority` has a place of its own in the ledger.
-fn sent<'a>(attempt: &'a Attempt, key: &str) -> Option<&'a str> {
+fn sent<'a>(attempt: &'a Attempt, key: &str) -> Vec<&'a str> {
     match key {
-        ":authority" => Some(attempt.authority.as_str()),
-        key => seen::find(&attempt.metadata, key),
+        ":authority" => vec![attempt.authority.as_str()],
+        key => fields::all(&attempt.metadata, key),
     }
 }
 
@@ -87,7 +88,14 @@ fn every(
     judgement
 }
 
+/// Has a field of its own in an attempt, and stands among its metadata only when it came more than once.
+const TIMEOUT: &str = "grpc-timeout";
+
 fn deadline(attempt: &Attempt) -> String {
+    let several = fields::all(&attempt.metadata, TIMEOUT);
+    if !several.is_empty() {
+        return format!("several values of {TIMEOUT}: {}", several.join(", "));
+    }
     attempt.timeout_ms.map_or_else(
         || "no grpc-timeout".to_owned(),
         |ms| human(Duration::from_millis(ms)),
@@ -95,6 +103,9 @@ fn deadline(attempt: &Attempt) -> String {
 }
 
 fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
+    if !fields::all(&attempt.metadata, TIMEOUT).is_empty() {
+        return false;
+    }
     match (wanted, attempt.timeout_ms) {
         (ServerDeadline::Absent, seen) => seen.is_none(),
         (ServerDeadline::Within(span), Some(ms)) => span.contains(Duration::from_millis(ms)),
@@ -103,63 +114,32 @@ fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
 }
 
 /// What both sides counted. After an early stop, calls were sent that nobody judged: they are no retries.
-fn counted(calls: &Calls<'_>, ours: &BTreeSet<&str>) -> String {
+fn counted(calls: &Calls<'_>) -> String {
     let (judged, attempts) = (calls.judged.len(), calls.seen.attempts.len());
-    let sent = ours
-        .union(&calls.attempts.keys().copied().collect())
-        .count();
+    let seen = calls.seen.calls.iter().map(|call| call.call.as_str());
+    let sent: BTreeSet<&str> = seen.chain(calls.attempts.keys().copied()).collect();
+    let sent = sent.len();
     match calls.seen.stopped_early && judged < sent {
         true => format!("{judged} judged of {sent} sent, {attempts} attempts"),
         false => format!("{judged} calls, {attempts} attempts"),
     }
 }
 
-/// Do client and servers tell the same story? Disagreement means that *we* lost something, so that nothing can be said.
+/// Do client and servers tell the same story?
 ///
-/// Each call that an application answered must stand in a ledger, and each id in a ledger must be a call of ours; after
-/// an early stop, ids of calls that were in flight are ours but unobserved.
+/// Each call that an application answered must stand in the ledger of the very pod that answered, and each id in a ledger must be
+/// a call of ours; after an early stop, ids of calls that were in flight are ours but unobserved. Where that is not so, *we* lost
+/// something and nothing can be said. A pod of another namespace that answered is no loss: the mesh sent a call to a stranger.
 pub fn agreement(calls: &Calls<'_>) -> Judgement {
-    let departed = &calls.seen.departed;
-    let answered = |call: &&&Observation| {
-        let pod = seen::pod(call).filter(|pod| !departed.contains(*pod));
-        matches!(call.status.origin, Origin::Wire | Origin::Http) && pod.is_some()
-    };
-    let unrecorded: Vec<&str> = calls
-        .judged
-        .iter()
-        .filter(answered)
-        .filter(|call| calls.attempts_of(call).is_empty())
-        .map(|call| call.call.as_str())
-        .collect();
-    let ours: BTreeSet<&str> = calls
-        .seen
-        .calls
-        .iter()
-        .map(|call| call.call.as_str())
-        .collect();
-    let foreign: Vec<&str> = calls
-        .attempts
-        .keys()
-        .copied()
-        .filter(|id| !calls.seen.stopped_early && !ours.contains(id))
-        .collect();
     let samples = calls.judged.len() as u64;
-    let (result, actual) = match (unrecorded.first(), foreign.first()) {
-        (None, None) => (CheckResult::Holds, counted(calls, &ours)),
-        (Some(first), _) => (
-            CheckResult::Undecided,
-            format!(
-                "{} answered calls are in no server's ledger, first {first}",
-                unrecorded.len()
-            ),
-        ),
-        (None, Some(first)) => (
-            CheckResult::Undecided,
-            format!(
-                "{} ids in the ledgers belong to no observed call, first {first}",
-                foreign.len()
-            ),
-        ),
+    let (result, actual) = if let Some(words) = strangers(calls.seen) {
+        (CheckResult::Refuted, words)
+    } else if let Some(words) = unrecorded(calls) {
+        (CheckResult::Undecided, words)
+    } else if let Some(words) = unobserved(calls) {
+        (CheckResult::Undecided, words)
+    } else {
+        (CheckResult::Holds, counted(calls))
     };
     Judgement {
         result,
@@ -167,4 +147,59 @@ pub fn agreement(calls: &Calls<'_>) -> Judgement {
         samples,
         method: String::new(),
     }
+}
+
+/// Calls that pods of other namespaces answered, in words.
+fn strangers(seen: &Seen) -> Option<String> {
+    let all = seen.calls.iter();
+    let strangers: Vec<String> = all
+        .filter_map(|call| seen::stranger(call, &seen.namespace))
+        .collect();
+    let first = strangers.first()?;
+    Some(format!(
+        "{} of {} calls were answered by pods that are not of this scenario, first by {first}",
+        strangers.len(),
+        seen.calls.len()
+    ))
+}
+
+/// Answered calls that no ledger has, in words.
+fn unrecorded(calls: &Calls<'_>) -> Option<String> {
+    let lost = |call: &&&Observation| {
+        let answered = matches!(call.status.origin, Origin::Wire | Origin::Http);
+        answered && seen::pod(call).is_some() && !is_recorded(calls, call)
+    };
+    let lost: Vec<_> = calls.judged.iter().filter(lost).collect();
+    let first = lost.first()?;
+    let by = seen::pod(first).unwrap_or_default();
+    Some(format!(
+        "{} answered calls are in no server's ledger, first {} (answered by {by})",
+        lost.len(),
+        first.call
+    ))
+}
+
+/// The pod that answered has the call in its ledger, or took its ledger with it.
+fn is_recorded(calls: &Calls<'_>, call: &Observation) -> bool {
+    let attempts = calls.attempts_of(call);
+    match seen::identity(call) {
+        Some(pod) if calls.seen.departed.contains(pod.uid) => true,
+        Some(pod) => attempts.iter().any(|attempt| attempt.uid == pod.uid),
+        None => !attempts.is_empty(),
+    }
+}
+
+/// Ids in ledgers that no observed call has, in words.
+fn unobserved(calls: &Calls<'_>) -> Option<String> {
+    let ours = calls.seen.calls.iter().map(|call| call.call.as_str());
+    let ours: BTreeSet<&str> = ours.collect();
+    let ids = calls.attempts.keys().copied();
+    let foreign: Vec<&str> = ids
+        .filter(|id| !calls.seen.stopped_early && !ours.contains(id))
+        .collect();
+    let first = foreign.first()?;
+    Some(format!(
+        "{} ids in the ledgers belong to no observed call, first {first}",
+        foreign.len()
+    ))
 }

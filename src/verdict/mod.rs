@@ -12,6 +12,7 @@ pub mod cycle;
 pub mod detects;
 pub mod even;
 pub mod expect;
+pub mod fields;
 pub mod guard;
 pub mod judge;
 pub mod ledger;

@@ -13,7 +13,7 @@ use testbed::{
     derive,
 };
 
-use super::{seen, status};
+use super::{fields, status};
 
 /// Methods that need no leave (Fetch standard, "CORS-safelisted method").
 const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
@@ -72,17 +72,18 @@ impl fmt::Display for Page {
     }
 }
 
-fn header<'a>(call: &'a Observation, name: &str) -> Option<&'a str> {
-    seen::find(&call.headers, name)
+/// As a script gets it: repeated fields are one value.
+fn header(call: &Observation, name: &str) -> Option<String> {
+    fields::joined(&call.headers, name)
 }
 
 fn is_preflight(web: &WebSeen) -> bool {
-    web.method == "OPTIONS" && seen::find(&web.asked, "access-control-request-method").is_some()
+    web.method == "OPTIONS" && fields::joined(&web.asked, "access-control-request-method").is_some()
 }
 
 /// Without `origin` the page is of the same origin.
 fn readable(call: &Observation, web: &WebSeen) -> bool {
-    let Some(origin) = seen::find(&web.asked, "origin") else {
+    let Some(origin) = fields::joined(&web.asked, "origin") else {
         return true;
     };
     let allowed = header(call, "access-control-allow-origin");
@@ -93,16 +94,20 @@ fn is_granted(call: &Observation, web: &WebSeen) -> bool {
     let success = call
         .http_status
         .is_some_and(|code| (200..300).contains(&code));
-    let methods = list(header(call, "access-control-allow-methods"));
-    let asked = list(seen::find(&web.asked, "access-control-request-method"));
+    let methods = header(call, "access-control-allow-methods");
+    let methods = list(methods.as_deref());
+    let asked = fields::joined(&web.asked, "access-control-request-method");
+    let asked = list(asked.as_deref());
     let method = asked.iter().all(|asked| {
         let safe = SAFE_METHODS.contains(asked);
         safe || methods
             .iter()
             .any(|method| method == asked || *method == "*")
     });
-    let headers = list(header(call, "access-control-allow-headers"));
-    let asked = list(seen::find(&web.asked, "access-control-request-headers"));
+    let headers = header(call, "access-control-allow-headers");
+    let headers = list(headers.as_deref());
+    let asked = fields::joined(&web.asked, "access-control-request-headers");
+    let asked = list(asked.as_deref());
     let header = asked.iter().all(|asked| names(&headers, asked));
     success && method && header
 }
@@ -122,8 +127,9 @@ fn list(text: Option<&str>) -> Vec<&str> {
 /// The status in the body; else the one among the headers, when the script may read it; else what HTTP says.
 fn visible_status(call: &Observation, web: &WebSeen) -> u32 {
     let own = call.status.origin == Origin::Wire;
-    let exposed = list(header(call, "access-control-expose-headers"));
-    let same_origin = seen::find(&web.asked, "origin").is_none();
+    let exposed = header(call, "access-control-expose-headers");
+    let exposed = list(exposed.as_deref());
+    let same_origin = fields::joined(&web.asked, "origin").is_none();
     let visible = web.trailers_frame || same_origin || names(&exposed, "grpc-status");
     if own && visible {
         call.status.code
@@ -161,6 +167,7 @@ mod tests {
     #[case::another(&[("access-control-allow-origin", "https://app.example.org")], "blocked")]
     #[case::case_counts(&[("access-control-allow-origin", "https://App.example")], "blocked")]
     #[case::none(&[], "blocked")]
+    #[case::twice(&[("access-control-allow-origin", "https://app.example"), ("access-control-allow-origin", "*")], "blocked")]
     fn an_answer_is_readable_by_its_origin(#[case] headers: &[(&str, &str)], #[case] page: &str) {
         let mut call = failed(0, 5, "no such", Origin::Wire);
         call.headers = pairs(headers);

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{moved::Owners, stall::Stalls, telemetry::Telemetry, why::Logged};
-use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, WORKLOAD_HEADER};
+use super::{
+    fields, moved::Owners, producer::Way, stall::Stalls, telemetry::Telemetry, why::Logged,
+};
+use testbed::control::{Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, WORKLOAD_HEADER};
 
 /// Pods by workload name and by `app` label; both kinds of key may be present.
 pub type Pods = BTreeMap<String, Vec<String>>;
@@ -18,12 +20,16 @@ pub struct Seen {
     pub pods: Pods,
     /// Envoy response flags by call id, from the access log that the expectation names.
     pub flags: BTreeMap<String, String>,
-    /// Pods that answered and were gone, with their ledger, before it could be read: scaled down or restarted on purpose.
+    /// Namespace of the scenario: what answers from another one is a stranger.
+    pub namespace: String,
+    /// Uids of pods of the scenario that are gone, and their ledger with them: scaled down or restarted on purpose.
     pub departed: BTreeSet<String>,
     /// Which pod answered which key in the run that `moved` compares with.
     pub before: Option<Owners>,
     /// Serial numbers of the certificates that the scenario made, by name.
     pub certificates: BTreeMap<String, String>,
+    /// Proxies between the caller and the servers.
+    pub way: Way,
     /// When our own side did not run.
     pub stalls: Stalls,
     /// Pod that was kept busy by a background probe.
@@ -32,33 +38,53 @@ pub struct Seen {
     pub stopped_early: bool,
     /// What proxies logged, counted and reported.
     pub telemetry: Telemetry,
-    /// The calls lead from a caller without a proxy straight to their server.
-    pub plain: bool,
     /// What proxies on the way say of the calls; only there when a check is to be explained by it.
     pub logged: Logged,
 }
 
-/// First value of a metadata key in headers or trailers (HTTP/2 field names are lower case on the wire).
-pub fn metadata<'a>(call: &'a Observation, key: &str) -> Option<&'a str> {
-    find(&call.headers, key).or_else(|| find(&call.trailers, key))
+/// A pod as the cluster knows it, for all time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity<'a> {
+    pub namespace: &'a str,
+    pub uid: &'a str,
 }
 
-/// First value of a key, without regard to case.
-pub fn find<'a>(fields: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    fields
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(key))
-        .map(|(_, value)| value.as_str())
+impl Seen {
+    /// Calls that no stranger answered.
+    pub fn own(&self) -> impl Iterator<Item = &Observation> {
+        let ours = |call: &&Observation| stranger(call, &self.namespace).is_none();
+        self.calls.iter().filter(ours)
+    }
+}
+
+/// First value of a key that only the test bed's own server writes, among headers or trailers.
+pub fn mark<'a>(call: &'a Observation, key: &str) -> Option<&'a str> {
+    let all = fields::all(&call.headers, key);
+    let all = all.first().copied();
+    all.or_else(|| fields::all(&call.trailers, key).first().copied())
 }
 
 /// Pod of the application that answered; `None`: no application did.
 pub fn pod(call: &Observation) -> Option<&str> {
-    metadata(call, SERVER_HEADER)
+    mark(call, SERVER_HEADER)
+}
+
+/// Identity of the pod that answered; `None`: no application did, or one that was not told who it is.
+pub fn identity(call: &Observation) -> Option<Identity<'_>> {
+    let (namespace, uid) = mark(call, POD_HEADER)?.split_once('/')?;
+    Some(Identity { namespace, uid })
+}
+
+/// The pod of another namespace that answered, in words.
+pub fn stranger(call: &Observation, namespace: &str) -> Option<String> {
+    let other = identity(call).filter(|other| other.namespace != namespace)?;
+    let pod = pod(call).unwrap_or("unnamed");
+    Some(format!("{}/{pod} (uid {})", other.namespace, other.uid))
 }
 
 /// Workload of the application that answered.
 pub fn workload(call: &Observation) -> Option<&str> {
-    metadata(call, WORKLOAD_HEADER)
+    mark(call, WORKLOAD_HEADER)
 }
 
 /// The caller gave up by its own limit: such a call says nothing of the mesh.

@@ -11,7 +11,7 @@ use super::{
     expect::{Matcher, ResolvedExpect},
     outcome::CheckResult,
     pinned::{Pinned, Sticky},
-    seen::{Pods, given_up},
+    seen::{Pods, given_up, stranger},
     share::Share,
 };
 use crate::scenario::model::SpreadPolicy;
@@ -97,6 +97,8 @@ pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
 ///
 /// Calls are read in the order of their numbers ([`InOrder`]), whatever the order in which they end.
 pub struct Monitor {
+    /// Of the scenario, where strangers are told apart.
+    namespace: Option<String>,
     tests: Vec<(Box<dyn Sequential>, Decision)>,
     order: InOrder<usize>,
     read: u64,
@@ -112,7 +114,15 @@ impl Monitor {
             order: InOrder::default(),
             read: 0,
             floor: exact_floor(expect, rates),
+            namespace: None,
         }
+    }
+
+    /// Answers of pods of other namespaces are no samples.
+    #[must_use]
+    pub fn of_namespace(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
     }
 
     /// Sees the last of `calls`, which are all that have ended. True: every statistical matcher has decided and exact ones have seen
@@ -123,7 +133,8 @@ impl Monitor {
         };
         for at in self.order.push(newest.index, calls.len() - 1) {
             let call = &calls[at];
-            if given_up(call) {
+            let own = self.namespace.as_deref();
+            if given_up(call) || own.is_some_and(|own| stranger(call, own).is_some()) {
                 continue;
             }
             self.read += 1;

@@ -6,11 +6,12 @@ use statistics::{Decision, Proportion, Rates};
 use testbed::control::{Attempt, Observation, Span};
 
 use super::{
-    call::{Calls, exact, fields_match, fields_seen},
+    call::{Calls, exact},
     config::Hops,
     expect::{Matcher, field_words, percent},
+    fields,
     outcome::CheckResult,
-    range, seen,
+    range,
     sequential::Judgement,
     tally::Tally,
 };
@@ -58,18 +59,19 @@ fn access_log(wanted: &AccessLog, calls: &Calls<'_>) -> Judgement {
     let kept = calls.kept();
     let line = |call: &&Observation| calls.seen.telemetry.log.get(&call.call);
     let find = |call: &&Observation, key: &str| {
-        let value = line(call)?.get(key)?;
-        (!value.is_empty()).then_some(value.as_str())
+        let value = line(call).and_then(|line| line.get(key));
+        let value = value.filter(|value| !value.is_empty());
+        value.map(String::as_str).into_iter().collect()
     };
     let text = |call: &&Observation| match line(call) {
         None => "no line".to_owned(),
         Some(_) if wanted.fields.is_empty() => "a line".to_owned(),
-        Some(_) => fields_seen(&wanted.fields, |key| find(call, key)),
+        Some(_) => fields::seen(&wanted.fields, |key| find(call, key)),
     };
     let good = |call: &&Observation| match (line(call), wanted.absent) {
         (None, absent) => absent,
         (Some(_), true) => false,
-        (Some(_), false) => fields_match(&wanted.fields, |key| find(call, key)),
+        (Some(_), false) => fields::matches(&wanted.fields, |key| find(call, key)),
     };
     let tally: Tally = kept.iter().map(text).collect();
     exact(decide(kept.is_empty(), kept.iter().all(good)), tally)
@@ -126,7 +128,8 @@ pub fn total(grown: &BTreeMap<String, u64>, pattern: &str) -> u64 {
 
 /// Trace id and span id that an attempt carried.
 pub fn context(attempt: &Attempt, header: TraceHeader) -> Option<(&str, &str)> {
-    let find = |key: &str| seen::find(&attempt.metadata, key);
+    // Of two, nobody knows which is meant (W3C Trace Context, section 3.2: a single header).
+    let find = |key: &str| fields::only(&attempt.metadata, key);
     match header {
         TraceHeader::B3 => Some((find("x-b3-traceid")?, find("x-b3-spanid")?)),
         // version "-" trace-id "-" parent-id "-" flags (W3C Trace Context, section 3.2)
@@ -199,7 +202,7 @@ fn spans(wanted: &Spans, calls: &Calls<'_>, rates: Rates) -> Judgement {
         let ours = |name: &String| found.iter().any(|(from, _)| from == name);
         let tagged = found
             .iter()
-            .all(|(_, span)| fields_match(&wanted.tags, |key| seen::find(&span.tags, key)));
+            .all(|(_, span)| fields::matches(&wanted.tags, |key| fields::all(&span.tags, key)));
         hits.push(!found.is_empty());
         whole &= found.is_empty() || (wanted.from.iter().all(ours) && tagged);
         tally.add(span_words(wanted, &found, tagged));
@@ -232,7 +235,7 @@ fn span_words(wanted: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let mut words = format!("spans of {}", names.join(", "));
     if !tagged && let Some((from, span)) = found.first() {
-        let tags = fields_seen(&wanted.tags, |key| seen::find(&span.tags, key));
+        let tags = fields::seen(&wanted.tags, |key| fields::all(&span.tags, key));
         words += &format!(" ({from}: {tags})");
     }
     words

@@ -173,3 +173,17 @@ fn a_diagnosis_counts_lines() {
     assert_eq!(said(&["a HEALTHY"]), CheckResult::Refuted);
     assert_eq!(said(&[]), CheckResult::Undecided);
 }
+
+#[test]
+fn a_trace_context_that_came_twice_is_none() {
+    let mut seen = seen(1);
+    let wanted = Matcher::Trace(Trace {
+        header: TraceHeader::W3c,
+        id: Some(TRACE.to_owned()),
+        client_span: None,
+    });
+    assert_eq!(result(&wanted, &seen), CheckResult::Holds);
+    let first = seen.attempts[0].metadata[0].clone();
+    seen.attempts[0].metadata.push(first);
+    assert_eq!(result(&wanted, &seen), CheckResult::Refuted);
+}

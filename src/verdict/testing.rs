@@ -1,6 +1,8 @@
 //! Observations made by hand, for the tests of the matchers.
 
-use testbed::control::{Attempt, Observation, Origin, SERVER_HEADER, Status, WORKLOAD_HEADER};
+use testbed::control::{
+    Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, Status, WORKLOAD_HEADER,
+};
 
 use super::seen::{Pods, Seen};
 
@@ -12,6 +14,24 @@ pub fn pods(count: usize) -> Pods {
 
 pub fn pod_name(at: usize) -> String {
     format!("greeter-{}", (b'a' + at as u8) as char)
+}
+
+/// Namespace of the scenario, as [`Seen`] has it by default.
+pub const NAMESPACE: &str = "";
+
+/// Uid of the first pod of a name.
+pub fn uid(pod: &str) -> String {
+    format!("uid-of-{pod}")
+}
+
+/// The same call, answered by a pod of another identity, whatever its name.
+pub fn by(mut call: Observation, namespace: &str, uid: &str) -> Observation {
+    for (name, value) in &mut call.headers {
+        if name == POD_HEADER {
+            *value = format!("{namespace}/{uid}");
+        }
+    }
+    call
 }
 
 /// Call `index` answered OK by `pod` of `workload` on connection 0.
@@ -28,6 +48,7 @@ pub fn answered(index: u64, pod: &str, workload: &str) -> Observation {
         http_status: Some(200),
         headers: vec![
             (SERVER_HEADER.to_owned(), pod.to_owned()),
+            (POD_HEADER.to_owned(), format!("{NAMESPACE}/{}", uid(pod))),
             (WORKLOAD_HEADER.to_owned(), workload.to_owned()),
         ],
         trailers: vec![("grpc-status".to_owned(), "0".to_owned())],
@@ -67,6 +88,8 @@ pub fn attempt(index: u64, pod: &str) -> Attempt {
         call: format!("p-{index}"),
         attempt: 1,
         pod: pod.to_owned(),
+        namespace: NAMESPACE.to_owned(),
+        uid: uid(pod),
         workload: "greeter".to_owned(),
         method: "greeter.Greeter/SayHello".to_owned(),
         authority: "greeter:8080".to_owned(),
@@ -102,6 +125,7 @@ pub fn order(letters: &str, count: usize) -> Seen {
         attempts: attempts.collect(),
         calls,
         pods,
+        namespace: NAMESPACE.to_owned(),
         ..Seen::default()
     }
 }

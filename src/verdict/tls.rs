@@ -6,7 +6,7 @@ use testbed::control::{Attempt, Observation, TlsSeen};
 
 use super::{
     call::{Calls, every},
-    seen,
+    fields,
     sequential::Judgement,
 };
 use crate::scenario::model_tls::TlsExpect;
@@ -189,7 +189,7 @@ fn kebab(name: &str) -> String {
 
 /// The identity that the server's proxy vouches for: the URI of the last element of [`FORWARDED`], `none` without one.
 pub fn identity(attempt: &Attempt) -> String {
-    let value = seen::find(&attempt.metadata, FORWARDED).unwrap_or_default();
+    let value = fields::joined(&attempt.metadata, FORWARDED).unwrap_or_default();
     let last = value.rsplit(',').next().unwrap_or_default();
     let uri = last
         .split(';')
@@ -287,6 +287,11 @@ mod tests {
     fn the_last_proxy_is_believed(#[case] header: &str, #[case] expected: &str) {
         let mut attempt = crate::verdict::testing::attempt(0, "greeter-a");
         attempt.metadata = vec![(FORWARDED.to_owned(), header.to_owned())];
+        assert_eq!(identity(&attempt), expected);
+        // As fields of their own the elements say the same (RFC 9110 section 5.3).
+        let parts = header.split(',');
+        let field = |part: &str| (FORWARDED.to_owned(), part.to_owned());
+        attempt.metadata = parts.map(field).collect();
         assert_eq!(identity(&attempt), expected);
     }
 }

@@ -242,7 +242,7 @@ mod tests {
         let mut seen = failed(1, "RBAC: access denied", &[]);
         let words = |seen: &Seen| actual(seen, vec![Matcher::Status(0)])[0].clone();
         assert!(words(&seen).contains("from near-proxy"), "{}", words(&seen));
-        seen.plain = true;
+        seen.way.near = false;
         assert!(words(&seen).contains("from far-proxy"), "{}", words(&seen));
         let claim = Matcher::ProducedBy(crate::scenario::model::Producer::FarProxy);
         let checks = judge::judge("p", &expect(vec![claim]), &seen, Rates::default());

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -53,16 +55,27 @@ func answer(w http.ResponseWriter, document any) {
 // run answers with a line per call as it ends. When the asker leaves, the calls in flight are cancelled.
 func (c *caller) run(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("content-type", "application/x-ndjson")
-	out := &lines{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush}
+	ctx, text, err := lease(w, r)
+	if err != nil {
+		http.Error(w, "plan: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	out := &lines{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, stop: stop}
 	plan := callPlan{Patience: 30_000, Load: load{Times: 1, Connections: 1, Streams: 1}}
-	if err := json.NewDecoder(r.Body).Decode(&plan); err != nil {
+	if err := json.Unmarshal(text, &plan); err != nil {
 		out.write(refusal(fmt.Errorf("plan: %w", err)))
 		return
 	}
 	started := time.Now()
-	made, err := c.drive(r.Context(), &plan, started, out)
+	made, err := c.drive(ctx, &plan, started, out)
 	if err != nil {
 		out.write(refusal(err))
+		return
+	}
+	if ctx.Err() != nil {
+		out.write(map[string]string{"line": "stopped", "reason": context.Cause(ctx).Error()})
 		return
 	}
 	out.write(map[string]any{"line": "done", "calls": made, "elapsed_us": micros(started)})
@@ -77,13 +90,16 @@ type lines struct {
 	mutex   sync.Mutex
 	encoder *json.Encoder
 	flush   func() error
+	// stop ends the run when nobody reads its lines any more.
+	stop context.CancelCauseFunc
 }
 
 func (l *lines) write(line any) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	_ = l.encoder.Encode(line)
-	_ = l.flush()
+	if err := errors.Join(l.encoder.Encode(line), l.flush()); err != nil {
+		l.stop(errGone)
+	}
 }
 
 func micros(since time.Time) uint64 { return uint64(time.Since(since).Microseconds()) }
@@ -96,8 +112,8 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	if form := string(plan.Form); form != "" && form != `"grpc"` {
 		return 0, fmt.Errorf("this caller speaks gRPC over HTTP/2 only, not %s", form)
 	}
-	if plan.Load.Connections == 0 || plan.Load.Streams == 0 {
-		return 0, fmt.Errorf("at least one connection and one stream are needed")
+	if err := plan.bounded(); err != nil {
+		return 0, err
 	}
 	open, err := c.opener(plan)
 	if err != nil {
@@ -120,6 +136,37 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	}
 	all.Wait()
 	return plan.Load.Times, nil
+}
+
+// Bounds of one run, as the test bed's own caller has them: calls in flight, connections, calls.
+const (
+	maxInFlight    = 10_000
+	maxConnections = 1_000
+	maxCalls       = 1_000_000_000
+)
+
+// bounded is an error when a run of the plan would not end, or hold too much.
+func (p *callPlan) bounded() error {
+	l := p.Load
+	flying := uint64(l.Connections) * uint64(l.Streams)
+	switch {
+	case flying == 0:
+		return fmt.Errorf("at least one connection and one stream are needed")
+	case l.Times > maxCalls:
+		return fmt.Errorf("times is %d; the caller's bound is %d", l.Times, maxCalls)
+	case l.Connections > maxConnections:
+		return fmt.Errorf("connections is %d; the caller's bound is %d", l.Connections, maxConnections)
+	case flying > maxInFlight:
+		return fmt.Errorf("connections × streams is %d; the caller's bound is %d", flying, maxInFlight)
+	case l.Rate != nil && (!(*l.Rate > 0) || math.IsInf(*l.Rate, 0)):
+		return fmt.Errorf("rate is not a positive number of calls per second")
+	}
+	for _, key := range p.PerCall {
+		if key.count == 0 {
+			return fmt.Errorf("metadata %s: 0 values in turn; at least 1 is needed", key.key)
+		}
+	}
+	return nil
 }
 
 // client is one of the plan's clients (a channel, in grpc-go's words) and its share of the calls.
@@ -161,6 +208,10 @@ func (c *client) drive(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(time.Until(c.started.Add(intended))):
 		}
+		if c.plan.Load.Rate != nil && len(room) == cap(room) {
+			c.out.stop(fmt.Errorf("%d calls are in flight on one of %d connections, the caller's bound: the schedule cannot be kept",
+				len(room), c.plan.Load.Connections))
+		}
 		select {
 		case <-ctx.Done():
 			flying.Wait()
@@ -177,7 +228,7 @@ func (c *client) drive(ctx context.Context) {
 
 func (c *client) room() uint32 {
 	if c.plan.Load.Rate != nil {
-		return 10_000
+		return max(1, maxInFlight/c.plan.Load.Connections)
 	}
 	return c.plan.Load.Streams
 }

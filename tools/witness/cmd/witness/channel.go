@@ -21,8 +21,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Largest message that is taken.
-const maxMessage = 256 << 20
+// Largest message that is taken, and most messages of one answer.
+const (
+	maxMessage  = 256 << 20
+	maxMessages = 1_000_000
+)
 
 // channel makes calls with grpc-go.
 type channel struct {
@@ -145,7 +148,7 @@ func (c *channel) make(ctx context.Context, one single) observation {
 		pairs = append(pairs, scriptHeader, string(c.plan.Script))
 	}
 	for _, pair := range append(append([]pair(nil), one.metadata...), one.own...) {
-		pairs = append(pairs, pair[0], pair[1])
+		pairs = append(pairs, pair[0], read(pair[0], pair[1]))
 	}
 	ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
 	result := unseen()
@@ -189,6 +192,9 @@ func (c *channel) exchange(ctx context.Context, result *observation, started tim
 			return nil
 		} else if err != nil {
 			return err
+		}
+		if len(result.Messages) == maxMessages {
+			return fmt.Errorf("more than %d messages came, the caller's bound", maxMessages)
 		}
 		result.Messages = append(result.Messages, [2]uint64{micros(started), uint64(len(message))})
 		if len(result.Replies) < 3 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,13 +15,22 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// ledger has every attempt that reached this server, in order of arrival. A pod lives for one scenario, so it is not bounded.
+// Bounds of the ledger: attempts, and bytes of their texts.
+const (
+	maxAttempts = 200_000
+	maxBytes    = 64 << 20
+)
+
+// ledger has every attempt that reached this server, in order of arrival. Beyond its bounds attempts are counted only.
 type ledger struct {
 	who     info
 	mutex   sync.Mutex
 	entries []*attempt
 	counts  map[string]uint32
 	peers   map[string]uint64
+	bytes   int
+	// leftOut counts attempts that did not fit.
+	leftOut uint64
 }
 
 // open is the entry of an attempt that is running.
@@ -34,7 +44,7 @@ func (l *ledger) begin(ctx context.Context, port uint16) open {
 	md, _ := metadata.FromIncomingContext(ctx)
 	now := time.Now()
 	entry := &attempt{
-		Call: first(md, callHeader), Pod: l.who.Pod, Workload: l.who.Workload, Authority: first(md, ":authority"), Port: port,
+		Call: first(md, callHeader), Pod: l.who.Pod, Namespace: l.who.Namespace, UID: l.who.UID, Workload: l.who.Workload, Authority: first(md, ":authority"), Port: port,
 		Protocol: "HTTP/2.0", AtUs: uint64(now.UnixMicro()), End: "running", Metadata: kept(md),
 	}
 	if name, ok := grpc.Method(ctx); ok {
@@ -59,21 +69,33 @@ func (l *ledger) begin(ctx context.Context, port uint16) open {
 		l.peers[entry.Peer] = uint64(len(l.peers))
 	}
 	entry.Connection = l.peers[entry.Peer]
-	l.entries = append(l.entries, entry)
+	size := len(entry.Call) + len(entry.Method) + len(entry.Authority)
+	for _, pair := range entry.Metadata {
+		size += len(pair[0]) + len(pair[1])
+	}
+	if len(l.entries) < maxAttempts && l.bytes+size <= maxBytes {
+		l.bytes += size
+		l.entries = append(l.entries, entry)
+	} else {
+		l.leftOut++
+	}
 	return open{ledger: l, entry: entry, started: now}
 }
 
-// of copies the attempts whose call id begins with prefix.
-func (l *ledger) of(prefix string) []attempt {
+// of copies the attempts whose call id begins with prefix. It is an error when there may be more.
+func (l *ledger) of(prefix string) ([]attempt, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
+	if l.leftOut > 0 {
+		return nil, fmt.Errorf("%d attempts did not fit into this server's ledger", l.leftOut)
+	}
 	found := []attempt{}
 	for _, entry := range l.entries {
 		if strings.HasPrefix(entry.Call, prefix) {
 			found = append(found, *entry)
 		}
 	}
-	return found
+	return found, nil
 }
 
 func (o open) read(received uint32) {

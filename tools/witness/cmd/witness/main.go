@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,6 +24,7 @@ import (
 // options are the flags of both roles; the environment gives what differs between pods.
 type options struct {
 	control   string
+	ready     string
 	protoset  string
 	port      int
 	xds       bool
@@ -35,6 +39,7 @@ var started = time.Now()
 
 func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	bound()
 	if err := run(os.Args[1:]); err != nil {
 		slog.Error("ended", "error", err)
 		os.Exit(1)
@@ -48,7 +53,8 @@ func run(args []string) error {
 	role := args[0]
 	var o options
 	flags := flag.NewFlagSet("witness "+role, flag.ContinueOnError)
-	flags.StringVar(&o.control, "control", "0.0.0.0:15999", "address of the control service")
+	flags.StringVar(&o.control, "control", "127.0.0.1:15999", "address of the control service")
+	flags.StringVar(&o.ready, "ready", "0.0.0.0:15998", "address for readiness probes, with nothing else behind it")
 	flags.StringVar(&o.protoset, "protoset", "/proto/mypackage.binpb", "descriptor set of the services")
 	flags.IntVar(&o.port, "port", 50051, "port of the gRPC server")
 	flags.BoolVar(&o.xds, "xds", false, "serve as the mesh's control plane says (xds.NewGRPCServer)")
@@ -61,7 +67,8 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	who := info{Role: role, Pod: pod(), Workload: os.Getenv("WORKLOAD"), Version: os.Getenv("VERSION")}
+	who := info{Role: role, Pod: pod(), Namespace: os.Getenv("POD_NAMESPACE"), UID: os.Getenv("POD_UID"),
+		Workload: os.Getenv("WORKLOAD"), Version: os.Getenv("VERSION")}
 	mux := http.NewServeMux()
 	status, err := csds.NewClientStatusDiscoveryServer()
 	if err != nil {
@@ -81,25 +88,72 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	return control(ctx, o.control, mux)
-}
-
-// control serves the control port until the process is told to end.
-func control(ctx context.Context, address string, mux *http.ServeMux) error {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
+	ready := func(w http.ResponseWriter, r *http.Request) {
+		info, _ := mux.Handler(&http.Request{Method: http.MethodGet, Host: r.Host, URL: &url.URL{Path: "/v1/info"}})
+		info.ServeHTTP(w, r)
+	}
+	probes := make(chan error, 1)
+	go func() {
+		err := listen(ctx, o.ready, http.HandlerFunc(ready))
+		if err != nil {
+			slog.Error("port for readiness probes", "error", err)
+		}
+		probes <- err
+	}()
+	if err := listen(ctx, o.control, local(mux)); err != nil {
 		return fmt.Errorf("control port: %w", err)
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	return <-probes
+}
+
+// listen serves until the process is told to end.
+func listen(ctx context.Context, address string, handler http.Handler) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
 	}()
-	slog.Info("listening", "control", listener.Addr().String())
+	slog.Info("listening", "address", listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// local lets only those in who reach the pod's loopback by intent. A page in a browser can be made to send requests there too: it
+// names its origin, or a host that is not the loopback.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		known := slices.Contains([]string{"", "localhost", "127.0.0.1", "::1"}, strings.ToLower(host))
+		if !known || r.Header.Get("origin") != "" || r.Header.Get("sec-fetch-site") != "" {
+			http.Error(w, "a control port is reached by port-forward, and by no web page", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// mostMemory is what this process may write to: whatever goes wrong in it, it does not take a machine's memory.
+const mostMemory = 2 << 30
+
+func bound() {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
+		slog.Warn("memory is not limited", "error", err)
+		return
+	}
+	limit.Cur = min(limit.Cur, mostMemory)
+	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
+		slog.Warn("memory is not limited", "error", err)
+	}
 }
 
 // cpu is the processor time of this process so far, in microseconds.

@@ -8,6 +8,7 @@ const (
 	scriptHeader   = "x-meshproof-script"
 	callHeader     = "x-meshproof-call"
 	serverHeader   = "x-meshproof-server"
+	podHeader      = "x-meshproof-pod"
 	workloadHeader = "x-meshproof-workload"
 	attemptHeader  = "x-meshproof-attempt"
 	// identityKey is ledger metadata: the URI name in the certificate of a client that the server itself has verified.
@@ -19,10 +20,20 @@ const (
 type pair [2]string
 
 type info struct {
-	Role     string `json:"role"`
-	Pod      string `json:"pod"`
-	Workload string `json:"workload"`
-	Version  string `json:"version"`
+	Role      string `json:"role"`
+	Pod       string `json:"pod"`
+	Namespace string `json:"namespace"`
+	UID       string `json:"uid"`
+	Workload  string `json:"workload"`
+	Version   string `json:"version"`
+}
+
+// identity is the value of podHeader; empty when the pod was not told who it is.
+func (i info) identity() string {
+	if i.Namespace == "" || i.UID == "" {
+		return ""
+	}
+	return i.Namespace + "/" + i.UID
 }
 
 type callPlan struct {
@@ -129,6 +140,8 @@ type attempt struct {
 	Call       string  `json:"call"`
 	Attempt    uint32  `json:"attempt"`
 	Pod        string  `json:"pod"`
+	Namespace  string  `json:"namespace,omitempty"`
+	UID        string  `json:"uid,omitempty"`
 	Workload   string  `json:"workload"`
 	Method     string  `json:"method"`
 	Authority  string  `json:"authority"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"regexp"
 	"sort"
 	"strconv"
@@ -101,12 +102,32 @@ func httpStatus(message string) *uint16 {
 	return &status
 }
 
+// written is a value as it stands on the wire and in the control protocol: grpc-go hands the bytes of `-bin` keys out decoded.
+func written(key, value string) string {
+	if strings.HasSuffix(strings.ToLower(key), "-bin") {
+		return base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	return value
+}
+
+// read is the value that grpc-go wants: the bytes of `-bin` keys, which it encodes by itself.
+func read(key, value string) string {
+	if !strings.HasSuffix(strings.ToLower(key), "-bin") {
+		return value
+	}
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	if err != nil {
+		return value
+	}
+	return string(decoded)
+}
+
 // pairs flattens metadata, in the order of its keys.
 func pairs(md metadata.MD) []pair {
 	all := []pair{}
 	for key, values := range md {
 		for _, value := range values {
-			all = append(all, pair{strings.ToLower(key), value})
+			all = append(all, pair{strings.ToLower(key), written(key, value)})
 		}
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i][0] < all[j][0] })

@@ -53,6 +53,9 @@ func (s *server) answer(stream grpc.ServerStream, entry open) error {
 	stream.SetTrailer(metadataOf(told.Trailers))
 	headers := metadata.Join(metadataOf(told.Headers), metadata.Pairs(
 		serverHeader, s.who.Pod, workloadHeader, s.who.Workload, attemptHeader, strconv.Itoa(int(entry.entry.Attempt))))
+	if identity := s.who.identity(); identity != "" {
+		headers.Set(podHeader, identity)
+	}
 	return s.send(stream, told, headers, entry.entry.Received)
 }
 
@@ -113,7 +116,7 @@ func wait(stream grpc.ServerStream, ms uint64) bool {
 func metadataOf(given []pair) metadata.MD {
 	md := metadata.MD{}
 	for _, pair := range given {
-		md.Append(pair[0], pair[1])
+		md.Append(pair[0], read(pair[0], pair[1]))
 	}
 	return md
 }

@@ -97,7 +97,12 @@ func (s *server) info(w http.ResponseWriter, _ *http.Request) {
 
 func (s *server) attempts(w http.ResponseWriter, r *http.Request) {
 	encoder := json.NewEncoder(w)
-	for _, attempt := range s.ledger.of(r.URL.Query().Get("prefix")) {
+	attempts, err := s.ledger.of(r.URL.Query().Get("prefix"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInsufficientStorage)
+		return
+	}
+	for _, attempt := range attempts {
 		_ = encoder.Encode(attempt)
 	}
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxPlan is the largest plan that is read.
+const maxPlan = 64 << 20
+
+var errGone = errors.New("the controller has gone: the run was stopped")
+
+// lease reads the plan out of a request. With `lease_ms` the plan is the first line of the body, and the context that comes back ends
+// when nothing follows for so long, or when the body ends; its cause says why.
+func lease(w http.ResponseWriter, r *http.Request) (context.Context, []byte, error) {
+	text := r.URL.Query().Get("lease_ms")
+	if text == "" {
+		plan, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPlan))
+		return r.Context(), plan, err
+	}
+	ms, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || ms == 0 {
+		return nil, nil, fmt.Errorf("lease_ms is %q; give whole milliseconds", text)
+	}
+	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
+		return nil, nil, fmt.Errorf("a lease needs a connection that carries both ways: %w", err)
+	}
+	body := bufio.NewReader(r.Body)
+	plan, err := line(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	go watch(ctx, cancel, body, time.Duration(ms)*time.Millisecond)
+	return ctx, plan, nil
+}
+
+func line(body *bufio.Reader) ([]byte, error) {
+	var plan bytes.Buffer
+	for {
+		piece, err := body.ReadSlice('\n')
+		plan.Write(piece)
+		if plan.Len() > maxPlan {
+			return nil, fmt.Errorf("longer than %d bytes", maxPlan)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		return plan.Bytes(), err
+	}
+}
+
+// watch ends the context when nothing comes from body for so long as term.
+func watch(ctx context.Context, cancel context.CancelCauseFunc, body io.Reader, term time.Duration) {
+	silent := time.AfterFunc(term, func() {
+		cancel(fmt.Errorf("no sign of the controller for %v: the run was stopped", term))
+	})
+	defer silent.Stop()
+	piece := make([]byte, 512)
+	for ctx.Err() == nil {
+		if _, err := body.Read(piece); err != nil {
+			cancel(errGone)
+			return
+		}
+		silent.Reset(term)
+	}
+}
