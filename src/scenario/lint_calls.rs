@@ -109,8 +109,9 @@ fn plan(run: &ResolvedProbe) -> CallPlan {
     plan.authority = run.authority.as_deref().map(text);
     plan.form = run.form.clone();
     plan.messages.clone_from(&run.messages);
-    let metadata = run.metadata.iter();
-    plan.metadata = metadata
+    let each = run.metadata.iter();
+    let each = each.flat_map(|(key, values)| values.all().iter().map(move |value| (key, value)));
+    plan.metadata = each
         .map(|(key, value)| (key.clone(), text(value)))
         .collect();
     plan.per_call = run
@@ -163,7 +164,10 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
             "stream",
             "docs/scenario-format.md says which methods stream".to_owned(),
         ),
-        Refusal::Load { .. } => ("streams", "write positive numbers".to_owned()),
+        Refusal::Bound(words) => (
+            bounded(words),
+            "ask for less, or for at least one".to_owned(),
+        ),
         Refusal::Tls { .. } => ("tls", "docs/scenario-format.md has its fields".to_owned()),
     };
     Some((
@@ -172,6 +176,13 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
         help,
         true,
     ))
+}
+
+/// The field of a probe whose bound the words are about.
+fn bounded(words: &str) -> &'static str {
+    let fields = ["times", "connections", "streams", "rate", "stream", "pad"];
+    let found = fields.into_iter().find(|field| words.starts_with(field));
+    found.unwrap_or("script")
 }
 
 /// Fields of a message of our servers.
