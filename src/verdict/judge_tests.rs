@@ -116,7 +116,7 @@ fn avoids_busy(#[case] answers: &str, #[case] busy: Option<&str>, #[case] expect
 fn workloads(pattern: &[&str], times: usize) -> Seen {
     let mut seen = order(&"a".repeat(pattern.len() * times), 1);
     for (call, workload) in seen.calls.iter_mut().zip(pattern.iter().cycle()) {
-        call.headers[1].1 = (*workload).to_owned();
+        call.headers[2].1 = (*workload).to_owned();
     }
     seen
 }
