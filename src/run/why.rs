@@ -12,13 +12,7 @@ use serde_json::Value;
 use testbed::control::Origin;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    context::Context,
-    flags,
-    guard::judge::leads_to_a_gateway,
-    place::{Place, is_injected},
-    probe,
-};
+use super::{context::Context, flags, place::Place, probe};
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
