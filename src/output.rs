@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::ColorChoice;
 use crate::env::{self, Terminal};
+use crate::report::sensitive::userinfo;
 
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
 pub fn data(text: &str) -> io::Result<()> {
@@ -102,12 +103,13 @@ const V1_BROKEN: &str = "## [";
 const V2: &str = "::";
 const V2_BROKEN: &str = ": :";
 
-/// What every text passes on its way out: escape sequences and control characters go, but for colours where they are on; under GitHub
+/// What every text passes on its way out: userinfo of URLs is masked; escape sequences and control characters go, but for colours where they are on; under GitHub
 /// Actions nothing is left that its runner would obey.
 fn door(text: &str, colour: bool, actions: bool) -> Cow<'_, str> {
-    let text = match colour {
-        false => clean(text),
-        true => clean_but_colours(text),
+    let text = &*userinfo(text);
+    let text: Cow<'_, str> = match colour {
+        false => Cow::Owned(clean(text).into_owned()),
+        true => Cow::Owned(clean_but_colours(text).into_owned()),
     };
     let commands = |text: &str| text.contains(V1) || text.contains(V2);
     if !actions || !commands(&text) {

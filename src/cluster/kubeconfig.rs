@@ -8,7 +8,10 @@ use std::{
 use kube::config::{AuthInfo, ExecConfig, Kubeconfig};
 use secrecy::ExposeSecret as _;
 
-use crate::output::chain;
+use crate::{
+    output::chain,
+    report::sensitive::{decoded, is_sensitive},
+};
 
 /// Largest file that is read: kubeconfigs and certificates are far smaller.
 const LARGEST: u64 = 4 << 20;
@@ -127,6 +130,51 @@ pub fn credentials(
             exec.command.unwrap_or_default()
         )),
     }
+}
+
+/// Texts of a kubeconfig that must not stand in any report: tokens, passwords, private keys, what is in the userinfo of proxies, and values
+/// that are given to credential plugins under sensitive names.
+pub fn secrets(config: &Kubeconfig) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for info in config
+        .auth_infos
+        .iter()
+        .filter_map(|one| one.auth_info.as_ref())
+    {
+        for secret in [&info.token, &info.password, &info.client_key_data] {
+            found.extend(secret.iter().map(|text| text.expose_secret().to_owned()));
+        }
+        let files = [&info.token_file, &info.client_key].into_iter().flatten();
+        let plain = files.filter(|path| check_file(Path::new(path)).is_ok());
+        found.extend(plain.filter_map(|path| fs::read_to_string(path).ok()));
+        let exec = info.exec.iter().flat_map(|exec| exec.env.iter().flatten());
+        let named = exec.filter(|one| one.get("name").is_some_and(|name| is_sensitive(name)));
+        found.extend(named.filter_map(|one| one.get("value").cloned()));
+    }
+    let keys = found.iter().filter_map(|text| decoded(text));
+    let keys: Vec<String> = keys.filter(|text| text.contains("-----BEGIN ")).collect();
+    found.extend(keys);
+    for cluster in config
+        .clusters
+        .iter()
+        .filter_map(|one| one.cluster.as_ref())
+    {
+        let Some(proxy) = &cluster.proxy_url else {
+            continue;
+        };
+        let authority = proxy
+            .split_once("://")
+            .map_or(proxy.as_str(), |(_, rest)| rest);
+        if let Some((userinfo, _)) = authority.rsplit_once('@') {
+            found.push(userinfo.to_owned());
+            found.extend(
+                userinfo
+                    .split_once(':')
+                    .map(|(_, password)| password.to_owned()),
+            );
+        }
+    }
+    found
 }
 
 fn check_user(info: &AuthInfo) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Verbs on the Kubernetes API that every target shares.
 
+pub mod answer;
 pub mod bounds;
 pub mod client;
 pub mod holder;

@@ -8,11 +8,15 @@ use kube::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
         Preconditions, TypeMeta,
     },
+    core::Request,
 };
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::scope::{Outside, is_cluster_scoped};
+use super::{
+    answer::{self, Answer},
+    scope::{Outside, is_cluster_scoped},
+};
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
@@ -84,11 +88,14 @@ pub struct Written {
     pub created: Option<jiff::Timestamp>,
     /// What has to be done before it can go.
     pub finalizers: Vec<String>,
+    /// What the API server and its webhooks warned of.
+    pub warnings: Vec<String>,
 }
 
 impl Written {
     /// What the API server answered about an object.
-    pub fn of(made: &DynamicObject, resource: &ApiResource) -> Self {
+    pub fn of(answer: &Answer, resource: &ApiResource) -> Self {
+        let made = &answer.object;
         Self {
             api_version: resource.api_version.clone(),
             kind: resource.kind.clone(),
@@ -99,6 +106,7 @@ impl Written {
             resource_version: made.resource_version().unwrap_or_default(),
             created: made.creation_timestamp().map(|time| time.0),
             finalizers: made.finalizers().to_vec(),
+            warnings: answer.warnings.clone(),
         }
     }
 
@@ -170,7 +178,8 @@ pub async fn install(
     let scoped = is_cluster_scoped(&api_version, &kind);
     let namespace = own.or(namespace).filter(|_| !scoped);
     let resource = regular(&api_version, &kind);
-    let patched = patch(&api(client, &resource, namespace), &name, object, true).await;
+    let api = api(client, &resource, namespace);
+    let patched = patch(client, &api, &name, object, true).await;
     match patched {
         Ok(made) => Ok(Written::of(&made, &resource)),
         Err(error) => Err(explain(error, api_version, kind, name)),
@@ -179,18 +188,21 @@ pub async fn install(
 
 /// Applies server-side as [`MANAGER`]. A webhook that cannot be reached, because what serves it has just restarted, is waited for.
 pub(super) async fn patch(
+    client: &Client,
     api: &Api<DynamicObject>,
     name: &str,
     object: &Value,
     force: bool,
-) -> Result<DynamicObject, kube::Error> {
+) -> Result<Answer, kube::Error> {
     let params = PatchParams {
         force,
         ..PatchParams::apply(MANAGER)
     };
     let deadline = Instant::now() + WEBHOOK;
     loop {
-        match api.patch(name, &params, &Patch::Apply(object)).await {
+        let request = Request::new(api.resource_url());
+        let request = request.patch(name, &params, &Patch::Apply(object));
+        match answer::ask(client, request).await {
             Err(error) if is_unasked(&error) && Instant::now() < deadline => sleep(PAUSE).await,
             answer => break answer,
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -220,6 +221,86 @@ pub fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.labels().get(key).map(String::as_str)
 }
 
+/// All pods as `kubectl get pods -o wide` shows them; then [`describe`] where one is not ready.
+pub async fn report(client: &Client, pods: &[Pod]) -> String {
+    let mut text = table(pods, Timestamp::now());
+    if !pods.iter().all(is_ready) {
+        text += &format!("\n{}\n", describe(client, pods).await);
+    }
+    text
+}
+
+/// Columns of `kubectl get pods -o wide`, each as wide as its widest cell.
+fn table(pods: &[Pod], now: Timestamp) -> String {
+    const HEAD: [&str; 7] = ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE", "IP"];
+    if pods.is_empty() {
+        return "no pod was made\n".to_owned();
+    }
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    rows.extend(pods.iter().map(|pod| row(pod, now)));
+    let mut text = String::new();
+    for row in &rows {
+        let widest = |at: usize| rows.iter().map(|row| row[at].len()).max().unwrap_or(0);
+        let cells = row.iter().enumerate();
+        let line: String = cells
+            .map(|(at, cell)| format!("{cell:<width$}   ", width = widest(at)))
+            .collect();
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn row(pod: &Pod, now: Timestamp) -> [String; 7] {
+    let (spec, status) = (pod.spec.clone().unwrap_or_default(), pod.status.clone());
+    let status = status.unwrap_or_default();
+    // Native sidecars count as kubectl counts them: beside the containers.
+    let early = spec.init_containers.unwrap_or_default();
+    let early = early.iter();
+    let stays = |name: &&str| spec.containers.iter().any(|one| one.name == **name);
+    let sidecars = early.filter(|one| one.restart_policy.as_deref() == Some("Always"));
+    let mut names: Vec<&str> = sidecars.map(|one| one.name.as_str()).collect();
+    names.extend(spec.containers.iter().map(|one| one.name.as_str()));
+    names.dedup();
+    let all = containers(pod);
+    let ours = all.iter().filter(|one| names.contains(&one.name.as_str()));
+    let ready = ours.filter(|one| one.ready).count();
+    let restarts: i32 = all.iter().map(|one| one.restart_count).sum();
+    let stopped = all.iter().find_map(|one| {
+        let state = one.state.as_ref()?;
+        let waits = state.waiting.as_ref().and_then(|wait| wait.reason.clone());
+        let ended = state
+            .terminated
+            .as_ref()
+            .filter(|_| stays(&one.name.as_str()));
+        waits.or_else(|| ended?.reason.clone())
+    });
+    let word = match pod.metadata.deletion_timestamp {
+        Some(_) => Some("Terminating".to_owned()),
+        None => stopped.or(status.reason).or(status.phase),
+    };
+    let none = || "<none>".to_owned();
+    let age = pod.metadata.creation_timestamp.as_ref();
+    [
+        pod.name_any(),
+        format!("{ready}/{}", names.len()),
+        word.unwrap_or_else(|| "Unknown".to_owned()),
+        restarts.to_string(),
+        age.map_or_else(none, |made| age_words(now.duration_since(made.0).as_secs())),
+        spec.node_name.unwrap_or_else(none),
+        status.pod_ip.unwrap_or_else(none),
+    ]
+}
+
+/// `42s`, `3m12s`, `2h5m`.
+fn age_words(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m{}s", seconds / 60, seconds % 60),
+        seconds => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 /// What a person would look at first: state of each container of each pod that is not ready, its last events and log lines.
 pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     let mut lines = Vec::new();
@@ -233,10 +314,10 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
         }
         lines.extend(events(client, pod).await);
     }
-    if lines.is_empty() {
-        "no pod was made".to_owned()
-    } else {
-        lines.join("\n")
+    match (lines.is_empty(), pods.len()) {
+        (true, 0) => "no pod was made".to_owned(),
+        (true, count) => format!("all that are there are ready ({count})"),
+        _ => lines.join("\n"),
     }
 }
 
@@ -441,6 +522,34 @@ mod tests {
         };
         assert_eq!(watch.departed("n"), BTreeSet::from(["old".to_owned()]));
         assert!(watch.departed("another").is_empty());
+    }
+
+    #[test]
+    fn all_pods_are_shown_whether_they_are_ready_or_not() {
+        let pod = |name: &str, ready: bool, state: serde_json::Value| {
+            let status = |name: &str, state: &serde_json::Value| json!({"name": name, "image": "i", "imageID": "i", "ready": ready, "restartCount": 1, "state": state});
+            let pod = json!({"metadata": {"name": name, "creationTimestamp": "2026-01-02T03:04:05Z"},
+                "spec": {"nodeName": "local", "containers": [{"name": "testbed"}],
+                    "initContainers": [{"name": "istio-init"}, {"name": "istio-proxy", "restartPolicy": "Always"}]},
+                "status": {"phase": "Running", "podIP": "10.1.0.7", "containerStatuses": [status("testbed", &state)],
+                    "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+                    "initContainerStatuses": [status("istio-proxy", &json!({"running": {}}))]}});
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        let up = pod("greeter-1", true, json!({"running": {}}));
+        let down = pod(
+            "caller-77",
+            false,
+            json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+        );
+        let now = "2026-01-02T03:07:17Z".parse().unwrap();
+        assert_eq!(
+            table(&[up, down], now),
+            "NAME        READY   STATUS             RESTARTS   AGE     NODE    IP\n\
+             greeter-1   2/2     Running            2          3m12s   local   10.1.0.7\n\
+             caller-77   0/2     CrashLoopBackOff   2          3m12s   local   10.1.0.7\n"
+        );
+        assert_eq!(table(&[], now), "no pod was made\n");
     }
 
     #[rstest]

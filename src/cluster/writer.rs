@@ -9,13 +9,11 @@ use std::{
 };
 
 use futures::future::join_all;
-use kube::{
-    Client,
-    api::{DynamicObject, PostParams},
-};
+use kube::{Client, api::PostParams, core::Request};
 use serde_json::{Value, json};
 
 use super::{
+    answer::{self, Answer},
     journal::{Entry, Journal},
     kinds::{Kinds, Known},
     namespaces::SCENARIO,
@@ -63,7 +61,7 @@ impl Writer {
         self.finalizers.load(Ordering::Relaxed)
     }
 
-    fn seen(&self, made: &DynamicObject, known: &Known) -> Written {
+    fn seen(&self, made: &Answer, known: &Known) -> Written {
         let written = Written::of(made, &known.resource);
         if !written.finalizers.is_empty() {
             self.finalizers.store(true, Ordering::Relaxed);
@@ -245,9 +243,10 @@ impl Writer {
             field_manager: Some(MANAGER.to_owned()),
             ..PostParams::default()
         };
-        let typed: DynamicObject = serde_json::from_value(object.clone())
-            .map_err(|error| ObjectError::Shape(error.to_string()))?;
-        match api.create(&params, &typed).await {
+        let body =
+            serde_json::to_vec(object).map_err(|error| ObjectError::Shape(error.to_string()))?;
+        let request = Request::new(api.resource_url()).create(&params, body);
+        match answer::ask(&self.client, request).await {
             Ok(made) => Ok(self.seen(&made, known)),
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
                 Err(foreign(object))
@@ -264,7 +263,7 @@ impl Writer {
     ) -> Result<Written, ObjectError> {
         let (_, kind, name) = object::address(object)?;
         let api = object::api(&self.client, &known.resource, namespace);
-        let mut patched = object::patch(&api, &name, object, false).await;
+        let mut patched = object::patch(&self.client, &api, &name, object, false).await;
         if let Err(kube::Error::Api(status)) = &patched
             && let Some((owner, fields)) = owners(status)
         {
@@ -277,7 +276,7 @@ impl Writer {
                 });
             }
             // Ours in another way of writing: a step that scales owns what it scaled.
-            patched = object::patch(&api, &name, object, true).await;
+            patched = object::patch(&self.client, &api, &name, object, true).await;
         }
         match patched {
             Ok(made) => Ok(self.seen(&made, known)),

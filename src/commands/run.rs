@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CommandError, again, bring, honoured, lint, offered::Offered, on::On, selected};
 use crate::{
     cli::{Format, Keep, TargetKind},
+    cluster::kubeconfig,
     exit::Exit,
     mutation::{self, Mutation},
     output,
@@ -166,6 +167,13 @@ async fn work(
     cancel: &CancellationToken,
     parting: &Parting,
 ) -> Result<(), CommandError> {
+    if settings.target == TargetKind::Cluster
+        && let Ok(read) = kubeconfig::read(&kubeconfig::files())
+    {
+        // Before the first attempt to connect: what fails quotes what it was given.
+        let secrets = kubeconfig::secrets(&read);
+        secrets.iter().for_each(|text| redactor.register(text));
+    }
     let phases = Phases::new(recorder.clone());
     let opening = On::open(settings, &run_id, &phases);
     let Some(on) = cancel.run_until_cancelled(opening).await else {

@@ -9,6 +9,7 @@ use super::{
     hop::Taken,
     http::{HttpError, Port},
 };
+use crate::report::sensitive;
 use crate::verdict::range;
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
@@ -132,7 +133,7 @@ fn sum(stats: &str) -> u64 {
 /// When the proxy does not answer.
 pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
     let dump = json(admin, "/config_dump").await?;
-    Ok(first_error(&dump))
+    Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
 }
 
 /// The cluster, and all listeners and routes that may lead to it. A dump of everything keeps Envoy's main thread for so long that it looks

@@ -30,6 +30,9 @@ impl WriteError {
     }
 }
 
+/// Evidence of this beginning has a folder of its own.
+const MANIFESTS: &str = "manifests/";
+
 /// Writes into one report directory, without secrets.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -78,7 +81,10 @@ impl Bundle {
     }
 
     fn keep(&self, id: &str, name: &str, bytes: &[u8]) -> Result<String, WriteError> {
-        let file = file_name(name);
+        let file = match name.strip_prefix(MANIFESTS) {
+            Some(name) => format!("{MANIFESTS}{}", file_name(name)),
+            None => file_name(name),
+        };
         let path = self.dir.join("evidence").join(inside(id)).join(&file);
         let written = write_whole(&path, bytes);
         if let Err(error) = &written {

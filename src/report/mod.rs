@@ -13,6 +13,7 @@ pub mod model;
 pub mod progress;
 pub mod redact;
 pub mod render;
+pub mod sensitive;
 pub mod sink;
 pub mod summary;
 pub mod text;
@@ -24,3 +25,5 @@ pub use sink::{Finished, Sink, SinkError, SinkOptions};
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod secrets_tests;

@@ -7,9 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
+use super::sensitive::{self, MASK};
 use crate::run::event::Event;
-
-const MASK: &str = "***";
 
 /// Shorter pieces of a secret are not searched for: they would hit ordinary words.
 const SHORTEST: usize = 6;
@@ -36,10 +35,16 @@ impl Redactor {
         needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     }
 
+    /// From now on, the values of a Secret are replaced; other objects have none.
+    pub fn register_object(&self, object: &serde_json::Value) {
+        let values = sensitive::secret_values(object);
+        values.iter().for_each(|value| self.register(value));
+    }
+
     /// The text without secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let needles = self.needles.read().unwrap_or_else(PoisonError::into_inner);
-        let mut result = Cow::Borrowed(text);
+        let mut result = sensitive::userinfo(text);
         for needle in needles.iter() {
             if result.contains(needle.as_str()) {
                 result = Cow::Owned(result.replace(needle.as_str(), MASK));
@@ -50,14 +55,6 @@ impl Redactor {
 
     /// The event without secrets, in all its texts.
     pub fn event<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
-        if self
-            .needles
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
-        {
-            return Cow::Borrowed(event);
-        }
         let mut event = event.clone();
         event.rewrite(&|text| match self.text(text) {
             Cow::Owned(clean) => Some(clean),

@@ -5,6 +5,14 @@ pub fn caption(file: &str) -> String {
     if let Some(pod) = file.strip_suffix(".istio-proxy.log") {
         return format!("last lines of the proxy's log in pod {pod}");
     }
+    if let Some((number, manifest)) = file
+        .strip_prefix("manifests/")
+        .and_then(|rest| rest.split_once('-'))
+    {
+        return format!(
+            "{manifest} as it was applied (number {number}), with what the API server filled in and warned of"
+        );
+    }
     let step = file
         .strip_prefix("step-")
         .and_then(|rest| rest.split_once('-'));
@@ -13,7 +21,9 @@ pub fn caption(file: &str) -> String {
             "calls of step {number} as the caller saw them, then the attempts that servers counted; the first of each"
         ),
         (Some((number, _)), Some((_, "png"))) => format!("the browser's page in step {number}"),
-        _ if file == "pods.txt" => "the scenario's pods".to_owned(),
+        _ if file == "pods.txt" => {
+            "the scenario's pods; of those that are not ready, events and last log lines".to_owned()
+        }
         _ => file.to_owned(),
     }
 }
@@ -25,7 +35,14 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("pods.txt", "the scenario's pods")]
+    #[case(
+        "pods.txt",
+        "the scenario's pods; of those that are not ready, events and last log lines"
+    )]
+    #[case(
+        "manifests/01-a.istio.yaml",
+        "a.istio.yaml as it was applied (number 01), with what the API server filled in and warned of"
+    )]
     #[case(
         "step-3-routed[gold].jsonl",
         "calls of step 3 as the caller saw them, then the attempts that servers counted; the first of each"

@@ -19,6 +19,7 @@ pub mod id;
 pub mod istiod;
 pub mod lost;
 pub mod maker;
+pub mod manifests;
 pub mod mutated;
 pub mod phases;
 pub mod place;

@@ -38,6 +38,7 @@ use crate::{
         marker, order, shards,
     },
     observe::{envoy::ADMIN_PORT, http::Port},
+    report::sensitive,
     scenario::{
         manifest::{Names, expand},
         model::Workload,
@@ -147,14 +148,22 @@ impl Place {
         workloads: &[(Workload, Vec<Value>)],
         gateway: bool,
         outside: bool,
-    ) -> Result<Self, PlaceError> {
+    ) -> Result<Self, Box<Unmade>> {
         let namespace = name(&ctx.run_id, number, id);
-        let root = ctx.writer.claim(&namespace, id).await?;
+        let claimed = ctx.writer.claim(&namespace, id).await;
+        let root = claimed.map_err(|error| Unmade {
+            error: error.into(),
+            evidence: Vec::new(),
+        })?;
         let made = Self::furnish(ctx, root.clone(), workloads, gateway, outside).await;
-        if made.is_err() {
-            tidy::end(ctx, &root, &[], ctx.keep_failed).await;
+        match made {
+            Ok(place) => Ok(place),
+            Err(error) => {
+                let evidence = evidence(ctx, &namespace).await;
+                tidy::end(ctx, &root, &[], ctx.keep_failed).await;
+                Err(Box::new(Unmade { error, evidence }))
+            }
         }
-        made
     }
 
     /// Makes what is in a namespace that was just made.
@@ -614,23 +623,32 @@ impl Place {
         let all = [&self.entries, configuration].concat();
         tidy::end(ctx, &self.root, &all, keep).await;
     }
+}
 
-    /// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.
-    pub async fn evidence(&self, ctx: &Context) -> Vec<(String, String)> {
-        let pods = ctx.pods.of(&self.namespace);
-        let mut all = vec![(
-            "pods.txt".to_owned(),
-            pods::describe(&ctx.client, &pods).await,
-        )];
-        let logs = join_all(pods.iter().filter(|pod| is_injected(pod)).map(|pod| async {
-            let text = super::flags::log(ctx, &self.namespace, &pod.name_any(), 200)
-                .await
-                .unwrap_or_else(|error| error);
-            (format!("{}.istio-proxy.log", pod.name_any()), text)
-        }));
-        all.extend(logs.await);
-        all
-    }
+/// Why a scenario has no place, with what a person wants to see of it.
+#[derive(Debug)]
+pub struct Unmade {
+    pub error: PlaceError,
+    pub evidence: Vec<(String, String)>,
+}
+
+/// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.
+pub async fn evidence(ctx: &Context, namespace: &str) -> Vec<(String, String)> {
+    let pods = ctx.pods.of(namespace);
+    let mut all = vec![(
+        "pods.txt".to_owned(),
+        pods::report(&ctx.client, &pods).await,
+    )];
+    let logs = join_all(pods.iter().filter(|pod| is_injected(pod)).map(|pod| async {
+        let text = super::flags::log(ctx, namespace, &pod.name_any(), 200)
+            .await
+            .unwrap_or_else(|error| error);
+        // A proxy that refuses a program quotes it.
+        let text = sensitive::refusal(&text);
+        (format!("{}.istio-proxy.log", pod.name_any()), text)
+    }));
+    all.extend(logs.await);
+    all
 }
 
 fn is_headless(object: &Value) -> bool {

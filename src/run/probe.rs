@@ -17,6 +17,7 @@ use super::{
 use crate::{
     mesh::istio::install,
     observe::testbed as bed,
+    report::sensitive,
     scenario::{
         ResolvedProbe,
         manifest::{Names, expand},
@@ -287,7 +288,7 @@ pub async fn conclude(
         took_ms: took_us / 1000,
         median_us: median_us(&seen.calls),
         owners: Owners::of(seen.own(), &seen.pods),
-        evidence: evidence(&seen, contrast),
+        evidence: evidence(&seen, &expect, contrast),
         pictures: Vec::new(),
     })
 }
@@ -441,17 +442,29 @@ async fn response_flags(
 }
 
 /// The first calls and attempts. Where a hop was looked at, its configuration too: that of a contrast is not the mesh's own.
-fn evidence(seen: &Seen, contrast: bool) -> String {
+/// Values of metadata that carries credentials by its name are masked, unless the expectation is about them.
+pub(crate) fn evidence(seen: &Seen, expect: &ResolvedExpect, contrast: bool) -> String {
+    let named = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let mut words = expect.matchers.iter().map(Matcher::expected);
+        words.any(|words| words.to_ascii_lowercase().contains(&name))
+    };
     let lines = |text: &mut String, value: Result<String, serde_json::Error>| {
         text.push_str(&value.unwrap_or_default());
         text.push('\n');
     };
     let mut text = String::new();
     for call in seen.calls.iter().take(KEPT) {
-        lines(&mut text, serde_json::to_string(call));
+        let mut call = call.clone();
+        for fields in [&mut call.own, &mut call.headers, &mut call.trailers] {
+            sensitive::metadata(fields, named);
+        }
+        lines(&mut text, serde_json::to_string(&call));
     }
     for attempt in seen.attempts.iter().take(KEPT) {
-        lines(&mut text, serde_json::to_string(attempt));
+        let mut attempt = attempt.clone();
+        sensitive::metadata(&mut attempt.metadata, named);
+        lines(&mut text, serde_json::to_string(&attempt));
     }
     for (taken, parts) in seen.telemetry.hops.parts.iter().filter(|_| !contrast) {
         let parts = parts.iter().map(|(part, values)| (part.word(), values));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,8 +16,10 @@ use super::{
     certificates, change,
     context::Context,
     event::{Kind, ScenarioEnd},
-    guard, istiod, mutated,
-    place::Place,
+    guard, istiod,
+    manifests::Manifests,
+    mutated,
+    place::{self, Place, Unmade},
     probe::{self, Manner, Outcome},
     refused, steps,
     stop::Stop,
@@ -57,6 +60,7 @@ pub struct Run<'a> {
     samples: BTreeMap<String, u64>,
     pub floor_ms: u64,
     evidence: Vec<(String, String)>,
+    manifests: Mutex<Manifests>,
     pictures: Vec<(String, Vec<u8>)>,
     #[cfg(feature = "browser")]
     browsing: Option<super::browse::Browsing>,
@@ -107,7 +111,11 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
             loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
         )
         .await
-        .map_err(Stop::from),
+        .map_err(|unmade| {
+            let Unmade { error, evidence } = *unmade;
+            keep(ctx, loaded, evidence);
+            Stop::from(error)
+        }),
         Err(words) => Err(words.into()),
     };
     let began = tokio::time::Instant::now();
@@ -128,6 +136,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         samples: BTreeMap::new(),
         floor_ms: 0,
         evidence: Vec::new(),
+        manifests: Mutex::default(),
         pictures: Vec::new(),
         #[cfg(feature = "browser")]
         browsing: None,
@@ -160,6 +169,9 @@ fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>
         let (file, text) = files::workload(loaded, &workload.uses)?;
         let documents = objects::values(&ctx.text(&file, text));
         let documents = documents.map_err(|error| format!("{file}: {error}"))?;
+        documents
+            .iter()
+            .for_each(|object| ctx.redactor.register_object(object));
         Ok((workload.clone(), documents))
     });
     each.collect()
@@ -447,36 +459,41 @@ impl Run<'_> {
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
         let mut all = std::mem::take(&mut self.evidence);
         if failed || refuted {
-            all.extend(self.place.evidence(self.ctx).await);
+            all.extend(self.manifests().evidence());
+            all.extend(place::evidence(self.ctx, &self.place.namespace).await);
         }
-        for (name, text) in all {
-            self.kept(
-                caption(&name),
-                bundle.evidence(&self.loaded.folder(), &name, &text),
-            );
-        }
+        keep(self.ctx, self.loaded, all);
         for (name, bytes) in std::mem::take(&mut self.pictures) {
-            self.kept(
+            kept(
+                self.ctx,
+                self.loaded,
                 caption(&name),
                 bundle.picture(&self.loaded.folder(), &name, &bytes),
             );
         }
     }
 
-    /// Tells of a piece of evidence, or that it could not be kept.
-    fn kept(&self, caption: String, written: Result<String, WriteError>) {
-        let id = self.loaded.id.clone();
-        self.ctx.recorder.emit(match written {
-            Ok(file) => Kind::Evidence {
-                id,
-                attempt: self.loaded.attempt,
-                file,
-                caption,
-            },
-            Err(error) => Kind::Note {
-                text: format!("{id}: {error}"),
-            },
-        });
+    fn manifests(&self) -> MutexGuard<'_, Manifests> {
+        self.manifests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A step is about to write these objects of a file.
+    pub(super) fn taken_up(&self, file: &str, objects: &[Value]) {
+        self.manifests().taken_up(file, objects.to_vec());
+    }
+
+    /// What the API server said of them; its warnings are told.
+    pub(super) fn answered(&self, written: &[Written]) {
+        self.manifests().answered(written);
+        for one in written {
+            for warning in &one.warnings {
+                self.ctx.recorder.emit(Kind::Note {
+                    text: format!("{}: {} {}: {warning}", self.loaded.id, one.kind, one.name),
+                });
+            }
+        }
     }
 
     async fn clean_up(&self, failed: bool) {
@@ -488,6 +505,33 @@ impl Run<'_> {
         let keep = self.ctx.keep_failed && (failed || refuted);
         self.place.end(self.ctx, &written, keep).await;
     }
+}
+
+/// Keeps texts as evidence of a scenario.
+fn keep(ctx: &Context, loaded: &Loaded, all: Vec<(String, String)>) {
+    let Some(bundle) = &ctx.bundle else {
+        return;
+    };
+    for (name, text) in all {
+        let written = bundle.evidence(&loaded.folder(), &name, &text);
+        kept(ctx, loaded, caption(&name), written);
+    }
+}
+
+/// Tells of a piece of evidence, or that it could not be kept.
+fn kept(ctx: &Context, loaded: &Loaded, caption: String, written: Result<String, WriteError>) {
+    let id = loaded.id.clone();
+    ctx.recorder.emit(match written {
+        Ok(file) => Kind::Evidence {
+            id,
+            attempt: loaded.attempt,
+            file,
+            caption,
+        },
+        Err(error) => Kind::Note {
+            text: format!("{id}: {error}"),
+        },
+    });
 }
 
 fn told(ctx: &Context, loaded: &Loaded, step: StepNumber, check: &Check) {

@@ -38,6 +38,7 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
         .await?;
     run.floor_ms += live.push_ms;
     let mut written = live.written;
+    run.answered(&written);
     // An edit of what is there already: objects that the new file does not name stay, as kubectl apply leaves them.
     let before = run.applied.remove(name).unwrap_or_default();
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
@@ -117,6 +118,7 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
         }
         objects.push(document.value);
     }
+    run.taken_up(&file, &objects);
     Ok(objects)
 }
 
@@ -135,6 +137,9 @@ fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), String>
     let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
     let text = expand(run, &run.ctx.text(&file.file, file.text));
     let objects = objects::objects(&text).map_err(|error| format!("{}: {error}", file.file))?;
+    objects
+        .iter()
+        .for_each(|object| run.ctx.redactor.register_object(&object.value));
     Ok((file.file, objects))
 }
 

@@ -1,0 +1,225 @@
+//! Seventeen secrets, in each place from which one may come out, and every file that a run leaves.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use kube::config::Kubeconfig;
+use serde_json::json;
+use testbed::control::Origin;
+
+use super::{Redactor, SinkOptions, sensitive, sink::Sink};
+use crate::{
+    cluster::kubeconfig,
+    output::Palette,
+    run::{
+        event::{Event, Kind},
+        manifests::Manifests,
+        probe,
+    },
+    verdict::{ResolvedExpect, Seen, testing},
+};
+
+fn secret(number: usize) -> String {
+    format!("planted-{number:02}-x7Qz")
+}
+
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("one thread").write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// 1 to 7: metadata of calls and attempts.
+fn calls() -> String {
+    let pair = |name: &str, number| (name.to_owned(), secret(number));
+    let mut call = testing::failed(0, 14, "", Origin::Http);
+    call.own = vec![pair("authorization", 1), pair("token-bin", 2)];
+    call.headers = vec![pair("set-cookie", 3)];
+    call.trailers = vec![pair("x-session-secret", 4)];
+    let mut attempt = testing::attempt(0, "greeter-a");
+    attempt.metadata = vec![
+        pair("Cookie", 5),
+        pair("x-api-key", 6),
+        pair("proxy-authorization", 7),
+    ];
+    let seen = Seen {
+        calls: vec![call],
+        attempts: vec![attempt],
+        ..Seen::default()
+    };
+    probe::evidence(
+        &seen,
+        &ResolvedExpect {
+            matchers: Vec::new(),
+        },
+        false,
+    )
+}
+
+/// 8 to 10: a Secret, and the words of an API server that refuses it. 11: a program of an EnvoyFilter.
+fn manifests(redactor: &Redactor) -> (String, String) {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let packed = STANDARD.encode(secret(8));
+    let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
+        "data": {"a": packed}, "stringData": {"b": {"nested": secret(9)}, "c": secret(10)}});
+    let filter = json!({"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter", "metadata": {"name": "f"},
+        "spec": {"patch": {"value": {"inlineCode": secret(11)}}}});
+    redactor.register_object(&object);
+    let mut kept = Manifests::default();
+    kept.taken_up("s.yaml", vec![object, filter]);
+    let refused = format!(
+        "Secret s was refused: Value:map[string]interface {{}}{{\"a\":\"{packed}\", \"nested\":\"{}\", \"c\":\"{}\"}} {}",
+        secret(9),
+        secret(10),
+        secret(8)
+    );
+    (kept.evidence().remove(0).1, refused)
+}
+
+/// 12 and 13: what Envoy quotes of a program.
+fn nack() -> String {
+    let words = format!(
+        "script load error: [string \"local key = \"{}\"...\"]:3: '=' expected near '{}'",
+        secret(12),
+        secret(13)
+    );
+    sensitive::refusal(&words)
+}
+
+/// 14 to 16: a kubeconfig, and what a client that fails says of it.
+fn kubeconfig(redactor: &Redactor) -> String {
+    let text = format!(
+        "clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1', proxy-url: 'http://me:{}@proxy:3128'}}}}]\n\
+         users: [{{name: u, user: {{token: {}, password: {}}}}}]\n",
+        secret(14),
+        secret(15),
+        secret(16)
+    );
+    let read = Kubeconfig::from_yaml(&text).expect("a kubeconfig");
+    let all = kubeconfig::secrets(&read);
+    all.iter().for_each(|text| redactor.register(text));
+    format!(
+        "cannot connect by me:{}@proxy:3128 (Bearer {}, {})",
+        secret(14),
+        secret(15),
+        secret(16)
+    )
+}
+
+/// The first run of the golden logs, with `words` wherever something is said.
+fn events(words: &str) -> Vec<Event> {
+    let url = format!("--registry-mirror=https://me:{}@mirror:5000", secret(17));
+    let lines = super::golden::lines();
+    let read = lines
+        .iter()
+        .map(|line| serde_json::from_str::<Event>(line).expect("an event"));
+    let mut runs = 0;
+    let mut events: Vec<Event> = read
+        .take_while(|event| {
+            runs += usize::from(matches!(event.kind, Kind::RunStarted(_)));
+            runs < 2
+        })
+        .collect();
+    for event in &mut events {
+        match &mut event.kind {
+            Kind::RunStarted(run) => {
+                run.args.push(url.clone());
+                run.reproduce += &format!(" {url}");
+            }
+            Kind::Checked { check, .. } => check.actual += words,
+            Kind::ScenarioEnded(end) => end.cause += words,
+            Kind::StepEnded { error, .. } | Kind::PhaseEnded { error, .. } => {
+                *error = Some(words.to_owned());
+            }
+            _ => {}
+        }
+    }
+    let note = Kind::Note {
+        text: format!("{words} {url}"),
+    };
+    events.insert(
+        1,
+        Event {
+            at_ms: 0,
+            kind: note,
+        },
+    );
+    events
+}
+
+#[test]
+fn of_seventeen_secrets_none_is_in_any_file_of_a_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = SinkOptions {
+        report_dir: Some(dir.path().to_owned()),
+        verbose: true,
+        ..SinkOptions::default()
+    };
+    let redactor = options.redactor.clone();
+    let (manifest, refused) = manifests(&redactor);
+    let words = [refused, nack(), kubeconfig(&redactor)].join("; ");
+    let shown = Shown::default();
+    let mut sink = Sink::with(options, Palette::PLAIN, Box::new(shown.clone())).expect("opened");
+    let bundle = sink.bundle().cloned().expect("a report directory");
+    for (name, text) in [
+        ("step-1-p.jsonl", calls()),
+        ("manifests/01-s.yaml", manifest),
+        ("greeter.istio-proxy.log", nack()),
+        ("pods.txt", words.clone()),
+    ] {
+        bundle.evidence("area/a", name, &text).expect("kept");
+    }
+    events(&words).iter().for_each(|event| sink.event(event));
+    let finished = sink.finish();
+    assert!(finished.errors.is_empty(), "{:?}", finished.errors);
+    let mut all = vec![(
+        "console".to_owned(),
+        shown.0.lock().expect("one thread").clone(),
+    )];
+    read(dir.path(), &mut all);
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    for wanted in [
+        "events.jsonl",
+        "report.json",
+        "junit.xml",
+        "report.html",
+        "summary.md",
+        "01-s.yaml",
+    ] {
+        assert!(
+            names.iter().any(|name| name.ends_with(wanted)),
+            "{wanted} in {names:?}"
+        );
+    }
+    for (name, bytes) in &all {
+        let text = String::from_utf8_lossy(bytes);
+        for number in 1..=17 {
+            assert!(
+                !text.contains(&secret(number)),
+                "secret {number} is in {name}:\n{text}"
+            );
+        }
+    }
+}
+
+fn read(dir: &Path, all: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(dir).expect("listed") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => read(&path, all),
+            false => all.push((
+                path.display().to_string(),
+                std::fs::read(&path).expect("read"),
+            )),
+        }
+    }
+}
