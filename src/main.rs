@@ -36,12 +36,24 @@ fn main() -> ExitCode {
 }
 
 fn work_off() -> Exit {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Cli::command()
+        .try_get_matches()
+        .unwrap_or_else(|error| leave(&error));
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| leave(&error));
     dispatch(cli, &matches).unwrap_or_else(|error| {
         output::say(&format!("error: {}", output::clean(&output::chain(&error))));
         error.exit()
     })
+}
+
+/// As clap leaves; what it quotes of the command line may be a URL with a password, which is masked on the way out.
+fn leave(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if !error.use_stderr() || !text.contains('@') {
+        error.exit();
+    }
+    output::say(text.trim_end());
+    std::process::exit(error.exit_code())
 }
 
 fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {

@@ -484,6 +484,17 @@ fn a_plan_as_json_ends_its_line() {
 }
 
 #[test]
+fn wrong_usage_does_not_quote_the_password_of_a_url() {
+    let output = output(&["run", "--registry-mirror", "https://me:planted@mirror:5000"]);
+    assert_eq!(output.status.code(), Some(2));
+    let words = text(&output.stderr);
+    assert!(
+        words.contains("https://***@mirror:5000") && !words.contains("planted"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_selector_without_a_value_is_wrong_usage() {
     let output = output_in(suites().path(), &["list", "-l", "area"]);
     assert_eq!(output.status.code(), Some(2));

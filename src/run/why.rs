@@ -109,7 +109,7 @@ fn parse(logged: &mut Logged, hop: Hop, log: &str, calls: &BTreeSet<&str>) {
                 hop,
                 flags: text("response_flags"),
                 details: text("response_code_details"),
-                cluster: text("upstream_cluster"),
+                cluster: text("upstream_cluster").trim_end_matches(';').to_owned(),
             });
         }
     }
