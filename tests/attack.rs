@@ -341,7 +341,7 @@ fn any_value_may_stand_anywhere() {
 #[case::some_cells("    - cell: one\n", &cells(400), "")]
 #[case::placeholders("why: One", &format!("why: {}", "${".repeat(300_000)), "is no placeholder")]
 #[case::long_line("why: One", &format!("why: {}", "w ".repeat(500_000)), "")]
-#[case::deep("labels: {group: a}", &format!("labels: {}", "[".repeat(500_000)), "nested deeper")]
+#[case::deep("labels: {group: a}", &format!("labels: {}", "[".repeat(500_000)), "recursion limit exceeded")]
 #[case::doubled(
     "labels: {group: a}",
     "labels: {group: a, group: b}",

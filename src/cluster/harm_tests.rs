@@ -325,7 +325,10 @@ async fn only_what_dead_runs_left_is_swept() {
         .await
         .unwrap();
     assert!(
-        !fake.paths().iter().any(|path| path.contains("mp-live1")),
+        !fake
+            .paths()
+            .iter()
+            .any(|path| path.starts_with("/api/v1/namespaces/mp-live1")),
         "{:?}",
         fake.paths()
     );
