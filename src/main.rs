@@ -47,6 +47,7 @@ fn work_off() -> Exit {
 }
 
 /// As clap leaves; what it quotes of the command line may be a URL with a password, which is masked on the way out.
+#[expect(clippy::exit, reason = "as clap's own way to leave")]
 fn leave(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     if !error.use_stderr() || !text.contains('@') {

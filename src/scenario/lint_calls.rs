@@ -315,7 +315,7 @@ impl Net {
         if let Some(ports) = self.entry(host) {
             let message = format!("the ServiceEntry of '{host}' has no port {port}");
             let help = format!("it has {}", numbers(ports));
-            return (!ports.contains(&port)).then(|| ("to", message, help, true));
+            return (!ports.contains(&port)).then_some(("to", message, help, true));
         }
         let routed = self.routed.iter().any(|known| covers(known, host));
         if routed || host.contains('.') && self.is_below_a_service(host) {
