@@ -21,11 +21,11 @@ pub const ADMIN_PORT: u16 = 15000;
 /// When the proxy does not answer.
 pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
     let name = escaped(name);
-    json(
-        admin,
-        &format!("/config_dump?resource=dynamic_route_configs&name_regex={name}"),
-    )
-    .await
+    admin
+        .json(&format!(
+            "/config_dump?resource=dynamic_route_configs&name_regex={name}"
+        ))
+        .await
 }
 
 /// A regular expression as part of an address.
@@ -48,7 +48,7 @@ pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<Strin
     let path = format!(
         "/config_dump?resource=dynamic_warming_clusters&name_regex=.*([.]{namespace}[.]svc%7Ccollector[.]meshproof).*"
     );
-    let dump = json(admin, &path).await?;
+    let dump = admin.json(&path).await?;
     let configs = dump["configs"].as_array().into_iter().flatten();
     let name = |config: &Value| Some(config.pointer("/cluster/name")?.as_str()?.to_owned());
     Ok(configs.filter_map(name).collect())
@@ -60,11 +60,11 @@ pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<Strin
 /// When the proxy does not answer.
 pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, HttpError> {
     let name = format!("outbound.*[.]{namespace}[.]svc.*");
-    json(
-        admin,
-        &format!("/config_dump?include_eds&resource=dynamic_endpoint_configs&name_regex={name}"),
-    )
-    .await
+    admin
+        .json(&format!(
+            "/config_dump?include_eds&resource=dynamic_endpoint_configs&name_regex={name}"
+        ))
+        .await
 }
 
 /// How many updates of listeners and clusters the proxy has rejected since it started (`update_rejected` of LDS and CDS).
@@ -107,7 +107,7 @@ pub async fn counters(admin: &Port) -> Result<Vec<(String, u64)>, HttpError> {
 /// When the proxy does not answer, or says nothing of it.
 pub async fn flush_interval(admin: &Port) -> Result<Duration, HttpError> {
     let path = "/server_info";
-    let info = json(admin, path).await?;
+    let info = admin.json(path).await?;
     let found = info.pointer("/command_line_options/file_flush_interval");
     let found = found.and_then(Value::as_str).map(range::duration);
     found
@@ -124,7 +124,7 @@ fn sum(stats: &str) -> u64 {
     let values = stats.lines().filter_map(|line| line.rsplit_once(": "));
     values
         .filter_map(|(_, value)| value.trim().parse::<u64>().ok())
-        .sum()
+        .fold(0, u64::saturating_add)
 }
 
 /// The first rejected update (NACK) that the proxy tells of, in Envoy's words.
@@ -132,7 +132,7 @@ fn sum(stats: &str) -> u64 {
 /// # Errors
 /// When the proxy does not answer.
 pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
-    let dump = json(admin, "/config_dump").await?;
+    let dump = admin.json("/config_dump").await?;
     Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
 }
 
@@ -160,7 +160,7 @@ pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value,
     ] {
         let Some(regex) = regex else { continue };
         let path = format!("/config_dump?resource={resource}&name_regex={regex}");
-        let mut dump = json(admin, &path).await?;
+        let mut dump = admin.json(&path).await?;
         parts.insert(resource.to_owned(), dump["configs"].take());
     }
     Ok(serde_json::json!({"configs": [parts]}))
@@ -171,7 +171,7 @@ pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value,
 /// # Errors
 /// When the proxy does not answer.
 pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
-    json(admin, "/config_dump").await
+    admin.json("/config_dump").await
 }
 
 /// Secrets (SDS) that are `active`, or `warming`: asked for and not there yet. Private keys are left out by Envoy.
@@ -179,11 +179,9 @@ pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
 /// # Errors
 /// When the proxy does not answer.
 pub async fn secrets(admin: &Port, state: &str) -> Result<Value, HttpError> {
-    json(
-        admin,
-        &format!("/config_dump?resource=dynamic_{state}_secrets"),
-    )
-    .await
+    admin
+        .json(&format!("/config_dump?resource=dynamic_{state}_secrets"))
+        .await
 }
 
 /// Whether a Secret has been asked for that is not there.
@@ -201,7 +199,9 @@ pub async fn awaits_secrets(admin: &Port) -> Result<bool, HttpError> {
 /// # Errors
 /// When the proxy does not answer.
 pub async fn warming_listeners(admin: &Port) -> Result<Vec<String>, HttpError> {
-    let dump = json(admin, "/config_dump?resource=dynamic_listeners").await?;
+    let dump = admin
+        .json("/config_dump?resource=dynamic_listeners")
+        .await?;
     let configs = dump["configs"].as_array().into_iter().flatten();
     let warming = configs.filter(|config| config.get("warming_state").is_some());
     let name = |config: &Value| Some(config["name"].as_str()?.to_owned());
@@ -216,15 +216,6 @@ pub async fn dump(admin: &Port, kind: &str) -> Result<String, HttpError> {
     let path = format!("/config_dump?resource={kind}");
     let body = admin.fetch(Method::GET, &path).await?;
     Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-async fn json(admin: &Port, path: &str) -> Result<Value, HttpError> {
-    let body = admin.fetch(Method::GET, path).await?;
-    serde_json::from_slice(&body).map_err(|error| HttpError::Exchange {
-        what: path.to_owned(),
-        pod: admin.pod.clone(),
-        words: format!("no JSON: {error}"),
-    })
 }
 
 /// Depth-first search for `error_state.details` (Envoy admin API, `UpdateFailureState`).
@@ -254,6 +245,7 @@ mod tests {
         let stats =
             "cluster_manager.cds.update_rejected: 1\nlistener_manager.lds.update_rejected: 2\n";
         assert_eq!(sum(stats), 3);
+        assert_eq!(sum(&format!("a: {}\nb: 2\n", u64::MAX)), u64::MAX);
     }
 
     #[test]

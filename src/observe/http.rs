@@ -11,6 +11,7 @@ use hyper::{
     client::conn::http1::SendRequest,
 };
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::idle::{Place, Sender};
@@ -122,6 +123,18 @@ impl Port {
         };
         let exchange = self.exchanged(method, path);
         timeout(LIMIT, exchange).await.map_err(|_| silent())?
+    }
+
+    /// Fetches a document of JSON. It is parsed by code that is optimised in every profile (`Value::from_str` lies in serde_json; what is
+    /// generic would be compiled with this crate): dumps of a mesh are large, and are read often.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`], and when the answer is no JSON.
+    pub async fn json(&self, path: &str) -> Result<Value, HttpError> {
+        let body = self.fetch(Method::GET, path).await?;
+        String::from_utf8_lossy(&body)
+            .parse()
+            .map_err(|error| self.exchange(path, format!("no JSON: {error}")))
     }
 
     async fn exchanged(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::future::{join_all, try_join_all};
+use futures::{
+    future::{join_all, try_join_all},
+    try_join,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -263,9 +266,15 @@ impl Place {
         let services: Vec<String> = place.services.keys().cloned().collect();
         shards::await_services(&ctx.applier.istiod(), &place.namespace, &services, &[]).await?;
         let mutated = place.mutated(ctx);
-        let live = place.change(ctx, mutated, Vec::new(), gateway).await?;
+        let told = place.told(ctx, gateway);
+        let (live, (), ()) = try_join!(
+            place.change(ctx, mutated, Vec::new(), gateway),
+            place.await_endpoints_at(ctx, &told, true),
+            async { Ok(reach::await_plain(ctx, &place).await?) },
+        )?;
+        // The push may have been behind what was looked at beside it.
+        place.await_endpoints_at(ctx, &told, false).await?;
         place.entries.extend(live.written);
-        place.await_endpoints(ctx, gateway).await?;
         Ok(place)
     }
 
@@ -370,16 +379,12 @@ impl Place {
         delete: Vec<Written>,
         gateway: bool,
     ) -> Result<Live, PlaceError> {
-        let mut proxies = self.proxies(ctx);
-        if gateway {
-            proxies.extend(ctx.gateways.iter().cloned());
-        }
         let change = Change {
             namespace: self.namespace.clone(),
             outside: self.outside,
             apply,
             delete,
-            proxies,
+            proxies: self.told(ctx, gateway),
             programs: self.programs(ctx),
             reference: ctx.gateways.first().map_or_else(String::new, |gateway| {
                 format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
@@ -476,6 +481,13 @@ impl Place {
                 gateway: is_gateway(pod),
             })
             .collect()
+    }
+
+    /// The proxies that are told of a change: those of this namespace, and the shared gateways where that is said.
+    pub(super) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Proxy> {
+        let shared = ctx.gateways.iter().filter(|_| gateway);
+        let own = self.proxies(ctx).into_iter();
+        own.chain(shared.cloned()).collect()
     }
 
     /// Control ports of the programs here that are their own data plane.

@@ -361,34 +361,8 @@ fn call_plan(
     probe: &ResolvedProbe,
     tag: &str,
 ) -> Result<CallPlan, String> {
-    let names = names(place);
-    let expand = |text: &str| expand(text, &names);
-    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let mut plan = CallPlan::new(tag, target(place, probe), probe.call.clone());
-    plan.authority = probe.authority.as_deref().map(expand);
-    plan.form = probe.form.clone();
-    plan.messages.clone_from(&probe.messages);
-    let metadata = probe.metadata.iter();
-    let each =
-        metadata.flat_map(|(key, values)| values.all().iter().map(move |value| (key, value)));
-    plan.metadata = each
-        .map(|(key, value)| (key.clone(), expand(value)))
-        .collect();
-    plan.per_call = probe
-        .per_call
-        .iter()
-        .map(|(key, count)| (key.clone(), *count))
-        .collect();
-    plan.script.clone_from(&probe.script);
-    plan.stream.clone_from(&probe.stream);
-    plan.pad = probe.pad;
-    plan.deadline_ms = probe.deadline.map(millis);
+    let mut plan = probe.call_plan(tag, target(place, probe), &names(place));
     plan.tls = tls_plan(place, &ctx.redactor, probe.tls.as_ref())?;
-    plan.load.times = probe.times;
-    plan.load.connections = probe.connections;
-    plan.load.streams = probe.streams;
-    plan.load.rate = probe.rate;
-    plan.load.reconnect = probe.reconnect;
     Ok(plan)
 }
 

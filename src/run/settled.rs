@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use futures::future::try_join_all;
+use futures::{future::try_join_all, try_join};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
@@ -29,12 +29,11 @@ impl Place {
     /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
     pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
         self.await_pods_known(ctx, &self.addresses(ctx)).await?;
-        let mut proxies = self.proxies(ctx);
-        if gateway {
-            proxies.extend(ctx.gateways.iter().cloned());
-        }
-        self.await_endpoints_at(ctx, &proxies, true).await?;
-        Ok(reach::await_plain(ctx, self).await?)
+        let told = self.told(ctx, gateway);
+        try_join!(self.await_endpoints_at(ctx, &told, true), async {
+            Ok(reach::await_plain(ctx, self).await?)
+        },)
+        .map(drop)
     }
 
     /// The same after pods came or went. Proxies know the pods behind a Service without an address by listeners and routes, which come

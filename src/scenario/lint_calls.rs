@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use testbed::{
-    caller::{self, Refusal},
-    control::CallPlan,
-};
+use testbed::caller::{self, Refusal};
 
 use super::{
     finding::{Finding, did_you_mean},
@@ -93,40 +90,14 @@ fn problems(loaded: &Loaded, net: &Net, run: &ResolvedProbe) -> Vec<Problem> {
     let caller = world.iter().find(|workload| workload.name == run.from);
     let text = caller.and_then(|caller| Some(files::workload(loaded, &caller.uses).ok()?.1));
     let by_witness = text.is_some_and(|text| text.contains(TESTBED));
-    if by_witness && let Err(refusal) = caller::check(plan(run)) {
+    let plan = || run.call_plan("lint", address(&expand(&run.to, &NAMES)), &NAMES);
+    if by_witness && let Err(refusal) = caller::check(plan()) {
         found.extend(refused(net, run, &refusal));
     }
     if found.is_empty() && run.browser.is_none() {
         found.extend(net.unreachable(run));
     }
     found
-}
-
-/// As the run will hand it to the caller, but for what only exists there.
-fn plan(run: &ResolvedProbe) -> CallPlan {
-    let text = |text: &str| expand(text, &NAMES);
-    let mut plan = CallPlan::new("lint", address(&text(&run.to)), run.call.clone());
-    plan.authority = run.authority.as_deref().map(text);
-    plan.form = run.form.clone();
-    plan.messages.clone_from(&run.messages);
-    let each = run.metadata.iter();
-    let each = each.flat_map(|(key, values)| values.all().iter().map(move |value| (key, value)));
-    plan.metadata = each
-        .map(|(key, value)| (key.clone(), text(value)))
-        .collect();
-    plan.per_call = run
-        .per_call
-        .iter()
-        .map(|(key, count)| (key.clone(), *count))
-        .collect();
-    plan.script.clone_from(&run.script);
-    plan.stream.clone_from(&run.stream);
-    plan.pad = run.pad;
-    plan.load.times = run.times;
-    plan.load.connections = run.connections;
-    plan.load.streams = run.streams;
-    plan.load.rate = run.rate;
-    plan
 }
 
 /// The short name of the ingress gateway written out.

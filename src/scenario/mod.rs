@@ -31,6 +31,7 @@ pub mod set;
 pub mod step_number;
 pub mod values;
 
+mod call_plan;
 mod lint_calls;
 mod lint_change;
 mod lint_expect;

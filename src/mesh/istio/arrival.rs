@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use futures::future::{join_all, try_join_all};
-use tokio::time::{Instant, sleep};
 
 use super::{
-    live::{Change, DEADLINE, LOOK, LiveError, Proxy, SUSPICIOUS},
+    live::{Change, DEADLINE, LiveError, Proxy, SUSPICIOUS},
     marker, programs,
 };
 use crate::observe::{
     envoy,
     http::{HttpError, Port},
+    looks::Looks,
 };
 
 /// Updates that each proxy of a batch had rejected before it, by pod.
@@ -66,7 +66,7 @@ pub async fn await_marker(
     namespace: &str,
     generation: u64,
 ) -> Result<(), LiveError> {
-    let (start, mut asked) = (Instant::now(), false);
+    let (looks, mut asked) = (Looks::within(DEADLINE), false);
     let name = if proxy.gateway {
         "http.*"
     } else {
@@ -85,7 +85,7 @@ pub async fn await_marker(
             },
             Err(error) => error.to_string(),
         };
-        if !asked && start.elapsed() > SUSPICIOUS {
+        if !asked && looks.elapsed() > SUSPICIOUS {
             asked = true;
             if let Ok(Some(words)) = envoy::rejected(&proxy.admin).await {
                 return Err(LiveError::Nack {
@@ -94,7 +94,7 @@ pub async fn await_marker(
                 });
             }
         }
-        if start.elapsed() > DEADLINE {
+        if looks.over() {
             return Err(LiveError::NotLive {
                 proxy: proxy.admin.pod.clone(),
                 generation,
@@ -102,7 +102,7 @@ pub async fn await_marker(
                 last,
             });
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 

@@ -10,16 +10,15 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::observe::{
     envoy,
     http::{HttpError, Port},
+    looks::Looks,
 };
 
-const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Addresses of endpoints.
@@ -105,14 +104,14 @@ pub async fn await_endpoints(
         Duration::ZERO
     };
     let mut since = None;
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
         let found = both(istiod, admin, namespace).await;
         let late = match found {
             Ok((wanted, seen)) => match difference(&wanted, &seen) {
                 None if since.get_or_insert_with(Instant::now).elapsed() >= hold => return Ok(()),
                 None => {
-                    sleep(LOOK).await;
+                    looks.pause().await;
                     continue;
                 }
                 Some((cluster, wanted, seen)) => EndpointsError::Withheld(Withheld {
@@ -129,10 +128,10 @@ pub async fn await_endpoints(
             )),
         };
         since = None;
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(late);
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 
@@ -146,8 +145,7 @@ async fn both(
     namespace: &str,
 ) -> Result<(Clusters, Clusters), HttpError> {
     let path = format!("/debug/edsz?proxyID={}.{}", admin.pod, admin.namespace);
-    let wanted = istiod.fetch(Method::GET, &path).await?;
-    let wanted: Value = serde_json::from_slice(&wanted).unwrap_or_default();
+    let wanted = istiod.json(&path).await?;
     let seen = envoy::endpoint_configs(admin, namespace).await?;
     let of = |dump: &Value| clusters(dump, namespace);
     Ok((of(&wanted), of(&seen)))

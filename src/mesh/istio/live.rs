@@ -1,8 +1,8 @@
 //! "Is this configuration live": applies are gathered, written together, and reported live per proxy.
 //!
 //! Istio waits until 100 ms passed without a change before it pushes (`PILOT_DEBOUNCE_AFTER`), so scenarios that apply one
-//! after the other would each pay that, and delay each other. This is a group commit: while one batch is on its way to
-//! the proxies, later applies wait and then go together.
+//! after the other would each pay that, and delay each other. This is a group commit: until istiod has taken one batch, later
+//! applies wait and then go together. On its way to the proxies a batch holds up nobody.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,8 +27,6 @@ use crate::{
     observe::http::{HttpError, Port},
 };
 
-/// Pause between two looks at the same proxy or at istiod.
-pub(super) const LOOK: Duration = Duration::from_millis(5);
 /// How long istiod and the proxies may take for one batch.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// A refusal may be of the moment before another object of the same apply came; after this long it is one.
@@ -199,7 +197,7 @@ async fn commit(
     batch: Vec<Request>,
 ) {
     let proxies = batch.iter().flat_map(|request| &request.change.proxies);
-    let before = &rejections(proxies).await;
+    let before = Arc::new(rejections(proxies).await);
     let written = join_all(batch.iter().map(|request| write(writer, request))).await;
     let going = only_good(batch.into_iter().zip(written));
     let since = Instant::now();
@@ -228,23 +226,23 @@ async fn commit(
             .map(|(namespace, mark)| write_marker(writer, namespace, shared, *mark)),
     )
     .await;
-    let arrivals = going.into_iter().zip(next).zip(marked).map(
-        |((((request, written), ()), (_, mark)), marked)| async move {
-            let generation = mark.generation;
-            let result = match marked {
+    // What is on its way to the proxies holds up nothing that is written next.
+    for ((((request, written), ()), (_, mark)), marked) in going.into_iter().zip(next).zip(marked) {
+        let (istiod, before) = (istiod.clone(), Arc::clone(&before));
+        tokio::spawn(async move {
+            let (change, generation) = (&request.change, mark.generation);
+            let arrived = match marked {
                 Err(error) => Err(LiveError::Object(Arc::new(error))),
-                Ok(()) => arrive(istiod, &request.change, generation, before)
-                    .await
-                    .map(|()| Live {
-                        written,
-                        generation,
-                        push_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-                    }),
+                Ok(()) => arrive(&istiod, change, generation, &before).await,
             };
-            drop(request.reply.send(result));
-        },
-    );
-    join_all(arrivals).await;
+            let live = arrived.map(|()| Live {
+                written,
+                generation,
+                push_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            });
+            drop(request.reply.send(live));
+        });
+    }
 }
 
 /// A request, or one with what became of it so far.

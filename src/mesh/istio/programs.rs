@@ -9,15 +9,14 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use http::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::{arrival::shown, live::LiveError};
-use crate::observe::http::{HttpError, Port};
+use crate::observe::{
+    http::{HttpError, Port},
+    looks::Looks,
+};
 
-/// Pause between two looks.
-const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until every program holds what istiod has for it, from the push with this generation's marker on. `reference` is the proxy,
@@ -31,7 +30,7 @@ pub async fn await_live(
     (namespace, generation): (&str, u64),
     programs: &[Port],
 ) -> Result<(), LiveError> {
-    let deadline = Instant::now() + DEADLINE;
+    let looks = &Looks::within(DEADLINE);
     let not_live = |program: &str, last: String| LiveError::NotLive {
         proxy: program.to_owned(),
         generation,
@@ -46,10 +45,10 @@ pub async fn await_live(
             Ok(_) => "no marker".to_owned(),
             Err(error) => error.to_string(),
         };
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(not_live(reference, last));
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     };
     let waits = programs.iter().map(|program| async {
         loop {
@@ -62,10 +61,10 @@ pub async fn await_live(
                 Ok(Some(Lag::Late(words))) => words,
                 Err(error) => error.to_string(),
             };
-            if Instant::now() > deadline {
+            if looks.over() {
                 return Err(not_live(&program.pod, last));
             }
-            sleep(LOOK).await;
+            looks.pause().await;
         }
     });
     try_join_all(waits).await.map(drop)
@@ -74,8 +73,7 @@ pub async fn await_live(
 /// What istiod has for a connected proxy or program.
 async fn view(istiod: &Port, proxy: &str) -> Result<Value, HttpError> {
     let path = format!("/debug/config_dump?proxyID={proxy}");
-    let body = istiod.fetch(Method::GET, &path).await?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    istiod.json(&path).await
 }
 
 /// Why a program is not there yet.
@@ -86,8 +84,7 @@ enum Lag {
 }
 
 async fn behind(istiod: &Port, program: &Port, pushed: u64) -> Result<Option<Lag>, HttpError> {
-    let body = program.fetch(Method::GET, "/v1/xds?full").await?;
-    let held: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let held = program.json("/v1/xds?full").await?;
     if resources(&held).next().is_none() {
         return Ok(None);
     }

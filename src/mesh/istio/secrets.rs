@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use crate::{
-    observe::{envoy, http::Port},
+    observe::{envoy, http::Port, looks::Looks},
     run::certificates::Made,
 };
 
-const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Why a gateway is not known to serve what a Secret holds.
@@ -32,21 +30,21 @@ pub async fn await_secrets(admin: &Port, current: &[Made]) -> Result<(), SecretE
     if current.is_empty() {
         return Ok(());
     }
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
         let last = match look(admin, current).await {
             Ok(None) => return Ok(()),
             Ok(Some(late)) => late,
             Err(error) => error.to_string(),
         };
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(SecretError {
                 proxy: admin.pod.clone(),
                 limit: DEADLINE,
                 last,
             });
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 

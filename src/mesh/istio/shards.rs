@@ -6,10 +6,8 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use kube::Client;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::{
     endpoints::{Addresses, EndpointsError, Withheld},
@@ -17,10 +15,12 @@ use super::{
 };
 use crate::{
     cluster::object::{self, ObjectError},
-    observe::http::{HttpError, Port},
+    observe::{
+        http::{HttpError, Port},
+        looks::Looks,
+    },
 };
 
-const LOOK: Duration = Duration::from_millis(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio, pilot/pkg/model, `Healthy`).
@@ -40,7 +40,7 @@ pub async fn await_pods(
     if wanted.is_empty() {
         return Ok(());
     }
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
         let (difference, trouble) = match shards(istiod).await {
             Ok(shards) => (difference(&shards, namespace, wanted), String::new()),
@@ -52,7 +52,7 @@ pub async fn await_pods(
         let Some((service, wanted, seen)) = difference else {
             return Ok(());
         };
-        if Instant::now() > deadline {
+        if looks.over() {
             let withheld = Withheld {
                 who: "istiod".to_owned(),
                 what: format!("Service {service}"),
@@ -62,13 +62,12 @@ pub async fn await_pods(
             };
             return Err(blame(client, namespace, &service, withheld, &trouble).await);
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 
 async fn shards(istiod: &Port) -> Result<Value, HttpError> {
-    let body = istiod.fetch(Method::GET, "/debug/endpointShardz").await?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    istiod.json("/debug/endpointShardz").await
 }
 
 /// istiod is at fault only where it was told: what is ready in the API server's EndpointSlices is what istiod is told of.
@@ -149,11 +148,10 @@ pub async fn await_services(
     if there.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
-        let body = istiod.fetch(Method::GET, "/debug/registryz").await;
-        let body = body.map_err(|error| LiveError::Istiod(Arc::new(error)))?;
-        let known = hosts(&serde_json::from_slice(&body).unwrap_or_default());
+        let registry = istiod.json("/debug/registryz").await;
+        let known = hosts(&registry.map_err(|error| LiveError::Istiod(Arc::new(error)))?);
         let late = there
             .iter()
             .find(|name| !known.contains(&host(name, namespace)));
@@ -165,13 +163,13 @@ pub async fn await_services(
         let Some(missing) = missing else {
             return Ok(());
         };
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(LiveError::NotTaken {
                 missing,
                 limit: DEADLINE,
             });
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 

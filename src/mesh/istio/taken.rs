@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use http::Method;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::{
     gateway_api::{self, Progress},
     install::NAMESPACE as ROOT,
-    live::{DEADLINE, LOOK, LiveError, REFUSED},
+    live::{DEADLINE, LiveError, REFUSED},
 };
-use crate::{cluster::object::Written, observe::http::Port};
+use crate::{
+    cluster::object::Written,
+    observe::{http::Port, looks::Looks},
+};
 
 /// Waits until istiod reports of every route and gateway that it is as it should be.
 pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
@@ -20,7 +21,7 @@ pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result
     if wanted.is_empty() {
         return Ok(());
     }
-    let start = Instant::now();
+    let looks = Looks::within(DEADLINE);
     loop {
         let store = store(istiod).await?;
         let each = wanted.iter().map(|written| {
@@ -37,20 +38,17 @@ pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result
             Some((what, Progress::Pending(words))) => (what, words, DEADLINE),
             Some((_, Progress::Done)) => continue,
         };
-        if start.elapsed() > limit {
+        if looks.elapsed() > limit {
             return Err(LiveError::NotAccepted { what, words, limit });
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 
 /// Everything that istiod has taken.
 async fn store(istiod: &Port) -> Result<Value, LiveError> {
-    let body = istiod
-        .fetch(Method::GET, "/debug/configz")
-        .await
-        .map_err(|error| LiveError::Istiod(Arc::new(error)))?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    let all = istiod.json("/debug/configz").await;
+    all.map_err(|error| LiveError::Istiod(Arc::new(error)))
 }
 
 /// What one change wrote, and what it deleted.
@@ -62,7 +60,7 @@ pub(super) async fn await_taken(
     istiod: &Port,
     changes: &[Changed<'_>],
 ) -> (Vec<Result<(), LiveError>>, Narrowed) {
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
         let store = match store(istiod).await {
             Ok(store) => store,
@@ -75,7 +73,7 @@ pub(super) async fn await_taken(
             .iter()
             .map(|change| missing(&store, change))
             .collect();
-        if missing.iter().all(Option::is_none) || Instant::now() > deadline {
+        if missing.iter().all(Option::is_none) || looks.over() {
             let each = missing.into_iter().map(|missing| match missing {
                 None => Ok(()),
                 Some(missing) => Err(LiveError::NotTaken {
@@ -85,7 +83,7 @@ pub(super) async fn await_taken(
             });
             return (each.collect(), narrowed(&store));
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 
