@@ -6,7 +6,7 @@
 //! | a program of the mesh crashed by itself | they stay as they are, and say so |
 //! | something stood still as long as a time that is judged, or as two such times are apart | those that are not as wanted are undecided |
 //! | something stood still as long as a time that is stated | contrasts and `took` are undecided as well: they may be as wanted for that alone |
-//! | a pod lost its readiness, and no step asked for it | those that are not as wanted are undecided |
+//! | a pod lost its readiness, now or before, and no step asked for it | those that are not as wanted are undecided, and contrasts: they may be refuted for that alone |
 //! | the caller could not look up the name, or nothing of that address ever answered it | those that are refuted or not as wanted are undecided, unless a status of the client's own is claimed |
 //!
 //! What is undecided makes the scenario an ERROR with that cause; nothing here turns a check into one that holds.
@@ -101,7 +101,7 @@ pub struct Death {
 
 impl Death {
     /// The mesh's own fault.
-    fn is_fault(&self) -> bool {
+    pub fn is_fault(&self) -> bool {
         self.mesh && self.how.is_own()
     }
 }
@@ -282,6 +282,7 @@ impl Circumstances {
             let cause = all
                 .as_ref()
                 .or(caused.as_ref().filter(|_| causable))
+                .or(self.unready.first().filter(|_| check.contrast))
                 .or(unwanted.as_ref().filter(|_| !wanted))
                 .or(refuted
                     .as_ref()

@@ -162,7 +162,7 @@ fn a_pod_that_was_deleted_or_lost_its_readiness() {
         unready: vec!["pod a was not ready any more".to_owned()],
         ..Circumstances::default()
     };
-    assert_eq!(letters(&guarded(&unready)), "HURUH");
+    assert_eq!(letters(&guarded(&unready)), "HUUUH");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Ends and losses of readiness in the states that pods go through. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
@@ -52,6 +55,26 @@ pub struct Ended {
     pub container: String,
 }
 
+/// A pod is ready again, and proxies may not have been told: endpoints, a push, and Envoy's merge window of a second come after it.
+const SPREADS: Duration = Duration::from_secs(5);
+
+/// A pod was not ready for some time, and no step asked for it.
+#[derive(Debug, Clone)]
+pub struct Unready {
+    /// Identity of the pod, or the workload of one that is gone.
+    which: String,
+    /// `None`: it still is not, and nothing is in its place.
+    to: Option<Instant>,
+    pub words: String,
+}
+
+impl Unready {
+    /// Calls after `start` may have met it.
+    pub fn concerns(&self, start: Instant) -> bool {
+        self.to.is_none_or(|to| to + SPREADS >= start)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     name: String,
@@ -71,8 +94,7 @@ pub struct History {
     /// Workloads whose pods a step may delete; all of them when it has `*`.
     asked: BTreeSet<String>,
     pub ended: Vec<Ended>,
-    /// When a pod was seen to have lost its readiness, in words.
-    pub unready: Vec<(Instant, String)>,
+    pub unready: Vec<Unready>,
 }
 
 impl History {
@@ -117,10 +139,31 @@ impl History {
             .collect::<Vec<_>>()
         {
             if !known.leaving && known.has_been_ready && !self.is_asked(known.workload.as_deref()) {
-                let who = format!("pod {}", known.name);
-                self.tell(who, false, Ending::Deleted, &known.name, "", at);
+                self.deleted(&known, at);
             }
         }
+    }
+
+    /// A pod was deleted that no step asked for: its workload lacks it until another is ready.
+    fn deleted(&mut self, known: &Known, at: Instant) {
+        let who = format!("pod {}", known.name);
+        self.tell(who.clone(), false, Ending::Deleted, &known.name, "", at);
+        if let Some(workload) = known.workload.clone() {
+            self.unready.push(Unready {
+                which: workload,
+                to: None,
+                words: format!("{who} was deleted, and nothing was in its place yet"),
+            });
+        }
+    }
+
+    /// It is ready again, or not to be counted with any more.
+    fn end_unready(&mut self, which: &str, at: Instant) {
+        let open = |one: &&mut Unready| one.which == which && one.to.is_none();
+        self.unready
+            .iter_mut()
+            .filter(open)
+            .for_each(|one| one.to = Some(at));
     }
 
     fn tell(
@@ -153,34 +196,39 @@ impl History {
         );
         let asked = self.is_asked(known.workload.as_deref());
         if leaving && !known.leaving && known.has_been_ready && !asked {
-            self.tell(
-                format!("pod {}", known.name),
-                false,
-                Ending::Deleted,
-                &known.name,
-                "",
-                at,
-            );
+            self.deleted(known, at);
         }
-        let mut fell = leaving;
+        let mut fault = false;
         for (container, id, ending) in ends(pod) {
             // What ends while a pod comes up has ended before anything was judged.
             if known.ends.insert(id) && known.has_been_ready && !leaving {
                 let (who, mesh) = self.roles.name(pod, &container);
                 self.tell(who, mesh, ending, &known.name, &container, at);
-                fell = true;
+                fault |= self
+                    .ended
+                    .last()
+                    .is_some_and(|ended| ended.death.is_fault());
             }
         }
-        if known.ready && !ready && !fell && !asked {
+        let uid = pod.uid().unwrap_or_default();
+        // Where the mesh's own program crashed, that is what has to be told.
+        if known.ready && !ready && !leaving && !fault && !asked {
             let what = if is_injected(pod) {
                 " (it has a sidecar)"
             } else {
                 ""
             };
-            self.unready.push((
-                at,
-                format!("pod {} was not ready any more{what}", known.name),
-            ));
+            self.unready.push(Unready {
+                which: uid.clone(),
+                to: None,
+                words: format!("pod {} was not ready any more{what}", known.name),
+            });
+        }
+        if ready || leaving {
+            self.end_unready(&uid, at);
+        }
+        if let Some(workload) = known.workload.as_deref().filter(|_| ready && !known.ready) {
+            self.end_unready(workload, at);
         }
         known.ready = ready;
         known.has_been_ready |= ready;
@@ -262,8 +310,43 @@ mod tests {
         }
         let deaths = history.ended.iter().map(|ended| ended.death.to_string());
         deaths
-            .chain(history.unready.iter().map(|(_, words)| words.clone()))
+            .chain(history.unready.iter().map(|one| one.words.clone()))
             .collect()
+    }
+
+    #[test]
+    fn what_lost_its_readiness_concerns_calls_until_proxies_know_better() {
+        let (ready, unready) = ([pod("a", true, &[])], [pod("a", false, &[])]);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut history = History::new(Roles::default());
+        let concerned = |history: &History, seconds| {
+            history.unready.iter().any(|one| one.concerns(at(seconds)))
+        };
+        history.see(&ready, at(0));
+        assert!(!concerned(&history, 1));
+        history.see(&unready, at(10));
+        // A run of a probe that begins long after meets it all the same.
+        assert!(concerned(&history, 5) && concerned(&history, 60));
+        history.see(&ready, at(70));
+        assert!(concerned(&history, 74) && !concerned(&history, 76));
+    }
+
+    #[test]
+    fn the_place_of_a_deleted_pod_is_empty_until_another_is_ready() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut history = History::new(Roles::default());
+        for (seconds, pods) in [
+            (0, vec![pod("a", true, &[])]),
+            (1, vec![pod("b", false, &[])]),
+        ] {
+            history.see(&pods, at(seconds));
+        }
+        let concerned = |history: &History| history.unready.iter().any(|one| one.concerns(at(30)));
+        assert!(concerned(&history));
+        history.see(&[pod("b", true, &[])], at(2));
+        assert!(!concerned(&history));
     }
 
     #[test]
@@ -300,7 +383,10 @@ mod tests {
             vec![],
         ];
         let gone = [vec![pod("a", true, &[])], vec![]];
-        let words = ["pod a was deleted, which no step asked for meanwhile"];
+        let words = [
+            "pod a was deleted, which no step asked for meanwhile",
+            "pod a was deleted, and nothing was in its place yet",
+        ];
         assert_eq!(told(&[], &going), words);
         assert_eq!(told(&[], &gone), words);
         for asked in ["greeter", "*"] {

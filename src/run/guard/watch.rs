@@ -137,11 +137,11 @@ impl Guard {
         state.history.see(&pods, Instant::now());
         let (history, beats) = (&state.history, &state.beats);
         let ended = history.ended.iter().filter(|ended| ended.at >= start);
-        let unready = history.unready.iter().filter(|(at, _)| *at >= start);
+        let unready = history.unready.iter().filter(|one| one.concerns(start));
         Guarded {
             ended: ended.cloned().collect(),
             stalls: beats.since(start, Instant::now(), |uid| stays(&pods, uid)),
-            unready: unready.map(|(_, words)| words.clone()).collect(),
+            unready: unready.map(|one| one.words.clone()).collect(),
         }
     }
 
