@@ -1,12 +1,14 @@
 //! The parts of an Istio that is up: its control plane and its ingress gateway.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
 use super::{install::NAMESPACE, live::Proxy};
 use crate::{
     cluster::pods,
-    observe::{envoy::ADMIN_PORT, http::Port},
+    observe::{envoy::ADMIN_PORT, http::Port, looks::Looks},
     target::Dial,
 };
 
@@ -17,6 +19,10 @@ pub const ISTIOD: &str = "app=istiod";
 /// Labels of the ingress gateway's pods.
 pub const GATEWAY: &str = "istio=ingressgateway";
 
+/// How long pods that are there may take to be ready. A container that crashed once is started again after ten seconds (Kubernetes,
+/// "Pod Lifecycle", restart back-off).
+const READY: Duration = Duration::from_secs(60);
+
 /// Why there is nothing to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
@@ -24,6 +30,14 @@ pub enum FindError {
     List { source: Box<kube::Error> },
     #[error("no ready pod {ISTIOD} in {NAMESPACE}: is Istio installed there?")]
     NoIstiod,
+    #[error(
+        "pods {selector} are in {NAMESPACE}, and none was ready within {seconds} s: {last}; what they are for would be skipped: wait until they are ready, or see why they are not"
+    )]
+    NotReady {
+        selector: &'static str,
+        seconds: u64,
+        last: String,
+    },
 }
 
 /// Where the mesh's parts are reached.
@@ -63,15 +77,63 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
     })
 }
 
+/// Names of the ready pods; of none where there are no such pods. Pods that are there and not ready are waited for: what they are for is
+/// not missing, and must not be skipped.
 async fn ready(client: &Client, selector: &'static str) -> Result<Vec<String>, FindError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let list = api.list(&ListParams::default().labels(selector)).await;
-    let list = list.map_err(|source| FindError::List {
-        source: Box::new(source),
-    })?;
-    Ok(list
-        .iter()
-        .filter(|pod| pods::is_ready(pod))
-        .map(|pod| pod.name_any())
-        .collect())
+    let looks = Looks::within(READY);
+    loop {
+        let list = api.list(&ListParams::default().labels(selector)).await;
+        let mut pods = list
+            .map_err(|source| FindError::List {
+                source: Box::new(source),
+            })?
+            .items;
+        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        let ready = pods.iter().filter(|pod| pods::is_ready(pod));
+        let names: Vec<String> = ready.map(|pod| pod.name_any()).collect();
+        if !names.is_empty() || pods.is_empty() {
+            return Ok(names);
+        }
+        if looks.over() {
+            return Err(FindError::NotReady {
+                selector,
+                seconds: READY.as_secs(),
+                last: pods::brief(&pods),
+            });
+        }
+        looks.pause().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fake::Fake;
+
+    /// An API server with a pod of istiod for each word: whether it is ready.
+    fn server(ready: &[&str]) -> kube::Client {
+        let fake = Fake::default();
+        for (number, ready) in ready.iter().enumerate() {
+            let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/istiod-{number}");
+            fake.put(
+                &path,
+                json!({"metadata": {"labels": {"app": "istiod"}},
+                    "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}}),
+            );
+        }
+        fake.client()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_are_there_and_not_ready_are_waited_for_and_told() {
+        assert_eq!(ready(&server(&[]), ISTIOD).await.unwrap(), [""; 0]);
+        let one = ready(&server(&["False", "True"]), ISTIOD).await;
+        assert_eq!(one.unwrap(), ["istiod-1"]);
+        let error = ready(&server(&["False"]), ISTIOD).await.unwrap_err();
+        let words = "pods app=istiod are in istio-system, and none was ready within 60 s";
+        assert!(error.to_string().starts_with(words), "{error}");
+    }
 }

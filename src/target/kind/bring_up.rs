@@ -21,7 +21,8 @@ use crate::{
     cluster::{client, object, pods::PodWatch},
     fixture::fitting::Fitting,
     mesh::istio::{
-        found, gateway_api,
+        found::{self, FindError},
+        gateway_api,
         install::{self, Installation},
         marker, versions,
     },
@@ -216,7 +217,10 @@ async fn fill(
     );
     loaded?;
     let dial = Dial::api_server(client.clone());
-    let is_there = found::find(&client, &dial).await.is_ok();
+    let is_there = matches!(
+        found::find(&client, &dial).await,
+        Ok(_) | Err(FindError::NotReady { .. })
+    );
     if !is_there {
         istio(&client, options, phases).await?;
         record.profile = Some(options.profile.name().to_owned());
