@@ -17,6 +17,6 @@ pub mod scope;
 pub mod writer;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod harm_tests;

@@ -31,11 +31,11 @@ pub enum FindError {
     #[error("no ready pod {ISTIOD} in {NAMESPACE}: is Istio installed there?")]
     NoIstiod,
     #[error(
-        "pods {selector} are in {NAMESPACE}, and none was ready within {seconds} s: {last}; what they are for would be skipped: wait until they are ready, or see why they are not"
+        "pods {selector} are in {NAMESPACE}, and none was ready within {limit:?}: {last}; what they are for would be skipped: wait until they are ready, or see why they are not"
     )]
     NotReady {
         selector: &'static str,
-        seconds: u64,
+        limit: Duration,
         last: String,
     },
 }
@@ -60,8 +60,8 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
         pod: pod.to_owned(),
         port,
     };
-    let istiod = ready(client, ISTIOD).await?;
-    let gateways = ready(client, GATEWAY).await?;
+    let istiod = ready(client, ISTIOD, READY).await?;
+    let gateways = ready(client, GATEWAY, READY).await?;
     Ok(Found {
         istiod: port(
             istiod.first().ok_or(FindError::NoIstiod)?,
@@ -79,9 +79,13 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
 
 /// Names of the ready pods; of none where there are no such pods. Pods that are there and not ready are waited for: what they are for is
 /// not missing, and must not be skipped.
-async fn ready(client: &Client, selector: &'static str) -> Result<Vec<String>, FindError> {
+async fn ready(
+    client: &Client,
+    selector: &'static str,
+    limit: Duration,
+) -> Result<Vec<String>, FindError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let looks = Looks::within(READY);
+    let looks = Looks::within(limit);
     loop {
         let list = api.list(&ListParams::default().labels(selector)).await;
         let mut pods = list
@@ -98,7 +102,7 @@ async fn ready(client: &Client, selector: &'static str) -> Result<Vec<String>, F
         if looks.over() {
             return Err(FindError::NotReady {
                 selector,
-                seconds: READY.as_secs(),
+                limit,
                 last: pods::brief(&pods),
             });
         }
@@ -127,13 +131,14 @@ mod tests {
         fake.client()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn pods_that_are_there_and_not_ready_are_waited_for_and_told() {
-        assert_eq!(ready(&server(&[]), ISTIOD).await.unwrap(), [""; 0]);
-        let one = ready(&server(&["False", "True"]), ISTIOD).await;
-        assert_eq!(one.unwrap(), ["istiod-1"]);
-        let error = ready(&server(&["False"]), ISTIOD).await.unwrap_err();
-        let words = "pods app=istiod are in istio-system, and none was ready within 60 s";
+        let found =
+            async |pods: &[&str]| ready(&server(pods), ISTIOD, Duration::from_millis(100)).await;
+        assert_eq!(found(&[]).await.unwrap(), [""; 0]);
+        assert_eq!(found(&["False", "True"]).await.unwrap(), ["istiod-1"]);
+        let error = found(&["False"]).await.unwrap_err();
+        let words = "pods app=istiod are in istio-system, and none was ready within 100ms";
         assert!(error.to_string().starts_with(words), "{error}");
     }
 }

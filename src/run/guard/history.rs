@@ -65,14 +65,9 @@ pub struct Unready {
     which: String,
     /// `None`: it still is not, and nothing is in its place.
     to: Option<Instant>,
-    pub words: String,
-}
-
-impl Unready {
-    /// Calls after `start` may have met it.
-    pub fn concerns(&self, start: Instant) -> bool {
-        self.to.is_none_or(|to| to + SPREADS >= start)
-    }
+    /// The end after which it was not, by its place in [`History::ended`].
+    fell: Option<usize>,
+    words: String,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +77,8 @@ struct Known {
     ready: bool,
     has_been_ready: bool,
     leaving: bool,
+    /// The end of a program of it, by its place in [`History::ended`], after which it has not been ready.
+    fell: Option<usize>,
     /// Ends that were there when the pod was first ready, or have been told.
     ends: BTreeSet<String>,
 }
@@ -94,7 +91,7 @@ pub struct History {
     /// Workloads whose pods a step may delete; all of them when it has `*`.
     asked: BTreeSet<String>,
     pub ended: Vec<Ended>,
-    pub unready: Vec<Unready>,
+    unready: Vec<Unready>,
 }
 
 impl History {
@@ -144,6 +141,28 @@ impl History {
         }
     }
 
+    /// Pods whose lack of readiness calls after `start` may have met, in words. Where a program of the mesh crashed by itself, that is what
+    /// has to be told, and nothing excuses it.
+    pub fn unready_since(&self, start: Instant) -> Vec<String> {
+        let concerns = |one: &&Unready| one.to.is_none_or(|to| to + SPREADS >= start);
+        let words = |one: &Unready| {
+            let fell = one.fell.and_then(|at| self.ended.get(at));
+            match fell.map(|ended| &ended.death) {
+                Some(death) if death.is_fault() => None,
+                Some(death) => Some(format!(
+                    "{} {}, and its pod was not ready again",
+                    death.who, death.how
+                )),
+                None => Some(one.words.clone()),
+            }
+        };
+        self.unready
+            .iter()
+            .filter(concerns)
+            .filter_map(words)
+            .collect()
+    }
+
     /// A pod was deleted that no step asked for: its workload lacks it until another is ready.
     fn deleted(&mut self, known: &Known, at: Instant) {
         let who = format!("pod {}", known.name);
@@ -152,6 +171,7 @@ impl History {
             self.unready.push(Unready {
                 which: workload,
                 to: None,
+                fell: None,
                 words: format!("{who} was deleted, and nothing was in its place yet"),
             });
         }
@@ -198,34 +218,32 @@ impl History {
         if leaving && !known.leaving && known.has_been_ready && !asked {
             self.deleted(known, at);
         }
-        let mut fault = false;
         for (container, id, ending) in ends(pod) {
             // What ends while a pod comes up has ended before anything was judged.
             if known.ends.insert(id) && known.has_been_ready && !leaving {
                 let (who, mesh) = self.roles.name(pod, &container);
                 self.tell(who, mesh, ending, &known.name, &container, at);
-                fault |= self
-                    .ended
-                    .last()
-                    .is_some_and(|ended| ended.death.is_fault());
+                known.fell = self.ended.len().checked_sub(1);
             }
         }
         let uid = pod.uid().unwrap_or_default();
-        // Where the mesh's own program crashed, that is what has to be told.
-        if known.ready && !ready && !leaving && !fault && !asked {
-            let what = if is_injected(pod) {
-                " (it has a sidecar)"
-            } else {
-                ""
+        if known.ready && !ready && !leaving && !asked {
+            let what = match is_injected(pod) {
+                true => " (it has a sidecar)",
+                false => "",
             };
             self.unready.push(Unready {
                 which: uid.clone(),
                 to: None,
+                fell: known.fell,
                 words: format!("pod {} was not ready any more{what}", known.name),
             });
         }
         if ready || leaving {
             self.end_unready(&uid, at);
+        }
+        if ready {
+            known.fell = None;
         }
         if let Some(workload) = known.workload.as_deref().filter(|_| ready && !known.ready) {
             self.end_unready(workload, at);
@@ -310,7 +328,7 @@ mod tests {
         }
         let deaths = history.ended.iter().map(|ended| ended.death.to_string());
         deaths
-            .chain(history.unready.iter().map(|one| one.words.clone()))
+            .chain(history.unready_since(Instant::now()))
             .collect()
     }
 
@@ -320,9 +338,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut history = History::new(Roles::default());
-        let concerned = |history: &History, seconds| {
-            history.unready.iter().any(|one| one.concerns(at(seconds)))
-        };
+        let concerned = |history: &History, seconds| !history.unready_since(at(seconds)).is_empty();
         history.see(&ready, at(0));
         assert!(!concerned(&history, 1));
         history.see(&unready, at(10));
@@ -330,6 +346,24 @@ mod tests {
         assert!(concerned(&history, 5) && concerned(&history, 60));
         history.see(&ready, at(70));
         assert!(concerned(&history, 74) && !concerned(&history, 76));
+    }
+
+    #[test]
+    fn a_pod_of_which_something_was_killed_is_not_ready_for_that_and_a_crash_excuses_nothing() {
+        let told = |code: i32| {
+            let mut history = History::new(Roles::default());
+            let start = Instant::now();
+            for (seconds, pod) in [
+                (0, pod("a", true, &[])),
+                (1, pod("a", false, &[(PROXY, code)])),
+            ] {
+                history.see(&[pod], start + Duration::from_secs(seconds));
+            }
+            history.unready_since(start + Duration::from_secs(30))
+        };
+        let words = "the sidecar of pod a was ended from outside (SIGKILL), and its pod was not ready again";
+        assert_eq!(told(137), [words]);
+        assert_eq!(told(139), [""; 0]);
     }
 
     #[test]
@@ -343,7 +377,7 @@ mod tests {
         ] {
             history.see(&pods, at(seconds));
         }
-        let concerned = |history: &History| history.unready.iter().any(|one| one.concerns(at(30)));
+        let concerned = |history: &History| !history.unready_since(at(30)).is_empty();
         assert!(concerned(&history));
         history.see(&[pod("b", true, &[])], at(2));
         assert!(!concerned(&history));

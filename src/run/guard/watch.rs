@@ -137,11 +137,10 @@ impl Guard {
         state.history.see(&pods, Instant::now());
         let (history, beats) = (&state.history, &state.beats);
         let ended = history.ended.iter().filter(|ended| ended.at >= start);
-        let unready = history.unready.iter().filter(|one| one.concerns(start));
         Guarded {
             ended: ended.cloned().collect(),
             stalls: beats.since(start, Instant::now(), |uid| stays(&pods, uid)),
-            unready: unready.map(|one| one.words.clone()).collect(),
+            unready: history.unready_since(start),
         }
     }
 
