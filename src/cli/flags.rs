@@ -112,3 +112,60 @@ pub const FLAGS: &[Flag] = &{
 pub fn find(id: &str) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.id == id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// The flags that not every target can honour, as a table.
+    fn table() -> String {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("run");
+        let mut table = "| flag | local | kind | cluster | with a mesh that is kept |\n| --- | --- | --- | --- | --- |\n".to_owned();
+        for flag in FLAGS.iter().filter(|flag| flag.targets != ALL) {
+            let mut all = run.get_arguments().chain(cli.get_arguments());
+            let arg = all.find(|arg| arg.get_id() == flag.id).expect(flag.id);
+            let long = arg.get_long().expect(flag.id);
+            let honours = |target| match flag.targets.contains(&target) {
+                true => "yes",
+                false => "error",
+            };
+            let kept = match flag.concerns {
+                Concerns::Run => "honoured",
+                Concerns::Mesh => "has to be what it is made of",
+            };
+            let (local, kind, cluster) = (honours(Local), honours(Kind), honours(Cluster));
+            writeln!(
+                table,
+                "| `--{long}` | {local} | {kind} | {cluster} | {kept} |"
+            )
+            .unwrap();
+        }
+        table
+    }
+
+    /// `MESHPROOF_BLESS=1 cargo test --lib cli::flags` writes it anew.
+    #[test]
+    fn the_documentation_says_who_honours_a_flag() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/targets.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once("<!-- flags -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- end of flags -->\n").unwrap();
+        let wanted = format!(
+            "{before}<!-- flags -->\n{}<!-- end of flags -->\n{after}",
+            table()
+        );
+        if std::env::var_os("MESHPROOF_BLESS").is_some() {
+            std::fs::write(path, &wanted).unwrap();
+        }
+        assert!(
+            text == wanted || std::env::var_os("MESHPROOF_BLESS").is_some(),
+            "docs/targets.md is stale: run with MESHPROOF_BLESS=1"
+        );
+    }
+}
