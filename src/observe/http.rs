@@ -141,9 +141,7 @@ impl Port {
         let (sender, response) = self.answered(method, path).await?;
         let body = self.succeeded(path, response).await?.collect().await;
         let body = body.map_err(|error| self.exchange(path, error))?;
-        if let Some(idle) = self.dial.idle() {
-            idle.put(self.place(), sender);
-        }
+        self.dial.idle().put(self.place(), sender);
         Ok(body.to_bytes())
     }
 
@@ -154,8 +152,8 @@ impl Port {
         method: Method,
         path: &str,
     ) -> Result<(Sender, Response<Incoming>), HttpError> {
-        let idle = self.dial.idle().filter(|_| method == Method::GET);
-        if let Some(mut sender) = idle.and_then(|idle| idle.take(&self.place()))
+        if method == Method::GET
+            && let Some(mut sender) = self.dial.idle().take(&self.place())
             && sender.ready().await.is_ok()
             && let asked = self.ask(&mut sender, method.clone(), path, Vec::new())
             && let Ok(Ok(response)) = timeout(AGAIN, asked).await

@@ -8,6 +8,7 @@ use http_body_util::BodyExt as _;
 use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
 use super::http::{HttpError, Port};
+use crate::output::chain;
 
 /// A caller stops its calls when it hears nothing of us for so long. Longer than this process stalls on a busy machine.
 const LEASE: Duration = Duration::from_secs(10);
@@ -57,7 +58,7 @@ pub async fn run(
     let (mut buffer, mut calls, mut bytes) = (BytesMut::new(), 0, 0);
     let broke = |calls, words: String| CallerError::Broke { calls, words };
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| broke(calls, error.to_string()))?;
+        let frame = frame.map_err(|error| broke(calls, chain(&error)))?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
         bytes += data.len();
         if bytes > MAX_BYTES {

@@ -123,7 +123,7 @@ mod tests {
     fn proxies_that_are_not_connected_are_named() {
         let proxy = |pod: &str| Proxy {
             admin: Port {
-                dial: Dial::Node(PathBuf::new()),
+                dial: Dial::node(PathBuf::new()),
                 namespace: "ns".to_owned(),
                 pod: pod.to_owned(),
                 port: 15000,

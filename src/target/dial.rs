@@ -22,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
 #[derive(Clone)]
 pub enum Dial {
     /// The local node's socket.
-    Node(PathBuf),
+    Node(PathBuf, Idle),
     /// The API server of any cluster, which asks the pod's kubelet: the harness may run anywhere.
     ApiServer(Client, Idle),
 }
@@ -30,7 +30,7 @@ pub enum Dial {
 impl fmt::Debug for Dial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Node(socket) => f.debug_tuple("Node").field(socket).finish(),
+            Self::Node(socket, _) => f.debug_tuple("Node").field(socket).finish(),
             Self::ApiServer(..) => f.write_str("ApiServer"),
         }
     }
@@ -49,16 +49,21 @@ pub enum DialError {
 }
 
 impl Dial {
+    /// Through the socket of a local node.
+    pub fn node(socket: PathBuf) -> Self {
+        Self::Node(socket, Idle::default())
+    }
+
     /// Through the API server that this client speaks to.
     pub fn api_server(client: Client) -> Self {
         Self::ApiServer(client, Idle::default())
     }
 
-    /// Connections that can be used again, where a new one costs more than a moment.
-    pub fn idle(&self) -> Option<&Idle> {
+    /// Connections that can be used again. A new one is work for both sides of it and for everybody in between, and each program that takes
+    /// part is asked twice a second.
+    pub fn idle(&self) -> &Idle {
         match self {
-            Self::Node(_) => None,
-            Self::ApiServer(_, idle) => Some(idle),
+            Self::Node(_, idle) | Self::ApiServer(_, idle) => idle,
         }
     }
 
@@ -74,7 +79,7 @@ impl Dial {
         port: u16,
     ) -> Result<Box<dyn PodStream>, DialError> {
         let opened = match self {
-            Self::Node(socket) => through_node(socket, namespace, pod, port).await,
+            Self::Node(socket, _) => through_node(socket, namespace, pod, port).await,
             Self::ApiServer(client, _) => through_api_server(client, namespace, pod, port).await,
         };
         opened.map_err(|words| DialError::Refused {

@@ -244,7 +244,7 @@ mod tests {
                 mesh,
                 ..Roles::default()
             };
-            let all = hearts(pod, &roles, &Dial::Node("/nowhere".into())).into_iter();
+            let all = hearts(pod, &roles, &Dial::node("/nowhere".into())).into_iter();
             all.map(|heart| (heart.port.port, heart.who)).collect()
         };
         let server = (15999, "the server pod a".to_owned());

@@ -76,7 +76,7 @@ impl Local {
         };
         match done {
             Ok(client) => Ok(Self {
-                dial: Dial::Node(world.spec.node_socket()),
+                dial: Dial::node(world.spec.node_socket()),
                 client,
                 world,
             }),
@@ -121,7 +121,7 @@ impl Local {
         let client = client::of(&world.spec.kubeconfig(), None).await;
         let client = client.map_err(BringUpError::Kubeconfig)?;
         Ok(Self {
-            dial: Dial::Node(world.spec.node_socket()),
+            dial: Dial::node(world.spec.node_socket()),
             client,
             world,
         })

@@ -18,6 +18,7 @@ mod logs;
 mod memory;
 mod network;
 mod outcome;
+mod pass;
 mod prepare;
 mod probes;
 mod process;

@@ -8,11 +8,11 @@ use std::{fs, io, path::Path, sync::Arc, time::Duration};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy_bidirectional},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpStream, UnixListener, UnixStream},
 };
 
-use super::{check::loopback, config::Shared};
+use super::{check::loopback, config::Shared, pass::pass};
 
 /// How long a connection to a port of a pod may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -86,8 +86,8 @@ async fn answer(stream: UnixStream, shared: &Shared) -> io::Result<()> {
         .get_mut()
         .write_all(format!("{reply}\n").as_bytes())
         .await?;
-    if let Some(mut port) = forward {
-        copy_bidirectional(&mut stream, &mut port).await?;
+    if let Some(port) = forward {
+        pass(stream, port).await;
     }
     Ok(())
 }
