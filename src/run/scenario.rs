@@ -144,7 +144,7 @@ async fn attempt(ctx: &std::sync::Arc<Context>, loaded: &Loaded, number: usize) 
         owners: BTreeMap::new(),
         runs: 0,
     };
-    run.note_times();
+    run.note_claims();
     let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
     errors.extend(run.end_background().await.err());
     #[cfg(feature = "browser")]
@@ -178,10 +178,13 @@ fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>
 }
 
 impl Run<'_> {
-    /// The times that the scenario's configuration states are what its verdicts rest on.
-    fn note_times(&self) {
+    /// What the verdicts rest on: times that the scenario's configuration states, and pods whose readiness it claims itself.
+    fn note_claims(&self) {
         let mut times = Times::default();
         for step in &self.loaded.scenario.steps {
+            if let Step::Ready(ready) = step {
+                self.place.guard.claim_readiness(&ready.workload);
+            }
             let (Step::Apply(name) | Step::Churn(Churn { apply: name, .. })) = step else {
                 continue;
             };

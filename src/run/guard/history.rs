@@ -90,6 +90,8 @@ pub struct History {
     pods: BTreeMap<String, Known>,
     /// Workloads whose pods a step may delete; all of them when it has `*`.
     asked: BTreeSet<String>,
+    /// Workloads whose readiness is itself claimed.
+    claimed: BTreeSet<String>,
     pub ended: Vec<Ended>,
     unready: Vec<Unready>,
 }
@@ -109,6 +111,11 @@ impl History {
     /// From now on a step may delete pods of this workload, or make them not ready.
     pub fn ask(&mut self, workload: &str) {
         self.asked.insert(workload.to_owned());
+    }
+
+    /// The scenario claims how many pods of this workload are ready: what it configures may take their readiness away.
+    pub fn claim_readiness(&mut self, workload: &str) {
+        self.claimed.insert(workload.to_owned());
     }
 
     fn is_asked(&self, workload: Option<&str>) -> bool {
@@ -227,7 +234,9 @@ impl History {
             }
         }
         let uid = pod.uid().unwrap_or_default();
-        if known.ready && !ready && !leaving && !asked {
+        let workload = known.workload.as_deref();
+        let claimed = workload.is_some_and(|workload| self.claimed.contains(workload));
+        if known.ready && !ready && !leaving && !asked && !claimed {
             let what = match is_injected(pod) {
                 true => " (it has a sidecar)",
                 false => "",
@@ -434,6 +443,12 @@ mod tests {
         let states = [vec![pod("a", true, &[])], vec![pod("a", false, &[])]];
         assert_eq!(told(&[], &states), ["pod a was not ready any more"]);
         assert_eq!(told(&["greeter"], &states), [""; 0]);
+        let mut history = History::new(Roles::default());
+        history.claim_readiness("greeter");
+        for state in &states {
+            history.see(state, Instant::now());
+        }
+        assert_eq!(history.unready_since(Instant::now()), [""; 0]);
     }
 
     #[test]

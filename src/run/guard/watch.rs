@@ -129,6 +129,11 @@ impl Guard {
         self.state().history.ask(workload);
     }
 
+    /// The scenario claims how many pods of this workload are ready.
+    pub fn claim_readiness(&self, workload: &str) {
+        self.state().history.claim_readiness(workload);
+    }
+
     /// What befell them since `start`.
     pub fn since(&self, start: Instant) -> Guarded {
         // Looked at under the lock: an older look must not come after a newer one.
