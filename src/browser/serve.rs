@@ -8,10 +8,10 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{io::copy_bidirectional, net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::page::Page;
-use crate::observe::http::Port;
+use crate::{observe::http::Port, target::pass::pass};
 
 /// A listener that ends with this value.
 #[derive(Debug)]
@@ -77,15 +77,11 @@ pub async fn forward(to: Port) -> io::Result<Listening> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let task = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok((stream, _)) = listener.accept().await {
             let to = to.clone();
             tokio::spawn(async move {
                 match to.dial.open(&to.namespace, &to.pod, to.port).await {
-                    Ok(mut pod) => {
-                        if let Err(error) = copy_bidirectional(&mut stream, &mut pod).await {
-                            tracing::debug!(%error, "a forwarded connection ended");
-                        }
-                    }
+                    Ok(pod) => pass(stream, pod).await,
                     Err(error) => tracing::warn!(%error, "a browser's connection leads nowhere"),
                 }
             });

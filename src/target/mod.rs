@@ -5,6 +5,7 @@ mod dial;
 mod forwarded;
 pub mod kind;
 pub mod local;
+pub mod pass;
 mod ready;
 
 pub use dial::{Dial, DialError, PodStream};

@@ -18,7 +18,6 @@ mod logs;
 mod memory;
 mod network;
 mod outcome;
-mod pass;
 mod prepare;
 mod probes;
 mod process;

@@ -12,7 +12,8 @@ use tokio::{
     net::{TcpStream, UnixListener, UnixStream},
 };
 
-use super::{check::loopback, config::Shared, pass::pass};
+use super::{check::loopback, config::Shared};
+use crate::target::pass::pass;
 
 /// How long a connection to a port of a pod may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

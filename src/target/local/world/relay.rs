@@ -156,7 +156,8 @@ impl Clock {
     }
 }
 
-/// Copies both ways until both are at their end. Nothing is dialled for one who says nothing.
+/// Copies each way until its own end: what one side has said is delivered although it takes nothing any more (see [`crate::target::pass`],
+/// which needs no clock). Nothing is dialled for one who says nothing.
 async fn pass(
     outer: TcpStream,
     to: SocketAddr,
@@ -171,10 +172,11 @@ async fn pass(
     let _ = inner.set_nodelay(true);
     let ((outer_read, outer_write), (inner_read, inner_write)) =
         (outer.into_split(), inner.into_split());
-    tokio::try_join!(
+    // A way that broke off is at its end: its halves are closed with it.
+    let _ = tokio::join!(
         copy(outer_read, inner_write, clock),
         copy(inner_read, outer_write, clock)
-    )?;
+    );
     Ok(())
 }
 
