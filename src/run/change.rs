@@ -1,17 +1,17 @@
 //! The verbs that change servers and what proxies know, and those that wait for it.
 
-use std::time::Duration;
-
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use testbed::control::CONTROL_PORT;
-use tokio::time::{Instant, sleep};
 
 use super::{scenario::Run, steps, stop::Stop};
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    observe::envoy::{self, ADMIN_PORT},
+    observe::{
+        envoy::{self, ADMIN_PORT},
+        looks::Looks,
+    },
     scenario::{
         model::{Await, Churn, Ready, Tell},
         resolve,
@@ -21,9 +21,6 @@ use crate::{
         range,
     },
 };
-
-/// Pause between two looks at a counter.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Tells every ready pod of a workload.
 pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
@@ -129,19 +126,19 @@ pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), String> {
     } else {
         read(run, wait).await?
     };
-    let deadline = Instant::now() + within;
+    let looks = Looks::within(within);
     loop {
         let grown = read(run, wait).await?.saturating_sub(start);
         if grown >= wait.at_least {
             return Ok(());
         }
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(format!(
                 "{} at {} stood at {grown} of {} after {}",
                 wait.stat, wait.at, wait.at_least, wait.within
             ));
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 

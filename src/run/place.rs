@@ -266,14 +266,14 @@ impl Place {
         let services: Vec<String> = place.services.keys().cloned().collect();
         shards::await_services(&ctx.applier.istiod(), &place.namespace, &services, &[]).await?;
         let mutated = place.mutated(ctx);
-        let told = place.told(ctx, gateway);
-        let (live, (), ()) = try_join!(
+        let (live, ()) = try_join!(
             place.change(ctx, mutated, Vec::new(), gateway),
-            place.await_endpoints_at(ctx, &told, true),
-            async { Ok(reach::await_plain(ctx, &place).await?) },
+            place.await_settled(ctx, gateway),
         )?;
-        // The push may have been behind what was looked at beside it.
-        place.await_endpoints_at(ctx, &told, false).await?;
+        // The push may have been behind what was looked at beside it; the gateways were looked at after it.
+        place
+            .await_endpoints_at(ctx, &place.proxies(ctx), false)
+            .await?;
         place.entries.extend(live.written);
         Ok(place)
     }

@@ -16,18 +16,15 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 use kube::{Api, ResourceExt as _, api::ListParams};
-use tokio::time::{Instant, sleep};
 
 use super::{context::Context, place::Place};
 use crate::{
     cluster::pods,
-    observe::{http::Port, testbed as bed},
+    observe::{http::Port, looks::Looks, testbed as bed},
 };
 
 /// How long the network may take to know the Services of a place.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(25);
 /// Ways that are tried at once: to a control port on a cluster each takes a connection through the API server.
 const SIDE_BY_SIDE: usize = 4;
 /// Label by which a slice names its Service (Kubernetes, "EndpointSlices", Ownership).
@@ -65,16 +62,16 @@ pub async fn await_plain(ctx: &Context, place: &Place) -> Result<(), ReachError>
     if callers.is_empty() {
         return Ok(());
     }
-    let start = Instant::now();
+    let looks = Looks::within(DEADLINE);
     loop {
         let Some(last) = missing(ctx, place, &callers).await? else {
             return Ok(());
         };
-        if start.elapsed() > DEADLINE {
-            let seconds = start.elapsed().as_secs_f64();
+        if looks.over() {
+            let seconds = looks.elapsed().as_secs_f64();
             return Err(ReachError::Never { seconds, last });
         }
-        sleep(PAUSE).await;
+        looks.pause().await;
     }
 }
 

@@ -29,11 +29,18 @@ impl Place {
     /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
     pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
         self.await_pods_known(ctx, &self.addresses(ctx)).await?;
+        self.await_settled(ctx, gateway).await
+    }
+
+    /// Waits until the workers of every proxy that is told of this place have its endpoints, and plain callers reach its Services.
+    pub(super) async fn await_settled(
+        &self,
+        ctx: &Context,
+        gateway: bool,
+    ) -> Result<(), PlaceError> {
         let told = self.told(ctx, gateway);
-        try_join!(self.await_endpoints_at(ctx, &told, true), async {
-            Ok(reach::await_plain(ctx, self).await?)
-        },)
-        .map(drop)
+        let plain = async { Ok(reach::await_plain(ctx, self).await?) };
+        try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
     }
 
     /// The same after pods came or went. Proxies know the pods behind a Service without an address by listeners and routes, which come

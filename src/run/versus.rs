@@ -1,9 +1,7 @@
 //! The step `versus`: two probes by turns, their call times and the processor time of the calling pods.
 
-use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::AttachParams};
-use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 use tokio::io::AsyncReadExt as _;
 
@@ -119,9 +117,8 @@ async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, String> {
     let pod = run.place.pod(run.ctx, &probe.from);
     let pod = pod.map_err(|error| error.to_string())?;
     let control = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
-    let body = control.fetch(Method::GET, "/v1/cpu").await;
-    let body = body.map_err(|error| error.to_string())?;
-    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let told = control.json("/v1/cpu").await;
+    let told = told.map_err(|error| error.to_string())?;
     let own = told["cpu_us"].as_f64();
     let own = own.ok_or_else(|| format!("pod {pod} does not tell its processor time"))?;
     Ok(own + in_proxy(run, &pod).await? / 1000.0)

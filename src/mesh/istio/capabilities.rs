@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use http::Method;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use serde_json::Value;
@@ -101,10 +100,8 @@ pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, String>
 
 /// Names of the extensions of a proxy (Envoy's `/server_info`, `node.extensions`).
 async fn extensions(proxy: &Proxy) -> Result<Vec<String>, String> {
-    let body = proxy.admin.fetch(Method::GET, "/server_info").await;
-    let body = body.map_err(|error| error.to_string())?;
-    let info: Value = serde_json::from_slice(&body)
-        .map_err(|error| format!("/server_info of {}: {error}", proxy.admin.pod))?;
+    let info = proxy.admin.json("/server_info").await;
+    let info = info.map_err(|error| error.to_string())?;
     let all = info.pointer("/node/extensions").and_then(Value::as_array);
     let names = all.into_iter().flatten();
     let names = names.filter_map(|extension| extension["name"].as_str());

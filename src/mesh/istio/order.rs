@@ -10,16 +10,16 @@ use futures::future::try_join_all;
 use jiff::{Timestamp, fmt::rfc2822};
 use kube::Client;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::compete::{can_compete, competes, sorts_before};
-use crate::cluster::{
-    object::{self, ObjectError, Written},
-    writer::{Home, Writer},
+use crate::{
+    cluster::{
+        object::{self, ObjectError, Written},
+        writer::{Home, Writer},
+    },
+    observe::looks::Looks,
 };
 
-/// Pause between two looks at the API server's clock.
-const LOOK: Duration = Duration::from_millis(20);
 /// Clocks of several API servers may be apart; a second is what is waited for.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -235,14 +235,14 @@ fn rivals(version: &str, kind: &str) -> impl Iterator<Item = (String, String)> +
 
 /// Waits until the API server's clock shows a later second than an object's age.
 async fn await_second(client: &Client, floor: &Floor) -> Result<(), OrderError> {
-    let deadline = Instant::now() + DEADLINE;
+    let looks = Looks::within(DEADLINE);
     loop {
         let last = match now(client).await {
             Ok(now) if now > floor.created => return Ok(()),
             Ok(now) => now.to_string(),
             Err(words) => words,
         };
-        if Instant::now() > deadline {
+        if looks.over() {
             return Err(OrderError::Clock {
                 younger: floor.younger.clone(),
                 older: floor.older.clone(),
@@ -250,7 +250,7 @@ async fn await_second(client: &Client, floor: &Floor) -> Result<(), OrderError> 
                 limit: DEADLINE,
             });
         }
-        sleep(LOOK).await;
+        looks.pause().await;
     }
 }
 

@@ -254,7 +254,7 @@ impl History {
         if ready {
             known.fell = None;
         }
-        if let Some(workload) = known.workload.as_deref().filter(|_| ready && !known.ready) {
+        if let Some(workload) = workload.filter(|_| ready && !known.ready) {
             self.end_unready(workload, at);
         }
         known.ready = ready;

@@ -217,10 +217,13 @@ async fn fill(
     );
     loaded?;
     let dial = Dial::api_server(client.clone());
-    let is_there = matches!(
-        found::find(&client, &dial).await,
-        Ok(_) | Err(FindError::NotReady { .. })
-    );
+    let is_there = match found::find(&client, &dial).await {
+        // Installing it once more would not mend it.
+        Err(error @ FindError::NotReady { .. }) => {
+            return Err(KindError::Client(error.to_string()));
+        }
+        found => found.is_ok(),
+    };
     if !is_there {
         istio(&client, options, phases).await?;
         record.profile = Some(options.profile.name().to_owned());
