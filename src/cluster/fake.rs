@@ -24,6 +24,8 @@ pub struct Inner {
     pub owners: BTreeMap<String, String>,
     /// Namespaces that do not end.
     pub held: Vec<String>,
+    /// Paths of objects that may not be deleted.
+    pub guarded: Vec<String>,
     next: u64,
 }
 
@@ -160,6 +162,9 @@ impl Inner {
         let Some(object) = self.objects.get_mut(path) else {
             return refused(404, "NotFound", "not found");
         };
+        if self.guarded.iter().any(|guarded| guarded == path) {
+            return refused(403, "Forbidden", "not yours to delete");
+        }
         let wanted = &options["preconditions"]["uid"];
         if wanted.is_string() && *wanted != object["metadata"]["uid"] {
             return refused(

@@ -200,6 +200,55 @@ fn run(fake: &Fake, id: &str, holder: &str, renewed: &str) {
     fake.put(&path, lease);
 }
 
+/// A line of a journal about a ClusterRole.
+fn line(name: &str, uid: Option<&str>) -> String {
+    let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "api_version": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole", "plural": "clusterroles"});
+    let mut entry = json!({"resource": resource, "name": name});
+    if let Some(uid) = uid {
+        entry["uid"] = uid.into();
+    }
+    entry.to_string()
+}
+
+/// Puts the journal of a run there; its path.
+fn journal(fake: &Fake, run: &str, data: Value) -> String {
+    let path = format!("/api/v1/namespaces/{}/configmaps/{JOURNAL}", control(run));
+    fake.put(
+        &path,
+        json!({"kind": "ConfigMap", "metadata": {}, "data": data}),
+    );
+    path
+}
+
+#[tokio::test]
+async fn a_journal_stays_while_something_in_it_does() {
+    let fake = Fake::default();
+    run(&fake, "dead1", "elsewhere/1/1.1", STALE);
+    let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/ours";
+    let uid = fake.put(
+        role,
+        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
+    );
+    let journal = journal(&fake, "dead1", json!({"0": line("ours", Some(&uid))}));
+    fake.with(|inner| inner.guarded.push(role.to_owned()));
+    let sweep = async || {
+        let swept = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, false).await;
+        swept.unwrap().stays
+    };
+    let stays = sweep().await;
+    assert!(
+        stays.len() == 1 && stays[0].starts_with("ClusterRole ours stays: "),
+        "{stays:?}"
+    );
+    assert!(fake.get(&journal).is_some() && fake.get(role).is_some());
+    assert!(fake.get("/api/v1/namespaces/mp-dead1-1-a").is_none());
+    // Whoever may delete it finds it by its line.
+    fake.with(|inner| inner.guarded.clear());
+    assert_eq!(sweep().await, Vec::<String>::new());
+    assert!(fake.get(&journal).is_none() && fake.get(role).is_none());
+}
+
 const FRESH: &str = "2026-11-30T11:59:30.000000Z";
 const STALE: &str = "2026-11-30T11:50:00.000000Z";
 
@@ -246,24 +295,8 @@ async fn only_what_dead_runs_left_is_swept() {
         &format!("{theirs}theirs"),
         json!({"kind": "ClusterRole", "metadata": {}}),
     );
-    let line = |name: &str, uid: Option<&str>| {
-        let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "api_version": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRole", "plural": "clusterroles"});
-        let mut entry = json!({"resource": resource, "name": name});
-        if let Some(uid) = uid {
-            entry["uid"] = uid.into();
-        }
-        entry.to_string()
-    };
     let data = json!({"0": line("ours", Some(&gone)), "1": line("unsure", None), "2": line("replaced", Some("uid-of-before")), "3": line("theirs", None)});
-    let journal = format!(
-        "/api/v1/namespaces/{}/configmaps/{JOURNAL}",
-        control("dead1")
-    );
-    fake.put(
-        &journal,
-        json!({"kind": "ConfigMap", "metadata": {}, "data": data}),
-    );
+    let journal = journal(&fake, "dead1", data);
 
     let before = fake.paths();
     let planned = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, true)

@@ -244,6 +244,20 @@ mod tests {
     }
 
     #[test]
+    fn a_report_of_somebody_else_is_not_replaced_beside_an_empty_log() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let report = dir.path().join("report.json");
+        fs::write(dir.path().join(jsonl::FILE), "").expect("written");
+        fs::write(&report, "mine\n").expect("written");
+        let error = take(dir.path()).expect_err("foreign");
+        assert!(
+            matches!(&error, FolderError::Foreign(path) if *path == report),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&report).expect("there"), "mine\n");
+    }
+
+    #[test]
     fn what_would_block_is_refused_at_once() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(jsonl::FILE);

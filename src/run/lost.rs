@@ -47,7 +47,7 @@ impl Lost {
     /// The reason, where what just went wrong may be its doing: an API server that does not answer is waited for until the
     /// target is known to have ended.
     pub async fn suspected(&self, client: &Client) -> Option<&str> {
-        if self.why().is_none() && answers(client).await.is_ok() {
+        if self.why().is_none() && answers(client, ANSWER).await.is_ok() {
             return None;
         }
         timeout(NOTICED, self.wait()).await.ok()
@@ -55,14 +55,14 @@ impl Lost {
 }
 
 /// Whether the API server says anything, be it that it will not answer this.
-async fn answers(client: &Client) -> Result<(), String> {
+async fn answers(client: &Client, limit: Duration) -> Result<(), String> {
     let request = http::Request::get("/readyz").body(Vec::new());
     let request = request.map_err(|error| error.to_string())?;
-    match timeout(ANSWER, client.request_text(request)).await {
+    match timeout(limit, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(()),
         Ok(Err(error)) => Err(crate::output::chain(&error)),
-        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+        Err(_) => Err(format!("no answer within {limit:?}")),
     }
 }
 
@@ -74,7 +74,7 @@ pub async fn gone(client: &Client) -> String {
 async fn gone_after(client: &Client, limit: Duration, pause: Duration) -> String {
     let mut silent: Option<Instant> = None;
     loop {
-        match answers(client).await {
+        match answers(client, ANSWER).await {
             Ok(()) => silent = None,
             Err(last) => {
                 let since = *silent.get_or_insert_with(Instant::now);
@@ -92,11 +92,23 @@ async fn gone_after(client: &Client, limit: Duration, pause: Duration) -> String
 mod tests {
     use super::*;
 
+    fn client(port: u16) -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let uri = format!("http://127.0.0.1:{port}").parse().unwrap();
+        Client::try_from(kube::Config::new(uri)).unwrap()
+    }
+
     /// Nobody listens there.
     fn nobody() -> Client {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let uri = "http://127.0.0.1:1".parse().unwrap();
-        Client::try_from(kube::Config::new(uri)).unwrap()
+        client(1)
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_takes_a_question_and_says_nothing_does_not_answer() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(silent.local_addr().unwrap().port());
+        let said = answers(&client, Duration::from_millis(100)).await;
+        assert_eq!(said, Err("no answer within 100ms".to_owned()));
     }
 
     #[tokio::test]
