@@ -8,7 +8,7 @@ use kube::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
         Preconditions, TypeMeta,
     },
-    core::Request,
+    core::{Request, Status},
 };
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -214,6 +214,12 @@ fn is_unasked(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed calling webhook"))
 }
 
+/// The 404 of a path that the API server does not serve. One of an object that is missing (the namespace, the Role of a RoleBinding) names it.
+fn is_of_a_kind(status: &Status) -> bool {
+    let missing = status.details.as_ref();
+    status.code == 404 && missing.is_none_or(|missing| missing.name.is_empty())
+}
+
 pub(crate) fn explain(
     error: kube::Error,
     api_version: String,
@@ -221,16 +227,11 @@ pub(crate) fn explain(
     name: String,
 ) -> ObjectError {
     match error {
-        // The generic 404 of an unknown resource; one of an unknown namespace names the namespace.
-        kube::Error::Api(status)
-            if status.code == 404 && !status.message.contains("namespaces") =>
-        {
-            ObjectError::NoSuchKind {
-                api_version,
-                kind,
-                name,
-            }
-        }
+        kube::Error::Api(status) if is_of_a_kind(&status) => ObjectError::NoSuchKind {
+            api_version,
+            kind,
+            name,
+        },
         kube::Error::Api(status) => ObjectError::Refused {
             kind,
             name,
@@ -323,7 +324,7 @@ pub async fn list(
 
 #[cfg(test)]
 mod tests {
-    use kube::core::Status;
+    use serde_json::json;
 
     use super::*;
 
@@ -342,5 +343,27 @@ mod tests {
     ) {
         let status = Status::failure(message, "InternalError").with_code(code);
         assert_eq!(is_unasked(&kube::Error::Api(Box::new(status))), unasked);
+    }
+    /// Bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding without its Role and into no namespace.
+    #[rstest::rstest]
+    #[case::no_kind(
+        json!({"message": "the server could not find the requested resource", "details": {}}),
+        "RoleBinding b: the API server has no v1 RoleBinding"
+    )]
+    #[case::no_group(json!({"message": "404 page not found"}), "RoleBinding b: the API server has no v1 RoleBinding")]
+    #[case::no_role(
+        json!({"message": "roles.rbac.authorization.k8s.io \"r\" not found", "details": {"name": "r", "kind": "roles"}}),
+        "RoleBinding b was refused: roles.rbac.authorization.k8s.io \"r\" not found"
+    )]
+    #[case::no_namespace(
+        json!({"message": "namespaces \"n\" not found", "details": {"name": "n", "kind": "namespaces"}}),
+        "RoleBinding b was refused: namespaces \"n\" not found"
+    )]
+    fn a_missing_object_is_not_a_missing_kind(#[case] mut body: Value, #[case] words: &str) {
+        body["code"] = 404.into();
+        let status: Status = serde_json::from_value(body).expect("a status");
+        let error = kube::Error::Api(Box::new(status));
+        let told = explain(error, "v1".into(), "RoleBinding".into(), "b".into()).to_string();
+        assert!(told.starts_with(words), "{told}");
     }
 }

@@ -62,9 +62,22 @@ pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadErr
 /// What a word that names nothing may have meant.
 fn near(suites: &Suites, pattern: &str) -> String {
     let files = suites.tree.scan().files;
-    let ids: Vec<&str> = files
+    let (objects, scenarios): (Vec<&String>, Vec<&String>) = files
         .iter()
         .filter(|path| role(path, path) == Role::Scenario)
+        .partition(|path| {
+            let text = suites.tree.read(path).ok().flatten();
+            text.is_some_and(|text| is_manifest(&text))
+        });
+    if objects
+        .iter()
+        .any(|path| path.strip_suffix(".yaml") == Some(pattern))
+    {
+        return "its file holds Kubernetes objects; name the scenario that applies or uses it"
+            .to_owned();
+    }
+    let ids: Vec<&str> = scenarios
+        .iter()
         .filter_map(|path| path.strip_suffix(".yaml"))
         .collect();
     let mut known: Vec<&str> = ids
@@ -212,5 +225,27 @@ impl LoadedSet {
             true
         });
         self.findings.extend(doubled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::a_workload("balancing/stateful", "holds Kubernetes objects")]
+    #[case::another_area("routing/stateful", "`meshproof list` shows the ids")]
+    #[case::a_slip("balancing/headles", "did you mean 'balancing/headless'?")]
+    fn a_word_that_names_nothing_is_told_what_it_may_have_meant(
+        #[case] word: &str,
+        #[case] words: &str,
+    ) {
+        let suites = Suites {
+            tree: Tree::Embedded,
+        };
+        let error = load_all(&suites, &[word.into()]).expect_err("no scenario");
+        let told = error.to_string();
+        assert!(told.contains(words), "{told}");
+        assert!(!told.contains(&format!("mean '{word}'")), "{told}");
     }
 }
