@@ -212,7 +212,7 @@ impl Mesh<'_> {
                 || mutation::shared_gateway(mutation).is_some()
         };
         let (wide, narrow): (Vec<_>, Vec<_>) = plan.into_iter().partition(by_itself);
-        let (mut exact, mut runs) = (0, 0);
+        let (mut exact, mut untried, mut runs) = (0, 0, 0);
         // Narrow ones side by side: most change the configuration of one scenario.
         for (group, at_once) in [(wide, 1), (narrow, self.jobs.div_ceil(2))] {
             let mut rows = stream::iter(group.iter().map(async |(mutation, mine)| {
@@ -226,16 +226,18 @@ impl Mesh<'_> {
                 }
                 let row = Row::of(mutation, &seen);
                 exact += usize::from(row.is_exact());
+                untried += usize::from(!row.is_tried());
                 runs += seen.len();
                 output::data(&row.text(mutation, &seen)).map_err(CommandError::Stdout)?;
             }
         }
         output::line(&format!(
-        "{exact} of {total} mutations turned exactly their scenarios red ({runs} scenario runs; scenarios that read no file \
-         that a mutation changes were left out unless --all)"
+        "{exact} of {} mutations turned exactly their scenarios red, {untried} could not be tried ({runs} scenario runs; scenarios \
+         that read no file that a mutation changes were left out unless --all)",
+        total - untried
     ))
     .map_err(CommandError::Stdout)?;
-        Ok(if exact == total && sick.is_empty() {
+        Ok(if exact + untried == total && sick.is_empty() {
             Exit::Ok
         } else {
             Exit::Failed
@@ -304,19 +306,22 @@ struct Row {
     missed: Vec<String>,
     /// Scenarios that should not have noticed, or noticed with another verdict than FAIL.
     strays: Vec<String>,
+    /// Scenarios that should have noticed and were skipped: this mesh or this build does not offer what they need.
+    skipped: Vec<String>,
 }
 
 impl Row {
     fn of(mutation: &Mutation, seen: &Verdicts) -> Self {
-        let failed = |id: &String| {
-            seen.get(id)
-                .is_some_and(|(verdict, _)| *verdict == Verdict::Fail)
+        let was = |id: &String, wanted: Verdict| {
+            seen.get(id).is_some_and(|(verdict, _)| *verdict == wanted)
         };
         let wanted = mutation
             .turns_red
             .iter()
             .filter(|id| seen.contains_key(*id));
-        let (caught, missed) = wanted.cloned().partition(failed);
+        let (skipped, ran): (Vec<String>, Vec<String>) =
+            wanted.cloned().partition(|id| was(id, Verdict::Skip));
+        let (caught, missed) = ran.into_iter().partition(|id| was(id, Verdict::Fail));
         let stray = |(id, (verdict, _)): &(&String, &(Verdict, String))| {
             !mutation.turns_red.contains(id) && !matches!(verdict, Verdict::Pass | Verdict::Skip)
         };
@@ -329,7 +334,14 @@ impl Row {
             caught,
             missed,
             strays,
+            skipped,
         }
+    }
+
+    /// A scenario that should have noticed ran, or one that should not have noticed did.
+    fn is_tried(&self) -> bool {
+        let all = [&self.caught, &self.missed, &self.strays];
+        self.skipped.is_empty() || all.iter().any(|some| !some.is_empty())
     }
 
     fn is_exact(&self) -> bool {
@@ -337,10 +349,10 @@ impl Row {
     }
 
     fn text(&self, mutation: &Mutation, seen: &Verdicts) -> String {
-        let word = if self.is_exact() {
-            "exact"
-        } else {
-            "NOT EXACT"
+        let word = match (self.is_exact(), self.is_tried()) {
+            (true, _) => "exact",
+            (false, false) => "not tried",
+            (false, true) => "NOT EXACT",
         };
         let mut text = format!("{word:9}  {}  — {}\n", mutation.name, mutation.what);
         for id in &self.caught {
@@ -353,6 +365,9 @@ impl Row {
         for id in &self.missed {
             let (verdict, cause) = &seen[id];
             let _ = writeln!(text, "           MISSED by {id}: {verdict:?} {cause}");
+        }
+        for id in &self.skipped {
+            let _ = writeln!(text, "           skipped {id}: {}", seen[id].1);
         }
         for stray in &self.strays {
             let _ = writeln!(text, "           STRAY {stray}");
@@ -383,9 +398,30 @@ mod tests {
             ("d".into(), verdict(Verdict::Pass)),
         ]);
         let row = Row::of(&mutation, &seen);
+        assert!(row.is_tried() && !row.is_exact());
         assert_eq!(
             (row.caught, row.missed, row.strays),
             (vec!["a".into()], vec!["b".into()], vec!["c (Error)".into()])
         );
+    }
+
+    #[test]
+    fn a_mutation_whose_scenarios_are_all_skipped_is_not_tried() {
+        let mutation = Mutation {
+            name: "m".into(),
+            what: "w".into(),
+            edits: Vec::new(),
+            patches: Vec::new(),
+            beside: Vec::new(),
+            turns_red: vec!["a".into(), "b".into()],
+        };
+        let skipped = (Verdict::Skip, "not offered here: browser".to_owned());
+        let mut seen = Verdicts::from([("a".into(), skipped.clone()), ("b".into(), skipped)]);
+        let row = Row::of(&mutation, &seen);
+        assert!(!row.is_tried() && !row.is_exact());
+        assert!(row.text(&mutation, &seen).starts_with("not tried"));
+        seen.insert("b".into(), (Verdict::Fail, String::new()));
+        let row = Row::of(&mutation, &seen);
+        assert!(row.is_tried() && row.is_exact());
     }
 }
