@@ -192,6 +192,7 @@ func (c *client) begin(ctx context.Context) (err error) {
 		ctx, cancel := context.WithTimeout(ctx, time.Duration(c.plan.Patience)*time.Millisecond)
 		defer cancel()
 		channel.connect(ctx)
+		channel.settle(ctx)
 	}
 	return nil
 }
@@ -218,12 +219,36 @@ func (c *client) drive(ctx context.Context) {
 			return
 		case room <- struct{}{}:
 		}
+		ended := make(chan struct{})
 		flying.Go(func() {
 			c.one(ctx, index, intended)
 			<-room
+			close(ended)
 		})
+		if index == uint64(c.number) && c.plan.Load.Rate == nil {
+			c.join(ctx, ended)
+		}
 	}
 	flying.Wait()
+}
+
+// join holds back a closed loop's other calls until the first has connected the client to all that it knows, or has ended.
+func (c *client) join(ctx context.Context, ended <-chan struct{}) {
+	channel, ok := c.maker.(*channel)
+	if !ok {
+		return
+	}
+	first, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-ended:
+		case <-first.Done():
+		}
+		cancel()
+	}()
+	channel.connect(first)
+	channel.settle(ctx)
 }
 
 func (c *client) room() uint32 {
