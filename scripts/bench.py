@@ -1,6 +1,19 @@
 """The measuring part of scripts/bench: BINARIES GHZ OUT RUNS [PART…]. Prints a Markdown table; all reports stay in OUT."""
 
-import collections, contextlib, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
 
 SIMPLE = "routing/metadata"  # one apply, then one probe: the warm figure
 NAME = "bench"
@@ -34,8 +47,8 @@ class Bench:
         with open(self.out / f"{name}.log", "w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
             peak = peak_until_end(process)
-        events = [json.loads(line) for line in open(report / "events.jsonl")]
-        result = json.load(open(report / "report.json"))
+        events = [json.loads(line) for line in (report / "events.jsonl").read_text().splitlines()]
+        result = json.loads((report / "report.json").read_text())
         say(f"{name}: exit {process.returncode}, {result['summary']}")
         return events, result, peak
 
@@ -53,17 +66,27 @@ class Bench:
         for number in range(self.runs):
             events, _, _ = self.run(f"cold-{number}", SIMPLE)
             first.append(next(e["at_ms"] for e in events if e["event"] == "scenario-ended"))
-        self.row("binaries on disk → first verdict", f"{statistics.median(first) / 1000:.1f} s (largest {max(first) / 1000:.1f} s)",
-                 self.runs, "8 s, aim 3 s")
+        self.row(
+            "binaries on disk → first verdict",
+            f"{statistics.median(first) / 1000:.1f} s (largest {max(first) / 1000:.1f} s)",
+            self.runs,
+            "8 s, aim 3 s",
+        )
 
     def warm(self):
         """In a mesh that is up: from the start of `apply` to the end of the probe after it."""
         events, _, _ = self.run("warm", "--name", NAME, "--jobs", "1", "--repeat", "20", SIMPLE)
         spans = apply_to_verdict(events)
-        self.row(f"warm verdict: apply → verdict, `{SIMPLE}`",
-                 f"median {statistics.median(spans):.0f} ms, p95 {p95(spans):.0f} ms", len(spans), "400 ms, aim 180 ms")
+        self.row(
+            f"warm verdict: apply → verdict, `{SIMPLE}`",
+            f"median {statistics.median(spans):.0f} ms, p95 {p95(spans):.0f} ms",
+            len(spans),
+            "400 ms, aim 180 ms",
+        )
         whole = [e["wall_ms"] for e in events if e["event"] == "scenario-ended"]
-        self.row("the same with its namespace, pods and clean-up", f"median {statistics.median(whole):.0f} ms", len(whole))
+        self.row(
+            "the same with its namespace, pods and clean-up", f"median {statistics.median(whole):.0f} ms", len(whole)
+        )
 
     def suite(self):
         walls, ratios, steps, peaks, verdicts = [], [], [], [], collections.Counter()
@@ -71,17 +94,35 @@ class Bench:
             events, result, peak = self.run(f"suite-{number}", "--name", NAME)
             walls.append(judged_ms(events) / 1000)
             peaks.append(peak)
-            ended = {e["id"]: e for e in events if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["floor_ms"]}
+            ended = {
+                e["id"]: e
+                for e in events
+                if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["floor_ms"]
+            }
             ratios += [e["wall_ms"] / e["floor_ms"] for e in ended.values()]
             steps += [sum(in_steps(events, id)) / e["floor_ms"] for id, e in ended.items()]
             verdicts.update({k: v for k, v in result["summary"].items() if k != "wall_ms" and v})
             scenarios = len(result["scenarios"])
         told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        self.row(f"whole suite, {scenarios} scenarios, warm", f"median {statistics.median(walls):.1f} s ({told})", self.runs,
-                 "20 s, aim 6 s")
-        self.row("wall / floor of a scenario, pods included", f"median {statistics.median(ratios):.1f}", len(ratios), "2.0, aim 1.2")
+        self.row(
+            f"whole suite, {scenarios} scenarios, warm",
+            f"median {statistics.median(walls):.1f} s ({told})",
+            self.runs,
+            "20 s, aim 6 s",
+        )
+        self.row(
+            "wall / floor of a scenario, pods included",
+            f"median {statistics.median(ratios):.1f}",
+            len(ratios),
+            "2.0, aim 1.2",
+        )
         self.row("steps / floor of a scenario", f"median {statistics.median(steps):.2f}", len(steps))
-        self.row(f"peak memory of the harness, {scenarios} scenarios", f"{max(peaks):.0f} MiB", self.runs, "64 MiB, aim 32 MiB")
+        self.row(
+            f"peak memory of the harness, {scenarios} scenarios",
+            f"{max(peaks):.0f} MiB",
+            self.runs,
+            "64 MiB, aim 32 MiB",
+        )
         world = memory_of_world(self.meshproof)
         for role, peak in sorted(world.items()):
             self.row(f"peak memory of the world's own process `{role}`", f"{peak:.0f} MiB", 1)
@@ -89,8 +130,10 @@ class Bench:
     def clients(self):
         """Caller, h2load and ghz against the same server by turns; CPU is the client's own. Ratios are taken within each turn."""
         port = free_port()
-        server = subprocess.Popen([self.testbed, "server", "--bind", "127.0.0.1", "--port", str(port), "--control-port", str(free_port())],
-                                  stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            [self.testbed, "server", "--bind", "127.0.0.1", "--port", str(port), "--control-port", str(free_port())],
+            stderr=subprocess.DEVNULL,
+        )
         turns = collections.defaultdict(list)  # by client: calls per second, and calls per CPU second
         try:
             until_open(port)
@@ -112,8 +155,18 @@ class Bench:
         self.row(figure, f"median {medians}" if medians else "not available", len(turns), bar)
 
     def caller(self, port):
-        command = [self.testbed, "bench", "--address", f"127.0.0.1:{port}", "--connections", str(CONNECTIONS),
-                   "--streams", str(STREAMS), "--seconds", str(SECONDS)]
+        command = [
+            self.testbed,
+            "bench",
+            "--address",
+            f"127.0.0.1:{port}",
+            "--connections",
+            str(CONNECTIONS),
+            "--streams",
+            str(STREAMS),
+            "--seconds",
+            str(SECONDS),
+        ]
         figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         return figures["calls_per_second"], figures["calls_per_cpu_second"]
 
@@ -121,9 +174,22 @@ class Bench:
         with tempfile.NamedTemporaryFile() as body:
             body.write(b"\0\0\0\0\0")  # a gRPC frame with an empty message, as the caller sends
             body.flush()
-            command = ["h2load", "-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", str(SECONDS), "-d", body.name,
-                       "-H", "content-type: application/grpc", "-H", "te: trailers",
-                       f"http://127.0.0.1:{port}/mypackage.Greeter/SayHello"]
+            command = [
+                "h2load",
+                "-c",
+                str(CONNECTIONS),
+                "-m",
+                str(STREAMS),
+                "-D",
+                str(SECONDS),
+                "-d",
+                body.name,
+                "-H",
+                "content-type: application/grpc",
+                "-H",
+                "te: trailers",
+                f"http://127.0.0.1:{port}/mypackage.Greeter/SayHello",
+            ]
             text, cpu = with_cpu(command)
         rate = re.search(r"([0-9.]+) req/s", text)
         return rate and (float(rate[1]), float(rate[1]) * SECONDS / cpu)
@@ -131,8 +197,23 @@ class Bench:
     def with_ghz(self, port):
         if not os.access(self.ghz, os.X_OK):
             return None
-        command = [self.ghz, "--insecure", "--call", "mypackage.Greeter/SayHello", "-d", "{}", "--connections", str(CONNECTIONS),
-                   "-c", str(CONNECTIONS * STREAMS), "-z", f"{SECONDS}s", "-O", "json", f"127.0.0.1:{port}"]
+        command = [
+            self.ghz,
+            "--insecure",
+            "--call",
+            "mypackage.Greeter/SayHello",
+            "-d",
+            "{}",
+            "--connections",
+            str(CONNECTIONS),
+            "-c",
+            str(CONNECTIONS * STREAMS),
+            "-z",
+            f"{SECONDS}s",
+            "-O",
+            "json",
+            f"127.0.0.1:{port}",
+        ]
         text, cpu = with_cpu(command)
         done = json.loads(text)["statusCodeDistribution"].get("OK", 0)
         return done / SECONDS, done / cpu
@@ -225,8 +306,10 @@ def until_open(port, limit=10):
 def machine():
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (f"{os.cpu_count()} × {model[1] if model else os.uname().machine}, {memory:.0f} GiB, Linux {os.uname().release}; "
-            f"load {os.getloadavg()[0]:.1f} before, ")
+    return (
+        f"{os.cpu_count()} × {model[1] if model else os.uname().machine}, {memory:.0f} GiB, Linux {os.uname().release}; "
+        f"load {os.getloadavg()[0]:.1f} before, "
+    )
 
 
 def main():

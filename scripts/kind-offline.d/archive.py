@@ -24,8 +24,10 @@ class Layer:
     @classmethod
     def of(cls, entries):
         """A layer of entries {path in the image: bytes, Path of a file here, Directory or Link}. The same entries give the same layer."""
-        made = tempfile.NamedTemporaryFile(prefix="layer-", suffix=".tar", delete=False)
-        with made, tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        with (
+            tempfile.NamedTemporaryFile(prefix="layer-", suffix=".tar", delete=False) as made,
+            tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar,
+        ):
             parents = set()
             for at in sorted(entries):
                 for parent in reversed(_parents(at)):
@@ -80,7 +82,11 @@ def write(file, images):
             repository, _, tag = name.rpartition(":")
             names.setdefault(repository, {})[tag] = image.id
     manifest = [
-        {"Config": image.id + ".json", "RepoTags": image.names, "Layers": [layer.digest + ".tar" for layer in image.layers]}
+        {
+            "Config": image.id + ".json",
+            "RepoTags": image.names,
+            "Layers": [layer.digest + ".tar" for layer in image.layers],
+        }
         for image in images
     ]
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT) as tar:

@@ -58,6 +58,7 @@ engine_start() {
   fi
   setsid dockerd "${arguments[@]}" >"$engine_run/dockerd.log" 2>&1 </dev/null 9>&- &
   engine_wait $!
+  # shellcheck disable=SC2034 # for those that source this
   engine_started=yes
   say "started a Docker engine at $engine_socket"
 }

@@ -15,7 +15,8 @@ AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 def users(userland):
     """The userland's users and groups with the one that the proxy runs as."""
     return {
-        "etc/passwd": archive.member(userland, "etc/passwd") + f"istio-proxy:x:{ISTIO}:{ISTIO}::/home/istio-proxy:/bin/false\n".encode(),
+        "etc/passwd": archive.member(userland, "etc/passwd")
+        + f"istio-proxy:x:{ISTIO}:{ISTIO}::/home/istio-proxy:/bin/false\n".encode(),
         "etc/group": archive.member(userland, "etc/group") + f"istio-proxy:x:{ISTIO}:\n".encode(),
     }
 
@@ -37,7 +38,9 @@ def main(control_plane, envoy, envoy_version, userland, hub, tag, out):
             "home/istio-proxy": archive.Directory(0o777),
             "usr/local/bin/pilot-agent": control_plane / "bin/pilot-agent",
             "usr/local/bin/envoy": envoy / "bin/envoy",
-            "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": (control_plane / "share/envoy_bootstrap.json").read_bytes(),
+            "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": (
+                control_plane / "share/envoy_bootstrap.json"
+            ).read_bytes(),
         }
     )
     images = [

@@ -22,7 +22,10 @@ MAIN = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-pro
 def names(kubeadm, version, node):
     """Full names of the images that kubeadm wants, by the last part of their repository; the pause image is the one that containerd wants."""
     listed = subprocess.run(
-        [kubeadm, "config", "images", "list", "--kubernetes-version", version], check=True, capture_output=True, text=True
+        [kubeadm, "config", "images", "list", "--kubernetes-version", version],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.split()
     found = {name.rpartition(":")[0].rpartition("/")[2]: name for name in listed}
     sandbox = re.search(r'sandbox_image\s*=\s*"(.+?)"', (node / "etc/containerd/config.toml").read_text())
@@ -42,7 +45,9 @@ def unused(share):
 def main(control_plane, kind, userland, out):
     control_plane, kind = pathlib.Path(control_plane), pathlib.Path(kind)
     share = kind / "share"
-    version = subprocess.run([kind / "bin/kubeadm", "version", "-o", "short"], check=True, capture_output=True, text=True).stdout.strip()
+    version = subprocess.run(
+        [kind / "bin/kubeadm", "version", "-o", "short"], check=True, capture_output=True, text=True
+    ).stdout.strip()
     name = names(kind / "bin/kubeadm", version, share / "node")
     base = archive.Layer(userland)
 
