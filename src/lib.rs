@@ -1,6 +1,6 @@
 //! meshproof: an end-to-end conformance harness for gRPC through service meshes.
 //!
-//! The flow: `cli → settings → plan → target + mesh → fixture → step → observe → verdict → run::event → report`.
+//! ARCHITECTURE.md says what is where, in which order; `tests/layers.rs` holds it.
 
 #[cfg(feature = "browser")]
 pub mod browser;
@@ -10,6 +10,8 @@ pub mod commands;
 pub mod coverage;
 pub mod doctor;
 pub mod env;
+pub mod event;
+pub mod evidence;
 pub mod exit;
 pub mod fixture;
 pub mod image;
@@ -25,7 +27,10 @@ pub mod scenario;
 pub mod seed;
 pub mod settings;
 pub mod side;
-pub mod target;
+pub mod targets;
+pub mod text;
 pub mod toolchain;
+pub mod transport;
 pub mod verdict;
+pub mod wait;
 pub mod yaml;

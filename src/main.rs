@@ -17,7 +17,7 @@ const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
     // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap, before any thread.
-    if let Some(code) = meshproof::target::local::internal::dispatch() {
+    if let Some(code) = meshproof::targets::local::internal::dispatch() {
         return code;
     }
     install_process_defaults();

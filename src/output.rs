@@ -6,12 +6,31 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clap::ValueEnum;
 use owo_colors::{OwoColorize, Style};
 use serde::Serialize;
 
-use crate::cli::ColorChoice;
-use crate::env::{self, Terminal};
-use crate::report::sensitive::userinfo;
+use crate::{
+    env::{self, Terminal},
+    text::userinfo,
+};
+
+/// When output has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorChoice {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Form of what goes to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Json,
+}
 
 /// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
 pub fn data(text: &str) -> io::Result<()> {

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
-use crate::cli::{
-    ColorChoice, Format, Given, GlobalArgs, Keep, MeshArgs, Profile, RunArgs, ShardArg, TargetKind,
+use crate::{
+    cli::{Given, GlobalArgs, Keep, MeshArgs, RunArgs, ShardArg},
+    mesh::istio::profile::Profile,
+    output::{ColorChoice, Format},
+    seed::Seed,
+    targets::TargetKind,
 };
-use crate::seed::Seed;
 
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
-
-/// Name of a target when none is given.
-pub const DEFAULT_NAME: &str = "default";
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq)]

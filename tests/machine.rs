@@ -14,7 +14,7 @@ use std::{
 };
 
 use meshproof::{
-    target::local::{
+    targets::local::{
         container::{ContainerSpec, Identity, RootEntry},
         ns::CapSet,
     },

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use meshproof::{
+    plan::lint::{Context, lint_all},
     scenario::{
         Finding, Suites, Tree,
         finding::{Style, render},
         known::{Running, find, load_known},
-        lint::{Context, lint_all},
         list::{by_requirement, list},
         load_all,
         select::Filter,

@@ -3,11 +3,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use meshproof::{
-    plan::{Action, Terms, plan},
-    scenario::{
-        Loaded, Suites, Tree, explain::explain, load_all, parse::parse, resolve_contrast,
-        resolve_probe, schema,
+    plan::{
+        Action, Terms,
+        explain::explain,
+        plan,
+        resolve::{resolve_contrast, resolve_probe},
     },
+    scenario::{Suites, Tree, load_all, loaded::Loaded, parse::parse, schema},
     verdict::Rates,
 };
 
@@ -188,10 +190,9 @@ fn the_checked_in_schema_is_current() {
 /// Every file in the repository's own suites is clean.
 #[test]
 fn the_built_in_suites_have_no_findings() {
-    use meshproof::scenario::{
-        Finding,
-        known::load_known,
-        lint::{Context, lint_all},
+    use meshproof::{
+        plan::lint::{Context, lint_all},
+        scenario::{Finding, known::load_known},
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let suites = Suites::open(root);

@@ -4,12 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use meshproof::{
-    plan::step_probes,
-    scenario::{
-        Suites,
+    plan::{
         lint::{Context, lint_all},
-        load_all,
+        step_probes,
     },
+    scenario::{Suites, load_all},
     verdict::Rates,
 };
 use rstest::rstest;

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::page::Page;
-use crate::{observe::http::Port, target::pass::pass};
+use crate::transport::{http::Port, pass::pass};
 
 /// A listener that ends with this value.
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use super::{DoctorArgs, ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
+use crate::output::{ColorChoice, Format};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
@@ -82,22 +83,6 @@ pub struct GlobalArgs {
     /// Say only what is not as expected, and the final line.
     #[arg(short, long, global = true, help_heading = "Output")]
     pub quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ColorChoice {
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-/// Form of what goes to stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Format, TargetKind};
+use crate::{output::Format, targets::TargetKind};
 
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {

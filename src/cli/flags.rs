@@ -2,7 +2,7 @@
 //!
 //! A flag that is added to [`super::RunArgs`] has to be added here: a test compares the two.
 
-use super::TargetKind::{self, Cluster, Kind, Local};
+use crate::targets::TargetKind::{self, Cluster, Kind, Local};
 
 /// One flag of `run` (and of the commands that share it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

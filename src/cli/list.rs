@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Format;
+use crate::output::Format;
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::target::kind::Mirror;
+use crate::{
+    mesh::istio::profile::Profile,
+    targets::kind::{MadeOf, Mirror},
+};
 
 /// Flags that concern clusters with container images.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -43,22 +46,88 @@ pub struct MeshArgs {
     pub testbed_image: Option<String>,
 }
 
-/// How Istio is installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Profile {
-    /// With all that Istio's own proxy can do.
-    #[default]
-    Full,
-    /// As on the local target: for a proxy without Istio's own extensions.
-    Stock,
+impl From<&MeshArgs> for MadeOf {
+    fn from(args: &MeshArgs) -> Self {
+        let mirrors = args.registry_mirrors.iter();
+        let mirrors: Vec<String> = mirrors.map(ToString::to_string).collect();
+        Self::from([
+            ("istio", args.istio.clone()),
+            ("hub", args.hub.clone()),
+            ("tag", args.tag.clone()),
+            (
+                "profile",
+                args.profile.map(|profile| profile.name().to_owned()),
+            ),
+            ("nodes", args.nodes.clone()),
+            ("node-image", args.node_image.clone()),
+            (
+                "registry-mirror",
+                (!mirrors.is_empty()).then(|| mirrors.join(" ")),
+            ),
+        ])
+    }
 }
 
-impl Profile {
-    /// As it is written on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Stock => "stock",
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        cli::flags::{Concerns, FLAGS},
+        targets::{
+            TargetKind,
+            kind::{CLUSTER, ISTIO},
+        },
+    };
+
+    fn args(words: &[&str]) -> MadeOf {
+        let command = MeshArgs::augment_args(clap::Command::new("x")).mut_args(|arg| arg.env(None));
+        let matches = command.get_matches_from(["x"].iter().chain(words));
+        let args = MeshArgs::from_arg_matches(&matches).expect("matches of the same definition");
+        MadeOf::from(&args)
+    }
+
+    #[rstest]
+    #[case(&[], None)]
+    #[case(&["--nodes", "multi", "--profile", "stock"], None)]
+    #[case(&["--nodes", "single"], Some("--nodes single can't be honoured: the kind cluster mine is made with --nodes multi"))]
+    #[case(&["--hub", "h"], Some("the kind cluster mine is not made with --hub"))]
+    fn a_flag_can_only_say_what_is_there(#[case] words: &[&str], #[case] told: Option<&str>) {
+        let made = args(&["--nodes", "multi", "--profile", "stock"]);
+        let error = made
+            .agrees(&args(words), "mine")
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(error.is_some(), told.is_some(), "{error:?}");
+        assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
+    }
+
+    /// Every flag that concerns the mesh on kind is compared, also one that is added.
+    #[test]
+    fn every_flag_that_concerns_the_mesh_is_compared() {
+        let command = MeshArgs::augment_args(clap::Command::new("x"));
+        let of_mesh = FLAGS.iter().filter(|flag| {
+            flag.concerns == Concerns::Mesh && flag.targets.contains(&TargetKind::Kind)
+        });
+        let mut compared = 0;
+        for flag in of_mesh {
+            let arg = command
+                .get_arguments()
+                .find(|arg| arg.get_id().as_str() == flag.id);
+            let long = arg
+                .and_then(clap::Arg::get_long)
+                .expect("a flag of the group");
+            let words = [
+                format!("--{long}"),
+                crate::settings::example(flag.id).to_owned(),
+            ];
+            let asked = args(&words.each_ref().map(String::as_str));
+            assert!(MadeOf::default().agrees(&asked, "x").is_err(), "--{long}");
+            assert!(CLUSTER.contains(&long) != ISTIO.contains(&long), "--{long}");
+            compared += 1;
         }
+        assert_eq!(compared, CLUSTER.len() + ISTIO.len());
     }
 }

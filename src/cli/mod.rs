@@ -12,16 +12,14 @@ mod run;
 mod target;
 mod toolchain;
 
-pub use args::{
-    Cli, ColorChoice, Command, CompletionsArgs, ExplainArgs, Format, GlobalArgs, LintArgs,
-};
+pub use args::{Cli, Command, CompletionsArgs, ExplainArgs, GlobalArgs, LintArgs};
 pub use doctor::DoctorArgs;
 pub use given::Given;
 pub use list::{ListArgs, ListBy};
-pub use mesh::{MeshArgs, Profile};
+pub use mesh::MeshArgs;
 pub use mutate::MutateArgs;
 pub use report::ReportArgs;
-pub use run::{Keep, RunArgs, ShardArg, TargetKind};
+pub use run::{Keep, RunArgs, ShardArg};
 pub use target::{
     TargetArgs, TargetCommand, TargetDown, TargetGc, TargetName, TargetShell, TargetStatus,
     TargetUp, TargetWhich,

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::{Format, MeshArgs};
-use crate::seed::Seed;
+use super::MeshArgs;
+use crate::{output::Format, seed::Seed, targets::TargetKind};
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -100,28 +100,6 @@ pub struct RunArgs {
         help_heading = "Output"
     )]
     pub output: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum TargetKind {
-    /// A private world on this machine: no Docker, no cluster, no root.
-    #[default]
-    Local,
-    /// A cluster made with kind.
-    Kind,
-    /// An existing cluster, named by `--context`.
-    Cluster,
-}
-
-impl TargetKind {
-    /// The kind as it is written on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Kind => "kind",
-            Self::Cluster => "cluster",
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Format, MeshArgs, TargetKind};
+use super::MeshArgs;
+use crate::{output::Format, targets::TargetKind};
 
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
@@ -28,7 +29,7 @@ pub enum TargetCommand {
 #[derive(Debug, Clone, Args)]
 pub struct TargetName {
     /// Name of the target.
-    #[arg(long, default_value = crate::settings::DEFAULT_NAME, value_name = "NAME", env = crate::env::NAME)]
+    #[arg(long, default_value = crate::targets::DEFAULT_NAME, value_name = "NAME", env = crate::env::NAME)]
     pub name: String,
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Format;
+use crate::output::Format;
 
 #[derive(Debug, Clone, Args)]
 pub struct ToolchainArgs {

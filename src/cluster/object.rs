@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     answer::{self, Answer},
-    scope::{Outside, is_cluster_scoped},
+    scope::Outside,
 };
+use crate::scenario::kinds::is_cluster_scoped;
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";

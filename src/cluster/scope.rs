@@ -2,75 +2,6 @@
 
 use serde_json::Value;
 
-/// Kinds without a namespace, by API group: those of Kubernetes 1.36, Gateway API and Istio. What a server says itself counts more.
-const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
-    (
-        "",
-        &["Namespace", "Node", "PersistentVolume", "ComponentStatus"],
-    ),
-    (
-        "admissionregistration.k8s.io",
-        &[
-            "MutatingAdmissionPolicy",
-            "MutatingAdmissionPolicyBinding",
-            "MutatingWebhookConfiguration",
-            "ValidatingAdmissionPolicy",
-            "ValidatingAdmissionPolicyBinding",
-            "ValidatingWebhookConfiguration",
-        ],
-    ),
-    ("apiextensions.k8s.io", &["CustomResourceDefinition"]),
-    ("apiregistration.k8s.io", &["APIService"]),
-    (
-        "authentication.k8s.io",
-        &["SelfSubjectReview", "TokenReview"],
-    ),
-    (
-        "authorization.k8s.io",
-        &[
-            "SelfSubjectAccessReview",
-            "SelfSubjectRulesReview",
-            "SubjectAccessReview",
-        ],
-    ),
-    (
-        "certificates.k8s.io",
-        &["CertificateSigningRequest", "ClusterTrustBundle"],
-    ),
-    (
-        "flowcontrol.apiserver.k8s.io",
-        &["FlowSchema", "PriorityLevelConfiguration"],
-    ),
-    ("gateway.networking.k8s.io", &["GatewayClass"]),
-    ("gateway.networking.x-k8s.io", &["XMesh"]),
-    ("internal.apiserver.k8s.io", &["StorageVersion"]),
-    (
-        "networking.k8s.io",
-        &["IPAddress", "IngressClass", "ServiceCIDR"],
-    ),
-    ("node.k8s.io", &["RuntimeClass"]),
-    (
-        "rbac.authorization.k8s.io",
-        &["ClusterRole", "ClusterRoleBinding"],
-    ),
-    (
-        "resource.k8s.io",
-        &["DeviceClass", "DeviceTaintRule", "ResourceSlice"],
-    ),
-    ("scheduling.k8s.io", &["PriorityClass"]),
-    (
-        "storage.k8s.io",
-        &[
-            "CSIDriver",
-            "CSINode",
-            "StorageClass",
-            "VolumeAttachment",
-            "VolumeAttributesClass",
-        ],
-    ),
-    ("storagemigration.k8s.io", &["StorageVersionMigration"]),
-];
-
 /// Why an object does not lie in the namespace of its scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Outside {
@@ -86,17 +17,8 @@ pub enum Outside {
     Cluster { kind: String, name: String },
 }
 
-/// The kind has no namespace, as far as its group and name tell without a server.
-pub fn is_cluster_scoped(api_version: &str, kind: &str) -> bool {
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    let of_group = CLUSTER_SCOPED.iter().filter(|(known, _)| *known == group);
-    of_group
-        .flat_map(|(_, kinds)| *kinds)
-        .any(|known| *known == kind)
-}
-
 /// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of the object's kind: see
-/// [`is_cluster_scoped`], or ask the API server. Before placeholders are replaced, `own` is `${namespace}`.
+/// [`crate::scenario::kinds::is_cluster_scoped`], or ask the API server. Before placeholders are replaced, `own` is `${namespace}`.
 ///
 /// A Namespace called `OWN-…`, and what is in it, belongs to the scenario as `OWN` does.
 pub fn outside(object: &Value, own: &str, cluster_scoped: bool) -> Option<Outside> {
@@ -171,6 +93,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::scenario::kinds::is_cluster_scoped;
 
     fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) -> Value {
         let mut object =

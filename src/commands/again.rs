@@ -12,9 +12,10 @@ use crate::{
     },
     report::text::shell_word,
     scenario::{
-        Loaded, Suites,
+        Suites,
         again::absolute,
         load::{Selection, Tree, selection},
+        loaded::Loaded,
         select::glob,
     },
     seed::Seed,

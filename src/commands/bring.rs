@@ -8,10 +8,10 @@ use super::CommandError;
 use crate::{
     cli::{Keep, MeshArgs},
     cluster::client::Plugins,
+    event::phases::Phases,
     output,
-    run::phases::Phases,
     settings::Settings,
-    target::{
+    targets::{
         cluster::{Existing, ExistingOptions},
         kind::{Images, Kind, KindError, KindOptions, MadeOf, Nodes, Own, check_name},
         local::{

@@ -4,11 +4,12 @@ use tokio::runtime::Runtime;
 
 use super::CommandError;
 use crate::{
-    cli::{DoctorArgs, Format, GlobalArgs, TargetKind},
+    cli::{DoctorArgs, GlobalArgs},
     cluster::client::Plugins,
     doctor::{Report, Words, cluster, kind, local, probe},
     exit::Exit,
-    output::{self, Palette},
+    output::{self, Format, Palette},
+    targets::TargetKind,
 };
 
 /// 0 when nothing is missing, else 3.
@@ -20,7 +21,14 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let runtime = Runtime::new().map_err(CommandError::other)?;
     let checks = match target {
         TargetKind::Local => local::checks(&runtime.block_on(probe::local())),
-        TargetKind::Kind => kind::checks(&runtime.block_on(probe::kind(args))),
+        TargetKind::Kind => {
+            let wanted = probe::Wanted {
+                name: args.name.as_deref(),
+                istio: args.istio.as_deref(),
+                istioctl: args.istioctl.as_deref(),
+            };
+            kind::checks(&runtime.block_on(probe::kind(wanted)))
+        }
         TargetKind::Cluster => {
             let plugins = Plugins::when(args.allow_exec_plugins);
             let facts = probe::cluster(args.context.clone(), plugins);

@@ -1,11 +1,13 @@
 //! `meshproof explain PATH…`.
 
 use super::{CommandError, selected};
-use crate::cli::{ExplainArgs, GlobalArgs};
-use crate::exit::Exit;
-use crate::output;
-use crate::scenario::explain::explain;
-use crate::verdict::Rates;
+use crate::{
+    cli::{ExplainArgs, GlobalArgs},
+    exit::Exit,
+    output,
+    plan::explain::explain,
+    verdict::Rates,
+};
 
 pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let set = selected::load(&args.paths)?;

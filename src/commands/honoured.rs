@@ -2,18 +2,17 @@
 
 use clap::ArgMatches;
 
+use super::{CommandError, bring};
 use crate::{
-    cli::{Given, MeshArgs, TargetKind, TargetUp},
+    cli::{Given, MeshArgs, TargetUp},
     settings::check_target,
-    target::{
-        cluster,
+    targets::{
+        TargetKind, cluster,
         kind::{MadeOf, Record},
         local::world::launch::World,
     },
     toolchain::{self, EnvoyVersion},
 };
-
-use super::{CommandError, bring};
 
 /// `target up` can honour every flag that it was given. `matches` are those of the subcommand.
 ///

@@ -5,16 +5,20 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use super::{CommandError, selected};
-use crate::cli::{Format, GlobalArgs, LintArgs};
-use crate::exit::Exit;
-use crate::fixture::files;
-use crate::output::{self, Palette, count};
-use crate::scenario::finding::render;
-use crate::scenario::known::{KnownFile, load_known};
-use crate::scenario::lint::{Context, lint_all};
-use crate::scenario::load::KNOWN_FOLDER;
-use crate::scenario::{Finding, LoadedSet, Tree};
-use crate::verdict::Rates;
+use crate::{
+    cli::{GlobalArgs, LintArgs},
+    exit::Exit,
+    output::{self, Format, Palette, count},
+    plan::lint::{Context, lint_all},
+    scenario::{
+        Finding, LoadedSet, Tree,
+        finding::render,
+        known::{KnownFile, load_known},
+        load::KNOWN_FOLDER,
+        workload_file,
+    },
+    verdict::Rates,
+};
 
 /// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are data: they go to stdout.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
@@ -72,10 +76,10 @@ fn shared_workloads(set: &LoadedSet) -> BTreeSet<String> {
         .iter()
         .flat_map(|loaded| &loaded.scenario.world);
     let used: BTreeSet<&String> = used.map(|workload| &workload.uses).collect();
-    let mut found: BTreeSet<String> = files::built_in().map(str::to_owned).collect();
+    let mut found: BTreeSet<String> = workload_file::built_in().map(str::to_owned).collect();
     found.extend(
         used.into_iter()
-            .filter(|uses| files::shared(uses).is_ok())
+            .filter(|uses| workload_file::shared(uses).is_ok())
             .cloned(),
     );
     found

@@ -1,13 +1,15 @@
 //! `meshproof list`.
 
 use super::{CommandError, selected};
-use crate::cli::{Format, GlobalArgs, ListArgs, ListBy};
-use crate::exit::Exit;
-use crate::output;
-use crate::scenario::list::{
-    by_dialect, by_dialect_text, by_requirement, by_requirement_text, list, list_text,
+use crate::{
+    cli::{GlobalArgs, ListArgs, ListBy},
+    exit::Exit,
+    output::{self, Format},
+    scenario::{
+        list::{by_dialect, by_dialect_text, by_requirement, by_requirement_text, list, list_text},
+        select::Filter,
+    },
 };
-use crate::scenario::select::Filter;
 
 pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let filter =

@@ -9,8 +9,8 @@ use crate::{
         found::{self, Found},
     },
     plan::{self, Plan, Terms},
-    scenario::Loaded,
-    target::Ready,
+    scenario::loaded::Loaded,
+    targets::Ready,
 };
 
 /// The mesh of a target that is up, and its capabilities.

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use super::{CommandError, bring};
 use crate::{
-    cli::{Keep, TargetKind},
+    cli::Keep,
     cluster::object::RUN_LABEL,
+    event::phases::Phases,
     report::text::shell_word,
-    run::{lost, phases::Phases},
+    run::lost,
     settings::Settings,
-    target::{
-        Ready,
+    targets::{
+        Ready, TargetKind,
         cluster::Existing,
         kind::{Kind, Record},
         local::bring_up::Local,

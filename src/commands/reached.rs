@@ -4,11 +4,10 @@ use kube::Client;
 
 use super::CommandError;
 use crate::{
-    cli::{TargetKind, TargetWhich},
+    cli::TargetWhich,
     cluster::client::{self, Plugins},
-    settings::DEFAULT_NAME,
-    target::{
-        cluster,
+    targets::{
+        DEFAULT_NAME, TargetKind, cluster,
         kind::{KindError, Record},
         local::world::launch::{World, WorldError},
     },

@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use super::CommandError;
-use crate::cli::ReportArgs;
-use crate::exit::Exit;
-use crate::output;
-use crate::report::bundle::write_whole;
-use crate::report::model::Model;
-use crate::report::render::{CONFORMANCE, HTML, JSON, JUNIT, Rendering, SUMMARY, write_all};
-use crate::report::{folder, jsonl, text};
+use crate::{
+    cli::ReportArgs,
+    evidence::bundle::write_whole,
+    exit::Exit,
+    output,
+    report::{
+        folder, jsonl,
+        model::Model,
+        render::{CONFORMANCE, HTML, JSON, JUNIT, Rendering, SUMMARY, write_all},
+        text,
+    },
+};
 
 /// The exit code tells only whether rendering worked; the run's own code is not repeated.
 pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {

@@ -7,32 +7,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, again, bring, honoured, lint, offered::Offered, on::On, selected};
 use crate::{
-    cli::{Format, Keep, TargetKind},
+    cli::Keep,
     cluster::kubeconfig,
+    event::{Event, Kind, RunInfo, SCHEMA, phases::Phases, recorder::Recorder, run_id::RunId},
+    evidence::{bundle::Bundle, redact::Redactor},
     exit::Exit,
     mutation::{self, Mutation},
-    output,
+    output::{self, Format},
     plan::{self, Plan, Terms},
-    report::{Bundle, Finished, Redactor, Sink, SinkError, SinkOptions},
+    report::{Finished, Sink, SinkError, SinkOptions},
     run::{
+        context::Tidy,
         engine::{self, Pace},
-        event::{Event, Kind, RunInfo, SCHEMA},
-        id::RunId,
         lost::Lost,
-        phases::Phases,
-        recorder::Recorder,
         session::{self, Ending, Session},
         signals::{self, Parting},
-        tidy::Tidy,
     },
     scenario::{
-        Loaded,
-        known::{self, Running, load_known_of},
+        known::{self, Known, Running, load_known_of},
+        loaded::Loaded,
         select::Filter,
     },
     settings::Settings,
-    target::Ready,
-    verdict::{Rates, conclude::Known},
+    targets::{Ready, TargetKind},
+    verdict::Rates,
 };
 
 /// Runs the selected scenarios.

@@ -4,12 +4,17 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::CommandError;
-use crate::cli::ColorChoice;
-use crate::env::github_actions;
-use crate::output::{self, Palette};
-use crate::scenario::finding::{Finding, Style, commands, render};
-use crate::scenario::select::{Filter, SelectError};
-use crate::scenario::{Loaded, LoadedSet, Suites, load_all};
+use crate::{
+    env::github_actions,
+    output::{self, ColorChoice, Palette},
+    scenario::{
+        LoadedSet, Suites,
+        finding::{Finding, Style, commands, render},
+        load_all,
+        loaded::Loaded,
+        select::{Filter, SelectError},
+    },
+};
 
 /// Loads what the words name; all of `suites/` (or the built-in copy of it) when there are none.
 ///

@@ -10,15 +10,15 @@ use tokio::time::timeout;
 
 use super::{CommandError, reached::Reached};
 use crate::{
-    cli::{Format, TargetStatus},
+    cli::TargetStatus,
     cluster::{
         pods,
         runs::{self, Run},
     },
     exit::Exit,
     mesh::istio::{found::ISTIOD, install::NAMESPACE},
-    output::{self, chain, clean},
-    target::{kind::Record, local::world::launch::World},
+    output::{self, Format, chain, clean},
+    targets::{kind::Record, local::world::launch::World},
 };
 
 /// How long a target's API server may take to answer.
@@ -40,7 +40,7 @@ pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
     let which = &args.which;
     let targets = match (&which.name, &which.context, which.target) {
         (None, None, None) => Reached::all(),
-        (None, None, Some(kind)) if kind != crate::cli::TargetKind::Cluster => {
+        (None, None, Some(kind)) if kind != crate::targets::TargetKind::Cluster => {
             let mut all = Reached::all();
             all.retain(|target| target.kind() == kind);
             all

@@ -6,12 +6,14 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use super::{CommandError, bring, gc, reached::Reached, status};
 use crate::{
-    cli::{TargetArgs, TargetCommand, TargetDown, TargetKind, TargetShell, TargetUp},
+    cli::{TargetArgs, TargetCommand, TargetDown, TargetShell, TargetUp},
     cluster::runs::Which,
+    event::{self, phases::Phases, recorder::Recorder},
     exit::Exit,
     output,
-    run::{event, phases::Phases, recorder::Recorder, signals::Signals},
-    target::{
+    run::signals::Signals,
+    targets::{
+        TargetKind,
         kind::{Kind, Record},
         local::{
             shell,

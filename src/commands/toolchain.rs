@@ -7,13 +7,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use super::CommandError;
-use crate::cli::{Format, ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus};
-use crate::env::Terminal;
-use crate::exit::Exit;
-use crate::output;
-use crate::target::local::world::launch::World;
-use crate::toolchain::{
-    self, Cache, EnvoyVersion, Options, Progress, SetStatus, State, Status, Stored, Use,
+use crate::{
+    cli::{ToolchainArgs, ToolchainCommand, ToolchainPrepare, ToolchainStatus},
+    env::Terminal,
+    exit::Exit,
+    output::{self, Format},
+    targets::local::world::launch::World,
+    toolchain::{
+        self, Cache, EnvoyVersion, Options, Progress, SetStatus, State, Status, Stored, Use,
+    },
 };
 
 /// Without a terminal, a long build says that it lives this often.

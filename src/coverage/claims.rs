@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::fields::flatten;
 use crate::{
     mutation::Mutation,
-    scenario::{Loaded, model::Expect, model_config::Part},
+    scenario::{
+        loaded::Loaded,
+        model::{Expect, config::Part},
+    },
 };
 
 /// What behaviour shows of fields, and what is not claimed, with the reason.

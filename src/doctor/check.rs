@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::text;
-use crate::{cli::TargetKind, exit::Exit, output::Palette};
+use crate::{exit::Exit, output::Palette, targets::TargetKind};
 
 /// How it stands with one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -65,7 +65,7 @@ fn last(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::TargetKind, doctor::check::About};
+    use crate::{doctor::check::About, targets::TargetKind};
 
     fn report() -> Report {
         let about = |name: &str| About::new(name, "calls");

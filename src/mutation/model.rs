@@ -4,7 +4,10 @@
 use serde::Deserialize;
 
 use super::patch::Patch;
-use crate::scenario::{Loaded, parse::Beside, select::glob};
+use crate::scenario::{
+    loaded::{Beside, Loaded},
+    select::glob,
+};
 
 /// One way to break the mesh. It has edits, patches or both.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

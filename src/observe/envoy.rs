@@ -5,12 +5,12 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
-use super::{
-    hop::Taken,
-    http::{HttpError, Port},
+use super::hop::Taken;
+use crate::{
+    evidence::sensitive,
+    scenario::range,
+    transport::http::{HttpError, Port},
 };
-use crate::report::sensitive;
-use crate::verdict::range;
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
 pub const ADMIN_PORT: u16 = 15000;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::scenario::model_config::Part;
+use crate::scenario::model::config::Part;
 
 /// Type of a network filter that speaks HTTP.
 const MANAGER: &str = "envoy.filters.network.http_connection_manager";

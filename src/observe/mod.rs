@@ -2,7 +2,4 @@
 
 pub mod envoy;
 pub mod hop;
-pub mod http;
-pub mod idle;
-pub mod looks;
 pub mod testbed;

@@ -7,8 +7,10 @@ use http::Method;
 use http_body_util::BodyExt as _;
 use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
-use super::http::{HttpError, Port};
-use crate::output::chain;
+use crate::{
+    output::chain,
+    transport::http::{HttpError, Port},
+};
 
 /// A caller stops its calls when it hears nothing of us for so long. Longer than this process stalls on a busy machine.
 const LEASE: Duration = Duration::from_secs(10);

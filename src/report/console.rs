@@ -5,12 +5,16 @@ use std::path::Path;
 
 use owo_colors::Style;
 
-use super::model::{Model, ScenarioReport, StepReport, is_unexpected};
-use super::text;
-use crate::exit::Exit;
-use crate::output::{Palette, clean, clean_line};
-use crate::run::event::{Event, Kind, ScenarioEnd};
-use crate::verdict::outcome::Verdict;
+use super::{
+    model::{Model, ScenarioReport, StepReport, is_unexpected},
+    text,
+};
+use crate::{
+    event::{Event, Kind, ScenarioEnd},
+    exit::Exit,
+    output::{Palette, clean, clean_line},
+    verdict::outcome::Verdict,
+};
 
 /// Widest id that still pads the column.
 const WIDEST_ID: usize = 56;

@@ -4,25 +4,21 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufReader, Seek as _, SeekFrom},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
-use super::{
-    bundle::{file_name, inside},
-    jsonl, render,
-};
+use super::{jsonl, render};
 use crate::{
-    run::event::{Event, Kind},
-    scenario::parse::run_name,
+    event::{Event, Kind},
+    evidence::{
+        bundle::{file_name, inside},
+        dir::{self, FILE_MODE},
+    },
+    scenario::loaded::run_name,
 };
-
-/// Mode of the directories of a report, before the umask: evidence is for those who may read the run's.
-pub const DIR_MODE: u32 = 0o750;
-/// Mode of the files of a report, before the umask.
-pub const FILE_MODE: u32 = 0o640;
 
 /// Why a report directory is not used.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +54,7 @@ pub fn take(dir: &Path) -> Result<File, FolderError> {
         let path = path.to_owned();
         move |source| FolderError::Io { path, source }
     };
-    make(dir).map_err(wrong(dir))?;
+    dir::make(dir).map_err(wrong(dir))?;
     let path = dir.join(jsonl::FILE);
     // Reports of ours have a log beside them.
     let foreign = || render::present(dir).map_or(Ok(()), |path| Err(FolderError::Foreign(path)));
@@ -91,14 +87,6 @@ pub fn take(dir: &Path) -> Result<File, FolderError> {
 /// [`FolderError`].
 pub fn lock_for_reports(dir: &Path) -> Result<File, FolderError> {
     open(&dir.join(jsonl::FILE))
-}
-
-/// Makes a directory of a report, and those above it.
-///
-/// # Errors
-/// It can't be made.
-pub fn make(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
 }
 
 fn is_regular(file: &File) -> bool {

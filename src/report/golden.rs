@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use rstest::rstest;
 
-use super::console::{Console, Detail, Line};
-use super::model::{Counts, Model};
-use super::render;
-use super::sink::{Sink, SinkOptions};
-use super::{jsonl, text};
-use crate::exit::Exit;
-use crate::output::Palette;
-use crate::run::event::Event;
+use super::{
+    console::{Console, Detail, Line},
+    jsonl,
+    model::{Counts, Model},
+    render,
+    sink::{Sink, SinkOptions},
+    text,
+};
+use crate::{event::Event, exit::Exit, output::Palette};
 
 const LOGS: [&str; 9] = [
     "six-verdicts",
@@ -47,7 +48,7 @@ fn counts(
 }
 
 /// Every line of every golden log.
-pub(super) fn lines() -> Vec<String> {
+pub(crate) fn lines() -> Vec<String> {
     let texts = LOGS.map(|name| std::fs::read_to_string(golden(name)).expect("readable"));
     let lines = texts.iter().flat_map(|text| text.lines());
     let whole = |line: &&str| serde_json::from_str::<Event>(line).is_ok();

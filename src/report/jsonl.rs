@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::run::event::{Event, OLDEST_SCHEMA, SCHEMA};
+use crate::event::{Event, OLDEST_SCHEMA, SCHEMA};
 
 /// Name of the log in a report directory.
 pub const FILE: &str = "events.jsonl";
@@ -256,8 +256,10 @@ fn check_beginning(bytes: &[u8]) -> Result<u32, Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::{Kind, RunInfo};
-    use crate::seed::Seed;
+    use crate::{
+        event::{Kind, RunInfo},
+        seed::Seed,
+    };
 
     /// A disk with room for `room` bytes.
     #[derive(Default)]

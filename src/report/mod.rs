@@ -1,7 +1,6 @@
 //! Events in; reports out. [`Sink`] takes events as they happen, [`render`] makes the files from the folded [`Model`].
 
 pub mod annotations;
-pub mod bundle;
 pub mod conformance;
 pub mod console;
 pub mod folder;
@@ -11,19 +10,15 @@ pub mod jsonl;
 pub mod junit;
 pub mod model;
 pub mod progress;
-pub mod redact;
 pub mod render;
-pub mod sensitive;
 pub mod sink;
 pub mod summary;
 pub mod text;
 
-pub use bundle::{Bundle, WriteError};
 pub use model::{Counts, Model, ScenarioReport};
-pub use redact::Redactor;
 pub use sink::{Finished, Sink, SinkError, SinkOptions};
 
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 #[cfg(test)]
 mod secrets_tests;

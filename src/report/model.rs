@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::text::shell_word;
-use crate::exit::Exit;
-use crate::run::event::{Event, Kind, RunInfo, ScenarioEnd};
-use crate::scenario::StepNumber;
-use crate::scenario::model::Level;
-use crate::scenario::parse::run_name;
-use crate::verdict::outcome::{Check, Verdict};
+use crate::{
+    event::{Event, Kind, RunInfo, ScenarioEnd},
+    exit::Exit,
+    scenario::{StepNumber, loaded::run_name, model::Level},
+    verdict::outcome::{Check, Verdict},
+};
 
 /// A run as far as its events tell.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::clean_line;
-use crate::run::event::{Event, Kind};
-use crate::scenario::parse::run_name;
+use crate::{
+    event::{Event, Kind},
+    output::clean_line,
+    scenario::loaded::run_name,
+};
 
 /// Redraws a second: enough to see that it lives.
 const REDRAWS: u8 = 4;

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle::{WriteError, write_whole};
-use super::model::Model;
-use super::{conformance, html, json, junit, summary};
+use super::{conformance, html, json, junit, model::Model, summary};
+use crate::evidence::bundle::{WriteError, write_whole};
 
 /// A report file by its fixed name in a report directory.
 pub struct Rendering {

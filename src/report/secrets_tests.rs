@@ -10,15 +10,13 @@ use kube::config::Kubeconfig;
 use serde_json::json;
 use testbed::control::Origin;
 
-use super::{Redactor, SinkOptions, sensitive, sink::Sink};
+use super::{SinkOptions, sink::Sink};
 use crate::{
     cluster::kubeconfig,
+    event::{Event, Kind},
+    evidence::{redact::Redactor, sensitive},
     output::Palette,
-    run::{
-        event::{Event, Kind},
-        manifests::Manifests,
-        probe,
-    },
+    run::{namespace::manifests::Manifests, probe},
     verdict::{ResolvedExpect, Seen, testing},
 };
 

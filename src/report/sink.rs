@@ -4,19 +4,26 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
-use super::bundle::{Bundle, WriteError};
-use super::console::{Console, Detail, Line};
-use super::folder::{self, FolderError};
-use super::jsonl::{self, LogError, LogWriter};
-use super::model::Model;
-use super::progress::Progress;
-use super::redact::Redactor;
-use super::{annotations, json, render, summary};
-use crate::cli::{ColorChoice, Format};
-use crate::env::Terminal;
-use crate::exit::Exit;
-use crate::output::{self, Palette};
-use crate::run::event::Event;
+use super::{
+    annotations,
+    console::{Console, Detail, Line},
+    folder::{self, FolderError},
+    json,
+    jsonl::{self, LogError, LogWriter},
+    model::Model,
+    progress::Progress,
+    render, summary,
+};
+use crate::{
+    env::Terminal,
+    event::Event,
+    evidence::{
+        bundle::{Bundle, WriteError},
+        redact::Redactor,
+    },
+    exit::Exit,
+    output::{self, ColorChoice, Format, Palette},
+};
 
 /// What decides where events go.
 #[derive(Debug, Clone, Default)]
@@ -156,7 +163,7 @@ impl Sink {
 
     /// Takes one event. Never fails: what can't be written is told by [`Self::finish`].
     pub fn event(&mut self, event: &Event) {
-        let event = self.options.redactor.event(event);
+        let event = event.redacted(&self.options.redactor);
         if let Some(log) = &mut self.log {
             log.write(&event);
         }

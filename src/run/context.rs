@@ -3,19 +3,29 @@
 use kube::Client;
 use testbed::stall::Watch;
 
-use super::{
-    guard::Guards, id::RunId, lost::Lost, recorder::Recorder, telemetry::Istioctl, tidy::Tidy,
-};
+use super::{guard::Guards, lost::Lost};
 use crate::{
     cluster::{pods::PodWatch, writer::Writer},
+    event::{recorder::Recorder, run_id::RunId},
+    evidence::{bundle::Bundle, redact::Redactor},
     fixture::fitting::Fitting,
-    mesh::istio::live::{Applier, Proxy},
+    mesh::istio::{change::Proxy, istioctl::Istioctl, live::Applier},
     mutation::Mutation,
-    observe::http::Port,
-    report::{Bundle, Redactor},
-    target::Dial,
+    transport::{Dial, http::Port},
     verdict::Rates,
 };
+
+/// When and how a namespace goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tidy {
+    /// Not before its world does, which ends with this run.
+    WithTheWorld,
+    /// Its world ends with this run: only what costs something until then goes, pods, Services and configuration. Deleting a
+    /// namespace makes the API server look through every kind that it knows, a sixth of a run's processor time.
+    Emptied,
+    /// As soon as the verdict is known: others use this target.
+    Deleted,
+}
 
 /// The run's means: target, mesh, time, statistics.
 pub struct Context {

@@ -5,15 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    context::Context,
-    event::{Kind, ScenarioEnd},
-    scenario,
-};
+use super::{context::Context, scenario};
 use crate::{
+    event::{Kind, ScenarioEnd},
     plan::{Action, Entry},
-    scenario::Loaded,
-    verdict::{conclude::Known, outcome::Verdict},
+    scenario::{known::Known, loaded::Loaded},
+    verdict::outcome::Verdict,
 };
 
 /// How the engine goes about a plan.

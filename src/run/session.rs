@@ -5,16 +5,10 @@ use std::{sync::Arc, time::Duration};
 use testbed::stall::Watch;
 
 use super::{
-    context::Context,
-    control,
-    event::Kind,
+    context::{Context, Tidy},
     guard::Guards,
-    id::RunId,
     lost::Lost,
-    mutated,
-    place::{Place, PlaceError},
-    recorder::Recorder,
-    tidy::Tidy,
+    namespace::{control, error::PlaceError, mutated, place::Place},
 };
 use crate::{
     cluster::{
@@ -24,16 +18,12 @@ use crate::{
         runs::{self, CONTROL_SCENARIO as CONTROL, Swept, Which},
         writer::Writer,
     },
-    fixture::files,
-    mesh::istio::{
-        found::Found,
-        live::{Applier, LiveError},
-        marker,
-    },
+    event::{Kind, recorder::Recorder, run_id::RunId},
+    evidence::{bundle::Bundle, redact::Redactor},
+    mesh::istio::{change::LiveError, found::Found, injection, live::Applier, marker},
     mutation::Mutation,
-    report::{Bundle, Redactor},
-    scenario::model::Workload,
-    target::Ready,
+    scenario::{model::Workload, workload_file},
+    targets::Ready,
     verdict::Rates,
 };
 
@@ -112,7 +102,7 @@ impl Session {
             applier: Applier::start(writer.clone(), found.istiod, own.clone()),
             writer,
             pods: PodWatch::start(&client, &selector),
-            control: format!("{CONTROL}.{own}:{}", control::PORT),
+            control: format!("{CONTROL}.{own}:{}", injection::CONTROL_SERVICE_PORT),
             gateways: found.gateways,
             guards: Guards::start(&client, &ready.dial),
             client,
@@ -231,7 +221,7 @@ async fn left_outside(ctx: &Context) -> Vec<String> {
 }
 
 async fn control_place(ctx: &Context, root: Written) -> Result<(), SessionError> {
-    let (file, text) = files::shared("greeter").map_err(SessionError::Control)?;
+    let (file, text) = workload_file::shared("greeter").map_err(SessionError::Control)?;
     let documents = crate::yaml::documents(&text)
         .map_err(|error| SessionError::Control(format!("{file}: {error}")))?;
     let workload = Workload {

@@ -8,8 +8,11 @@ use std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{event::Kind, recorder::Recorder};
-use crate::{exit::Exit, output};
+use crate::{
+    event::{Kind, recorder::Recorder},
+    exit::Exit,
+    output,
+};
 
 /// How long an orderly end may take before the process leaves as at a second signal. A signal always ends the process.
 const ORDERLY: Duration = Duration::from_secs(90);

@@ -1,6 +1,6 @@
 //! Why a step did not come to its end.
 
-use super::place::PlaceError;
+use super::namespace::error::PlaceError;
 use crate::verdict::outcome::Check;
 
 /// What ends a scenario before its last step.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{dialect, load::Tree, parse::Loaded};
+use super::{dialect, load::Tree, loaded::Loaded};
 
 impl Loaded {
     /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in; else the absolute path of its file, and

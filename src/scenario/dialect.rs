@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     file::LoadError,
+    loaded::Loaded,
     model::{Scenario, Step},
-    parse::Loaded,
 };
 
 /// The objects that a scenario's configuration is written in.

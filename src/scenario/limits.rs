@@ -4,11 +4,10 @@ use serde_json::Value;
 
 use super::{
     finding::Finding,
+    loaded::Loaded,
     model::{Override, Probe, Step, Stream, Workload},
-    parse::Loaded,
-    resolve,
+    range, script,
 };
-use crate::verdict::range;
 
 /// Workloads of a world.
 const WORKLOADS: usize = 50;
@@ -336,7 +335,7 @@ impl<'a> Check<'a> {
 
     /// A script that cannot be read is told by the other rules.
     fn script(&mut self, path: &str, script: Option<&Value>) {
-        let Ok(Some(script)) = resolve::script(script) else {
+        let Ok(Some(script)) = script::script(script) else {
             return;
         };
         for (key, value) in [

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     dialect::{self, Dialect},
-    parse::Loaded,
+    loaded::Loaded,
     requirements::REQUIREMENTS,
 };
 use crate::output::clean_line;

@@ -1,53 +1,34 @@
-//! The typed suite file: load, parse, lint, select, explain, schema.
+//! The typed suite file: load, parse, select, and what belongs to it: workloads, manifests, lists of known failures.
 
 pub mod again;
 pub mod dialect;
-pub mod explain;
 pub mod file;
 pub mod finding;
 pub mod kinds;
 pub mod known;
 pub mod limits;
-pub mod lint;
 pub mod list;
 pub mod load;
+pub mod loaded;
 pub mod manifest;
 pub mod model;
-pub mod model_change;
-pub mod model_config;
-pub mod model_stream;
-pub mod model_telemetry;
-pub mod model_tls;
-pub mod model_versus;
-pub mod model_web;
 pub mod objects;
 pub mod parse;
+pub mod range;
 pub mod reach;
 pub mod requirements;
-pub mod resolve;
 pub mod schema;
+pub mod script;
 pub mod select;
 pub mod set;
+pub mod status;
 pub mod step_number;
 pub mod values;
-
-mod call_plan;
-mod lint_calls;
-mod lint_change;
-mod lint_expect;
-mod lint_manifest;
-mod lint_moved;
-mod lint_refs;
-mod lint_telemetry;
-mod lint_tls;
-mod lint_versus;
-mod lint_web;
-mod lint_workload;
+pub mod workload_file;
 
 pub use file::LoadError;
 pub use finding::Finding;
 pub use load::{Suites, Tree};
-pub use parse::Loaded;
-pub use resolve::{ResolvedProbe, resolve_contrast, resolve_probe};
+pub use loaded::Loaded;
 pub use set::{LoadedSet, load_all};
 pub use step_number::StepNumber;

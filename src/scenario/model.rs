@@ -1,21 +1,31 @@
 //! The typed suite file: what an author may write. Parsing with positions is in `parse`, rules across fields in `lint`.
 
+pub mod change;
+pub mod config;
+pub mod stream;
+pub mod telemetry;
+pub mod tls;
+pub mod versus;
+pub mod web;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use super::{
-    model_change::{Await, Churn, Finish, Health, Ready, Tell},
-    model_stream::{Intact, Stream},
+pub use super::model::{
+    change::{Await, Churn, Finish, Health, Ready, Tell},
+    stream::{Intact, Stream},
 };
 use super::{
-    model_config::EffectiveConfig,
-    model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
-    model_tls::{Certificate, Refused, Tls, TlsExpect},
-    model_versus::Versus,
-    model_web::{Browser, Http, StatusIn, Web},
+    model::{
+        config::EffectiveConfig,
+        telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
+        tls::{Certificate, Refused, Tls, TlsExpect},
+        versus::Versus,
+        web::{Browser, Http, StatusIn, Web},
+    },
     values::{Fields, Values},
 };
 

@@ -9,12 +9,11 @@
 use serde_json::Value;
 
 use super::{
-    model::Step,
-    model_tls::RefusedBy,
+    kinds::is_cluster_scoped,
+    loaded::{Beside, Loaded},
+    model::{Step, tls::RefusedBy},
     objects,
-    parse::{Beside, Loaded},
 };
-use crate::cluster::scope::is_cluster_scoped;
 
 mod hosts;
 mod kinds;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::{dialect::Dialect, finding::did_you_mean, model::Level, parse::Loaded, requirements};
+use super::{dialect::Dialect, finding::did_you_mean, loaded::Loaded, model::Level, requirements};
 
 /// A selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

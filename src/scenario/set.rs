@@ -7,8 +7,9 @@ use super::{
     file::LoadError,
     finding::Finding,
     load::{Selection, Suites, Tree, selection},
+    loaded::Loaded,
     manifest::nearest,
-    parse::{Loaded, Role, is_manifest, parse, role},
+    parse::{Role, is_manifest, parse, role},
     select::glob,
 };
 

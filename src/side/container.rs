@@ -18,7 +18,7 @@ use testcontainers::{
 };
 use tokio::runtime::Handle;
 
-use super::{Endpoint, Image, LABEL, SideError, System, ready::tail};
+use super::{Endpoint, Image, LABEL, SideError, System, tail::tail};
 use crate::output::chain;
 
 /// Network that is made for a side system where the engine has no default one, and removed after it.

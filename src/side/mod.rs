@@ -8,6 +8,7 @@ mod process;
 mod ready;
 mod start;
 mod system;
+mod tail;
 
 pub use error::SideError;
 pub use start::Side;

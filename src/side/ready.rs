@@ -11,15 +11,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 
-use super::{Endpoint, Ready, Side, SideError};
-use crate::output::clean_line;
+use super::{Endpoint, Ready, Side, SideError, tail::tail};
 
 /// How often it is asked.
 const PACE: Duration = Duration::from_millis(100);
 /// How long one question may take.
 const QUESTION: Duration = Duration::from_secs(2);
-/// Lines of the log that an error repeats.
-const TAIL: usize = 15;
 
 /// Asks until the answer is yes, the system has ended, or `limit` is over.
 pub(super) async fn wait(side: &mut Side, ready: &Ready, limit: Duration) -> Result<(), SideError> {
@@ -87,33 +84,5 @@ async fn get(endpoint: &Endpoint, path: &str) -> Result<(), String> {
     match answer.map_err(|error| words(&error))?.status() {
         status if status.is_success() => Ok(()),
         status => Err(status.to_string()),
-    }
-}
-
-/// The end of a log, for an error.
-pub(super) fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
-    if lines.is_empty() {
-        return "  | (it said nothing)".to_owned();
-    }
-    let begin = lines.len().saturating_sub(TAIL);
-    let shown = lines[begin..].iter();
-    let shown: Vec<String> = shown
-        .map(|line| format!("  | {}", clean_line(line)))
-        .collect();
-    shown.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_log_is_shown_without_what_could_steer_a_terminal() {
-        let log: String = (1..=40).map(|n| format!("line {n}\u{1b}[2J\n")).collect();
-        let shown = tail(&log);
-        assert_eq!(shown.lines().count(), TAIL);
-        assert!(shown.ends_with("  | line 40"), "{shown}");
-        assert!(tail("").contains("nothing"));
     }
 }

@@ -1,28 +1,7 @@
 //! From all checks of a scenario to its verdict.
 
-use super::{
-    judge::{LEDGER, PATIENCE},
-    outcome::{Check, CheckResult, Verdict},
-};
-
-/// An expected failure of this scenario on this mesh, from `suites/known/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    pub reason: String,
-    pub link: String,
-    /// Cells that are expected to fail; empty: the scenario as a whole.
-    pub cells: Vec<String>,
-}
-
-impl Known {
-    fn covers(&self, check: &Check) -> bool {
-        let cell = cell(&check.probe).unwrap_or_default();
-        if check.matcher == LEDGER {
-            return false; // calls that strangers answered are no failure of the kind that is expected
-        }
-        self.cells.is_empty() || self.cells.iter().any(|known| known == cell)
-    }
-}
+use super::outcome::{Check, CheckResult, LEDGER, PATIENCE, Verdict};
+use crate::scenario::known::Known;
 
 /// The verdict and its cause in one line (empty for PASS).
 ///
@@ -49,7 +28,7 @@ pub fn scenario_verdict(
     let (expected, surprising): (Vec<&Check>, Vec<&Check>) = refuted
         .iter()
         .copied()
-        .partition(|check| known.is_some_and(|known| known.covers(check)));
+        .partition(|check| known.is_some_and(|known| covers(known, check)));
     if let Some(first) = surprising.first() {
         return (Verdict::Fail, with_more(line(first), surprising.len() - 1));
     }
@@ -64,7 +43,9 @@ pub fn scenario_verdict(
     let open = checks.iter().filter(undecided);
     let open: Vec<&Check> = open
         .filter(|check| {
-            check.contrast || !known.is_some_and(|known| known.covers(check)) || expected.is_empty()
+            check.contrast
+                || !known.is_some_and(|known| covers(known, check))
+                || expected.is_empty()
         })
         .collect();
     if let Some(first) = open.first() {
@@ -77,6 +58,14 @@ pub fn scenario_verdict(
         }
         None => (Verdict::Pass, String::new()),
     }
+}
+
+fn covers(known: &Known, check: &Check) -> bool {
+    let cell = cell(&check.probe).unwrap_or_default();
+    if check.matcher == LEDGER {
+        return false; // calls that strangers answered are no failure of the kind that is expected
+    }
+    known.cells.is_empty() || known.cells.iter().any(|known| known == cell)
 }
 
 /// Every listed cell must have failed, so that an entry cannot outlive its reason.

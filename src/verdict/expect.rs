@@ -1,24 +1,25 @@
 //! Typed matchers: what an author's [`Expect`] means.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 
 use super::{
-    config,
-    moved::Moved,
-    page::Page,
-    range::{self, Counts, Span, ValueError},
-    status,
-    stream::Wanted,
-    telemetry, tls,
+    matcher::{
+        config, ledger::ServerDeadline, moved::Moved, page::Page, stream::Wanted, telemetry, tls,
+    },
+    words::{field_words, percent},
 };
 use crate::scenario::{
-    model::{Expect, Producer, SpreadPolicy},
-    model_config::EffectiveConfig,
-    model_telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
-    model_tls::TlsExpect,
-    model_web::StatusIn,
+    model::{
+        Expect, Producer, SpreadPolicy,
+        config::EffectiveConfig,
+        telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
+        tls::TlsExpect,
+        web::StatusIn,
+    },
+    range::{self, Counts, Span, ValueError},
+    status,
     values::{Fields, binary_fault},
 };
 
@@ -76,14 +77,6 @@ pub enum Matcher {
     /// Share of calls that must not break the others unseen.
     Detects(f64),
     Config(EffectiveConfig),
-}
-
-/// What the servers are to see of the deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerDeadline {
-    /// No `grpc-timeout` arrives (`none`).
-    Absent,
-    Within(Span),
 }
 
 /// All matchers of one probe or cell.
@@ -263,9 +256,11 @@ impl Matcher {
             Self::Tls(wanted) => tls::words(wanted),
             Self::ResponseFlag { at, flag } => format!("{flag} in the log of {at}"),
             Self::HttpStatus(code) => code.to_string(),
-            Self::StatusIn(place) => super::call::place_words(*place).to_owned(),
+            Self::StatusIn(place) => super::matcher::call::place_words(*place).to_owned(),
             Self::PageSees(page) => format!("a page sees {page}"),
-            Self::Stream { requests, replies } => super::stream::words(*requests, *replies),
+            Self::Stream { requests, replies } => {
+                super::matcher::stream::words(*requests, *replies)
+            }
             Self::Reset(None) => "no RST_STREAM".to_owned(),
             Self::Reset(Some(code)) => format!("RST_STREAM {code} from the peer"),
             Self::ServerEnd(end) => format!("{end} at the server"),
@@ -300,20 +295,6 @@ fn share_words(shares: &BTreeMap<String, f64>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-pub fn field_words(fields: &BTreeMap<String, Option<impl Display>>) -> String {
-    let parts = fields.iter().map(|(key, value)| match value {
-        Some(value) => format!("{key}: {value}"),
-        None => format!("no {key}"),
-    });
-    parts.collect::<Vec<_>>().join(", ")
-}
-
-/// `90 %`, `33.3 %`.
-pub fn percent(share: f64) -> String {
-    let text = format!("{:.1}", share * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 impl ResolvedExpect {
     /// Parses every set field. All errors are returned, not only the first.
     pub fn resolve(expect: &Expect) -> Result<Self, Vec<ExpectError>> {
@@ -334,7 +315,7 @@ impl ResolvedExpect {
         })
     }
 
-    /// Only the named matchers: what a [`super::Monitor`] watches in a contrast. Judging takes the whole expectation and
+    /// Only the named matchers: what a [`super::monitor::Monitor`] watches in a contrast. Judging takes the whole expectation and
     /// filters the checks with [`super::as_contrast`], since `status` and `lost` say which calls count.
     #[must_use]
     pub fn only(&self, names: &[String]) -> Self {

@@ -24,12 +24,11 @@ use testbed::{
 };
 
 use super::{
-    expect::{Matcher, ResolvedExpect, ServerDeadline},
-    judge::{LEDGER, PATIENCE},
-    outcome::{Check, CheckResult},
-    range,
+    expect::{Matcher, ResolvedExpect},
+    matcher::ledger::ServerDeadline,
+    outcome::{Check, CheckResult, LEDGER, PATIENCE},
 };
-use crate::scenario::model::Producer;
+use crate::scenario::{model::Producer, range};
 
 /// Field of `Expect` for the time of a call.
 const TOOK: &str = "took";

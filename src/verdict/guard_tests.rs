@@ -2,9 +2,9 @@ use rstest::rstest;
 use testbed::control::Origin;
 
 use super::*;
-use crate::verdict::{
-    range::Span,
-    testing::{answered, failed},
+use crate::{
+    scenario::range::Span,
+    verdict::testing::{answered, failed},
 };
 
 fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
@@ -257,7 +257,7 @@ fn what_nobody_answers_is_not_the_meshs(
         expect.matchers.push(Matcher::ProducedBy(Producer::Client));
     }
     if known.contains('t') {
-        let refused = crate::scenario::model_tls::TlsExpect {
+        let refused = crate::scenario::model::tls::TlsExpect {
             refused: Some("closed".into()),
             ..Default::default()
         };

@@ -4,20 +4,16 @@ use statistics::{Rates, largest_unseen};
 use testbed::control::Observation;
 
 use super::{
-    call::{self, Calls},
-    config, detects,
-    expect::{Matcher, ResolvedExpect, percent},
-    ledger, moved,
-    outcome::{Check, CheckResult},
-    seen::{self, Seen},
-    sequential::{Judgement, decider, in_order},
-    stream, telemetry,
+    answer,
+    calls::Calls,
+    expect::{Matcher, ResolvedExpect},
+    judgement::Judgement,
+    matcher::{call, config, detects, ledger, moved, stream, telemetry, tls},
+    monitor::{decider, in_order},
+    outcome::{Check, CheckResult, LEDGER, PATIENCE},
+    seen::Seen,
+    words::percent,
 };
-
-/// Check that client and server ledgers agree; no field of `Expect`, always judged.
-pub const LEDGER: &str = "ledger";
-/// Check that no call ran into the caller's own limit; only there when one did.
-pub const PATIENCE: &str = "patience";
 
 /// Judges every matcher of one run of a probe. `probe` is the name in reports, `<probe>` or `<probe>[<cell>]`.
 ///
@@ -55,16 +51,47 @@ pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
         .collect()
 }
 
+/// A matcher that is added does not compile until it has its place here.
 fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
-    let exact = call::judge(matcher, calls)
-        .or_else(|| ledger::judge(matcher, calls))
-        .map(|judgement| with_power(judgement, rates))
-        .or_else(|| stream::judge(matcher, calls))
-        .or_else(|| moved::judge(matcher, calls, rates))
-        .or_else(|| telemetry::judge(matcher, calls, rates))
-        .or_else(|| config::judge(matcher, calls))
-        .or_else(|| detects::judge(matcher, calls, rates));
-    exact.unwrap_or_else(|| statistical(matcher, calls, rates))
+    let sure = |judgement| with_power(judgement, rates);
+    match matcher {
+        Matcher::Status(_) | Matcher::Lost(_) => sure(call::lost(calls)),
+        Matcher::Message(part) => sure(call::message(part, calls)),
+        Matcher::ProducedBy(who) => sure(call::produced_by(*who, calls)),
+        Matcher::AnsweredBy(workload) => sure(call::answered_by(workload, calls)),
+        Matcher::Took(span) => sure(call::took(*span, calls)),
+        Matcher::HttpStatus(code) => sure(call::http_status(*code, calls)),
+        Matcher::StatusIn(place) => sure(call::status_in(*place, calls)),
+        Matcher::PageSees(page) => sure(call::page_sees(*page, calls)),
+        Matcher::Response(fields) => sure(call::response(fields, calls)),
+        Matcher::InitialMetadata(fields) => sure(call::initial_metadata(fields, calls)),
+        Matcher::TrailingMetadata(fields) => sure(call::trailing_metadata(fields, calls)),
+        Matcher::ResponseFlag { at, flag } => sure(call::response_flag(flag, at, calls)),
+        Matcher::Tls(wanted) => sure(tls::judge(wanted, calls)),
+        Matcher::Attempts(counts) => sure(ledger::attempts(*counts, calls)),
+        Matcher::UpstreamProtocol(version) => sure(ledger::upstream_protocol(version, calls)),
+        Matcher::ServerDeadline(wanted) => sure(ledger::server_deadline(*wanted, calls)),
+        Matcher::ServerMetadata(fields) => sure(ledger::server_metadata(fields, calls)),
+        Matcher::PeerIdentity(identity) => sure(ledger::peer_identity(identity, calls)),
+        Matcher::Stream { requests, replies } => stream::stream(*requests, *replies, calls),
+        Matcher::Reset(code) => stream::reset(code.as_deref(), calls),
+        Matcher::ServerEnd(end) => stream::server_end(end, calls),
+        Matcher::ServerPings(counts) => stream::server_pings(*counts, calls),
+        Matcher::ServerConnections(counts) => stream::server_connections(*counts, calls),
+        Matcher::Moved(moved) => moved::judge(moved, calls, rates),
+        Matcher::AccessLog(wanted) => telemetry::access_log(wanted, calls),
+        Matcher::Counted(wanted) => telemetry::counted(wanted, calls),
+        Matcher::Trace(wanted) => telemetry::trace(wanted, calls),
+        Matcher::Spans(wanted) => telemetry::spans(wanted, calls, rates),
+        Matcher::Diagnosis(wanted) => telemetry::diagnosis(wanted, &calls.seen.telemetry.diagnosis),
+        Matcher::Config(wanted) => config::judge(wanted, calls),
+        Matcher::Detects(share) => detects::judge(*share, calls, rates),
+        Matcher::ReachesAll(_)
+        | Matcher::Pinned(_)
+        | Matcher::Spread { .. }
+        | Matcher::Share(_)
+        | Matcher::StickyBy(_) => statistical(matcher, calls, rates),
+    }
 }
 
 /// Says how rare a fault a claim about every call may have overlooked.
@@ -87,7 +114,7 @@ fn statistical(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement 
         unreachable!("{} is neither exact nor statistical", matcher.name());
     };
     for call in in_order(&calls.seen.calls) {
-        if seen::stranger(call, &calls.seen.namespace).is_none() {
+        if answer::stranger(call, &calls.seen.namespace).is_none() {
             test.feed(call);
         }
     }
@@ -95,7 +122,7 @@ fn statistical(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement 
 }
 
 fn patience(probe: &str, seen: &Seen) -> Option<Check> {
-    let given_up: Vec<&Observation> = seen.calls.iter().filter(|c| seen::given_up(c)).collect();
+    let given_up: Vec<&Observation> = seen.calls.iter().filter(|c| answer::given_up(c)).collect();
     let first = given_up.first()?;
     let judgement = Judgement {
         result: CheckResult::Undecided,

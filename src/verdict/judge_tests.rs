@@ -6,18 +6,24 @@ use testbed::control::{Observation, Origin, Reset, Stall};
 use statistics::Rates;
 
 use super::{
-    conclude::{Known, scenario_verdict},
-    expect::{Matcher, ResolvedExpect, ServerDeadline},
-    judge::{LEDGER, PATIENCE, as_contrast, judge},
-    outcome::{Check, CheckResult, CheckResult::*, Verdict},
+    conclude::scenario_verdict,
+    expect::{Matcher, ResolvedExpect},
+    judge::{as_contrast, judge},
+    matcher::ledger::ServerDeadline,
+    monitor::Monitor,
+    outcome::{
+        Check,
+        CheckResult::{self, *},
+        LEDGER, PATIENCE, Verdict,
+    },
     producer::Way,
-    range::{Counts, Span},
     seen::Seen,
-    sequential::Monitor,
     testing::*,
 };
 use crate::scenario::{
+    known::Known,
     model::{Producer, SpreadPolicy},
+    range::{Counts, Span},
     values::Fields,
 };
 

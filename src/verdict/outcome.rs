@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Check that client and server ledgers agree; no field of `Expect`, always judged.
+pub const LEDGER: &str = "ledger";
+/// Check that no call ran into the caller's own limit; only there when one did.
+pub const PATIENCE: &str = "patience";
+
 /// What is said of one scenario. ERROR (could not tell) is never FAIL (the mesh violates the claim).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]

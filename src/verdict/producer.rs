@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use testbed::control::{Attempt, Observation, Origin};
 
-use super::seen;
+use super::answer;
 use crate::scenario::model::Producer;
 
 const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
@@ -57,9 +57,9 @@ impl Way {
     /// The headers of this answer leave open which proxy made it.
     pub fn is_open(&self, call: &Observation) -> bool {
         let answered = matches!(call.status.origin, Origin::Wire | Origin::Http);
-        let passed = seen::mark(call, SERVICE_TIME).is_some();
+        let passed = answer::mark(call, SERVICE_TIME).is_some();
         let open = if passed { self.two } else { self.hidden };
-        answered && self.near && open && seen::pod(call).is_none()
+        answered && self.near && open && answer::pod(call).is_none()
     }
 
     /// As [`Self::is_open`], and the logs say nothing either.
@@ -77,7 +77,7 @@ impl Way {
         match passed_on {
             _ if !self.near => behind,
             None if self.is_open(call) => Producer::Proxy,
-            passed_on if passed_on.unwrap_or(seen::mark(call, SERVICE_TIME).is_some()) => behind,
+            passed_on if passed_on.unwrap_or(answer::mark(call, SERVICE_TIME).is_some()) => behind,
             _ => Producer::NearProxy,
         }
     }
@@ -94,7 +94,7 @@ pub fn producer(call: &Observation, attempts: &[&Attempt], way: &Way) -> Produce
                 false => Producer::Proxy,
             }
         }
-        Origin::Wire | Origin::Http if seen::pod(call).is_some() => Producer::Application,
+        Origin::Wire | Origin::Http if answer::pod(call).is_some() => Producer::Application,
         Origin::Wire | Origin::Http => way.unmarked(call),
     }
 }

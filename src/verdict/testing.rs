@@ -4,7 +4,7 @@ use testbed::control::{
     Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, Status, WORKLOAD_HEADER,
 };
 
-use super::seen::{Pods, Seen};
+use super::{pods::Pods, seen::Seen};
 
 /// `greeter-a`, `greeter-b`, … under the `app` greeter.
 pub fn pods(count: usize) -> Pods {
@@ -118,7 +118,7 @@ pub fn order(letters: &str, count: usize) -> Seen {
         .map(|(at, pod)| answered(at as u64, &pod, "greeter"))
         .collect();
     let attempts = calls.iter().map(|call| {
-        let pod = super::seen::pod(call).unwrap_or_default();
+        let pod = super::answer::pod(call).unwrap_or_default();
         attempt(call.index, pod)
     });
     Seen {

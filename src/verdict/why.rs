@@ -3,91 +3,18 @@
 //! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy documentation, "Access logging", `%RESPONSE_FLAGS%`,
 //! and "HTTP response code details"). `via_upstream` and a cluster of the proxy's own pod say nothing that is not known from elsewhere.
 
-use std::collections::BTreeMap;
-
-use testbed::control::Observation;
-
 use super::{
-    call::Calls,
+    calls::Calls,
     guard::is_wanted,
-    judge::{LEDGER, PATIENCE},
-    outcome::{Check, CheckResult},
+    logged::reason,
+    outcome::{Check, CheckResult, LEDGER, PATIENCE},
     seen::Seen,
-    status,
-    tally::{Tally, short},
+    tally::Tally,
 };
+use crate::scenario::status;
 
-/// Longest detail that is told, in characters.
-const LONGEST: usize = 160;
-/// Detail of an answer that came from behind the proxy.
-const PASSED_ON: &str = "via_upstream";
 /// Matchers whose actual side tells the reason beside each status.
 const BY_STATUS: [&str; 2] = ["status", "lost"];
-
-/// Where on the way a proxy stands, in the order of the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hop {
-    /// The caller's own.
-    NearProxy,
-    Gateway,
-    /// The server's own.
-    FarProxy,
-}
-
-impl Hop {
-    /// For messages.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NearProxy => "near-proxy",
-            Self::Gateway => "gateway",
-            Self::FarProxy => "far-proxy",
-        }
-    }
-}
-
-/// What one proxy logged of one request.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Line {
-    pub hop: Hop,
-    /// `-` and nothing are the same: no flag.
-    pub flags: String,
-    pub details: String,
-    /// Cluster that the proxy chose.
-    pub cluster: String,
-}
-
-impl Line {
-    /// The answer came from behind this proxy: somebody there logged it too.
-    pub fn passed_on(&self) -> bool {
-        self.details == PASSED_ON
-    }
-
-    /// What it tells; `None`: nothing but that the request went through.
-    fn words(&self) -> Option<String> {
-        let telling = |text: &&str| !["", "-", PASSED_ON].contains(text);
-        let details = short(&self.details, LONGEST);
-        let words = [self.flags.as_str(), details.as_str()];
-        let mut words: Vec<&str> = words.into_iter().filter(telling).collect();
-        let to = format!("to {}", self.cluster);
-        if !self.cluster.is_empty() && !self.cluster.starts_with("inbound") {
-            words.push(&to);
-        }
-        (!words.is_empty()).then(|| format!("{}: {}", self.hop.word(), words.join(" ")))
-    }
-}
-
-/// Lines of all proxies on the way, by call id.
-pub type Logged = BTreeMap<String, Vec<Line>>;
-
-/// Why a call ended as it did, from the caller's side on; `None`: no proxy says anything of it.
-pub fn reason(logged: &Logged, call: &Observation) -> Option<String> {
-    let mut lines: Vec<&Line> = logged.get(&call.call)?.iter().collect();
-    lines.sort_by_key(|line| line.hop);
-    let mut words: Vec<String> = lines.iter().filter_map(|line| line.words()).collect();
-    // Attempts that ended alike are told once.
-    words.dedup();
-    (!words.is_empty()).then(|| words.join(", "))
-}
 
 /// Whether checks are to be explained: one was refuted, or a contrast was not.
 pub fn is_asked(checks: &[Check]) -> bool {
@@ -123,11 +50,16 @@ pub fn tell(mut checks: Vec<Check>, seen: &Seen) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use testbed::control::Origin;
+    use testbed::control::{Observation, Origin};
 
     use super::*;
     use crate::verdict::{
-        Rates, expect::Matcher, expect::ResolvedExpect, judge, producer, seen::Pods, testing,
+        Rates,
+        expect::{Matcher, ResolvedExpect},
+        judge,
+        logged::{Hop, Line, PASSED_ON},
+        pods::Pods,
+        producer, testing,
     };
 
     fn line(hop: Hop, flags: &str, details: &str, cluster: &str) -> Line {

@@ -7,7 +7,7 @@ use crate::{
     cluster::{client::Plugins, kubeconfig},
     doctor::cluster::{Cluster, Contexts},
     output::chain,
-    target::cluster as target,
+    targets::cluster as target,
 };
 
 /// How long an API server may take to answer.

@@ -10,12 +10,20 @@ use super::{
     program::{asked, on_path},
 };
 use crate::{
-    cli::DoctorArgs,
     doctor::kind::{Istioctl, Kind},
     env, toolchain,
 };
 
-pub async fn kind(args: &DoctorArgs) -> Kind {
+/// What the cluster is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub name: Option<&'a str>,
+    /// Version of Istio.
+    pub istio: Option<&'a str>,
+    pub istioctl: Option<&'a Path>,
+}
+
+pub async fn kind(wanted: Wanted<'_>) -> Kind {
     let docker = docker().await;
     let program = env::kind().unwrap_or_else(|| PathBuf::from("kind"));
     Kind {
@@ -23,16 +31,16 @@ pub async fn kind(args: &DoctorArgs) -> Kind {
         kernel: kernel(docker.engine.is_ok()),
         docker,
         kind: asked(toolchain::on_path(&program), &["version"]).await,
-        istioctl: istioctl(args).await,
+        istioctl: istioctl(wanted).await,
         testbed: testbed(),
         chain: is_ready().await,
-        name: args.name.clone(),
+        name: wanted.name.map(str::to_owned),
     }
 }
 
 /// The one that is named, else the one on PATH, else the tool chain's.
-async fn istioctl(args: &DoctorArgs) -> Istioctl {
-    let given = args.istioctl.as_deref();
+async fn istioctl(wanted: Wanted<'_>) -> Istioctl {
+    let given = wanted.istioctl;
     let path = given.map_or_else(|| on_path("istioctl"), toolchain::on_path);
     let ours = path.is_none() && given.is_none();
     let path = match ours {
@@ -43,6 +51,6 @@ async fn istioctl(args: &DoctorArgs) -> Istioctl {
         program: asked(path, &["version", "--remote=false"]).await,
         given: given.map(Path::to_owned),
         ours,
-        wanted: args.istio.clone(),
+        wanted: wanted.istio.map(str::to_owned),
     }
 }

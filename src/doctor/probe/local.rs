@@ -20,7 +20,7 @@ use crate::{
         namespaces::Namespaces,
         programs::OF_THE_WORLD,
     },
-    target::local::world::{attempt, root_directory},
+    targets::local::world::{attempt, root_directory},
     toolchain::{self, Cache, EnvoyVersion, GO_MINIMUM, Options, State, Status, ToolchainError},
 };
 

@@ -10,5 +10,5 @@ mod program;
 mod room;
 
 pub use cluster::cluster;
-pub use kind::kind;
+pub use kind::{Wanted, kind};
 pub use local::local;

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 
 use super::{
-    live::{Change, DEADLINE, LiveError, Proxy, SUSPICIOUS},
+    change::{Change, DEADLINE, LiveError, Proxy, SUSPICIOUS},
     marker, programs,
 };
-use crate::observe::{
-    envoy,
-    http::{HttpError, Port},
-    looks::Looks,
+use crate::{
+    observe::envoy,
+    transport::http::{HttpError, Port},
+    wait::Looks,
 };
 
 /// Updates that each proxy of a batch had rejected before it, by pod.

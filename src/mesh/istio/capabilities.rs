@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::{gateway_api, install::NAMESPACE, live::Proxy, marker::COLLECTOR};
+use super::{change::Proxy, gateway_api, install::NAMESPACE, marker::COLLECTOR};
 use crate::cluster::object;
 
 /// Field of the JSON access log that holds a call's id: by it a line is found again.

@@ -13,10 +13,10 @@ use std::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::observe::{
-    envoy,
-    http::{HttpError, Port},
-    looks::Looks,
+use crate::{
+    observe::envoy,
+    transport::http::{HttpError, Port},
+    wait::Looks,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);

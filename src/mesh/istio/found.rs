@@ -5,11 +5,12 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::{install::NAMESPACE, live::Proxy};
+use super::{change::Proxy, install::NAMESPACE};
 use crate::{
     cluster::pods,
-    observe::{envoy::ADMIN_PORT, http::Port, looks::Looks},
-    target::Dial,
+    observe::envoy::ADMIN_PORT,
+    transport::{Dial, http::Port},
+    wait::Looks,
 };
 
 /// istiod's debug interface, on the pod's loopback.

@@ -76,9 +76,6 @@ fn shared() -> Value {
     })
 }
 
-/// Label of the pods that istiod deploys for a Gateway: the Gateway's name.
-pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-
 /// Name of a Gateway for which istiod deploys a proxy: one without an address.
 pub fn deployed(object: &Value) -> Option<&str> {
     let version = object["apiVersion"].as_str()?;

@@ -11,18 +11,22 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{
-    cli::Profile,
-    cluster::{
-        object::{self, ObjectError},
-        pods::{self, PodWatch},
-    },
+use super::{injection::is_injected, profile::Profile};
+use crate::cluster::{
+    object::{self, ObjectError},
+    pods::{self, PodWatch},
 };
 
 /// Namespace of the control plane and of the ingress gateway.
 pub const NAMESPACE: &str = "istio-system";
 /// Name of the gateway's Service and Deployment.
 pub const GATEWAY: &str = "istio-ingressgateway";
+
+/// Address of the ingress gateway inside the cluster.
+pub const GATEWAY_ADDRESS: &str = "istio-ingressgateway.istio-system";
+
+/// Value of the `istio` label that gateways are selected by.
+pub const GATEWAY_LABEL: &str = "ingressgateway";
 
 const ISTIOD_DEADLINE: Duration = Duration::from_secs(120);
 const GATEWAY_DEADLINE: Duration = Duration::from_secs(120);
@@ -245,16 +249,6 @@ async fn await_webhook(client: &Client) -> Result<(), InstallError> {
         }
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn is_injected(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
-    let spec = pod.spec.clone().unwrap_or_default();
-    let all = spec
-        .containers
-        .iter()
-        .chain(spec.init_containers.iter().flatten());
-    all.into_iter()
-        .any(|container| container.name == "istio-proxy")
 }
 
 /// The documents of a manifest file, empty ones left out.

@@ -4,10 +4,9 @@
 //! after the other would each pay that, and delay each other. This is a group commit: until istiod has taken one batch, later
 //! applies wait and then go together. On its way to the proxies a batch holds up nobody.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::{join_all, try_join_all};
-use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -15,8 +14,9 @@ use tokio::{
 
 use super::{
     arrival::{arrive, rejections},
+    change::{Change, Live, LiveError},
     marker,
-    order::{self, OrderError, Ordered},
+    order::{self, Ordered},
     taken::{Narrowed, await_accepted, await_taken},
 };
 use crate::{
@@ -24,91 +24,8 @@ use crate::{
         object::{ObjectError, Written},
         writer::{Home, Writer},
     },
-    observe::http::{HttpError, Port},
+    transport::http::Port,
 };
-
-/// How long istiod and the proxies may take for one batch.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
-/// A refusal may be of the moment before another object of the same apply came; after this long it is one.
-pub(super) const REFUSED: Duration = Duration::from_secs(3);
-/// After this long a proxy that does not show the marker is asked whether it rejected something.
-pub(super) const SUSPICIOUS: Duration = Duration::from_millis(700);
-
-/// Why a configuration is not known to be live.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LiveError {
-    #[error("{0}")]
-    Object(Arc<ObjectError>),
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    #[error("istiod had not taken {missing} after {limit:?}")]
-    NotTaken { missing: String, limit: Duration },
-    #[error("istiod did not accept {what} within {limit:?}: {words}")]
-    NotAccepted {
-        what: String,
-        words: String,
-        limit: Duration,
-    },
-    #[error("proxy {proxy} rejected the configuration (NACK): {words}")]
-    Nack { proxy: String, words: String },
-    #[error(
-        "proxy {proxy} did not show generation {generation} within {limit:?}; last seen: {last}"
-    )]
-    NotLive {
-        proxy: String,
-        generation: u64,
-        limit: Duration,
-        last: String,
-    },
-    #[error("istiod did not have the endpoints within {limit:?}; last seen: {last}")]
-    Endpoints { limit: Duration, last: String },
-    #[error("cannot ask istiod: {0}")]
-    Istiod(Arc<HttpError>),
-    #[error("the run is being ended")]
-    Ended,
-}
-
-/// A proxy whose configuration is watched.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    pub admin: Port,
-    pub gateway: bool,
-}
-
-/// One change of a namespace's configuration.
-#[derive(Debug, Default)]
-pub struct Change {
-    pub namespace: String,
-    /// Objects may lie outside that namespace.
-    pub outside: bool,
-    pub apply: Vec<Value>,
-    pub delete: Vec<Written>,
-    /// Every proxy that must have it.
-    pub proxies: Vec<Proxy>,
-    /// Control ports of programs that are their own data plane and must have it.
-    pub programs: Vec<Port>,
-    /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for `programs`.
-    pub reference: String,
-}
-
-impl Change {
-    /// Where its objects may go.
-    pub fn home(&self) -> Home<'_> {
-        Home {
-            namespace: &self.namespace,
-            outside: self.outside,
-        }
-    }
-}
-
-/// A change that every proxy has.
-#[derive(Debug)]
-pub struct Live {
-    pub written: Vec<Written>,
-    pub generation: u64,
-    /// From the API server's answer to the last proxy, in milliseconds: the floor that Istio sets.
-    pub push_ms: u64,
-}
 
 struct Request {
     change: Change,

@@ -2,14 +2,18 @@
 
 pub mod arrival;
 pub mod capabilities;
+pub mod change;
 pub mod compete;
 pub mod endpoints;
 pub mod found;
 pub mod gateway_api;
+pub mod injection;
 pub mod install;
+pub mod istioctl;
 pub mod live;
 pub mod marker;
 pub mod order;
+pub mod profile;
 pub mod programs;
 pub mod secrets;
 pub mod shards;

@@ -17,7 +17,7 @@ use crate::{
         object::{self, ObjectError, Written},
         writer::{Home, Writer},
     },
-    observe::looks::Looks,
+    wait::Looks,
 };
 
 /// Clocks of several API servers may be apart; a second is what is waited for.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::{arrival::shown, live::LiveError};
-use crate::observe::{
-    http::{HttpError, Port},
-    looks::Looks,
+use super::{arrival::shown, change::LiveError};
+use crate::{
+    transport::http::{HttpError, Port},
+    wait::Looks,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -5,12 +5,18 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use crate::{
-    observe::{envoy, http::Port, looks::Looks},
-    run::certificates::Made,
-};
+use crate::{observe::envoy, transport::http::Port, wait::Looks};
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A certificate that a gateway is to serve.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub serial: String,
+    pub secret: String,
+    /// The chain as the Secret holds it.
+    pub pem: String,
+}
 
 /// Why a gateway is not known to serve what a Secret holds.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +32,7 @@ pub struct SecretError {
 ///
 /// # Errors
 /// The first Secret or listener that is late when the deadline is over.
-pub async fn await_secrets(admin: &Port, current: &[Made]) -> Result<(), SecretError> {
+pub async fn await_secrets(admin: &Port, current: &[Served]) -> Result<(), SecretError> {
     if current.is_empty() {
         return Ok(());
     }
@@ -50,8 +56,8 @@ pub async fn await_secrets(admin: &Port, current: &[Made]) -> Result<(), SecretE
 
 async fn look(
     admin: &Port,
-    current: &[Made],
-) -> Result<Option<String>, crate::observe::http::HttpError> {
+    current: &[Served],
+) -> Result<Option<String>, crate::transport::http::HttpError> {
     let active = envoy::secrets(admin, "active").await?;
     let warming = envoy::secrets(admin, "warming").await?;
     if let Some(late) = late(&active, &warming, current) {
@@ -65,7 +71,7 @@ async fn look(
 }
 
 /// The first Secret that is wanted and not there, or there in another state than it has now.
-fn late(active: &Value, warming: &Value, current: &[Made]) -> Option<String> {
+fn late(active: &Value, warming: &Value, current: &[Served]) -> Option<String> {
     current.iter().find_map(|made| {
         let name = format!("kubernetes://{}", made.secret);
         if names(warming).contains(&name.as_str()) {
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_gateway_must_have_the_present_state_of_what_it_uses() {
-        let current = [Made {
+        let current = [Served {
             serial: String::new(),
             secret: "cert".into(),
             pem: "new".into(),

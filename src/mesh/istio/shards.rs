@@ -10,15 +10,13 @@ use kube::Client;
 use serde_json::Value;
 
 use super::{
+    change::LiveError,
     endpoints::{Addresses, EndpointsError, Withheld},
-    live::LiveError,
 };
 use crate::{
     cluster::object::{self, ObjectError},
-    observe::{
-        http::{HttpError, Port},
-        looks::Looks,
-    },
+    transport::http::{HttpError, Port},
+    wait::Looks,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);

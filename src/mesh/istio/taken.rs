@@ -5,14 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::Value;
 
 use super::{
+    change::{DEADLINE, LiveError, REFUSED},
     gateway_api::{self, Progress},
     install::NAMESPACE as ROOT,
-    live::{DEADLINE, LiveError, REFUSED},
 };
-use crate::{
-    cluster::object::Written,
-    observe::{http::Port, looks::Looks},
-};
+use crate::{cluster::object::Written, transport::http::Port, wait::Looks};
 
 /// Waits until istiod reports of every route and gateway that it is as it should be.
 pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {

@@ -8,7 +8,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::found;
-use crate::{observe::http::Port, output::chain, target::Dial};
+use crate::{
+    output::chain,
+    transport::{Dial, http::Port},
+};
 
 /// istiod's own interface beside its metrics.
 const ISTIOD_MONITORING_PORT: u16 = 15014;

@@ -3,12 +3,16 @@
 use askama::Template;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::report::model::{
-    CheckReport, EvidenceReport, Failure, Model, Phase, ScenarioReport, StepReport, is_unexpected,
+use crate::{
+    report::{
+        model::{
+            CheckReport, EvidenceReport, Failure, Model, Phase, ScenarioReport, StepReport,
+            is_unexpected,
+        },
+        text,
+    },
+    verdict::outcome::{LEDGER, Verdict},
 };
-use crate::report::text;
-use crate::verdict::judge::LEDGER;
-use crate::verdict::outcome::Verdict;
 
 /// `report.html` as text.
 pub fn render(model: &Model) -> String {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    run::place::{is_gateway, is_injected},
+    mesh::istio::injection::{is_gateway, is_injected},
     verdict::guard::{Death, Ending},
 };
 

@@ -12,13 +12,9 @@ use super::watch::Guarded;
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    mesh::istio::gateway_api::GATEWAY_NAME,
-    run::{
-        context::Context,
-        place::{Place, is_gateway},
-        probe,
-    },
-    scenario::ResolvedProbe,
+    mesh::istio::injection::{GATEWAY_NAME, is_gateway},
+    plan::resolve::ResolvedProbe,
+    run::{context::Context, namespace::place::Place, probe},
     verdict::{
         ResolvedExpect, Seen,
         guard::{Circumstances, Stalled, Target, Times, is_answer, is_wanted},

@@ -13,13 +13,15 @@ use super::history::{PROXY, Roles};
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    mesh::istio::found::ISTIOD_DEBUG_PORT,
-    observe::{
-        envoy::ADMIN_PORT,
+    mesh::istio::{
+        found::ISTIOD_DEBUG_PORT,
+        injection::{is_gateway, is_injected, is_proxyless},
+    },
+    observe::envoy::ADMIN_PORT,
+    transport::{
+        Dial,
         http::{HttpError, Port},
     },
-    run::place::{is_gateway, is_injected, is_proxyless},
-    target::Dial,
     verdict::guard::Stalled,
 };
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cluster::pods::{PodView, PodWatch},
     mesh::istio::{found, install},
-    target::Dial,
+    transport::Dial,
     verdict::guard::{Ending, Stalled},
 };
 

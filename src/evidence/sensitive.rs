@@ -1,0 +1,158 @@
+//! What holds credentials by its name or its place, whatever its value is.
+
+use serde_json::Value;
+
+pub use crate::text::MASK;
+
+/// Fields of HTTP that carry credentials (RFC 9110 section 11, RFC 6265), and what API keys are sent in.
+const NAMES: [&str; 5] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+];
+/// Words of names of one's own.
+const WORDS: [&str; 7] = [
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "credential",
+    "apikey",
+    "api-key",
+];
+/// Fields of EnvoyFilters that hold programs.
+const PROGRAMS: [&str; 4] = ["inlineCode", "inline_code", "inlineString", "inline_string"];
+
+/// Whether metadata of this name is not to be shown; `-bin` names count as those without it.
+pub fn is_sensitive(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_suffix("-bin").unwrap_or(&name);
+    NAMES.contains(&name) || WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Metadata with the values of sensitive names masked, but for those that `shown` says yes to.
+pub fn metadata(fields: &mut [(String, String)], shown: impl Fn(&str) -> bool) {
+    for (name, value) in fields {
+        if is_sensitive(name) && !shown(name) {
+            MASK.clone_into(value);
+        }
+    }
+}
+
+/// An object as it may be kept: without the values of a Secret, of sensitive names, and programs of EnvoyFilters.
+#[must_use]
+pub fn object(mut object: Value) -> Value {
+    if object["kind"] == "Secret" {
+        for part in ["data", "stringData"] {
+            if let Some(part) = object.get_mut(part) {
+                hide(part);
+            }
+        }
+    }
+    hide_within(&mut object);
+    object
+}
+
+fn hide_within(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            // A variable of a container, a header of a route: a name beside its value.
+            let named = fields.get("name").or_else(|| fields.get("key"));
+            let named = named.and_then(Value::as_str).is_some_and(is_sensitive);
+            for (key, field) in fields.iter_mut() {
+                let program = PROGRAMS.contains(&key.as_str()) && field.is_string();
+                let value = named && key == "value";
+                match field.is_string() && (is_sensitive(key) || program || value) {
+                    true => hide(field),
+                    false => hide_within(field),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_within),
+        _ => {}
+    }
+}
+
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(hide),
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Null => {}
+        other => *other = MASK.into(),
+    }
+}
+
+/// Values of a Secret, however they are nested, as they are written and as they are meant.
+pub fn secret_values(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    if object["kind"] == "Secret" {
+        collect(&object["stringData"], &mut found);
+        let at = found.len();
+        collect(&object["data"], &mut found);
+        let plain: Vec<String> = found[at..]
+            .iter()
+            .filter_map(|text| decoded(text))
+            .collect();
+        found.extend(plain);
+    }
+    found
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+        _ => {}
+    }
+}
+
+/// What a base64 text says, when that is a text.
+pub fn decoded(text: &str) -> Option<String> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let packed: String = text.split_whitespace().collect();
+    String::from_utf8(STANDARD.decode(packed).ok()?).ok()
+}
+
+/// Words of a proxy that refused a configuration, without the program that they quote: Lua calls a chunk by its text
+/// (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and says near which word it failed.
+pub fn refusal(words: &str) -> String {
+    let lines: Vec<String> = words.split('\n').map(refusal_line).collect();
+    lines.join("\n")
+}
+
+fn refusal_line(words: &str) -> String {
+    let words = between(words, "[string \"", "\"]");
+    let words = between(&words, "near '", "'");
+    PROGRAMS.iter().fold(words, |words, field| {
+        let words = between(&words, &format!("{field}: \""), "\"");
+        between(&words, &format!("\"{field}\":\""), "\"")
+    })
+}
+
+/// What stands between two marks, as far as the last one before the next begins, is masked; without a second mark, all of the rest.
+fn between(text: &str, from: &str, to: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(from) {
+        let start = at + from.len();
+        clean.push_str(&rest[..start]);
+        clean.push_str(MASK);
+        let next = rest[start..]
+            .find(from)
+            .map_or(rest.len(), |next| start + next);
+        rest = match rest[start..next].rfind(to) {
+            Some(end) => &rest[start + end..],
+            None => &rest[next..],
+        };
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+#[path = "sensitive_tests.rs"]
+mod tests;

@@ -1,0 +1,42 @@
+//! What a caller is told of a probe's calls.
+
+use std::time::Duration;
+
+use testbed::control::CallPlan;
+
+use super::resolve::ResolvedProbe;
+use crate::scenario::manifest::{Names, expand};
+
+impl ResolvedProbe {
+    /// The plan of these calls, towards `target`. TLS is not in it: its certificates are made while a scenario runs.
+    #[must_use]
+    pub fn call_plan(&self, id: impl Into<String>, target: String, names: &Names<'_>) -> CallPlan {
+        let text = |text: &str| expand(text, names);
+        let each = self.metadata.iter();
+        let each =
+            each.flat_map(|(key, values)| values.all().iter().map(move |value| (key, value)));
+        let counts = self.per_call.iter();
+        let mut plan = CallPlan::new(id, target, self.call.clone());
+        plan.authority = self.authority.as_deref().map(text);
+        plan.form = self.form.clone();
+        plan.messages.clone_from(&self.messages);
+        plan.metadata = each
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect();
+        plan.per_call = counts.map(|(key, count)| (key.clone(), *count)).collect();
+        plan.script.clone_from(&self.script);
+        plan.stream.clone_from(&self.stream);
+        plan.pad = self.pad;
+        plan.deadline_ms = self.deadline.map(millis);
+        plan.load.times = self.times;
+        plan.load.connections = self.connections;
+        plan.load.streams = self.streams;
+        plan.load.rate = self.rate;
+        plan.load.reconnect = self.reconnect;
+        plan
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,25 @@
+//! Placeholders that mean nothing.
+
+use crate::{
+    scenario::{
+        finding::Finding,
+        manifest::{PLACEHOLDERS, unknown_placeholders},
+    },
+    yaml::Place,
+};
+
+/// Unknown `${…}` in any text.
+pub fn bad_placeholders(file: &str, text: &std::sync::Arc<str>) -> Vec<Finding> {
+    let known: Vec<String> = PLACEHOLDERS
+        .iter()
+        .map(|name| format!("${{{name}}}"))
+        .collect();
+    let found = unknown_placeholders(text)
+        .into_iter()
+        .map(|(offset, word)| {
+            let place = Place::at(text, offset, word.len());
+            let help = format!("there are only {}", known.join(", "));
+            Finding::new(file, text, place, format!("{word} is no placeholder"), help)
+        });
+    found.collect()
+}

@@ -1,0 +1,165 @@
+//! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and types.
+
+use super::{
+    calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders,
+    telemetry, tls, versus, web, workload,
+};
+use crate::scenario::{
+    finding::{Finding, did_you_mean},
+    known::{KnownFile, lint_known},
+    loaded::Loaded,
+    model::Step,
+    requirements::{REQUIREMENTS, needs},
+    set::LoadedSet,
+};
+
+/// Everything that is wrong with a set of scenarios and the lists of known failures, by file and line.
+pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<Finding> {
+    let mut findings = set.findings.clone();
+    for loaded in &set.scenarios {
+        if loaded.is_twin() {
+            // The same text in another dialect: only its files are its own.
+            manifest::lint(loaded, &mut findings);
+        } else {
+            findings.extend(lint(loaded, context));
+        }
+    }
+    findings.extend(lint_known(known, &set.scenarios));
+    let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
+    findings.sort_by_key(place);
+    // Files that several scenarios use are read for each of them.
+    findings.dedup_by(|a, b| a.plain() == b.plain());
+    findings
+}
+
+/// Everything that is wrong with one scenario.
+pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    title(loaded, &mut findings);
+    head(loaded, &mut findings);
+    contrast(loaded, &mut findings);
+    placeholders(loaded, &mut findings);
+    names::lint(loaded, context, &mut findings);
+    manifest::lint(loaded, &mut findings);
+    expect::lint(loaded, context.rates, &mut findings);
+    calls::lint(loaded, context.rates, &mut findings);
+    telemetry::lint(loaded, &mut findings);
+    moved::lint(loaded, context.rates, &mut findings);
+    web::lint(loaded, &mut findings);
+    tls::lint(loaded, &mut findings);
+    versus::lint(loaded, context.rates, &mut findings);
+    workload::lint(loaded, &mut findings);
+    findings
+}
+
+/// Longest title: it stands in one line of every report.
+const TITLE: usize = 200;
+
+fn title(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let title = loaded.scenario.title.trim();
+    let problem = if title.is_empty() {
+        "the title is empty"
+    } else if title.ends_with('?') {
+        "the title is a question"
+    } else if title.chars().count() > TITLE {
+        "the title is longer than 200 characters"
+    } else if title.split_whitespace().count() < 3 {
+        "the title is no sentence"
+    } else {
+        return;
+    };
+    let help =
+        "write a claim that can be false, e.g. 'Calls of one connection reach every replica'";
+    findings.push(loaded.at_value("title", problem, help));
+}
+
+fn head(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let scenario = &loaded.scenario;
+    if scenario.why.trim().is_empty() {
+        let help = "say who relies on the behaviour, and where belief and mesh differ";
+        findings.push(loaded.at_value("why", "'why' is empty", help));
+    }
+    if scenario
+        .source
+        .iter()
+        .all(|source| source.trim().is_empty())
+    {
+        let help =
+            "name the specification, document or source file that the expectation comes from";
+        findings.push(loaded.at_value("source", "'source' names nothing", help));
+    }
+    let rows: Vec<&str> = REQUIREMENTS.iter().map(|(id, _)| *id).collect();
+    let needs: Vec<&str> = needs().collect();
+    each_known(
+        loaded,
+        "proves",
+        &scenario.proves,
+        &rows,
+        "requirement",
+        findings,
+    );
+    each_known(
+        loaded,
+        "needs",
+        &scenario.needs,
+        &needs,
+        "capability",
+        findings,
+    );
+}
+
+fn each_known(
+    loaded: &Loaded,
+    key: &str,
+    words: &[String],
+    known: &[&str],
+    what: &str,
+    findings: &mut Vec<Finding>,
+) {
+    for (at, word) in words.iter().enumerate() {
+        if !known.contains(&word.as_str()) {
+            let message = format!("'{word}' is no {what}");
+            findings.push(loaded.at(&format!("{key}[{at}]"), message, did_you_mean(word, known)));
+        }
+    }
+}
+
+/// Exactly one of a contrast and a reason.
+fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    let scenario = &loaded.scenario;
+    let is_contrast = |step: &Step| match step {
+        Step::Contrast(_) => true,
+        Step::Finish(finish) => !finish.refutes.is_empty(),
+        Step::Versus(versus) => !versus.refutes.is_empty(),
+        _ => false,
+    };
+    let has = scenario.steps.iter().any(is_contrast);
+    let reason = scenario.no_contrast.as_deref().map(str::trim);
+    match (has, reason) {
+        (false, None) => {
+            let help = "add a step `contrast:` in which the same probe must be refuted, or say in `no-contrast:` why none is possible";
+            findings.push(loaded.at(
+                "steps",
+                "no contrast: a check that cannot fail proves nothing",
+                help,
+            ));
+        }
+        (true, Some(_)) => {
+            let help = "remove `no-contrast:`";
+            findings.push(loaded.at(
+                "no-contrast",
+                "there is a contrast and a reason for having none",
+                help,
+            ));
+        }
+        (false, Some("")) => {
+            let help = "say why the claim cannot be refuted by configuration";
+            findings.push(loaded.at("no-contrast", "'no-contrast' gives no reason", help));
+        }
+        _ => {}
+    }
+}
+
+fn placeholders(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    findings.extend(bad_placeholders(&loaded.file, &loaded.text));
+}

@@ -1,0 +1,79 @@
+//! Rules for calls that are not gRPC over HTTP/2.
+
+use crate::{
+    plan::resolve::of_cell,
+    scenario::{finding::Finding, loaded::Loaded, model::Probe},
+};
+
+pub fn lint(loaded: &Loaded, findings: &mut Vec<Finding>) {
+    for (name, probe) in &loaded.scenario.probes {
+        let path = format!("probes.{name}");
+        if probe.vary.is_empty() {
+            form(loaded, &path, probe, findings);
+        }
+        for (at, row) in probe.vary.iter().enumerate() {
+            let path = format!("{path}.vary[{at}]");
+            form(loaded, &path, &of_cell(probe, row), findings);
+        }
+    }
+}
+
+fn form(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
+    if probe.web.is_some() && probe.http.is_some() {
+        let help = "a call has one form: drop `web` or `http`";
+        findings.push(loaded.at(path, "both 'web' and 'http'", help));
+    }
+    let own_path = probe.http.as_ref().is_some_and(|http| http.path.is_some());
+    if probe.call.is_empty() && !own_path {
+        let help = "write `call: package.Service/Method`; only `http` with a `path` does without";
+        findings.push(loaded.at(path, "this probe calls nothing", help));
+    }
+    if let Some(http) = &probe.http
+        && http
+            .path
+            .as_ref()
+            .is_some_and(|path| !path.starts_with('/'))
+    {
+        let help = "write it from its first slash, e.g. `path: /health`";
+        findings.push(loaded.at(path, "the path of 'http' is relative", help));
+    }
+    let page = probe.web.is_some() || probe.http.is_some() || probe.browser.is_some();
+    if probe.expect.page_sees.is_some() && !page {
+        let help = "pages cannot speak gRPC over HTTP/2: add `web: {}`, `http:` or `browser:`";
+        findings.push(loaded.at(path, "'page-sees' of a call that no page can make", help));
+    }
+    if let Some(browser) = &probe.browser {
+        browser_rules(loaded, path, probe, &browser.page, findings);
+    }
+    if probe.http.is_some() && probe.script.is_some() {
+        let help = "only gRPC calls are scripted: drop `script`";
+        findings.push(loaded.at(path, "a script for a plain HTTP request", help));
+    }
+}
+
+fn browser_rules(
+    loaded: &Loaded,
+    path: &str,
+    probe: &Probe,
+    page: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let scheme = page.split_once("://");
+    if scheme.is_none_or(|(scheme, host)| scheme != "http" || host.is_empty() || host.contains('/'))
+    {
+        let help = "write an origin, e.g. `page: http://app.example.test`";
+        findings.push(loaded.at(path, format!("'{page}' is no origin of a page"), help));
+    }
+    if probe.web.is_some() || probe.http.is_some() || !probe.from.is_empty() {
+        let help = "the browser calls by itself: drop `web`, `http` and `from`";
+        findings.push(loaded.at(path, "a browser's probe with a form or a caller", help));
+    }
+    if !loaded.scenario.needs.iter().any(|need| need == "browser") {
+        let help = "add `browser` to `needs`: not every machine has one";
+        findings.push(loaded.at(
+            path,
+            "a browser's probe in a scenario that needs none",
+            help,
+        ));
+    }
+}

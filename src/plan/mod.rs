@@ -1,0 +1,9 @@
+//! Pure: from scenarios to what a run does: their probes with every value filled in, their rules, their order.
+
+mod call_plan;
+pub mod explain;
+pub mod lint;
+mod order;
+pub mod resolve;
+
+pub use order::{Action, Entry, Plan, Terms, action, plan, step_probes};

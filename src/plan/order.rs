@@ -1,0 +1,256 @@
+//! Pure: scenarios × settings × capabilities → an ordered plan. `--dry-run` prints it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    explain::step_words,
+    resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
+};
+use crate::{
+    scenario::{
+        loaded::Loaded,
+        model::{Scenario, Step},
+        reach,
+        select::shuffle,
+    },
+    seed::Seed,
+    verdict::Rates,
+};
+
+/// What the plan depends on besides the scenarios.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    pub rates: Rates,
+    pub seed: Seed,
+    pub jobs: usize,
+}
+
+/// Scenarios in the order in which they start.
+#[derive(Debug)]
+pub struct Plan {
+    pub terms: Terms,
+    pub entries: Vec<Entry>,
+}
+
+/// One scenario.
+#[derive(Debug)]
+pub struct Entry {
+    pub loaded: Loaded,
+    pub action: Action,
+    /// Why nothing else may run beside it.
+    pub alone: Option<String>,
+}
+
+/// Whether it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Run,
+    /// With the reason, for the report.
+    Skip(String),
+}
+
+/// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target is up: then nothing is skipped.
+pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet<String>>) -> Plan {
+    let mut scenarios = scenarios;
+    scenarios.sort_by(|a, b| a.id.cmp(&b.id));
+    shuffle(&mut scenarios, terms.seed.number());
+    number(&mut scenarios);
+    let entries = scenarios.into_iter().map(|loaded| Entry {
+        action: action(&loaded.scenario, capabilities),
+        alone: reach::alone(&loaded),
+        loaded,
+    });
+    Plan {
+        terms,
+        entries: entries.collect(),
+    }
+}
+
+/// Tells the runs of a scenario that runs several times apart.
+fn number(scenarios: &mut [Loaded]) {
+    let mut runs: BTreeMap<String, u32> = BTreeMap::new();
+    for scenario in scenarios.iter() {
+        *runs.entry(scenario.id.clone()).or_default() += 1;
+    }
+    runs.retain(|_, runs| *runs > 1);
+    for scenario in scenarios.iter_mut().rev() {
+        if let Some(left) = runs.get_mut(&scenario.id) {
+            scenario.attempt = *left;
+            *left -= 1;
+        }
+    }
+}
+
+/// A missing capability is the reason, by its own word.
+pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> Action {
+    let Some(offered) = capabilities else {
+        return Action::Run;
+    };
+    let missing: Vec<&str> = scenario
+        .needs
+        .iter()
+        .filter(|need| !offered.contains(*need))
+        .map(String::as_str)
+        .collect();
+    match missing.as_slice() {
+        [] => Action::Run,
+        words => Action::Skip(format!("not offered here: {}", words.join(", "))),
+    }
+}
+
+/// The runs of a probe behind one step; empty for steps that call nothing.
+///
+/// # Errors
+/// See [`ResolveError`]; none for a scenario that lint accepts.
+pub fn step_probes(
+    scenario: &Scenario,
+    step: &Step,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    match step {
+        Step::Probe(name) | Step::Background(name) => resolve_probe(scenario, name, rates),
+        Step::Converge(converge) => resolve_probe(scenario, &converge.probe, rates),
+        Step::Contrast(contrast) => resolve_contrast(scenario, contrast, rates),
+        Step::Versus(versus) => {
+            let mut both = resolve_probe(scenario, &versus.probe, rates)?;
+            both.extend(resolve_probe(scenario, &versus.against, rates)?);
+            Ok(both)
+        }
+        Step::Apply(_)
+        | Step::Delete(_)
+        | Step::Scale(_)
+        | Step::Restart(_)
+        | Step::Certificate(_)
+        | Step::Refused(_)
+        | Step::Finish(_)
+        | Step::Tell(_)
+        | Step::Churn(_)
+        | Step::Ready(_)
+        | Step::Await(_) => Ok(Vec::new()),
+    }
+}
+
+impl Plan {
+    /// For `--dry-run -o json`.
+    ///
+    /// # Errors
+    /// See [`ResolveError`].
+    pub fn to_json(&self) -> Result<Value, ResolveError> {
+        let Terms { rates, seed, jobs } = self.terms;
+        let entries: Result<Vec<Value>, _> = self
+            .entries
+            .iter()
+            .map(|entry| entry.to_json(rates))
+            .collect();
+        Ok(json!({
+            "seed": seed,
+            "jobs": jobs,
+            "alpha": rates.alpha,
+            "beta": rates.beta,
+            "scenarios": entries?,
+        }))
+    }
+
+    /// For `--dry-run`: one paragraph per scenario, with every cell.
+    ///
+    /// # Errors
+    /// See [`ResolveError`].
+    pub fn to_text(&self) -> Result<String, ResolveError> {
+        let Terms { rates, seed, jobs } = self.terms;
+        let mut text = format!(
+            "{} scenarios, seed {seed}, jobs {jobs}, {rates}\n",
+            self.entries.len()
+        );
+        for entry in &self.entries {
+            entry.write_text(&mut text, rates)?;
+        }
+        Ok(text)
+    }
+}
+
+impl Entry {
+    fn to_json(&self, rates: Rates) -> Result<Value, ResolveError> {
+        let scenario = &self.loaded.scenario;
+        let mut steps = Vec::new();
+        for (number, step) in scenario.numbered_steps() {
+            let runs = step_probes(scenario, step, rates)?;
+            let runs: Vec<Value> = runs.iter().map(run_json).collect();
+            steps.push(json!({"number": number, "step": step_words(step), "runs": runs}));
+        }
+        let (action, reason) = match &self.action {
+            Action::Run => ("run", Value::Null),
+            Action::Skip(reason) => ("skip", reason.as_str().into()),
+        };
+        Ok(json!({
+            "id": self.loaded.id,
+            "title": scenario.title,
+            "area": self.loaded.area,
+            "proves": scenario.proves,
+            "action": action,
+            "reason": reason,
+            "alone": self.alone,
+            "steps": steps,
+        }))
+    }
+
+    fn write_text(&self, text: &mut String, rates: Rates) -> Result<(), ResolveError> {
+        let scenario = &self.loaded.scenario;
+        let action = match &self.action {
+            Action::Run => "run ".to_owned(),
+            Action::Skip(reason) => format!("skip ({reason}) "),
+        };
+        let _ = writeln!(text, "\n{action}{}: {}", self.loaded.id, scenario.title);
+        if let Some(reason) = &self.alone {
+            let _ = writeln!(text, "  alone: {reason}");
+        }
+        for (number, step) in scenario.numbered_steps() {
+            let _ = writeln!(text, "  {number}. {}", step_words(step));
+            for run in step_probes(scenario, step, rates)? {
+                let _ = writeln!(text, "       {}", run_words(&run));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn run_words(run: &ResolvedProbe) -> String {
+    let most = if run.expect.is_statistical() {
+        "at most "
+    } else {
+        ""
+    };
+    format!(
+        "{}: {most}{} × {} from {} to {}: {}",
+        run.name,
+        run.times,
+        run.call,
+        run.from,
+        run.to,
+        run.expect
+            .matchers
+            .iter()
+            .map(|matcher| format!("{} {}", matcher.name(), matcher.expected()))
+            .collect::<Vec<_>>()
+            .join("; ")
+    )
+}
+
+fn run_json(run: &ResolvedProbe) -> Value {
+    let expect = run.expect.matchers.iter();
+    let expect = expect.map(|m| json!({"matcher": m.name(), "expected": m.expected()}));
+    json!({
+        "probe": run.name,
+        "call": run.call,
+        "from": run.from,
+        "to": run.to,
+        "times": run.times,
+        "connections": run.connections,
+        "sequential": run.expect.is_statistical(),
+        "expect": expect.collect::<Vec<_>>(),
+    })
+}

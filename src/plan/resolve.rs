@@ -1,0 +1,394 @@
+//! Probes as they run: overrides merged, defaults filled, values parsed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+use testbed::{
+    control::{Form, Script},
+    streaming::StreamPlan,
+};
+use thiserror::Error;
+
+use crate::{
+    scenario::{
+        model::{
+            Cell, Contrast, Expect, Override, Probe, Scenario, Step, Stream,
+            tls::Tls,
+            web::{Browser, Http, Web},
+        },
+        range::{self, ValueError},
+        script,
+        values::{self, Values},
+    },
+    verdict::{
+        Rates, ResolvedExpect,
+        expect::{ExpectError, Matcher},
+        monitor::{Monitor, exact_floor},
+        pods::Pods,
+    },
+};
+
+/// One run of a probe, or of one cell of its table, ready for the engine. Placeholders are still in the text.
+#[derive(Debug, Clone)]
+pub struct ResolvedProbe {
+    /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
+    pub name: String,
+    pub call: String,
+    /// How the call is written on the wire.
+    pub form: Form,
+    /// A page in a real browser calls, not a workload.
+    pub browser: Option<Browser>,
+    pub from: String,
+    pub to: String,
+    pub authority: Option<String>,
+    pub messages: Vec<Value>,
+    pub metadata: BTreeMap<String, Values>,
+    /// Metadata that takes so many values in turn.
+    pub per_call: BTreeMap<String, u64>,
+    pub script: Option<Script>,
+    pub stream: Option<StreamPlan>,
+    pub pad: Option<u32>,
+    pub deadline: Option<Duration>,
+    pub tls: Option<Tls>,
+    /// Calls; the cap when a matcher is statistical.
+    pub times: u64,
+    /// Calls that the statistical matchers may need on the world as written.
+    pub needed: Option<u64>,
+    pub connections: u32,
+    pub streams: u32,
+    pub rate: Option<f64>,
+    pub reconnect: bool,
+    pub expect: ResolvedExpect,
+    /// Error rates of its statistical matchers.
+    pub rates: Rates,
+}
+
+/// A probe that cannot be made ready.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ResolveError {
+    #[error("no probe is named '{0}'")]
+    NoProbe(String),
+    #[error("probe '{probe}' has no cell '{cell}'")]
+    NoCell { probe: String, cell: String },
+    #[error("{name}: {error}")]
+    Expect { name: String, error: ExpectError },
+    #[error("{name}: deadline: {error}")]
+    Deadline { name: String, error: ValueError },
+    #[error("{name}: stream: {error}")]
+    Stream { name: String, error: ValueError },
+    #[error("{name}: metadata: {error}")]
+    Metadata { name: String, error: String },
+    #[error("{name}: script: {error}")]
+    Script { name: String, error: String },
+}
+
+/// All runs of a probe: one, or one per cell.
+///
+/// # Errors
+/// The first value that does not parse; lint finds all of them with their places.
+pub fn resolve_probe(
+    scenario: &Scenario,
+    probe: &str,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    resolve(scenario, probe, &Override::default(), &[], rates)
+}
+
+/// The runs of a contrast: its cells, with what is broken laid over probe and cell.
+///
+/// # Errors
+/// As [`resolve_probe`], and an unknown cell.
+pub fn resolve_contrast(
+    scenario: &Scenario,
+    contrast: &Contrast,
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    resolve(
+        scenario,
+        &contrast.probe,
+        &contrast.with,
+        &contrast.cells,
+        rates,
+    )
+}
+
+fn resolve(
+    scenario: &Scenario,
+    name: &str,
+    with: &Override,
+    cells: &[String],
+    rates: Rates,
+) -> Result<Vec<ResolvedProbe>, ResolveError> {
+    let probe = scenario
+        .probes
+        .get(name)
+        .ok_or_else(|| ResolveError::NoProbe(name.to_owned()))?;
+    let known = |cell: &&String| probe.vary.iter().any(|row| row.cell == **cell);
+    if let Some(cell) = cells.iter().find(|cell| !known(cell)) {
+        return Err(ResolveError::NoCell {
+            probe: name.to_owned(),
+            cell: cell.clone(),
+        });
+    }
+    if probe.vary.is_empty() {
+        let full = overlay(probe, with);
+        return Ok(vec![ready(scenario, name.to_owned(), full, rates)?]);
+    }
+    let rows = probe
+        .vary
+        .iter()
+        .filter(|row| cells.is_empty() || cells.contains(&row.cell));
+    rows.map(|row| {
+        let full = overlay(&of_cell(probe, row), with);
+        ready(scenario, format!("{name}[{}]", row.cell), full, rates)
+    })
+    .collect()
+}
+
+/// The probe with one row of its table laid over it.
+pub fn of_cell(probe: &Probe, row: &Cell) -> Probe {
+    let mut full = overlay(probe, &row.with);
+    if let Some(expect) = &row.expect {
+        full.expect = merge_expect(&full.expect, expect);
+    }
+    full
+}
+
+/// Set fields win; metadata is merged key by key.
+pub fn overlay(probe: &Probe, with: &Override) -> Probe {
+    let mut full = probe.clone();
+    full.vary.clear();
+    let replace = |slot: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            slot.clone_from(value);
+        }
+    };
+    replace(&mut full.call, &with.call);
+    replace(&mut full.from, &with.from);
+    replace(&mut full.to, &with.to);
+    if with.web.is_some() || with.http.is_some() {
+        (full.web, full.http) = (with.web, with.http.clone());
+    }
+    full.browser = with.browser.clone().or(full.browser);
+    full.authority = with.authority.clone().or(full.authority);
+    full.send = with.send.clone().unwrap_or(full.send);
+    full.script = with.script.clone().or(full.script);
+    full.stream = with.stream.clone().or(full.stream);
+    full.pad = with.pad.or(full.pad);
+    full.streams = with.streams.unwrap_or(full.streams);
+    full.deadline = with.deadline.clone().or(full.deadline);
+    full.tls = match (full.tls.take(), &with.tls) {
+        (Some(below), Some(above)) => Some(below.with(above)),
+        (below, above) => below.or_else(|| above.clone()),
+    };
+    full.times = with.times.or(full.times);
+    full.connections = with.connections.unwrap_or(full.connections);
+    full.reconnect = with.reconnect.unwrap_or(full.reconnect);
+    for (key, value) in with.metadata.iter().flatten() {
+        full.metadata.insert(key.clone(), value.clone());
+    }
+    full
+}
+
+/// Field by field; a field that is absent above is taken from below.
+fn merge_expect(below: &Expect, above: &Expect) -> Expect {
+    macro_rules! first {
+        ($($field:ident),* $(,)?) => {
+            Expect { $($field: above.$field.clone().or_else(|| below.$field.clone())),* }
+        };
+    }
+    first!(
+        status,
+        message,
+        produced_by,
+        reaches_all,
+        pinned,
+        spread,
+        share,
+        sticky_by,
+        moved,
+        answered_by,
+        attempts,
+        upstream_protocol,
+        took,
+        server_deadline,
+        response,
+        initial_metadata,
+        trailing_metadata,
+        server_metadata,
+        peer_identity,
+        tls,
+        response_flag,
+        http_status,
+        status_in,
+        page_sees,
+        stream,
+        reset,
+        server_end,
+        server_pings,
+        server_connections,
+        lost,
+        access_log,
+        counted,
+        trace,
+        spans,
+        diagnosis,
+        detects,
+        config,
+    )
+}
+
+fn ready(
+    scenario: &Scenario,
+    name: String,
+    probe: Probe,
+    rates: Rates,
+) -> Result<ResolvedProbe, ResolveError> {
+    let wrap = |mut errors: Vec<ExpectError>| ResolveError::Expect {
+        name: name.clone(),
+        error: errors.remove(0),
+    };
+    let expect = ResolvedExpect::resolve(&probe.expect).map_err(wrap)?;
+    let deadline = probe.deadline.as_deref().map(range::duration).transpose();
+    let deadline = deadline.map_err(|error| ResolveError::Deadline {
+        name: name.clone(),
+        error,
+    })?;
+    let mut faults = probe.metadata.iter();
+    if let Some(error) = faults.find_map(|(key, values)| values::binary_fault(key, values)) {
+        return Err(ResolveError::Metadata { name, error });
+    }
+    let script = script::script(probe.script.as_ref()).map_err(|error| ResolveError::Script {
+        name: name.clone(),
+        error,
+    })?;
+    let stream = probe.stream.as_ref().map(stream).transpose();
+    let stream = stream.map_err(|error| ResolveError::Stream {
+        name: name.clone(),
+        error,
+    })?;
+    let tests = needed(scenario, &expect, probe.connections, rates);
+    // Every value of the key that is compared is sent once.
+    let keys = expect
+        .moved()
+        .and_then(|moved| probe.per_call.get(&moved.key).copied());
+    let detected = expect
+        .detects()
+        .map(|share| statistics::calls_to_see(share, rates.beta));
+    let needed = tests.max(keys).max(detected);
+    Ok(ResolvedProbe {
+        name,
+        call: probe.call,
+        form: form(probe.web, probe.http),
+        browser: probe.browser,
+        from: probe.from,
+        to: probe.to,
+        authority: probe.authority,
+        messages: messages(probe.send),
+        metadata: probe.metadata,
+        per_call: probe.per_call,
+        script,
+        stream,
+        pad: probe.pad,
+        deadline,
+        tls: probe.tls,
+        times: probe
+            .times
+            .or(planned(tests, keys.max(detected), &expect, rates))
+            .unwrap_or(1),
+        needed,
+        connections: probe.connections,
+        streams: probe.streams,
+        rate: probe.rate,
+        reconnect: probe.reconnect,
+        expect,
+        rates,
+    })
+}
+
+/// Calls of a probe that does not say how many: what its tests may need and some in reserve, since a call that no application
+/// answers is no sample; enough for exact matchers beside them; and one for each value of a key. The run stops as soon as it can tell.
+fn planned(
+    tests: Option<u64>,
+    keys: Option<u64>,
+    expect: &ResolvedExpect,
+    rates: Rates,
+) -> Option<u64> {
+    let reserved = tests.map(|tests| tests.max(exact_floor(expect, rates)) + tests / 10 + 8);
+    reserved.max(keys)
+}
+
+fn form(web: Option<Web>, http: Option<Http>) -> Form {
+    let http = http.map(Form::from);
+    http.or(web.map(Form::from)).unwrap_or_default()
+}
+
+/// A stream as the caller runs it.
+///
+/// # Errors
+/// A pause that is no duration.
+pub fn stream(stream: &Stream) -> Result<StreamPlan, ValueError> {
+    let millis = |text: &Option<String>| match text {
+        Some(text) => range::duration(text).map(|time| Some(time.as_millis() as u64)),
+        None => Ok(None),
+    };
+    Ok(StreamPlan {
+        messages: stream.messages,
+        sizes: stream.sizes.clone(),
+        gap_ms: millis(&stream.gap)?.unwrap_or(0),
+        close: stream.close,
+        window: stream.window,
+        read_gap_ms: millis(&stream.read_gap)?.unwrap_or(0),
+        ping_ms: millis(&stream.ping)?,
+    })
+}
+
+fn messages(send: Value) -> Vec<Value> {
+    match send {
+        Value::Null => Vec::new(),
+        Value::Array(all) => all,
+        one => vec![one],
+    }
+}
+
+/// Calls that the statistical matchers may need, over the pods that the world will have.
+fn needed(
+    scenario: &Scenario,
+    expect: &ResolvedExpect,
+    connections: u32,
+    rates: Rates,
+) -> Option<u64> {
+    let pods = pods(scenario);
+    let busy = Some("busy");
+    let cap = Monitor::new(expect, &pods, busy, rates).cap()?;
+    let groups = expect
+        .matchers
+        .iter()
+        .any(|m| matches!(m, Matcher::Pinned(_)));
+    // The first call of each connection agrees with nothing yet.
+    let extra = if groups {
+        u64::from(connections).saturating_sub(1)
+    } else {
+        0
+    };
+    Some(cap + extra)
+}
+
+/// Invented pods in the largest numbers that the world and its `scale` steps give, by workload and by `app`.
+pub fn pods(scenario: &Scenario) -> Pods {
+    let mut pods = Pods::new();
+    for workload in &scenario.world {
+        let scaled = scenario.steps.iter().filter_map(|step| match step {
+            Step::Scale(scale) if scale.workload == workload.name => Some(scale.replicas),
+            _ => None,
+        });
+        let count = scaled.chain([workload.pods()]).max().unwrap_or(1);
+        let names = (0..count).map(|at| format!("{}-{at}", workload.name));
+        let names: Vec<String> = names.collect();
+        if let Some(app) = workload.app.as_ref().filter(|app| **app != workload.name) {
+            pods.entry(app.clone()).or_default().extend(names.clone());
+        }
+        pods.entry(workload.name.clone()).or_default().extend(names);
+    }
+    pods
+}

@@ -1,0 +1,217 @@
+//! Configuration that changes in a scenario's namespace: written, and waited for wherever it has to arrive.
+
+use std::time::Instant;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::{
+    error::PlaceError,
+    mutated,
+    place::{PODS_DEADLINE, Place},
+    reach, rollout,
+};
+use crate::{
+    cluster::{
+        object::{self, RUN_LABEL, Written},
+        pods,
+    },
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::{
+        arrival,
+        change::{Change, Live, Proxy},
+        gateway_api, injection, marker, shards,
+    },
+    run::context::Context,
+};
+
+impl Place {
+    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when told) has it.
+    ///
+    /// # Errors
+    /// As [`crate::mesh::istio::live::Applier::change`]; pods of what was applied that do not become ready.
+    pub async fn change(
+        &self,
+        ctx: &Context,
+        apply: Vec<Value>,
+        delete: Vec<Written>,
+        gateway: bool,
+    ) -> Result<Live, PlaceError> {
+        let apply = self.own(ctx, apply);
+        let deleted = self.deleted(ctx, &delete).await?;
+        let gateways: Vec<String> = apply
+            .iter()
+            .filter_map(gateway_api::deployed)
+            .map(str::to_owned)
+            .collect();
+        let (run, own) = (
+            (RUN_LABEL, ctx.run_id.as_str()),
+            ("istio", self.namespace.as_str()),
+        );
+        let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
+        let apply: Vec<Value> = apply.into_iter().map(label).collect();
+        let of_the_cluster = apply
+            .iter()
+            .any(|object| of_the_cluster(&object["apiVersion"]))
+            || delete
+                .iter()
+                .any(|object| !object.api_version.contains(".istio.io/"));
+        let mut live = self.push(ctx, apply.clone(), delete, gateway).await?;
+        let pods = |object: &Value| object["kind"] == "Service" || rollout::makes_pods(object);
+        let pods = apply.iter().chain(&deleted).any(pods);
+        if pods {
+            let late = self
+                .follow(ctx, &apply, &deleted, &live.written, gateway)
+                .await?;
+            live.push_ms += late.push_ms;
+            live.generation = late.generation;
+            // What only the mesh reads makes new clusters at most, and these were waited for.
+            self.await_endpoints_at(ctx, &self.proxies(ctx), false)
+                .await?;
+        }
+        if gateway {
+            self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
+        }
+        for gateway in gateways {
+            self.await_gateway(ctx, &gateway, live.generation).await?;
+        }
+        if of_the_cluster {
+            reach::await_plain(ctx, self).await?;
+        }
+        mutated::look(ctx, self, &self.taken).await;
+        Ok(live)
+    }
+
+    /// Objects as this run and this target have them.
+    fn own(&self, ctx: &Context, objects: Vec<Value>) -> Vec<Value> {
+        let fit = |object| rollout::labelled(ctx.fitting.fit(object, false), &ctx.run_id);
+        let mut own: Vec<Value> = objects.into_iter().map(fit).collect();
+        if own
+            .iter()
+            .any(|object| gateway_api::deployed(object).is_some())
+        {
+            own.push(marker::own_gateway(&self.namespace));
+        }
+        own
+    }
+
+    /// Services and workloads that are to be deleted, as they are now.
+    async fn deleted(&self, ctx: &Context, delete: &[Written]) -> Result<Vec<Value>, PlaceError> {
+        let plain = |one: &&Written| !one.api_version.contains("istio.io");
+        let each = delete.iter().filter(plain).map(|one| {
+            let namespace = one.namespace.as_deref();
+            object::get(
+                &ctx.client,
+                &one.api_version,
+                &one.kind,
+                namespace,
+                &one.name,
+            )
+        });
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
+    }
+
+    /// Writes and deletes objects, and waits for the proxies that are there now.
+    async fn push(
+        &self,
+        ctx: &Context,
+        apply: Vec<Value>,
+        delete: Vec<Written>,
+        gateway: bool,
+    ) -> Result<Live, PlaceError> {
+        let change = Change {
+            namespace: self.namespace.clone(),
+            outside: self.outside,
+            apply,
+            delete,
+            proxies: self.told(ctx, gateway),
+            programs: self.programs(ctx),
+            reference: ctx.gateways.first().map_or_else(String::new, |gateway| {
+                format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
+            }),
+        };
+        Ok(ctx.applier.change(change).await?)
+    }
+
+    /// Services and pods come to istiod on a way of their own: when it has them, a push that holds them is waited for, at the proxies
+    /// of the new pods too.
+    async fn follow(
+        &self,
+        ctx: &Context,
+        applied: &[Value],
+        deleted: &[Value],
+        written: &[Written],
+        gateway: bool,
+    ) -> Result<Live, PlaceError> {
+        rollout::await_gone(ctx, &self.namespace, deleted).await?;
+        rollout::await_rolled_out(ctx, &self.namespace, written).await?;
+        let istiod = ctx.applier.istiod();
+        let (there, gone) = (self.services_among(applied), self.services_among(deleted));
+        shards::await_services(&istiod, &self.namespace, &there, &gone).await?;
+        self.await_pods_known(ctx, &self.selected(ctx, applied))
+            .await?;
+        self.push(ctx, Vec::new(), Vec::new(), gateway).await
+    }
+
+    /// Names of the Services among objects of this namespace.
+    fn services_among(&self, objects: &[Value]) -> Vec<String> {
+        let here = |object: &&Value| {
+            let namespace = object["metadata"]["namespace"].as_str();
+            object["kind"] == "Service" && namespace.is_none_or(|name| name == self.namespace)
+        };
+        let names = objects.iter().filter(here);
+        names
+            .filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// What breaks the proxies here, when the run's mutation does.
+    pub(super) fn mutated(&self, ctx: &Context) -> Vec<Value> {
+        if self.proxies(ctx).is_empty() {
+            return Vec::new();
+        }
+        let address = |workload: &str| {
+            let pods = ctx.pods.of(&self.namespace);
+            let named = |pod: &&Pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload);
+            pods.iter().find(named)?.status.as_ref()?.pod_ip.clone()
+        };
+        mutated::objects(ctx, &self.names(), address)
+    }
+
+    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and the endpoints.
+    async fn await_gateway(
+        &self,
+        ctx: &Context,
+        gateway: &str,
+        generation: u64,
+    ) -> Result<(), PlaceError> {
+        let of = |pods: &[Pod]| -> Vec<Pod> {
+            let named = |pod: &&Pod| pods::label(pod, injection::GATEWAY_NAME) == Some(gateway);
+            pods.iter().filter(named).cloned().collect()
+        };
+        let ready = |pods: &[Pod]| of(pods).iter().any(pods::is_ready);
+        let start = Instant::now();
+        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, ready);
+        if let Err(last) = waited.await {
+            return Err(PlaceError::Pods {
+                workload: format!("the gateway {gateway}"),
+                wanted: 1,
+                seconds: start.elapsed().as_secs_f64(),
+                last: pods::describe(&ctx.client, &of(&last)).await,
+            });
+        }
+        let all = self.proxies(ctx).into_iter().filter(|proxy| proxy.gateway);
+        let all: Vec<Proxy> = all.collect();
+        let waits = all
+            .iter()
+            .map(|proxy| arrival::await_marker(proxy, &self.namespace, generation));
+        try_join_all(waits).await?;
+        self.await_endpoints_at(ctx, &all, false).await
+    }
+}
+
+/// An object of this version is read by the cluster itself, and not only by the mesh.
+fn of_the_cluster(version: &Value) -> bool {
+    !version.as_str().unwrap_or_default().contains(".istio.io/")
+}

@@ -1,0 +1,120 @@
+//! The control call: a plain call from the scenario's caller to a server that no scenario configures. When it fails, caller,
+//! network or machine is at fault, and nothing can be said of the mesh.
+//!
+//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts may rightly keep a proxy from the control
+//! server. So it goes to a port that Istio's redirection leaves out for every caller (the pod annotation
+//! `traffic.sidecar.istio.io/excludeOutboundPorts`): past the proxy, over the network of the pod all the same.
+
+use serde_json::{Value, json};
+use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
+
+use super::place::Place;
+use crate::{
+    mesh::istio::injection::{CONTROL_SERVICE_PORT, EXCLUDED_PORTS},
+    observe::testbed as bed,
+    run::context::Context,
+    scenario::{loaded::Loaded, workload_file},
+};
+
+/// The pods of a caller as they must be for the control call: what its file or scenario excludes stays excluded.
+#[must_use]
+pub fn past_the_proxy(mut object: Value) -> Value {
+    let Some(metadata) = object.pointer_mut("/spec/template/metadata") else {
+        return object;
+    };
+    if !metadata["annotations"].is_object() {
+        metadata["annotations"] = json!({});
+    }
+    let excluded = &mut metadata["annotations"][EXCLUDED_PORTS];
+    *excluded = match excluded.as_str() {
+        Some(ports) if !ports.trim().is_empty() => json!(format!("{ports},{CONTROL_SERVICE_PORT}")),
+        _ => json!(CONTROL_SERVICE_PORT.to_string()),
+    };
+    object
+}
+
+/// The control server's Service with the port that only control calls use.
+#[must_use]
+pub fn with_port(mut object: Value) -> Value {
+    if object["kind"] == "Service"
+        && let Some(ports) = object
+            .pointer_mut("/spec/ports")
+            .and_then(Value::as_array_mut)
+        && let Some(target) = ports.first().map(|port| port["targetPort"].clone())
+    {
+        ports.push(
+            json!({"name": "tcp-control", "port": CONTROL_SERVICE_PORT, "targetPort": target}),
+        );
+    }
+    object
+}
+
+/// Makes the control call from every caller of the scenario.
+///
+/// # Errors
+/// In words: who called, and what came back.
+pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), String> {
+    for workload in loaded
+        .scenario
+        .world
+        .iter()
+        .filter(|workload| workload_file::is_caller(loaded, &workload.uses))
+    {
+        let pod = place
+            .pod(ctx, &workload.name)
+            .map_err(|error| error.to_string())?;
+        let id = format!("{}-control-{}", place.namespace, workload.name);
+        let plan = CallPlan::new(id, ctx.control.clone(), "mypackage.Greeter/SayHello");
+        let mut failure = Some("no call was observed".to_owned());
+        let caller = ctx.port(&place.namespace, &pod, CONTROL_PORT);
+        let each = |line| {
+            if let RunLine::Call(call) = line {
+                let status = &call.status;
+                let fine = status.code == 0 && status.origin == Origin::Wire;
+                failure = (!fine).then(|| format!("status {} {}", status.code, status.message));
+            }
+            true
+        };
+        bed::run(&caller, &plan, each)
+            .await
+            .map_err(|error| format!("control call: {error}"))?;
+        if let Some(words) = failure {
+            return Err(format!(
+                "the control call of {} to a plain server failed: {words}",
+                workload.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::istio::injection::CONTROL_PORT_EXCLUDED;
+
+    fn excluded(annotations: Value) -> Value {
+        let object = json!({"kind": "Deployment", "spec": {"template": {"metadata": {"annotations": annotations}}}});
+        past_the_proxy(object)["spec"]["template"]["metadata"]["annotations"][EXCLUDED_PORTS]
+            .clone()
+    }
+
+    #[test]
+    fn control_calls_go_past_the_proxy_whatever_else_does() {
+        assert_eq!(excluded(Value::Null), CONTROL_PORT_EXCLUDED);
+        assert_eq!(CONTROL_PORT_EXCLUDED, CONTROL_SERVICE_PORT.to_string());
+        assert_eq!(excluded(json!({EXCLUDED_PORTS: "3306"})), "3306,15996");
+        let service = json!({"kind": "Service", "spec": {}});
+        assert_eq!(past_the_proxy(service.clone()), service);
+    }
+
+    #[test]
+    fn the_control_servers_service_has_a_port_of_its_own() {
+        let service = json!({"kind": "Service", "spec": {"ports": [{"name": "grpc", "port": 50051, "targetPort": 50051}]}});
+        let port = with_port(service)["spec"]["ports"][1].clone();
+        assert_eq!(
+            (&port["port"], &port["targetPort"]),
+            (&json!(CONTROL_SERVICE_PORT), &json!(50051))
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! Why a scenario has no namespace as it wants one.
+
+use crate::{
+    cluster::object::ObjectError,
+    mesh::istio::{change::LiveError, endpoints::EndpointsError},
+    verdict::outcome::{Check, CheckResult},
+};
+
+/// Why a scenario has no place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error(
+        "the pods of {workload} are not as wanted ({wanted} ready) after {seconds:.1} s:\n{last}"
+    )]
+    Pods {
+        workload: String,
+        wanted: u32,
+        seconds: f64,
+        last: String,
+    },
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    #[error(transparent)]
+    Endpoints(#[from] EndpointsError),
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error("{what}, which was applied, is not as wanted after {seconds:.1} s: {last}")]
+    Applied {
+        what: String,
+        seconds: f64,
+        last: String,
+    },
+    #[error("the scenario has no workload called {0}")]
+    NoWorkload(String),
+    #[error("no pod of {workload} is ready: {seen}")]
+    NoPod { workload: String, seen: String },
+}
+
+impl PlaceError {
+    /// The claim that the mesh violates; `None`: nothing is known of the mesh.
+    pub fn fault(&self) -> Option<Check> {
+        let Self::Endpoints(EndpointsError::Withheld(withheld)) = self else {
+            return None;
+        };
+        Some(Check {
+            probe: withheld.what.clone(),
+            matcher: "endpoints".to_owned(),
+            expected: withheld.expected(),
+            actual: withheld.actual(),
+            result: CheckResult::Refuted,
+            contrast: false,
+            samples: 1,
+            method: String::new(),
+            alpha: None,
+        })
+    }
+}
+
+/// Why the plain path is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    #[error("cannot list {what}: {words}")]
+    List { what: &'static str, words: String },
+    #[error("the plain network was not as the pods are after {seconds:.0} s: {last}")]
+    Never { seconds: f64, last: String },
+}

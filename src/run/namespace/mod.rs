@@ -1,0 +1,17 @@
+//! The namespace of a scenario: made, filled, waited for, evidence of what is in it, and its end.
+
+pub mod certificates;
+pub mod change;
+pub mod control;
+pub mod error;
+pub mod furnish;
+pub mod maker;
+pub mod manifests;
+pub mod mutated;
+pub mod name;
+pub mod place;
+pub mod pod_evidence;
+pub mod reach;
+pub mod rollout;
+pub mod settled;
+pub mod tidy;

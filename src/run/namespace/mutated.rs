@@ -1,0 +1,141 @@
+//! A mutation's patches on the way to proxies, and whether they got there.
+
+use serde_json::Value;
+
+use super::place::{Place, Taken};
+use crate::{
+    cluster::object::{RUN_LABEL, Written},
+    mesh::istio::change::{Change, LiveError},
+    mutation::{self, Mutation},
+    observe::envoy,
+    run::context::Context,
+    scenario::{
+        loaded::Loaded,
+        manifest::{Names, expand},
+    },
+};
+
+/// What a scenario's own namespace gets once its pods are ready. `${address:WORKLOAD}` is the address of the workload's first pod.
+pub fn objects(
+    ctx: &Context,
+    names: &Names<'_>,
+    first: impl Fn(&str) -> Option<String>,
+) -> Vec<Value> {
+    let object = ctx.mutation.as_ref().and_then(mutation::sidecars);
+    let expanded = object.map(|mut object| {
+        each_text(&mut object, &mut |text: &mut String| {
+            *text = expand(text, names);
+            if let Some(workload) = address_of(text) {
+                *text = first(workload).unwrap_or_default();
+            }
+        });
+        object
+    });
+    expanded.into_iter().collect()
+}
+
+/// WORKLOAD of `${address:WORKLOAD}`.
+fn address_of(text: &str) -> Option<&str> {
+    text.strip_prefix("${address:")?.strip_suffix('}')
+}
+
+fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => {
+            fields
+                .values_mut()
+                .for_each(|field| each_text(field, change));
+        }
+        _ => {}
+    }
+}
+
+/// Breaks the shared gateway for the whole run; what is returned must be given to [`mend_gateway`].
+///
+/// # Errors
+/// The gateway does not have it in time.
+pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written>, LiveError> {
+    let Some(mut object) = ctx.mutation.as_ref().and_then(mutation::shared_gateway) else {
+        return Ok(Vec::new());
+    };
+    object["metadata"]["labels"][RUN_LABEL] = ctx.run_id.as_str().into();
+    let change = Change {
+        namespace: namespace.to_owned(),
+        // The gateway is in the mesh's namespace.
+        outside: true,
+        apply: vec![object],
+        proxies: ctx.gateways.clone(),
+        ..Change::default()
+    };
+    Ok(ctx.applier.change(change).await?.written)
+}
+
+/// Takes the patches from the shared gateway again.
+///
+/// # Errors
+/// The gateway has them still.
+pub async fn mend_gateway(
+    ctx: &Context,
+    namespace: &str,
+    written: Vec<Written>,
+) -> Result<(), LiveError> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let change = Change {
+        namespace: namespace.to_owned(),
+        delete: written,
+        proxies: ctx.gateways.clone(),
+        ..Change::default()
+    };
+    ctx.applier.change(change).await.map(|_| ())
+}
+
+/// Notes which patches the proxies of a scenario have now: later steps may take away what they fit.
+pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
+    let Some(mutation) = patched(ctx) else { return };
+    let all = place
+        .proxies(ctx)
+        .into_iter()
+        .chain(ctx.gateways.iter().cloned());
+    for proxy in all {
+        let Ok(dump) = envoy::whole(&proxy.admin).await else {
+            continue;
+        };
+        let numbered = mutation.patches.iter().enumerate();
+        let seen = numbered.filter(|(number, patch)| patch.is_in(*number, &dump));
+        let seen: Vec<usize> = seen.map(|(number, _)| number).collect();
+        taken
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .extend(seen);
+    }
+}
+
+/// Says which patch no proxy had, in a scenario that was to notice: then nothing is known of what it would have noticed.
+pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<String> {
+    let mutation = patched(ctx)?;
+    if !mutation.turns_red.contains(&loaded.id) {
+        return None;
+    }
+    let taken = taken
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let number = (0..mutation.patches.len()).find(|number| !taken.contains(number))?;
+    let patch = &mutation.patches[number];
+    Some(format!(
+        "patch {} of mutation {} ({} {}) was in no proxy: it fits nothing here, or was not accepted",
+        number + 1,
+        mutation.name,
+        patch.patch["operation"].as_str().unwrap_or_default(),
+        patch.apply_to,
+    ))
+}
+
+fn patched(ctx: &Context) -> Option<&Mutation> {
+    ctx.mutation
+        .as_ref()
+        .filter(|mutation| !mutation.patches.is_empty())
+}

@@ -1,0 +1,262 @@
+//! The place of a scenario: its namespace, its workloads, their pods and proxies.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::Value;
+use testbed::control::{CONTROL_PORT, TlsPlan};
+
+use super::{certificates::Certificates, error::PlaceError, maker::Maker};
+use crate::{
+    cluster::{object::Written, pods, writer::Home},
+    evidence::redact::Redactor,
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::{
+        change::Proxy,
+        injection::{is_gateway, is_injected, is_plain, is_proxyless},
+        install::GATEWAY_LABEL,
+    },
+    observe::envoy::ADMIN_PORT,
+    run::{context::Context, guard::Guard},
+    scenario::{
+        manifest::{Names, expand},
+        model::{Workload, tls::Tls},
+    },
+    transport::http::Port,
+    verdict::{guard::Times, pods::Pods},
+};
+
+/// How long the pods of one scenario may take. A hundred injected pods at once on two cores take most of a minute.
+pub(super) const PODS_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Numbers of the patches of a mutation that some proxy of a scenario was seen to have.
+pub type Taken = Mutex<BTreeSet<usize>>;
+
+/// A namespace with its workloads.
+pub struct Place {
+    pub namespace: String,
+    /// External host that belongs to this scenario alone.
+    pub host: String,
+    pub workloads: Vec<Workload>,
+    /// Names of the workloads that make calls rather than answer them.
+    pub(super) callers: BTreeSet<String>,
+    /// Certificates that steps made.
+    pub certificates: Certificates,
+    /// Watch over its pods.
+    pub guard: Guard,
+    /// Times that the scenario's configuration states.
+    pub times: OnceLock<Times>,
+    /// What has answered a call: caller and address.
+    pub(super) answered: Mutex<BTreeSet<(String, String)>>,
+    /// What each Service with an address of its own selects pods by.
+    pub(crate) services: BTreeMap<String, Value>,
+    /// What makes the pods of each workload, by its name.
+    pub makers: BTreeMap<String, Maker>,
+    /// A Service without an address of its own: proxies know its pods by listeners instead of endpoints.
+    pub(crate) headless: bool,
+    /// Its objects may lie outside the namespace.
+    pub(super) outside: bool,
+    pub(super) root: Written,
+    /// What proxies were told of this place when it was made.
+    pub(super) entries: Vec<Written>,
+    /// What of a mutation its proxies have had.
+    pub taken: Taken,
+}
+
+impl Place {
+    /// What placeholders stand for here.
+    pub fn names(&self) -> Names<'_> {
+        Names {
+            namespace: &self.namespace,
+            host: &self.host,
+            gateway: GATEWAY_LABEL,
+        }
+    }
+
+    /// The caller's side of a handshake, with its placeholders replaced.
+    ///
+    /// # Errors
+    /// In words: a certificate could not be made.
+    pub fn tls_plan(
+        &self,
+        redactor: &Redactor,
+        tls: Option<&Tls>,
+    ) -> Result<Option<TlsPlan>, String> {
+        let expand = |text: &str| expand(text, &self.names());
+        tls.map(|tls| self.certificates.plan(tls, expand, redactor))
+            .transpose()
+    }
+
+    /// Where objects of this scenario may go.
+    pub fn home(&self) -> Home<'_> {
+        Home {
+            namespace: &self.namespace,
+            outside: self.outside,
+        }
+    }
+
+    /// Sidecars and gateways of this namespace.
+    pub fn proxies(&self, ctx: &Context) -> Vec<Proxy> {
+        let pods = ctx.pods.of(&self.namespace);
+        let injected = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
+        injected
+            .map(|pod| Proxy {
+                admin: ctx.port(&self.namespace, &pod.name_any(), ADMIN_PORT),
+                gateway: is_gateway(pod),
+            })
+            .collect()
+    }
+
+    /// The proxies that are told of a change: those of this namespace, and the shared gateways where that is said.
+    pub(crate) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Proxy> {
+        let shared = ctx.gateways.iter().filter(|_| gateway);
+        let own = self.proxies(ctx).into_iter();
+        own.chain(shared.cloned()).collect()
+    }
+
+    /// Control ports of the programs here that are their own data plane.
+    pub(super) fn programs(&self, ctx: &Context) -> Vec<Port> {
+        let pods = ctx.pods.of(&self.namespace);
+        let ready = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_proxyless(pod));
+        ready
+            .map(|pod| ctx.port(&self.namespace, &pod.name_any(), CONTROL_PORT))
+            .collect()
+    }
+
+    /// Ready pods by workload and by app.
+    pub fn pods(&self, ctx: &Context) -> Pods {
+        let mut all = Pods::new();
+        for pod in ctx
+            .pods
+            .of(&self.namespace)
+            .iter()
+            .filter(|pod| pods::is_ready(pod))
+        {
+            let keys = [pods::label(pod, WORKLOAD_LABEL), pods::label(pod, "app")];
+            let mut keys: Vec<&str> = keys.into_iter().flatten().collect();
+            keys.dedup();
+            for key in keys {
+                all.entry(key.to_owned()).or_default().push(pod.name_any());
+            }
+        }
+        all
+    }
+
+    /// One ready pod of a workload.
+    ///
+    /// # Errors
+    /// When there is no such workload, or none of its pods is ready.
+    pub fn pod(&self, ctx: &Context, workload: &str) -> Result<String, PlaceError> {
+        if !self.workloads.iter().any(|known| known.name == workload) {
+            return Err(PlaceError::NoWorkload(workload.to_owned()));
+        }
+        let pods = self.pods(ctx);
+        let first = pods.get(workload).and_then(|pods| pods.first()).cloned();
+        first.ok_or_else(|| PlaceError::NoPod {
+            workload: workload.to_owned(),
+            seen: pods::brief(&self.all_pods(ctx, workload)),
+        })
+    }
+
+    /// All pods of a workload, ready or not.
+    pub(super) fn all_pods(&self, ctx: &Context, workload: &str) -> Vec<Pod> {
+        let mut pods = ctx.pods.of(&self.namespace);
+        pods.retain(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
+        pods
+    }
+
+    /// Whether something at `address` has answered a caller, now or before.
+    pub fn has_answered(&self, caller: &str, address: &str, now: bool) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = (caller.to_owned(), address.to_owned());
+        if now {
+            answered.insert(pair.clone());
+        }
+        answered.contains(&pair)
+    }
+
+    /// Control ports of the callers whose connections no proxy takes, or not all of them.
+    pub fn plain_callers(&self, ctx: &Context) -> Vec<Port> {
+        let pods = ctx.pods.of(&self.namespace);
+        let calls = |pod: &&Pod| {
+            let workload = pods::label(pod, WORKLOAD_LABEL);
+            workload.is_some_and(|name| self.callers.contains(name))
+        };
+        pods.iter()
+            .filter(|pod| pods::is_ready(pod) && is_plain(pod))
+            .filter(calls)
+            .map(|pod| ctx.port(&self.namespace, &pod.name_any(), CONTROL_PORT))
+            .collect()
+    }
+
+    /// Pods whose workload serves (has a ledger).
+    pub fn servers(&self, ctx: &Context) -> Vec<String> {
+        let all = self.ledgers(ctx).into_iter();
+        all.filter(|(_, ready)| *ready)
+            .map(|(pod, _)| pod)
+            .collect()
+    }
+
+    fn serves(&self, pod: &Pod) -> bool {
+        let workload = pods::label(pod, WORKLOAD_LABEL);
+        !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
+    }
+
+    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is not ready may have been called
+    /// all the same. One that is on its way out counts as departed.
+    pub fn ledgers(&self, ctx: &Context) -> Vec<(String, bool)> {
+        let pods = ctx.pods.of(&self.namespace);
+        let staying = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        staying
+            .filter(|pod| self.serves(pod))
+            .map(|pod| (pod.name_any(), pods::is_ready(pod)))
+            .collect()
+    }
+
+    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never will be.
+    ///
+    /// # Errors
+    /// The pods' last state, events and log lines.
+    pub async fn await_pods(
+        &self,
+        ctx: &Context,
+        workload: &str,
+        wanted: u32,
+    ) -> Result<(), PlaceError> {
+        let of = |pods: &[Pod]| -> Vec<Pod> {
+            pods.iter()
+                .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload))
+                .cloned()
+                .collect()
+        };
+        let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let done = |pods: &[Pod]| {
+            let pods = of(pods);
+            pods.len() == count && pods.iter().all(pods::is_ready)
+        };
+        let settled = |pods: &[Pod]| done(pods) || of(pods).iter().any(pods::is_hopeless);
+        let start = Instant::now();
+        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, settled);
+        let last = match waited.await {
+            Ok(pods) if done(&pods) => return Ok(()),
+            Ok(pods) | Err(pods) => pods::describe(&ctx.client, &of(&pods)).await,
+        };
+        Err(PlaceError::Pods {
+            workload: workload.to_owned(),
+            wanted,
+            seconds: start.elapsed().as_secs_f64(),
+            last,
+        })
+    }
+}

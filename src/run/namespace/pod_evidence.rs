@@ -1,0 +1,30 @@
+//! Pods as evidence: their states, and their proxies' last log lines.
+
+use futures::future::join_all;
+use kube::ResourceExt as _;
+
+use crate::{
+    cluster::pods,
+    evidence::sensitive,
+    mesh::istio::injection::is_injected,
+    run::{context::Context, probe::flags},
+};
+
+/// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.
+pub async fn pod_evidence(ctx: &Context, namespace: &str) -> Vec<(String, String)> {
+    let pods = ctx.pods.of(namespace);
+    let mut all = vec![(
+        "pods.txt".to_owned(),
+        pods::report(&ctx.client, &pods).await,
+    )];
+    let logs = join_all(pods.iter().filter(|pod| is_injected(pod)).map(|pod| async {
+        let text = flags::log(ctx, namespace, &pod.name_any(), 200)
+            .await
+            .unwrap_or_else(|error| error);
+        // A proxy that refuses a program quotes it.
+        let text = sensitive::refusal(&text);
+        (format!("{}.istio-proxy.log", pod.name_any()), text)
+    }));
+    all.extend(logs.await);
+    all
+}

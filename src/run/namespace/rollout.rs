@@ -1,0 +1,292 @@
+//! Workloads in applied files: their pods are awaited as those of the world are, or found to be hopeless.
+
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::error::PlaceError;
+use crate::{
+    cluster::{
+        object::{self, RUN_LABEL, Written},
+        pods,
+    },
+    run::context::Context,
+};
+
+/// How long a rollout may take.
+const DEADLINE: Duration = Duration::from_secs(180);
+/// Pause between two looks at an object's status.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Kinds whose pods are awaited.
+const KINDS: [&str; 6] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "Pod",
+];
+
+/// The object makes pods, or is one.
+pub fn makes_pods(object: &Value) -> bool {
+    object["kind"]
+        .as_str()
+        .is_some_and(|kind| KINDS.contains(&kind))
+}
+
+/// The object with the run's label on its pods: only such pods are watched.
+#[must_use]
+pub fn labelled(mut object: Value, run: &str) -> Value {
+    let metadata = match object["kind"].as_str() {
+        Some("Pod") => &mut object["metadata"],
+        Some(kind) if KINDS.contains(&kind) => &mut object["spec"]["template"]["metadata"],
+        _ => return object,
+    };
+    if !metadata["labels"].is_object() {
+        metadata["labels"] = json!({});
+    }
+    metadata["labels"][RUN_LABEL] = json!(run);
+    object
+}
+
+/// Waits until every workload among these objects is rolled out and its pods are ready, or one of them never will be.
+///
+/// # Errors
+/// [`PlaceError::Pods`] with the pods' own reasons.
+pub async fn await_rolled_out(
+    ctx: &Context,
+    namespace: &str,
+    written: &[Written],
+) -> Result<(), PlaceError> {
+    let each = written.iter().filter(|one| {
+        KINDS.contains(&one.kind.as_str()) && one.namespace.as_deref() == Some(namespace)
+    });
+    try_join_all(each.map(|one| await_one(ctx, namespace, one)))
+        .await
+        .map(drop)
+}
+
+async fn await_one(ctx: &Context, namespace: &str, written: &Written) -> Result<(), PlaceError> {
+    let start = Instant::now();
+    loop {
+        let (version, kind, name) = (&written.api_version, &written.kind, &written.name);
+        let now = object::get(&ctx.client, version, kind, Some(namespace), name).await?;
+        let now = now.unwrap_or_default();
+        let pods = of(&ctx.pods.of(namespace), &now);
+        let state = state(&now, &pods);
+        let hopeless = pods.iter().any(pods::is_hopeless);
+        let last = match state {
+            State::Ready => return Ok(()),
+            State::Failed(words) => words,
+            State::Pending(words) if hopeless || start.elapsed() > DEADLINE => words,
+            State::Pending(_) => {
+                sleep(LOOK).await;
+                continue;
+            }
+        };
+        return Err(PlaceError::Applied {
+            what: format!("{kind} {name}"),
+            seconds: start.elapsed().as_secs_f64(),
+            last: format!("{last}\n{}", pods::describe(&ctx.client, &pods).await),
+        });
+    }
+}
+
+/// Waits until no pod of these workloads is left; told by what they selected before they were deleted.
+///
+/// # Errors
+/// [`PlaceError::Applied`] with what is still there.
+pub async fn await_gone(
+    ctx: &Context,
+    namespace: &str,
+    deleted: &[Value],
+) -> Result<(), PlaceError> {
+    for object in deleted.iter().filter(|object| makes_pods(object)) {
+        let start = Instant::now();
+        let gone = |pods: &[Pod]| of(pods, object).is_empty();
+        if let Err(last) = ctx.pods.until(namespace, DEADLINE, gone).await {
+            let left = of(&last, object);
+            let names: Vec<String> = left.iter().map(|pod| pod.name_any()).collect();
+            return Err(PlaceError::Applied {
+                what: format!("the removal of {}", object["metadata"]["name"]),
+                seconds: start.elapsed().as_secs_f64(),
+                last: format!("still there: {}", names.join(", ")),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The pods of a workload by its selector; a Pod is its own.
+fn of(pods: &[Pod], object: &Value) -> Vec<Pod> {
+    let labels = object
+        .pointer("/spec/selector/matchLabels")
+        .and_then(Value::as_object);
+    let is_pod = object["kind"] == "Pod";
+    let mine = |pod: &&Pod| match labels {
+        Some(labels) => labels
+            .iter()
+            .all(|(key, value)| pods::label(pod, key) == value.as_str()),
+        None => is_pod && object["metadata"]["name"] == pod.name_any().as_str(),
+    };
+    pods.iter().filter(mine).cloned().collect()
+}
+
+/// How far a rollout is.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Pending(String),
+    /// It has ended, and not well.
+    Failed(String),
+}
+
+fn state(object: &Value, pods: &[Pod]) -> State {
+    let number = |at: &str| object.pointer(at).and_then(Value::as_u64);
+    let status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
+    let wanted = number("/spec/replicas").unwrap_or(1);
+    let observed = number("/status/observedGeneration") >= number("/metadata/generation");
+    let is_true = |kind: &str| {
+        let conditions = object
+            .pointer("/status/conditions")
+            .and_then(Value::as_array);
+        let mut all = conditions.into_iter().flatten();
+        all.any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    let (have, wanted) = match object["kind"].as_str().unwrap_or_default() {
+        "Deployment" => (
+            [
+                status("updatedReplicas"),
+                status("readyReplicas"),
+                status("replicas"),
+            ],
+            wanted,
+        ),
+        "StatefulSet" => {
+            let one = object.pointer("/status/currentRevision")
+                == object.pointer("/status/updateRevision");
+            let updated = if one {
+                wanted
+            } else {
+                status("updatedReplicas")
+            };
+            (
+                [updated, status("readyReplicas"), status("replicas")],
+                wanted,
+            )
+        }
+        "ReplicaSet" => (
+            [
+                status("readyReplicas"),
+                status("readyReplicas"),
+                status("replicas"),
+            ],
+            wanted,
+        ),
+        "DaemonSet" => (
+            [
+                status("updatedNumberScheduled"),
+                status("numberReady"),
+                status("currentNumberScheduled"),
+            ],
+            status("desiredNumberScheduled"),
+        ),
+        "Job" if is_true("Failed") => return State::Failed("it failed".to_owned()),
+        "Job" if is_true("Complete") => return State::Ready,
+        "Job" => return pending_unless(status("ready") > 0, "no pod of it is ready"),
+        "Pod" => match object.pointer("/status/phase").and_then(Value::as_str) {
+            Some("Failed") => return State::Failed("it failed".to_owned()),
+            Some("Succeeded") => return State::Ready,
+            _ => return pending_unless(pods.iter().any(pods::is_ready), "it is not ready"),
+        },
+        _ => return State::Pending("it is not there".to_owned()),
+    };
+    let [updated, ready, all] = have;
+    let watched = pods.iter().filter(|pod| pods::is_ready(pod)).count() as u64;
+    let done = observed && have.iter().all(|count| *count == wanted) && watched == wanted;
+    let words =
+        format!("of {wanted} pods {updated} are up to date and {ready} ready, {all} in all");
+    pending_unless(done, &words)
+}
+
+fn pending_unless(done: bool, words: &str) -> State {
+    if done {
+        State::Ready
+    } else {
+        State::Pending(words.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(generation: u64, updated: u64, ready: u64) -> Value {
+        json!({"kind": "Deployment", "metadata": {"name": "x", "generation": generation},
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "x"}}},
+            "status": {"observedGeneration": 2, "updatedReplicas": updated, "readyReplicas": ready, "replicas": 2}})
+    }
+
+    fn pod(name: &str, ready: bool) -> Pod {
+        let status = if ready { "True" } else { "False" };
+        let pod = json!({"metadata": {"name": name, "labels": {"app": "x"}},
+            "status": {"conditions": [{"type": "Ready", "status": status}]}});
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    #[rstest::rstest]
+    #[case::done(2, 2, 2, true)]
+    #[case::not_seen_yet(3, 2, 2, false)]
+    #[case::old_pods_are_ready(2, 1, 2, false)]
+    #[case::not_ready(2, 2, 1, false)]
+    fn a_deployment_is_rolled_out_when_all_of_its_new_pods_are_ready(
+        #[case] generation: u64,
+        #[case] updated: u64,
+        #[case] ready: u64,
+        #[case] done: bool,
+    ) {
+        let pods = [pod("a", true), pod("b", true)];
+        let found = state(&deployment(generation, updated, ready), &pods);
+        assert_eq!(found == State::Ready, done, "{found:?}");
+        let found = state(&deployment(generation, updated, ready), &pods[..1]);
+        assert_ne!(found, State::Ready, "the watch has only one of them");
+    }
+
+    #[rstest::rstest]
+    #[case::complete("Complete", State::Ready)]
+    #[case::failed("Failed", State::Failed("it failed".to_owned()))]
+    #[case::at_work("Suspended", State::Pending("no pod of it is ready".to_owned()))]
+    fn a_job_is_done_or_at_work_or_failed(#[case] condition: &str, #[case] wanted: State) {
+        let job = json!({"kind": "Job", "status": {"conditions": [{"type": condition, "status": "True"}]}});
+        assert_eq!(state(&job, &[]), wanted);
+    }
+
+    #[test]
+    fn pods_are_found_by_the_selector_and_a_pod_by_its_name() {
+        let pods = [pod("a", true), pod("b", true)];
+        assert_eq!(of(&pods, &deployment(1, 1, 1)).len(), 2);
+        assert_eq!(
+            of(&pods, &json!({"kind": "Pod", "metadata": {"name": "b"}})).len(),
+            1
+        );
+        assert!(of(&pods, &json!({"kind": "Job", "spec": {}})).is_empty());
+    }
+
+    #[test]
+    fn pods_of_applied_files_carry_the_runs_label() {
+        let label = |object: Value, at: &str| labelled(object, "r1").pointer(at).cloned();
+        let deep = "/spec/template/metadata/labels/meshproof.dev~1run";
+        assert_eq!(label(deployment(1, 1, 1), deep), Some(json!("r1")));
+        let own = "/metadata/labels/meshproof.dev~1run";
+        assert_eq!(
+            label(json!({"kind": "Pod", "metadata": {"name": "x"}}), own),
+            Some(json!("r1"))
+        );
+        assert_eq!(label(json!({"kind": "Service", "metadata": {}}), own), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! Waiting until istiod and proxies know the pods of a place.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use futures::{future::try_join_all, try_join};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
+
+use super::{error::PlaceError, place::Place, reach};
+use crate::{
+    cluster::pods,
+    mesh::istio::{
+        change::Proxy,
+        endpoints::{self, EndpointsError},
+        shards,
+    },
+    run::{context::Context, guard},
+};
+
+impl Place {
+    /// Waits until istiod has exactly the ready pods as endpoints of every app here, and every sidecar (and the gateway, when told)
+    /// has what istiod then has for it.
+    ///
+    /// # Errors
+    /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
+    pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
+        self.await_pods_known(ctx, &self.addresses(ctx)).await?;
+        self.await_settled(ctx, gateway).await
+    }
+
+    /// Waits until the workers of every proxy that is told of this place have its endpoints, and plain callers reach its Services.
+    pub(crate) async fn await_settled(
+        &self,
+        ctx: &Context,
+        gateway: bool,
+    ) -> Result<(), PlaceError> {
+        let told = self.told(ctx, gateway);
+        let plain = async { Ok(reach::await_plain(ctx, self).await?) };
+        try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
+    }
+
+    /// The same after pods came or went. Proxies know the pods behind a Service without an address by listeners and routes, which come
+    /// with a push of their own.
+    ///
+    /// # Errors
+    /// As [`Self::await_endpoints`].
+    pub async fn await_known(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
+        self.await_endpoints(ctx, gateway).await?;
+        if self.headless {
+            self.change(ctx, Vec::new(), Vec::new(), gateway).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until istiod has exactly these addresses, by Service.
+    pub(crate) async fn await_pods_known(
+        &self,
+        ctx: &Context,
+        addresses: &BTreeMap<String, Vec<String>>,
+    ) -> Result<(), PlaceError> {
+        let (start, istiod) = (Instant::now(), ctx.applier.istiod());
+        let waited = shards::await_pods(&ctx.client, &istiod, &self.namespace, addresses).await;
+        self.unless_slowed(ctx, start, waited).await
+    }
+
+    /// Waits until every one of these proxies has the endpoints that istiod has for it.
+    pub(crate) async fn await_endpoints_at(
+        &self,
+        ctx: &Context,
+        proxies: &[Proxy],
+        settled: bool,
+    ) -> Result<(), PlaceError> {
+        let (start, istiod) = (Instant::now(), &ctx.applier.istiod());
+        let waits = proxies.iter().map(|proxy| {
+            endpoints::await_endpoints(istiod, &proxy.admin, &self.namespace, settled)
+        });
+        let waited = try_join_all(waits).await.map(drop);
+        self.unless_slowed(ctx, start, waited).await
+    }
+
+    /// Addresses of the ready pods behind each Service here.
+    pub(crate) fn addresses(&self, ctx: &Context) -> BTreeMap<String, Vec<String>> {
+        let pods = ctx.pods.of(&self.namespace);
+        let services = self.services.iter();
+        services
+            .map(|(name, selector)| (name.clone(), behind(&pods, selector)))
+            .collect()
+    }
+
+    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway API's routes want one for
+    /// each version).
+    pub(crate) fn selected(
+        &self,
+        ctx: &Context,
+        objects: &[Value],
+    ) -> BTreeMap<String, Vec<String>> {
+        let pods = ctx.pods.of(&self.namespace);
+        let services = objects.iter().filter(|object| object["kind"] == "Service");
+        let each = services.filter_map(|service| {
+            let selector = service.pointer("/spec/selector")?;
+            let name = service["metadata"]["name"].as_str()?.to_owned();
+            Some((name, behind(&pods, selector)))
+        });
+        each.collect()
+    }
+
+    /// The mesh is not at fault where what takes part did not run.
+    async fn unless_slowed(
+        &self,
+        ctx: &Context,
+        start: Instant,
+        waited: Result<(), EndpointsError>,
+    ) -> Result<(), PlaceError> {
+        let error = match waited {
+            Ok(()) => return Ok(()),
+            Err(EndpointsError::Unknown(words)) => EndpointsError::Unknown(words),
+            Err(EndpointsError::Withheld(withheld)) => {
+                let within = withheld.limit;
+                match guard::judge::slowed(ctx, self, true, start.into(), within).await {
+                    Some(cause) => EndpointsError::Unknown(format!("{cause}: {withheld}")),
+                    None => EndpointsError::Withheld(withheld),
+                }
+            }
+        };
+        Err(error.into())
+    }
+}
+
+/// Addresses of the ready pods that carry every label of a selector.
+fn behind(pods: &[Pod], selector: &Value) -> Vec<String> {
+    let labels = selector.as_object().into_iter().flatten();
+    let labels: Vec<(&String, &Value)> = labels.collect();
+    let chosen = pods.iter().filter(|pod| {
+        let mut wanted = labels.iter();
+        pods::is_ready(pod) && wanted.all(|(key, value)| pods::label(pod, key) == value.as_str())
+    });
+    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
+    chosen.filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_service_has_the_pods_that_it_selects_whatever_its_name() {
+        let pod = |app: &str, ip: &str, ready: &str| -> Pod {
+            let pod = json!({"metadata": {"name": ip, "labels": {"app": app}}, "status": {"podIP": ip,
+                "conditions": [{"type": "Ready", "status": ready}]}});
+            serde_json::from_value(pod).expect("a pod")
+        };
+        let pods = [
+            pod("ports", "10.0.0.1", "True"),
+            pod("ports", "10.0.0.2", "False"),
+            pod("other", "10.0.0.3", "True"),
+        ];
+        assert_eq!(behind(&pods, &json!({"app": "ports"})), ["10.0.0.1"]);
+        assert!(behind(&pods, &json!({"app": "nobody"})).is_empty());
+    }
+}

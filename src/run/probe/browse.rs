@@ -1,0 +1,214 @@
+//! A probe whose calls a real browser makes.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use testbed::control::{
+    BrowserSeen, CALL_HEADER, Observation, Origin, SCRIPT_HEADER, Status, WebSeen,
+};
+
+use super::{Made, Manner, Outcome};
+use crate::{
+    browser::{
+        chrome::{self, Chrome, Fetched, PageCall},
+        page, serve,
+    },
+    plan::resolve::ResolvedProbe,
+    run::{context::Context, namespace::place::Place, probe},
+    scenario::{
+        manifest::{Names, expand},
+        model::web::Browser,
+    },
+    verdict::stall::Stalls,
+};
+
+/// Chromium and the two listeners that it talks to; one for all browser probes of a scenario.
+pub struct Browsing {
+    chrome: Chrome,
+    /// `workload:port` that the scenario's host leads to.
+    to: String,
+    _page: serve::Listening,
+    _target: serve::Listening,
+}
+
+impl Browsing {
+    /// Starts Chromium. The scenario's host leads to `to`, every other host to the page.
+    ///
+    /// # Errors
+    /// In words: our own side failed.
+    pub async fn start(ctx: &Context, place: &Place, to: &str) -> Result<Self, String> {
+        let (workload, port) = to
+            .rsplit_once(':')
+            .and_then(|(workload, port)| Some((workload, port.parse::<u16>().ok()?)))
+            .ok_or_else(|| format!("`to: {to}`: a browser's probe needs workload:port"))?;
+        let pod = place
+            .pod(ctx, workload)
+            .map_err(|error| error.to_string())?;
+        let built = tokio::task::spawn_blocking(page::built);
+        let built = built.await.map_err(|error| error.to_string())?;
+        let built = built.map_err(|error| error.to_string())?;
+        let listen = |error: std::io::Error| format!("no port of the loopback: {error}");
+        let page = serve::page(built).await.map_err(listen)?;
+        let target = ctx.port(&place.namespace, &pod, port);
+        let target = serve::forward(target).await.map_err(listen)?;
+        let rules = format!(
+            "MAP {} {}, MAP * {}",
+            place.host, target.address, page.address
+        );
+        let profile = format!(
+            "meshproof-browser-{}-{}",
+            std::process::id(),
+            place.namespace
+        );
+        let profile = std::env::temp_dir().join(profile);
+        let chrome = Chrome::start(&chrome::executable()?, profile, &rules).await?;
+        Ok(Self {
+            chrome,
+            to: to.to_owned(),
+            _page: page,
+            _target: target,
+        })
+    }
+
+    /// Runs a probe in a tab of its own and judges it.
+    ///
+    /// # Errors
+    /// As [`probe::run`].
+    pub async fn run(
+        &self,
+        ctx: &Context,
+        place: &Place,
+        probe: &ResolvedProbe,
+        browser: &Browser,
+        tag: &str,
+        manner: Manner<'_>,
+    ) -> Result<Outcome, String> {
+        if probe.to != self.to {
+            let words = "one scenario's browser has one target";
+            return Err(format!(
+                "{}: {words}: {} and {}",
+                probe.name, self.to, probe.to
+            ));
+        }
+        let (began, pods) = (Instant::now(), place.pods(ctx));
+        let base = format!("http://{}", place.host);
+        let plan = plan(place, probe, browser, tag, &base)?;
+        let read = probe::read_before(ctx, place, probe).await?;
+        let ran = self.chrome.run(&browser.page, &base, &plan).await?;
+        let calls = ran.calls.into_iter().enumerate();
+        let calls: Vec<Observation> = calls
+            .map(|(at, (call, fetched))| observation(tag, at as u64, &browser.page, call, fetched))
+            .collect();
+        let made = Made {
+            began,
+            took_us: calls.iter().map(|call| call.end_us).sum(),
+            calls,
+            pods,
+            stalls: Stalls {
+                harness: ctx.watchdog.since(began),
+                caller: Vec::new(),
+            },
+            stopped_early: false,
+            read,
+        };
+        let mut outcome = probe::conclude(ctx, place, probe, tag, made, manner).await?;
+        outcome.pictures.push(("png".to_owned(), ran.picture));
+        Ok(outcome)
+    }
+
+    /// Ends Chromium.
+    pub async fn close(self) {
+        self.chrome.close().await;
+    }
+}
+
+/// What the page is to do.
+fn plan(
+    place: &Place,
+    probe: &ResolvedProbe,
+    browser: &Browser,
+    tag: &str,
+    base: &str,
+) -> Result<Value, String> {
+    let names = Names {
+        namespace: &place.namespace,
+        host: &place.host,
+        gateway: install::GATEWAY_LABEL,
+    };
+    let (service, method) = probe.call.split_once('/').unwrap_or((&probe.call, ""));
+    let each = probe
+        .metadata
+        .iter()
+        .map(|(key, values)| match values.all() {
+            [one] => Ok((key.clone(), expand(one, &names).into())),
+            _ => Err(format!(
+                "{}: metadata {key}: a browser sends a key once, with its values joined",
+                probe.name
+            )),
+        });
+    let mut metadata = each.collect::<Result<serde_json::Map<String, Value>, String>>()?;
+    if let Some(script) = &probe.script {
+        let script = serde_json::to_string(script).map_err(|error| error.to_string())?;
+        metadata.insert(SCRIPT_HEADER.to_owned(), script.into());
+    }
+    let calls: Vec<String> = (0..probe.times).map(|at| format!("{tag}-{at}")).collect();
+    let message = probe.messages.first().cloned();
+    Ok(json!({
+        "client": browser.client.word(),
+        "base": base,
+        "service": service,
+        "method": method,
+        "message": message.unwrap_or_else(|| json!({})),
+        "metadata": metadata,
+        "callHeader": CALL_HEADER,
+        "calls": calls,
+    }))
+}
+
+/// The call as the wire-level caller would tell it, as far as a page can know.
+fn observation(tag: &str, index: u64, page: &str, call: PageCall, fetched: Fetched) -> Observation {
+    let http = fetched.http_status.filter(|_| fetched.refused.is_none());
+    // The ledger's rule is about answers of an application; what the page was not allowed to read is none to it.
+    let origin = if http.is_some() {
+        Origin::Wire
+    } else {
+        Origin::Transport
+    };
+    let refused = fetched.refused;
+    let web = WebSeen {
+        method: "POST".to_owned(),
+        asked: vec![("origin".to_owned(), page.trim_end_matches('/').to_owned())],
+        browser: Some(BrowserSeen {
+            refused: refused.clone(),
+        }),
+        ..WebSeen::default()
+    };
+    Observation {
+        call: format!("{tag}-{index}"),
+        index,
+        connection: 0,
+        own: Vec::new(),
+        intended_us: 0,
+        sent_us: 0,
+        headers_us: None,
+        end_us: call.us,
+        http_status: http,
+        headers: call.headers,
+        trailers: call.trailers,
+        trailers_only: false,
+        messages: call.replies.iter().map(|_| (call.us, 0)).collect(),
+        uploaded: 1,
+        damage: None,
+        replies: call.replies,
+        reset: None,
+        goaway: None,
+        transport_error: refused.map(|rule| format!("the browser refused it: {rule}")),
+        status: Status {
+            code: call.code,
+            message: call.message,
+            origin,
+        },
+        tls: None,
+        web: Some(web),
+    }
+}

@@ -1,0 +1,457 @@
+//! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures::future::try_join_all;
+use serde_json::json;
+use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
+use tokio::sync::watch;
+
+use super::{flags, telemetry, way, why as logs};
+use crate::{
+    evidence::sensitive,
+    mesh::istio::install::{self, GATEWAY_ADDRESS},
+    observe::testbed as bed,
+    plan::{resolve::ResolvedProbe, step_probes},
+    run::{context::Context, guard, namespace::place::Place},
+    scenario::{Loaded, manifest::expand},
+    verdict::{
+        ResolvedExpect, answer,
+        expect::Matcher,
+        guard::Times,
+        judge,
+        monitor::Monitor,
+        outcome::{self, Check},
+        owners::Owners,
+        pods::Pods,
+        seen::Seen,
+        stall::Stalls,
+        versus::quantile,
+        why,
+    },
+};
+
+/// How long a cancellation may take to reach the server.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Time of one round of calls on a machine that is busy with other scenarios.
+const ROUND: Duration = Duration::from_millis(100);
+/// Limit of one call without a deadline (`CallPlan::patience_ms`).
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for a run beside its calls.
+const SPARE: Duration = Duration::from_secs(60);
+
+/// Calls of one run that are kept as evidence.
+const KEPT: usize = 50;
+
+/// What a run of a probe gave.
+pub struct Outcome {
+    pub checks: Vec<Check>,
+    pub calls: u64,
+    pub attempts: u64,
+    /// Time that the calls themselves took, in milliseconds.
+    pub took_ms: u64,
+    /// Median time from sending to the end of a call, in microseconds.
+    pub median_us: f64,
+    /// Which pod answered which value of a `per-call` key.
+    pub owners: Owners,
+    /// The first calls, as evidence (JSON lines).
+    pub evidence: String,
+    /// Pictures of a browser, by the ending of their file.
+    pub pictures: Vec<(String, Vec<u8>)>,
+}
+
+impl Outcome {
+    /// In words: calls did not end within the caller's patience.
+    pub fn given_up(&self) -> Option<String> {
+        let mut patience = self
+            .checks
+            .iter()
+            .filter(|check| check.matcher == outcome::PATIENCE);
+        patience.next().map(|check| check.actual.clone())
+    }
+}
+
+/// How a run differs from a plain one.
+#[derive(Default)]
+pub struct Manner<'a> {
+    /// Matchers that a contrast must refute; empty: a plain run.
+    pub refutes: &'a [String],
+    /// Ends the run from outside (a background probe).
+    pub stop: Option<watch::Receiver<bool>>,
+    /// As `refutes`, but known only when the run ends.
+    pub late_refutes: Option<watch::Receiver<Vec<String>>>,
+    /// Pod that a background probe keeps busy.
+    pub busy: Option<String>,
+    /// What `moved` compares with.
+    pub before: Option<Owners>,
+    /// What is not as wanted is looked at again until then: nothing is waited for to explain it.
+    pub again: Option<Instant>,
+}
+
+/// Runs a probe and judges it. `tag` makes the call ids of this run unique.
+///
+/// # Errors
+/// In words: our own side failed, nothing is known of the mesh.
+pub async fn run(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    tag: &str,
+    manner: Manner<'_>,
+) -> Result<Outcome, String> {
+    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
+    let read = read_before(ctx, place, probe).await?;
+    let pods = place.pods(ctx);
+    let caller = place
+        .pod(ctx, &probe.from)
+        .map_err(|error| error.to_string())?;
+    let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
+    let plan = call_plan(ctx, place, probe, tag)?;
+    let watched = if manner.refutes.is_empty() {
+        expect.clone()
+    } else {
+        expect.only(manner.refutes)
+    };
+    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), probe.rates)
+        .of_namespace(&place.namespace);
+    let (mut calls, mut stopped_early) = (Vec::new(), false);
+    let each = |line: RunLine| {
+        if let RunLine::Call(call) = line {
+            // After a call that hung the verdict is known: others would hang as long.
+            let hung = answer::given_up(&call);
+            calls.push(*call);
+            stopped_early = monitor.feed(&calls)
+                || hung
+                || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+        }
+        !stopped_early
+    };
+    let began = Instant::now();
+    let limit = limit(place, probe);
+    let ended = tokio::select! {
+        done = bed::run(&caller, &plan, each) => done.map_err(|error| error.to_string())?,
+        // Calls in flight are cut: leaving the caller's answer stops them.
+        () = asked_to_stop(manner.stop.clone()) => None,
+        () = tokio::time::sleep(limit), if manner.stop.is_none() => {
+            return Err(format!("{} did not end within {} s", probe.name, limit.as_secs()));
+        }
+    };
+    stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+    let stalls = Stalls {
+        harness: ctx.watchdog.since(began),
+        caller: ended
+            .as_ref()
+            .map_or_else(Vec::new, |ended| ended.stalls.clone()),
+    };
+    let took_us = ended
+        .map(|ended| ended.took_us)
+        .or_else(|| calls.last().map(|call: &Observation| call.end_us))
+        .unwrap_or(0);
+    let made = Made {
+        began,
+        calls,
+        pods,
+        stalls,
+        took_us,
+        stopped_early,
+        read,
+    };
+    conclude(ctx, place, probe, &plan.id, made, manner).await
+}
+
+/// The calls of a run, from whoever made them.
+pub struct Made {
+    pub began: Instant,
+    pub calls: Vec<Observation>,
+    /// The pods when the calls began.
+    pub pods: Pods,
+    pub stalls: Stalls,
+    pub took_us: u64,
+    pub stopped_early: bool,
+    /// What proxies had counted and logged before the calls.
+    pub read: telemetry::Before,
+}
+
+/// How long a run may take: a time for each round of calls and what they wait for by their script, stream, deadline or the configuration, and
+/// [`SPARE`] for all of it.
+fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
+    let script = probe.script.clone().unwrap_or_default();
+    let stream = probe.stream.clone().unwrap_or_default();
+    let paced = script.gap_ms + script.read_gap_ms + stream.gap_ms + stream.read_gap_ms > 0;
+    let waits = Duration::from_millis(script.delay_ms.saturating_add(script.hold_ms));
+    let configured = place.times.get().map_or(Duration::ZERO, Times::longest);
+    let each = ROUND + waits + probe.deadline.unwrap_or_default() + configured;
+    let each = if paced { PATIENCE } else { each.min(PATIENCE) };
+    let side_by_side = u64::from(probe.connections) * u64::from(probe.streams);
+    let rounds = probe.times.div_ceil(side_by_side.max(1));
+    let total = match probe.rate {
+        Some(rate) => each.as_secs_f64() + probe.times as f64 / rate,
+        None => each.as_secs_f64() * rounds as f64,
+    };
+    SPARE + Duration::try_from_secs_f64(total).unwrap_or(SPARE)
+}
+
+/// What a probe's matchers compare with later.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn read_before(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+) -> Result<telemetry::Before, String> {
+    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
+    telemetry::before(ctx, place, &expect).await
+}
+
+/// Puts the servers' ledgers beside the calls, and judges both.
+///
+/// # Errors
+/// As [`run`].
+pub async fn conclude(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    id: &str,
+    made: Made,
+    manner: Manner<'_>,
+) -> Result<Outcome, String> {
+    let Made {
+        began,
+        calls,
+        pods,
+        stalls,
+        took_us,
+        stopped_early,
+        read,
+    } = made;
+    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
+    let departed = ctx.pods.departed(&place.namespace);
+    let attempts = attempts(ctx, place, id, expect.has("server-end")).await?;
+    let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
+    let mut seen = Seen {
+        calls,
+        attempts,
+        pods,
+        flags,
+        namespace: place.namespace.clone(),
+        departed,
+        before: manner.before,
+        certificates: place.certificates.serials(),
+        stalls,
+        busy_pod: manner.busy,
+        stopped_early,
+        ..Seen::default()
+    };
+    let contrast = !manner.refutes.is_empty();
+    seen.way = way::of(ctx, place, probe, &expect, &seen).await?;
+    seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
+    let late = manner.late_refutes.map(|late| late.borrow().clone());
+    let refutes = late.as_deref().unwrap_or(manner.refutes);
+    let judged = |seen: &Seen| {
+        let checks = judge::judge(&probe.name, &expect, seen, probe.rates);
+        match refutes {
+            [] => checks,
+            refutes => judge::as_contrast(checks, refutes),
+        }
+    };
+    let mut checks = judged(&seen);
+    let last = manner.again.is_none_or(|until| Instant::now() > until);
+    if last && why::is_asked(&checks) {
+        seen.logged = logs::read(ctx, place, probe, &seen).await;
+        checks = why::tell(judged(&seen), &seen);
+    }
+    let run = guard::judge::Judged {
+        probe,
+        expect: &expect,
+        seen: &seen,
+        began: began.into(),
+        again: manner.again.is_some(),
+    };
+    let checks = guard::judge::judge(ctx, place, run, checks).await;
+    Ok(Outcome {
+        checks,
+        calls: seen.calls.len() as u64,
+        attempts: seen.attempts.len() as u64,
+        took_ms: took_us / 1000,
+        median_us: median_us(&seen.calls),
+        owners: Owners::of(seen.own(), &seen.pods),
+        evidence: evidence(&seen, &expect, contrast),
+        pictures: Vec::new(),
+    })
+}
+
+/// All attempts of a run. A cancellation reaches a server after the client has seen its call end: when the end is what matters,
+/// it is waited for.
+async fn attempts(
+    ctx: &Context,
+    place: &Place,
+    id: &str,
+    ended: bool,
+) -> Result<Vec<Attempt>, String> {
+    let deadline = Instant::now() + SETTLED;
+    let servers = place.ledgers(ctx);
+    loop {
+        let ledgers = servers.iter().map(|(pod, ready)| {
+            let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
+            async move {
+                match bed::ledger_of(&port, id).await {
+                    // It may not have begun. What it answered is then in no ledger, and said to be so.
+                    Err(_) if !ready => Ok(Vec::new()),
+                    read => read,
+                }
+            }
+        });
+        let all = try_join_all(ledgers).await;
+        let all = all
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .flatten();
+        let attempts: Vec<Attempt> = all.collect();
+        let running = attempts.iter().any(|attempt| attempt.end == "running");
+        if !(ended && running) || Instant::now() > deadline {
+            return Ok(attempts);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn median_us(calls: &[Observation]) -> f64 {
+    let times = calls
+        .iter()
+        .map(|call| call.end_us.saturating_sub(call.sent_us) as f64);
+    quantile(&times.collect::<Vec<_>>(), 0.5)
+}
+
+/// Ends when the run is to end; never without a way to say so.
+async fn asked_to_stop(stop: Option<watch::Receiver<bool>>) {
+    let heard = match stop {
+        Some(mut stop) => stop.wait_for(|stop| *stop).await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn call_plan(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    tag: &str,
+) -> Result<CallPlan, String> {
+    let mut plan = probe.call_plan(tag, target(place, probe), &place.names());
+    plan.tls = place.tls_plan(&ctx.redactor, probe.tls.as_ref())?;
+    Ok(plan)
+}
+
+/// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes it.
+fn address(to: &str) -> String {
+    match to.strip_prefix("gateway") {
+        Some("") => format!("{GATEWAY_ADDRESS}:80"),
+        Some(port) if port.starts_with(':') => format!("{GATEWAY_ADDRESS}{port}"),
+        _ => to.to_owned(),
+    }
+}
+
+/// The address that a probe's calls go to, as the client is told it.
+pub fn target(place: &Place, probe: &ResolvedProbe) -> String {
+    address(&expand(&probe.to, &place.names()))
+}
+
+/// The gateway's proxies are waited for when any probe goes through it.
+pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
+    let scenario = &loaded.scenario;
+    let steps = scenario.steps.iter();
+    let mut probes = steps
+        .filter_map(|step| step_probes(scenario, step, ctx.rates).ok())
+        .flatten();
+    probes.any(|probe| through_gateway(&probe))
+}
+
+/// Whether a probe goes through the gateway.
+pub fn through_gateway(probe: &ResolvedProbe) -> bool {
+    probe.to == "gateway" || probe.to.starts_with("gateway:") || probe.to.contains("${gateway}")
+}
+
+async fn response_flags(
+    ctx: &Context,
+    place: &Place,
+    expect: &ResolvedExpect,
+    id: &str,
+    calls: usize,
+) -> Result<BTreeMap<String, String>, String> {
+    let at = expect.matchers.iter().find_map(|matcher| match matcher {
+        Matcher::ResponseFlag { at, .. } => Some(at.as_str()),
+        _ => None,
+    });
+    let Some(at) = at else {
+        return Ok(BTreeMap::new());
+    };
+    let (namespace, pods) = if at == "gateway" {
+        let pods = ctx
+            .gateways
+            .iter()
+            .map(|proxy| proxy.admin.pod.clone())
+            .collect();
+        (install::NAMESPACE.to_owned(), pods)
+    } else {
+        (
+            place.namespace.clone(),
+            place.pods(ctx).get(at).cloned().unwrap_or_default(),
+        )
+    };
+    flags::flags(ctx, &namespace, &pods, &format!("{id}-"), calls).await
+}
+
+/// The first calls and attempts. Where a hop was looked at, its configuration too: that of a contrast is not the mesh's own.
+/// Values of metadata that carries credentials by its name are masked, unless the expectation is about them.
+pub(crate) fn evidence(seen: &Seen, expect: &ResolvedExpect, contrast: bool) -> String {
+    let named = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let mut words = expect.matchers.iter().map(Matcher::expected);
+        words.any(|words| words.to_ascii_lowercase().contains(&name))
+    };
+    let lines = |text: &mut String, value: Result<String, serde_json::Error>| {
+        text.push_str(&value.unwrap_or_default());
+        text.push('\n');
+    };
+    let mut text = String::new();
+    for call in seen.calls.iter().take(KEPT) {
+        let mut call = call.clone();
+        for fields in [&mut call.own, &mut call.headers, &mut call.trailers] {
+            sensitive::metadata(fields, named);
+        }
+        lines(&mut text, serde_json::to_string(&call));
+    }
+    for attempt in seen.attempts.iter().take(KEPT) {
+        let mut attempt = attempt.clone();
+        sensitive::metadata(&mut attempt.metadata, named);
+        lines(&mut text, serde_json::to_string(&attempt));
+    }
+    for (taken, parts) in seen.telemetry.hops.parts.iter().filter(|_| !contrast) {
+        let parts = parts.iter().map(|(part, values)| (part.word(), values));
+        let parts: BTreeMap<&str, _> = parts.collect();
+        let hop = json!({"hop": {"cluster": taken.cluster, "route": taken.route, "parts": parts}});
+        lines(&mut text, serde_json::to_string(&hop));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[rstest::rstest]
+    #[case("gateway", "istio-ingressgateway.istio-system:80")]
+    #[case("gateway:443", "istio-ingressgateway.istio-system:443")]
+    #[case("gateway-like:50051", "gateway-like:50051")]
+    #[case("greeter:50051", "greeter:50051")]
+    fn the_gateway_has_a_short_name(#[case] to: &str, #[case] seen: &str) {
+        assert_eq!(address(to), seen);
+    }
+}

@@ -1,0 +1,51 @@
+//! Which hop took each call, and how it was configured: the proxy's access log beside its configuration dump.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::telemetry;
+use crate::{
+    observe::{envoy, hop},
+    run::{context::Context, namespace::place::Place},
+    scenario::model::{config::EffectiveConfig, telemetry::AccessLog},
+    verdict::{calls::Calls, gathered::Hops},
+};
+
+/// Reads log and configuration of the proxies at `wanted.at`.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn hops(
+    ctx: &Context,
+    place: &Place,
+    wanted: &EffectiveConfig,
+    calls: &Calls<'_>,
+    contrast: bool,
+) -> Result<Hops, String> {
+    let log = AccessLog {
+        at: wanted.at.clone(),
+        fields: BTreeMap::new(),
+        absent: false,
+    };
+    let mut found = Hops::default();
+    for (call, line) in telemetry::lines(ctx, place, &log, calls, contrast).await? {
+        if let Some(taken) = hop::Taken::of(&line) {
+            found.taken.insert(call, taken);
+        }
+    }
+    found
+        .taken
+        .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
+    for admin in telemetry::proxies(ctx, place, &wanted.at).1 {
+        let proxies = place.proxies(ctx);
+        let mut gateways = proxies.iter().filter(|proxy| proxy.gateway);
+        let own = gateways.any(|proxy| proxy.admin.pod == admin.pod);
+        let gateway = own || wanted.at == "gateway";
+        let distinct: BTreeSet<&hop::Taken> = found.taken.values().collect();
+        for taken in distinct {
+            let dump = envoy::around(&admin, gateway, taken).await;
+            let dump = dump.map_err(|error| error.to_string())?;
+            hop::find(&dump, taken, found.parts.entry(taken.clone()).or_default());
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,294 @@
+//! Gathering what matchers on telemetry look at: logs, counters, spans and the mesh's own tool.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use http::Method;
+use serde_json::Value;
+use testbed::control::{CONTROL_PORT, Span};
+use tokio::time::sleep;
+
+use super::{flags, hops};
+use crate::{
+    mesh::istio::{capabilities::LOG_FIELD, install},
+    observe::envoy::{self, ADMIN_PORT},
+    run::{context::Context, namespace::place::Place},
+    scenario::{
+        model::telemetry::{AccessLog, Counted, Diagnosis, Spans, Tool},
+        select::glob,
+    },
+    transport::http::Port,
+    verdict::{
+        ResolvedExpect,
+        calls::Calls,
+        expect::Matcher,
+        gathered::Telemetry,
+        matcher::telemetry::{reporters, tool_word, total, wanted_counters},
+        seen::Seen,
+    },
+};
+
+/// A line that is not there so long after the interval at which Envoy writes its access log was not written.
+const SURE: Duration = Duration::from_millis(500);
+/// How long lines, counters and spans that are wanted may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// No span came for so long: no more will.
+const QUIET: Duration = Duration::from_millis(800);
+const LOOK: Duration = Duration::from_millis(50);
+/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the OpenTelemetry and Zipkin
+/// tracers); with these values each span goes at once.
+const AT_ONCE: &str =
+    "/runtime_modify?tracing.opentelemetry.min_flush_spans=1&tracing.zipkin.min_flush_spans=1";
+
+/// What was read before the calls.
+#[derive(Default)]
+pub struct Before {
+    counters: BTreeMap<String, u64>,
+}
+
+/// Proxies of a workload, or of the gateway.
+pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Port>) {
+    if at == "gateway" {
+        let all = ctx.gateways.iter().map(|proxy| proxy.admin.clone());
+        return (install::NAMESPACE.to_owned(), all.collect());
+    }
+    let pods = place.pods(ctx).remove(at).unwrap_or_default();
+    let ports = pods.iter();
+    let ports = ports.map(|pod| ctx.port(&place.namespace, pod, ADMIN_PORT));
+    (place.namespace.clone(), ports.collect())
+}
+
+/// Reads what is compared with later, and lets span writers send at once.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn before(
+    ctx: &Context,
+    place: &Place,
+    expect: &ResolvedExpect,
+) -> Result<Before, String> {
+    let mut before = Before::default();
+    for matcher in &expect.matchers {
+        match matcher {
+            Matcher::Counted(counted) => before.counters = counters(ctx, place, counted).await?,
+            Matcher::Spans(spans) => {
+                for workload in &spans.from {
+                    for admin in proxies(ctx, place, workload).1 {
+                        let asked = admin.fetch(Method::POST, AT_ONCE).await;
+                        asked.map_err(|error| error.to_string())?;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(before)
+}
+
+/// Counters of all proxies of a workload, added up; those that none has are missing.
+async fn counters(
+    ctx: &Context,
+    place: &Place,
+    counted: &Counted,
+) -> Result<BTreeMap<String, u64>, String> {
+    let mut all: BTreeMap<String, u64> = BTreeMap::new();
+    for admin in proxies(ctx, place, &counted.at).1 {
+        let found = envoy::counters(&admin).await;
+        for (name, value) in found.map_err(|error| error.to_string())? {
+            if counted.counters.keys().any(|pattern| glob(pattern, &name)) {
+                *all.entry(name).or_default() += value;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Gathers everything that the expectation looks at, after the calls. `contrast`: what is wanted may well not come.
+///
+/// # Errors
+/// In words: a proxy, the collector or the tool does not answer.
+pub async fn gather(
+    ctx: &Context,
+    place: &Place,
+    expect: &ResolvedExpect,
+    seen: &Seen,
+    before: &Before,
+    contrast: bool,
+) -> Result<Telemetry, String> {
+    let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.lost());
+    let mut telemetry = Telemetry::default();
+    for matcher in &expect.matchers {
+        match matcher {
+            Matcher::AccessLog(log) => {
+                telemetry.log = lines(ctx, place, log, &calls, contrast).await?;
+            }
+            Matcher::Counted(counted) => {
+                telemetry.counters = grown(ctx, place, counted, &calls, before, contrast).await?;
+            }
+            Matcher::Spans(spans) => {
+                telemetry.spans = collected(ctx, place, spans, &calls, contrast).await?;
+            }
+            Matcher::Config(wanted) => {
+                telemetry.hops = hops::hops(ctx, place, wanted, &calls, contrast).await?;
+            }
+            Matcher::Diagnosis(diagnosis) => {
+                telemetry.diagnosis = diagnose(ctx, place, diagnosis).await?;
+            }
+            _ => {}
+        }
+    }
+    Ok(telemetry)
+}
+
+pub(crate) type Lines = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be missing, as soon as no more can come.
+pub(crate) async fn lines(
+    ctx: &Context,
+    place: &Place,
+    wanted: &AccessLog,
+    calls: &Calls<'_>,
+    contrast: bool,
+) -> Result<Lines, String> {
+    let (namespace, ports) = proxies(ctx, place, &wanted.at);
+    let limit = match ports.first() {
+        Some(admin) if wanted.absent || contrast => {
+            let interval = envoy::flush_interval(admin).await;
+            interval.map_err(|error| error.to_string())? + SURE
+        }
+        _ => DEADLINE,
+    };
+    let start = Instant::now();
+    loop {
+        let mut found = Lines::new();
+        for port in &ports {
+            let _ = port.fetch(Method::POST, "/reopen_logs").await;
+            let text = flags::log(ctx, &namespace, &port.pod, 5000).await?;
+            found.extend(parse(&text));
+        }
+        let missing = |call: &&&testbed::control::Observation| !found.contains_key(&call.call);
+        if calls.judged.iter().filter(missing).count() == 0 || start.elapsed() > limit {
+            return Ok(found);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Lines of calls, all fields as text.
+pub(crate) fn parse(log: &str) -> Lines {
+    let entries = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());
+    let lines = entries.filter_map(|entry| {
+        let call = entry.get(LOG_FIELD)?.as_str()?.to_owned();
+        let text = |value: Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let fields = entry.into_iter();
+        Some((
+            call,
+            fields.map(|(key, value)| (key, text(value))).collect(),
+        ))
+    });
+    lines.collect()
+}
+
+/// Growth since `before`, as soon as it is what is wanted or nothing more can come.
+async fn grown(
+    ctx: &Context,
+    place: &Place,
+    counted: &Counted,
+    calls: &Calls<'_>,
+    before: &Before,
+    contrast: bool,
+) -> Result<BTreeMap<String, u64>, String> {
+    let wanted = wanted_counters(counted, calls);
+    let limit = if contrast { QUIET } else { DEADLINE };
+    let start = Instant::now();
+    loop {
+        let now = counters(ctx, place, counted).await?;
+        let since = |name: &String| before.counters.get(name).copied().unwrap_or(0);
+        let grown: BTreeMap<String, u64> = now
+            .into_iter()
+            .map(|(name, value)| {
+                let grown = value.saturating_sub(since(&name));
+                (name, grown)
+            })
+            .collect();
+        let there = |(name, number): (&String, &u64)| total(&grown, name) == *number;
+        if wanted.iter().all(there) || start.elapsed() > limit {
+            return Ok(grown);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The collector's spans, as soon as each call has those that are wanted; for a share, once no more come.
+async fn collected(
+    ctx: &Context,
+    place: &Place,
+    wanted: &Spans,
+    calls: &Calls<'_>,
+    contrast: bool,
+) -> Result<Vec<Span>, String> {
+    let pod = place
+        .pod(ctx, &wanted.at)
+        .map_err(|error| error.to_string())?;
+    let collector = ctx.port(&place.namespace, &pod, CONTROL_PORT);
+    let (start, mut changed) = (Instant::now(), Instant::now());
+    let mut last = usize::MAX;
+    loop {
+        let spans = crate::observe::testbed::spans(&collector).await;
+        let spans = spans.map_err(|error| error.to_string())?;
+        if spans.len() != last {
+            (last, changed) = (spans.len(), Instant::now());
+        }
+        let whole = |call: &&testbed::control::Observation| {
+            let found = reporters(calls, call, &spans, wanted.header);
+            let reported = |name: &String| found.iter().any(|(from, _)| from == name);
+            wanted.from.iter().all(reported)
+        };
+        let all = wanted.sampled.is_none() && calls.judged.iter().all(whole);
+        let settled = changed.elapsed() > QUIET && (contrast || wanted.sampled.is_some());
+        if all || settled || start.elapsed() > DEADLINE {
+            return Ok(spans);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Lines that istioctl prints of a pod, white space folded.
+async fn diagnose(ctx: &Context, place: &Place, wanted: &Diagnosis) -> Result<Vec<String>, String> {
+    let istioctl = ctx.istioctl.as_ref();
+    let istioctl = istioctl.ok_or("this target has no istioctl to ask")?;
+    let pod = place
+        .pod(ctx, &wanted.of)
+        .map_err(|error| error.to_string())?;
+    let of = format!("{pod}.{}", place.namespace);
+    let mut words: Vec<&str> = tool_word(wanted.run).split(' ').collect();
+    match wanted.run {
+        Tool::Status => words.push(&of),
+        _ => words.extend([pod.as_str(), "-n", &place.namespace]),
+    }
+    let text = istioctl.ask(&words, DEADLINE).await?;
+    let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(text.lines().map(fold).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn fields_of_a_line_are_text() {
+        let log = "noise\n{\"meshproof_call\":\"a-1\",\"response_code\":200,\"grpc_status\":null}\n{\"meshproof_call\":null}\n";
+        let lines = parse(log);
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines["a-1"]["response_code"], "200");
+        assert_eq!(lines["a-1"]["grpc_status"], "");
+    }
+}

@@ -1,0 +1,160 @@
+//! Which proxies a call passes, as the world has them, and what their logs say where their headers do not tell who answered.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use tokio::time::{Instant, sleep};
+
+use super::{flags, telemetry};
+use crate::{
+    cluster::pods,
+    fixture::workload::{WORKLOAD_LABEL, app},
+    mesh::istio::injection,
+    observe::envoy::{self, ADMIN_PORT},
+    plan::resolve::ResolvedProbe,
+    run::{context::Context, namespace::place::Place, probe},
+    scenario::model::Producer,
+    transport::http::Port,
+    verdict::{ResolvedExpect, answer, expect::Matcher, producer::Way, seen::Seen},
+};
+
+/// How long a proxy may take to write its log.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Field of the access log, and its value for what an upstream answered.
+const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
+
+/// The way of a probe's calls. Configuration and logs are asked only where the expectation tells near and far apart and the answers
+/// do not.
+///
+/// # Errors
+/// In words: a proxy does not answer.
+pub async fn of(
+    ctx: &Context,
+    place: &Place,
+    probe: &ResolvedProbe,
+    expect: &ResolvedExpect,
+    seen: &Seen,
+) -> Result<Way, String> {
+    let (sidecar, gateways) = (sidecar(ctx, place, probe), gateways(ctx, place, probe));
+    let mut way = Way {
+        near: sidecar.is_some() || !gateways.is_empty(),
+        far: servers(ctx, place).iter().any(injection::is_sidecar),
+        two: sidecar.is_some() && !gateways.is_empty(),
+        ..Way::default()
+    };
+    let told = |matcher: &Matcher| {
+        let sides = [Producer::NearProxy, Producer::FarProxy];
+        matches!(matcher, Matcher::ProducedBy(who) if sides.contains(who))
+    };
+    if !way.near || !expect.matchers.iter().any(told) {
+        return Ok(way);
+    }
+    let near: Vec<Port> = sidecar.into_iter().chain(gateways).collect();
+    let unmarked = seen.own().filter(|call| answer::pod(call).is_none());
+    if unmarked.count() > 0 {
+        way.hidden = are_hidden(&near).await?;
+    }
+    let open: Vec<&str> = seen
+        .own()
+        .filter(|call| way.is_open(call))
+        .map(|call| call.call.as_str())
+        .collect();
+    if !open.is_empty() {
+        way.passed_on = passed_on(ctx, &near, &open).await?;
+    }
+    Ok(way)
+}
+
+fn servers(ctx: &Context, place: &Place) -> Vec<Pod> {
+    let servers = place.servers(ctx);
+    let mut pods = ctx.pods.of(&place.namespace);
+    pods.retain(|pod| servers.contains(&pod.name_any()));
+    pods
+}
+
+/// The caller's sidecar.
+fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Port> {
+    let pods = ctx.pods.of(&place.namespace);
+    let mut mine = pods
+        .iter()
+        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.from.as_str()));
+    let pod = mine.find(|pod| injection::is_sidecar(pod))?;
+    Some(ctx.port(&place.namespace, &pod.name_any(), ADMIN_PORT))
+}
+
+/// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it names no other workload.
+fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Port> {
+    if probe::through_gateway(probe) {
+        return ctx
+            .gateways
+            .iter()
+            .map(|proxy| proxy.admin.clone())
+            .collect();
+    }
+    let to = probe.to.rsplit('/').next().unwrap_or(&probe.to);
+    let host = to.split([':', '.']).next().unwrap_or_default();
+    let own: Vec<_> = place
+        .proxies(ctx)
+        .into_iter()
+        .filter(|proxy| proxy.gateway)
+        .collect();
+    let pods = place.pods(ctx);
+    let gateway = |name: &str| {
+        let named = pods.get(name).into_iter().flatten();
+        named.clone().count() > 0
+            && named
+                .clone()
+                .all(|pod| own.iter().any(|one| one.admin.pod == *pod))
+    };
+    let mut others = place.workloads.iter().filter(|known| !gateway(&known.name));
+    let direct = others.any(|known| host == known.name || host.starts_with(app(known)));
+    match direct {
+        true => Vec::new(),
+        false => own.into_iter().map(|proxy| proxy.admin).collect(),
+    }
+}
+
+/// A near proxy is told not to show Envoy's headers, or to take the one away that matters (`suppress_envoy_headers` of the router
+/// filter, `response_headers_to_remove` of a route).
+async fn are_hidden(near: &[Port]) -> Result<bool, String> {
+    for admin in near {
+        for kind in ["dynamic_listeners", "dynamic_route_configs"] {
+            let dump = envoy::dump(admin, kind).await;
+            let dump = dump.map_err(|error| error.to_string())?;
+            let hides = dump.contains("\"suppress_envoy_headers\": true")
+                || dump.contains("x-envoy-upstream-service-time");
+            if hides {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log tells of are missing.
+async fn passed_on(
+    ctx: &Context,
+    near: &[Port],
+    open: &[&str],
+) -> Result<BTreeMap<String, bool>, String> {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        let mut found: BTreeMap<String, bool> = BTreeMap::new();
+        for port in near {
+            let _ = port.fetch(Method::POST, "/reopen_logs").await;
+            let text = flags::log(ctx, &port.namespace, &port.pod, 5000).await?;
+            for (call, fields) in telemetry::parse(&text) {
+                if let Some(details) = fields.get(DETAILS.0) {
+                    *found.entry(call).or_insert(true) &= details == DETAILS.1;
+                }
+            }
+        }
+        found.retain(|call, _| open.contains(&call.as_str()));
+        if found.len() == open.len() || Instant::now() > deadline {
+            return Ok(found);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,234 @@
+//! What a scenario at work has and has found: what its steps use and add to.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{
+    context::Context,
+    guard,
+    kept::told,
+    namespace::{manifests::Manifests, place::Place},
+    probe::{
+        self, Manner, Outcome,
+        busy::{self, Holding},
+    },
+};
+use crate::{
+    cluster::object::Written,
+    event::Kind,
+    plan::{resolve::ResolvedProbe, step_probes},
+    scenario::{
+        StepNumber,
+        loaded::Loaded,
+        model::{Step, web::Browser},
+    },
+    verdict::{Rates, outcome::Check, owners::Owners},
+};
+
+/// A scenario at work.
+pub struct Run<'a> {
+    pub ctx: &'a Arc<Context>,
+    pub loaded: &'a Loaded,
+    pub place: Arc<Place>,
+    /// Objects by the name of the `apply` that wrote them.
+    pub applied: BTreeMap<String, Vec<Written>>,
+    pub(super) checks: Vec<Check>,
+    pub(super) samples: BTreeMap<String, u64>,
+    pub floor_ms: u64,
+    pub(super) evidence: Vec<(String, String)>,
+    pub(super) manifests: Mutex<Manifests>,
+    pub(super) pictures: Vec<(String, Vec<u8>)>,
+    #[cfg(feature = "browser")]
+    pub(super) browsing: Option<probe::browse::Browsing>,
+    pub background: Vec<Background>,
+    /// Which pod answered which key in the last run of each probe.
+    pub(super) owners: BTreeMap<String, Owners>,
+    pub(super) runs: usize,
+}
+
+/// A background probe that runs until the end of the scenario.
+pub struct Background {
+    pub step: StepNumber,
+    /// Probe, and the ids of its runs at the caller.
+    pub name: String,
+    pub runs: Vec<(String, String)>,
+    pub holding: Holding,
+    pub stop: watch::Sender<bool>,
+    /// What a contrast at its end must refute.
+    pub finish: watch::Sender<Vec<String>>,
+    pub running: JoinHandle<Result<Vec<Outcome>, String>>,
+    /// Its streams were not all in progress in time: an error, unless the mesh turned some of them away, which their claims then tell.
+    pub late: Option<String>,
+}
+
+impl<'a> Run<'a> {
+    /// A scenario that has its namespace, before its first step.
+    pub fn new(ctx: &'a Arc<Context>, loaded: &'a Loaded, place: Place) -> Self {
+        Self {
+            ctx,
+            loaded,
+            place: Arc::new(place),
+            applied: BTreeMap::new(),
+            checks: Vec::new(),
+            samples: BTreeMap::new(),
+            floor_ms: 0,
+            evidence: Vec::new(),
+            manifests: Mutex::default(),
+            pictures: Vec::new(),
+            #[cfg(feature = "browser")]
+            browsing: None,
+            background: Vec::new(),
+            owners: BTreeMap::new(),
+            runs: 0,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Why something that was to come within a time may not have come, where the mesh is not to blame.
+    pub async fn slowed(&self, began: Instant, within: Duration) -> Option<String> {
+        let gateway = probe::uses_gateway(self.ctx, self.loaded);
+        guard::judge::slowed(self.ctx, &self.place, gateway, began.into(), within).await
+    }
+
+    pub fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
+        self.resolved_with(step, self.ctx.rates)
+    }
+
+    /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look spends its part of the rate of
+    /// misses, and makes the calls which that needs.
+    pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, String> {
+        let mut probes = self.resolved_with(step, self.ctx.rates.at_look(look))?;
+        for probe in &mut probes {
+            probe.times = probe.times.max(probe.needed.unwrap_or(0));
+        }
+        Ok(probes)
+    }
+
+    fn resolved_with(&self, step: &Step, rates: Rates) -> Result<Vec<ResolvedProbe>, String> {
+        step_probes(&self.loaded.scenario, step, rates).map_err(|error| error.to_string())
+    }
+
+    /// A call-id prefix that no other run of a probe in this run of meshproof has.
+    pub fn tag(&mut self) -> String {
+        self.runs += 1;
+        format!("{}-{}", self.place.namespace, self.runs)
+    }
+
+    /// One run of a probe, with what earlier probes and backgrounds contribute to it.
+    pub async fn once(
+        &mut self,
+        probe: &ResolvedProbe,
+        refutes: &[String],
+        again: Option<Instant>,
+    ) -> Result<Outcome, String> {
+        let tag = self.tag();
+        let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
+        let busy = if probe.expect.avoids_busy() {
+            Some(busy::busiest(self.ctx, &self.place, &held).await?)
+        } else {
+            None
+        };
+        let since = probe.expect.moved().map(|moved| moved.since.as_str());
+        let manner = Manner {
+            refutes,
+            busy: busy.as_ref().map(|busy| busy.pod.clone()),
+            before: since.and_then(|since| self.owners.get(since).cloned()),
+            again,
+            ..Manner::default()
+        };
+        let outcome = match &probe.browser {
+            Some(browser) => self.browse(probe, browser, &tag, manner).await?,
+            None => probe::run(self.ctx, &self.place, probe, &tag, manner).await?,
+        };
+        if let Some(busy) = &busy {
+            busy::still(self.ctx, &self.place, &held, busy).await?;
+        }
+        if !outcome.owners.is_empty() {
+            self.owners
+                .insert(probe.name.clone(), outcome.owners.clone());
+        }
+        Ok(outcome)
+    }
+
+    /// The scenario's browser, started by its first probe, makes the calls.
+    #[cfg(feature = "browser")]
+    async fn browse(
+        &mut self,
+        probe: &ResolvedProbe,
+        browser: &Browser,
+        tag: &str,
+        manner: Manner<'_>,
+    ) -> Result<Outcome, String> {
+        use probe::browse::Browsing;
+        let browsing = match &mut self.browsing {
+            Some(browsing) => browsing,
+            none => none.insert(Browsing::start(self.ctx, &self.place, &probe.to).await?),
+        };
+        browsing
+            .run(self.ctx, &self.place, probe, browser, tag, manner)
+            .await
+    }
+
+    #[cfg(not(feature = "browser"))]
+    async fn browse(
+        &self,
+        probe: &ResolvedProbe,
+        _: &Browser,
+        _: &str,
+        _: Manner<'_>,
+    ) -> Result<Outcome, String> {
+        let words = "meshproof was built without the feature `browser`";
+        Err(format!("{}: {words}", probe.name))
+    }
+
+    /// Keeps checks, numbers and evidence of a run.
+    pub fn take(&mut self, number: StepNumber, name: &str, outcome: Outcome) {
+        for check in outcome.checks {
+            self.checked(number, check);
+        }
+        *self.samples.entry("calls".into()).or_default() += outcome.calls;
+        *self.samples.entry("attempts".into()).or_default() += outcome.attempts;
+        self.evidence
+            .push((format!("step-{number}-{name}.jsonl"), outcome.evidence));
+        let pictures = outcome.pictures.into_iter();
+        self.pictures.extend(
+            pictures.map(|(ending, bytes)| (format!("step-{number}-{name}.{ending}"), bytes)),
+        );
+    }
+
+    /// Keeps a check and tells of it.
+    pub fn checked(&mut self, step: StepNumber, check: Check) {
+        told(self.ctx, self.loaded, step, &check);
+        self.checks.push(check);
+    }
+
+    pub(super) fn manifests(&self) -> MutexGuard<'_, Manifests> {
+        self.manifests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A step is about to write these objects of a file.
+    pub fn taken_up(&self, file: &str, objects: &[Value]) {
+        self.manifests().taken_up(file, objects.to_vec());
+    }
+
+    /// What the API server said of them; its warnings are told.
+    pub fn answered(&self, written: &[Written]) {
+        self.manifests().answered(written);
+        for one in written {
+            for warning in &one.warnings {
+                self.ctx.recorder.emit(Kind::Note {
+                    text: format!("{}: {} {}: {warning}", self.loaded.id, one.kind, one.name),
+                });
+            }
+        }
+    }
+}

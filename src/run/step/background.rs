@@ -1,0 +1,147 @@
+//! Probes that run beside the steps of a scenario.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::sleep};
+
+use super::change;
+use crate::{
+    plan::resolve::ResolvedProbe,
+    run::{
+        context::Context,
+        namespace::place::Place,
+        probe::{
+            self, Manner, Outcome,
+            busy::{self, Holding},
+        },
+        state::{Background, Run},
+    },
+    scenario::{
+        StepNumber,
+        model::{Finish, Step},
+    },
+    verdict::outcome::CheckResult,
+};
+
+/// Whether no claim of a background's is refuted.
+fn all_hold(outcomes: &[Outcome]) -> bool {
+    let mut checks = outcomes.iter().flat_map(|outcome| &outcome.checks);
+    checks.all(|check| check.result == CheckResult::Holds)
+}
+
+impl Background {
+    /// Waits until the streams that it holds are in progress at servers, so that what follows happens to them. Streams that
+    /// cannot arrive are judged like others, so this gives up without an error.
+    async fn arrived(&self, ctx: &Context, place: &Place) -> Result<(), String> {
+        let held = [self.holding.clone()];
+        let arrived = busy::arrived(ctx, place, &held);
+        tokio::select! {
+            arrived = arrived => arrived.map(drop),
+            () = async {
+                while !self.running.is_finished() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+            } => Ok(()),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Returns when the calls that the background holds have arrived.
+    pub(crate) async fn start_background(
+        &mut self,
+        number: StepNumber,
+        name: &str,
+        step: &Step,
+    ) -> Result<(), String> {
+        let probes = self.resolved(step)?;
+        let (stop, stopped) = watch::channel(false);
+        let (ctx, place) = (
+            std::sync::Arc::clone(self.ctx),
+            std::sync::Arc::clone(&self.place),
+        );
+        let tag = self.tag();
+        let holding = Holding {
+            prefix: format!("{tag}b"),
+            calls: probes.first().map_or(0, held_calls),
+        };
+        let runs = probes.iter().enumerate();
+        let runs = runs.map(|(at, probe)| (probe.from.clone(), format!("{tag}b{at}")));
+        let runs: Vec<(String, String)> = runs.collect();
+        let streams = probes.iter().any(|probe| probe.stream.is_some());
+        let (finish, refutes) = watch::channel(Vec::new());
+        let running = tokio::spawn(async move {
+            let mut outcomes = Vec::new();
+            for (at, probe) in probes.iter().enumerate() {
+                let manner = Manner {
+                    stop: Some(stopped.clone()),
+                    late_refutes: Some(refutes.clone()),
+                    ..Manner::default()
+                };
+                outcomes
+                    .push(probe::run(&ctx, &place, probe, &format!("{tag}b{at}"), manner).await?);
+            }
+            Ok(outcomes)
+        });
+        let mut background = Background {
+            step: number,
+            name: name.to_owned(),
+            runs,
+            holding,
+            stop,
+            finish,
+            running,
+            late: None,
+        };
+        if streams {
+            background.late = background.arrived(self.ctx, &self.place).await.err();
+        }
+        self.background.push(background);
+        Ok(())
+    }
+
+    /// Lets a background's streams end, and judges all its calls.
+    pub(crate) async fn finish(&mut self, finish: &Finish) -> Result<(), String> {
+        let at = self.background.iter().position(|b| b.name == finish.probe);
+        let at = at.ok_or_else(|| format!("{} does not run in the background", finish.probe))?;
+        let background = self.background.remove(at);
+        let _ = background.finish.send(finish.refutes.clone());
+        for (from, id) in &background.runs {
+            change::finish(self, from, id).await?;
+        }
+        let outcomes = background.running.await;
+        let outcomes = outcomes.map_err(|error| format!("background probe: {error}"))??;
+        let late = background.late.filter(|_| all_hold(&outcomes));
+        for outcome in outcomes {
+            let name = format!("finished-{}", finish.probe);
+            self.take(background.step, &name, outcome);
+        }
+        late.map_or(Ok(()), Err)
+    }
+
+    pub(crate) async fn end_background(&mut self) -> Result<(), String> {
+        let mut late = None;
+        for background in std::mem::take(&mut self.background) {
+            let _ = background.stop.send(true);
+            let outcomes = background
+                .running
+                .await
+                .map_err(|error| format!("background probe: {error}"))??;
+            late = late.or(background.late.filter(|_| all_hold(&outcomes)));
+            // No part of the floor: it ran beside the other steps, for as long as they took.
+            for (at, outcome) in outcomes.into_iter().enumerate() {
+                self.take(background.step, &format!("background-{at}"), outcome);
+            }
+        }
+        late.map_or(Ok(()), Err)
+    }
+}
+
+/// Calls that a closed loop keeps in flight; an open loop holds none.
+fn held_calls(probe: &ResolvedProbe) -> u64 {
+    let room = u64::from(probe.connections) * u64::from(probe.streams);
+    match probe.rate {
+        Some(_) => 0,
+        None => room.min(probe.times),
+    }
+}

@@ -1,0 +1,66 @@
+//! The verb `certificate`, and `delete` of what it wrote.
+
+use super::configuration;
+use crate::{
+    cluster::object::{self, Written},
+    mesh::istio::secrets,
+    run::state::Run,
+    scenario::model::tls::Certificate,
+};
+
+/// The verb `certificate`: returns when every proxy that uses the Secret has what it holds now.
+///
+/// # Errors
+/// In words: the Secret was refused, or a proxy goes on with the old certificate.
+pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), String> {
+    let hosts: Vec<String> = step
+        .hosts
+        .iter()
+        .map(|host| configuration::expand(run, host))
+        .collect();
+    let place = &run.place;
+    let (object, key, made) = place.certificates.secret(step, &hosts, &run.ctx.run_id)?;
+    run.ctx.redactor.register(&key);
+    let written = run
+        .ctx
+        .writer
+        .apply(&object, place.home())
+        .await
+        .map_err(|error| error.to_string())?;
+    place.certificates.keep(step.name(), made);
+    run.applied.insert(key_of(&step.secret), vec![written]);
+    settled(run).await
+}
+
+/// The verb `delete` for a Secret that a `certificate` step wrote; `None` when there is no such.
+pub async fn delete(run: &mut Run<'_>, name: &str) -> Option<Result<(), String>> {
+    let written: Vec<Written> = run.applied.remove(&key_of(name))?;
+    run.place.certificates.forget(name);
+    for one in &written {
+        if let Err(error) = object::delete(&run.ctx.client, one).await {
+            return Some(Err(error.to_string()));
+        }
+    }
+    Some(Ok(()))
+}
+
+/// Secrets and manifests have names of their own.
+fn key_of(secret: &str) -> String {
+    format!("secret {secret}")
+}
+
+/// Waits until no gateway concerned still lacks, or has an older state of, a Secret that it uses.
+///
+/// # Errors
+/// The proxy, the Secret and what the proxy has.
+pub async fn settled(run: &Run<'_>) -> Result<(), String> {
+    let current = run.place.certificates.current();
+    let mut proxies = run.place.proxies(run.ctx);
+    proxies.retain(|proxy| proxy.gateway);
+    for proxy in &proxies {
+        secrets::await_secrets(&proxy.admin, &current)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

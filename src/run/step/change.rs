@@ -1,0 +1,150 @@
+//! The verbs that change servers and what proxies know, and those that wait for it.
+
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use testbed::control::CONTROL_PORT;
+
+use super::configuration;
+use crate::{
+    cluster::pods,
+    fixture::workload::WORKLOAD_LABEL,
+    observe::envoy::{self, ADMIN_PORT},
+    run::{state::Run, stop::Stop},
+    scenario::{
+        model::{Await, Churn, Ready, Tell},
+        range, script,
+    },
+    verdict::outcome::{Check, CheckResult},
+    wait::Looks,
+};
+
+/// Tells every ready pod of a workload.
+pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
+    if tell.health.is_some() {
+        run.place.guard.ask(&tell.workload);
+    }
+    // Its error says what became of them.
+    run.place
+        .pod(run.ctx, &tell.workload)
+        .map_err(|error| error.to_string())?;
+    let pods = run.place.pods(run.ctx).remove(&tell.workload);
+    let pods = pods.unwrap_or_default();
+    let script = script::script(tell.script.as_ref())?;
+    for pod in pods {
+        let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
+        let send = async |method: Method, path: &str, body: Vec<u8>| {
+            let sent = port.send(method, path, body).await;
+            sent.map(drop).map_err(|error| error.to_string())
+        };
+        if let Some(script) = &script {
+            let body = serde_json::to_vec(script).map_err(|error| error.to_string())?;
+            send(Method::PUT, "/v1/script", body).await?;
+        }
+        if let Some(health) = tell.health {
+            let path = format!("/v1/health?service=&status={}", health.word());
+            send(Method::PUT, &path, Vec::new()).await?;
+        }
+        if tell.go_away {
+            send(Method::POST, "/v1/goaway?age_ms=0", Vec::new()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the run `id` at a caller end; one that has ended already is fine.
+pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), String> {
+    let pod = run.place.pod(run.ctx, from);
+    let pod = pod.map_err(|error| error.to_string())?;
+    let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
+    let path = format!("/v1/finish?id={id}");
+    if let Err(error) = port.send(Method::POST, &path, Vec::new()).await {
+        tracing::debug!(%error, "nothing to finish");
+    }
+    Ok(())
+}
+
+/// Pushes that concern nobody: a file comes and goes.
+pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
+    for push in 0..churn.times {
+        if push % 2 == 0 {
+            configuration::apply(run, &churn.apply).await?;
+        } else {
+            configuration::delete(run, &churn.apply).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether so many pods of a workload become ready.
+pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
+    let within = range::duration(&ready.within).map_err(|error| error.to_string())?;
+    let count = |pods: &[Pod]| {
+        let mine = pods
+            .iter()
+            .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(ready.workload.as_str()));
+        mine.filter(|pod| pods::is_ready(pod)).count()
+    };
+    let wanted = ready.pods as usize;
+    let namespace = &run.place.namespace;
+    let waited = run
+        .ctx
+        .pods
+        .until(namespace, within, |pods: &[Pod]| count(pods) == wanted);
+    let began = std::time::Instant::now();
+    let (mut result, pods) = match waited.await {
+        Ok(pods) => (CheckResult::Holds, pods),
+        Err(pods) => (CheckResult::Refuted, pods),
+    };
+    let mut actual = format!("{} ready", count(&pods));
+    if result == CheckResult::Refuted
+        && let Some(cause) = run.slowed(began, within).await
+    {
+        (result, actual) = (CheckResult::Undecided, format!("{cause}; seen: {actual}"));
+    }
+    Ok(Check {
+        probe: ready.workload.clone(),
+        matcher: "ready".to_owned(),
+        expected: format!("{wanted} ready within {}", ready.within),
+        actual,
+        result,
+        contrast: false,
+        samples: 1,
+        method: String::new(),
+        alpha: None,
+    })
+}
+
+/// Waits until a counter of a workload's proxies has grown, or stands, as far as wanted.
+pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), String> {
+    let within = range::duration(&wait.within).map_err(|error| error.to_string())?;
+    let start = if wait.from_zero {
+        0
+    } else {
+        read(run, wait).await?
+    };
+    let looks = Looks::within(within);
+    loop {
+        let grown = read(run, wait).await?.saturating_sub(start);
+        if grown >= wait.at_least {
+            return Ok(());
+        }
+        if looks.over() {
+            return Err(format!(
+                "{} at {} stood at {grown} of {} after {}",
+                wait.stat, wait.at, wait.at_least, wait.within
+            ));
+        }
+        looks.pause().await;
+    }
+}
+
+async fn read(run: &Run<'_>, wait: &Await) -> Result<u64, String> {
+    let pods = run.place.pods(run.ctx).remove(&wait.at).unwrap_or_default();
+    let mut sum = 0;
+    for pod in pods {
+        let admin = run.ctx.port(&run.place.namespace, &pod, ADMIN_PORT);
+        let value = envoy::stat(&admin, &wait.stat).await;
+        sum += value.map_err(|error| error.to_string())?;
+    }
+    Ok(sum)
+}

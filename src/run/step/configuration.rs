@@ -1,0 +1,195 @@
+//! The verbs that change the world.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Preconditions},
+};
+use serde_json::Value;
+
+use super::certificates;
+use crate::{
+    cluster::{object::ObjectError, pods},
+    fixture::workload::WORKLOAD_LABEL,
+    run::{probe, state::Run, stop::Stop},
+    scenario::{
+        manifest,
+        model::Scale,
+        objects::{self, Object},
+    },
+};
+
+/// How long a pod may take to end.
+const GONE: Duration = Duration::from_secs(120);
+
+/// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
+pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
+    let objects = admitted(run, name).await?;
+    asked(
+        run,
+        objects.iter().filter_map(|object| object["kind"].as_str()),
+    );
+    let gateway = probe::uses_gateway(run.ctx, run.loaded);
+    let live = run
+        .place
+        .change(run.ctx, objects, Vec::new(), gateway)
+        .await?;
+    run.floor_ms += live.push_ms;
+    let mut written = live.written;
+    run.answered(&written);
+    // An edit of what is there already: objects that the new file does not name stay, as kubectl apply leaves them.
+    let before = run.applied.remove(name).unwrap_or_default();
+    written.extend(before.into_iter().filter(|old| !run_has(run, old)));
+    run.applied.insert(name.to_owned(), written);
+    Ok(certificates::settled(run).await?)
+}
+
+/// Kinds of objects that have pods, and Gateways, for which istiod makes some.
+const WITH_PODS: [&str; 7] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "Pod",
+    "Gateway",
+];
+
+/// Who writes or deletes an object that has pods asks for what becomes of them.
+fn asked<'a>(run: &Run<'_>, mut kinds: impl Iterator<Item = &'a str>) {
+    if kinds.any(|kind| WITH_PODS.contains(&kind)) {
+        run.place.guard.ask("*");
+    }
+}
+
+fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
+    run.applied
+        .values()
+        .flatten()
+        .any(|written| written.uid == old.uid)
+}
+
+/// Deletes what that file wrote and returns when every proxy has forgotten it.
+pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
+    if let Some(done) = certificates::delete(run, name).await {
+        return Ok(done?);
+    }
+    let written = run
+        .applied
+        .remove(name)
+        .ok_or_else(|| format!("nothing called {name} was applied"))?;
+    asked(run, written.iter().map(|object| object.kind.as_str()));
+    let gateway = probe::uses_gateway(run.ctx, run.loaded);
+    let live = run
+        .place
+        .change(run.ctx, Vec::new(), written, gateway)
+        .await?;
+    run.floor_ms += live.push_ms;
+    Ok(())
+}
+
+/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may write.
+///
+/// # Errors
+/// In words: there is no such file, it is no YAML, or an object lies where the scenario may not write (with file and line).
+pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+    let (file, documents) = documents(run, name)?;
+    let mut objects = Vec::new();
+    for document in documents {
+        let admitted = run
+            .ctx
+            .writer
+            .admit(&document.value, run.place.home())
+            .await;
+        if let Err(error @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
+            return Err(format!("{file}:{}: {error}", document.key("").line));
+        }
+        objects.push(document.value);
+    }
+    run.taken_up(&file, &objects);
+    Ok(objects)
+}
+
+/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced.
+///
+/// # Errors
+/// In words: there is no such file, or it is no YAML.
+pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+    let (_, documents) = documents(run, name)?;
+    Ok(documents.into_iter().map(|one| one.value).collect())
+}
+
+/// The documents of `<behaviour>.<name>.yaml` with its path, placeholders replaced.
+fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), String> {
+    let file = run.loaded.config(name).map_err(|error| error.to_string())?;
+    let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
+    let text = expand(run, &run.ctx.text(&file.file, file.text));
+    let objects = objects::objects(&text).map_err(|error| format!("{}: {error}", file.file))?;
+    objects
+        .iter()
+        .for_each(|object| run.ctx.redactor.register_object(&object.value));
+    Ok((file.file, objects))
+}
+
+/// The text with its placeholders replaced.
+pub fn expand(run: &Run<'_>, text: &str) -> String {
+    manifest::expand(text, &run.place.names())
+}
+
+/// Scales a workload; returns when its pods are as wanted and every proxy knows them.
+pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), Stop> {
+    run.place.guard.ask(&scale.workload);
+    let (workload, replicas) = (scale.workload.as_str(), scale.replicas);
+    let maker = run.place.makers.get(workload).copied();
+    let maker = maker.ok_or_else(|| {
+        format!("the file of {workload} has neither a Deployment, a StatefulSet nor a ReplicaSet")
+    })?;
+    let (client, namespace) = (&run.ctx.client, &run.place.namespace);
+    maker.scale(client, namespace, workload, replicas).await?;
+    run.place.await_pods(run.ctx, workload, replicas).await?;
+    known(run).await
+}
+
+/// Waits until every proxy knows the pods that are ready now.
+async fn known(run: &Run<'_>) -> Result<(), Stop> {
+    let gateway = probe::uses_gateway(run.ctx, run.loaded);
+    Ok(run.place.await_known(run.ctx, gateway).await?)
+}
+
+/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy before the next goes. A pod is known
+/// by its uid: that of a StatefulSet comes back under its old name.
+pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
+    run.place.guard.ask(workload);
+    let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
+    let all = run.ctx.pods.of(&run.place.namespace);
+    let mine = all
+        .iter()
+        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
+    let mine: Vec<(String, Option<String>)> = mine.map(|pod| (pod.name_any(), pod.uid())).collect();
+    let count = u32::try_from(mine.len()).unwrap_or(u32::MAX);
+    for (pod, uid) in mine {
+        let exactly = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: uid.clone(),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        api.delete(&pod, &exactly)
+            .await
+            .map_err(|error| format!("pod {pod}: {error}"))?;
+        let gone = |pods: &[Pod]| !pods.iter().any(|other| other.uid() == uid);
+        let waited = run.ctx.pods.until(&run.place.namespace, GONE, gone).await;
+        if let Err(last) = waited {
+            let words = pods::describe(&run.ctx.client, &last).await;
+            return Err(Stop::Unknown(format!(
+                "pod {pod} was not gone within {GONE:?}: {words}"
+            )));
+        }
+        run.place.await_pods(run.ctx, workload, count).await?;
+        known(run).await?;
+    }
+    Ok(())
+}

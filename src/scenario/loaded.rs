@@ -1,0 +1,139 @@
+//! A scenario that was read, with the place of each of its words, and the files beside it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    dialect::{self, Dialect},
+    file::LoadError,
+    finding::Finding,
+    load::Tree,
+    model::Scenario,
+};
+use crate::yaml::Places;
+
+/// A scenario with the file it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// See [`super::load::Identity::id`]; with `@gateway-api` for a scenario in its other dialect.
+    pub id: String,
+    /// Objects that its configuration is written in.
+    pub dialect: Dialect,
+    /// First part of the id.
+    pub area: String,
+    /// Path for people.
+    pub file: String,
+    pub text: Arc<str>,
+    pub scenario: Scenario,
+    pub places: Places,
+    /// Which of its runs in a plan this is, from 1; 0 where it runs once.
+    pub attempt: u32,
+    /// The same for every name of its file.
+    pub origin: PathBuf,
+    /// Root of its suite, where the list of expected failures lies.
+    pub home: Option<Tree>,
+    /// It is another scenario in another dialect.
+    pub(super) twin: bool,
+    /// Path in its tree, without the ending.
+    pub(super) stem: String,
+    pub(super) tree: Tree,
+}
+
+/// A file beside a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// Path for people.
+    pub file: String,
+    pub text: String,
+}
+
+/// Name of one of the runs of a scenario: the id, and `~N` for the N-th. The first, and the only one (0), has the id's own.
+pub fn run_name(id: &str, attempt: u32) -> String {
+    match attempt {
+        0 | 1 => id.to_owned(),
+        attempt => format!("{id}~{attempt}"),
+    }
+}
+
+impl Loaded {
+    /// `<behaviour>.<name>.yaml` (or the file of its dialect): what `apply: <name>` means.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub fn config(&self, name: &str) -> Result<Option<Beside>, LoadError> {
+        self.beside(&self.config_path(name))
+    }
+
+    /// Where [`Self::config`] looks, below the folder of the suites.
+    pub fn config_path(&self, name: &str) -> String {
+        dialect::file(&self.stem, name, self.twin)
+    }
+
+    /// Where its evidence is kept: a folder of its own for each run.
+    pub fn folder(&self) -> String {
+        run_name(&self.id, self.attempt)
+    }
+
+    /// It is another scenario in another dialect.
+    pub fn is_twin(&self) -> bool {
+        self.twin
+    }
+
+    /// `<uses>.yaml` in the scenario's folder: a workload of its own.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub fn workload(&self, uses: &str) -> Result<Option<Beside>, LoadError> {
+        self.beside(&self.beside_it(&format!("{uses}.yaml")))
+    }
+
+    /// Path, in its tree, of a file in its folder.
+    pub(super) fn beside_it(&self, name: &str) -> String {
+        let folder = self.in_tree();
+        let slash = if folder.is_empty() { "" } else { "/" };
+        format!("{folder}{slash}{name}")
+    }
+
+    /// Its folder in its tree.
+    fn in_tree(&self) -> &str {
+        self.stem.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as `apply:` would have them with their endings.
+    ///
+    /// # Errors
+    /// Its folder cannot be listed.
+    pub fn own_files(&self) -> Result<Vec<String>, LoadError> {
+        let name = self.stem.rsplit('/').next().unwrap_or(&self.stem);
+        let own = format!("{name}.");
+        let names = self.tree.names(self.in_tree())?;
+        let names = names.iter().filter_map(|name| name.strip_prefix(&own));
+        Ok(names
+            .filter(|rest| rest.contains('.'))
+            .map(str::to_owned)
+            .collect())
+    }
+
+    pub(super) fn beside(&self, path: &str) -> Result<Option<Beside>, LoadError> {
+        let text = self.tree.read(path)?;
+        Ok(text.map(|text| Beside {
+            file: self.tree.display(path),
+            text,
+        }))
+    }
+
+    /// A finding at the key of `path`.
+    pub fn at(&self, path: &str, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::new(&self.file, &self.text, self.places.key(path), message, help)
+    }
+
+    /// A finding at the value of `path`.
+    pub fn at_value(
+        &self,
+        path: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        let place = self.places.value(path);
+        Finding::new(&self.file, &self.text, place, message, help)
+    }
+}

@@ -1,0 +1,125 @@
+//! Workload files: beside the scenario, in `fixtures/workloads` of the working directory, or built in.
+
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+use serde_json::Value;
+use testbed::control::CONTROL_PORT;
+
+use super::{
+    file,
+    loaded::{Beside, Loaded},
+    objects,
+};
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/workloads");
+
+impl Loaded {
+    /// Every file that can change what this scenario does to the mesh: its own configuration and its workloads.
+    ///
+    /// # Errors
+    /// In words: a file that cannot be read, a workload that is not there.
+    pub fn inputs(&self) -> Result<Vec<Beside>, String> {
+        let mut found = Vec::new();
+        for rest in self.own_files().map_err(|error| error.to_string())? {
+            let other_dialect = self.twin && !format!(".{rest}").contains(".gateway-api.");
+            if rest.ends_with(".yaml") && !other_dialect {
+                let file = self.beside(&format!("{}.{rest}", self.stem));
+                found.extend(file.map_err(|error| error.to_string())?);
+            }
+        }
+        for workload in &self.scenario.world {
+            let (file, text) = self::workload(self, &workload.uses)?;
+            found.push(Beside { file, text });
+        }
+        Ok(found)
+    }
+}
+
+/// Text of `<uses>.yaml` with its path for people.
+///
+/// # Errors
+/// In words: no such file anywhere, or it cannot be read.
+pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), String> {
+    if let Some(file) = loaded.workload(uses).map_err(|error| error.to_string())? {
+        return Ok((file.file, file.text));
+    }
+    shared(uses)
+}
+
+/// The first `spec.replicas` of the file; `None` when it has none, is missing or cannot be read (lint says so).
+pub fn replicas(loaded: &Loaded, uses: &str) -> Option<u32> {
+    let (_, text) = workload(loaded, uses).ok()?;
+    let documents = objects::values(&text).ok()?;
+    let count = documents
+        .iter()
+        .find_map(|object| object.pointer("/spec/replicas")?.as_u64())?;
+    Some(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// The workload takes call plans: its file says so. One that is missing or cannot be read does not (lint says why).
+pub fn is_caller(loaded: &Loaded, uses: &str) -> bool {
+    let text = workload(loaded, uses).map(|(_, text)| text);
+    let documents = text.ok().and_then(|text| objects::values(&text).ok());
+    documents.is_some_and(|documents| makes_caller(&documents))
+}
+
+/// These objects make a caller, which probes can be sent `from`: one of their pods takes call plans on the control port.
+pub fn makes_caller(documents: &[Value]) -> bool {
+    let containers = documents.iter().filter_map(|object| {
+        let containers = object.pointer("/spec/template/spec/containers")?;
+        containers.as_array()
+    });
+    let mut ports = containers
+        .flatten()
+        .filter_map(|container| container["ports"].as_array())
+        .flatten();
+    ports.any(|port| port["containerPort"] == CONTROL_PORT)
+}
+
+/// A workload file that belongs to no scenario.
+///
+/// # Errors
+/// As [`workload`].
+pub fn shared(uses: &str) -> Result<(String, String), String> {
+    let name = format!("{uses}.yaml");
+    let path = Path::new("fixtures/workloads").join(&name);
+    if let Some(text) = file::read(&path).map_err(|error| error.to_string())? {
+        return Ok((path.display().to_string(), text));
+    }
+    let file = BUILT_IN
+        .get_file(&name)
+        .and_then(|file| file.contents_utf8());
+    let known = || built_in().collect::<Vec<_>>().join(", ");
+    match file {
+        Some(text) => Ok((path.display().to_string(), text.to_owned())),
+        None => Err(format!(
+            "no workload file {name} beside the scenario or in fixtures/workloads; built in are: {}",
+            known()
+        )),
+    }
+}
+
+/// Names of the workload files inside the binary.
+pub fn built_in() -> impl Iterator<Item = &'static str> {
+    let files = BUILT_IN.files().map(include_dir::File::path);
+    let yaml = files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    yaml.filter_map(|path| path.file_stem()?.to_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_caller_is_known_by_its_control_port_whatever_its_name() {
+        let file = |port: u64| {
+            json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [
+                {"args": ["x"], "ports": [{"containerPort": 1}, {"containerPort": port}]}]}}}})
+        };
+        assert!(makes_caller(&[json!({"kind": "Service"}), file(15999)]));
+        assert!(!makes_caller(&[json!({"kind": "Service"}), file(50051)]));
+    }
+}

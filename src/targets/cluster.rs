@@ -1,0 +1,236 @@
+//! Somebody's cluster, used as it is: own namespaces only, and nothing that stays.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use kube::{Client, config::Kubeconfig};
+
+use super::ready::Ready;
+use crate::{
+    cluster::{
+        client::{self, Plugins},
+        kubeconfig,
+    },
+    fixture::fitting::Fitting,
+    mesh::istio::{istioctl::Istioctl, versions},
+    transport::Dial,
+};
+
+/// Why the cluster is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ExistingError {
+    #[error("the kubeconfig cannot be read: {0}; $KUBECONFIG names it, else ~/.kube/config")]
+    Kubeconfig(String),
+    #[error("--context {asked}: the kubeconfig has no such context; it has {known}")]
+    Context { asked: String, known: String },
+    #[error("--context {context}: {words}")]
+    Client { context: String, words: String },
+    #[error("the cluster of --context {context} cannot be used: {words}")]
+    Mesh { context: String, words: String },
+}
+
+/// What is said of a cluster that is not ours.
+#[derive(Debug, Clone)]
+pub struct ExistingOptions {
+    pub context: String,
+    /// Whether the kubeconfig's credential plugin may be run.
+    pub plugins: Plugins,
+    /// Name under which the cluster can pull the test bed's image.
+    pub testbed: Option<String>,
+    pub istioctl: Option<PathBuf>,
+}
+
+/// An existing cluster with Istio.
+pub struct Existing {
+    ready: Ready,
+    server: String,
+    context: String,
+}
+
+impl Existing {
+    /// Reads what is there; writes nothing.
+    ///
+    /// # Errors
+    /// [`ExistingError`].
+    pub async fn attach(options: &ExistingOptions) -> Result<Self, ExistingError> {
+        let (client, server) = client(&options.context, options.plugins).await?;
+        Self::over(client, server, options).await
+    }
+
+    async fn over(
+        client: Client,
+        server: String,
+        options: &ExistingOptions,
+    ) -> Result<Self, ExistingError> {
+        let context = options.context.clone();
+        let dial = Dial::api_server(client.clone());
+        let versions = versions::of(&client, &dial).await;
+        let versions = versions.map_err(|words| ExistingError::Mesh {
+            context: context.clone(),
+            words,
+        })?;
+        Ok(Self {
+            ready: Ready {
+                client,
+                dial,
+                istioctl: options.istioctl.clone().map(|program| Istioctl {
+                    program,
+                    kubeconfig: None,
+                    context: Some(context.clone()),
+                }),
+                versions,
+                programs: BTreeSet::new(),
+                own_mesh: false,
+                secrets: Vec::new(),
+                fitting: Fitting {
+                    testbed: options.testbed.clone(),
+                    apart: false,
+                },
+            },
+            server,
+            context,
+        })
+    }
+
+    /// What a run needs of it.
+    pub fn ready(&self) -> Ready {
+        self.ready.clone()
+    }
+
+    /// What will be done, in words: said before the first write.
+    pub fn plan(&self, run: &str, jobs: usize, keep_failed: bool) -> String {
+        let versions = self.ready.versions.iter();
+        let versions: Vec<String> = versions
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        let image = self.ready.fitting.testbed.as_deref();
+        format!(
+            "cluster   {} (context {})\n\
+             has       {}\n\
+             writes    namespaces mp-… labelled meshproof.dev/run={run}, and objects inside them; nothing elsewhere\n\
+             at once   {} scenarios, each in namespaces of its own, and one namespace of the run\n\
+             image     {}\n\
+             removes   {}; and what runs of meshproof left here that were killed\n",
+            self.server,
+            self.context,
+            versions.join(", "),
+            jobs,
+            image.unwrap_or(
+                "local/testbed:dev (must be on the nodes; another name with --testbed-image)"
+            ),
+            match keep_failed {
+                true =>
+                    "these namespaces, when each verdict is known; those of scenarios that did not pass stay (--keep)",
+                false =>
+                    "these namespaces, when each verdict is known, and waits until they are gone",
+            },
+        )
+    }
+}
+
+/// A client of the cluster that a context of the user's kubeconfig names, and its address.
+///
+/// # Errors
+/// [`ExistingError`]: the kubeconfig cannot be read, has no such context, or its credentials cannot be used. Nothing is sent.
+pub async fn client(context: &str, plugins: Plugins) -> Result<(Client, String), ExistingError> {
+    let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
+    by(read, context, plugins).await
+}
+
+async fn by(
+    read: Kubeconfig,
+    context: &str,
+    plugins: Plugins,
+) -> Result<(Client, String), ExistingError> {
+    let server = server(&read, context)?;
+    let client = client::with(read, Some(context), plugins).await;
+    let client = client.map_err(|words| ExistingError::Client {
+        context: context.to_owned(),
+        words,
+    })?;
+    Ok((client, server))
+}
+
+/// The kubeconfig has this context.
+///
+/// # Errors
+/// [`ExistingError`]; nothing but the kubeconfig is read.
+pub fn check(context: &str) -> Result<(), ExistingError> {
+    let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
+    server(&read, context).map(drop)
+}
+
+/// The address of a context's cluster.
+fn server(read: &Kubeconfig, context: &str) -> Result<String, ExistingError> {
+    let named = read.contexts.iter().find(|known| known.name == context);
+    let Some(named) = named else {
+        let known: Vec<&str> = read
+            .contexts
+            .iter()
+            .map(|known| known.name.as_str())
+            .collect();
+        return Err(ExistingError::Context {
+            asked: context.to_owned(),
+            known: match known.is_empty() {
+                true => "none at all".to_owned(),
+                false => known.join(", "),
+            },
+        });
+    };
+    let cluster = named.context.as_ref().map(|context| &context.cluster);
+    let cluster = read
+        .clusters
+        .iter()
+        .find(|known| Some(&known.name) == cluster);
+    let server = cluster.and_then(|named| named.cluster.as_ref()?.server.clone());
+    Ok(server.unwrap_or_else(|| "no address".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "
+contexts:
+- {name: a, context: {cluster: one, user: u}}
+- {name: b, context: {cluster: two, user: u}}
+clusters:
+- {name: one, cluster: {server: https://127.0.0.1:1}}
+- {name: two, cluster: {server: https://127.0.0.1:2}}
+current-context: a
+";
+
+    #[test]
+    fn the_named_context_decides_and_not_the_current_one() {
+        let read = Kubeconfig::from_yaml(TWO).unwrap();
+        assert_eq!(server(&read, "b").unwrap(), "https://127.0.0.1:2");
+    }
+
+    #[test]
+    fn an_unknown_context_is_refused_with_those_that_there_are() {
+        let read = Kubeconfig::from_yaml(TWO).unwrap();
+        let error = server(&read, "prod").unwrap_err().to_string();
+        assert!(error.contains("prod") && error.ends_with("a, b"), "{error}");
+        let empty = server(&Kubeconfig::default(), "prod")
+            .unwrap_err()
+            .to_string();
+        assert!(empty.ends_with("none at all"), "{empty}");
+    }
+
+    #[tokio::test]
+    async fn why_a_server_does_not_answer_is_told() {
+        let read = Kubeconfig::from_yaml(TWO).unwrap();
+        let (client, server) = by(read, "a", Plugins::Refused).await.unwrap();
+        let options = ExistingOptions {
+            context: "a".into(),
+            plugins: Plugins::Refused,
+            testbed: None,
+            istioctl: None,
+        };
+        let error = Existing::over(client, server, &options).await;
+        let error = error.err().unwrap().to_string();
+        assert!(
+            error.contains("--context a") && error.contains("Connection refused"),
+            "{error}"
+        );
+    }
+}

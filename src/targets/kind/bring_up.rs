@@ -1,0 +1,401 @@
+//! From nothing to a kind cluster with a mesh that takes work, and back.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use kube::Client;
+use tokio::time::Instant;
+
+use super::{
+    autopsy,
+    error::KindError,
+    images::Images,
+    made_of::{self, MadeOf},
+    members,
+    mirror::{self, Mirror, Own},
+    nodes::Nodes,
+    program::Program,
+    record::Record,
+};
+use crate::{
+    cluster::{client, object, pods::PodWatch},
+    event::phases::Phases,
+    fixture::fitting::Fitting,
+    mesh::istio::{
+        found::{self, FindError},
+        gateway_api,
+        install::{self, Installation},
+        istioctl::Istioctl,
+        marker,
+        profile::Profile,
+        versions,
+    },
+    side::Side,
+    targets::ready::Ready,
+    toolchain::Image,
+    transport::Dial,
+};
+
+/// kind's own wait is shorter; this is for a machine that hardly moves.
+const CREATE: Duration = Duration::from_secs(600);
+const DELETE: Duration = Duration::from_secs(120);
+const LOOK_UP: Duration = Duration::from_secs(30);
+
+/// What a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct KindOptions {
+    /// Name of the cluster.
+    pub name: String,
+    /// It stays after the run.
+    pub kept: bool,
+    /// kind as the tool chain made it, where it did.
+    pub kind: Option<PathBuf>,
+    pub nodes: Nodes,
+    pub node_image: Option<String>,
+    pub images: Images,
+    pub mirrors: Vec<Mirror>,
+    /// Registries of our own, for mirrors without a URL.
+    pub own: Own,
+    pub istioctl: PathBuf,
+    pub hub: Option<String>,
+    pub tag: Option<String>,
+    pub profile: Profile,
+    /// The flags that all this came by.
+    pub made_of: MadeOf,
+    /// Folder with Gateway API's CRDs of Istio's version, where there is one.
+    pub gateway_api: Option<PathBuf>,
+}
+
+/// A kind cluster with Istio.
+pub struct Kind {
+    program: Program,
+    record: Record,
+    ready: Ready,
+    /// Registries that the nodes pull from, while this lives.
+    _mirrors: Vec<Side>,
+}
+
+impl Kind {
+    /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A cluster that was made here and did not
+    /// come up is removed.
+    ///
+    /// # Errors
+    /// [`KindError`] of the phase that failed.
+    pub async fn bring_up(options: &KindOptions, phases: &Phases) -> Result<Self, KindError> {
+        check_name(&options.name)?;
+        let program = Program::kind(options.kind.as_deref())?;
+        let images = options.images.ours();
+        let names = options.images.names(&images)?;
+        phases.time("container engine", engine()).await?;
+        let mut record = record(&program, options).await?;
+        record.program = Some(program.path().to_owned());
+        record.write()?;
+        let filled = fill(&program, &mut record, options, images, names, phases).await;
+        match filled {
+            Ok((ready, mirrors)) => Ok(Self {
+                program,
+                record,
+                ready,
+                _mirrors: mirrors,
+            }),
+            Err(error) => {
+                if record.made && record.profile.is_none() {
+                    let _ = delete(&program, &record).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What a run needs of it.
+    pub fn ready(&self) -> Ready {
+        self.ready.clone()
+    }
+
+    /// The cluster ends with the run.
+    pub fn is_of_the_run(&self) -> bool {
+        self.record.made && !self.record.kept
+    }
+
+    /// The cluster's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.record.kubeconfig()
+    }
+
+    /// Deletes the cluster.
+    ///
+    /// # Errors
+    /// kind's words.
+    pub async fn delete(&self) -> Result<(), KindError> {
+        delete(&self.program, &self.record).await
+    }
+
+    /// Deletes a cluster that meshproof made. One of somebody else's is left to its owner.
+    ///
+    /// # Errors
+    /// kind's words.
+    pub async fn take_down(record: &Record) -> Result<(), KindError> {
+        if !record.made {
+            return Ok(());
+        }
+        let kind = Program::kind(record.program.as_deref())?;
+        let kind = kind.with_engine(record.docker_host.clone());
+        delete(&kind, record).await
+    }
+}
+
+/// kind's own rule for names, which it gives to containers.
+///
+/// # Errors
+/// [`KindError::Name`].
+pub fn check_name(name: &str) -> Result<(), KindError> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = name.chars().all(|c| plain(c) || c == '.' || c == '-')
+        && name.starts_with(plain)
+        && name.ends_with(plain)
+        && name.len() <= 50;
+    match fits {
+        true => Ok(()),
+        false => Err(KindError::Name(name.to_owned())),
+    }
+}
+
+/// Asks the engine for its version: it has to answer before anything is made.
+async fn engine() -> Result<String, KindError> {
+    let args = ["version", "--format", "{{.Server.Version}}"];
+    Program::docker()?.run(&args, LOOK_UP).await
+}
+
+/// The record of the cluster that is to be used; a cluster of somebody else's gets one that says so.
+async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindError> {
+    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    let is_up = clusters.lines().any(|line| line == options.name);
+    match (Record::find(&options.name), is_up) {
+        (Some(record), true) if record.made && record.profile.is_none() => {
+            Err(KindError::HalfDone { name: record.name })
+        }
+        (Some(record), true) => {
+            let asked = options.made_of.only(&made_of::CLUSTER);
+            record.made_of.agrees(&asked, &record.name).map(|()| record)
+        }
+        (None, true) => {
+            let asked = options.made_of.only(&made_of::CLUSTER);
+            MadeOf::default().agrees(&asked, &options.name)?;
+            Record::begin(&options.name, false, options.kept)
+        }
+        (stale, false) => {
+            if let Some(stale) = stale {
+                stale.remove();
+            }
+            let mut record = Record::begin(&options.name, true, options.kept)?;
+            record.made_of = options.made_of.only(&made_of::CLUSTER);
+            Ok(record)
+        }
+    }
+}
+
+async fn fill(
+    kind: &Program,
+    record: &mut Record,
+    options: &KindOptions,
+    images: Vec<Image>,
+    names: BTreeSet<String>,
+    phases: &Phases,
+) -> Result<(Ready, Vec<Side>), KindError> {
+    let kubeconfig = record.kubeconfig();
+    phases
+        .time("cluster", cluster(kind, record, options))
+        .await?;
+    let mirrors = mirror::start(kind, &record.name, &options.mirrors, &options.own).await?;
+    let client = client::of(&kubeconfig, None)
+        .await
+        .map_err(KindError::Client)?;
+    let nodes = members::of(&client).await?;
+    let workers = members::workers(&nodes);
+    let (_, loaded) = tokio::join!(
+        phases.time("nodes", members::ready(&client)),
+        phases.time(
+            "images",
+            options.images.load(kind, record, images, &workers)
+        ),
+    );
+    loaded?;
+    let dial = Dial::api_server(client.clone());
+    let is_there = match found::find(&client, &dial).await {
+        // Installing it once more would not mend it.
+        Err(error @ FindError::NotReady { .. }) => {
+            return Err(KindError::Client(error.to_string()));
+        }
+        found => found.is_ok(),
+    };
+    if !is_there {
+        istio(&client, options, phases).await?;
+        record.profile = Some(options.profile.name().to_owned());
+        record.made_of.extend(options.made_of.only(&made_of::ISTIO));
+        record.made_of.note("profile", options.profile.name());
+    }
+    let mut programs = BTreeSet::new();
+    for (image, word) in [
+        ("local/witness:dev", "grpcurl"),
+        ("local/grpcio:dev", "grpcio"),
+    ] {
+        if names.contains(image) {
+            programs.insert(word.to_owned());
+        }
+    }
+    let mut versions = versions::of(&client, &dial)
+        .await
+        .map_err(KindError::Client)?;
+    if let Some(istio) = versions.get("istio") {
+        record.made_of.note("istio", istio);
+    }
+    record.write()?;
+    if is_there {
+        let asked = options.made_of.only(&made_of::ISTIO);
+        record.made_of.agrees(&asked, &record.name)?;
+    }
+    versions.insert("kind".to_owned(), version(kind).await?);
+    let ready = Ready {
+        istioctl: Some(Istioctl {
+            program: options.istioctl.clone(),
+            kubeconfig: Some(kubeconfig),
+            context: None,
+        }),
+        client,
+        dial,
+        versions,
+        programs,
+        own_mesh: record.made,
+        secrets: Vec::new(),
+        fitting: Fitting {
+            testbed: None,
+            apart: nodes.iter().any(members::has_side),
+        },
+    };
+    Ok((ready, mirrors))
+}
+
+/// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both cases.
+async fn cluster(
+    kind: &Program,
+    record: &mut Record,
+    options: &KindOptions,
+) -> Result<(), KindError> {
+    let kubeconfig = record.kubeconfig().display().to_string();
+    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    if clusters.lines().any(|line| line == record.name) {
+        let args = [
+            "export",
+            "kubeconfig",
+            "--name",
+            &record.name,
+            "--kubeconfig",
+            &kubeconfig,
+        ];
+        return kind.run(&args, LOOK_UP).await.map(drop);
+    }
+    let config = record.file("kind.yaml");
+    let nodes = match options.mirrors.is_empty() {
+        true => options.nodes.clone(),
+        false => options.nodes.patched(mirror::CONTAINERD_PATCH)?,
+    };
+    std::fs::write(&config, &nodes.text).map_err(|source| KindError::Write {
+        path: config.clone(),
+        source,
+    })?;
+    let config = config.display().to_string();
+    // Nodes that failed stay until they have told why.
+    let mut args: Vec<String> = ["create", "cluster", "--retain"].map(str::to_owned).into();
+    let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
+    flag("--name", &record.name);
+    flag("--config", &config);
+    flag("--kubeconfig", &kubeconfig);
+    flag("--wait", "180s");
+    if let Some(image) = &options.node_image {
+        flag("--image", image);
+    }
+    let made = kind.run_known(&args, CREATE, |pid| record.note_maker(pid));
+    match made.await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(autopsy::explain(&record.name, error).await),
+    }
+}
+
+async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Result<(), KindError> {
+    let installation = Installation {
+        hub: options.hub.as_deref(),
+        tag: options.tag.as_deref(),
+        profile: options.profile,
+    };
+    let objects = installation.manifests(&options.istioctl).await?;
+    let system = PodWatch::start(client, "");
+    let gateway_api = async {
+        match &options.gateway_api {
+            Some(folder) => {
+                phases
+                    .time("Gateway API", gateway_api::install(client, folder))
+                    .await
+            }
+            None => Ok(()),
+        }
+    };
+    let (api, mesh) = tokio::join!(
+        gateway_api,
+        phases.time("Istio", install::install(client, &objects, &system)),
+    );
+    api?;
+    mesh?;
+    object::install(client, &marker::collector(), None).await?;
+    Ok(())
+}
+
+async fn version(kind: &Program) -> Result<String, KindError> {
+    let said = kind.run(&["version", "--quiet"], LOOK_UP).await?;
+    Ok(said.trim().to_owned())
+}
+
+/// Deletes a cluster until kind knows none of its name: one that was being made may get another container meanwhile.
+async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
+    record.end_maker();
+    let kubeconfig = record.kubeconfig().display().to_string();
+    let name = record.name.as_str();
+    let args = [
+        "delete",
+        "cluster",
+        "--name",
+        name,
+        "--kubeconfig",
+        &kubeconfig,
+    ];
+    let deadline = Instant::now() + DELETE;
+    loop {
+        kind.run(&args, DELETE).await?;
+        let left = kind.run(&["get", "clusters"], LOOK_UP).await?;
+        if !left.lines().any(|line| line == name) {
+            record.remove();
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(KindError::Failed {
+                what: format!("kind delete cluster --name {name}"),
+                cause: "its containers are still there".to_owned(),
+                words: String::new(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("meshproof", true)]
+    #[case("a.b-9", true)]
+    #[case("Upper", false)]
+    #[case("-a", false)]
+    #[case("a_b", false)]
+    #[case("", false)]
+    fn names_are_those_that_kind_takes(#[case] name: &str, #[case] fits: bool) {
+        assert_eq!(check_name(name).is_ok(), fits);
+    }
+}

@@ -1,0 +1,198 @@
+//! From binaries on disk to a mesh that takes work: the phases of the local target.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kube::Client;
+
+use super::{
+    limits,
+    world::{
+        api,
+        launch::{World, WorldError, WorldOptions},
+    },
+};
+use crate::{
+    cluster::{
+        client,
+        object::{self, ObjectError},
+        pods::{self, PodWatch},
+    },
+    event::phases::Phases,
+    fixture::fitting::Fitting,
+    mesh::istio::{
+        gateway_api,
+        install::{self, InstallError, Installation},
+        istioctl::Istioctl,
+        marker,
+        profile::Profile,
+    },
+    targets::ready::Ready,
+    toolchain::stock,
+    transport::Dial,
+};
+
+const DNS_DEADLINE: Duration = Duration::from_secs(60);
+
+/// DNS of the world.
+const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
+
+/// Why the target is not up.
+#[derive(Debug, thiserror::Error)]
+pub enum BringUpError {
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error("the API server's address cannot be used: {0}")]
+    Kubeconfig(String),
+    #[error("the API server did not answer within {limit:?}; last answer: {last}")]
+    ApiServer { limit: Duration, last: String },
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("the cluster's DNS was not ready within {limit:?}:\n{last}")]
+    Dns { limit: Duration, last: String },
+}
+
+/// A local target that is up.
+pub struct Local {
+    pub world: World,
+    pub client: Client,
+    pub dial: Dial,
+}
+
+impl Local {
+    /// Starts a world and installs the mesh in it. When that fails, nothing is left.
+    ///
+    /// # Errors
+    /// [`BringUpError`] of the phase that failed.
+    pub async fn bring_up(options: WorldOptions, phases: &Phases) -> Result<Self, BringUpError> {
+        let crds = options.gateway_api.clone();
+        let mut world = World::launch(options)?;
+        let done = tokio::select! {
+            done = fill(world.spec.clone(), &crds, phases) => done,
+            ended = world.ended() => Err(ended.into()),
+        };
+        match done {
+            Ok(client) => Ok(Self {
+                dial: Dial::node(world.spec.node_socket()),
+                client,
+                world,
+            }),
+            Err(error) => {
+                let _ = world.shut_down().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What a run needs of it.
+    pub fn ready(&self) -> Ready {
+        let spec = &self.world.spec;
+        let mut programs = BTreeSet::from(["grpcurl".to_owned()]);
+        // Only where there is a wheel for the host's Python.
+        if spec.grpcio.is_some() {
+            programs.insert("grpcio".to_owned());
+        }
+        Ready {
+            client: self.client.clone(),
+            dial: self.dial.clone(),
+            istioctl: Some(Istioctl {
+                program: spec.bins.join("istioctl"),
+                kubeconfig: Some(spec.kubeconfig()),
+                context: None,
+            }),
+            versions: spec.versions.clone(),
+            programs,
+            own_mesh: true,
+            secrets: keys(&spec.pki()),
+            fitting: Fitting::default(),
+        }
+    }
+
+    /// Uses a kept world.
+    ///
+    /// # Errors
+    /// When none of that name is up, or its API server does not answer.
+    pub async fn attach(name: &str) -> Result<Self, BringUpError> {
+        limits::for_a_run().map_err(WorldError::from)?;
+        let world = World::find(name)?;
+        let client = client::of(&world.spec.kubeconfig(), None).await;
+        let client = client.map_err(BringUpError::Kubeconfig)?;
+        Ok(Self {
+            dial: Dial::node(world.spec.node_socket()),
+            client,
+            world,
+        })
+    }
+}
+
+/// Private keys of a world.
+fn keys(pki: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(pki).into_iter().flatten().flatten();
+    files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect()
+}
+
+async fn fill(
+    spec: super::world::spec::WorldSpec,
+    crds: &Path,
+    phases: &Phases,
+) -> Result<Client, BringUpError> {
+    let installation = Installation {
+        hub: Some(stock::HUB),
+        tag: Some(stock::TAG),
+        profile: Profile::Stock,
+    };
+    let istioctl = spec.bins.join("istioctl");
+    let (client, objects) = tokio::join!(
+        phases.time("etcd and API server", api_server(spec.kubeconfig())),
+        installation.manifests(&istioctl),
+    );
+    let (client, objects) = (client?, objects?);
+    let system = PodWatch::start(&client, "");
+    let (dns, gateway_api, mesh) = tokio::join!(
+        phases.time("DNS", dns(&client, &system)),
+        phases.time("Gateway API", gateway_api::install(&client, crds)),
+        phases.time("Istio", install::install(&client, &objects, &system)),
+    );
+    dns?;
+    gateway_api?;
+    mesh?;
+    object::install(&client, &marker::collector(), None).await?;
+    Ok(client)
+}
+
+async fn api_server(kubeconfig: PathBuf) -> Result<Client, BringUpError> {
+    let ready = api::ready(&kubeconfig).await;
+    ready.map_err(|last| BringUpError::ApiServer {
+        limit: api::DEADLINE,
+        last,
+    })
+}
+
+async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {
+    let objects = install::documents(COREDNS)?;
+    for object in &objects {
+        object::install(client, object, None).await?;
+    }
+    let is_dns =
+        |pod: &&k8s_openapi::api::core::v1::Pod| pods::label(pod, "k8s-app") == Some("kube-dns");
+    let ready = |pods: &[_]| pods.iter().filter(is_dns).any(pods::is_ready);
+    match watch.until("kube-system", DNS_DEADLINE, ready).await {
+        Ok(_) => Ok(()),
+        Err(last) => {
+            let last: Vec<_> = last.into_iter().filter(|pod| is_dns(&pod)).collect();
+            Err(BringUpError::Dns {
+                limit: DNS_DEADLINE,
+                last: pods::describe(client, &last).await,
+            })
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `__enter`: runs a program inside a running container, for `kubectl exec`, exec probes and lifecycle hooks.
+//!
+//! The process that is started stays outside and waits, because a PID namespace is entered by children only; when it dies,
+//! the kernel kills the program inside.
+
+use std::{fs, fs::File, path::Path};
+
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+    sys::{
+        prctl,
+        signal::Signal,
+        wait::{WaitStatus, waitpid},
+    },
+    unistd,
+};
+
+use super::{identity, spec::EnterSpec};
+use crate::targets::local::ns;
+
+/// Exit code when the program could not be entered or started, as shells and container runtimes use it.
+const NOT_STARTED: i32 = 126;
+
+/// Enters the container described by the file `arguments[0]`, runs `arguments[1..]` there and returns its exit code
+/// (128 + n when signal n ended it). Call it before the process has a second thread.
+pub fn enter_main(arguments: &[String]) -> i32 {
+    match enter(arguments) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("{message}");
+            NOT_STARTED
+        }
+    }
+}
+
+fn enter(arguments: &[String]) -> Result<i32, String> {
+    let [file, argv @ ..] = arguments else {
+        return Err("__enter: expected a description of the container and a command".to_owned());
+    };
+    let text = fs::read(file).map_err(|error| {
+        format!("container is not running any more: cannot read {file}: {error}")
+    })?;
+    let spec: EnterSpec =
+        serde_json::from_slice(&text).map_err(|error| format!("{file}: {error}"))?;
+    let root = open(&spec, "mnt")?;
+    join(&spec)?;
+    let child = ns::fork_child(|| {
+        eprintln!("{}", become_program(&spec, &root, argv));
+        NOT_STARTED + 1
+    })
+    .map_err(|error| format!("cannot fork in the container: {error}"))?;
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(code),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => {
+                return Err(format!(
+                    "cannot wait for the program in the container: {error}"
+                ));
+            }
+        }
+    }
+}
+
+/// Enters all namespaces but the mount namespace, without which the world's `/proc` would be out of sight too early.
+fn join(spec: &EnterSpec) -> Result<(), String> {
+    const KINDS: [(&str, CloneFlags); 4] = [
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("pid", CloneFlags::CLONE_NEWPID),
+    ];
+    for (name, flag) in KINDS {
+        setns(open(spec, name)?, flag)
+            .map_err(|error| format!("cannot enter the container's {name} namespace: {error}"))?;
+    }
+    Ok(())
+}
+
+fn open(spec: &EnterSpec, name: &str) -> Result<File, String> {
+    let path = format!("/proc/{}/ns/{name}", spec.pid);
+    File::open(&path).map_err(|error| format!("container is not running any more: {path}: {error}"))
+}
+
+/// Runs in the forked child; returns only with an error message.
+fn become_program(spec: &EnterSpec, root: &File, argv: &[String]) -> String {
+    if let Err(error) = setns(root, CloneFlags::CLONE_NEWNS) {
+        return format!("cannot enter the container's files: {error}");
+    }
+    if let Err(error) = unistd::chdir(&spec.workdir).or_else(|_| unistd::chdir(Path::new("/"))) {
+        return format!("cannot change to {}: {error}", spec.workdir.display());
+    }
+    if let Err(error) = identity::assume(&spec.identity) {
+        return format!("cannot become uid {}: {error}", spec.identity.uid);
+    }
+    if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
+        return format!("cannot tie the program to its parent: {error}");
+    }
+    identity::exec(argv, &spec.env)
+}

@@ -1,0 +1,45 @@
+//! The node of the local target: takes pods and runs their containers as processes in namespaces.
+//!
+//! In: pods, ConfigMaps, Secrets and Services of the API server, and requests on a Unix socket. Out: processes, pod statuses,
+//! events. It keeps to what a kubelet does; what differs is said where it is done (`probes`, `agent`).
+
+mod agent;
+mod atomic;
+mod check;
+mod config;
+mod env;
+mod events;
+mod fields;
+mod health;
+mod ipam;
+mod lifecycle;
+mod loadbalancer;
+mod logs;
+mod memory;
+mod message;
+mod network;
+mod outcome;
+mod prepare;
+mod probes;
+mod process;
+mod publisher;
+mod refusal;
+mod register;
+mod rootfs;
+mod running;
+mod sandbox;
+mod slot;
+mod socket;
+mod source;
+mod sources;
+mod start;
+mod state;
+mod status;
+mod steps;
+mod unsupported;
+mod volumes;
+mod worker;
+
+pub use agent::run;
+pub use config::{NodeConfig, NodeError};
+pub use unsupported::is_machines_root;

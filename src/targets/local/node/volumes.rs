@@ -1,0 +1,314 @@
+//! What a pod's volumes hold, computed from the pod, its ConfigMaps, Secrets and tokens.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
+    Volume,
+};
+
+use super::{
+    env::container_named,
+    fields::{Addresses, pod_field, resource_field},
+    source::{Known, SourceKey},
+};
+
+/// Permission bits of projected files when nobody says otherwise (Kubernetes API).
+const DEFAULT_MODE: i32 = 0o644;
+/// Life of a token when nobody says otherwise, in seconds (Kubernetes API).
+const DEFAULT_TOKEN_SECONDS: i64 = 3600;
+
+/// A file of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VolumeFile {
+    pub mode: u32,
+    pub contents: Vec<u8>,
+}
+
+/// Files by their relative path.
+pub(super) type Files = BTreeMap<String, VolumeFile>;
+
+/// What is mounted for a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// An empty directory that the pod's containers share.
+    Empty,
+    /// Files that the node keeps up to date.
+    Files(Files),
+}
+
+/// A token that a pod wants: for whom, and how long it lives in seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct TokenKey {
+    pub audience: Option<String>,
+    pub seconds: i64,
+}
+
+impl From<&ServiceAccountTokenProjection> for TokenKey {
+    fn from(projection: &ServiceAccountTokenProjection) -> Self {
+        Self {
+            audience: projection
+                .audience
+                .clone()
+                .filter(|audience| !audience.is_empty()),
+            seconds: projection
+                .expiration_seconds
+                .unwrap_or(DEFAULT_TOKEN_SECONDS),
+        }
+    }
+}
+
+/// What volumes are made from.
+pub(super) struct VolumeContext<'a> {
+    pub pod: &'a Pod,
+    pub addresses: Addresses,
+    pub known: &'a Known,
+    pub tokens: &'a BTreeMap<TokenKey, String>,
+}
+
+/// Every token that a pod's volumes ask for.
+pub(super) fn tokens_needed(pod: &Pod) -> Vec<TokenKey> {
+    let volumes = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.volumes.iter().flatten());
+    let sources = volumes
+        .filter_map(|volume| volume.projected.as_ref())
+        .flat_map(|source| source.sources.iter().flatten());
+    let mut keys: Vec<TokenKey> = sources
+        .filter_map(|source| source.service_account_token.as_ref())
+        .map(TokenKey::from)
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// What the volume holds now.
+///
+/// # Errors
+/// A message that names what is missing, or a kind of volume that this node does not have.
+pub(super) fn content(context: &VolumeContext<'_>, volume: &Volume) -> Result<Content, String> {
+    let files = if let Some(source) = &volume.config_map {
+        let key = SourceKey::config_map(&source.name);
+        keyed(
+            context.known,
+            &key,
+            source.items.as_deref(),
+            source.optional,
+            source.default_mode,
+        )
+    } else if let Some(source) = &volume.secret {
+        let key = SourceKey::secret(source.secret_name.as_deref().unwrap_or_default());
+        keyed(
+            context.known,
+            &key,
+            source.items.as_deref(),
+            source.optional,
+            source.default_mode,
+        )
+    } else if let Some(source) = &volume.downward_api {
+        downward(
+            context,
+            source.items.as_deref().unwrap_or_default(),
+            source.default_mode,
+        )
+    } else if let Some(source) = &volume.projected {
+        projected(context, source)
+    } else if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
+        return Ok(Content::Empty);
+    } else {
+        return Err(format!(
+            "volume {:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI and emptyDir)",
+            volume.name
+        ));
+    };
+    files
+        .map(Content::Files)
+        .map_err(|message| format!("volume {:?}: {message}", volume.name))
+}
+
+fn projected(context: &VolumeContext<'_>, source: &ProjectedVolumeSource) -> Result<Files, String> {
+    let mut files = Files::new();
+    for part in source.sources.iter().flatten() {
+        if let Some(part) = &part.config_map {
+            let key = SourceKey::config_map(&part.name);
+            files.extend(keyed(
+                context.known,
+                &key,
+                part.items.as_deref(),
+                part.optional,
+                source.default_mode,
+            )?);
+        } else if let Some(part) = &part.secret {
+            let key = SourceKey::secret(&part.name);
+            files.extend(keyed(
+                context.known,
+                &key,
+                part.items.as_deref(),
+                part.optional,
+                source.default_mode,
+            )?);
+        } else if let Some(part) = &part.downward_api {
+            files.extend(downward(
+                context,
+                part.items.as_deref().unwrap_or_default(),
+                source.default_mode,
+            )?);
+        } else if let Some(part) = &part.service_account_token {
+            let token = context
+                .tokens
+                .get(&TokenKey::from(part))
+                .ok_or("its token has not been issued yet")?;
+            files.insert(
+                part.path.clone(),
+                file(token.clone().into_bytes(), None, source.default_mode),
+            );
+        } else {
+            return Err("a projected source is of a kind the local node does not have".to_owned());
+        }
+    }
+    Ok(files)
+}
+
+/// All keys of an object, or those that `items` picks.
+fn keyed(
+    known: &Known,
+    key: &SourceKey,
+    items: Option<&[KeyToPath]>,
+    optional: Option<bool>,
+    mode: Option<i32>,
+) -> Result<Files, String> {
+    let optional = optional == Some(true);
+    let Some(data) = known.get(key).and_then(Option::as_ref) else {
+        return if optional {
+            Ok(Files::new())
+        } else {
+            Err(format!("{key} not found"))
+        };
+    };
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        return Ok(data
+            .iter()
+            .map(|(name, value)| (name.clone(), file(value.clone(), None, mode)))
+            .collect());
+    };
+    let mut files = Files::new();
+    for item in items {
+        match data.get(&item.key) {
+            Some(value) => {
+                files.insert(item.path.clone(), file(value.clone(), item.mode, mode));
+            }
+            None if optional => {}
+            None => return Err(format!("{key} has no key {:?}", item.key)),
+        }
+    }
+    Ok(files)
+}
+
+fn downward(
+    context: &VolumeContext<'_>,
+    items: &[DownwardAPIVolumeFile],
+    mode: Option<i32>,
+) -> Result<Files, String> {
+    let mut files = Files::new();
+    for item in items {
+        let text = if let Some(field) = &item.field_ref {
+            pod_field(context.pod, &field.field_path, context.addresses)?
+        } else if let Some(resource) = &item.resource_field_ref {
+            let name = resource.container_name.as_deref().unwrap_or_default();
+            let container = container_named(context.pod, name)
+                .ok_or_else(|| format!("{} names no container {name:?}", item.path))?;
+            resource_field(container, resource)?
+        } else {
+            return Err(format!(
+                "{} has neither fieldRef nor resourceFieldRef",
+                item.path
+            ));
+        };
+        files.insert(item.path.clone(), file(text.into_bytes(), item.mode, mode));
+    }
+    Ok(files)
+}
+
+fn file(contents: Vec<u8>, own: Option<i32>, default: Option<i32>) -> VolumeFile {
+    let mode = own.or(default).unwrap_or(DEFAULT_MODE);
+    VolumeFile {
+        mode: mode.cast_unsigned() & 0o777,
+        contents,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+    use std::{net::Ipv4Addr, sync::Arc};
+
+    fn render(volume: Value) -> Result<Vec<(String, String, u32)>, String> {
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let volume: Volume = serde_json::from_value(volume).unwrap();
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}})).unwrap();
+        let data = Arc::new(BTreeMap::from([
+            ("k".to_owned(), b"1".to_vec()),
+            ("l".to_owned(), b"2".to_vec()),
+        ]));
+        let known = Known::from([
+            (SourceKey::config_map("cm"), Some(data.clone())),
+            (SourceKey::secret("s"), Some(data)),
+        ]);
+        let tokens = BTreeMap::from([(
+            TokenKey {
+                audience: Some("istio-ca".to_owned()),
+                seconds: 600,
+            },
+            "jwt".to_owned(),
+        )]);
+        let addresses = Addresses {
+            pod: Ipv4Addr::new(10, 0, 0, 2),
+            node: Ipv4Addr::new(10, 0, 0, 1),
+        };
+        let context = VolumeContext {
+            pod: &pod,
+            addresses,
+            known: &known,
+            tokens: &tokens,
+        };
+        match content(&context, &volume)? {
+            Content::Files(files) => Ok(files
+                .into_iter()
+                .map(|(path, f)| (path, String::from_utf8(f.contents).unwrap(), f.mode))
+                .collect()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[rstest]
+    #[case::all_keys(json!({"configMap": {"name": "cm"}}), &[("k", "1", 0o644), ("l", "2", 0o644)])]
+    #[case::items(json!({"secret": {"secretName": "s", "defaultMode": 256, "items": [{"key": "k", "path": "d/x"}]}}), &[("d/x", "1", 0o400)])]
+    #[case::own_mode(json!({"secret": {"secretName": "s", "items": [{"key": "k", "path": "x", "mode": 384}]}}), &[("x", "1", 0o600)])]
+    #[case::optional(json!({"configMap": {"name": "none", "optional": true}}), &[])]
+    #[case::optional_key(json!({"configMap": {"name": "cm", "optional": true, "items": [{"key": "none", "path": "x"}]}}), &[])]
+    #[case::downward(json!({"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}), &[("labels", "a=\"b\"", 0o644)])]
+    #[case::projected(json!({"projected": {"sources": [
+        {"serviceAccountToken": {"audience": "istio-ca", "expirationSeconds": 600, "path": "token"}},
+        {"configMap": {"name": "cm", "items": [{"key": "k", "path": "ca.crt"}]}}]}}), &[("ca.crt", "1", 0o644), ("token", "jwt", 0o644)])]
+    fn volumes_hold_their_files(#[case] volume: Value, #[case] expected: &[(&str, &str, u32)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(path, text, mode)| ((*path).to_owned(), (*text).to_owned(), *mode))
+            .collect();
+        assert_eq!(render(volume).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case::object(json!({"configMap": {"name": "none"}}), "configmap \"none\" not found")]
+    #[case::key(json!({"secret": {"secretName": "s", "items": [{"key": "none", "path": "x"}]}}), "secret \"s\" has no key \"none\"")]
+    #[case::kind(json!({"nfs": {"path": "/", "server": "x"}}), "does not have")]
+    fn what_is_missing_is_named(#[case] volume: Value, #[case] expected: &str) {
+        let said = render(volume).unwrap_err();
+        assert!(said.contains(expected) && said.contains("\"v\""), "{said}");
+    }
+}

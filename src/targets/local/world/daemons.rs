@@ -1,0 +1,164 @@
+//! The control-plane processes of a world: their arguments, their logs, and what it means that they are ready.
+
+use std::{fs::File, path::PathBuf, process::Stdio};
+
+use tokio::process::{Child, Command};
+
+use super::spec::{API_PORT, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, WorldSpec};
+use crate::targets::local::limits;
+
+/// A running control-plane process; it is killed when this is dropped.
+pub struct Daemon {
+    pub name: &'static str,
+    pub log: PathBuf,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts `program` (a name under the tool chain's directory) with its output in `logs/<name>.log`.
+    ///
+    /// # Errors
+    /// Words naming program and log file.
+    pub fn start(spec: &WorldSpec, name: &'static str, args: Vec<String>) -> Result<Self, String> {
+        let log = spec.logs().join(format!("{name}.log"));
+        let open = || {
+            File::create(&log).map_err(|error| format!("cannot write {}: {error}", log.display()))
+        };
+        let file = open()?;
+        let both = file.try_clone().map_err(|error| error.to_string())?;
+        let program = spec.bins.join(name);
+        let child = Command::new(&program)
+            .args(args)
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HOME", spec.private())
+            // A third of the API server's time was garbage collection (Go documentation, "A Guide to the Go Garbage Collector").
+            .env("GOGC", "400")
+            .env("GOMEMLIMIT", "1GiB")
+            .current_dir(spec.private())
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(both)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+        Ok(Self { name, log, child })
+    }
+
+    /// Waits for its end and tells it in words, with the last lines of its log.
+    pub async fn ended(&mut self) -> String {
+        let how = match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let last = tail(&self.log, 15);
+        // Go's runtime prints pages of stacks after the line that says why.
+        let whole = tail(&self.log, usize::MAX);
+        let why = limits::explain(&whole).map_or(String::new(), |why| format!(": {why}"));
+        format!("{} ended ({how}){why}; its last lines:\n{last}", self.name)
+    }
+}
+
+/// The last `lines` lines of a log file.
+pub fn tail(log: &std::path::Path, lines: usize) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// etcd on loopback, without fsync: a world does not outlive its machine.
+pub fn etcd(spec: &WorldSpec) -> Result<Daemon, String> {
+    let args = format!(
+        "--data-dir={}/etcd --unsafe-no-fsync --log-level=warn --logger=zap \
+         --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
+         --listen-peer-urls=http://127.0.0.1:2380 --initial-advertise-peer-urls=http://127.0.0.1:2380 \
+         --initial-cluster=default=http://127.0.0.1:2380",
+        spec.private().display()
+    );
+    Daemon::start(spec, "etcd", words(&args))
+}
+
+/// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it call webhooks by
+/// endpoint, before kube-proxy has written a rule.
+pub fn api_server(spec: &WorldSpec) -> Result<Daemon, String> {
+    let pki = spec.pki();
+    let pki = pki.display();
+    let args = format!(
+        "--etcd-servers=http://127.0.0.1:2379 --secure-port={API_PORT} --bind-address=0.0.0.0 --advertise-address={NODE_IP} \
+         --tls-cert-file={pki}/apiserver.crt --tls-private-key-file={pki}/apiserver.key --client-ca-file={pki}/ca.crt \
+         --service-cluster-ip-range={SERVICE_CIDR} --authorization-mode=RBAC --allow-privileged=true \
+         --service-account-issuer=https://kubernetes.default.svc --service-account-key-file={pki}/sa.pub \
+         --service-account-signing-key-file={pki}/sa.key --enable-aggregator-routing=true \
+         --kubelet-certificate-authority={pki}/ca.crt --kubelet-client-certificate={pki}/apiserver-kubelet-client.crt \
+         --kubelet-client-key={pki}/apiserver-kubelet-client.key --kubelet-preferred-address-types=InternalIP \
+         --endpoint-reconciler-type=lease --max-requests-inflight=2000 --max-mutating-requests-inflight=1000 \
+         --cert-dir={pki} --profiling=false"
+    );
+    Daemon::start(spec, "kube-apiserver", words(&args))
+}
+
+/// The controllers of a cluster, with request limits that suit a hundred pods at once.
+pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, String> {
+    let pki = spec.pki();
+    let args = format!(
+        "--kubeconfig={kubeconfig} --leader-elect=false --bind-address=127.0.0.1 \
+         --service-account-private-key-file={pki}/sa.key --root-ca-file={pki}/ca.crt \
+         --cluster-signing-cert-file={pki}/ca.crt --cluster-signing-key-file={pki}/ca.key \
+         --use-service-account-credentials=false --kube-api-qps=500 --kube-api-burst=1000 \
+         --concurrent-deployment-syncs=20 --concurrent-replicaset-syncs=20 --concurrent-namespace-syncs=20 \
+         --concurrent-endpoint-syncs=20 --concurrent-service-endpoint-syncs=20 --endpointslice-updates-batch-period=0s \
+         --allocate-node-cidrs=false --configure-cloud-routes=false --cert-dir={pki}",
+        kubeconfig = spec.kubeconfig_inside().display(),
+        pki = pki.display(),
+    );
+    Daemon::start(spec, "kube-controller-manager", words(&args))
+}
+
+/// kube-proxy in nftables mode. It may not touch conntrack limits: those belong to the host.
+///
+/// # Errors
+/// Words naming what cannot be written or started.
+pub fn proxy(spec: &WorldSpec) -> Result<Daemon, String> {
+    let path = spec.private().join("kube-proxy.json");
+    let config = serde_json::json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clientConnection": {"kubeconfig": spec.kubeconfig_inside(), "qps": 200, "burst": 400},
+        "hostnameOverride": NODE_NAME,
+        "clusterCIDR": POD_CIDR,
+        "bindAddress": "127.0.0.1",
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        "nftables": {"minSyncPeriod": "10ms", "syncPeriod": "30s"},
+    });
+    std::fs::write(&path, config.to_string())
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Daemon::start(
+        spec,
+        "kube-proxy",
+        vec![format!("--config={}", path.display())],
+    )
+}
+
+/// The streaming half of the kubelet API (exec, attach, port-forward, logs).
+pub fn kubelet_streams(spec: &WorldSpec) -> Result<Daemon, String> {
+    let pki = spec.pki();
+    let pki = pki.display();
+    let args = format!(
+        "--listen={NODE_IP}:{port} --tls-cert-file={pki}/kubelet.crt --tls-private-key-file={pki}/kubelet.key \
+         --client-ca-file={pki}/ca.crt --node-socket={socket}",
+        port = super::spec::KUBELET_PORT,
+        socket = spec.node_socket().display(),
+    );
+    Daemon::start(spec, "kubelet-streams", words(&args))
+}

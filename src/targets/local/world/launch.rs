@@ -1,0 +1,332 @@
+//! The harness's side of a world: start one, find one that is kept, end one.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{sys::signal::Signal, unistd::Pid};
+use tokio::{
+    process::{Child, ChildStdin, Command},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{spec::WorldSpec, state};
+use crate::{
+    private_dir::NotPrivate,
+    targets::local::limits::{self, TooLow},
+};
+
+/// Why there is no world.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    #[error(
+        "cannot use the state directory {path}: {source}; name another place for it in XDG_RUNTIME_DIR: a directory of your own, mode 0700"
+    )]
+    State {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Directory(#[from] NotPrivate),
+    #[error(
+        "{path} is too long for a Unix socket in it; name a shorter directory in XDG_RUNTIME_DIR, or take a shorter name"
+    )]
+    LongPath { path: PathBuf },
+    #[error(
+        "the file system of {path} has {free} KiB left and a local target needs {wanted}: make room, or name another directory in XDG_RUNTIME_DIR"
+    )]
+    NoRoom {
+        path: PathBuf,
+        free: u64,
+        wanted: u64,
+    },
+    #[error(transparent)]
+    Limit(#[from] TooLow),
+    #[error(
+        "{0:?} cannot be the name of a target: take letters, digits, '-', '_' and '.', at most 63, the first one a letter or digit"
+    )]
+    Name(String),
+    #[error(
+        "a local target called {name} is already up; use it (run --name {name}) or end it: meshproof target down --name {name}"
+    )]
+    AlreadyUp { name: String },
+    #[error("no local target called {name} is up; start it: meshproof target up --name {name}")]
+    NotUp { name: String },
+    #[error("cannot start the local world: {0}")]
+    Start(String),
+    #[error("the local world ended: {0}")]
+    Ended(String),
+    #[error(
+        "the local world {name} did not end within {seconds} s of SIGKILL; its directory {state} is still in use"
+    )]
+    Undead {
+        name: String,
+        state: PathBuf,
+        seconds: u64,
+    },
+    #[error(
+        "the local target {name} lives in another PID namespace (another container), where this command cannot end it: run it there"
+    )]
+    Elsewhere { name: String },
+}
+
+/// Programs, images and name of a world to be.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// Name of a world to keep; `None`: it ends with this process.
+    pub name: Option<String>,
+    pub bins: PathBuf,
+    pub envoy: PathBuf,
+    pub envoy_version: String,
+    pub bootstrap_template: PathBuf,
+    /// Folder with Gateway API's CRDs.
+    pub gateway_api: PathBuf,
+    pub testbed: PathBuf,
+    pub witnesses: PathBuf,
+    /// Directory of Python packages with grpcio, where there is one.
+    pub grpcio: Option<PathBuf>,
+    /// Versions for the report, by component.
+    pub versions: std::collections::BTreeMap<String, String>,
+    pub images: Vec<String>,
+}
+
+/// A world, started here or found.
+#[derive(Debug)]
+pub struct World {
+    pub spec: WorldSpec,
+    /// Present when this process started it and it is not kept: dropping the lifeline ends it.
+    own: Option<Own>,
+}
+
+/// What the harness that started a world keeps of it.
+#[derive(Debug)]
+struct Own {
+    holder: Child,
+    lifeline: Option<ChildStdin>,
+    /// Says that the state directory is in use, until the holder says so itself.
+    held: fs::File,
+}
+
+impl World {
+    /// Makes sure that a world could be started here, before anything is prepared for it.
+    ///
+    /// # Errors
+    /// [`WorldError`]: what is in the way, and the way out.
+    pub fn preflight(name: Option<&str>) -> Result<(), WorldError> {
+        name.map_or(Ok(()), check_name)?;
+        limits::for_a_world()?;
+        state::room(&state::root_directory()?)
+    }
+
+    /// Starts a world and returns at once: the API server is not up yet.
+    ///
+    /// # Errors
+    /// [`WorldError`], with nothing left behind.
+    pub fn launch(options: WorldOptions) -> Result<Self, WorldError> {
+        let kept = options.name.is_some();
+        let name = options
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("run-{}", std::process::id()));
+        Self::preflight(Some(&name))?;
+        let state::Made { path: state, held } = state::make(&name)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|error| WorldError::Start(error.to_string()))?;
+        let api_port = listener
+            .local_addr()
+            .map_err(|error| WorldError::Start(error.to_string()))?
+            .port();
+        let spec = WorldSpec {
+            name,
+            state,
+            bins: options.bins,
+            envoy: options.envoy,
+            envoy_version: options.envoy_version,
+            bootstrap_template: options.bootstrap_template,
+            testbed: options.testbed,
+            witnesses: options.witnesses,
+            grpcio: options.grpcio,
+            versions: options.versions,
+            images: options.images,
+            api_port,
+            kept,
+        };
+        spec.write().map_err(|source| WorldError::State {
+            path: spec.state.clone(),
+            source,
+        })?;
+        let mut holder =
+            spawn_holder(&spec, listener).inspect_err(|_| drop(fs::remove_dir_all(&spec.state)))?;
+        let lifeline = holder.stdin.take();
+        let own = Own {
+            holder,
+            lifeline,
+            held,
+        };
+        Ok(Self {
+            spec,
+            own: Some(own),
+        })
+    }
+
+    /// Finds a kept world by name.
+    ///
+    /// # Errors
+    /// [`WorldError::NotUp`]; [`WorldError::State`] when it cannot be told whether it is up.
+    pub fn find(name: &str) -> Result<Self, WorldError> {
+        check_name(name)?;
+        for root in state::roots() {
+            if let Some(world) = Self::living(&root.join(name))? {
+                return Ok(world);
+            }
+        }
+        Err(WorldError::NotUp {
+            name: name.to_owned(),
+        })
+    }
+
+    /// The world in that directory, if it lives.
+    fn living(state: &Path) -> Result<Option<Self>, WorldError> {
+        let failed = |source| WorldError::State {
+            path: state.to_owned(),
+            source,
+        };
+        if !state::is_held(state).map_err(failed)? {
+            return Ok(None);
+        }
+        match WorldSpec::read(state) {
+            Ok(spec) => Ok(Some(Self { spec, own: None })),
+            // Just being made, or just gone.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Every world of this user that is alive.
+    pub fn all() -> Vec<Self> {
+        let roots = state::roots().into_iter();
+        let entries = roots.flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
+        let mut worlds: Vec<Self> = entries
+            .filter_map(|entry| Self::living(&entry.path()).ok().flatten())
+            .collect();
+        worlds.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+        worlds
+    }
+
+    /// PID 1 of the world as this PID namespace counts it; `None` when it cannot be seen from here, or has ended.
+    pub fn init_pid(&self) -> Option<Pid> {
+        let text = fs::read_to_string(self.spec.init_pid()).ok()?;
+        let pid: i32 = text.trim().parse().ok()?;
+        // A later process with the same number is not taken for it.
+        state::has_role(&self.spec.state, pid, "__init").then(|| Pid::from_raw(pid))
+    }
+
+    /// Returns when the world has ended by itself, with the reason.
+    pub async fn ended(&mut self) -> WorldError {
+        if let Some(own) = &mut self.own {
+            let _ = own.holder.wait().await;
+        } else {
+            // That it cannot be looked at (no free file descriptor) does not mean that it has ended.
+            while state::is_held(&self.spec.state).unwrap_or(true) {
+                sleep(Duration::from_millis(200)).await;
+            }
+        }
+        WorldError::Ended(self.last_words())
+    }
+
+    /// What the world said when it ended.
+    fn last_words(&self) -> String {
+        let failure = fs::read_to_string(self.spec.failure()).unwrap_or_default();
+        let log = super::daemons::tail(&self.spec.state.join("world.log"), 10);
+        let words = if failure.is_empty() { log } else { failure };
+        if !words.is_empty() {
+            return words;
+        }
+        // Without room nobody could write why it ended.
+        match state::free(&self.spec.state) {
+            Some(free) if free < 64 * 1024 => format!(
+                "the file system of {} is full, so that it could not even say why",
+                self.spec.state.display()
+            ),
+            _ => "it was killed".to_owned(),
+        }
+    }
+
+    /// Lets the world go on without this process (a kept one only).
+    pub fn detach(mut self) {
+        // The holder of a kept world does not read this pipe, and holds the directory itself.
+        drop(self.own.take());
+    }
+
+    /// Ends the world and waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// [`WorldError::Undead`] when the kernel does not end it in time.
+    pub async fn shut_down(mut self) -> Result<(), WorldError> {
+        const SECONDS: u64 = 20;
+        let state = self.spec.state.clone();
+        let kept = self.own.is_none();
+        match self.init_pid() {
+            Some(init) => drop(nix::sys::signal::kill(init, Signal::SIGKILL)),
+            None if kept && state::is_held(&state).unwrap_or(true) => {
+                let name = self.spec.name.clone();
+                return Err(WorldError::Elsewhere { name });
+            }
+            None => {}
+        }
+        let deadline = Instant::now() + Duration::from_secs(SECONDS);
+        if let Some(mut own) = self.own.take() {
+            drop((own.lifeline, own.held));
+            let _ = timeout_at(deadline, own.holder.wait()).await;
+        }
+        while state::is_held(&state).unwrap_or(true) {
+            if Instant::now() > deadline {
+                let name = self.spec.name.clone();
+                return Err(WorldError::Undead {
+                    name,
+                    state,
+                    seconds: SECONDS,
+                });
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        // The holder has removed it; it does not when the world failed by itself.
+        let _ = fs::remove_dir_all(&state);
+        Ok(())
+    }
+}
+
+/// A name is a part of paths: it must not lead anywhere else.
+fn check_name(name: &str) -> Result<(), WorldError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let good = name.chars().all(plain)
+        && name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if good {
+        Ok(())
+    } else {
+        Err(WorldError::Name(name.to_owned()))
+    }
+}
+
+fn spawn_holder(spec: &WorldSpec, listener: TcpListener) -> Result<Child, WorldError> {
+    let start = |error: std::io::Error| WorldError::Start(error.to_string());
+    let exe = std::env::current_exe().map_err(start)?;
+    let log = fs::File::create(spec.state.join("world.log")).map_err(start)?;
+    Command::new(exe)
+        .arg("__world")
+        .arg(&spec.state)
+        .stdin(if spec.kept {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
+        .stdout(std::os::fd::OwnedFd::from(listener))
+        .stderr(log)
+        .spawn()
+        .map_err(start)
+}

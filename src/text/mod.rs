@@ -1,0 +1,5 @@
+//! Rules of texts that every part shares.
+
+mod userinfo;
+
+pub use userinfo::{MASK, userinfo};

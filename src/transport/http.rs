@@ -1,0 +1,234 @@
+//! HTTP/1.1 over a stream to a pod: control ports, Envoy's admin port, istiod's debug port.
+
+use std::{convert::Infallible, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::{
+    body::{Body, Frame, Incoming},
+    client::conn::http1::SendRequest,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    dial::{Dial, DialError},
+    idle::{Place, Sender},
+};
+
+/// A port of a pod that speaks HTTP.
+#[derive(Debug, Clone)]
+pub struct Port {
+    pub dial: Dial,
+    pub namespace: String,
+    pub pod: String,
+    pub port: u16,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("{what} of pod {pod}: {words}")]
+    Exchange {
+        what: String,
+        pod: String,
+        words: String,
+    },
+    #[error("{what} of pod {pod} answered {status}: {body}")]
+    Status {
+        what: String,
+        pod: String,
+        status: StatusCode,
+        body: String,
+    },
+    #[error("{what} of pod {pod} gave no answer within {limit:?}")]
+    Silent {
+        what: String,
+        pod: String,
+        limit: Duration,
+    },
+}
+
+/// When a connection that has waited counts as dead: nobody may have said that its pod is gone.
+const AGAIN: Duration = Duration::from_secs(3);
+/// Limit for a small request.
+const LIMIT: Duration = Duration::from_secs(10);
+
+impl Port {
+    fn exchange(&self, what: &str, words: impl ToString) -> HttpError {
+        HttpError::Exchange {
+            what: what.to_owned(),
+            pod: self.pod.clone(),
+            words: words.to_string(),
+        }
+    }
+
+    /// Sends a request on a connection of its own; the answer's body is still to be read.
+    ///
+    /// # Errors
+    /// When the pod cannot be reached, or answers with anything but success.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Incoming, HttpError> {
+        let mut sender = self.connect(path).await?;
+        let response = self.ask(&mut sender, method, path, body).await?;
+        self.succeeded(path, response).await
+    }
+
+    /// As [`Self::send`], with a body that goes on while the answer is read: the text in one line, then an empty line every
+    /// `beat`. Whoever reads it knows that we are there.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_on(
+        &self,
+        path: &str,
+        text: Vec<u8>,
+        beat: Duration,
+    ) -> Result<Incoming, HttpError> {
+        let lines = stream::unfold(Some(text), move |text| async move {
+            let mut line = match text {
+                Some(text) => text,
+                None => {
+                    sleep(beat).await;
+                    Vec::new()
+                }
+            };
+            line.push(b'\n');
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), None))
+        });
+        let request = request(Method::POST, path, StreamBody::new(lines.boxed()));
+        let request = request.map_err(|error| self.exchange(path, error))?;
+        let mut sender = self.handshaken(path).await?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| self.exchange(path, error))?;
+        self.succeeded(path, response).await
+    }
+
+    /// Sends a request without a body and reads the whole answer, within 10 s.
+    ///
+    /// # Errors
+    /// As [`Self::send`], and when the answer does not come.
+    pub async fn fetch(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
+        let silent = || HttpError::Silent {
+            what: path.to_owned(),
+            pod: self.pod.clone(),
+            limit: LIMIT,
+        };
+        let exchange = self.exchanged(method, path);
+        timeout(LIMIT, exchange).await.map_err(|_| silent())?
+    }
+
+    /// Fetches a document of JSON. It is parsed by code that is optimised in every profile (`Value::from_str` lies in serde_json; what is
+    /// generic would be compiled with this crate): dumps of a mesh are large, and are read often.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`], and when the answer is no JSON.
+    pub async fn json(&self, path: &str) -> Result<Value, HttpError> {
+        let body = self.fetch(Method::GET, path).await?;
+        String::from_utf8_lossy(&body)
+            .parse()
+            .map_err(|error| self.exchange(path, format!("no JSON: {error}")))
+    }
+
+    async fn exchanged(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
+        let (sender, response) = self.answered(method, path).await?;
+        let body = self.succeeded(path, response).await?.collect().await;
+        let body = body.map_err(|error| self.exchange(path, error))?;
+        self.dial.idle().put(self.place(), sender);
+        Ok(body.to_bytes())
+    }
+
+    /// The answer, over a connection that waits where there is one. The other side may have closed it meanwhile: what only reads
+    /// is asked again over a new one.
+    async fn answered(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(Sender, Response<Incoming>), HttpError> {
+        if method == Method::GET
+            && let Some(mut sender) = self.dial.idle().take(&self.place())
+            && sender.ready().await.is_ok()
+            && let asked = self.ask(&mut sender, method.clone(), path, Vec::new())
+            && let Ok(Ok(response)) = timeout(AGAIN, asked).await
+        {
+            return Ok((sender, response));
+        }
+        let mut sender = self.connect(path).await?;
+        let response = self.ask(&mut sender, method, path, Vec::new()).await?;
+        Ok((sender, response))
+    }
+
+    async fn connect(&self, what: &str) -> Result<Sender, HttpError> {
+        self.handshaken(what).await
+    }
+
+    async fn handshaken<B>(&self, what: &str) -> Result<SendRequest<B>, HttpError>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
+        let stream = self
+            .dial
+            .open(&self.namespace, &self.pod, self.port)
+            .await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.exchange(what, error))?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn ask(
+        &self,
+        sender: &mut Sender,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let request = request(method, path, Full::new(Bytes::from(body)));
+        let request = request.map_err(|error| self.exchange(path, error))?;
+        let answer = sender.send_request(request).await;
+        answer.map_err(|error| self.exchange(path, error))
+    }
+
+    async fn succeeded(
+        &self,
+        path: &str,
+        response: Response<Incoming>,
+    ) -> Result<Incoming, HttpError> {
+        let status = response.status();
+        let body = response.into_body();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let body = body.collect().await.map(|all| all.to_bytes());
+        let body = body.unwrap_or_default();
+        Err(HttpError::Status {
+            what: path.to_owned(),
+            pod: self.pod.clone(),
+            status,
+            body: String::from_utf8_lossy(&body).chars().take(300).collect(),
+        })
+    }
+
+    fn place(&self) -> Place {
+        (self.namespace.clone(), self.pod.clone(), self.port)
+    }
+}
+
+fn request<B>(method: Method, path: &str, body: B) -> Result<Request<B>, http::Error> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .body(body)
+}

@@ -1,0 +1,181 @@
+//! Orders of answers: `round-robin` ([`statistics::Turns`]) and `random` ([`statistics::Independence`]).
+
+use statistics::{Decision, Independence, Rates, Turns};
+use testbed::control::Observation;
+
+use crate::verdict::{
+    answer,
+    judgement::{Judgement, Sequential},
+    pods::Pods,
+    tally::Tally,
+};
+
+/// The pods that may answer, and those that did.
+struct Order {
+    over: String,
+    pods: Vec<String>,
+    sequence: Vec<String>,
+}
+
+impl Order {
+    fn new(over: &str, pods: &Pods) -> Self {
+        Self {
+            over: over.to_owned(),
+            pods: pods.get(over).into_iter().flatten().cloned().collect(),
+            sequence: Vec::new(),
+        }
+    }
+
+    /// The pod's number; a stranger has one of its own.
+    fn number(&mut self, pod: &str) -> usize {
+        self.sequence.push(pod.to_owned());
+        let known = self.pods.iter().position(|known| known == pod);
+        known.unwrap_or(self.pods.len())
+    }
+
+    fn samples(&self) -> u64 {
+        self.sequence.len() as u64
+    }
+
+    /// The calls around the first break, by the pods' last name parts.
+    fn around(&self, broken_at: Option<usize>) -> String {
+        let Some(at) = broken_at else {
+            return format!("strict turn over {} calls", self.sequence.len());
+        };
+        let from = at.saturating_sub(self.pods.len());
+        let names: Vec<&str> = self.sequence[from..=at]
+            .iter()
+            .map(|pod| pod.rsplit('-').next().unwrap_or(pod))
+            .collect();
+        let tally: Tally = self.sequence.iter().cloned().collect();
+        format!(
+            "out of turn at call {}: … {} ({tally})",
+            at + 1,
+            names.join(" ")
+        )
+    }
+
+    fn too_few_pods(&self) -> String {
+        format!(
+            "{} pods of {} are known: any order is the same",
+            self.pods.len(),
+            self.over
+        )
+    }
+}
+
+/// Strict turn.
+pub struct RoundRobin {
+    order: Order,
+    test: Option<Turns>,
+    beta: f64,
+}
+
+impl RoundRobin {
+    pub fn new(over: &str, pods: &Pods, rates: Rates) -> Self {
+        let order = Order::new(over, pods);
+        Self {
+            test: Turns::new(order.pods.len(), rates),
+            order,
+            beta: rates.beta,
+        }
+    }
+}
+
+impl Sequential for RoundRobin {
+    fn feed(&mut self, call: &Observation) -> Decision {
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
+        };
+        match (test.decision(), answer::pod(call)) {
+            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
+            (decided, _) => decided,
+        }
+    }
+
+    fn cap(&self) -> Option<u64> {
+        self.test.as_ref().map(Turns::size)
+    }
+
+    fn conclude(&self) -> Judgement {
+        let Some(test) = &self.test else {
+            return Judgement::of(
+                Decision::Continue,
+                self.order.too_few_pods(),
+                0,
+                String::new(),
+            );
+        };
+        let mut actual = self.order.around(test.broken_at());
+        if test.decision() == Decision::Continue {
+            actual += &format!("; chance is ruled out after {}", test.size());
+        }
+        let method = format!(
+            "sequence over {} pods, {} calls, beta {:e}",
+            self.order.pods.len(),
+            test.size(),
+            self.beta
+        );
+        Judgement::of(test.decision(), actual, self.order.samples(), method)
+    }
+}
+
+/// Neither in strict turn nor starved.
+pub struct RandomOrder {
+    order: Order,
+    test: Option<Independence>,
+    alpha: f64,
+}
+
+impl RandomOrder {
+    pub fn new(over: &str, pods: &Pods, rates: Rates) -> Self {
+        let order = Order::new(over, pods);
+        Self {
+            test: Independence::new(order.pods.len(), rates),
+            order,
+            alpha: rates.alpha,
+        }
+    }
+}
+
+impl Sequential for RandomOrder {
+    fn feed(&mut self, call: &Observation) -> Decision {
+        let Some(test) = &mut self.test else {
+            return Decision::Continue;
+        };
+        match (test.decision(), answer::pod(call)) {
+            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
+            (decided, _) => decided,
+        }
+    }
+
+    fn cap(&self) -> Option<u64> {
+        self.test.as_ref().map(Independence::cap)
+    }
+
+    fn conclude(&self) -> Judgement {
+        let Some(test) = &self.test else {
+            return Judgement::of(
+                Decision::Continue,
+                self.order.too_few_pods(),
+                0,
+                String::new(),
+            );
+        };
+        let actual = match test.starved() {
+            0 => self.order.around(test.broken_at()),
+            starved => format!(
+                "{starved} of {} pods did not answer {} calls",
+                self.order.pods.len(),
+                self.order.samples()
+            ),
+        };
+        let method = format!(
+            "sequence and coverage over {} pods, cap {} calls, alpha {:e}",
+            self.order.pods.len(),
+            test.cap(),
+            self.alpha
+        );
+        Judgement::of(test.decision(), actual, self.order.samples(), method)
+    }
+}

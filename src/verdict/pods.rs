@@ -1,0 +1,14 @@
+//! The pods of a scenario, by name.
+
+use std::collections::BTreeMap;
+
+/// Pods by workload name and by `app` label; both kinds of key may be present.
+pub type Pods = BTreeMap<String, Vec<String>>;
+
+/// The largest set of pods that holds `pod`: with several workloads behind one `app`, all of the `app`.
+pub fn peers<'a>(pods: &'a Pods, pod: &str) -> Option<&'a [String]> {
+    pods.values()
+        .filter(|set| set.iter().any(|member| member == pod))
+        .max_by_key(|set| set.len())
+        .map(Vec::as_slice)
+}
