@@ -15,10 +15,7 @@ use crate::{
     },
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
-    scenario::{
-        manifest::{Names, expand},
-        model::web::Browser,
-    },
+    scenario::{manifest::expand, model::web::Browser},
     verdict::stall::Stalls,
 };
 
@@ -130,11 +127,7 @@ fn plan(
     tag: &str,
     base: &str,
 ) -> Result<Value, String> {
-    let names = Names {
-        namespace: &place.namespace,
-        host: &place.host,
-        gateway: install::GATEWAY_LABEL,
-    };
+    let names = place.names();
     let (service, method) = probe.call.split_once('/').unwrap_or((&probe.call, ""));
     let each = probe
         .metadata
