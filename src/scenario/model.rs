@@ -1,4 +1,4 @@
-//! The typed suite file: what an author may write. Parsing with positions is in `parse`, rules across fields in `lint`.
+//! The typed suite file: what an author may write. Parsing with positions is in `scenario::parse`, rules across fields in `plan::lint`.
 
 pub mod change;
 pub mod config;

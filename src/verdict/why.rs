@@ -1,7 +1,4 @@
-//! Why calls were not as expected, in the words of the proxies that had them: flags and details of their access logs, found by call id.
-//!
-//! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy documentation, "Access logging", `%RESPONSE_FLAGS%`,
-//! and "HTTP response code details"). `via_upstream` and a cluster of the proxy's own pod say nothing that is not known from elsewhere.
+//! Why calls were not as expected, in the words of the proxies that had them.
 
 use super::{
     calls::Calls,

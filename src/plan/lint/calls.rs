@@ -112,7 +112,7 @@ fn address(to: &str) -> String {
 
 fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem> {
     let (field, help) = match refusal {
-        // `lint_refs` knows the methods and says more; `lint_moved` counts values.
+        // `names` knows the methods and says more; `moved` counts values.
         Refusal::MethodForm { .. } | Refusal::Service { .. } | Refusal::Method { .. } => {
             return None;
         }

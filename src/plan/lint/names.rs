@@ -93,11 +93,11 @@ fn workloads(loaded: &Loaded) -> Vec<&str> {
 fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        // A real browser needs no caller; `lint_web` sees to the rest.
+        // A real browser needs no caller; `web` sees to the rest.
         if probe.browser.is_none() {
             from(loaded, &format!("{path}.from"), &probe.from, findings);
         }
-        // A plain request with a path of its own calls no method; `lint_web` sees to the rest.
+        // A plain request with a path of its own calls no method; `web` sees to the rest.
         if !probe.call.is_empty() {
             method(
                 loaded,

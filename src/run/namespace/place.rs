@@ -1,4 +1,4 @@
-//! The place of a scenario: its namespace, its workloads, their pods and proxies.
+//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `furnish` makes it, `change` changes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The verbs that change the world.
+//! The verbs `apply`, `delete`, `scale` and `restart`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The verbs of a scenario but for those that call.
+//! The verbs of a scenario.
 
 pub mod background;
 pub mod calls;
