@@ -132,3 +132,7 @@ fn without(loaded: &Loaded, verdict: Verdict, cause: String) -> ScenarioEnd {
         known: None,
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

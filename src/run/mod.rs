@@ -14,3 +14,6 @@ pub mod signals;
 pub mod state;
 pub mod step;
 pub mod stop;
+
+#[cfg(test)]
+pub(crate) mod testing;

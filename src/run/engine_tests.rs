@@ -1,0 +1,202 @@
+use std::collections::BTreeSet;
+
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    plan::{Terms, plan},
+    run::testing::{Stage, hopeless, scenarios},
+    seed::Seed,
+    verdict::Rates,
+};
+
+const PACE: Pace = Pace {
+    jobs: 1,
+    fail_fast: false,
+};
+
+fn entries(scenarios: Vec<Loaded>) -> Vec<Entry> {
+    let terms = Terms {
+        rates: Rates::default(),
+        seed: Seed::new(7),
+        jobs: 1,
+    };
+    plan(scenarios, terms, Some(&BTreeSet::new())).entries
+}
+
+/// What is told of a run of these files.
+async fn told(files: &[(&str, String)], pace: Pace, cancel: &CancellationToken) -> Vec<Kind> {
+    let root = tempfile::tempdir().expect("a directory");
+    let entries = entries(scenarios(root.path(), files));
+    let mut stage = Stage::new();
+    run(&stage.ctx, &entries, &BTreeMap::new(), pace, cancel).await;
+    stage.told()
+}
+
+fn ends(told: &[Kind]) -> Vec<(&str, Verdict, &str)> {
+    let ends = told.iter().filter_map(|kind| match kind {
+        Kind::ScenarioEnded(end) => Some((end.id.as_str(), end.verdict, end.cause.as_str())),
+        _ => None,
+    });
+    ends.collect()
+}
+
+fn starts(told: &[Kind]) -> Vec<&str> {
+    let starts = told.iter().filter_map(|kind| match kind {
+        Kind::ScenarioStarted { id, .. } => Some(id.as_str()),
+        _ => None,
+    });
+    starts.collect()
+}
+
+fn three() -> [(&'static str, String); 3] {
+    ["a", "b", "c"].map(|name| (name, hopeless("")))
+}
+
+#[tokio::test]
+async fn everything_is_planned_before_anything_begins() {
+    let told = told(&three(), PACE, &CancellationToken::new()).await;
+    let planned = |kind: &Kind| matches!(kind, Kind::ScenarioPlanned { .. });
+    assert!(told[..3].iter().all(planned), "{told:?}");
+    assert!(!told[3..].iter().any(planned), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_scenario_that_cannot_be_made_is_an_error_and_the_others_go_on() {
+    let told = told(&three(), PACE, &CancellationToken::new()).await;
+    let ends = ends(&told);
+    assert_eq!(ends.len(), 3);
+    for (_, verdict, cause) in ends {
+        assert_eq!(verdict, Verdict::Error);
+        assert!(cause.contains("no workload file nowhere.yaml"), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
+    let files = [
+        ("a", hopeless("")),
+        ("b", hopeless("needs: [telemetry, gateway]\n")),
+    ];
+    let told = told(&files, PACE, &CancellationToken::new()).await;
+    assert_eq!(starts(&told), ["area/a"]);
+    let skipped = (
+        "area/b",
+        Verdict::Skip,
+        "not offered here: telemetry, gateway",
+    );
+    assert!(ends(&told).contains(&skipped), "{told:?}");
+}
+
+#[rstest]
+#[case::one_at_a_time(1)]
+#[case::two_at_a_time(2)]
+#[tokio::test]
+async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usize) {
+    let pace = Pace {
+        jobs,
+        fail_fast: true,
+    };
+    let files: Vec<(String, String)> = (0..9).map(|at| (format!("n{at}"), hopeless(""))).collect();
+    let files: Vec<(&str, String)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.clone()))
+        .collect();
+    let told = told(&files, pace, &CancellationToken::new()).await;
+    let begun = starts(&told).len();
+    assert!((1..=jobs).contains(&begun), "{begun} begun");
+    assert_eq!(ends(&told).len(), begun);
+}
+
+#[tokio::test]
+async fn a_skip_is_nothing_bad() {
+    let pace = Pace {
+        jobs: 1,
+        fail_fast: true,
+    };
+    let skipped = hopeless("needs: [telemetry]\n");
+    let files = ["a", "b", "c"].map(|name| (name, skipped.clone()));
+    let told = told(&files, pace, &CancellationToken::new()).await;
+    assert_eq!(ends(&told).len(), 3);
+}
+
+#[rstest]
+#[case::among_others(4)]
+#[case::one_by_one(1)]
+#[tokio::test]
+async fn what_runs_alone_comes_last(#[case] jobs: usize) {
+    let alone = hopeless("alone: true\n");
+    let files = [
+        ("a", alone.clone()),
+        ("b", hopeless("")),
+        ("c", hopeless("")),
+        ("d", alone),
+        ("e", hopeless("")),
+    ];
+    let pace = Pace { jobs, ..PACE };
+    let told = told(&files, pace, &CancellationToken::new()).await;
+    let order: Vec<(&str, bool)> = told
+        .iter()
+        .filter_map(|kind| match kind {
+            Kind::ScenarioStarted { id, .. } => Some((id.as_str(), true)),
+            Kind::ScenarioEnded(end) => Some((end.id.as_str(), false)),
+            _ => None,
+        })
+        .collect();
+    let first = order
+        .iter()
+        .position(|(id, _)| ["area/a", "area/d"].contains(id))
+        .expect("they ran");
+    assert_eq!(first, 6, "the other three have begun and ended: {order:?}");
+    // Each ends before the next begins.
+    let after: Vec<bool> = order[first..].iter().map(|(_, start)| *start).collect();
+    assert_eq!(after, [true, false, true, false]);
+}
+
+#[tokio::test]
+async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
+    let root = tempfile::tempdir().expect("a directory");
+    let entries = entries(scenarios(root.path(), &three()));
+    let mut stage = Stage::new();
+    stage.lost.tell("etcd ended".into());
+    let cancel = CancellationToken::new();
+    run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
+    let told = stage.told();
+    assert!(starts(&told).is_empty(), "{told:?}");
+    let ends = ends(&told);
+    assert_eq!(ends.len(), 3);
+    for (_, verdict, cause) in ends {
+        assert_eq!((verdict, cause), (Verdict::Error, "not begun: etcd ended"));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_begins_nothing_and_says_nothing_of_the_rest() {
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let told = told(&three(), PACE, &cancel).await;
+    assert!(
+        starts(&told).is_empty() && ends(&told).is_empty(),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 3, "they were planned");
+}
+
+#[tokio::test]
+async fn runs_of_one_scenario_are_told_apart_by_their_number() {
+    let root = tempfile::tempdir().expect("a directory");
+    let one = scenarios(root.path(), &[("a", hopeless(""))]);
+    let entries = entries([one.clone(), one.clone(), one].concat());
+    let mut stage = Stage::new();
+    let cancel = CancellationToken::new();
+    run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
+    let told = stage.told();
+    let attempts = told.iter().filter_map(|kind| match kind {
+        Kind::ScenarioEnded(end) => Some(end.attempt),
+        _ => None,
+    });
+    assert_eq!(
+        attempts.collect::<BTreeSet<u32>>(),
+        BTreeSet::from([1, 2, 3])
+    );
+}

@@ -1,0 +1,97 @@
+//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{
+    context::{Context, Tidy},
+    lost::Lost,
+    session::{Session, Terms},
+};
+use crate::{
+    cluster::fake::Fake,
+    event::{Event, Kind, recorder::Recorder, run_id::RunId},
+    evidence::redact::Redactor,
+    fixture::fitting::Fitting,
+    mesh::istio::found::Found,
+    scenario::{Loaded, Suites, load_all},
+    targets::Ready,
+    transport::{Dial, http::Port},
+    verdict::Rates,
+};
+
+/// See the module.
+pub(crate) struct Stage {
+    pub ctx: Arc<Context>,
+    pub lost: Lost,
+    events: UnboundedReceiver<Event>,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let dial = Dial::node("/nowhere/node.sock".into());
+        let (recorder, events) = Recorder::new();
+        let lost = Lost::default();
+        let ready = Ready {
+            client: Fake::default().client(),
+            dial: dial.clone(),
+            istioctl: None,
+            versions: BTreeMap::new(),
+            programs: std::collections::BTreeSet::new(),
+            own_mesh: true,
+            secrets: Vec::new(),
+            fitting: Fitting::default(),
+        };
+        let found = Found {
+            istiod: Port {
+                dial,
+                namespace: "istio-system".into(),
+                pod: "istiod".into(),
+                port: 8080,
+            },
+            gateways: Vec::new(),
+        };
+        let terms = Terms {
+            run_id: RunId::random(),
+            rates: Rates::default(),
+            tidy: Tidy::WithTheWorld,
+            keep_failed: false,
+            mutation: None,
+            redactor: Redactor::default(),
+            lost: lost.clone(),
+        };
+        let session = Session::new(&ready, found, recorder, None, terms).expect("threads");
+        Self {
+            ctx: Arc::clone(&session.ctx),
+            lost,
+            events,
+        }
+    }
+
+    /// What was told until now.
+    pub fn told(&mut self) -> Vec<Kind> {
+        let all = std::iter::from_fn(|| self.events.try_recv().ok());
+        all.map(|event| event.kind).collect()
+    }
+}
+
+/// A scenario that no mesh is needed for: its workload is not there, so that it ends at once as an error. `more` are further keys.
+pub(crate) fn hopeless(more: &str) -> String {
+    format!(
+        "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}world: [{{name: caller, uses: nowhere}}]\nprobes:\n  \
+         one: {{call: mypackage.Greeter/SayHello, from: caller, to: \"greeter:50051\", expect: {{status: OK}}}}\nsteps:\n- probe: one\n"
+    )
+}
+
+/// Scenarios by name, as files of the suite `area`.
+pub(crate) fn scenarios(root: &Path, files: &[(&str, String)]) -> Vec<Loaded> {
+    let folder = root.join("suites/area");
+    fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.join(format!("{name}.yaml")), text).expect("a file");
+    }
+    let set = load_all(&Suites::open(root), &[]).expect("scenarios");
+    assert!(set.findings.is_empty(), "{:?}", set.findings);
+    set.scenarios
+}
