@@ -98,7 +98,7 @@ fn concerned(
                 mine.push(scenario.clone());
             }
         }
-        if mine.is_empty() {
+        if !mine.iter().any(|one| mutation.turns_red.contains(&one.id)) {
             continue; // it breaks what was not selected
         }
         plan.push((mutation, mine));
@@ -376,6 +376,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::testing::{hopeless, scenarios};
 
     #[test]
     fn a_row_tells_caught_missed_and_stray_apart() {
@@ -400,6 +401,23 @@ mod tests {
             (row.caught, row.missed, row.strays),
             (vec!["a".into()], vec!["b".into()], vec!["c (Error)".into()])
         );
+    }
+
+    #[test]
+    fn a_mutation_that_breaks_what_was_not_selected_is_left_out() {
+        let text = "{name: m, what: w, turns-red: [area/b], beside: [area/a], patches: [{applyTo: CLUSTER, \
+            match: {context: SIDECAR_OUTBOUND}, patch: {operation: MERGE, value: {lb_policy: RANDOM}}}]}";
+        let mutation: Mutation = serde_yaml::from_str(text).expect("it parses");
+        let root = tempfile::tempdir().expect("a directory");
+        let files = ["a", "b"].map(|name| (name, hopeless("")));
+        let both = scenarios(root.path(), &files);
+        let tried = |of: &[Loaded]| {
+            let plan = concerned(of, vec![mutation.clone()], true).expect("read");
+            let each = plan.iter().map(|(_, mine)| mine.len());
+            each.collect::<Vec<usize>>()
+        };
+        assert_eq!(tried(&both), [2]);
+        assert!(tried(&both[..1]).is_empty());
     }
 
     #[test]
