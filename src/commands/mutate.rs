@@ -378,16 +378,13 @@ mod tests {
     use super::*;
     use crate::run::testing::{hopeless, scenarios};
 
+    fn mutation(text: &str) -> Mutation {
+        serde_yaml::from_str(text).expect("it parses")
+    }
+
     #[test]
     fn a_row_tells_caught_missed_and_stray_apart() {
-        let mutation = Mutation {
-            name: "m".into(),
-            what: "w".into(),
-            edits: Vec::new(),
-            patches: Vec::new(),
-            beside: Vec::new(),
-            turns_red: vec!["a".into(), "b".into()],
-        };
+        let mutation = mutation("{name: m, what: w, turns-red: [a, b]}");
         let verdict = |verdict| (verdict, String::new());
         let seen = Verdicts::from([
             ("a".into(), verdict(Verdict::Fail)),
@@ -407,7 +404,7 @@ mod tests {
     fn a_mutation_that_breaks_what_was_not_selected_is_left_out() {
         let text = "{name: m, what: w, turns-red: [area/b], beside: [area/a], patches: [{applyTo: CLUSTER, \
             match: {context: SIDECAR_OUTBOUND}, patch: {operation: MERGE, value: {lb_policy: RANDOM}}}]}";
-        let mutation: Mutation = serde_yaml::from_str(text).expect("it parses");
+        let mutation = mutation(text);
         let root = tempfile::tempdir().expect("a directory");
         let files = ["a", "b"].map(|name| (name, hopeless("")));
         let both = scenarios(root.path(), &files);
@@ -422,14 +419,7 @@ mod tests {
 
     #[test]
     fn a_mutation_whose_scenarios_are_all_skipped_is_not_tried() {
-        let mutation = Mutation {
-            name: "m".into(),
-            what: "w".into(),
-            edits: Vec::new(),
-            patches: Vec::new(),
-            beside: Vec::new(),
-            turns_red: vec!["a".into(), "b".into()],
-        };
+        let mutation = mutation("{name: m, what: w, turns-red: [a, b]}");
         let skipped = (Verdict::Skip, "not offered here: browser".to_owned());
         let mut seen = Verdicts::from([("a".into(), skipped.clone()), ("b".into(), skipped)]);
         let row = Row::of(&mutation, &seen);

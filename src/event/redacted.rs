@@ -23,15 +23,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::event::Kind;
-
-    const SECRET: &str = "s3cr3t/+?~pässword";
-
-    fn redactor() -> Redactor {
-        let redactor = Redactor::default();
-        redactor.register(SECRET);
-        redactor
-    }
+    use crate::{
+        event::Kind,
+        evidence::redact::tests::{SECRET, redactor},
+    };
 
     #[test]
     fn events_lose_secrets_and_nothing_else() {

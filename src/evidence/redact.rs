@@ -95,16 +95,16 @@ fn base64_core(engine: &impl Engine, secret: &str, shift: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
 
-    const SECRET: &str = "s3cr3t/+?~pässword";
+    pub(crate) const SECRET: &str = "s3cr3t/+?~pässword";
 
-    fn redactor() -> Redactor {
+    pub(crate) fn redactor() -> Redactor {
         let redactor = Redactor::default();
         redactor.register(SECRET);
         redactor

@@ -202,6 +202,8 @@ func (c *client) drive(ctx context.Context) {
 		defer c.maker.close()
 	}
 	room := make(chan struct{}, c.room())
+	first, end := context.WithCancel(ctx) // as long as the client's first call
+	defer end()
 	var flying sync.WaitGroup
 	for index := uint64(c.number); index < c.plan.Load.Times; index += uint64(c.plan.Load.Connections) {
 		intended := c.intended(index)
@@ -219,36 +221,27 @@ func (c *client) drive(ctx context.Context) {
 			return
 		case room <- struct{}{}:
 		}
-		ended := make(chan struct{})
+		isFirst := index == uint64(c.number)
 		flying.Go(func() {
 			c.one(ctx, index, intended)
 			<-room
-			close(ended)
+			if isFirst {
+				end()
+			}
 		})
-		if index == uint64(c.number) && c.plan.Load.Rate == nil {
-			c.join(ctx, ended)
+		if isFirst && c.plan.Load.Rate == nil {
+			c.join(ctx, first)
 		}
 	}
 	flying.Wait()
 }
 
 // join holds back a closed loop's other calls until the first has connected the client to all that it knows, or has ended.
-func (c *client) join(ctx context.Context, ended <-chan struct{}) {
-	channel, ok := c.maker.(*channel)
-	if !ok {
-		return
+func (c *client) join(ctx, first context.Context) {
+	if channel, ok := c.maker.(*channel); ok {
+		channel.connect(first)
+		channel.settle(ctx)
 	}
-	first, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-ended:
-		case <-first.Done():
-		}
-		cancel()
-	}()
-	channel.connect(first)
-	channel.settle(ctx)
 }
 
 func (c *client) room() uint32 {
