@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use meshproof::cli::{Cli, Command, Given, TargetCommand};
 use meshproof::commands::{self, CommandError};
+use meshproof::errors::chain;
 use meshproof::exit::Exit;
 use meshproof::output;
 use meshproof::settings::{Settings, check_target};
@@ -41,7 +42,7 @@ fn work_off() -> Exit {
         .unwrap_or_else(|error| leave(&error));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| leave(&error));
     dispatch(cli, &matches).unwrap_or_else(|error| {
-        output::say(&format!("error: {}", output::clean(&output::chain(&error))));
+        output::say(&format!("error: {}", output::clean(&chain(&error))));
         error.exit()
     })
 }

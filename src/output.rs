@@ -1,7 +1,6 @@
 //! The only place that prints to stdout, and the rules of colour and of untrusted text.
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -187,20 +186,6 @@ fn json_escaped(text: &str) -> String {
 /// A number and what is counted, in the plural unless it is one.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// An error and its causes on one line; a cause that the text already ends with is not repeated.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Whether to colour a stream: a flag beats the environment, NO_COLOR beats CLICOLOR_FORCE.

@@ -1,6 +1,6 @@
 //! Looking again and again until something is so, or the time for it is over.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -10,6 +10,72 @@ const FIRST: Duration = Duration::from_millis(5);
 const MOST: Duration = Duration::from_millis(100);
 /// A pause is this part of the time that has gone by: what takes long is seen a little later, and not slowed by being looked at.
 const PART: u32 = 10;
+
+/// What one look at a condition showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look<T> {
+    /// The condition holds.
+    Met(T),
+    /// It does not hold yet: what there was instead.
+    Unmet(String),
+}
+
+/// A condition that did not hold within its time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not so after {:.1} s; last seen: {last_seen}", waited.as_secs_f64())]
+pub struct TimedOut {
+    pub waited: Duration,
+    pub last_seen: String,
+}
+
+/// Why a wait ended without what was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitError<E> {
+    TimedOut(TimedOut),
+    /// A look showed that waiting is of no use.
+    Failed(E),
+}
+
+impl<E: fmt::Display> fmt::Display for WaitError<E> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(error) => error.fmt(to),
+            Self::Failed(error) => error.fmt(to),
+        }
+    }
+}
+
+impl<E: Error> Error for WaitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TimedOut(_) => None,
+            Self::Failed(error) => error.source(),
+        }
+    }
+}
+
+/// Looks until a condition holds, at least once, and no longer than `limit`. The condition is told how long it has been waited for.
+///
+/// # Errors
+/// [`WaitError::TimedOut`] with what the last look showed, and what the condition itself fails with, at once.
+pub async fn until<T, E>(
+    limit: Duration,
+    mut condition: impl AsyncFnMut(Duration) -> Result<Look<T>, E>,
+) -> Result<T, WaitError<E>> {
+    let looks = Looks::within(limit);
+    loop {
+        let last_seen = match condition(looks.elapsed()).await {
+            Ok(Look::Met(value)) => return Ok(value),
+            Ok(Look::Unmet(last_seen)) => last_seen,
+            Err(error) => return Err(WaitError::Failed(error)),
+        };
+        if looks.over() {
+            let waited = looks.elapsed();
+            return Err(WaitError::TimedOut(TimedOut { waited, last_seen }));
+        }
+        looks.pause().await;
+    }
+}
 
 /// Looks at something that is to come within a limit.
 #[derive(Debug)]
@@ -59,6 +125,30 @@ mod tests {
     fn pauses_grow_with_the_time_that_has_gone_by(#[case] elapsed: u64, #[case] wanted: u64) {
         let millis = Duration::from_millis;
         assert_eq!(pause(millis(elapsed)), millis(wanted));
+    }
+
+    #[tokio::test]
+    async fn a_condition_is_looked_at_until_it_holds_fails_or_is_late() {
+        let wait = |met: u32, fails: u32| async move {
+            let mut count = 0;
+            let looked = until(Duration::from_millis(60), async |_| {
+                count += 1;
+                match count {
+                    now if now == fails => Err("broken"),
+                    now if now == met => Ok(Look::Met(now)),
+                    now => Ok(Look::Unmet(format!("look {now}"))),
+                }
+            });
+            looked.await
+        };
+        let spawned = tokio::spawn(wait(3, 0));
+        assert_eq!(spawned.await.expect("it ends"), Ok(3));
+        assert_eq!(wait(0, 2).await, Err(WaitError::Failed("broken")));
+        let Err(WaitError::TimedOut(late)) = wait(0, 0).await else {
+            panic!("it never holds");
+        };
+        assert!(late.waited > Duration::from_millis(60));
+        assert!(late.last_seen.starts_with("look "), "{late}");
     }
 
     #[tokio::test]

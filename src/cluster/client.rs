@@ -21,7 +21,7 @@ use super::{
     kubeconfig,
     plugin::{self, Credential},
 };
-use crate::output::chain;
+use crate::errors::chain;
 
 /// How long a connection may take, with its TLS handshake.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -9,8 +9,8 @@ use kube::config::{AuthInfo, ExecConfig, Kubeconfig};
 use secrecy::ExposeSecret as _;
 
 use crate::{
+    errors::chain,
     evidence::sensitive::{decoded, is_sensitive},
-    output::chain,
 };
 
 /// Largest file that is read: kubeconfigs and certificates are far smaller.

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::object::{MANAGER, RUN_LABEL};
-use crate::output::chain;
+use crate::errors::chain;
 
 /// Label of a namespace that stays after its run, for a person to look at (`--keep`).
 pub const KEPT_LABEL: &str = "meshproof.dev/kept";

@@ -66,7 +66,7 @@ pub enum ObjectError {
         owner: String,
         fields: String,
     },
-    #[error("{kind} {name}: {}", crate::output::chain(source))]
+    #[error("{kind} {name}: {}", crate::errors::chain(source))]
     Api {
         kind: String,
         name: String,

@@ -19,7 +19,7 @@ use super::{
     namespaces::{self, KEPT_LABEL, Left, SCENARIO},
     object::RUN_LABEL,
 };
-use crate::output::chain;
+use crate::errors::chain;
 
 /// Annotation of every namespace of a run: the control namespace, where its Lease and journal lie.
 pub const CONTROL: &str = "meshproof.dev/control";

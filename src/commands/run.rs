@@ -136,7 +136,7 @@ async fn go(
         recorder.emit(Kind::PhaseEnded {
             phase: "bring-up".into(),
             ms: recorder.elapsed_ms(),
-            error: Some(output::chain(&error)),
+            error: Some(crate::errors::chain(&error)),
         });
     }
     recorder.emit(Kind::RunEnded {

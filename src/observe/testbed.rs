@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
 use crate::{
-    output::chain,
+    errors::chain,
     transport::http::{HttpError, Port},
 };
 

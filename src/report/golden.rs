@@ -368,7 +368,7 @@ fn a_full_disk_is_told_and_changes_no_verdict() {
         let told = finished
             .errors
             .iter()
-            .map(|error| crate::output::chain(error))
+            .map(|error| crate::errors::chain(error))
             .collect::<String>();
         assert!(
             told.contains("events.jsonl") && told.contains("No space left"),

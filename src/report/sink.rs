@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     env::Terminal,
+    errors::chain,
     event::Event,
     evidence::{
         bundle::{Bundle, WriteError},
@@ -70,7 +71,7 @@ impl Finished {
     /// Tells on stderr what could not be written, and gives the exit code.
     pub fn tell(&self) -> Exit {
         for error in &self.errors {
-            output::say(&format!("error: {}", output::clean(&output::chain(error))));
+            output::say(&format!("error: {}", output::clean(&chain(error))));
         }
         self.exit
     }
@@ -227,7 +228,7 @@ impl Sink {
             progress.finish();
         }
         let mut errors = self.write_reports();
-        self.model.unwritten = errors.first().map(|error| output::chain(error));
+        self.model.unwritten = errors.first().map(|error| chain(error));
         let report_dir = self.options.report_dir.as_deref();
         let end = self
             .console

@@ -61,7 +61,7 @@ async fn answers(client: &Client, limit: Duration) -> Result<(), String> {
     match timeout(limit, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(()),
-        Ok(Err(error)) => Err(crate::output::chain(&error)),
+        Ok(Err(error)) => Err(crate::errors::chain(&error)),
         Err(_) => Err(format!("no answer within {limit:?}")),
     }
 }

@@ -19,7 +19,7 @@ use testcontainers::{
 use tokio::runtime::Handle;
 
 use super::{Endpoint, Image, LABEL, SideError, System, tail::tail};
-use crate::output::chain;
+use crate::errors::chain;
 
 /// Network that is made for a side system where the engine has no default one, and removed after it.
 const NETWORK: &str = "meshproof-side";

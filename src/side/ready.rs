@@ -69,7 +69,7 @@ async fn is_ready(side: &Side, ready: &Ready) -> Result<(), String> {
 }
 
 async fn get(endpoint: &Endpoint, path: &str) -> Result<(), String> {
-    let words = |error: &dyn std::error::Error| crate::output::chain(error);
+    let words = |error: &dyn std::error::Error| crate::errors::chain(error);
     let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
     let stream = stream.map_err(|error| words(&error))?;
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;

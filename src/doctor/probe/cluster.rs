@@ -6,7 +6,7 @@ use super::machine::machine;
 use crate::{
     cluster::{client::Plugins, kubeconfig},
     doctor::cluster::{Cluster, Contexts},
-    output::chain,
+    errors::chain,
     targets::cluster as target,
 };
 

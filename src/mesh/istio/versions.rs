@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::found;
 use crate::{
-    output::chain,
+    errors::chain,
     transport::{Dial, http::Port},
 };
 

@@ -201,7 +201,7 @@ async fn answers(upstream: &str) -> Result<(), String> {
     let asked = async { client?.get(format!("{upstream}/v2/")).send().await };
     match asked.await {
         Ok(_) => Ok(()), // also a refusal: it wants a token
-        Err(error) => Err(crate::output::chain(&error)),
+        Err(error) => Err(crate::errors::chain(&error)),
     }
 }
 

@@ -1,0 +1,51 @@
+//! Errors: whose trouble one is, and how it is told with its causes.
+
+use std::error::Error;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose trouble an error is. Reports group by it: what a reader does about an ERROR hangs on nothing else as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorClass {
+    /// The mesh or the cluster that it runs in: istiod, a proxy, the API server, a pod that does not become ready.
+    Mesh,
+    /// meshproof itself: its callers, its servers, the control channel to them, its observations.
+    Harness,
+    /// The machine: too slow, out of memory, disk space or descriptors; a program that is missing.
+    Machine,
+    /// What an author wrote: a suite, a manifest, a flag.
+    Input,
+}
+
+impl ErrorClass {
+    /// As in reports and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mesh => "mesh",
+            Self::Harness => "harness",
+            Self::Machine => "machine",
+            Self::Input => "input",
+        }
+    }
+}
+
+/// An error that knows whose trouble it is.
+pub trait Classified: Error {
+    fn class(&self) -> ErrorClass;
+}
+
+/// An error and its causes on one line; a cause that the text already ends with is not repeated.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
