@@ -15,9 +15,10 @@ use crate::{
         pods,
         runs::{self, Run},
     },
+    errors::chain,
     exit::Exit,
     mesh::istio::{found::ISTIOD, install::NAMESPACE},
-    output::{self, Format, chain, clean},
+    output::{self, Format, clean},
     targets::{kind::Record, local::world::launch::World},
 };
 
