@@ -1,6 +1,6 @@
 //! Errors: whose trouble one is, and how it is told with its causes.
 
-use std::error::Error;
+use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,13 +36,38 @@ pub trait Classified: Error {
     fn class(&self) -> ErrorClass;
 }
 
-/// An error and its causes on one line; a cause that the text already ends with is not repeated.
+/// What went wrong, in words, and whose trouble it is: an error as events and reports tell it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub words: String,
+    pub class: ErrorClass,
+}
+
+impl Trouble {
+    pub fn new(words: impl Into<String>, class: ErrorClass) -> Self {
+        let words = words.into();
+        Self { words, class }
+    }
+
+    /// An error with its causes.
+    pub fn of(error: &impl Classified) -> Self {
+        Self::new(chain(error), error.class())
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.words)
+    }
+}
+
+/// An error and its causes on one line; a cause that the text has already is not repeated.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let more = error.to_string();
-        if !text.ends_with(&more) {
+        if !text.contains(&more) {
             text = format!("{text}: {more}");
         }
         cause = error.source();

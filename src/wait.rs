@@ -1,6 +1,6 @@
 //! Looking again and again until something is so, or the time for it is over.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, future::Future, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -13,30 +13,40 @@ const PART: u32 = 10;
 
 /// What one look at a condition showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look<T> {
+pub enum Look<T, U = String> {
     /// The condition holds.
     Met(T),
-    /// It does not hold yet: what there was instead.
-    Unmet(String),
+    /// It does not hold yet: what there was instead, for people or for whoever goes on with that.
+    Unmet(U),
 }
 
 /// A condition that did not hold within its time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not so after {:.1} s; last seen: {last_seen}", waited.as_secs_f64())]
-pub struct TimedOut {
+pub struct TimedOut<U = String> {
     pub waited: Duration,
-    pub last_seen: String,
+    pub last_seen: U,
 }
 
 /// Why a wait ended without what was waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WaitError<E> {
-    TimedOut(TimedOut),
+pub enum WaitError<E, U = String> {
+    TimedOut(TimedOut<U>),
     /// A look showed that waiting is of no use.
     Failed(E),
 }
 
-impl<E: fmt::Display> fmt::Display for WaitError<E> {
+impl<E, U> WaitError<E, U> {
+    /// What the condition failed with, or what the caller calls it when the time was over.
+    pub fn or_late(self, late: impl FnOnce(TimedOut<U>) -> E) -> E {
+        match self {
+            Self::TimedOut(error) => late(error),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+impl<E: fmt::Display, U: fmt::Display> fmt::Display for WaitError<E, U> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut(error) => error.fmt(to),
@@ -45,7 +55,7 @@ impl<E: fmt::Display> fmt::Display for WaitError<E> {
     }
 }
 
-impl<E: Error> Error for WaitError<E> {
+impl<E: Error, U: fmt::Debug + fmt::Display> Error for WaitError<E, U> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::TimedOut(_) => None,
@@ -56,12 +66,18 @@ impl<E: Error> Error for WaitError<E> {
 
 /// Looks until a condition holds, at least once, and no longer than `limit`. The condition is told how long it has been waited for.
 ///
+/// It is no `AsyncFnMut`: whether the future of such a closure is `Send` cannot be said for every lifetime, and waits are part of spawned
+/// tasks. An `async |_|` closure that changes nothing outside is fine.
+///
 /// # Errors
 /// [`WaitError::TimedOut`] with what the last look showed, and what the condition itself fails with, at once.
-pub async fn until<T, E>(
+pub async fn until<T, U, E, F>(
     limit: Duration,
-    mut condition: impl AsyncFnMut(Duration) -> Result<Look<T>, E>,
-) -> Result<T, WaitError<E>> {
+    mut condition: impl FnMut(Duration) -> F,
+) -> Result<T, WaitError<E, U>>
+where
+    F: Future<Output = Result<Look<T, U>, E>>,
+{
     let looks = Looks::within(limit);
     loop {
         let last_seen = match condition(looks.elapsed()).await {
@@ -74,6 +90,26 @@ pub async fn until<T, E>(
             return Err(WaitError::TimedOut(TimedOut { waited, last_seen }));
         }
         looks.pause().await;
+    }
+}
+
+/// As [`until`], where what there is in the end is good enough: what was waited for or, when the time is over, what the last look showed.
+///
+/// # Errors
+/// Those of the condition itself.
+pub async fn or_last_seen<T, E, F>(
+    limit: Duration,
+    condition: impl FnMut(Duration) -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<Look<T, T>, E>>,
+{
+    match until(limit, condition).await {
+        Ok(seen)
+        | Err(WaitError::TimedOut(TimedOut {
+            last_seen: seen, ..
+        })) => Ok(seen),
+        Err(WaitError::Failed(error)) => Err(error),
     }
 }
 
@@ -116,6 +152,8 @@ fn pause(elapsed: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     #[rstest::rstest]
@@ -127,20 +165,25 @@ mod tests {
         assert_eq!(pause(millis(elapsed)), millis(wanted));
     }
 
+    /// Looks at most 60 ms; the look number `met` holds, and `fails` is an error.
+    async fn wait(met: u32, fails: u32) -> Result<u32, WaitError<&'static str>> {
+        let mut count = 0;
+        let looked = until(Duration::from_millis(60), |_| {
+            count += 1;
+            let now = count;
+            async move {
+                match now {
+                    _ if now == fails => Err("broken"),
+                    _ if now == met => Ok(Look::Met(now)),
+                    _ => Ok(Look::Unmet(format!("look {now}"))),
+                }
+            }
+        });
+        looked.await
+    }
+
     #[tokio::test]
     async fn a_condition_is_looked_at_until_it_holds_fails_or_is_late() {
-        let wait = |met: u32, fails: u32| async move {
-            let mut count = 0;
-            let looked = until(Duration::from_millis(60), async |_| {
-                count += 1;
-                match count {
-                    now if now == fails => Err("broken"),
-                    now if now == met => Ok(Look::Met(now)),
-                    now => Ok(Look::Unmet(format!("look {now}"))),
-                }
-            });
-            looked.await
-        };
         let spawned = tokio::spawn(wait(3, 0));
         assert_eq!(spawned.await.expect("it ends"), Ok(3));
         assert_eq!(wait(0, 2).await, Err(WaitError::Failed("broken")));
@@ -149,6 +192,17 @@ mod tests {
         };
         assert!(late.waited > Duration::from_millis(60));
         assert!(late.last_seen.starts_with("look "), "{late}");
+    }
+
+    #[tokio::test]
+    async fn what_is_seen_last_may_be_good_enough() {
+        let enough = AtomicU32::new(0);
+        let looked = or_last_seen(Duration::from_millis(20), async |_| {
+            let now = enough.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, &str>(Look::Unmet(now))
+        });
+        let last = looked.await;
+        assert_eq!(last, Ok(enough.into_inner() - 1));
     }
 
     #[tokio::test]
