@@ -33,6 +33,7 @@ pub mod text;
 pub mod timeouts;
 pub mod toolchain;
 pub mod transport;
+pub mod values;
 pub mod verdict;
 pub mod wait;
 pub mod yaml;

@@ -15,7 +15,7 @@ use syn::{
 };
 
 /// Folders and files of `src`, from what knows most to what knows nothing of the others. ARCHITECTURE.md shows the same list.
-const LAYERS: [&str; 33] = [
+const LAYERS: [&str; 34] = [
     "commands",
     "settings",
     "cli",
@@ -33,10 +33,10 @@ const LAYERS: [&str; 33] = [
     "fixture",
     "toolchain",
     "event",
-    "verdict",
-    "observe",
     "cluster",
     "scenario",
+    "verdict",
+    "observe",
     "evidence",
     "transport",
     "private_dir",
@@ -45,6 +45,7 @@ const LAYERS: [&str; 33] = [
     "exit",
     "env",
     "yaml",
+    "values",
     "wait",
     "timeouts",
     "errors",

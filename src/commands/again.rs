@@ -16,9 +16,9 @@ use crate::{
         again::absolute,
         load::{Selection, Tree, selection},
         loaded::Loaded,
-        select::glob,
     },
     seed::Seed,
+    text::glob,
 };
 
 /// The command that runs the same again, whole, from any folder of this machine (of any, when the scenarios are built in).

@@ -8,10 +8,8 @@ use serde_json::Value;
 use super::fields::flatten;
 use crate::{
     mutation::Mutation,
-    scenario::{
-        loaded::Loaded,
-        model::{Expect, config::Part},
-    },
+    observe::hop::Part,
+    scenario::{loaded::Loaded, model::Expect},
 };
 
 /// What behaviour shows of fields, and what is not claimed, with the reason.

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::scenario::model::config::Part;
+use crate::observe::hop::Part;
 
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

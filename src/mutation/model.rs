@@ -4,9 +4,9 @@
 use serde::Deserialize;
 
 use super::patch::Patch;
-use crate::scenario::{
-    loaded::{Beside, Loaded},
-    select::glob,
+use crate::{
+    scenario::loaded::{Beside, Loaded},
+    text::glob,
 };
 
 /// One way to break the mesh. It has edits, patches or both.

@@ -5,7 +5,7 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 use super::model::Mutation;
-use crate::scenario::manifest::nearest;
+use crate::text::nearest;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites/mutations");
 /// From the root of the repository.
@@ -93,7 +93,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::scenario::select::glob;
+    use crate::text::glob;
 
     #[test]
     fn an_unknown_name_is_refused_in_one_line_with_the_nearest() {

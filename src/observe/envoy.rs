@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::hop::Taken;
 use crate::{
     evidence::sensitive,
-    scenario::range,
     transport::http::{HttpError, Port},
+    values::range,
 };
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.

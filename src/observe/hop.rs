@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::scenario::model::config::Part;
-
 /// Type of a network filter that speaks HTTP.
 const MANAGER: &str = "envoy.filters.network.http_connection_manager";
 
@@ -26,6 +24,33 @@ impl Taken {
             route: field("route_name").unwrap_or_default(),
             authority: field("authority").unwrap_or_default(),
         })
+    }
+}
+
+/// Kinds of parts, in the order in which a call meets them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Listener,
+    FilterChain,
+    ConnectionManager,
+    RouteConfiguration,
+    VirtualHost,
+    Route,
+    Cluster,
+}
+
+impl Part {
+    /// The word in suite files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::FilterChain => "filter-chain",
+            Self::ConnectionManager => "connection-manager",
+            Self::RouteConfiguration => "route-configuration",
+            Self::VirtualHost => "virtual-host",
+            Self::Route => "route",
+            Self::Cluster => "cluster",
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         reach,
         select::level_word,
     },
-    verdict::{Rates, expect::Matcher},
+    verdict::{Rates, matcher::spec::Sample},
 };
 
 /// The whole explanation.
@@ -227,13 +227,18 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
     if let Some(tls) = &run.tls {
         let _ = writeln!(text, "    (over TLS: {})", tls_words(tls));
     }
+    let sample = Sample {
+        cap: run.needed.unwrap_or(run.times),
+        per_call: &run.per_call,
+        rates,
+    };
     for matcher in &run.expect.matchers {
         let _ = writeln!(
             text,
             "    - {}: {} [{}]",
             matcher.name(),
             matcher.expected(),
-            test_words(matcher, run, rates)
+            matcher.test(&sample)
         );
     }
 }
@@ -280,32 +285,4 @@ fn tls_words(tls: &Tls) -> String {
             .map(|name| format!("with a certificate of {name}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// Which test decides, on how many calls, and how often it is wrong.
-fn test_words(matcher: &Matcher, run: &ResolvedProbe, rates: Rates) -> String {
-    let cap = run.needed.unwrap_or(run.times);
-    match matcher {
-        Matcher::Share(_) => format!("two-sided sequential test, cap {cap} calls, {rates}"),
-        Matcher::ReachesAll(_) => format!("stops when all are seen, cap {cap} calls, {rates}"),
-        Matcher::Pinned(_) | Matcher::StickyBy(_) => {
-            format!("a second pod decides at once, agreement after at most {cap} calls, {rates}")
-        }
-        Matcher::Moved(moved) => {
-            let keys = run.per_call.get(&moved.key).copied().unwrap_or(0);
-            format!("exact count over {keys} values, {rates}")
-        }
-        Matcher::Spread { .. } => format!("test over at most {cap} calls, {rates}"),
-        Matcher::Attempts(_)
-        | Matcher::UpstreamProtocol(_)
-        | Matcher::ServerDeadline(_)
-        | Matcher::PeerIdentity(_)
-        | Matcher::ServerEnd(_)
-        | Matcher::ServerPings(_)
-        | Matcher::ServerConnections(_)
-        | Matcher::ServerMetadata(_) => "exact, from the servers' ledger".to_owned(),
-        Matcher::Config(_) => "exact, from the proxy's configuration dump".to_owned(),
-        Matcher::ResponseFlag { .. } => "exact, from the access log".to_owned(),
-        _ => "exact, every call".to_owned(),
-    }
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     scenario::{
         model::{
-            Cell, Contrast, Expect, Override, Probe, Scenario, Step, Stream,
+            Cell, Contrast, Override, Probe, Scenario, Step, Stream,
             tls::Tls,
             web::{Browser, Http, Web},
         },
@@ -22,7 +22,7 @@ use crate::{
     },
     verdict::{
         Rates, ResolvedExpect,
-        expect::{ExpectError, Matcher},
+        matcher::{ExpectError, detects::Detects, moved::Moved, pinned::Pinned},
         monitor::{Monitor, exact_floor},
         pods::Pods,
     },
@@ -149,7 +149,7 @@ fn resolve(
 pub fn of_cell(probe: &Probe, row: &Cell) -> Probe {
     let mut full = overlay(probe, &row.with);
     if let Some(expect) = &row.expect {
-        full.expect = merge_expect(&full.expect, expect);
+        full.expect = expect.over(&full.expect);
     }
     full
 }
@@ -190,54 +190,6 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     full
 }
 
-/// Field by field; a field that is absent above is taken from below.
-fn merge_expect(below: &Expect, above: &Expect) -> Expect {
-    macro_rules! first {
-        ($($field:ident),* $(,)?) => {
-            Expect { $($field: above.$field.clone().or_else(|| below.$field.clone())),* }
-        };
-    }
-    first!(
-        status,
-        message,
-        produced_by,
-        reaches_all,
-        pinned,
-        spread,
-        share,
-        sticky_by,
-        moved,
-        answered_by,
-        attempts,
-        upstream_protocol,
-        took,
-        server_deadline,
-        response,
-        initial_metadata,
-        trailing_metadata,
-        server_metadata,
-        peer_identity,
-        tls,
-        response_flag,
-        http_status,
-        status_in,
-        page_sees,
-        stream,
-        reset,
-        server_end,
-        server_pings,
-        server_connections,
-        lost,
-        access_log,
-        counted,
-        trace,
-        spans,
-        diagnosis,
-        detects,
-        config,
-    )
-}
-
 fn ready(
     scenario: &Scenario,
     name: String,
@@ -270,11 +222,11 @@ fn ready(
     let tests = needed(scenario, &expect, probe.connections, rates);
     // Every value of the key that is compared is sent once.
     let keys = expect
-        .moved()
+        .get::<Moved>()
         .and_then(|moved| probe.per_call.get(&moved.key).copied());
     let detected = expect
-        .detects()
-        .map(|share| statistics::calls_to_see(share, rates.beta));
+        .get::<Detects>()
+        .map(|detects| statistics::calls_to_see(detects.0, rates.beta));
     let needed = tests.max(keys).max(detected);
     Ok(ResolvedProbe {
         name,
@@ -361,12 +313,8 @@ fn needed(
     let pods = pods(scenario);
     let busy = Some("busy");
     let cap = Monitor::new(expect, &pods, busy, rates).cap()?;
-    let groups = expect
-        .matchers
-        .iter()
-        .any(|m| matches!(m, Matcher::Pinned(_)));
     // The first call of each connection agrees with nothing yet.
-    let extra = if groups {
+    let extra = if expect.get::<Pinned>().is_some() {
         u64::from(connections).saturating_sub(1)
     } else {
         0

@@ -28,7 +28,7 @@ use crate::{
         loaded::Loaded,
         model::{Step, web::Browser},
     },
-    verdict::{Rates, outcome::Check, owners::Owners},
+    verdict::{Rates, matcher::moved::Moved, outcome::Check, owners::Owners},
 };
 
 /// A scenario at work.
@@ -135,7 +135,10 @@ impl Run<'_> {
         } else {
             None
         };
-        let since = probe.expect.moved().map(|moved| moved.since.as_str());
+        let since = probe
+            .expect
+            .get::<Moved>()
+            .map(|moved| moved.since.as_str());
         let manner = Manner {
             refutes,
             busy: busy.as_ref().map(|busy| busy.pod.clone()),

@@ -6,12 +6,11 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, NamedSource, So
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{
-    file::LoadError,
-    manifest::{listed, nearest, sentence},
-};
+use super::file::LoadError;
+pub use crate::text::did_you_mean;
 use crate::{
     output::{clean, clean_line},
+    text::sentence,
     yaml::{Place, YamlError},
 };
 
@@ -304,13 +303,4 @@ pub fn commands(findings: &[Finding]) -> String {
         format!("::{word} file={file},line={line},col={column},title=meshproof lint::{text}\n")
     });
     lines.collect()
-}
-
-/// The known word that a wrong one is closest to, if it is close at all.
-pub fn did_you_mean(word: &str, known: &[&str]) -> String {
-    match nearest(word, known) {
-        Some(name) => format!("did you mean '{name}'?"),
-        None if known.is_empty() => "there is none of its kind here".to_owned(),
-        None => format!("known are: {}", listed(known)),
-    }
 }

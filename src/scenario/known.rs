@@ -8,9 +8,12 @@ use super::{
     finding::{Finding, did_you_mean},
     load::{KNOWN_FOLDER, Tree},
     loaded::Loaded,
-    select::glob,
 };
-use crate::yaml::{self, Places};
+pub use crate::verdict::known::Known;
+use crate::{
+    text::glob,
+    yaml::{self, Places},
+};
 
 /// One expected failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,15 +46,6 @@ pub struct KnownFile {
     pub entries: Vec<KnownEntry>,
     text: Arc<str>,
     places: Places,
-}
-
-/// An expected failure of one scenario on the mesh that runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    pub reason: String,
-    pub link: String,
-    /// Cells that are expected to fail; empty: the scenario as a whole.
-    pub cells: Vec<String>,
 }
 
 /// What runs: entries are chosen by it.

@@ -1,4 +1,4 @@
-//! Text beside a scenario: placeholders, and hints for mistyped words.
+//! Text beside a scenario: placeholders.
 
 /// The only placeholders that mesh configuration, authorities and addresses may hold.
 pub const PLACEHOLDERS: [&str; 3] = ["namespace", "host", "gateway"];
@@ -21,6 +21,8 @@ pub fn expand(text: &str, names: &Names<'_>) -> String {
         .replace("${gateway}", names.gateway)
 }
 
+/// Characters of an unknown placeholder that are told.
+const SHOWN: usize = 64;
 /// Unknown placeholders that are told of one file.
 const UNKNOWN: usize = 20;
 
@@ -31,7 +33,7 @@ pub fn unknown_placeholders(text: &str) -> Vec<(usize, String)> {
         let rest = &text[at + 2..];
         let name = rest.split(['}', '\n']).next().unwrap_or_default();
         if !PLACEHOLDERS.contains(&name) || !rest[name.len()..].starts_with('}') {
-            let name: String = name.chars().take(COMPARED).collect();
+            let name: String = name.chars().take(SHOWN).collect();
             found.push((at, format!("${{{name}}}")));
             if found.len() == UNKNOWN {
                 break;
@@ -41,59 +43,9 @@ pub fn unknown_placeholders(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and comparing takes time by its square.
-const COMPARED: usize = 64;
-/// Known words that are told at most.
-const TOLD: usize = 70;
-
-/// "did you mean" with the full list behind it.
-pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
-    let list = format!("known {what}: {}", listed(known));
-    match nearest(word, known) {
-        Some(name) => format!("did you mean '{name}'? {list}"),
-        None => list,
-    }
-}
-
-/// The words one after the other, or the first of very many.
-pub fn listed(known: &[&str]) -> String {
-    match known {
-        [] => "none".to_owned(),
-        few if few.len() <= TOLD => few.join(", "),
-        many => format!("{} and {} more", many[..TOLD].join(", "), many.len() - TOLD),
-    }
-}
-
-/// The closest known word within a third of its length (edits: insert, delete, change, swap neighbours).
-pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    if word.len() > COMPARED {
-        return None;
-    }
-    let near = known.iter().filter(|name| {
-        let most = (name.len() / 3).max(1);
-        name.len() <= COMPARED + most && name.len().abs_diff(word.len()) <= 4 * most
-    });
-    let best = near
-        .map(|name| (strsim::osa_distance(word, name), *name))
-        .min()?;
-    (best.0 <= (best.1.len() / 3).max(1)).then_some(best.1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("stauts", Some("status"))]
-    #[case("statu", Some("status"))]
-    #[case("reach-all", Some("reaches-all"))]
-    #[case("banana", None)]
-    #[case(&"status".repeat(100_000), None)]
-    fn a_slip_is_recognized(#[case] word: &str, #[case] expected: Option<&str>) {
-        let known = ["status", "reaches-all", "share"];
-        assert_eq!(nearest(word, &known), expected);
-    }
 
     #[test]
     fn placeholders_are_a_closed_set() {

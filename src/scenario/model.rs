@@ -1,9 +1,7 @@
 //! The typed suite file: what an author may write. Parsing with positions is in `scenario::parse`, rules across fields in `plan::lint`.
 
 pub mod change;
-pub mod config;
 pub mod stream;
-pub mod telemetry;
 pub mod tls;
 pub mod versus;
 pub mod web;
@@ -16,18 +14,17 @@ use serde_json::Value;
 
 pub use super::model::{
     change::{Await, Churn, Finish, Health, Ready, Tell},
-    stream::{Intact, Stream},
+    stream::Stream,
 };
 use super::{
     model::{
-        config::EffectiveConfig,
-        telemetry::{AccessLog, Counted, Diagnosis, Spans, Trace},
-        tls::{Certificate, Refused, Tls, TlsExpect},
+        tls::{Certificate, Refused, Tls},
         versus::Versus,
-        web::{Browser, Http, StatusIn, Web},
+        web::{Browser, Http, Web},
     },
-    values::{Fields, Values},
+    values::Values,
 };
+pub use crate::verdict::matcher::Expect;
 
 /// One behaviour and how it is shown.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -230,146 +227,6 @@ pub struct Override {
     pub connections: Option<u32>,
     pub streams: Option<u32>,
     pub reconnect: Option<bool>,
-}
-
-/// What must be seen. Every field that is set is one matcher; all must hold.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Expect {
-    /// gRPC status of every call, by name (`OK`, `UNAVAILABLE`) or number.
-    pub status: Option<String>,
-    /// Substring of `grpc-message` in every call.
-    pub message: Option<String>,
-    /// Who produced the status of every call.
-    pub produced_by: Option<Producer>,
-    /// Every pod of the workload (or `app`) answers: none is starved (coverage test).
-    pub reaches_all: Option<String>,
-    /// All calls of one connection are answered by one pod.
-    pub pinned: Option<bool>,
-    /// Calls are spread evenly over the pods of this `app` (chi-square), or cyclically when `round-robin`.
-    pub spread: Option<Spread>,
-    /// Share of calls per workload, e.g. `{greeter-v1: 90%, greeter-v2: 10%}` (two-sided sequential test).
-    pub share: Option<BTreeMap<String, String>>,
-    /// Calls with the same value of this request metadata are answered by one pod.
-    pub sticky_by: Option<String>,
-    /// Share of the values of a `per-call` key that another pod answers than in the last run of another probe.
-    pub moved: Option<Moved>,
-    /// Workload that answers every call.
-    pub answered_by: Option<String>,
-    /// Attempts per call that the servers counted: exact (`4`) or a range (`1..4`).
-    pub attempts: Option<String>,
-    /// HTTP version that the servers saw: `HTTP/2.0` or `HTTP/1.1`.
-    pub upstream_protocol: Option<String>,
-    /// Time from sending to the end of each call, e.g. `1.8s..2.6s`.
-    pub took: Option<String>,
-    /// `grpc-timeout` as the servers saw it, in the same form.
-    pub server_deadline: Option<String>,
-    /// Response metadata, headers and trailers together: exactly these values, in this order; `null`: must be absent.
-    pub response: Option<Fields>,
-    /// The same of initial metadata alone: headers, unless the answer is trailers only.
-    pub initial_metadata: Option<Fields>,
-    /// The same of trailing metadata alone.
-    pub trailing_metadata: Option<Fields>,
-    /// Request metadata as the servers saw it, in the same form.
-    pub server_metadata: Option<Fields>,
-    /// SPIFFE identity of the caller that the server's proxy vouches for (`x-forwarded-client-cert`); `none`: it vouches for nobody.
-    pub peer_identity: Option<String>,
-    /// The handshake behind every call.
-    pub tls: Option<TlsExpect>,
-    /// Envoy response flag in the access log of the proxy named here.
-    pub response_flag: Option<ResponseFlag>,
-    /// HTTP status of every answer (non-gRPC answers).
-    pub http_status: Option<u16>,
-    /// Where `grpc-status` stood in every answer.
-    pub status_in: Option<StatusIn>,
-    /// What a page's script sees of a `web` or `http` call: a gRPC status, `blocked`, or `allowed` for a preflight.
-    pub page_sees: Option<String>,
-    /// Messages of both directions: each once, in order, undamaged, and so many.
-    pub stream: Option<Intact>,
-    /// RST_STREAM that the client got: its code (`CANCEL`), or `none`.
-    pub reset: Option<String>,
-    /// How every attempt ended at its server: `answered`, `cancelled` (the peer reset it, or the connection broke), or `reset` (the server
-    /// did, as its script says).
-    pub server_end: Option<String>,
-    /// PING frames that the servers got on the connections of these calls: exact (`0`) or a range (`1..`).
-    pub server_pings: Option<String>,
-    /// Connections over which these calls came to the servers.
-    pub server_connections: Option<String>,
-    /// Calls that may fail (any status but the expected), at most; 0 when absent.
-    pub lost: Option<u64>,
-    /// The access log of a proxy about each call.
-    pub access_log: Option<AccessLog>,
-    /// Growth of a proxy's counters, against the ledgers.
-    pub counted: Option<Counted>,
-    /// Trace context as the servers saw it.
-    pub trace: Option<Trace>,
-    /// Spans of each call at a collector.
-    pub spans: Option<Spans>,
-    /// What the mesh's own tool says of a workload.
-    pub diagnosis: Option<Diagnosis>,
-    /// A share of the calls (`1%`) that breaks one of the exact matchers is missed at the rate beta at most: sets the number of calls.
-    pub detects: Option<String>,
-    /// Fields of the effective configuration of the hop that took each call.
-    pub config: Option<EffectiveConfig>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Producer {
-    Application,
-    /// The server's sidecar, also when it is the only proxy.
-    FarProxy,
-    /// The client's sidecar or the gateway.
-    NearProxy,
-    Client,
-    /// Some proxy, when near and far can't be told apart by this probe.
-    Proxy,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Spread {
-    pub over: String,
-    #[serde(default)]
-    pub policy: SpreadPolicy,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum SpreadPolicy {
-    /// Even shares in the long run.
-    #[default]
-    Even,
-    /// Strict cycle on one connection.
-    RoundRobin,
-    /// Independent draws: neither cyclic nor starved.
-    Random,
-    /// A pod kept busy gets fewer than an even share.
-    AvoidsBusy,
-}
-
-/// Which keys changed their pod between two probes, e.g. before and after `scale`.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Moved {
-    /// Metadata that both probes have in `per-call`.
-    pub key: String,
-    /// Probe whose last run in this scenario is compared with.
-    pub since: String,
-    /// At most this share of the values moved, e.g. `55%`.
-    pub at_most: String,
-    /// At least this share moved: a new pod gets its part.
-    #[serde(default)]
-    pub at_least: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ResponseFlag {
-    /// Workload whose sidecar logs, or `gateway`.
-    pub at: String,
-    /// Envoy's short flag: `NR`, `UH`, `UF`, `UO`, …; `-` for none.
-    pub flag: String,
 }
 
 /// The closed set of verbs. Reading order is time order.

@@ -8,10 +8,9 @@ use super::{
     finding::Finding,
     load::{Selection, Suites, Tree, selection},
     loaded::Loaded,
-    manifest::nearest,
     parse::{Role, is_manifest, parse, role},
-    select::glob,
 };
+use crate::text::{glob, nearest};
 
 /// All that was asked for, and what could not be read.
 #[derive(Debug, Default)]

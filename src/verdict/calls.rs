@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use testbed::control::{Attempt, Observation};
 
-use super::{answer, producer, seen::Seen};
-use crate::scenario::model::Producer;
+use super::{
+    answer,
+    pods::World,
+    producer::{self, Producer},
+    seen::Seen,
+};
 
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
@@ -32,6 +36,14 @@ impl<'a> Calls<'a> {
             attempts,
             wanted,
             lost,
+        }
+    }
+
+    /// The pods as a sequential test has to know them.
+    pub fn world(&self) -> World<'_> {
+        World {
+            pods: &self.seen.pods,
+            busy: self.seen.busy_pod.as_deref(),
         }
     }
 

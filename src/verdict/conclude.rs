@@ -1,7 +1,9 @@
 //! From all checks of a scenario to its verdict.
 
-use super::outcome::{Check, CheckResult, LEDGER, PATIENCE, Verdict};
-use crate::scenario::known::Known;
+use super::{
+    known::Known,
+    outcome::{Check, CheckResult, LEDGER, PATIENCE, Verdict},
+};
 
 /// The verdict and its cause in one line (empty for PASS).
 ///

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use testbed::{binary, control::Observation};
 
 use super::tally::short;
-use crate::scenario::values::Values;
+use crate::values::metadata::Values;
 
 /// All values of a key in the order of their arrival, without regard to the key's case.
 pub fn all<'f>(fields: &'f [(String, String)], key: &str) -> Vec<&'f str> {

@@ -24,14 +24,12 @@ use testbed::{
 };
 
 use super::{
-    expect::{Matcher, ResolvedExpect},
-    matcher::ledger::ServerDeadline,
+    expect::ResolvedExpect,
+    matcher::{Matcher, Spec as _, took::Took},
     outcome::{Check, CheckResult, LEDGER, PATIENCE},
 };
-use crate::scenario::{model::Producer, range};
+use crate::values::range;
 
-/// Field of `Expect` for the time of a call.
-const TOOK: &str = "took";
 /// A time that is always judged: the period and the time limit of our pods' readiness probes (Kubernetes' default for the limit). What stands still
 /// as long may lose its endpoints.
 const ALWAYS: Duration = Duration::from_secs(1);
@@ -181,11 +179,7 @@ impl Times {
 
     /// The bounds that an expectation states.
     pub fn expected(&mut self, expect: &ResolvedExpect) {
-        for matcher in &expect.matchers {
-            let span = match matcher {
-                Matcher::Took(span) | Matcher::ServerDeadline(ServerDeadline::Within(span)) => span,
-                _ => continue,
-            };
+        for span in expect.matchers.iter().filter_map(Matcher::bound) {
             self.limit(span.from);
             span.to.into_iter().for_each(|to| self.limit(to));
         }
@@ -277,7 +271,7 @@ impl Circumstances {
         let each = checks.into_iter().map(|mut check| {
             let ours = check.matcher == LEDGER || check.matcher == PATIENCE;
             let wanted = is_wanted(&check);
-            let causable = check.contrast || check.matcher == TOOK;
+            let causable = check.contrast || check.matcher == Took::NAME;
             let cause = all
                 .as_ref()
                 .or(caused.as_ref().filter(|_| causable))
@@ -378,11 +372,7 @@ pub fn is_answer(call: &Observation) -> bool {
 
 /// The author expects what the client itself says.
 fn claims_the_client(expect: &ResolvedExpect) -> bool {
-    expect.matchers.iter().any(|matcher| match matcher {
-        Matcher::ProducedBy(who) => *who == Producer::Client,
-        Matcher::Tls(tls) => tls.refused.is_some(),
-        _ => false,
-    })
+    expect.matchers.iter().any(Matcher::is_about_the_client)
 }
 
 fn words(call: &Observation) -> &str {

@@ -3,8 +3,12 @@ use testbed::control::Origin;
 
 use super::*;
 use crate::{
-    scenario::range::Span,
-    verdict::testing::{answered, failed},
+    values::range::Span,
+    verdict::{
+        matcher::{produced_by::ProducedBy, tls::Tls},
+        producer::Producer,
+        testing::{answered, failed},
+    },
 };
 
 fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
@@ -100,7 +104,7 @@ fn a_stall_as_long_as_what_is_judged(
 fn bounds_and_delays_are_times_that_matter() {
     let mut times = Times::default();
     times.expected(&ResolvedExpect {
-        matchers: vec![Matcher::Took(Span::parse("400ms..700ms").unwrap())],
+        matchers: vec![Matcher::from(Took(Span::parse("400ms..700ms").unwrap()))],
     });
     assert_eq!((times.shortest(), times.margin()), (ms(400), ms(300)));
     times.delay_ms(650);
@@ -254,14 +258,16 @@ fn what_nobody_answers_is_not_the_meshs(
     };
     let mut expect = ResolvedExpect::default();
     if known.contains('c') {
-        expect.matchers.push(Matcher::ProducedBy(Producer::Client));
+        expect
+            .matchers
+            .push(Matcher::from(ProducedBy(Producer::Client)));
     }
     if known.contains('t') {
-        let refused = crate::scenario::model::tls::TlsExpect {
+        let refused = Tls {
             refused: Some("closed".into()),
             ..Default::default()
         };
-        expect.matchers.push(Matcher::Tls(refused));
+        expect.matchers.push(Matcher::from(refused));
     }
     let circumstances = Circumstances {
         target,

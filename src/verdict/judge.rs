@@ -4,12 +4,11 @@ use statistics::{Rates, largest_unseen};
 use testbed::control::Observation;
 
 use super::{
+    agreement::agreement,
     answer,
     calls::Calls,
-    expect::{Matcher, ResolvedExpect},
+    expect::ResolvedExpect,
     judgement::Judgement,
-    matcher::{call, config, detects, ledger, moved, stream, telemetry, tls},
-    monitor::{decider, in_order},
     outcome::{Check, CheckResult, LEDGER, PATIENCE},
     seen::Seen,
     words::percent,
@@ -24,14 +23,17 @@ pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) ->
         .matchers
         .iter()
         .map(|matcher| {
-            let judgement = one(matcher, &calls, rates);
+            let mut judgement = matcher.judge(&calls, rates);
+            if matcher.every_call() {
+                judgement = with_power(judgement, rates);
+            }
             let mut check = check(probe, matcher.name(), matcher.expected(), judgement);
             check.alpha = matcher.declares_rates().then_some(rates.alpha);
             check
         })
         .collect();
     let agree = "client and servers counted the same calls".to_owned();
-    checks.push(check(probe, LEDGER, agree, ledger::agreement(&calls)));
+    checks.push(check(probe, LEDGER, agree, agreement(&calls)));
     checks.extend(patience(probe, seen));
     checks
 }
@@ -51,49 +53,6 @@ pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
         .collect()
 }
 
-/// A matcher that is added does not compile until it has its place here.
-fn one(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
-    let sure = |judgement| with_power(judgement, rates);
-    match matcher {
-        Matcher::Status(_) | Matcher::Lost(_) => sure(call::lost(calls)),
-        Matcher::Message(part) => sure(call::message(part, calls)),
-        Matcher::ProducedBy(who) => sure(call::produced_by(*who, calls)),
-        Matcher::AnsweredBy(workload) => sure(call::answered_by(workload, calls)),
-        Matcher::Took(span) => sure(call::took(*span, calls)),
-        Matcher::HttpStatus(code) => sure(call::http_status(*code, calls)),
-        Matcher::StatusIn(place) => sure(call::status_in(*place, calls)),
-        Matcher::PageSees(page) => sure(call::page_sees(*page, calls)),
-        Matcher::Response(fields) => sure(call::response(fields, calls)),
-        Matcher::InitialMetadata(fields) => sure(call::initial_metadata(fields, calls)),
-        Matcher::TrailingMetadata(fields) => sure(call::trailing_metadata(fields, calls)),
-        Matcher::ResponseFlag { at, flag } => sure(call::response_flag(flag, at, calls)),
-        Matcher::Tls(wanted) => sure(tls::judge(wanted, calls)),
-        Matcher::Attempts(counts) => sure(ledger::attempts(*counts, calls)),
-        Matcher::UpstreamProtocol(version) => sure(ledger::upstream_protocol(version, calls)),
-        Matcher::ServerDeadline(wanted) => sure(ledger::server_deadline(*wanted, calls)),
-        Matcher::ServerMetadata(fields) => sure(ledger::server_metadata(fields, calls)),
-        Matcher::PeerIdentity(identity) => sure(ledger::peer_identity(identity, calls)),
-        Matcher::Stream { requests, replies } => stream::stream(*requests, *replies, calls),
-        Matcher::Reset(code) => stream::reset(code.as_deref(), calls),
-        Matcher::ServerEnd(end) => stream::server_end(end, calls),
-        Matcher::ServerPings(counts) => stream::server_pings(*counts, calls),
-        Matcher::ServerConnections(counts) => stream::server_connections(*counts, calls),
-        Matcher::Moved(moved) => moved::judge(moved, calls, rates),
-        Matcher::AccessLog(wanted) => telemetry::access_log(wanted, calls),
-        Matcher::Counted(wanted) => telemetry::counted(wanted, calls),
-        Matcher::Trace(wanted) => telemetry::trace(wanted, calls),
-        Matcher::Spans(wanted) => telemetry::spans(wanted, calls, rates),
-        Matcher::Diagnosis(wanted) => telemetry::diagnosis(wanted, &calls.seen.telemetry.diagnosis),
-        Matcher::Config(wanted) => config::judge(wanted, calls),
-        Matcher::Detects(share) => detects::judge(*share, calls, rates),
-        Matcher::ReachesAll(_)
-        | Matcher::Pinned(_)
-        | Matcher::Spread { .. }
-        | Matcher::Share(_)
-        | Matcher::StickyBy(_) => statistical(matcher, calls, rates),
-    }
-}
-
 /// Says how rare a fault a claim about every call may have overlooked.
 fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
     let holds = judgement.result == CheckResult::Holds;
@@ -105,20 +64,6 @@ fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
         );
     }
     judgement
-}
-
-/// The same test that the monitor fed while the calls ran, over the same calls in the same order.
-fn statistical(matcher: &Matcher, calls: &Calls<'_>, rates: Rates) -> Judgement {
-    let busy = calls.seen.busy_pod.as_deref();
-    let Some(mut test) = decider(matcher, &calls.seen.pods, busy, rates) else {
-        unreachable!("{} is neither exact nor statistical", matcher.name());
-    };
-    for call in in_order(&calls.seen.calls) {
-        if answer::stranger(call, &calls.seen.namespace).is_none() {
-            test.feed(call);
-        }
-    }
-    test.conclude()
 }
 
 fn patience(probe: &str, seen: &Seen) -> Option<Check> {

@@ -7,24 +7,45 @@ use statistics::Rates;
 
 use super::{
     conclude::scenario_verdict,
-    expect::{Matcher, ResolvedExpect},
+    expect::ResolvedExpect,
     judge::{as_contrast, judge},
-    matcher::ledger::ServerDeadline,
+    known::Known,
+    matcher::{
+        Matcher,
+        answered_by::AnsweredBy,
+        attempts::Attempts,
+        http_status::HttpStatus,
+        initial_metadata::InitialMetadata,
+        lost::Lost,
+        message::Message,
+        pinned::Pinned,
+        produced_by::ProducedBy,
+        reaches_all::ReachesAll,
+        response::Response,
+        response_flag::ResponseFlag,
+        server_deadline::ServerDeadline,
+        server_metadata::ServerMetadata,
+        share::Share,
+        spread::{Spread, SpreadPolicy},
+        status::Status,
+        sticky_by::StickyBy,
+        took::Took,
+        trailing_metadata::TrailingMetadata,
+        upstream_protocol::UpstreamProtocol,
+    },
     monitor::Monitor,
     outcome::{
         Check,
         CheckResult::{self, *},
         LEDGER, PATIENCE, Verdict,
     },
-    producer::Way,
+    producer::{Producer, Way},
     seen::Seen,
-    testing::*,
+    testing::{NAMESPACE, answered, attempt, by, failed, order, pod_name, uid},
 };
-use crate::scenario::{
-    known::Known,
-    model::{Producer, SpreadPolicy},
+use crate::values::{
+    metadata::Fields,
     range::{Counts, Span},
-    values::Fields,
 };
 
 const MILLION: Rates = Rates {
@@ -43,7 +64,7 @@ fn result(matcher: Matcher, seen: &Seen) -> (CheckResult, String) {
 
 fn spread(policy: SpreadPolicy) -> Matcher {
     let over = "greeter".to_owned();
-    Matcher::Spread { over, policy }
+    Matcher::from(Spread { over, policy })
 }
 
 #[rstest]
@@ -53,7 +74,7 @@ fn spread(policy: SpreadPolicy) -> Matcher {
 #[case::too_few("ababab", Undecided)]
 #[case::nothing("", Undecided)]
 fn reaches_all(#[case] answers: &str, #[case] expected: CheckResult) {
-    let matcher = Matcher::ReachesAll("greeter".to_owned());
+    let matcher = Matcher::from(ReachesAll("greeter".to_owned()));
     assert_eq!(result(matcher, &order(answers, 3)).0, expected);
 }
 
@@ -65,14 +86,14 @@ fn reaches_all(#[case] answers: &str, #[case] expected: CheckResult) {
 #[case::not_pinned_is_wrong(false, &"b".repeat(14), Refuted)]
 fn pinned(#[case] wanted: bool, #[case] answers: &str, #[case] expected: CheckResult) {
     assert_eq!(
-        result(Matcher::Pinned(wanted), &order(answers, 3)).0,
+        result(Matcher::from(Pinned(wanted)), &order(answers, 3)).0,
         expected
     );
 }
 
 #[test]
 fn one_pod_proves_no_pinning() {
-    let (result, words) = result(Matcher::Pinned(true), &order(&"a".repeat(50), 1));
+    let (result, words) = result(Matcher::from(Pinned(true)), &order(&"a".repeat(50), 1));
     assert_eq!(result, Undecided);
     assert!(words.contains("one pod only"), "{words}");
 }
@@ -83,8 +104,8 @@ fn each_connection_may_be_pinned_to_another_pod() {
     for call in &mut seen.calls {
         call.connection = (call.index % 2) as u32;
     }
-    assert_eq!(result(Matcher::Pinned(true), &seen).0, Holds);
-    let sticky = Matcher::StickyBy("x-user".to_owned());
+    assert_eq!(result(Matcher::from(Pinned(true)), &seen).0, Holds);
+    let sticky = Matcher::from(StickyBy("x-user".to_owned()));
     assert_eq!(result(sticky, &seen).0, Refuted);
 }
 
@@ -135,7 +156,7 @@ fn workloads(pattern: &[&str], times: usize) -> Seen {
 #[case::stranger(&["v1", "v3"], 1, Refuted)]
 fn shares(#[case] pattern: &[&str], #[case] times: usize, #[case] expected: CheckResult) {
     let shares = [("v1".to_owned(), 0.9), ("v2".to_owned(), 0.1)].into();
-    let (found, words) = result(Matcher::Share(shares), &workloads(pattern, times));
+    let (found, words) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
     assert_eq!(found, expected, "{words}");
 }
 
@@ -149,7 +170,7 @@ fn a_whole_share_is_refuted_by_one_call(
     #[case] expected: CheckResult,
 ) {
     let shares = [("v1".to_owned(), share), ("v2".to_owned(), 1.0 - share)].into();
-    let (found, words) = result(Matcher::Share(shares), &workloads(pattern, times));
+    let (found, words) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
     assert_eq!(found, expected, "{words}");
 }
 
@@ -200,10 +221,10 @@ fn producers(#[case] call: Observation, #[case] expected: Producer) {
         Producer::NearProxy,
         Producer::Client,
     ];
-    assert_eq!(result(Matcher::ProducedBy(expected), &seen).0, Holds);
+    assert_eq!(result(Matcher::from(ProducedBy(expected)), &seen).0, Holds);
     for other in others.into_iter().filter(|other| *other != expected) {
         assert_eq!(
-            result(Matcher::ProducedBy(other), &seen).0,
+            result(Matcher::from(ProducedBy(other)), &seen).0,
             Refuted,
             "{other:?}"
         );
@@ -223,7 +244,7 @@ fn a_reset_is_the_applications_when_it_made_it(#[case] ends: &[&str], #[case] by
         (attempt.end, attempt.at_us) = ((*end).to_owned(), at as u64);
         seen.attempts.insert(0, attempt);
     }
-    assert_eq!(result(Matcher::ProducedBy(by), &seen).0, Holds);
+    assert_eq!(result(Matcher::from(ProducedBy(by)), &seen).0, Holds);
 }
 
 /// An answer that no application marked, with Envoy's header or without.
@@ -279,7 +300,7 @@ fn the_world_says_which_proxy_can_have_answered(
     ] {
         let expected = if who == by { Holds } else { Refuted };
         assert_eq!(
-            result(Matcher::ProducedBy(who), &seen).0,
+            result(Matcher::from(ProducedBy(who)), &seen).0,
             expected,
             "{who:?}"
         );
@@ -292,7 +313,7 @@ fn the_world_says_which_proxy_can_have_answered(
 fn a_claim_of_one_proxy_is_open_where_nothing_tells(#[case] way: Way, #[case] header: bool) {
     let mut seen = one(unmarked(header));
     seen.way = way;
-    let of = |who, seen: &Seen| result(Matcher::ProducedBy(who), seen).0;
+    let of = |who, seen: &Seen| result(Matcher::from(ProducedBy(who)), seen).0;
     assert_eq!(of(Producer::NearProxy, &seen), Undecided);
     assert_eq!(of(Producer::FarProxy, &seen), Undecided);
     assert_eq!(of(Producer::Proxy, &seen), Holds);
@@ -316,7 +337,7 @@ fn status_tolerates_the_permitted_losses(
         let words = "upstream connect error";
         seen.calls.push(failed(index, 14, words, Origin::Wire));
     }
-    let matchers = vec![Matcher::Status(wanted), Matcher::Lost(lost)];
+    let matchers = vec![Matcher::from(Status(wanted)), Matcher::from(Lost(lost))];
     let checks = judged(matchers, &seen);
     assert_eq!(checks[0].result, expected);
     assert_eq!(checks[1].result, expected);
@@ -328,7 +349,7 @@ fn a_refuted_status_says_what_came_from_whom() {
     let mut seen = order("ab", 3);
     seen.calls
         .push(failed(2, 14, "no healthy upstream", Origin::Wire));
-    let (_, words) = result(Matcher::Status(0), &seen);
+    let (_, words) = result(Matcher::from(Status(0)), &seen);
     assert_eq!(
         words,
         "2×OK, 1×UNAVAILABLE (from near-proxy: \"no healthy upstream\")"
@@ -348,7 +369,7 @@ fn attempts_are_counted_over_all_pods(
 ) {
     let mut seen = one(failed(0, 14, "", Origin::Wire));
     seen.attempts = (0..count).map(|at| attempt(0, &pod_name(at))).collect();
-    let found = result(Matcher::Attempts(wanted), &seen);
+    let found = result(Matcher::from(Attempts(wanted)), &seen);
     assert_eq!(found, (expected, words.to_owned()));
 }
 
@@ -365,11 +386,11 @@ fn a_deadline_that_came_twice_is_none() {
     let mut seen = order("a", 1);
     seen.attempts[0].timeout_ms = Some(1_500);
     let within = || ServerDeadline::Within(Span::parse("1s..2s").unwrap());
-    assert_eq!(result(Matcher::ServerDeadline(within()), &seen).0, Holds);
+    assert_eq!(result(Matcher::from(within()), &seen).0, Holds);
     let twice = [("grpc-timeout", "1500m"), ("grpc-timeout", "9S")];
     seen.attempts[0].metadata = twice.map(owned).into();
     for wanted in [within(), ServerDeadline::Absent] {
-        let (result, words) = result(Matcher::ServerDeadline(wanted), &seen);
+        let (result, words) = result(Matcher::from(wanted), &seen);
         assert_eq!(result, Refuted);
         assert!(
             words.contains("several values of grpc-timeout: 1500m, 9S"),
@@ -379,19 +400,19 @@ fn a_deadline_that_came_twice_is_none() {
 }
 
 #[rstest]
-#[case::protocol(Matcher::UpstreamProtocol("HTTP/2.0".into()), Holds)]
-#[case::other_protocol(Matcher::UpstreamProtocol("HTTP/1.1".into()), Refuted)]
-#[case::deadline_inside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("1s..2s").unwrap())), Holds)]
-#[case::deadline_outside(Matcher::ServerDeadline(ServerDeadline::Within(Span::parse("..1s").unwrap())), Refuted)]
-#[case::deadline_there(Matcher::ServerDeadline(ServerDeadline::Absent), Refuted)]
-#[case::metadata(Matcher::ServerMetadata([("x-a".to_owned(), Some("1".into()))].into()), Holds)]
-#[case::metadata_differs(Matcher::ServerMetadata([("x-a".to_owned(), Some("2".into()))].into()), Refuted)]
-#[case::metadata_twice(Matcher::ServerMetadata(fields("{x-t: '1'}")), Refuted)]
-#[case::metadata_second(Matcher::ServerMetadata(fields("{x-t: '2'}")), Refuted)]
-#[case::metadata_both(Matcher::ServerMetadata(fields("{x-t: ['1', '2']}")), Holds)]
-#[case::metadata_bytes(Matcher::ServerMetadata(fields("{x-bin: AP8=}")), Holds)]
-#[case::metadata_unwanted(Matcher::ServerMetadata([("x-a".to_owned(), None)].into()), Refuted)]
-#[case::metadata_absent(Matcher::ServerMetadata([("x-b".to_owned(), None)].into()), Holds)]
+#[case::protocol(Matcher::from(UpstreamProtocol("HTTP/2.0".into())), Holds)]
+#[case::other_protocol(Matcher::from(UpstreamProtocol("HTTP/1.1".into())), Refuted)]
+#[case::deadline_inside(Matcher::from(ServerDeadline::Within(Span::parse("1s..2s").unwrap())), Holds)]
+#[case::deadline_outside(Matcher::from(ServerDeadline::Within(Span::parse("..1s").unwrap())), Refuted)]
+#[case::deadline_there(Matcher::from(ServerDeadline::Absent), Refuted)]
+#[case::metadata(Matcher::from(ServerMetadata([("x-a".to_owned(), Some("1".into()))].into())), Holds)]
+#[case::metadata_differs(Matcher::from(ServerMetadata([("x-a".to_owned(), Some("2".into()))].into())), Refuted)]
+#[case::metadata_twice(Matcher::from(ServerMetadata(fields("{x-t: '1'}"))), Refuted)]
+#[case::metadata_second(Matcher::from(ServerMetadata(fields("{x-t: '2'}"))), Refuted)]
+#[case::metadata_both(Matcher::from(ServerMetadata(fields("{x-t: ['1', '2']}"))), Holds)]
+#[case::metadata_bytes(Matcher::from(ServerMetadata(fields("{x-bin: AP8=}"))), Holds)]
+#[case::metadata_unwanted(Matcher::from(ServerMetadata([("x-a".to_owned(), None)].into())), Refuted)]
+#[case::metadata_absent(Matcher::from(ServerMetadata([("x-b".to_owned(), None)].into())), Holds)]
 fn what_servers_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
     let mut seen = order("a", 1);
     seen.attempts[0].timeout_ms = Some(1_500);
@@ -413,29 +434,38 @@ fn an_answer_of_trailers_only_has_no_initial_metadata() {
     call.headers.push(owned(("x-k", "a")));
     let seen = one(call);
     let wanted = fields("{x-k: a}");
-    let trailing = Matcher::TrailingMetadata(wanted.clone());
+    let trailing = Matcher::from(TrailingMetadata(wanted.clone()));
     assert_eq!(result(trailing, &seen).0, Holds);
-    assert_eq!(result(Matcher::InitialMetadata(wanted), &seen).0, Refuted);
+    assert_eq!(
+        result(Matcher::from(InitialMetadata(wanted)), &seen).0,
+        Refuted
+    );
 }
 
 #[rstest]
-#[case::message(Matcher::Message("boom".into()), Holds)]
-#[case::other_message(Matcher::Message("bang".into()), Refuted)]
-#[case::took(Matcher::Took(Span::parse("1ms..3ms").unwrap()), Holds)]
-#[case::took_long(Matcher::Took(Span::parse("..1ms").unwrap()), Refuted)]
-#[case::answered_by(Matcher::AnsweredBy("v1".into()), Holds)]
-#[case::answered_by_other(Matcher::AnsweredBy("v2".into()), Refuted)]
-#[case::http(Matcher::HttpStatus(200), Holds)]
-#[case::http_other(Matcher::HttpStatus(503), Refuted)]
-#[case::trailer(Matcher::Response([("grpc-status".to_owned(), Some("0".into()))].into()), Holds)]
-#[case::absent(Matcher::Response([("x-no".to_owned(), None)].into()), Holds)]
-#[case::missing(Matcher::Response([("x-no".to_owned(), Some("1".into()))].into()), Refuted)]
-#[case::once_before_and_once_after(Matcher::Response(fields("{x-k: a}")), Refuted)]
-#[case::both(Matcher::Response(fields("{x-k: [a, b]}")), Holds)]
-#[case::before(Matcher::InitialMetadata(fields("{x-k: a, grpc-status: null}")), Holds)]
-#[case::after(Matcher::TrailingMetadata(fields("{x-k: b, grpc-status: '0'}")), Holds)]
-#[case::after_is_not_before(Matcher::InitialMetadata(fields("{x-k: b}")), Refuted)]
-#[case::before_is_not_after(Matcher::TrailingMetadata(fields("{x-k: a}")), Refuted)]
+#[case::message(Matcher::from(Message("boom".into())), Holds)]
+#[case::other_message(Matcher::from(Message("bang".into())), Refuted)]
+#[case::took(Matcher::from(Took(Span::parse("1ms..3ms").unwrap())), Holds)]
+#[case::took_long(Matcher::from(Took(Span::parse("..1ms").unwrap())), Refuted)]
+#[case::answered_by(Matcher::from(AnsweredBy("v1".into())), Holds)]
+#[case::answered_by_other(Matcher::from(AnsweredBy("v2".into())), Refuted)]
+#[case::http(Matcher::from(HttpStatus(200)), Holds)]
+#[case::http_other(Matcher::from(HttpStatus(503)), Refuted)]
+#[case::trailer(Matcher::from(Response([("grpc-status".to_owned(), Some("0".into()))].into())), Holds)]
+#[case::absent(Matcher::from(Response([("x-no".to_owned(), None)].into())), Holds)]
+#[case::missing(Matcher::from(Response([("x-no".to_owned(), Some("1".into()))].into())), Refuted)]
+#[case::once_before_and_once_after(Matcher::from(Response(fields("{x-k: a}"))), Refuted)]
+#[case::both(Matcher::from(Response(fields("{x-k: [a, b]}"))), Holds)]
+#[case::before(
+    Matcher::from(InitialMetadata(fields("{x-k: a, grpc-status: null}"))),
+    Holds
+)]
+#[case::after(
+    Matcher::from(TrailingMetadata(fields("{x-k: b, grpc-status: '0'}"))),
+    Holds
+)]
+#[case::after_is_not_before(Matcher::from(InitialMetadata(fields("{x-k: b}"))), Refuted)]
+#[case::before_is_not_after(Matcher::from(TrailingMetadata(fields("{x-k: a}"))), Refuted)]
 fn what_the_client_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) {
     let mut call = answered(0, "a", "v1");
     call.headers.push(owned(("x-k", "a")));
@@ -457,7 +487,7 @@ fn response_flags(#[case] logged: Option<&str>, #[case] flag: &str, #[case] expe
     }
     let (at, flag) = ("gateway".to_owned(), flag.to_owned());
     assert_eq!(
-        result(Matcher::ResponseFlag { at, flag }, &seen).0,
+        result(Matcher::from(ResponseFlag { at, flag }), &seen).0,
         expected
     );
 }
@@ -482,7 +512,7 @@ fn ledgers_must_agree_both_ways() {
     assert_eq!(ledger(&seen), Undecided, "an attempt of no call of ours");
     seen.stopped_early = true;
     assert_eq!(ledger(&seen), Holds, "cut by ourselves");
-    let checks = judged(vec![Matcher::Status(0)], &seen);
+    let checks = judged(vec![Matcher::from(Status(0))], &seen);
     let ledger = checks.iter().find(|check| check.matcher == LEDGER);
     let actual = ledger.map(|check| check.actual.as_str());
     assert_eq!(actual, Some("2 judged of 3 sent, 3 attempts"));
@@ -492,7 +522,7 @@ fn ledgers_must_agree_both_ways() {
 fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
     let mut seen = order("ab", 2);
     seen.calls.push(failed(2, 4, "", Origin::ClientPatience));
-    let checks = judged(vec![Matcher::Status(0)], &seen);
+    let checks = judged(vec![Matcher::from(Status(0))], &seen);
     assert_eq!(checks[0].result, Holds, "the rest is judged without it");
     assert!(checks.iter().any(|check| check.matcher == PATIENCE));
     assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Error);
@@ -500,8 +530,8 @@ fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
 
 /// Two claims that five calls decide.
 fn soon_decided() -> Vec<Matcher> {
-    let reaches_all = Matcher::ReachesAll("greeter".to_owned());
-    vec![reaches_all, Matcher::Pinned(false)]
+    let reaches_all = Matcher::from(ReachesAll("greeter".to_owned()));
+    vec![reaches_all, Matcher::from(Pinned(false))]
 }
 
 /// After how many of the calls, in the order in which they ended, the monitor lets the run stop.
@@ -530,7 +560,7 @@ fn the_monitor_stops_with_the_same_decision_as_the_judge() {
 #[test]
 fn beside_an_exact_claim_a_run_goes_on_until_a_fault_in_a_tenth_of_the_calls_would_show() {
     let mut matchers = soon_decided();
-    matchers.push(Matcher::Status(0));
+    matchers.push(Matcher::from(Status(0)));
     assert_eq!(stop(matchers, &order(&"abc".repeat(60), 3)), Some(132));
 }
 
@@ -544,7 +574,7 @@ fn calls_are_read_by_their_numbers_not_as_they_end() {
     seen.calls
         .sort_by_key(|call| (call.index % 10 == 9, call.index));
     let shares = [("v1".to_owned(), 0.9), ("v2".to_owned(), 0.1)].into();
-    let (found, words) = result(Matcher::Share(shares), &seen);
+    let (found, words) = result(Matcher::from(Share(shares)), &seen);
     assert_eq!(found, Holds, "{words}");
 }
 
@@ -554,14 +584,14 @@ fn nothing_behind_a_call_that_was_cut_is_a_sample() {
     seen.calls.retain(|call| call.index != 4);
     let shares = [("v1".to_owned(), 0.5), ("v2".to_owned(), 0.5)].into();
     let expect = ResolvedExpect {
-        matchers: vec![Matcher::Share(shares)],
+        matchers: vec![Matcher::from(Share(shares))],
     };
     assert_eq!(judge("p", &expect, &seen, MILLION)[0].samples, 4);
 }
 
 #[test]
 fn an_exact_claim_says_what_it_could_not_see() {
-    let checks = judged(vec![Matcher::Status(0)], &order(&"a".repeat(60), 1));
+    let checks = judged(vec![Matcher::from(Status(0))], &order(&"a".repeat(60), 1));
     let words = &checks[0].method;
     assert!(words.contains("20.6 %"), "{words}");
     assert_eq!(checks[0].alpha, None);
@@ -569,7 +599,7 @@ fn an_exact_claim_says_what_it_could_not_see() {
 
 #[test]
 fn an_exact_probe_is_never_stopped_early() {
-    let matchers = vec![Matcher::Status(0)];
+    let matchers = vec![Matcher::from(Status(0))];
     let expect = ResolvedExpect { matchers };
     let seen = order("abc", 3);
     let mut monitor = Monitor::new(&expect, &seen.pods, None, MILLION);
@@ -641,7 +671,7 @@ fn our_own_errors_come_before_everything() {
 #[test]
 fn a_contrast_keeps_only_what_it_names() {
     let seen = order("aab", 3);
-    let matchers = vec![Matcher::Status(0), Matcher::Pinned(true)];
+    let matchers = vec![Matcher::from(Status(0)), Matcher::from(Pinned(true))];
     let checks = as_contrast(judged(matchers, &seen), &["pinned".to_owned()]);
     let names: Vec<(&str, bool)> = checks
         .iter()
@@ -689,9 +719,9 @@ fn partly_by_a_stranger() -> Seen {
 }
 
 #[rstest]
-#[case::claimed(Matcher::Status(0))]
-#[case::by_name(Matcher::AnsweredBy("greeter".to_owned()))]
-#[case::counted(Matcher::Attempts(Counts::parse("1").unwrap()))]
+#[case::claimed(Matcher::from(Status(0)))]
+#[case::by_name(Matcher::from(AnsweredBy("greeter".to_owned())))]
+#[case::counted(Matcher::from(Attempts(Counts::parse("1").unwrap())))]
 fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Matcher) {
     let seen = partly_by_a_stranger();
     let (result, words) = agreement(&seen);
@@ -718,7 +748,7 @@ fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Match
 #[test]
 fn a_claim_about_pods_does_not_rest_on_a_strangers_answers() {
     let seen = partly_by_a_stranger();
-    let (result, words) = result(Matcher::ReachesAll("greeter".to_owned()), &seen);
+    let (result, words) = result(Matcher::from(ReachesAll("greeter".to_owned())), &seen);
     assert_eq!(result, Undecided, "{words}");
     assert!(words.starts_with("1 of 2 pods answered 1 calls"), "{words}");
 }
@@ -734,7 +764,7 @@ fn took_while_stalled(span: &str, stalled_ms: u64) -> (CheckResult, String) {
             for_us: stalled_ms * 1000,
         });
     }
-    result(Matcher::Took(Span::parse(span).unwrap()), &seen)
+    result(Matcher::from(Took(Span::parse(span).unwrap())), &seen)
 }
 
 #[rstest]
@@ -764,6 +794,6 @@ fn one_late_call_without_a_stall_is_enough() {
         at_us: 200_000,
         for_us: 600_000,
     });
-    let matcher = Matcher::Took(Span::parse("..1s").unwrap());
+    let matcher = Matcher::from(Took(Span::parse("..1s").unwrap()));
     assert_eq!(result(matcher, &seen).0, Refuted);
 }

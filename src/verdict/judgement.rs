@@ -1,9 +1,14 @@
 //! What a matcher says of a run, and the shape of those that see one call at a time.
 
-use statistics::Decision;
-use testbed::control::Observation;
+use statistics::{Decision, InOrder};
+use testbed::control::{Attempt, Observation};
 
-use super::{outcome::CheckResult, tally::Tally};
+use super::{
+    answer::{given_up, stranger},
+    calls::Calls,
+    outcome::CheckResult,
+    tally::Tally,
+};
 
 /// A test's last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,4 +76,57 @@ pub fn exact(result: CheckResult, tally: Tally) -> Judgement {
         samples,
         method: String::new(),
     }
+}
+
+/// Every attempt that reached a server is good; none at all leaves it open.
+pub fn every_attempt(
+    calls: &Calls<'_>,
+    text: impl Fn(&Attempt) -> String,
+    good: impl Fn(&Attempt) -> bool,
+) -> Judgement {
+    let attempts = &calls.seen.attempts;
+    let tally: Tally = attempts.iter().map(&text).collect();
+    let mut judgement = exact(
+        decide(attempts.is_empty(), attempts.iter().all(good)),
+        tally,
+    );
+    if attempts.is_empty() {
+        judgement.actual = "no attempt reached a server".to_owned();
+    }
+    judgement
+}
+
+/// Nothing seen says nothing.
+pub fn decide(nothing: bool, good: bool) -> CheckResult {
+    match (nothing, good) {
+        (true, _) => CheckResult::Undecided,
+        (false, true) => CheckResult::Holds,
+        (false, false) => CheckResult::Refuted,
+    }
+}
+
+/// Whether each of several things is good, and what was seen of it.
+pub fn each(seen: impl Iterator<Item = (bool, String)>) -> Judgement {
+    let (good, words): (Vec<bool>, Vec<String>) = seen.unzip();
+    let result = decide(good.is_empty(), good.iter().all(|good| *good));
+    exact(result, words.into_iter().collect::<Tally>())
+}
+
+/// The same test that the monitor fed while the calls ran, over the same calls in the same order.
+pub fn concluded(mut test: Box<dyn Sequential>, calls: &Calls<'_>) -> Judgement {
+    for call in in_order(&calls.seen.calls) {
+        if stranger(call, &calls.seen.namespace).is_none() {
+            test.feed(call);
+        }
+    }
+    test.conclude()
+}
+
+/// The calls that a statistical test reads: in the order of their numbers, up to the first that is missing because the run was cut.
+fn in_order(calls: &[Observation]) -> Vec<&Observation> {
+    let mut order = InOrder::default();
+    let read = calls
+        .iter()
+        .flat_map(|call| order.push(call.index, call).collect::<Vec<_>>());
+    read.filter(|call| !given_up(call)).collect()
 }

@@ -3,6 +3,7 @@
 //! In: a [`ResolvedExpect`] (typed matchers) and what was [`Seen`]. Out: one [`outcome::Check`] per matcher, and from
 //! all checks of a scenario its [`outcome::Verdict`]. No I/O, no clock, no randomness.
 
+pub mod agreement;
 pub mod answer;
 pub mod calls;
 pub mod conclude;
@@ -12,6 +13,7 @@ pub mod gathered;
 pub mod guard;
 pub mod judge;
 pub mod judgement;
+pub mod known;
 pub mod logged;
 pub mod matcher;
 pub mod monitor;
@@ -32,8 +34,9 @@ mod judge_tests;
 pub(crate) mod testing;
 
 pub use conclude::scenario_verdict;
-pub use expect::{Matcher, ResolvedExpect};
+pub use expect::ResolvedExpect;
 pub use judge::{as_contrast, judge};
+pub use matcher::Matcher;
 pub use monitor::Monitor;
 pub use seen::Seen;
 pub use statistics::{Decision, Rates};

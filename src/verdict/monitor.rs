@@ -5,41 +5,10 @@ use testbed::control::Observation;
 
 use super::{
     answer::{given_up, stranger},
-    expect::{Matcher, ResolvedExpect},
+    expect::ResolvedExpect,
     judgement::Sequential,
-    matcher::{
-        busy::AvoidsBusy,
-        coverage::ReachesAll,
-        cycle::{RandomOrder, RoundRobin},
-        even::Even,
-        pinned::{Pinned, Sticky},
-        share::Share,
-    },
-    pods::Pods,
+    pods::{Pods, World},
 };
-use crate::scenario::model::SpreadPolicy;
-
-/// The test of a statistical matcher; `None` for exact ones.
-pub fn decider(
-    matcher: &Matcher,
-    pods: &Pods,
-    busy: Option<&str>,
-    rates: Rates,
-) -> Option<Box<dyn Sequential>> {
-    Some(match matcher {
-        Matcher::ReachesAll(app) => Box::new(ReachesAll::new(app, pods, rates)),
-        Matcher::Pinned(wanted) => Box::new(Pinned::new(*wanted, pods, rates)),
-        Matcher::StickyBy(_) => Box::new(Sticky::new(pods, rates)),
-        Matcher::Share(shares) => Box::new(Share::new(shares, rates)),
-        Matcher::Spread { over, policy } => match policy {
-            SpreadPolicy::Even => Box::new(Even::new(over, pods, rates)),
-            SpreadPolicy::RoundRobin => Box::new(RoundRobin::new(over, pods, rates)),
-            SpreadPolicy::Random => Box::new(RandomOrder::new(over, pods, rates)),
-            SpreadPolicy::AvoidsBusy => Box::new(AvoidsBusy::new(over, pods, busy, rates)),
-        },
-        _ => return None,
-    })
-}
 
 /// The share of calls that an exact claim ("every call …") must be able to see before a run may end early.
 ///
@@ -73,8 +42,9 @@ pub struct Monitor {
 
 impl Monitor {
     pub fn new(expect: &ResolvedExpect, pods: &Pods, busy: Option<&str>, rates: Rates) -> Self {
+        let world = World { pods, busy };
         let tests = expect.matchers.iter();
-        let tests = tests.filter_map(|matcher| decider(matcher, pods, busy, rates));
+        let tests = tests.filter_map(|matcher| matcher.sequential(&world, rates));
         Self {
             tests: tests.map(|test| (test, Decision::Continue)).collect(),
             order: InOrder::default(),
@@ -118,13 +88,4 @@ impl Monitor {
     pub fn cap(&self) -> Option<u64> {
         self.tests.iter().filter_map(|(test, _)| test.cap()).max()
     }
-}
-
-/// The calls that a statistical test reads: in the order of their numbers, up to the first that is missing because the run was cut.
-pub fn in_order(calls: &[Observation]) -> Vec<&Observation> {
-    let mut order = InOrder::default();
-    let read = calls
-        .iter()
-        .flat_map(|call| order.push(call.index, call).collect::<Vec<_>>());
-    read.filter(|call| !given_up(call)).collect()
 }

@@ -5,6 +5,14 @@ use std::collections::BTreeMap;
 /// Pods by workload name and by `app` label; both kinds of key may be present.
 pub type Pods = BTreeMap<String, Vec<String>>;
 
+/// What a sequential test knows of the pods beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct World<'a> {
+    pub pods: &'a Pods,
+    /// The pod that a background probe keeps busy.
+    pub busy: Option<&'a str>,
+}
+
 /// The largest set of pods that holds `pod`: with several workloads behind one `app`, all of the `app`.
 pub fn peers<'a>(pods: &'a Pods, pod: &str) -> Option<&'a [String]> {
     pods.values()

@@ -19,12 +19,26 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use testbed::control::{Attempt, Observation, Origin};
 
 use super::answer;
-use crate::scenario::model::Producer;
 
 const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Producer {
+    Application,
+    /// The server's sidecar, also when it is the only proxy.
+    FarProxy,
+    /// The client's sidecar or the gateway.
+    NearProxy,
+    Client,
+    /// Some proxy, when near and far can't be told apart by this probe.
+    Proxy,
+}
 
 /// What stands between the caller and the application, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use testbed::control::{
     Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, Status, WORKLOAD_HEADER,
 };
 
-use super::{pods::Pods, seen::Seen};
+use super::{ResolvedExpect, judge, matcher::Expect, outcome::CheckResult, pods::Pods, seen::Seen};
+use statistics::Rates;
 
 /// `greeter-a`, `greeter-b`, … under the `app` greeter.
 pub fn pods(count: usize) -> Pods {
@@ -126,6 +127,32 @@ pub fn order(letters: &str, count: usize) -> Seen {
         calls,
         pods,
         namespace: NAMESPACE.to_owned(),
+        ..Seen::default()
+    }
+}
+
+/// An expectation as authors write it.
+pub fn expect(yaml: &str) -> ResolvedExpect {
+    let written: Expect = serde_yaml::from_str(yaml).expect("it parses");
+    ResolvedExpect::resolve(&written).expect("it means something")
+}
+
+/// What the first matcher of an expectation says of a run, and the words for what was seen.
+pub fn result(yaml: &str, seen: &Seen) -> (CheckResult, String) {
+    let check = judge("p", &expect(yaml), seen, Rates::default()).remove(0);
+    (check.result, check.actual)
+}
+
+/// One call with so many messages: received of those sent, and replies.
+pub fn streamed(received: u32, sent: u32, replies: usize) -> Seen {
+    let mut call = answered(0, "greeter-a", "greeter");
+    call.uploaded = sent;
+    call.messages = vec![(0, 5); replies];
+    let mut one = attempt(0, "greeter-a");
+    one.received = received;
+    Seen {
+        calls: vec![call],
+        attempts: vec![one],
         ..Seen::default()
     }
 }

@@ -8,7 +8,7 @@ use super::{
     seen::Seen,
     tally::Tally,
 };
-use crate::scenario::status;
+use crate::values::status;
 
 /// Matchers whose actual side tells the reason beside each status.
 const BY_STATUS: [&str; 2] = ["status", "lost"];
@@ -52,11 +52,13 @@ mod tests {
     use super::*;
     use crate::verdict::{
         Rates,
-        expect::{Matcher, ResolvedExpect},
+        expect::ResolvedExpect,
         judge,
         logged::{Hop, Line, PASSED_ON},
+        matcher::{Matcher, message::Message, produced_by::ProducedBy, status::Status},
         pods::Pods,
-        producer, testing,
+        producer::{self, Producer},
+        testing,
     };
 
     fn line(hop: Hop, flags: &str, details: &str, cluster: &str) -> Line {
@@ -97,13 +99,13 @@ mod tests {
         let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
         let seen = failed(5, "", &nowhere);
         assert_eq!(
-            actual(&seen, vec![Matcher::Status(0)])[0],
+            actual(&seen, vec![Matcher::from(Status(0))])[0],
             "5×UNAVAILABLE (near-proxy: NC cluster_not_found)"
         );
         let empty = [line(Hop::NearProxy, "UH", "no_healthy_upstream", CLUSTER)];
         let seen = failed(2, "no healthy upstream", &empty);
         assert_eq!(
-            actual(&seen, vec![Matcher::Status(0)])[0],
+            actual(&seen, vec![Matcher::from(Status(0))])[0],
             format!(
                 "2×UNAVAILABLE (from near-proxy: \"no healthy upstream\"; near-proxy: UH no_healthy_upstream to {CLUSTER})"
             )
@@ -135,10 +137,10 @@ mod tests {
     fn other_matchers_and_contrasts_that_were_not_refuted_say_it_after_what_was_seen() {
         let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
         let seen = failed(3, "", &nowhere);
-        let told = actual(&seen, vec![Matcher::Message("x".to_owned())]);
+        let told = actual(&seen, vec![Matcher::from(Message("x".to_owned()))]);
         let words = "proxies say: 3×UNAVAILABLE (near-proxy: NC cluster_not_found)";
         assert_eq!(told[0], format!("3×no message; {words}"));
-        let all = expect(vec![Matcher::Status(14)]);
+        let all = expect(vec![Matcher::from(Status(14))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
         let contrast = judge::as_contrast(checks, &["status".to_owned()]);
         assert!(is_asked(&contrast));
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn nothing_is_asked_of_checks_that_are_as_wanted_or_undecided() {
         let seen = testing::order("aa", 1);
-        let all = expect(vec![Matcher::Status(0)]);
+        let all = expect(vec![Matcher::from(Status(0))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
         assert!(!is_asked(&checks));
         let none = judge::judge("p", &all, &Seen::default(), Rates::default());
@@ -169,11 +171,11 @@ mod tests {
     #[test]
     fn a_plain_caller_has_no_near_proxy() {
         let mut seen = failed(1, "RBAC: access denied", &[]);
-        let words = |seen: &Seen| actual(seen, vec![Matcher::Status(0)])[0].clone();
+        let words = |seen: &Seen| actual(seen, vec![Matcher::from(Status(0))])[0].clone();
         assert!(words(&seen).contains("from near-proxy"), "{}", words(&seen));
         seen.way.near = false;
         assert!(words(&seen).contains("from far-proxy"), "{}", words(&seen));
-        let claim = Matcher::ProducedBy(crate::scenario::model::Producer::FarProxy);
+        let claim = Matcher::from(ProducedBy(Producer::FarProxy));
         let checks = judge::judge("p", &expect(vec![claim]), &seen, Rates::default());
         assert_eq!(checks[0].result, CheckResult::Holds);
         let calls = Calls::new(&seen, 0, 0);

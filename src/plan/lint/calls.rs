@@ -11,12 +11,13 @@ use crate::{
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
-        manifest::{Names, expand, listed},
-        model::{Producer, Step},
+        manifest::{Names, expand},
+        model::Step,
         objects::values,
         workload_file,
     },
-    verdict::{Rates, expect::Matcher},
+    text::listed,
+    verdict::{Rates, matcher::produced_by::ProducedBy, producer::Producer},
 };
 
 type Findings = Vec<Finding>;
@@ -267,8 +268,8 @@ impl Net {
 
     /// What is wrong with where a run's calls go; nothing where a failure of the client itself is expected.
     fn unreachable(&self, run: &ResolvedProbe) -> Option<Problem> {
-        let expected = |matcher: &Matcher| matches!(matcher, Matcher::ProducedBy(Producer::Client));
-        if self.partial || run.expect.matchers.iter().any(expected) {
+        let who = run.expect.get::<ProducedBy>().map(|claim| claim.0);
+        if self.partial || who == Some(Producer::Client) {
             return None;
         }
         let to = expand(&run.to, &NAMES);

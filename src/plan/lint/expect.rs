@@ -1,17 +1,20 @@
 //! Expectations that cannot be read, cannot be decided, or cannot be true.
 
 use crate::{
-    plan::resolve::{of_cell, pods, resolve_contrast, resolve_probe},
+    plan::resolve::{ResolvedProbe, of_cell, pods, resolve_contrast, resolve_probe},
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
-        model::{
-            Probe, Producer, Scenario, SpreadPolicy, Step,
-            config::EffectiveConfig,
-            telemetry::{AccessLog, Counted},
+        model::{Probe, Scenario, Step},
+    },
+    verdict::{
+        Matcher, Rates, ResolvedExpect,
+        matcher::{
+            ExpectError,
+            pinned::Pinned,
+            spec::{Around, Named},
         },
     },
-    verdict::{Rates, ResolvedExpect, expect::Matcher},
 };
 
 pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Vec<Finding>) {
@@ -66,9 +69,7 @@ fn expectation(
             for error in errors {
                 let at = place(loaded, path, error.field());
                 let help = match &error {
-                    crate::verdict::expect::ExpectError::Status(word) => {
-                        did_you_mean(word, crate::scenario::status::names())
-                    }
+                    ExpectError::Unknown { word, known, .. } => did_you_mean(word, known),
                     _ => "docs/scenario-format.md has the form of each matcher".to_owned(),
                 };
                 findings.push(loaded.at_value(&at, error.to_string(), help));
@@ -80,180 +81,67 @@ fn expectation(
         let help = "add `expect:` with at least one matcher, e.g. `status: OK`";
         findings.push(loaded.at(path, "this probe expects nothing", help));
     }
-    for (field, message, help) in conflicts(&loaded.scenario, probe, &expect, rates) {
-        let at = place(loaded, path, field);
-        findings.push(loaded.at(&at, message, help));
+    let counting = expect.matchers.iter().find(|m| m.counts_answers());
+    if let Some(matcher) = counting.filter(|_| expect.status().is_none()) {
+        let field = matcher.name();
+        let message = format!("'{field}' without 'status': failed calls would go unnoticed");
+        let help = "add the status that every call must have, e.g. `status: OK`";
+        findings.push(loaded.at(&place(loaded, path, field), message, help));
     }
+    let around = around(&loaded.scenario, probe, &expect, rates);
     for matcher in &expect.matchers {
-        names(loaded, path, matcher, findings);
+        let at = place(loaded, path, matcher.name());
+        for mistake in matcher.mistakes(&around) {
+            findings.push(loaded.at(&at, mistake.message, mistake.help));
+        }
+        names(loaded, &at, matcher, findings);
     }
 }
 
-type Conflict = (&'static str, String, &'static str);
-
-/// Expectations that exclude each other, or that nothing can break.
-fn conflicts(
-    scenario: &Scenario,
-    probe: &Probe,
+fn around<'a>(
+    scenario: &'a Scenario,
+    probe: &'a Probe,
     expect: &ResolvedExpect,
     rates: Rates,
-) -> Vec<Conflict> {
-    let mut found: Vec<Conflict> = Vec::new();
-    let ok = expect.status() == Some(0);
-    let pinned = expect.matchers.contains(&Matcher::Pinned(true));
-    let sampled = |m: &&Matcher| m.is_statistical() || matches!(m, Matcher::Moved(_));
-    let sampling = expect.matchers.iter().find(sampled);
-    if sampling.is_some() && expect.status().is_none() {
-        let matcher = sampling;
-        let field = matcher.map_or("share", Matcher::name);
-        let message = format!("'{field}' without 'status': failed calls would go unnoticed");
-        found.push((
-            field,
-            message,
-            "add the status that every call must have, e.g. `status: OK`",
-        ));
+) -> Around<'a> {
+    let steps = &scenario.steps;
+    let made = steps.iter().filter_map(|step| match step {
+        Step::Certificate(step) => Some(step.name()),
+        _ => None,
+    });
+    Around {
+        status: expect.status(),
+        pinned: expect.get() == Some(&Pinned(true)),
+        statistical: expect.is_statistical(),
+        connections: probe.connections,
+        streams: probe.streams,
+        reconnect: probe.reconnect,
+        times: probe.times,
+        tls: probe.tls.is_some(),
+        page: probe.web.is_some() || probe.http.is_some() || probe.browser.is_some(),
+        per_call: &probe.per_call,
+        certificates: made.collect(),
+        background: steps.iter().any(|step| matches!(step, Step::Background(_))),
+        rates,
     }
-    for matcher in &expect.matchers {
-        match matcher {
-            Matcher::ProducedBy(who) if ok && *who != Producer::Application => {
-                let message = "status OK that no application produced".to_owned();
-                found.push((
-                    "produced-by",
-                    message,
-                    "proxies and clients only make up errors: name one, or drop this",
-                ));
-            }
-            Matcher::HttpStatus(code) if ok && *code != 200 => {
-                let message = format!("gRPC status OK with HTTP status {code}");
-                found.push((
-                    "http-status",
-                    message,
-                    "gRPC answers are HTTP 200: drop one of the two",
-                ));
-            }
-            Matcher::Attempts(counts) if ok && counts.to == 0 => {
-                let message = "status OK without an attempt at any server".to_owned();
-                found.push((
-                    "attempts",
-                    message,
-                    "an answered call has at least one attempt",
-                ));
-            }
-            Matcher::ReachesAll(_) | Matcher::Share(_) | Matcher::Spread { .. }
-                if pinned && probe.connections == 1 =>
-            {
-                let message = format!(
-                    "'pinned' and '{}' on one connection exclude each other",
-                    matcher.name()
-                );
-                found.push((matcher.name(), message, "drop one, or make two probes"));
-            }
-            Matcher::Pinned(_) if probe.reconnect => {
-                let message = "'pinned' with a fresh connection for each call".to_owned();
-                found.push((
-                    "pinned",
-                    message,
-                    "drop `reconnect`: pinning is about one connection",
-                ));
-            }
-            Matcher::Spread {
-                policy: SpreadPolicy::RoundRobin,
-                ..
-            } if probe.connections > 1 || probe.streams > 1 => {
-                let message = "strict turns over several connections or streams".to_owned();
-                found.push((
-                    "spread",
-                    message,
-                    "turns are kept per worker: use one connection and one stream",
-                ));
-            }
-            Matcher::Spread {
-                policy: SpreadPolicy::AvoidsBusy,
-                ..
-            } if !has_background(scenario) => {
-                let message = "'avoids-busy', but nothing keeps a pod busy".to_owned();
-                found.push((
-                    "spread",
-                    message,
-                    "add a step `background:` that holds a stream before this probe",
-                ));
-            }
-            Matcher::Detects(share) if *share <= 0.0 || *share >= 1.0 => {
-                let message = "no number of calls tells such a share".to_owned();
-                found.push(("detects", message, "take a share between, such as 1%"));
-            }
-            Matcher::Detects(_) if expect.is_statistical() => {
-                let message = "'detects' beside a statistical matcher".to_owned();
-                found.push((
-                    "detects",
-                    message,
-                    "make two probes: a statistical one stops as soon as it can tell",
-                ));
-            }
-            Matcher::Detects(share)
-                if probe
-                    .times
-                    .is_some_and(|times| times < statistics::calls_to_see(*share, rates.beta)) =>
-            {
-                let needed = statistics::calls_to_see(*share, rates.beta);
-                let message = format!("too few calls for 'detects': it needs {needed}");
-                found.push(("detects", message, "drop `times`, or make it larger"));
-            }
-            Matcher::Lost(most) if probe.times.is_some_and(|times| *most >= times) => {
-                let message = format!(
-                    "{most} calls may be lost of {} made",
-                    probe.times.unwrap_or(0)
-                );
-                found.push(("lost", message, "permit fewer losses than calls"));
-            }
-            _ => {}
-        }
-    }
-    found
 }
 
-fn has_background(scenario: &Scenario) -> bool {
-    scenario
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Background(_)))
-}
-
-/// Workloads that matchers name.
-fn names(loaded: &Loaded, path: &str, matcher: &Matcher, findings: &mut Vec<Finding>) {
+/// Workloads that a matcher names.
+fn names(loaded: &Loaded, at: &str, matcher: &Matcher, findings: &mut Vec<Finding>) {
     let pods = pods(&loaded.scenario);
     let apps: Vec<&str> = pods.keys().map(String::as_str).collect();
-    let workloads: Vec<&str> = loaded
-        .scenario
-        .world
-        .iter()
-        .map(|w| w.name.as_str())
-        .collect();
-    let mut unknown = |name: &str, known: &[&str]| {
+    let world = loaded.scenario.world.iter();
+    let workloads: Vec<&str> = world.map(|workload| workload.name.as_str()).collect();
+    for named in matcher.names() {
+        let (name, known) = match named {
+            Named::Proxy("gateway") => continue,
+            Named::App(name) => (name, &apps),
+            Named::Workload(name) | Named::Proxy(name) => (name, &workloads),
+        };
         if !known.contains(&name) {
-            let at = place(loaded, path, matcher.name());
             let message = format!("'{name}' is not in the world");
-            findings.push(loaded.at(&at, message, did_you_mean(name, known)));
+            findings.push(loaded.at(at, message, did_you_mean(name, known)));
         }
-    };
-    match matcher {
-        Matcher::ReachesAll(app) | Matcher::Spread { over: app, .. } => unknown(app, &apps),
-        Matcher::AnsweredBy(workload) => unknown(workload, &workloads),
-        Matcher::Share(shares) => shares.keys().for_each(|name| unknown(name, &workloads)),
-        Matcher::ResponseFlag { at, .. } if at != "gateway" => unknown(at, &workloads),
-        Matcher::AccessLog(AccessLog { at, .. })
-        | Matcher::Counted(Counted { at, .. })
-        | Matcher::Config(EffectiveConfig { at, .. })
-            if at != "gateway" =>
-        {
-            unknown(at, &workloads);
-        }
-        Matcher::Spans(spans) => {
-            let named = spans.from.iter().chain([&spans.at]);
-            named.for_each(|name| unknown(name, &workloads));
-        }
-        Matcher::Diagnosis(diagnosis) => unknown(&diagnosis.of, &workloads),
-        _ => {}
     }
 }
 
@@ -261,7 +149,7 @@ fn names(loaded: &Loaded, path: &str, matcher: &Matcher, findings: &mut Vec<Find
 fn samples(
     loaded: &Loaded,
     path: &str,
-    runs: Option<Vec<crate::plan::resolve::ResolvedProbe>>,
+    runs: Option<Vec<ResolvedProbe>>,
     rates: Rates,
     findings: &mut Vec<Finding>,
 ) {

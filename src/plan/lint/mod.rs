@@ -9,7 +9,6 @@ mod moved;
 mod names;
 mod placeholders;
 mod scenario;
-mod telemetry;
 mod tls;
 mod versus;
 mod web;

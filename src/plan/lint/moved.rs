@@ -27,7 +27,7 @@ pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
         // Rows that differ in other things have the same mistakes: one is enough.
         let found = runs.iter().find_map(|run| {
             let expect = ResolvedExpect::resolve(&run.expect).ok()?;
-            let found = moved(&loaded.scenario, name, run, expect.moved()?, rates);
+            let found = moved(&loaded.scenario, name, run, expect.get::<Moved>()?, rates);
             (!found.is_empty()).then_some(found)
         });
         for (key, message, help) in found.unwrap_or_default() {
@@ -48,12 +48,6 @@ fn per_call(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Findings)
         if fixed.any(|metadata| metadata.contains_key(key)) {
             let message = format!("'{key}' is in 'metadata' and in 'per-call'");
             let help = "a call carries one value of it: keep one of the two";
-            findings.push(loaded.at(&at, message, help));
-        }
-        if probe.expect.sticky_by.as_ref() == Some(key) {
-            let message = format!("'sticky-by' over '{key}', which changes with each call");
-            let help = "send one value with `metadata`, or compare two runs with `moved`";
-            let at = format!("{path}.expect.sticky-by");
             findings.push(loaded.at(&at, message, help));
         }
     }

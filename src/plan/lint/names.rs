@@ -13,7 +13,7 @@ use crate::{
         model::{Contrast, Override, Step},
         objects, script, workload_file,
     },
-    verdict::expect::MATCHERS,
+    verdict::matcher::MATCHERS,
 };
 
 type Findings = Vec<Finding>;
@@ -335,7 +335,7 @@ pub(super) fn refuted(
         let path = format!("{path}.refutes[{at}]");
         if !MATCHERS.contains(&name.as_str()) {
             let message = format!("'{name}' is no matcher");
-            findings.push(loaded.at(&path, message, did_you_mean(name, &MATCHERS)));
+            findings.push(loaded.at(&path, message, did_you_mean(name, MATCHERS)));
         } else if !set_somewhere(loaded, probe, name) {
             let message = format!("probe '{probe}' does not expect '{name}'");
             let help = "a contrast refutes what the probe expects: name one of its matchers";

@@ -1,8 +1,8 @@
 //! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and types.
 
 use super::{
-    calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders,
-    telemetry, tls, versus, web, workload,
+    calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders, tls,
+    versus, web, workload,
 };
 use crate::scenario::{
     finding::{Finding, did_you_mean},
@@ -43,7 +43,6 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     manifest::lint(loaded, &mut findings);
     expect::lint(loaded, context.rates, &mut findings);
     calls::lint(loaded, context.rates, &mut findings);
-    telemetry::lint(loaded, &mut findings);
     moved::lint(loaded, context.rates, &mut findings);
     web::lint(loaded, &mut findings);
     tls::lint(loaded, &mut findings);

@@ -1,12 +1,12 @@
-//! TLS: words that mean nothing, certificates that nobody makes, expectations without a handshake.
+//! TLS as a caller offers it, and certificates.
 
 use crate::{
     plan::resolve::of_cell,
     scenario::{
-        finding::{Finding, did_you_mean},
+        finding::Finding,
         loaded::Loaded,
         model::{
-            Probe, Step,
+            Probe,
             tls::{Certificate, Tls},
         },
     },
@@ -32,30 +32,6 @@ fn one(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Findings) {
     if let Some(tls) = &probe.tls {
         version(loaded, path, tls, findings);
     }
-    let Some(wanted) = &probe.expect.tls else {
-        return;
-    };
-    let place = format!("{path}.expect.tls");
-    if probe.tls.is_none() {
-        let help = "add `tls: {}` to the probe: without it the caller speaks plaintext";
-        let message = "a handshake is expected, but the caller makes none";
-        findings.push(loaded.at(&place, message, help));
-    }
-    let shown = wanted.alpn.is_some()
-        || wanted.version.is_some()
-        || wanted.names.is_some()
-        || wanted.certificate.is_some();
-    if wanted.refused.is_some() && shown {
-        let help = "expect either `refused`, or what the handshake shows";
-        let message = "a refused handshake that shows something";
-        findings.push(loaded.at(&place, message, help));
-    } else if wanted.refused.is_none() && !shown {
-        let help = "name one of alpn, version, names, certificate, refused";
-        findings.push(loaded.at(&place, "nothing is expected of the handshake", help));
-    }
-    if let Some(name) = &wanted.certificate {
-        made(loaded, &place, name, findings);
-    }
 }
 
 fn version(loaded: &Loaded, path: &str, tls: &Tls, findings: &mut Findings) {
@@ -67,20 +43,6 @@ fn version(loaded: &Loaded, path: &str, tls: &Tls, findings: &mut Findings) {
         let message = format!("the caller has no TLS {version}");
         let help = "write \"1.2\" or \"1.3\", or leave it out for both";
         findings.push(loaded.at(path, message, help));
-    }
-}
-
-/// A step makes this certificate.
-fn made(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
-    let steps = loaded.scenario.steps.iter();
-    let made = steps.filter_map(|step| match step {
-        Step::Certificate(step) => Some(step.name()),
-        _ => None,
-    });
-    let made: Vec<&str> = made.collect();
-    if !made.contains(&name) {
-        let message = format!("no step makes the certificate '{name}'");
-        findings.push(loaded.at(path, message, did_you_mean(name, &made)));
     }
 }
 

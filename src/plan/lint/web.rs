@@ -37,11 +37,6 @@ fn form(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>)
         let help = "write it from its first slash, e.g. `path: /health`";
         findings.push(loaded.at(path, "the path of 'http' is relative", help));
     }
-    let page = probe.web.is_some() || probe.http.is_some() || probe.browser.is_some();
-    if probe.expect.page_sees.is_some() && !page {
-        let help = "pages cannot speak gRPC over HTTP/2: add `web: {}`, `http:` or `browser:`";
-        findings.push(loaded.at(path, "'page-sees' of a call that no page can make", help));
-    }
     if let Some(browser) = &probe.browser {
         browser_rules(loaded, path, probe, &browser.page, findings);
     }

@@ -20,9 +20,9 @@ use crate::{
     scenario::{Loaded, manifest::expand},
     verdict::{
         ResolvedExpect, answer,
-        expect::Matcher,
         guard::Times,
         judge,
+        matcher::{Matcher, response_flag::ResponseFlag},
         monitor::Monitor,
         outcome::{self, Check},
         owners::Owners,
@@ -385,11 +385,7 @@ async fn response_flags(
     id: &str,
     calls: usize,
 ) -> Result<BTreeMap<String, String>, String> {
-    let at = expect.matchers.iter().find_map(|matcher| match matcher {
-        Matcher::ResponseFlag { at, .. } => Some(at.as_str()),
-        _ => None,
-    });
-    let Some(at) = at else {
+    let Some(ResponseFlag { at, .. }) = expect.get() else {
         return Ok(BTreeMap::new());
     };
     let (namespace, pods) = if at == "gateway" {

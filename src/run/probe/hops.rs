@@ -6,8 +6,11 @@ use super::telemetry;
 use crate::{
     observe::{envoy, hop},
     run::{context::Context, namespace::place::Place},
-    scenario::model::{config::EffectiveConfig, telemetry::AccessLog},
-    verdict::{calls::Calls, gathered::Hops},
+    verdict::{
+        calls::Calls,
+        gathered::Hops,
+        matcher::{access_log::AccessLog, config::Config},
+    },
 };
 
 /// Reads log and configuration of the proxies at `wanted.at`.
@@ -17,7 +20,7 @@ use crate::{
 pub async fn hops(
     ctx: &Context,
     place: &Place,
-    wanted: &EffectiveConfig,
+    wanted: &Config,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Hops, String> {

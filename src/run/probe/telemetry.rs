@@ -15,17 +15,19 @@ use crate::{
     mesh::istio::{capabilities::LOG_FIELD, install},
     observe::envoy::{self, ADMIN_PORT},
     run::{context::Context, namespace::place::Place},
-    scenario::{
-        model::telemetry::{AccessLog, Counted, Diagnosis, Spans, Tool},
-        select::glob,
-    },
+    text::glob,
     transport::http::Port,
     verdict::{
         ResolvedExpect,
         calls::Calls,
-        expect::Matcher,
         gathered::Telemetry,
-        matcher::telemetry::{reporters, tool_word, total, wanted_counters},
+        matcher::{
+            Matcher,
+            access_log::AccessLog,
+            counted::{Counted, total},
+            diagnosis::{Diagnosis, Tool},
+            spans::{Spans, reporters},
+        },
         seen::Seen,
     },
 };
@@ -206,7 +208,7 @@ async fn grown(
     before: &Before,
     contrast: bool,
 ) -> Result<BTreeMap<String, u64>, String> {
-    let wanted = wanted_counters(counted, calls);
+    let wanted = counted.wanted(calls);
     let limit = if contrast { QUIET } else { DEADLINE };
     let start = Instant::now();
     loop {
@@ -269,7 +271,7 @@ async fn diagnose(ctx: &Context, place: &Place, wanted: &Diagnosis) -> Result<Ve
         .pod(ctx, &wanted.of)
         .map_err(|error| error.to_string())?;
     let of = format!("{pod}.{}", place.namespace);
-    let mut words: Vec<&str> = tool_word(wanted.run).split(' ').collect();
+    let mut words: Vec<&str> = wanted.run.words().split(' ').collect();
     match wanted.run {
         Tool::Status => words.push(&of),
         _ => words.extend([pod.as_str(), "-n", &place.namespace]),

@@ -15,9 +15,13 @@ use crate::{
     observe::envoy::{self, ADMIN_PORT},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
-    scenario::model::Producer,
     transport::http::Port,
-    verdict::{ResolvedExpect, answer, expect::Matcher, producer::Way, seen::Seen},
+    verdict::{
+        ResolvedExpect, answer,
+        matcher::produced_by::ProducedBy,
+        producer::{Producer, Way},
+        seen::Seen,
+    },
 };
 
 /// How long a proxy may take to write its log.
@@ -44,11 +48,9 @@ pub async fn of(
         two: sidecar.is_some() && !gateways.is_empty(),
         ..Way::default()
     };
-    let told = |matcher: &Matcher| {
-        let sides = [Producer::NearProxy, Producer::FarProxy];
-        matches!(matcher, Matcher::ProducedBy(who) if sides.contains(who))
-    };
-    if !way.near || !expect.matchers.iter().any(told) {
+    let sides = [Producer::NearProxy, Producer::FarProxy];
+    let told = expect.get::<ProducedBy>().map(|claim| claim.0);
+    if !way.near || !told.is_some_and(|who| sides.contains(&who)) {
         return Ok(way);
     }
     let near: Vec<Port> = sidecar.into_iter().chain(gateways).collect();

@@ -1,4 +1,4 @@
-//! How a probe's streams run, and what must be seen of them.
+//! How a probe's streams run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,14 +32,4 @@ pub struct Stream {
 enum CloseWord {
     AfterLast,
     AfterAnswer,
-}
-
-/// Every message of both directions arrived once, in order and undamaged; and so many of them.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Intact {
-    /// Request messages that the server received: `20`, or a range `1..20`.
-    pub requests: Option<String>,
-    /// Response messages that the client received.
-    pub replies: Option<String>,
 }

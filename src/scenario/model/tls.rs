@@ -34,23 +34,6 @@ impl Tls {
     }
 }
 
-/// What a handshake must show. All fields that are set must hold, of every call's connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct TlsExpect {
-    /// Protocol that was agreed on, `none` for none.
-    pub alpn: Option<String>,
-    /// `1.2` or `1.3`.
-    pub version: Option<String>,
-    /// DNS and URI names of the certificate that was served, all of them, in any order.
-    pub names: Option<Vec<String>>,
-    /// Which certificate was served, by the name that a `certificate` step gave it.
-    pub certificate: Option<String>,
-    /// There is no connection, for this reason: an alert of the peer by its name in RFC 8446 (`certificate-required`), or one of
-    /// `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`.
-    pub refused: Option<String>,
-}
-
 /// A certificate made in memory and written as a Secret of type `kubernetes.io/tls`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

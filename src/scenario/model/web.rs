@@ -1,4 +1,4 @@
-//! Calls that are not gRPC over HTTP/2, and what is expected of them alone.
+//! Calls that are not gRPC over HTTP/2.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,20 +46,6 @@ pub enum HttpVersion {
     Http1,
     #[serde(rename = "HTTP/2.0")]
     Http2,
-}
-
-/// Where `grpc-status` stood in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StatusIn {
-    /// In the trailers frame that ends a gRPC-Web body.
-    Body,
-    /// In the headers (Trailers-Only).
-    Headers,
-    /// In HTTP trailers.
-    Trailers,
-    /// There was none.
-    Nowhere,
 }
 
 impl From<HttpVersion> for control::Protocol {

@@ -1,12 +1,15 @@
 //! `config`: fields of the effective configuration of the hop that took each call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use statistics::Rates;
 
+use super::spec::{Around, Exact, ExpectError, Form, Mistake, Named, Spec};
 use crate::{
-    observe::hop::{Hop, at},
-    scenario::model::config::EffectiveConfig,
+    observe::hop::{Hop, Part, at},
     verdict::{
         calls::Calls,
         judgement::{Judgement, exact},
@@ -15,40 +18,154 @@ use crate::{
     },
 };
 
-/// Judges `config`.
-pub fn judge(wanted: &EffectiveConfig, calls: &Calls<'_>) -> Judgement {
-    let hops = &calls.seen.telemetry.hops;
-    let kept = calls.kept();
-    let (mut tally, mut worst) = (Tally::default(), CheckResult::Holds);
-    for call in &kept {
-        let hop = hops
-            .taken
-            .get(&call.call)
-            .and_then(|taken| hops.parts.get(taken));
-        let (result, words) = hop.map_or_else(
-            || {
-                (
-                    CheckResult::Undecided,
-                    "no hop that took the call".to_owned(),
-                )
-            },
-            |hop| compare(wanted, hop),
-        );
-        tally.add(words);
-        worst = match (worst, result) {
-            (CheckResult::Refuted, _) | (_, CheckResult::Refuted) => CheckResult::Refuted,
-            (CheckResult::Undecided, _) | (_, CheckResult::Undecided) => CheckResult::Undecided,
-            _ => CheckResult::Holds,
-        };
+/// Fields of a part of the configuration: JSON pointers (RFC 6901) with the value that must stand there, as Envoy's configuration dump
+/// has it; `null`: must be absent, which in a dump is also how a default looks. An element of a list is named by its number or by its `name`.
+pub type Fields = BTreeMap<String, Value>;
+
+/// The configuration of the hop that took each call: of the proxy's access log the route's name, the cluster and the authority say
+/// which route, virtual host, … that is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EffectiveConfig")]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Config {
+    /// Workload whose sidecar (or gateway) took the call, or `gateway`.
+    pub at: String,
+    /// `envoy.config.route.v3.Route`.
+    pub route: Fields,
+    /// `envoy.config.route.v3.VirtualHost`.
+    pub virtual_host: Fields,
+    /// `envoy.config.route.v3.RouteConfiguration`.
+    pub route_configuration: Fields,
+    /// `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
+    pub connection_manager: Fields,
+    /// `envoy.config.listener.v3.FilterChain`.
+    pub filter_chain: Fields,
+    /// `envoy.config.listener.v3.Listener`.
+    pub listener: Fields,
+    /// `envoy.config.cluster.v3.Cluster`.
+    pub cluster: Fields,
+}
+
+impl Config {
+    /// Every part with the fields that are wanted of it.
+    pub fn parts(&self) -> [(Part, &Fields); 7] {
+        [
+            (Part::Listener, &self.listener),
+            (Part::FilterChain, &self.filter_chain),
+            (Part::ConnectionManager, &self.connection_manager),
+            (Part::RouteConfiguration, &self.route_configuration),
+            (Part::VirtualHost, &self.virtual_host),
+            (Part::Route, &self.route),
+            (Part::Cluster, &self.cluster),
+        ]
     }
-    if kept.is_empty() {
-        worst = CheckResult::Undecided;
+
+    /// The texts among the values, to replace their placeholders.
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let parts = [
+            &mut self.listener,
+            &mut self.filter_chain,
+            &mut self.connection_manager,
+            &mut self.route_configuration,
+            &mut self.virtual_host,
+            &mut self.route,
+            &mut self.cluster,
+        ];
+        let values = parts.into_iter().flat_map(BTreeMap::values_mut);
+        values.filter_map(|value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
     }
-    exact(worst, tally)
+}
+
+impl Spec for Config {
+    const NAME: &'static str = "config";
+    const DOC: &'static str =
+        "Fields of the effective configuration of the hop that took each call.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`config: {at, route, virtual-host, route-configuration, connection-manager, filter-chain, listener, cluster}`",
+        "the hop that took each call has these fields in its effective configuration (below)",
+    )];
+    const LOOKS_AT: &'static str = "from the proxy's configuration dump";
+    type Written = Self;
+
+    fn read(written: &Self) -> Result<Self, ExpectError> {
+        Ok(written.clone())
+    }
+
+    fn expected(&self) -> String {
+        let parts = self.parts().into_iter();
+        let fields = parts.flat_map(|(part, fields)| {
+            let each = fields.iter();
+            each.map(move |(pointer, value)| format!("{}{pointer} {}", part.word(), text(value)))
+        });
+        let fields: Vec<String> = fields.collect();
+        format!("configuration at {}: {}", self.at, fields.join(", "))
+    }
+
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        self.texts().for_each(|text| *text = expand(text));
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        vec![Named::Proxy(&self.at)]
+    }
+
+    fn mistakes(&self, _: &Around<'_>) -> Vec<Mistake> {
+        let parts = self.parts().into_iter();
+        let named: Vec<&String> = parts.flat_map(|(_, fields)| fields.keys()).collect();
+        if named.is_empty() {
+            return vec![Mistake::new(
+                "no field is named",
+                "name a part and a field: `route: {/route/timeout: 0s}`",
+            )];
+        }
+        if named.iter().all(|pointer| pointer.starts_with('/')) {
+            return Vec::new();
+        }
+        vec![Mistake::new(
+            "a field is named by a JSON pointer, which begins with '/'",
+            "write `/route/timeout`, with the names of Envoy's configuration dump",
+        )]
+    }
+}
+
+impl Exact for Config {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let hops = &calls.seen.telemetry.hops;
+        let kept = calls.kept();
+        let (mut tally, mut worst) = (Tally::default(), CheckResult::Holds);
+        for call in &kept {
+            let hop = hops
+                .taken
+                .get(&call.call)
+                .and_then(|taken| hops.parts.get(taken));
+            let (result, words) = hop.map_or_else(
+                || {
+                    (
+                        CheckResult::Undecided,
+                        "no hop that took the call".to_owned(),
+                    )
+                },
+                |hop| compare(self, hop),
+            );
+            tally.add(words);
+            worst = match (worst, result) {
+                (CheckResult::Refuted, _) | (_, CheckResult::Refuted) => CheckResult::Refuted,
+                (CheckResult::Undecided, _) | (_, CheckResult::Undecided) => CheckResult::Undecided,
+                _ => CheckResult::Holds,
+            };
+        }
+        if kept.is_empty() {
+            worst = CheckResult::Undecided;
+        }
+        exact(worst, tally)
+    }
 }
 
 /// The fields that differ, or that all are as wanted.
-fn compare(wanted: &EffectiveConfig, hop: &Hop) -> (CheckResult, String) {
+fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
     let (mut differ, mut open) = (Vec::new(), Vec::new());
     for (part, fields) in wanted.parts() {
         let found = hop.get(&part).map_or(&[][..], Vec::as_slice);
@@ -89,24 +206,13 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The expectation in words.
-pub fn words(wanted: &EffectiveConfig) -> String {
-    let parts = wanted.parts().into_iter();
-    let fields = parts.flat_map(|(part, fields)| {
-        let each = fields.iter();
-        each.map(move |(pointer, value)| format!("{}{pointer} {}", part.word(), text(value)))
-    });
-    let fields: Vec<String> = fields.collect();
-    format!("configuration at {}: {}", wanted.at, fields.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::model::config::Part;
+    use crate::observe::hop::Part;
     use serde_json::json;
 
-    fn wanted(text: &str) -> EffectiveConfig {
+    fn wanted(text: &str) -> Config {
         serde_yaml::from_str(text).expect("it parses")
     }
 

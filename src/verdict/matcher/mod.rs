@@ -1,17 +1,49 @@
-//! The matchers: what each says of the calls of a run. One file for each, or for those that look at one thing.
+//! The matchers: one file each, and what several of them share. A matcher is added by its file and by its line in `registry.rs`.
 
-pub mod busy;
-pub mod call;
+pub mod access_log;
+pub mod answered_by;
+pub mod attempts;
 pub mod config;
-pub mod coverage;
-pub mod cycle;
+mod connections;
+pub mod counted;
 pub mod detects;
-pub mod even;
-pub mod ledger;
+pub mod diagnosis;
+mod groups;
+pub mod http_status;
+pub mod initial_metadata;
+pub mod lost;
+pub mod message;
+mod metadata;
 pub mod moved;
-pub mod page;
+pub mod page_sees;
+pub mod peer_identity;
 pub mod pinned;
+pub mod produced_by;
+pub mod reaches_all;
+#[cfg(test)]
+mod reference;
+pub mod registry;
+pub mod reset;
+pub mod response;
+pub mod response_flag;
+pub mod server_connections;
+pub mod server_deadline;
+pub mod server_end;
+pub mod server_metadata;
+pub mod server_pings;
 pub mod share;
+pub mod spans;
+pub mod spec;
+pub mod spread;
+pub mod status;
+pub mod status_in;
+pub mod sticky_by;
 pub mod stream;
-pub mod telemetry;
 pub mod tls;
+pub mod took;
+pub mod trace;
+pub mod trailing_metadata;
+pub mod upstream_protocol;
+
+pub use registry::{Expect, MATCHERS, Matcher, Member};
+pub use spec::{ExpectError, Spec};

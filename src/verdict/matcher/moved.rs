@@ -13,17 +13,17 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use statistics::Rates;
 use statrs::{
     distribution::{Binomial, Discrete},
     function::{beta::ln_beta, factorial::ln_binomial},
 };
 
+use super::spec::{Exact, ExpectError, Form, Sample, Spec};
 use crate::{
-    scenario::{
-        model,
-        range::{self, ValueError},
-    },
+    values::range::{self, ValueError},
     verdict::{
         calls::Calls, judgement::Judgement, outcome::CheckResult, owners::Owners, words::percent,
     },
@@ -35,6 +35,22 @@ const RING: f64 = 1024.0;
 /// Most values of a key that [`keys_needed`] looks at.
 const MOST_KEYS: u64 = 10_000;
 
+/// Which keys changed their pod between two probes, e.g. before and after `scale`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Moved")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Written {
+    /// Metadata that both probes have in `per-call`.
+    pub key: String,
+    /// Probe whose last run in this scenario is compared with.
+    pub since: String,
+    /// At most this share of the values moved, e.g. `55%`.
+    pub at_most: String,
+    /// At least this share moved: a new pod gets its part.
+    #[serde(default)]
+    pub at_least: Option<String>,
+}
+
 /// The matcher with its values parsed; shares in 0..=1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moved {
@@ -44,12 +60,95 @@ pub struct Moved {
     pub at_least: f64,
 }
 
+impl Spec for Moved {
+    const NAME: &'static str = "moved";
+    const DOC: &'static str = "Share of the values of a `per-call` key that another pod answers than in the last run of another probe.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`moved: {key, since, at-most, at-least}`",
+        "of the values of the `per-call` key, at most (and at least) such a share is answered by another pod than in the last run of the probe `since`",
+    )];
+    const COUNTS_ANSWERS: bool = true;
+    type Written = Written;
+
+    fn read(written: &Written) -> Result<Self, ExpectError> {
+        Self::parse(written).map_err(ExpectError::value(Self::NAME))
+    }
+
+    fn expected(&self) -> String {
+        let most = percent(self.at_most);
+        let range = match self.at_least {
+            0.0 => format!("at most {most}"),
+            least => format!("{} to {most}", percent(least)),
+        };
+        format!(
+            "{range} of the values of {} moved since {}",
+            self.key, self.since
+        )
+    }
+
+    fn test(&self, sample: &Sample<'_>) -> String {
+        let keys = sample.per_call.get(&self.key).copied().unwrap_or(0);
+        format!("exact count over {keys} values, {}", sample.rates)
+    }
+}
+
+impl Exact for Moved {
+    fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement {
+        let open = |actual: String| Judgement {
+            result: CheckResult::Undecided,
+            actual,
+            samples: 0,
+            method: String::new(),
+        };
+        let Some(before) = &calls.seen.before else {
+            return open(format!("{} has not run before", self.since));
+        };
+        let now = Owners::of(calls.judged.iter().copied(), &calls.seen.pods);
+        let none = BTreeMap::new();
+        let of = |owners: &'_ Owners| owners.by_key.get(&self.key).cloned();
+        let (then, now_by) = (of(before).unwrap_or(none.clone()), of(&now).unwrap_or(none));
+        let pairs: Vec<(&String, &String)> = now_by
+            .iter()
+            .filter_map(|(value, pod)| Some((pod, then.get(value)?)))
+            .collect();
+        let keys = pairs.len() as u64;
+        if keys == 0 {
+            let words = format!("no value of {} was answered in both runs", self.key);
+            return open(words);
+        }
+        let changed = pairs.iter().filter(|(now, then)| now != then).count() as u64;
+        let errors = self.errors(keys, before.pods, now.pods);
+        let (result, wrong, wanted) = if self.holds(changed, keys) {
+            (CheckResult::Holds, errors.beta, rates.beta)
+        } else {
+            (CheckResult::Refuted, errors.alpha, rates.alpha)
+        };
+        let share = percent(changed as f64 / keys as f64);
+        let mut actual = format!("{share} ({changed} of {keys})");
+        let result = if wrong > wanted {
+            actual += &format!("; with {keys} values this would be wrong at {wrong:.0e}");
+            CheckResult::Undecided
+        } else {
+            result
+        };
+        Judgement {
+            result,
+            actual,
+            samples: keys,
+            method: format!(
+                "count over {keys} values, {} to {} pods: false alarm {:.0e} on a ring of 1024 points, miss {:.0e} where each call is drawn",
+                before.pods, now.pods, errors.alpha, errors.beta
+            ),
+        }
+    }
+}
+
 impl Moved {
     /// Reads both shares.
     ///
     /// # Errors
     /// A share that is none, or a range with its ends exchanged.
-    pub fn parse(moved: &model::Moved) -> Result<Self, ValueError> {
+    fn parse(moved: &Written) -> Result<Self, ValueError> {
         let at_most = range::share(&moved.at_most)?;
         let at_least = moved.at_least.as_deref().map(range::share).transpose()?;
         let at_least = at_least.unwrap_or(0.0);
@@ -63,19 +162,6 @@ impl Moved {
             at_most,
             at_least,
         })
-    }
-
-    /// As reports show it.
-    pub fn words(&self) -> String {
-        let most = percent(self.at_most);
-        let range = match self.at_least {
-            0.0 => format!("at most {most}"),
-            least => format!("{} to {most}", percent(least)),
-        };
-        format!(
-            "{range} of the values of {} moved since {}",
-            self.key, self.since
-        )
     }
 
     fn holds(&self, moved: u64, keys: u64) -> bool {
@@ -126,56 +212,6 @@ fn ring_chance(moved: u64, keys: u64, share: f64, points: f64) -> f64 {
     let (a, b) = (share * points, (1.0 - share) * points);
     let (k, rest) = (moved as f64, (keys - moved) as f64);
     (ln_binomial(keys, moved) + ln_beta(k + a, rest + b) - ln_beta(a, b)).exp()
-}
-
-/// Judges `moved`.
-pub fn judge(moved: &Moved, calls: &Calls<'_>, rates: Rates) -> Judgement {
-    let open = |actual: String| Judgement {
-        result: CheckResult::Undecided,
-        actual,
-        samples: 0,
-        method: String::new(),
-    };
-    let Some(before) = &calls.seen.before else {
-        return open(format!("{} has not run before", moved.since));
-    };
-    let now = Owners::of(calls.judged.iter().copied(), &calls.seen.pods);
-    let none = BTreeMap::new();
-    let of = |owners: &'_ Owners| owners.by_key.get(&moved.key).cloned();
-    let (then, now_by) = (of(before).unwrap_or(none.clone()), of(&now).unwrap_or(none));
-    let pairs: Vec<(&String, &String)> = now_by
-        .iter()
-        .filter_map(|(value, pod)| Some((pod, then.get(value)?)))
-        .collect();
-    let keys = pairs.len() as u64;
-    if keys == 0 {
-        let words = format!("no value of {} was answered in both runs", moved.key);
-        return open(words);
-    }
-    let changed = pairs.iter().filter(|(now, then)| now != then).count() as u64;
-    let errors = moved.errors(keys, before.pods, now.pods);
-    let (result, wrong, wanted) = if moved.holds(changed, keys) {
-        (CheckResult::Holds, errors.beta, rates.beta)
-    } else {
-        (CheckResult::Refuted, errors.alpha, rates.alpha)
-    };
-    let share = percent(changed as f64 / keys as f64);
-    let mut actual = format!("{share} ({changed} of {keys})");
-    let result = if wrong > wanted {
-        actual += &format!("; with {keys} values this would be wrong at {wrong:.0e}");
-        CheckResult::Undecided
-    } else {
-        result
-    };
-    Judgement {
-        result,
-        actual,
-        samples: keys,
-        method: format!(
-            "count over {keys} values, {} to {} pods: false alarm {:.0e} on a ring of 1024 points, miss {:.0e} where each call is drawn",
-            before.pods, now.pods, errors.alpha, errors.beta
-        ),
-    }
 }
 
 #[cfg(test)]

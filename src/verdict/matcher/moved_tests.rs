@@ -6,8 +6,9 @@ use testbed::control::Observation;
 use super::*;
 use crate::verdict::{
     answer,
-    expect::{Matcher, ResolvedExpect},
+    expect::ResolvedExpect,
     judge,
+    matcher::Matcher,
     outcome::CheckResult::{self, *},
     seen::Seen,
     testing::{Draws, answered, attempt, pods},
@@ -50,7 +51,7 @@ fn run(keys: u64, pods_now: usize, owner: impl Fn(u64) -> u64) -> Seen {
 
 fn result(before: &Seen, mut after: Seen, matcher: Moved) -> (CheckResult, String) {
     after.before = Some(Owners::of(&before.calls, &before.pods));
-    let matchers = vec![Matcher::Moved(matcher)];
+    let matchers = vec![Matcher::from(matcher)];
     let check = judge("p", &ResolvedExpect { matchers }, &after, MILLION).remove(0);
     (check.result, check.actual)
 }
@@ -86,7 +87,7 @@ fn too_few_keys_say_nothing() {
 
 #[test]
 fn without_a_run_before_nothing_is_said() {
-    let matchers = vec![Matcher::Moved(moved(0.0, 0.5))];
+    let matchers = vec![Matcher::from(moved(0.0, 0.5))];
     let seen = run(300, 3, |n| n % 3);
     let check = judge("p", &ResolvedExpect { matchers }, &seen, MILLION).remove(0);
     assert_eq!(check.result, Undecided);

@@ -1,100 +1,73 @@
-//! `pinned` (calls of one connection) and `sticky-by` (calls with one metadata value) stay on one pod
-//! ([`statistics::Agreement`]). `pinned: false` is the same test with both answers exchanged, at alpha.
+//! `pinned`: all calls of one connection are answered by one pod. `false` is the same test with both answers exchanged, at alpha.
 
-use statistics::{Agreement, Decision, Rates, repeats_needed};
+use statistics::{Decision, Rates};
 use testbed::control::Observation;
 
+use super::{
+    groups::Groups,
+    spec::{Around, ExpectError, Form, Mistake, Sample, Sampled, Spec},
+};
 use crate::verdict::{
     answer,
     judgement::{Judgement, Sequential},
-    pods::{self, Pods},
-    tally::Tally,
+    pods::{Pods, World},
 };
 
-/// Groups of calls under their numbers, pods under theirs.
-struct Groups {
-    pods: Pods,
-    test: Agreement,
-    /// What a group is called, `connection` or `the value`.
-    word: &'static str,
-    names: Vec<String>,
-    answered: Tally,
-}
+/// They are, or several answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pinned(pub bool);
 
-impl Groups {
-    fn new(pods: &Pods, rate: f64, word: &'static str) -> Self {
-        Self {
-            pods: pods.clone(),
-            test: Agreement::new(rate),
-            word,
-            names: Vec::new(),
-            answered: Tally::default(),
+impl Spec for Pinned {
+    const NAME: &'static str = "pinned";
+    const DOC: &'static str = "All calls of one connection are answered by one pod.";
+    const FORMS: &'static [Form] = &[Form::sampled(
+        "`pinned: true` (or `false`)",
+        "agreement within each connection; a second pod decides at once",
+        "21 / 14 / 10",
+    )];
+    const COUNTS_ANSWERS: bool = true;
+    type Written = bool;
+
+    fn read(written: &bool) -> Result<Self, ExpectError> {
+        Ok(Self(*written))
+    }
+
+    fn expected(&self) -> String {
+        match self.0 {
+            true => "one pod answers all calls of a connection".to_owned(),
+            false => "several pods answer the calls of one connection".to_owned(),
         }
     }
 
-    fn feed(&mut self, group: u32, pod: &str) {
-        self.answered.add(pod);
-        if let Some(peers) = pods::peers(&self.pods, pod) {
-            self.test.among(peers.len() as u64);
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        if !around.reconnect {
+            return Vec::new();
         }
-        let known = self.names.iter().position(|known| known == pod);
-        let number = known.unwrap_or_else(|| {
-            self.names.push(pod.to_owned());
-            self.names.len() - 1
-        });
-        self.test.feed(group, number);
+        vec![Mistake::new(
+            "'pinned' with a fresh connection for each call",
+            "drop `reconnect`: pinning is about one connection",
+        )]
     }
 
-    fn describe(&self) -> String {
-        if let Some((group, first, second)) = self.test.disagreed() {
-            let group = match self.word {
-                "connection" => format!("connection {group}"),
-                word => word.to_owned(),
-            };
-            let (first, second) = (&self.names[first], &self.names[second]);
-            return format!(
-                "{group} was answered by {first} and {second} ({})",
-                self.answered
-            );
-        }
-        let repeats = self.test.repeats();
-        match (self.test.candidates(), self.test.needed()) {
-            (None, _) => "no pod that we know answered".to_owned(),
-            (Some(1), _) => "there is one pod only, so that staying on it says nothing".to_owned(),
-            (_, Some(needed)) if repeats < needed => format!(
-                "{}; chance is ruled out after {needed} repeats, {repeats} were seen",
-                self.answered
-            ),
-            _ => format!("{}", self.answered),
-        }
-    }
-
-    fn judgement(&self, decision: Decision, letter: &str) -> Judgement {
-        let method = format!(
-            "agreement over {} candidate pods, {} repeats, {letter} {:e}",
-            self.test.candidates().unwrap_or(0),
-            self.test.needed().unwrap_or(0),
-            self.test.rate()
-        );
-        Judgement::of(decision, self.describe(), self.answered.total(), method)
-    }
-
-    /// The fewest candidates need the most calls: two pods, on one connection.
-    fn largest_need(&self) -> Option<u64> {
-        let sizes = self.pods.values().map(|set| set.len() as u64);
-        let smallest = sizes.filter(|size| *size > 1).min()?;
-        Some(1 + repeats_needed(smallest, self.test.rate()))
+    fn test(&self, sample: &Sample<'_>) -> String {
+        Groups::words(sample)
     }
 }
 
-/// `pinned`: a group is a connection.
-pub struct Pinned {
+impl Sampled for Pinned {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+        Box::new(Test::new(self.0, world.pods, rates))
+    }
+}
+
+/// The test: a group is a connection.
+struct Test {
     wanted: bool,
     groups: Groups,
 }
 
-impl Pinned {
-    pub fn new(wanted: bool, pods: &Pods, rates: Rates) -> Self {
+impl Test {
+    fn new(wanted: bool, pods: &Pods, rates: Rates) -> Self {
         let rate = if wanted { rates.beta } else { rates.alpha };
         Self {
             wanted,
@@ -112,7 +85,7 @@ impl Pinned {
     }
 }
 
-impl Sequential for Pinned {
+impl Sequential for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         if let (Decision::Continue, Some(pod)) = (self.decision(), answer::pod(call)) {
             self.groups.feed(call.connection, pod);
@@ -127,35 +100,5 @@ impl Sequential for Pinned {
     fn conclude(&self) -> Judgement {
         let letter = if self.wanted { "beta" } else { "alpha" };
         self.groups.judgement(self.decision(), letter)
-    }
-}
-
-/// `sticky-by`: one run sends one value, over however many connections.
-pub struct Sticky {
-    groups: Groups,
-}
-
-impl Sticky {
-    pub fn new(pods: &Pods, rates: Rates) -> Self {
-        Self {
-            groups: Groups::new(pods, rates.beta, "the value"),
-        }
-    }
-}
-
-impl Sequential for Sticky {
-    fn feed(&mut self, call: &Observation) -> Decision {
-        if let (Decision::Continue, Some(pod)) = (self.groups.test.decision(), answer::pod(call)) {
-            self.groups.feed(0, pod);
-        }
-        self.groups.test.decision()
-    }
-
-    fn cap(&self) -> Option<u64> {
-        self.groups.largest_need()
-    }
-
-    fn conclude(&self) -> Judgement {
-        self.groups.judgement(self.groups.test.decision(), "beta")
     }
 }

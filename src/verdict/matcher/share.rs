@@ -5,14 +5,76 @@ use std::collections::BTreeMap;
 use statistics::{Decision, Rates, Shares, interval};
 use testbed::control::Observation;
 
-use crate::verdict::{
-    answer,
-    judgement::{Judgement, Sequential},
-    words::percent,
+use super::spec::{Around, ExpectError, Form, Mistake, Named, Sample, Sampled, Spec};
+use crate::{
+    values::range,
+    verdict::{
+        answer,
+        judgement::{Judgement, Sequential},
+        pods::World,
+        words::percent,
+    },
 };
 
-#[derive(Clone)]
-pub struct Share {
+/// Probability by workload; adds up to one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share(pub BTreeMap<String, f64>);
+
+impl Spec for Share {
+    const NAME: &'static str = "share";
+    const DOC: &'static str = "Share of calls per workload, e.g. `{greeter-v1: 90%, greeter-v2: 10%}` (two-sided sequential test).";
+    const FORMS: &'static [Form] = &[Form::sampled(
+        "`share: {v1: 90%, v2: 10%}`",
+        "two-sided sequential test against ±10 points (kept a fifth away from 0 and 100 %), then exact binomial; fractions such as `1/3` are fine",
+        "about 400 on a healthy mesh",
+    )];
+    const COUNTS_ANSWERS: bool = true;
+    type Written = BTreeMap<String, String>;
+
+    fn read(written: &Self::Written) -> Result<Self, ExpectError> {
+        let mut shares = BTreeMap::new();
+        for (workload, text) in written {
+            let share = range::share(text).map_err(ExpectError::value(Self::NAME))?;
+            shares.insert(workload.clone(), share);
+        }
+        let sum: f64 = shares.values().sum();
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(ExpectError::Words {
+                field: Self::NAME,
+                message: format!("shares add up to {:.2} %, not to 100 %", sum * 100.0),
+            });
+        }
+        Ok(Self(shares))
+    }
+
+    fn expected(&self) -> String {
+        let shares = self.0.iter();
+        let parts = shares.map(|(name, share)| format!("{name} {}", percent(*share)));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        self.0.keys().map(|name| Named::Workload(name)).collect()
+    }
+
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        around.excluded_by_pinned(Self::NAME).into_iter().collect()
+    }
+
+    fn test(&self, sample: &Sample<'_>) -> String {
+        let Sample { cap, rates, .. } = sample;
+        format!("two-sided sequential test, cap {cap} calls, {rates}")
+    }
+}
+
+impl Sampled for Share {
+    fn sequential(&self, _: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+        Box::new(Test::new(&self.0, rates))
+    }
+}
+
+/// The test.
+struct Test {
     workloads: Vec<String>,
     counts: Vec<u64>,
     test: Shares,
@@ -21,8 +83,8 @@ pub struct Share {
     stray: Option<String>,
 }
 
-impl Share {
-    pub fn new(shares: &BTreeMap<String, f64>, rates: Rates) -> Self {
+impl Test {
+    fn new(shares: &BTreeMap<String, f64>, rates: Rates) -> Self {
         let values: Vec<f64> = shares.values().copied().collect();
         Self {
             workloads: shares.keys().cloned().collect(),
@@ -58,7 +120,7 @@ impl Share {
     }
 }
 
-impl Sequential for Share {
+impl Sequential for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         let (Decision::Continue, Some(workload)) = (self.test.decision(), answer::workload(call))
         else {

@@ -1,18 +1,29 @@
-//! Exact matchers on streams: messages of both directions, how a stream was cut, and the connections behind it.
+//! `stream`: numbered messages of both directions.
 
-use std::collections::BTreeMap;
-
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use statistics::Rates;
 use testbed::control::{Attempt, Observation};
 
+use super::spec::{Exact, ExpectError, Form, Spec};
 use crate::{
-    scenario::range::{Counts, ValueError},
+    values::range::{Counts, ValueError},
     verdict::{
         calls::Calls,
-        judgement::{Judgement, exact},
-        outcome::CheckResult,
-        tally::Tally,
+        judgement::{Judgement, each},
     },
 };
+
+/// Every message of both directions arrived once, in order and undamaged; and so many of them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Intact")]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Written {
+    /// Request messages that the server received: `20`, or a range `1..20`.
+    pub requests: Option<String>,
+    /// Response messages that the client received.
+    pub replies: Option<String>,
+}
 
 /// How many messages are wanted in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +38,7 @@ impl Wanted {
     ///
     /// # Errors
     /// Anything else.
-    pub fn parse(text: &str) -> Result<Self, ValueError> {
+    fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "all" => Ok(Self::All),
             number => Counts::parse(number).map(Self::Number),
@@ -49,59 +60,57 @@ impl Wanted {
     }
 }
 
-/// The expectation in words.
-pub fn words(requests: Option<Wanted>, replies: Option<Wanted>) -> String {
-    let part = |wanted: Option<Wanted>, what: &str| {
-        wanted.map(|wanted| format!("{} {what}", wanted.words()))
-    };
-    let parts = [part(requests, "requests"), part(replies, "replies")];
-    let counted: Vec<String> = parts.into_iter().flatten().collect();
-    let mut words = "each message once, in order, undamaged".to_owned();
-    if !counted.is_empty() {
-        words = format!("{}, {words}", counted.join(" and "));
+/// So many in each direction; `None`: any number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    requests: Option<Wanted>,
+    replies: Option<Wanted>,
+}
+
+impl Spec for Stream {
+    const NAME: &'static str = "stream";
+    const DOC: &'static str =
+        "Messages of both directions: each once, in order, undamaged, and so many.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`stream: {requests, replies}`",
+        "of numbered messages, each arrived once, in order and undamaged, on both sides; and so many of them: a number, a range (`5..`), or `all` (requests: as many as were sent; replies: as many as the server received)",
+    )];
+    type Written = Written;
+
+    fn read(written: &Written) -> Result<Self, ExpectError> {
+        let counts = |text: &Option<String>| {
+            let counts = text.as_deref().map(Wanted::parse).transpose();
+            counts.map_err(ExpectError::value(Self::NAME))
+        };
+        Ok(Self {
+            requests: counts(&written.requests)?,
+            replies: counts(&written.replies)?,
+        })
     }
-    words
+
+    fn expected(&self) -> String {
+        let Self { requests, replies } = *self;
+        let part = |wanted: Option<Wanted>, what: &str| {
+            wanted.map(|wanted| format!("{} {what}", wanted.words()))
+        };
+        let parts = [part(requests, "requests"), part(replies, "replies")];
+        let counted: Vec<String> = parts.into_iter().flatten().collect();
+        let mut words = "each message once, in order, undamaged".to_owned();
+        if !counted.is_empty() {
+            words = format!("{}, {words}", counted.join(" and "));
+        }
+        words
+    }
 }
 
-/// `stream`: the messages of both directions of each call.
-pub fn stream(requests: Option<Wanted>, replies: Option<Wanted>, calls: &Calls<'_>) -> Judgement {
-    let kept = calls.kept();
-    let look = |call: &&Observation| intact(call, calls.attempts_of(call), requests, replies);
-    verdicts(kept.iter().map(look))
-}
-
-/// `reset`: the code of the RST_STREAM that each call's client got.
-pub fn reset(code: Option<&str>, calls: &Calls<'_>) -> Judgement {
-    let kept = calls.kept();
-    verdicts(kept.iter().map(|call| {
-        let seen = call.reset.as_ref().filter(|reset| reset.remote);
-        let seen = seen.map(|reset| reset.code.as_str());
-        let words = seen.map_or_else(
-            || "no RST_STREAM".to_owned(),
-            |code| format!("RST_STREAM {code}"),
-        );
-        (seen == code, words)
-    }))
-}
-
-/// `server-end`: how each attempt ended at its server.
-pub fn server_end(end: &str, calls: &Calls<'_>) -> Judgement {
-    let attempts = calls.seen.attempts.iter();
-    verdicts(attempts.map(|attempt| (attempt.end == end, attempt.end.clone())))
-}
-
-/// `server-pings`: PING frames on all connections together.
-pub fn server_pings(counts: Counts, calls: &Calls<'_>) -> Judgement {
-    let attempts = calls.seen.attempts.as_slice();
-    let pings = connections(attempts).into_values().sum();
-    total(attempts, counts, pings, "PING frames")
-}
-
-/// `server-connections`: how many there were.
-pub fn server_connections(counts: Counts, calls: &Calls<'_>) -> Judgement {
-    let attempts = calls.seen.attempts.as_slice();
-    let number = connections(attempts).len() as u64;
-    total(attempts, counts, number, "connections")
+impl Exact for Stream {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let kept = calls.kept();
+        let look = |call: &&Observation| {
+            intact(call, calls.attempts_of(call), self.requests, self.replies)
+        };
+        each(kept.iter().map(look))
+    }
 }
 
 /// Whether one call's messages are as wanted, and what was seen of them.
@@ -132,80 +141,15 @@ fn intact(
     )
 }
 
-/// Largest number of pings of each connection that brought an attempt.
-fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
-    let mut all = BTreeMap::new();
-    for attempt in attempts {
-        let pings = all
-            .entry((attempt.pod.as_str(), attempt.connection))
-            .or_insert(0);
-        *pings = attempt.pings.max(*pings);
-    }
-    all
-}
-
-fn total(attempts: &[Attempt], wanted: Counts, number: u64, what: &str) -> Judgement {
-    let result = match (attempts, wanted.contains(number)) {
-        ([], _) => CheckResult::Undecided,
-        (_, true) => CheckResult::Holds,
-        (_, false) => CheckResult::Refuted,
-    };
-    Judgement {
-        result,
-        actual: format!("{number} {what} behind {} attempts", attempts.len()),
-        samples: attempts.len() as u64,
-        method: String::new(),
-    }
-}
-
-fn verdicts(each: impl Iterator<Item = (bool, String)>) -> Judgement {
-    let (good, words): (Vec<bool>, Vec<String>) = each.unzip();
-    let result = match good.as_slice() {
-        [] => CheckResult::Undecided,
-        all if all.iter().all(|good| *good) => CheckResult::Holds,
-        _ => CheckResult::Refuted,
-    };
-    exact(result, words.into_iter().collect::<Tally>())
-}
-
 #[cfg(test)]
 mod tests {
-    use testbed::control::Reset;
-
-    use super::*;
     use crate::verdict::{
-        Rates, ResolvedExpect,
-        expect::Matcher,
-        judge,
-        seen::Seen,
-        testing::{answered, attempt},
+        outcome::CheckResult,
+        testing::{result, streamed},
     };
 
-    fn judged(matcher: &Matcher, call: Observation, attempts: Vec<Attempt>) -> CheckResult {
-        let seen = Seen {
-            calls: vec![call],
-            attempts,
-            ..Seen::default()
-        };
-        let matchers = vec![matcher.clone()];
-        let checks = judge("p", &ResolvedExpect { matchers }, &seen, Rates::default());
-        checks[0].result
-    }
-
-    fn stream(received: u32, sent: u32, replies: usize) -> (Observation, Vec<Attempt>) {
-        let mut call = answered(0, "greeter-a", "greeter");
-        call.uploaded = sent;
-        call.messages = vec![(0, 5); replies];
-        let mut one = attempt(0, "greeter-a");
-        one.received = received;
-        (call, vec![one])
-    }
-
-    fn wanted(requests: &str, replies: &str) -> Matcher {
-        Matcher::Stream {
-            requests: Some(Wanted::parse(requests).unwrap()),
-            replies: Some(Wanted::parse(replies).unwrap()),
-        }
+    fn wanted(requests: &str, replies: &str) -> String {
+        format!("stream: {{requests: '{requests}', replies: '{replies}'}}")
     }
 
     #[rstest::rstest]
@@ -223,62 +167,18 @@ mod tests {
         #[case] got: usize,
         #[case] holds: bool,
     ) {
-        let (call, attempts) = stream(received, sent, got);
-        let result = judged(&wanted(requests, replies), call, attempts);
+        let seen = streamed(received, sent, got);
+        let result = result(&wanted(requests, replies), &seen).0;
         assert_eq!(result == CheckResult::Holds, holds);
     }
 
     #[test]
     fn damage_on_either_side_refutes() {
-        let (mut call, attempts) = stream(5, 5, 5);
-        call.damage = Some("message 1 came as number 2".into());
-        assert_eq!(
-            judged(&wanted("5", "5"), call, attempts),
-            CheckResult::Refuted
-        );
-        let (call, mut attempts) = stream(5, 5, 5);
-        attempts[0].damage = Some("message 3 came as number 2".into());
-        assert_eq!(
-            judged(&wanted("5", "5"), call, attempts),
-            CheckResult::Refuted
-        );
-    }
-
-    #[rstest::rstest]
-    #[case(None, None, true)]
-    #[case(Some("CANCEL"), Some("CANCEL"), true)]
-    #[case(Some("CANCEL"), Some("NO_ERROR"), false)]
-    #[case(None, Some("CANCEL"), false)]
-    fn a_reset_is_known_by_its_code(
-        #[case] want: Option<&str>,
-        #[case] seen: Option<&str>,
-        #[case] holds: bool,
-    ) {
-        let (mut call, attempts) = stream(1, 1, 1);
-        call.reset = seen.map(|code| Reset {
-            code: code.to_owned(),
-            remote: true,
-        });
-        let matcher = Matcher::Reset(want.map(str::to_owned));
-        assert_eq!(
-            judged(&matcher, call, attempts) == CheckResult::Holds,
-            holds
-        );
-    }
-
-    #[test]
-    fn pings_of_a_connection_count_once() {
-        let (call, mut attempts) = stream(1, 1, 1);
-        attempts.push(attempts[0].clone());
-        attempts[0].pings = 2;
-        attempts[1].pings = 3;
-        let counts = |text| Counts::parse(text).unwrap();
-        let pings = Matcher::ServerPings(counts("3"));
-        assert_eq!(
-            judged(&pings, call.clone(), attempts.clone()),
-            CheckResult::Holds
-        );
-        let connections = Matcher::ServerConnections(counts("1"));
-        assert_eq!(judged(&connections, call, attempts), CheckResult::Holds);
+        let mut seen = streamed(5, 5, 5);
+        seen.calls[0].damage = Some("message 1 came as number 2".into());
+        assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
+        let mut seen = streamed(5, 5, 5);
+        seen.attempts[0].damage = Some("message 3 came as number 2".into());
+        assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
     }
 }

@@ -5,9 +5,14 @@ use testbed::control::SpanProtocol;
 
 use super::*;
 use crate::verdict::{
-    ResolvedExpect,
-    expect::Matcher,
-    judge,
+    ResolvedExpect, judge,
+    matcher::{
+        Matcher,
+        access_log::AccessLog,
+        counted::{Counted, Quantity},
+        diagnosis::{Diagnosis, Tool},
+        trace::Trace,
+    },
     seen::Seen,
     testing::{answered, attempt},
 };
@@ -38,7 +43,7 @@ fn result(matcher: &Matcher, seen: &Seen) -> CheckResult {
 fn log(fields: &[(&str, Option<&str>)], absent: bool) -> Matcher {
     let fields = fields.iter();
     let fields = fields.map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned)));
-    Matcher::AccessLog(AccessLog {
+    Matcher::from(AccessLog {
         at: "caller".into(),
         fields: fields.collect(),
         absent,
@@ -82,7 +87,7 @@ fn a_counter_equals_what_the_ledgers_say(
     let mut seen = seen(2);
     seen.attempts.push(attempt(1, "greeter-a"));
     seen.telemetry.counters.insert("x;.rq".into(), grown);
-    let matcher = Matcher::Counted(Counted {
+    let matcher = Matcher::from(Counted {
         at: "caller".into(),
         counters: BTreeMap::from([("x;.rq".to_owned(), quantity)]),
     });
@@ -101,7 +106,7 @@ fn trace_context_at_the_server(
     #[case] client_span: Option<&str>,
     #[case] expected: CheckResult,
 ) {
-    let matcher = Matcher::Trace(Trace {
+    let matcher = Matcher::from(Trace {
         header: TraceHeader::W3c,
         id: id.map(str::to_owned),
         client_span: client_span.map(str::to_owned),
@@ -135,7 +140,7 @@ fn spans_at_the_collector(
 ) {
     let mut seen = seen(1);
     seen.telemetry.spans = vec![span(1, "caller.ns"), span(2, "greeter.ns")];
-    let matcher = Matcher::Spans(Spans {
+    let matcher = Matcher::from(Spans {
         at: "collector".into(),
         header: TraceHeader::W3c,
         from: from.iter().map(|&name| name.to_owned()).collect(),
@@ -167,8 +172,9 @@ fn a_diagnosis_counts_lines() {
         lines: BTreeMap::from([("HEALTHY".to_owned(), 2), ("UNHEALTHY".to_owned(), 0)]),
     };
     let said = |lines: &[&str]| {
-        let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
-        diagnosis(&wanted, &lines).result
+        let mut seen = seen(1);
+        seen.telemetry.diagnosis = lines.iter().map(|&line| line.to_owned()).collect();
+        result(&wanted.clone().into(), &seen)
     };
     assert_eq!(said(&["a HEALTHY", "b HEALTHY"]), CheckResult::Holds);
     assert_eq!(said(&["a HEALTHY"]), CheckResult::Refuted);
@@ -178,7 +184,7 @@ fn a_diagnosis_counts_lines() {
 #[test]
 fn a_trace_context_that_came_twice_is_none() {
     let mut seen = seen(1);
-    let wanted = Matcher::Trace(Trace {
+    let wanted = Matcher::from(Trace {
         header: TraceHeader::W3c,
         id: Some(TRACE.to_owned()),
         client_span: None,

@@ -1,14 +1,17 @@
-//! Matchers on handshakes and on the caller's identity as the server's proxy hands it on.
+//! `tls`: the handshake behind every call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use testbed::control::{Attempt, Observation, TlsSeen};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use statistics::Rates;
+use testbed::control::{Observation, TlsSeen};
 
+use super::spec::{Around, Exact, ExpectError, Form, Mistake, Spec};
 use crate::{
-    scenario::model::tls::TlsExpect,
+    text::did_you_mean,
     verdict::{
         calls::Calls,
-        fields,
         judgement::{Judgement, every},
     },
 };
@@ -46,49 +49,136 @@ const ALERTS: [&str; 18] = [
     "unrecognised-name",
 ];
 
-/// Metadata in which a proxy tells the application about the peer's certificate (Envoy documentation, "x-forwarded-client-cert").
-const FORWARDED: &str = "x-forwarded-client-cert";
-
 /// Every word that `refused` may hold.
-pub fn reasons() -> impl Iterator<Item = &'static str> {
+fn reasons() -> impl Iterator<Item = &'static str> {
     OWN.into_iter().chain(ALERTS)
 }
 
-/// The expectation in words.
-pub fn words(wanted: &TlsExpect) -> String {
-    let mut parts = Vec::new();
-    if let Some(alpn) = &wanted.alpn {
-        parts.push(format!("ALPN {alpn}"));
-    }
-    if let Some(version) = &wanted.version {
-        parts.push(format!("TLS {version}"));
-    }
-    if let Some(name) = &wanted.certificate {
-        parts.push(format!("certificate {name}"));
-    }
-    if let Some(names) = &wanted.names {
-        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        parts.push(format!("for {}", join(names)));
-    }
-    if let Some(reason) = &wanted.refused {
-        parts.push(format!("refused: {reason}"));
-    }
-    parts.join(", ")
+/// What a handshake must show. All fields that are set must hold, of every call's connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TlsExpect")]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Tls {
+    /// Protocol that was agreed on, `none` for none.
+    pub alpn: Option<String>,
+    /// `1.2` or `1.3`.
+    pub version: Option<String>,
+    /// DNS and URI names of the certificate that was served, all of them, in any order.
+    pub names: Option<Vec<String>>,
+    /// Which certificate was served, by the name that a `certificate` step gave it.
+    pub certificate: Option<String>,
+    /// There is no connection, for this reason: an alert of the peer by its name in RFC 8446 (`certificate-required`), or one of
+    /// `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`.
+    pub refused: Option<String>,
 }
 
-/// Judges the handshake behind every call.
-pub fn judge(wanted: &TlsExpect, calls: &Calls<'_>) -> Judgement {
-    let known = &calls.seen.certificates;
-    every(
-        &calls.kept(),
-        |call| actual(call, known),
-        |call| matches(wanted, call, known),
-    )
+impl Spec for Tls {
+    const NAME: &'static str = "tls";
+    const DOC: &'static str = "The handshake behind every call.";
+    const FORMS: &'static [Form] = &[
+        Form::exact(
+            "`tls: {alpn, version, names, certificate}`",
+            "each call's connection agreed on this; `certificate` is the name that a `certificate` step gave (`as`)",
+        ),
+        Form::exact(
+            "`tls: {refused: REASON}`",
+            "there is no connection: an alert of RFC 8446 (`certificate-required`, `unknown-ca`, `protocol-version`, …) or `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`",
+        ),
+    ];
+    const EVERY_CALL: bool = true;
+    type Written = Self;
+
+    fn read(written: &Self) -> Result<Self, ExpectError> {
+        match &written.refused {
+            Some(word) if !reasons().any(|known| known == word) => Err(ExpectError::Words {
+                field: Self::NAME,
+                message: format!(
+                    "'{word}' is no reason for a refused handshake: write one of {}",
+                    reasons().collect::<Vec<_>>().join(", ")
+                ),
+            }),
+            _ => Ok(written.clone()),
+        }
+    }
+
+    fn expected(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(alpn) = &self.alpn {
+            parts.push(format!("ALPN {alpn}"));
+        }
+        if let Some(version) = &self.version {
+            parts.push(format!("TLS {version}"));
+        }
+        if let Some(name) = &self.certificate {
+            parts.push(format!("certificate {name}"));
+        }
+        if let Some(names) = &self.names {
+            let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            parts.push(format!("for {}", join(names)));
+        }
+        if let Some(reason) = &self.refused {
+            parts.push(format!("refused: {reason}"));
+        }
+        parts.join(", ")
+    }
+
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        let names = self.names.iter_mut().flatten();
+        names.for_each(|name| *name = expand(name));
+    }
+
+    fn is_about_the_client(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        let mut found = Vec::new();
+        if !around.tls {
+            found.push(Mistake::new(
+                "a handshake is expected, but the caller makes none",
+                "add `tls: {}` to the probe: without it the caller speaks plaintext",
+            ));
+        }
+        let shown = self.alpn.is_some()
+            || self.version.is_some()
+            || self.names.is_some()
+            || self.certificate.is_some();
+        if self.refused.is_some() && shown {
+            found.push(Mistake::new(
+                "a refused handshake that shows something",
+                "expect either `refused`, or what the handshake shows",
+            ));
+        } else if self.refused.is_none() && !shown {
+            found.push(Mistake::new(
+                "nothing is expected of the handshake",
+                "name one of alpn, version, names, certificate, refused",
+            ));
+        }
+        let name = self.certificate.as_deref();
+        if let Some(name) = name.filter(|name| !around.certificates.contains(name)) {
+            found.push(Mistake::new(
+                format!("no step makes the certificate '{name}'"),
+                did_you_mean(name, &around.certificates),
+            ));
+        }
+        found
+    }
+}
+
+impl Exact for Tls {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let known = &calls.seen.certificates;
+        every(
+            &calls.kept(),
+            |call| actual(call, known),
+            |call| matches(self, call, known),
+        )
+    }
 }
 
 type Certificates = BTreeMap<String, String>;
 
-fn matches(wanted: &TlsExpect, call: &Observation, known: &Certificates) -> bool {
+fn matches(wanted: &Tls, call: &Observation, known: &Certificates) -> bool {
     if let Some(reason) = &wanted.refused {
         return refusal(call).as_deref() == Some(reason.as_str());
     }
@@ -144,7 +234,7 @@ const ENDS: [&str; 5] = [
 ///
 /// With TLS 1.3 a client has finished before the server judges its certificate, so that an alert may come after a handshake that
 /// looked good.
-pub fn refusal(call: &Observation) -> Option<String> {
+fn refusal(call: &Observation) -> Option<String> {
     let words = call.transport_error.as_deref()?;
     if let Some((_, rest)) = words.split_once("received fatal alert: ") {
         let name: String = rest
@@ -187,16 +277,6 @@ fn kebab(name: &str) -> String {
         text.push(letter.to_ascii_lowercase());
     }
     text
-}
-
-/// The identity that the server's proxy vouches for: the URI of the last element of [`FORWARDED`], `none` without one.
-pub fn identity(attempt: &Attempt) -> String {
-    let value = fields::joined(&attempt.metadata, FORWARDED).unwrap_or_default();
-    let last = value.rsplit(',').next().unwrap_or_default();
-    let uri = last
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("URI="));
-    uri.unwrap_or("none").trim_matches('"').to_owned()
 }
 
 #[cfg(test)]
@@ -260,40 +340,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case(TlsExpect { alpn: Some("h2".into()), ..TlsExpect::default() }, true)]
-    #[case(TlsExpect { alpn: Some("none".into()), ..TlsExpect::default() }, false)]
-    #[case(TlsExpect { version: Some("1.2".into()), ..TlsExpect::default() }, false)]
-    #[case(TlsExpect { names: Some(vec!["a".into(), "b".into()]), ..TlsExpect::default() }, true)]
-    #[case(TlsExpect { names: Some(vec!["a".into()]), ..TlsExpect::default() }, false)]
-    #[case(TlsExpect { certificate: Some("first".into()), ..TlsExpect::default() }, true)]
-    #[case(TlsExpect { certificate: Some("second".into()), ..TlsExpect::default() }, false)]
-    #[case(TlsExpect { refused: Some("closed".into()), ..TlsExpect::default() }, false)]
-    fn every_field_of_a_handshake_counts(#[case] wanted: TlsExpect, #[case] holds: bool) {
+    #[case(Tls { alpn: Some("h2".into()), ..Tls::default() }, true)]
+    #[case(Tls { alpn: Some("none".into()), ..Tls::default() }, false)]
+    #[case(Tls { version: Some("1.2".into()), ..Tls::default() }, false)]
+    #[case(Tls { names: Some(vec!["a".into(), "b".into()]), ..Tls::default() }, true)]
+    #[case(Tls { names: Some(vec!["a".into()]), ..Tls::default() }, false)]
+    #[case(Tls { certificate: Some("first".into()), ..Tls::default() }, true)]
+    #[case(Tls { certificate: Some("second".into()), ..Tls::default() }, false)]
+    #[case(Tls { refused: Some("closed".into()), ..Tls::default() }, false)]
+    fn every_field_of_a_handshake_counts(#[case] wanted: Tls, #[case] holds: bool) {
         let known = Certificates::from([
             ("first".to_owned(), "01".to_owned()),
             ("second".to_owned(), "02".to_owned()),
         ]);
         assert_eq!(matches(&wanted, &with_tls("01"), &known), holds);
-    }
-
-    #[rstest]
-    #[case(
-        "By=spiffe://c/ns/n/sa/g;Hash=ab;Subject=\"\";URI=spiffe://c/ns/n/sa/caller",
-        "spiffe://c/ns/n/sa/caller"
-    )]
-    #[case(
-        "By=x;URI=spiffe://forged,By=y;Hash=1;URI=spiffe://real",
-        "spiffe://real"
-    )]
-    #[case("", "none")]
-    fn the_last_proxy_is_believed(#[case] header: &str, #[case] expected: &str) {
-        let mut attempt = crate::verdict::testing::attempt(0, "greeter-a");
-        attempt.metadata = vec![(FORWARDED.to_owned(), header.to_owned())];
-        assert_eq!(identity(&attempt), expected);
-        // As fields of their own the elements say the same (RFC 9110 section 5.3).
-        let parts = header.split(',');
-        let field = |part: &str| (FORWARDED.to_owned(), part.to_owned());
-        attempt.metadata = parts.map(field).collect();
-        assert_eq!(identity(&attempt), expected);
     }
 }

@@ -3,13 +3,59 @@
 use statistics::{Coverage, Decision, Rates};
 use testbed::control::Observation;
 
+use super::spec::{Around, ExpectError, Form, Mistake, Named, Sample, Sampled, Spec};
 use crate::verdict::{
     answer,
     judgement::{Judgement, Sequential},
-    pods::Pods,
+    pods::{Pods, World},
 };
 
-pub struct ReachesAll {
+/// The workload, or `app`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReachesAll(pub String);
+
+impl Spec for ReachesAll {
+    const NAME: &'static str = "reaches-all";
+    const DOC: &'static str =
+        "Every pod of the workload (or `app`) answers: none is starved (coverage test).";
+    const FORMS: &'static [Form] = &[Form::sampled(
+        "`reaches-all: APP`",
+        "coverage; holds as soon as every pod has answered",
+        "at most 21 / 37 / 70 for 2 / 3 / 5 pods",
+    )];
+    const COUNTS_ANSWERS: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        Ok(Self(written.clone()))
+    }
+
+    fn expected(&self) -> String {
+        format!("every pod of {} answers", self.0)
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        vec![Named::App(&self.0)]
+    }
+
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        around.excluded_by_pinned(Self::NAME).into_iter().collect()
+    }
+
+    fn test(&self, sample: &Sample<'_>) -> String {
+        let Sample { cap, rates, .. } = sample;
+        format!("stops when all are seen, cap {cap} calls, {rates}")
+    }
+}
+
+impl Sampled for ReachesAll {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+        Box::new(Test::new(&self.0, world.pods, rates))
+    }
+}
+
+/// The test.
+struct Test {
     app: String,
     pods: Vec<String>,
     test: Option<Coverage>,
@@ -17,8 +63,8 @@ pub struct ReachesAll {
     samples: u64,
 }
 
-impl ReachesAll {
-    pub fn new(app: &str, pods: &Pods, rates: Rates) -> Self {
+impl Test {
+    fn new(app: &str, pods: &Pods, rates: Rates) -> Self {
         let pods: Vec<String> = pods.get(app).into_iter().flatten().cloned().collect();
         Self {
             app: app.to_owned(),
@@ -47,7 +93,7 @@ impl ReachesAll {
     }
 }
 
-impl Sequential for ReachesAll {
+impl Sequential for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         let Some(test) = &mut self.test else {
             return Decision::Continue;

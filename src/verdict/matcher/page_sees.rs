@@ -1,4 +1,4 @@
-//! What a page's script would see of a call from another origin, by the rules of the Fetch standard (sections "CORS protocol"
+//! `page-sees`: what a page's script would see of a call from another origin, by the rules of the Fetch standard (sections "CORS protocol"
 //! and "CORS-preflight fetch"), for requests without credentials:
 //!
 //! - an answer is readable when `access-control-allow-origin` is `*` or the page's origin, to the byte;
@@ -8,19 +8,32 @@
 
 use std::fmt;
 
+use statistics::Rates;
 use testbed::{
     control::{Observation, Origin, WebSeen},
     derive,
 };
 
-use crate::{scenario::status, verdict::fields};
+use super::{
+    lost,
+    spec::{Around, Exact, ExpectError, Form, Mistake, Spec},
+};
+use crate::{
+    values::status,
+    verdict::{
+        calls::Calls,
+        fields,
+        judgement::{Judgement, every},
+        tally::short,
+    },
+};
 
 /// Methods that need no leave (Fetch standard, "CORS-safelisted method").
 const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 
 /// What the script gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Page {
+pub enum PageSees {
     /// The browser would send the request that this preflight asks for.
     Allowed,
     /// The browser keeps the answer (or refuses to send the request): the script learns nothing.
@@ -29,7 +42,7 @@ pub enum Page {
     Status(u32),
 }
 
-impl Page {
+impl PageSees {
     /// `allowed`, `blocked`, or a gRPC status by name or number.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -62,7 +75,54 @@ impl Page {
     }
 }
 
-impl fmt::Display for Page {
+impl Spec for PageSees {
+    const NAME: &'static str = "page-sees";
+    const DOC: &'static str = "What a page's script sees of a `web` or `http` call: a gRPC status, `blocked`, or `allowed` for a preflight.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`page-sees: OK`",
+        "what a page's script would get of a `web` or `http` call by the Fetch standard's CORS rules: a gRPC status, `blocked`, or `allowed` for a preflight; of a `browser` call, what it did get",
+    )];
+    const EVERY_CALL: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        Self::parse(written).ok_or_else(|| ExpectError::Words {
+            field: Self::NAME,
+            message: format!(
+                "'{written}' is nothing that a page sees: write a gRPC status, blocked, or allowed"
+            ),
+        })
+    }
+
+    fn expected(&self) -> String {
+        format!("a page sees {self}")
+    }
+
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        if around.page {
+            return Vec::new();
+        }
+        vec![Mistake::new(
+            "'page-sees' of a call that no page can make",
+            "pages cannot speak gRPC over HTTP/2: add `web: {}`, `http:` or `browser:`",
+        )]
+    }
+}
+
+impl Exact for PageSees {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        every(&calls.kept(), seen, |call| Self::of(call) == Some(*self))
+    }
+}
+
+fn seen(call: &Observation) -> String {
+    PageSees::of(call).map_or_else(
+        || format!("nothing (\"{}\")", short(&lost::reason(call), 60)),
+        |page| page.to_string(),
+    )
+}
+
+impl fmt::Display for PageSees {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Allowed => f.write_str("allowed"),
@@ -172,7 +232,7 @@ mod tests {
         let mut call = failed(0, 5, "no such", Origin::Wire);
         call.headers = pairs(headers);
         call.web = web("POST", &[ORIGIN], true);
-        assert_eq!(Page::of(&call), Page::parse(page));
+        assert_eq!(PageSees::of(&call), PageSees::parse(page));
     }
 
     #[rstest::rstest]
@@ -192,7 +252,7 @@ mod tests {
             ("access-control-expose-headers", exposed),
         ]);
         call.web = web("POST", &[ORIGIN], false);
-        assert_eq!(Page::of(&call), Page::parse(page));
+        assert_eq!(PageSees::of(&call), PageSees::parse(page));
     }
 
     #[rstest::rstest]
@@ -224,7 +284,7 @@ mod tests {
             ("access-control-request-headers", headers),
         ];
         call.web = web("OPTIONS", &asked, false);
-        assert_eq!(Page::of(&call), Page::parse(page));
+        assert_eq!(PageSees::of(&call), PageSees::parse(page));
     }
 
     #[rstest::rstest]
@@ -237,11 +297,11 @@ mod tests {
             browser: Some(BrowserSeen { refused }),
             ..WebSeen::default()
         });
-        assert_eq!(Page::of(&call), Page::parse(page));
+        assert_eq!(PageSees::of(&call), PageSees::parse(page));
     }
 
     #[test]
     fn what_no_page_can_send_it_cannot_see() {
-        assert_eq!(Page::of(&answered(0, "a", "greeter")), None);
+        assert_eq!(PageSees::of(&answered(0, "a", "greeter")), None);
     }
 }

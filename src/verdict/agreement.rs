@@ -1,0 +1,96 @@
+//! Do client and servers tell the same story?
+
+use std::collections::BTreeSet;
+
+use testbed::control::{Observation, Origin};
+
+use super::{answer, calls::Calls, judgement::Judgement, outcome::CheckResult, seen::Seen};
+
+/// What both sides counted. After an early stop, calls were sent that nobody judged: they are no retries.
+fn counted(calls: &Calls<'_>) -> String {
+    let (judged, attempts) = (calls.judged.len(), calls.seen.attempts.len());
+    let seen = calls.seen.calls.iter().map(|call| call.call.as_str());
+    let sent: BTreeSet<&str> = seen.chain(calls.attempts.keys().copied()).collect();
+    let sent = sent.len();
+    match calls.seen.stopped_early && judged < sent {
+        true => format!("{judged} judged of {sent} sent, {attempts} attempts"),
+        false => format!("{judged} calls, {attempts} attempts"),
+    }
+}
+
+/// Each call that an application answered must stand in the ledger of the very pod that answered, and each id in a ledger must be
+/// a call of ours; after an early stop, ids of calls that were in flight are ours but unobserved. Where that is not so, *we* lost
+/// something and nothing can be said. A pod of another namespace that answered is no loss: the mesh sent a call to a stranger.
+pub fn agreement(calls: &Calls<'_>) -> Judgement {
+    let samples = calls.judged.len() as u64;
+    let (result, actual) = if let Some(words) = strangers(calls.seen) {
+        (CheckResult::Refuted, words)
+    } else if let Some(words) = unrecorded(calls) {
+        (CheckResult::Undecided, words)
+    } else if let Some(words) = unobserved(calls) {
+        (CheckResult::Undecided, words)
+    } else {
+        (CheckResult::Holds, counted(calls))
+    };
+    Judgement {
+        result,
+        actual,
+        samples,
+        method: String::new(),
+    }
+}
+
+/// Calls that pods of other namespaces answered, in words.
+fn strangers(seen: &Seen) -> Option<String> {
+    let all = seen.calls.iter();
+    let strangers: Vec<String> = all
+        .filter_map(|call| answer::stranger(call, &seen.namespace))
+        .collect();
+    let first = strangers.first()?;
+    Some(format!(
+        "{} of {} calls were answered by pods that are not of this scenario, first by {first}",
+        strangers.len(),
+        seen.calls.len()
+    ))
+}
+
+/// Answered calls that no ledger has, in words.
+fn unrecorded(calls: &Calls<'_>) -> Option<String> {
+    let lost = |call: &&&Observation| {
+        let answered = matches!(call.status.origin, Origin::Wire | Origin::Http);
+        answered && answer::pod(call).is_some() && !is_recorded(calls, call)
+    };
+    let lost: Vec<_> = calls.judged.iter().filter(lost).collect();
+    let first = lost.first()?;
+    let by = answer::pod(first).unwrap_or_default();
+    Some(format!(
+        "{} answered calls are in no server's ledger, first {} (answered by {by})",
+        lost.len(),
+        first.call
+    ))
+}
+
+/// The pod that answered has the call in its ledger, or took its ledger with it.
+fn is_recorded(calls: &Calls<'_>, call: &Observation) -> bool {
+    let attempts = calls.attempts_of(call);
+    match answer::identity(call) {
+        Some(pod) if calls.seen.departed.contains(pod.uid) => true,
+        Some(pod) => attempts.iter().any(|attempt| attempt.uid == pod.uid),
+        None => !attempts.is_empty(),
+    }
+}
+
+/// Ids in ledgers that no observed call has, in words.
+fn unobserved(calls: &Calls<'_>) -> Option<String> {
+    let ours = calls.seen.calls.iter().map(|call| call.call.as_str());
+    let ours: BTreeSet<&str> = ours.collect();
+    let ids = calls.attempts.keys().copied();
+    let foreign: Vec<&str> = ids
+        .filter(|id| !calls.seen.stopped_early && !ours.contains(id))
+        .collect();
+    let first = foreign.first()?;
+    Some(format!(
+        "{} ids in the ledgers belong to no observed call, first {first}",
+        foreign.len()
+    ))
+}

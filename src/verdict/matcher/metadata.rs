@@ -1,0 +1,56 @@
+//! What matchers on metadata share.
+
+use testbed::control::Observation;
+
+use super::spec::ExpectError;
+pub use crate::values::metadata::Fields;
+use crate::{
+    values::metadata::binary_fault,
+    verdict::{
+        fields,
+        judgement::{Judgement, exact},
+        outcome::CheckResult,
+        tally::Tally,
+    },
+};
+
+/// Reads the values of a matcher.
+///
+/// # Errors
+/// A key of bytes whose value is no base64.
+pub fn read(field: &'static str, written: &Fields) -> Result<Fields, ExpectError> {
+    let each = written.iter();
+    let mut faults = each.filter_map(|(key, values)| binary_fault(key, values.as_ref()?));
+    match faults.next() {
+        Some(words) => Err(ExpectError::Words {
+            field,
+            message: format!("{field}: {words}: keys that end in -bin hold bytes"),
+        }),
+        None => Ok(written.clone()),
+    }
+}
+
+/// Replaces the placeholders of the values.
+pub fn expand(wanted: &mut Fields, expand: &dyn Fn(&str) -> String) {
+    let each = wanted.values_mut().flatten();
+    each.for_each(|values| *values = values.map(expand));
+}
+
+/// Every call has exactly the wanted values.
+pub fn every<'c>(
+    calls: &[&'c Observation],
+    wanted: &Fields,
+    all: impl Fn(&'c Observation, &str) -> Vec<&'c str>,
+) -> Judgement {
+    let tally = calls
+        .iter()
+        .map(|call| fields::seen(wanted, |key| all(call, key)));
+    let tally: Tally = tally.collect();
+    let good = |call: &&'c Observation| fields::matches(wanted, |key| all(call, key));
+    let result = match calls {
+        [] => CheckResult::Undecided,
+        _ if calls.iter().all(good) => CheckResult::Holds,
+        _ => CheckResult::Refuted,
+    };
+    exact(result, tally)
+}

@@ -1,0 +1,323 @@
+//! The list of all matchers, in the order in which they are judged, and what follows from it: the fields of `expect:`, their parsed form,
+//! and the one place where each is asked. A matcher is added by its file and by its line here.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use statistics::Rates;
+
+use super::spec::{Around, Exact as _, ExpectError, Mistake, Named, Sample, Sampled as _, Spec};
+use crate::{
+    values::range::Span,
+    verdict::{
+        calls::Calls,
+        judgement::{Judgement, Sequential, concluded},
+        pods::World,
+    },
+};
+
+/// How a matcher of each kind is asked.
+macro_rules! ask {
+    (sequential exact $one:ident $world:ident $rates:ident) => {{
+        let _ = $one;
+        None
+    }};
+    (sequential sampled $one:ident $world:ident $rates:ident) => {
+        Some($one.sequential($world, $rates))
+    };
+    (judge exact $one:ident $calls:ident $rates:ident) => {
+        $one.judge($calls, $rates)
+    };
+    (judge sampled $one:ident $calls:ident $rates:ident) => {
+        concluded($one.sequential(&$calls.world(), $rates), $calls)
+    };
+    (statistical exact) => {
+        false
+    };
+    (statistical sampled) => {
+        true
+    };
+}
+
+macro_rules! matchers {
+    ($($kind:ident $field:ident: $module:ident::$name:ident,)*) => {
+        /// What must be seen. Every field that is set is one matcher; all must hold.
+        #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+        pub struct Expect {
+            $(
+                #[schemars(description = <super::$module::$name as Spec>::DOC)]
+                pub $field: Option<<super::$module::$name as Spec>::Written>,
+            )*
+        }
+
+        impl Expect {
+            /// Field by field: what is not set here is taken from `below`.
+            #[must_use]
+            pub fn over(&self, below: &Self) -> Self {
+                Self { $($field: self.$field.clone().or_else(|| below.$field.clone())),* }
+            }
+
+            /// Every set field, read, in the order of the list. All errors are given, not only the first.
+            pub(crate) fn read(&self) -> (Vec<Matcher>, Vec<ExpectError>) {
+                let (mut matchers, mut errors) = (Vec::new(), Vec::new());
+                $(
+                    match self.$field.as_ref().map(super::$module::$name::read) {
+                        Some(Ok(matcher)) => matchers.push(Matcher::$name(matcher)),
+                        Some(Err(error)) => errors.push(error),
+                        None => {}
+                    }
+                )*
+                (matchers, errors)
+            }
+        }
+
+        /// One matcher with its values read.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Matcher { $($name(super::$module::$name),)* }
+
+        $(
+            impl From<super::$module::$name> for Matcher {
+                fn from(matcher: super::$module::$name) -> Self {
+                    Self::$name(matcher)
+                }
+            }
+
+            impl Member for super::$module::$name {
+                fn of(matcher: &Matcher) -> Option<&Self> {
+                    match matcher {
+                        Matcher::$name(own) => Some(own),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+
+        /// Every matcher's name, in the order in which they are judged.
+        pub const MATCHERS: &[&str] = &[$(<super::$module::$name as Spec>::NAME),*];
+
+        /// The documentation of all: name, whether it is statistical, rows.
+        #[cfg(test)]
+        pub(super) const FORMS: &[(&str, bool, &[super::spec::Form])] = &[$(
+            (
+                <super::$module::$name as Spec>::NAME,
+                ask!(statistical $kind),
+                <super::$module::$name as Spec>::FORMS,
+            )
+        ),*];
+
+        impl Matcher {
+            fn spec(&self) -> &dyn Asked {
+                match self { $(Self::$name(one) => one,)* }
+            }
+
+            fn spec_mut(&mut self) -> &mut dyn Asked {
+                match self { $(Self::$name(one) => one,)* }
+            }
+
+            /// The test that decides it while the calls run; `None` for exact ones.
+            pub fn sequential(&self, world: &World<'_>, rates: Rates) -> Option<Box<dyn Sequential>> {
+                match self { $(Self::$name(one) => ask!(sequential $kind one world rates),)* }
+            }
+
+            /// What it says of a finished run.
+            pub fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement {
+                match self { $(Self::$name(one) => ask!(judge $kind one calls rates),)* }
+            }
+
+            /// Needs several calls and may stop before the cap.
+            pub fn is_statistical(&self) -> bool {
+                match self { $(Self::$name(_) => ask!(statistical $kind),)* }
+            }
+        }
+    };
+}
+
+matchers! {
+    exact status: status::Status,
+    exact message: message::Message,
+    exact produced_by: produced_by::ProducedBy,
+    sampled reaches_all: reaches_all::ReachesAll,
+    sampled pinned: pinned::Pinned,
+    sampled spread: spread::Spread,
+    sampled share: share::Share,
+    sampled sticky_by: sticky_by::StickyBy,
+    exact moved: moved::Moved,
+    exact answered_by: answered_by::AnsweredBy,
+    exact attempts: attempts::Attempts,
+    exact upstream_protocol: upstream_protocol::UpstreamProtocol,
+    exact took: took::Took,
+    exact server_deadline: server_deadline::ServerDeadline,
+    exact response: response::Response,
+    exact initial_metadata: initial_metadata::InitialMetadata,
+    exact trailing_metadata: trailing_metadata::TrailingMetadata,
+    exact server_metadata: server_metadata::ServerMetadata,
+    exact peer_identity: peer_identity::PeerIdentity,
+    exact tls: tls::Tls,
+    exact response_flag: response_flag::ResponseFlag,
+    exact http_status: http_status::HttpStatus,
+    exact status_in: status_in::StatusIn,
+    exact page_sees: page_sees::PageSees,
+    exact stream: stream::Stream,
+    exact reset: reset::Reset,
+    exact server_end: server_end::ServerEnd,
+    exact server_pings: server_pings::ServerPings,
+    exact server_connections: server_connections::ServerConnections,
+    exact lost: lost::Lost,
+    exact access_log: access_log::AccessLog,
+    exact counted: counted::Counted,
+    exact trace: trace::Trace,
+    exact spans: spans::Spans,
+    exact diagnosis: diagnosis::Diagnosis,
+    exact detects: detects::Detects,
+    exact config: config::Config,
+}
+
+/// A matcher's own type among all.
+pub trait Member: Sized {
+    /// It, if the matcher is one.
+    fn of(matcher: &Matcher) -> Option<&Self>;
+}
+
+/// [`Spec`] without its types, for code that asks any matcher.
+trait Asked {
+    fn name(&self) -> &'static str;
+    fn every_call(&self) -> bool;
+    fn counts_answers(&self) -> bool;
+    fn expected(&self) -> String;
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String);
+    fn names(&self) -> Vec<Named<'_>>;
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake>;
+    fn declares_rates(&self) -> bool;
+    fn bound(&self) -> Option<Span>;
+    fn is_about_the_client(&self) -> bool;
+    fn test(&self, sample: &Sample<'_>) -> String;
+}
+
+impl<T: Spec> Asked for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+    fn every_call(&self) -> bool {
+        T::EVERY_CALL
+    }
+    fn counts_answers(&self) -> bool {
+        T::COUNTS_ANSWERS
+    }
+    fn expected(&self) -> String {
+        Spec::expected(self)
+    }
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        Spec::expand(self, expand);
+    }
+    fn names(&self) -> Vec<Named<'_>> {
+        Spec::names(self)
+    }
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        Spec::mistakes(self, around)
+    }
+    fn declares_rates(&self) -> bool {
+        Spec::declares_rates(self)
+    }
+    fn bound(&self) -> Option<Span> {
+        Spec::bound(self)
+    }
+    fn is_about_the_client(&self) -> bool {
+        Spec::is_about_the_client(self)
+    }
+    fn test(&self, sample: &Sample<'_>) -> String {
+        Spec::test(self, sample)
+    }
+}
+
+impl Matcher {
+    /// The field of `expect:`.
+    pub fn name(&self) -> &'static str {
+        self.spec().name()
+    }
+
+    /// See [`Spec::EVERY_CALL`].
+    pub fn every_call(&self) -> bool {
+        self.spec().every_call()
+    }
+
+    /// See [`Spec::COUNTS_ANSWERS`].
+    pub fn counts_answers(&self) -> bool {
+        self.spec().counts_answers()
+    }
+
+    /// The expectation in words, as reports show it.
+    pub fn expected(&self) -> String {
+        self.spec().expected()
+    }
+
+    /// Replaces the placeholders of its texts.
+    pub fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        self.spec_mut().expand(expand);
+    }
+
+    /// Workloads that it names.
+    pub fn names(&self) -> Vec<Named<'_>> {
+        self.spec().names()
+    }
+
+    /// See [`Spec::mistakes`].
+    pub fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        self.spec().mistakes(around)
+    }
+
+    /// Its answer rests on chance, with declared error rates.
+    pub fn declares_rates(&self) -> bool {
+        self.spec().declares_rates()
+    }
+
+    /// See [`Spec::bound`].
+    pub fn bound(&self) -> Option<Span> {
+        self.spec().bound()
+    }
+
+    /// See [`Spec::is_about_the_client`].
+    pub fn is_about_the_client(&self) -> bool {
+        self.spec().is_about_the_client()
+    }
+
+    /// How it is decided, for `explain`.
+    pub fn test(&self, sample: &Sample<'_>) -> String {
+        self.spec().test(sample)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn each_name_is_its_field() {
+        let schema = serde_json::to_value(schemars::schema_for!(Expect)).expect("JSON");
+        let fields = schema["properties"].as_object().expect("fields");
+        let mut names = MATCHERS.to_vec();
+        names.sort_unstable();
+        let mut fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(names, fields);
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let words = field["description"].as_str().unwrap_or_default();
+            assert!(
+                words.ends_with('.') || words.ends_with(')'),
+                "{name}: {words}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_set_above_wins() {
+        let read = |text: &str| serde_yaml::from_str::<Expect>(text).expect("it parses");
+        let merged = read("{status: OK}").over(&read("{status: '14', lost: 2}"));
+        let value: Value = serde_json::to_value(&merged).expect("JSON");
+        assert_eq!(
+            (&value["status"], &value["lost"]),
+            (&"OK".into(), &2.into())
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! `server-connections`: connections over which these calls came to the servers.
+
+use statistics::Rates;
+
+use super::{
+    connections::{connections, total},
+    spec::{Exact, ExpectError, Form, Spec},
+};
+use crate::{
+    values::range::Counts,
+    verdict::{calls::Calls, judgement::Judgement},
+};
+
+/// How many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerConnections(pub Counts);
+
+impl Spec for ServerConnections {
+    const NAME: &'static str = "server-connections";
+    const DOC: &'static str = "Connections over which these calls came to the servers.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`server-connections: \"1\"`",
+        "connections over which these calls came to the servers",
+    )];
+    const LOOKS_AT: &'static str = "from the servers' ledger";
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        let counts = Counts::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        Ok(Self(counts))
+    }
+
+    fn expected(&self) -> String {
+        format!("{} connections at the servers", self.0)
+    }
+}
+
+impl Exact for ServerConnections {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let attempts = calls.seen.attempts.as_slice();
+        let number = connections(attempts).len() as u64;
+        total(attempts, self.0, number, "connections")
+    }
+}

@@ -1,0 +1,90 @@
+//! `server-deadline`: the `grpc-timeout` with which each attempt came to its server.
+
+use std::time::Duration;
+
+use statistics::Rates;
+use testbed::control::Attempt;
+
+use super::spec::{Exact, ExpectError, Form, Spec};
+use crate::{
+    values::range::{Span, human},
+    verdict::{
+        calls::Calls,
+        fields,
+        judgement::{Judgement, every_attempt},
+    },
+};
+
+/// What the servers are to see of the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerDeadline {
+    /// No `grpc-timeout` arrives (`none`).
+    Absent,
+    Within(Span),
+}
+
+impl Spec for ServerDeadline {
+    const NAME: &'static str = "server-deadline";
+    const DOC: &'static str = "`grpc-timeout` as the servers saw it, in the same form.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`server-deadline`",
+        "`grpc-timeout` as the servers saw it, in the same form, or `none`",
+    )];
+    const LOOKS_AT: &'static str = "from the servers' ledger";
+    const EVERY_CALL: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        match written.as_str() {
+            "none" => Ok(Self::Absent),
+            span => Span::parse(span)
+                .map(Self::Within)
+                .map_err(ExpectError::value(Self::NAME)),
+        }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Self::Absent => "no grpc-timeout".to_owned(),
+            Self::Within(span) => span.to_string(),
+        }
+    }
+
+    fn bound(&self) -> Option<Span> {
+        match self {
+            Self::Absent => None,
+            Self::Within(span) => Some(*span),
+        }
+    }
+}
+
+impl Exact for ServerDeadline {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        every_attempt(calls, deadline, |attempt| deadline_matches(*self, attempt))
+    }
+}
+
+/// Has a field of its own in an attempt, and stands among its metadata only when it came more than once.
+const TIMEOUT: &str = "grpc-timeout";
+
+fn deadline(attempt: &Attempt) -> String {
+    let several = fields::all(&attempt.metadata, TIMEOUT);
+    if !several.is_empty() {
+        return format!("several values of {TIMEOUT}: {}", several.join(", "));
+    }
+    attempt.timeout_ms.map_or_else(
+        || "no grpc-timeout".to_owned(),
+        |ms| human(Duration::from_millis(ms)),
+    )
+}
+
+fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
+    if !fields::all(&attempt.metadata, TIMEOUT).is_empty() {
+        return false;
+    }
+    match (wanted, attempt.timeout_ms) {
+        (ServerDeadline::Absent, seen) => seen.is_none(),
+        (ServerDeadline::Within(span), Some(ms)) => span.contains(Duration::from_millis(ms)),
+        (ServerDeadline::Within(_), None) => false,
+    }
+}

@@ -1,0 +1,44 @@
+//! `server-pings`: PING frames that came to the servers over the connections of these calls.
+
+use statistics::Rates;
+
+use super::{
+    connections::{connections, total},
+    spec::{Exact, ExpectError, Form, Spec},
+};
+use crate::{
+    values::range::Counts,
+    verdict::{calls::Calls, judgement::Judgement},
+};
+
+/// How many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerPings(pub Counts);
+
+impl Spec for ServerPings {
+    const NAME: &'static str = "server-pings";
+    const DOC: &'static str = "PING frames that the servers got on the connections of these calls: exact (`0`) or a range (`1..`).";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`server-pings: \"0\"`",
+        "PING frames that the servers got on the connections of these calls",
+    )];
+    const LOOKS_AT: &'static str = "from the servers' ledger";
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        let counts = Counts::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        Ok(Self(counts))
+    }
+
+    fn expected(&self) -> String {
+        format!("{} PING frames at the servers", self.0)
+    }
+}
+
+impl Exact for ServerPings {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let attempts = calls.seen.attempts.as_slice();
+        let number = connections(attempts).into_values().sum();
+        total(attempts, self.0, number, "PING frames")
+    }
+}

@@ -1,0 +1,48 @@
+//! `status`: the gRPC status of every call.
+
+use statistics::Rates;
+
+use super::{
+    lost,
+    spec::{Exact, ExpectError, Form, Spec},
+};
+use crate::{
+    values::status,
+    verdict::{calls::Calls, judgement::Judgement},
+};
+
+/// A code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status(pub u32);
+
+impl Spec for Status {
+    const NAME: &'static str = "status";
+    const DOC: &'static str = "gRPC status of every call, by name (`OK`, `UNAVAILABLE`) or number.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`status: OK`",
+        "every call ends with it (name or number)",
+    )];
+    const EVERY_CALL: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        status::code(written).map(Self).ok_or_else(|| ExpectError::Unknown {
+            field: Self::NAME,
+            message: format!(
+                "'{written}' is no gRPC status: write its name in capitals (UNAVAILABLE) or its number (0 to 16)"
+            ),
+            word: written.clone(),
+            known: status::names(),
+        })
+    }
+
+    fn expected(&self) -> String {
+        status::name(self.0)
+    }
+}
+
+impl Exact for Status {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        lost::judge(calls)
+    }
+}

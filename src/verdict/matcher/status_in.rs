@@ -1,0 +1,77 @@
+//! `status-in`: where each answer carried its `grpc-status`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use statistics::Rates;
+use testbed::control::Observation;
+
+use super::spec::{Exact, ExpectError, Form, Spec};
+use crate::verdict::{
+    calls::Calls,
+    fields,
+    judgement::{Judgement, every},
+};
+
+/// Where `grpc-status` stood in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusIn {
+    /// In the trailers frame that ends a gRPC-Web body.
+    Body,
+    /// In the headers (Trailers-Only).
+    Headers,
+    /// In HTTP trailers.
+    Trailers,
+    /// There was none.
+    Nowhere,
+}
+
+impl StatusIn {
+    fn of(call: &Observation) -> Self {
+        let has = |of: &[(String, String)]| !fields::all(of, "grpc-status").is_empty();
+        match &call.web {
+            Some(web) if web.trailers_frame && has(&call.trailers) => Self::Body,
+            _ if has(&call.trailers) => Self::Trailers,
+            _ if has(&call.headers) => Self::Headers,
+            _ => Self::Nowhere,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Body => "in the body",
+            Self::Headers => "in the headers",
+            Self::Trailers => "in the trailers",
+            Self::Nowhere => "no grpc-status",
+        }
+    }
+}
+
+impl Spec for StatusIn {
+    const NAME: &'static str = "status-in";
+    const DOC: &'static str = "Where `grpc-status` stood in every answer.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`status-in: body`",
+        "where `grpc-status` stood: `body` (the frame that ends gRPC-Web), `headers`, `trailers`, `nowhere`",
+    )];
+    const EVERY_CALL: bool = true;
+    type Written = Self;
+
+    fn read(written: &Self) -> Result<Self, ExpectError> {
+        Ok(*written)
+    }
+
+    fn expected(&self) -> String {
+        self.words().to_owned()
+    }
+}
+
+impl Exact for StatusIn {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        every(
+            &calls.kept(),
+            |call| Self::of(call).words().to_owned(),
+            |call| Self::of(call) == *self,
+        )
+    }
+}

@@ -1,0 +1,90 @@
+//! `sticky-by`: calls with the same value of this request metadata are answered by one pod.
+
+use statistics::{Decision, Rates};
+use testbed::control::Observation;
+
+use super::{
+    groups::Groups,
+    spec::{Around, ExpectError, Form, Mistake, Sample, Sampled, Spec},
+};
+use crate::verdict::{
+    answer,
+    judgement::{Judgement, Sequential},
+    pods::{Pods, World},
+};
+
+/// The key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickyBy(pub String);
+
+impl Spec for StickyBy {
+    const NAME: &'static str = "sticky-by";
+    const DOC: &'static str =
+        "Calls with the same value of this request metadata are answered by one pod.";
+    const FORMS: &'static [Form] = &[Form::sampled(
+        "`sticky-by: KEY`",
+        "the same over all connections",
+        "21 / 14 / 10",
+    )];
+    const COUNTS_ANSWERS: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        Ok(Self(written.clone()))
+    }
+
+    fn expected(&self) -> String {
+        format!("calls with one {} are answered by one pod", self.0)
+    }
+
+    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+        let key = &self.0;
+        if !around.per_call.contains_key(key) {
+            return Vec::new();
+        }
+        vec![Mistake::new(
+            format!("'sticky-by' over '{key}', which changes with each call"),
+            "send one value with `metadata`, or compare two runs with `moved`",
+        )]
+    }
+
+    fn test(&self, sample: &Sample<'_>) -> String {
+        Groups::words(sample)
+    }
+}
+
+impl Sampled for StickyBy {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+        Box::new(Test::new(world.pods, rates))
+    }
+}
+
+/// The test: one run sends one value, over however many connections.
+struct Test {
+    groups: Groups,
+}
+
+impl Test {
+    fn new(pods: &Pods, rates: Rates) -> Self {
+        Self {
+            groups: Groups::new(pods, rates.beta, "the value"),
+        }
+    }
+}
+
+impl Sequential for Test {
+    fn feed(&mut self, call: &Observation) -> Decision {
+        if let (Decision::Continue, Some(pod)) = (self.groups.test.decision(), answer::pod(call)) {
+            self.groups.feed(0, pod);
+        }
+        self.groups.test.decision()
+    }
+
+    fn cap(&self) -> Option<u64> {
+        self.groups.largest_need()
+    }
+
+    fn conclude(&self) -> Judgement {
+        self.groups.judgement(self.groups.test.decision(), "beta")
+    }
+}

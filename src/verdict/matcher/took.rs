@@ -1,0 +1,89 @@
+//! `took`: the time of each call.
+
+use std::time::Duration;
+
+use statistics::Rates;
+use testbed::control::Observation;
+
+use super::spec::{Exact, ExpectError, Form, Spec};
+use crate::{
+    values::range::{Span, human},
+    verdict::{
+        calls::Calls,
+        judgement::{Judgement, exact},
+        outcome::CheckResult,
+        tally::Tally,
+    },
+};
+
+/// From sending to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Took(pub Span);
+
+impl Spec for Took {
+    const NAME: &'static str = "took";
+    const DOC: &'static str = "Time from sending to the end of each call, e.g. `1.8s..2.6s`.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`took: 1.8s..2.6s`",
+        "from sending to the end; either end may be left out",
+    )];
+    const EVERY_CALL: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        let span = Span::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        Ok(Self(span))
+    }
+
+    fn expected(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn bound(&self) -> Option<Span> {
+        Some(self.0)
+    }
+}
+
+impl Exact for Took {
+    /// Times have too many kinds for a tally: shortest and longest say it. A call that ended too late is no evidence against
+    /// the mesh when our own side stalled that long; when all of them are such, nothing can be said.
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let (span, calls, stalls) = (self.0, calls.kept(), &calls.seen.stalls);
+        let time =
+            |call: &Observation| Duration::from_micros(call.end_us.saturating_sub(call.sent_us));
+        let times: Vec<Duration> = calls.iter().map(|call| time(call)).collect();
+        let (Some(least), Some(most)) = (times.iter().min(), times.iter().max()) else {
+            return exact(CheckResult::Undecided, Tally::default());
+        };
+        let outside = calls.iter().filter(|call| !span.contains(time(call)));
+        let excuse = |call: &&&Observation| {
+            let excess = time(call).checked_sub(span.to?)?;
+            stalls.excuse(call, excess)
+        };
+        let excuses: Vec<_> = outside.map(|call| excuse(&call)).collect();
+        let mut actual = if times.len() == 1 {
+            human(*least)
+        } else {
+            format!("{} to {}", human(*least), human(*most))
+        };
+        if !excuses.is_empty() {
+            actual += &format!("; {} of {} outside", excuses.len(), times.len());
+        }
+        let result = if excuses.is_empty() {
+            CheckResult::Holds
+        } else if excuses.iter().any(Option::is_none) {
+            CheckResult::Refuted
+        } else {
+            let longest = excuses.into_iter().flatten().max();
+            let words = longest.map(|longest| format!(", but {longest} meanwhile"));
+            actual += &words.unwrap_or_default();
+            CheckResult::Undecided
+        };
+        Judgement {
+            result,
+            actual,
+            samples: times.len() as u64,
+            method: String::new(),
+        }
+    }
+}

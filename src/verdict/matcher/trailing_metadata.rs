@@ -1,0 +1,44 @@
+//! `trailing-metadata`: trailers of each answer, or the headers of one that is trailers only.
+
+use statistics::Rates;
+
+use super::{
+    metadata::{self, Fields},
+    spec::{Exact, ExpectError, Form, Spec},
+};
+use crate::verdict::{calls::Calls, fields, judgement::Judgement, words::field_words};
+
+/// The values of each key; `None`: it must be absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailingMetadata(pub Fields);
+
+impl Spec for TrailingMetadata {
+    const NAME: &'static str = "trailing-metadata";
+    const DOC: &'static str = "The same of trailing metadata alone.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`trailing-metadata: {key: value}`",
+        "trailers alone (the headers of an answer that is trailers only)",
+    )];
+    const EVERY_CALL: bool = true;
+    type Written = Fields;
+
+    fn read(written: &Fields) -> Result<Self, ExpectError> {
+        metadata::read(Self::NAME, written).map(Self)
+    }
+
+    fn expected(&self) -> String {
+        field_words(&self.0)
+    }
+
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        metadata::expand(&mut self.0, expand);
+    }
+}
+
+impl Exact for TrailingMetadata {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        metadata::every(&calls.kept(), &self.0, |call, key| {
+            fields::all(fields::trailing(call), key)
+        })
+    }
+}

@@ -1,0 +1,51 @@
+//! `upstream-protocol`: the HTTP version in which each attempt came to its server.
+
+use statistics::Rates;
+
+use super::spec::{Exact, ExpectError, Form, Spec};
+use crate::verdict::{
+    calls::Calls,
+    judgement::{Judgement, every_attempt},
+};
+
+const KNOWN: [&str; 2] = ["HTTP/2.0", "HTTP/1.1"];
+
+/// As servers write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamProtocol(pub String);
+
+impl Spec for UpstreamProtocol {
+    const NAME: &'static str = "upstream-protocol";
+    const DOC: &'static str = "HTTP version that the servers saw: `HTTP/2.0` or `HTTP/1.1`.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`upstream-protocol`",
+        "the servers saw `HTTP/2.0` or `HTTP/1.1`",
+    )];
+    const LOOKS_AT: &'static str = "from the servers' ledger";
+    const EVERY_CALL: bool = true;
+    type Written = String;
+
+    fn read(written: &String) -> Result<Self, ExpectError> {
+        let known = KNOWN.contains(&written.as_str());
+        known
+            .then(|| Self(written.clone()))
+            .ok_or_else(|| ExpectError::Words {
+                field: Self::NAME,
+                message: format!("'{written}' is no HTTP version: write HTTP/2.0 or HTTP/1.1"),
+            })
+    }
+
+    fn expected(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Exact for UpstreamProtocol {
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        every_attempt(
+            calls,
+            |attempt| attempt.protocol.clone(),
+            |attempt| attempt.protocol == self.0,
+        )
+    }
+}
