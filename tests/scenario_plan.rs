@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, path::Path};
 
 use meshproof::{
-    plan::{
-        Action, Terms,
-        explain::explain,
-        plan,
-        resolve::{resolve_contrast, resolve_probe},
+    plan::{Action, Terms, explain::explain, plan, resolve::resolve_probe, step_probes},
+    scenario::{
+        Suites, Tree, load_all,
+        loaded::Loaded,
+        model::{Contrast, Step},
+        parse::parse,
+        schema,
     },
-    scenario::{Suites, Tree, load_all, loaded::Loaded, parse::parse, schema},
     verdict::Rates,
 };
 
@@ -109,15 +110,17 @@ fn cells_are_laid_over_the_probe_field_by_field() {
 fn a_contrast_takes_its_cells_and_breaks_what_it_says() {
     let scenario = loaded().scenario;
     let contrast = scenario.steps.iter().find_map(|step| match step {
-        meshproof::scenario::model::Step::Contrast(contrast) => Some(contrast.clone()),
+        Step::Contrast(contrast) => Some(contrast.clone()),
         _ => None,
     });
     let mut contrast = contrast.unwrap();
-    let runs = resolve_contrast(&scenario, &contrast, Rates::default()).unwrap();
-    assert_eq!(runs.len(), 1);
-    assert_eq!((runs[0].times, runs[0].metadata.len()), (4, 3));
+    let runs =
+        |contrast: Contrast| step_probes(&scenario, &Step::Contrast(contrast), Rates::default());
+    let broken = runs(contrast.clone()).unwrap();
+    assert_eq!(broken.len(), 1);
+    assert_eq!((broken[0].times, broken[0].metadata.len()), (4, 3));
     contrast.cells = vec!["other".to_owned()];
-    assert!(resolve_contrast(&scenario, &contrast, Rates::default()).is_err());
+    assert!(runs(contrast).is_err());
 }
 
 #[test]

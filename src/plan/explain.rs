@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 
 use testbed::control::{Form, WebMode};
 
-use super::resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe};
+use super::{
+    order::step_probes,
+    resolve::{ResolveError, ResolvedProbe, resolve_probe},
+};
 use crate::{
     scenario::{
         dialect::Dialect,
         loaded::Loaded,
-        model::{Contrast, Override, Step, Tell, Workload, tls::Tls, versus::Versus},
+        model::{Step, Workload, tls::Tls},
         reach,
         select::level_word,
     },
@@ -29,9 +32,9 @@ pub fn explain(loaded: &Loaded, rates: Rates) -> Result<String, ResolveError> {
     }
     let _ = writeln!(text, "\nSteps");
     for (number, step) in scenario.numbered_steps() {
-        let _ = writeln!(text, "  {number}. {}", step_words(step));
-        if let Step::Contrast(contrast) = step {
-            let runs = resolve_contrast(scenario, contrast, rates)?;
+        let _ = writeln!(text, "  {number}. {}", step.words());
+        if let Step::Contrast(_) = step {
+            let runs = step_probes(scenario, step, rates)?;
             let _ = writeln!(text, "     in {} run(s)", runs.len());
         }
     }
@@ -86,119 +89,6 @@ fn workload_words(workload: &Workload) -> String {
     let parts = [replicas, version, app, sidecar, args];
     let parts: String = parts.into_iter().flatten().collect();
     format!("{} (as {}){parts}", workload.name, workload.uses)
-}
-
-/// A step in words; events carry the same.
-pub fn step_words(step: &Step) -> String {
-    match step {
-        Step::Apply(name) => format!("apply {name} and wait until every proxy concerned has it"),
-        Step::Delete(name) => format!("delete {name} and wait until no proxy has it"),
-        Step::Probe(name) => format!("probe {name}"),
-        Step::Contrast(contrast) => contrast_words(contrast),
-        Step::Scale(scale) => format!("scale {} to {}", scale.workload, scale.replicas),
-        Step::Converge(converge) => format!(
-            "repeat probe {} until it holds, at most {}",
-            converge.probe, converge.within
-        ),
-        Step::Background(name) => format!("keep probe {name} running to the end"),
-        Step::Finish(finish) if finish.refutes.is_empty() => {
-            format!("let the streams of {} end and judge them", finish.probe)
-        }
-        Step::Finish(finish) => format!(
-            "contrast: let the streams of {} end; it must refute {}",
-            finish.probe,
-            finish.refutes.join(", ")
-        ),
-        Step::Tell(tell) => tell_words(tell),
-        Step::Churn(churn) => format!(
-            "apply and delete {} by turns, {} pushes",
-            churn.apply, churn.times
-        ),
-        Step::Ready(ready) => format!(
-            "{} pod(s) of {} become ready within {}",
-            ready.pods, ready.workload, ready.within
-        ),
-        Step::Await(wait) => format!(
-            "wait at most {} until {} at {} is {} or more",
-            wait.within, wait.stat, wait.at, wait.at_least
-        ),
-        Step::Versus(versus) => versus_words(versus),
-        Step::Restart(name) => format!("restart the pods of {name} one by one"),
-        Step::Certificate(step) => format!(
-            "write certificate {} into secret {} and wait until every gateway that uses it has it",
-            step.name(),
-            step.secret
-        ),
-        Step::Refused(step) => format!(
-            "apply {}, which must be refused by {}",
-            step.apply,
-            step.by.words()
-        ),
-    }
-}
-
-fn tell_words(tell: &Tell) -> String {
-    let script = tell
-        .script
-        .as_ref()
-        .map(|script| format!("script {script}"));
-    let health = tell
-        .health
-        .map(|health| format!("health {}", health.word()));
-    let away = tell.go_away.then(|| "GOAWAY on all connections".to_owned());
-    let words: Vec<String> = [script, health, away].into_iter().flatten().collect();
-    format!(
-        "tell the servers of {}: {}",
-        tell.workload,
-        words.join(", ")
-    )
-}
-
-fn versus_words(versus: &Versus) -> String {
-    let claim = |what: &str, bound: &Option<String>| {
-        let bound = bound.as_ref()?;
-        let refuted = versus.refutes.iter().any(|name| name == what);
-        let not = if refuted { " (must be refuted)" } else { "" };
-        Some(format!("{what} at most {bound}{not}"))
-    };
-    let claims = [claim("latency", &versus.latency), claim("cpu", &versus.cpu)];
-    let claims: Vec<String> = claims.into_iter().flatten().collect();
-    format!(
-        "probe {} against {} by turns, {} rounds: {}",
-        versus.probe,
-        versus.against,
-        versus.rounds,
-        claims.join(", ")
-    )
-}
-
-fn contrast_words(contrast: &Contrast) -> String {
-    let broken = override_words(&contrast.with);
-    let broken = if broken.is_empty() {
-        String::new()
-    } else {
-        format!(" with {broken}")
-    };
-    let cells = match contrast.cells.as_slice() {
-        [] => String::new(),
-        cells => format!(" (cells {})", cells.join(", ")),
-    };
-    format!(
-        "contrast: probe {}{cells}{broken} must refute {}",
-        contrast.probe,
-        contrast.refutes.join(", ")
-    )
-}
-
-fn override_words(with: &Override) -> String {
-    let value = serde_json::to_value(with).unwrap_or_default();
-    let fields = value.as_object().into_iter().flatten();
-    let set = fields.filter(|(_, value)| !value.is_null());
-    let words = set.map(|(key, value)| match value.as_str() {
-        Some(text) => format!("{key} {text}"),
-        None => format!("{key} {value}"),
-    });
-    words.collect::<Vec<_>>().join(", ")
 }
 
 fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {

@@ -7,10 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    explain::step_words,
-    resolve::{ResolveError, ResolvedProbe, resolve_contrast, resolve_probe},
-};
+use super::resolve::{ResolveError, ResolvedProbe, resolve_run};
 use crate::{
     scenario::{
         loaded::Loaded,
@@ -112,27 +109,9 @@ pub fn step_probes(
     step: &Step,
     rates: Rates,
 ) -> Result<Vec<ResolvedProbe>, ResolveError> {
-    match step {
-        Step::Probe(name) | Step::Background(name) => resolve_probe(scenario, name, rates),
-        Step::Converge(converge) => resolve_probe(scenario, &converge.probe, rates),
-        Step::Contrast(contrast) => resolve_contrast(scenario, contrast, rates),
-        Step::Versus(versus) => {
-            let mut both = resolve_probe(scenario, &versus.probe, rates)?;
-            both.extend(resolve_probe(scenario, &versus.against, rates)?);
-            Ok(both)
-        }
-        Step::Apply(_)
-        | Step::Delete(_)
-        | Step::Scale(_)
-        | Step::Restart(_)
-        | Step::Certificate(_)
-        | Step::Refused(_)
-        | Step::Finish(_)
-        | Step::Tell(_)
-        | Step::Churn(_)
-        | Step::Ready(_)
-        | Step::Await(_) => Ok(Vec::new()),
-    }
+    let runs = step.runs().into_iter();
+    let resolved = runs.map(|run| resolve_run(scenario, run, rates));
+    Ok(resolved.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 impl Plan {
@@ -180,7 +159,7 @@ impl Entry {
         for (number, step) in scenario.numbered_steps() {
             let runs = step_probes(scenario, step, rates)?;
             let runs: Vec<Value> = runs.iter().map(run_json).collect();
-            steps.push(json!({"number": number, "step": step_words(step), "runs": runs}));
+            steps.push(json!({"number": number, "step": step.words(), "runs": runs}));
         }
         let (action, reason) = match &self.action {
             Action::Run => ("run", Value::Null),
@@ -209,7 +188,7 @@ impl Entry {
             let _ = writeln!(text, "  alone: {reason}");
         }
         for (number, step) in scenario.numbered_steps() {
-            let _ = writeln!(text, "  {number}. {}", step_words(step));
+            let _ = writeln!(text, "  {number}. {}", step.words());
             for run in step_probes(scenario, step, rates)? {
                 let _ = writeln!(text, "       {}", run_words(&run));
             }

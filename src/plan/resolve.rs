@@ -12,13 +12,15 @@ use thiserror::Error;
 use crate::{
     scenario::{
         model::{
-            Cell, Contrast, Override, Probe, Scenario, Step, Stream,
+            Cell, Override, Probe, Scenario, Step,
+            stream::Stream,
             tls::Tls,
             web::{Browser, Http, Web},
         },
         range::{self, ValueError},
         script,
         values::{self, Values},
+        verb::spec::Run,
     },
     verdict::{
         Rates, ResolvedExpect,
@@ -94,22 +96,18 @@ pub fn resolve_probe(
     resolve(scenario, probe, &Override::default(), &[], rates)
 }
 
-/// The runs of a contrast: its cells, with what is broken laid over probe and cell.
+/// What a step runs of a probe: its cells, with what is broken laid over probe and cell.
 ///
 /// # Errors
 /// As [`resolve_probe`], and an unknown cell.
-pub fn resolve_contrast(
+pub fn resolve_run(
     scenario: &Scenario,
-    contrast: &Contrast,
+    run: Run<'_>,
     rates: Rates,
 ) -> Result<Vec<ResolvedProbe>, ResolveError> {
-    resolve(
-        scenario,
-        &contrast.probe,
-        &contrast.with,
-        &contrast.cells,
-        rates,
-    )
+    let nothing = Override::default();
+    let with = run.with.unwrap_or(&nothing);
+    resolve(scenario, run.probe, with, run.cells, rates)
 }
 
 fn resolve(

@@ -22,13 +22,22 @@ use super::{
 use crate::{
     cluster::object::Written,
     event::{Kind, ScenarioEnd},
-    plan::explain::step_words,
     scenario::{
         StepNumber,
         known::Known,
         loaded::Loaded,
-        model::{Churn, Contrast, Step, Workload},
-        objects, workload_file,
+        model::Workload,
+        objects,
+        verb::{
+            Step,
+            apply::Apply,
+            background::Background,
+            contrast::Contrast,
+            delete::Delete,
+            restart::{ISTIOD, Restart},
+            spec::{Fate, File},
+        },
+        workload_file,
     },
     verdict::{
         conclude::scenario_verdict,
@@ -139,7 +148,8 @@ impl Run<'_> {
             if let Step::Ready(ready) = step {
                 self.place.guard.claim_readiness(&ready.workload);
             }
-            let (Step::Apply(name) | Step::Churn(Churn { apply: name, .. })) = step else {
+            let file = step.file().filter(|file| file.fate == Fate::Taken);
+            let Some(File { name, .. }) = file else {
                 continue;
             };
             // A file that cannot be read is told by its step.
@@ -164,7 +174,7 @@ impl Run<'_> {
         let scenario = &self.loaded.scenario;
         for (number, step) in scenario.numbered_steps() {
             let (start, id) = (Instant::now(), self.loaded.id.clone());
-            let what = step_words(step);
+            let what = step.words();
             self.ctx.recorder.emit(Kind::StepStarted {
                 id: id.clone(),
                 attempt: self.loaded.attempt,
@@ -198,16 +208,18 @@ impl Run<'_> {
 
     async fn step(&mut self, number: StepNumber, step: &Step) -> Result<(), Stop> {
         let done = match step {
-            Step::Apply(name) => return configuration::apply(self, name).await,
-            Step::Delete(name) => return configuration::delete(self, name).await,
+            Step::Apply(Apply(name)) => return configuration::apply(self, name).await,
+            Step::Delete(Delete(name)) => return configuration::delete(self, name).await,
             Step::Scale(scale) => return configuration::scale(self, scale).await,
-            Step::Restart(workload) if workload == "istiod" => {
+            Step::Restart(Restart(workload)) if workload == ISTIOD => {
                 self.ctx.guards.istiod.ask(workload);
                 let mut proxies = self.place.proxies(self.ctx);
                 proxies.extend(self.ctx.gateways.iter().cloned());
                 istiod::restart(self.ctx, &proxies).await
             }
-            Step::Restart(workload) => return configuration::restart(self, workload).await,
+            Step::Restart(Restart(workload)) => {
+                return configuration::restart(self, workload).await;
+            }
             Step::Certificate(step) => certificates::certificate(self, step).await,
             Step::Refused(step) => {
                 let check = refused::refused(self, step).await?;
@@ -227,7 +239,7 @@ impl Run<'_> {
             Step::Probe(_) => self.probe(number, step, &[]).await,
             Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
             Step::Converge(converge) => self.converge(number, step, converge).await,
-            Step::Background(name) => self.start_background(number, name, step).await,
+            Step::Background(Background(name)) => self.start_background(number, name, step).await,
         };
         Ok(done?)
     }

@@ -66,7 +66,7 @@ pub fn split(id: &str) -> (&str, Option<&str>) {
 }
 
 fn applies(scenario: &Scenario, file: &str) -> bool {
-    let wanted = |step: &Step| matches!(step, Step::Apply(name) if name == file);
+    let wanted = |step: &Step| matches!(step, Step::Apply(apply) if apply.0 == file);
     scenario.steps.iter().any(wanted)
 }
 

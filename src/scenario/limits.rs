@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::{
     finding::Finding,
     loaded::Loaded,
-    model::{Override, Probe, Step, Stream, Workload},
+    model::{Override, Probe, Workload, stream::Stream},
     range, script,
+    verb::{Step, spec::Limit},
 };
 
 /// Workloads of a world.
@@ -71,7 +72,7 @@ pub fn before_files(loaded: &Loaded) -> Result<(), Vec<Finding>> {
         check.probe(&path, probe);
     }
     for (at, step) in loaded.scenario.steps.iter().enumerate() {
-        check.step(&format!("steps[{at}]"), step);
+        check.step(at, step);
     }
     check.runs();
     check.end()
@@ -409,81 +410,31 @@ impl<'a> Check<'a> {
         );
     }
 
-    fn step(&mut self, path: &str, step: &Step) {
-        match step {
-            Step::Apply(name) => self.file_word(&format!("{path}.apply"), name),
-            Step::Refused(step) => self.file_word(&format!("{path}.refused.apply"), &step.apply),
-            Step::Churn(step) => {
-                self.file_word(&format!("{path}.churn.apply"), &step.apply);
-                self.count(
-                    &format!("{path}.churn.times"),
-                    "pushes",
-                    step.times.into(),
-                    ROUNDS,
-                );
-            }
-            Step::Contrast(step) => {
-                let path = format!("{path}.contrast");
-                self.length(
-                    &format!("{path}.refutes"),
-                    "words",
-                    step.refutes.len(),
-                    WORDS,
-                );
-                self.length(&format!("{path}.cells"), "cells", step.cells.len(), CELLS);
-                if let Some(probe) = self.loaded.scenario.probes.get(&step.probe) {
-                    self.with(&format!("{path}.with"), &step.with, probe);
+    fn step(&mut self, index: usize, step: &Step) {
+        for limit in step.limits() {
+            let path = |field: &str| step.path(index, field);
+            match limit {
+                Limit::File(field, word) => self.file_word(&path(field), word),
+                Limit::Time(field, text) => self.time(&path(field), Some(text)),
+                Limit::Pods(field, what, count) => {
+                    self.most(&path(field), what, count.into(), PODS.into());
+                }
+                Limit::Rounds(field, what, count) => {
+                    self.count(&path(field), what, count.into(), ROUNDS);
+                }
+                Limit::Turns(field, what, count) => {
+                    self.most(&path(field), what, count.into(), ROUNDS);
+                }
+                Limit::List(field, what, length) => {
+                    self.length(&path(field), what, length, WORDS);
+                }
+                Limit::Script(field, script) => self.script(&path(field), script),
+                Limit::With(field, with, probe) => {
+                    if let Some(probe) = self.loaded.scenario.probes.get(probe) {
+                        self.with(&path(field), with, probe);
+                    }
                 }
             }
-            Step::Scale(step) => {
-                let path = format!("{path}.scale.replicas");
-                self.most(&path, "replicas", step.replicas.into(), PODS.into());
-            }
-            Step::Converge(step) => {
-                self.time(&format!("{path}.converge.within"), Some(&step.within))
-            }
-            Step::Ready(step) => {
-                self.most(
-                    &format!("{path}.ready.pods"),
-                    "pods",
-                    step.pods.into(),
-                    PODS.into(),
-                );
-                self.time(&format!("{path}.ready.within"), Some(&step.within));
-            }
-            Step::Await(step) => self.time(&format!("{path}.await.within"), Some(&step.within)),
-            Step::Versus(step) => {
-                self.most(
-                    &format!("{path}.versus.rounds"),
-                    "rounds",
-                    step.rounds.into(),
-                    ROUNDS,
-                );
-                self.length(
-                    &format!("{path}.versus.refutes"),
-                    "words",
-                    step.refutes.len(),
-                    WORDS,
-                );
-            }
-            Step::Tell(step) => self.script(&format!("{path}.tell.script"), step.script.as_ref()),
-            Step::Certificate(step) => {
-                self.length(
-                    &format!("{path}.certificate.hosts"),
-                    "hosts",
-                    step.hosts.len(),
-                    WORDS,
-                );
-            }
-            Step::Finish(step) => {
-                self.length(
-                    &format!("{path}.finish.refutes"),
-                    "words",
-                    step.refutes.len(),
-                    WORDS,
-                );
-            }
-            Step::Delete(_) | Step::Probe(_) | Step::Background(_) | Step::Restart(_) => {}
         }
     }
 
@@ -498,13 +449,11 @@ impl<'a> Check<'a> {
         };
         let mut runs = 0;
         for (at, step) in scenario.steps.iter().enumerate() {
-            runs += match step {
-                Step::Probe(name) | Step::Background(name) => rows(name),
-                Step::Converge(step) => rows(&step.probe),
-                Step::Contrast(step) if step.cells.is_empty() => rows(&step.probe),
-                Step::Contrast(step) => step.cells.len(),
-                _ => 0,
-            };
+            let each = step.runs().into_iter().map(|run| match run.cells {
+                [] => rows(run.probe),
+                cells => cells.len(),
+            });
+            runs += each.sum::<usize>();
             if runs > RUNS {
                 let words = format!("more than {RUNS} runs of probes up to here");
                 let help =

@@ -21,6 +21,7 @@ pub mod script;
 pub mod select;
 pub mod set;
 pub mod step_number;
+pub mod verb;
 pub mod workload_file;
 
 pub use crate::values::{metadata as values, range, status};

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::{
     kinds::is_cluster_scoped,
     loaded::{Beside, Loaded},
-    model::{Step, tls::RefusedBy},
     objects,
+    verb::{Step, spec::Fate},
 };
 
 mod hosts;
@@ -62,13 +62,9 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
 /// Every object that the scenario's steps apply, and every one of its workloads' files, that reaches others. Files that cannot
 /// be read have none: lint says what is wrong with them.
 pub fn found(loaded: &Loaded) -> Vec<Found> {
-    let applied = loaded.scenario.steps.iter().filter_map(|step| match step {
-        Step::Apply(name) => Some(name),
-        Step::Churn(churn) => Some(&churn.apply),
-        Step::Refused(refused) if refused.by == RefusedBy::Proxy => Some(&refused.apply),
-        _ => None,
-    });
-    let mut names: Vec<&String> = applied.collect();
+    let files = loaded.scenario.steps.iter().filter_map(Step::file);
+    let applied = files.filter(|file| matches!(file.fate, Fate::Taken | Fate::RefusedByProxy));
+    let mut names: Vec<&str> = applied.map(|file| file.name).collect();
     names.sort();
     names.dedup();
     let applied = names

@@ -7,13 +7,17 @@ use testbed::caller::{self, Refusal};
 
 use crate::{
     fixture::workload,
-    plan::resolve::{ResolvedProbe, resolve_contrast, resolve_probe},
+    plan::{
+        resolve::{ResolvedProbe, resolve_probe},
+        step_probes,
+    },
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
         manifest::{Names, expand},
         model::Step,
         objects::values,
+        verb::spec::{Fate, File},
         workload_file,
     },
     text::listed,
@@ -58,8 +62,8 @@ pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
         each("", &row, runs.unwrap_or_default());
     }
     for (at, step) in loaded.scenario.steps.iter().enumerate() {
-        if let Step::Contrast(contrast) = step {
-            let runs = resolve_contrast(&loaded.scenario, contrast, rates);
+        if let Step::Contrast(_) = step {
+            let runs = step_probes(&loaded.scenario, step, rates);
             each(
                 &format!("steps[{at}].contrast"),
                 &row,
@@ -206,10 +210,9 @@ impl Net {
         }
         let mut read = BTreeSet::new();
         for step in &loaded.scenario.steps {
-            let name = match step {
-                Step::Apply(name) => name,
-                Step::Churn(churn) => &churn.apply,
-                _ => continue,
+            let file = step.file().filter(|file| file.fate == Fate::Taken);
+            let Some(File { name, .. }) = file else {
+                continue;
             };
             if !read.insert(name) {
                 continue;

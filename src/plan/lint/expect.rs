@@ -1,7 +1,10 @@
 //! Expectations that cannot be read, cannot be decided, or cannot be true.
 
 use crate::{
-    plan::resolve::{ResolvedProbe, of_cell, pods, resolve_contrast, resolve_probe},
+    plan::{
+        resolve::{ResolvedProbe, of_cell, pods, resolve_probe},
+        step_probes,
+    },
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
@@ -40,7 +43,7 @@ pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Vec<Finding>) {
         if let Step::Contrast(contrast) = step {
             let path = format!("steps[{at}].contrast.with");
             if contrast.with.times.is_some() {
-                let runs = resolve_contrast(scenario, contrast, rates).ok();
+                let runs = step_probes(scenario, step, rates).ok();
                 samples(loaded, &path, runs, rates, findings);
             }
         }

@@ -8,9 +8,9 @@ use crate::{
         finding::{Finding, did_you_mean},
         kinds::{is_cluster_scoped, served_instead},
         loaded::{Beside, Loaded},
-        model::{Step, tls::RefusedBy},
         objects::{Object, objects},
         reach::reaches,
+        verb::{Step, spec::Fate},
     },
     yaml::Place,
 };
@@ -40,16 +40,10 @@ pub fn lint(loaded: &Loaded, findings: &mut Findings) {
     };
     let mut read: Vec<&str> = Vec::new();
     for (at, step) in loaded.scenario.steps.iter().enumerate() {
-        let (path, name, unknown_kinds) = match step {
-            Step::Apply(name) => (format!("steps[{at}].apply"), name, false),
-            Step::Churn(churn) => (format!("steps[{at}].churn.apply"), &churn.apply, false),
-            Step::Refused(step) => {
-                let unknown = step.by == RefusedBy::UnknownKind;
-                (format!("steps[{at}].refused.apply"), &step.apply, unknown)
-            }
-            _ => continue,
-        };
-        if read.contains(&name.as_str()) {
+        let Some(written) = step.file() else { continue };
+        let (path, name) = (step.path(at, written.field), written.name);
+        let unknown_kinds = written.fate == Fate::UnknownKind;
+        if read.contains(&name) {
             continue;
         }
         read.push(name);
@@ -118,14 +112,9 @@ fn missing(loaded: &Loaded, name: &str) -> String {
 
 /// Files of the scenario that no step names.
 fn unused(loaded: &Loaded, findings: &mut Findings) {
-    let used = |name: &str| {
-        loaded.scenario.steps.iter().any(|step| match step {
-            Step::Apply(used) => used == name,
-            Step::Churn(churn) => churn.apply == name,
-            Step::Refused(step) => step.apply == name,
-            _ => false,
-        })
-    };
+    let files = loaded.scenario.steps.iter().filter_map(Step::file);
+    let files: Vec<&str> = files.map(|file| file.name).collect();
+    let used = |name: &str| files.contains(&name);
     for rest in loaded.own_files().unwrap_or_default() {
         let Some(name) = rest.strip_suffix(".yaml") else {
             continue;

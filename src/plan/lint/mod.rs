@@ -1,7 +1,6 @@
 //! What is wrong with scenarios although each of their words can be read.
 
 mod calls;
-mod change;
 mod context;
 mod expect;
 mod manifest;
@@ -10,7 +9,6 @@ mod names;
 mod placeholders;
 mod scenario;
 mod tls;
-mod versus;
 mod web;
 mod workload;
 

@@ -125,9 +125,9 @@ fn undecided(moved: &Moved, keys: u64, then: u64, now: u64, rates: Rates) -> Opt
 /// Each step that runs `name`, after the last step before it that runs `since`.
 fn ends(scenario: &Scenario, since: &str, name: &str) -> Vec<(Option<usize>, usize)> {
     let runs = |step: &Step, probe: &str| match step {
-        Step::Probe(name) => name == probe,
-        Step::Converge(converge) => converge.probe == probe,
-        Step::Contrast(contrast) => contrast.probe == probe,
+        Step::Probe(_) | Step::Converge(_) | Step::Contrast(_) => {
+            step.runs().iter().any(|run| run.probe == probe)
+        }
         _ => false,
     };
     let steps = &scenario.steps;

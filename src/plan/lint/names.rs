@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use serde_json::Value;
 
-use super::{change, context::Context, tls};
+use super::context::Context;
 use crate::{
     fixture::workload::objects as objects_of,
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
         model::{Contrast, Override, Step},
-        objects, script, workload_file,
+        objects, script,
+        verb::spec::{Around, Before},
+        workload_file,
     },
-    verdict::matcher::MATCHERS,
+    verdict::{Rates, matcher::MATCHERS},
 };
 
 type Findings = Vec<Finding>;
@@ -22,7 +24,7 @@ pub fn lint(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     world(loaded, context, findings);
     doubled(loaded, findings);
     probes(loaded, context, findings);
-    steps(loaded, findings);
+    steps(loaded, context.rates, findings);
     unused(loaded, findings);
 }
 
@@ -205,86 +207,56 @@ fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: 
     }
 }
 
-pub(super) fn script(
-    loaded: &Loaded,
-    path: &str,
-    value: Option<&serde_json::Value>,
-    findings: &mut Findings,
-) {
+fn script(loaded: &Loaded, path: &str, value: Option<&serde_json::Value>, findings: &mut Findings) {
     if let Err(error) = script::script(value) {
         let help = "docs/scenario-format.md lists what a server can be told";
         findings.push(loaded.at(path, format!("the script cannot be read: {error}"), help));
     }
 }
 
-fn steps(loaded: &Loaded, findings: &mut Findings) {
-    let mut applied: BTreeSet<&str> = BTreeSet::new();
-    for (at, step) in loaded.scenario.steps.iter().enumerate() {
-        let path = format!("steps[{at}]");
-        match step {
-            Step::Apply(name) => {
-                let path = format!("{path}.apply");
-                if !applied.insert(name) {
-                    let message = format!("'{name}' is applied twice");
-                    let help = "delete it first, or write the second state into a file of its own";
-                    findings.push(loaded.at_value(&path, message, help));
-                }
-            }
-            Step::Delete(name) => {
-                if !applied.remove(name.as_str()) {
-                    let message = format!("'{name}' is deleted but was not applied before");
-                    let help = "apply it (or write it by `certificate`) in an earlier step, or remove this one";
-                    findings.push(loaded.at_value(&format!("{path}.delete"), message, help));
-                }
-            }
-            Step::Probe(name) => probe(loaded, &format!("{path}.probe"), name, findings),
-            Step::Background(name) => probe(loaded, &format!("{path}.background"), name, findings),
-            Step::Converge(converge) => {
-                probe(
-                    loaded,
-                    &format!("{path}.converge.probe"),
-                    &converge.probe,
-                    findings,
-                );
-            }
-            Step::Contrast(contrast) => {
-                refutes(loaded, &format!("{path}.contrast"), contrast, findings)
-            }
-            Step::Scale(scale) => {
-                workload(
-                    loaded,
-                    &format!("{path}.scale.workload"),
-                    &scale.workload,
-                    findings,
-                );
-            }
-            Step::Restart(name) if name == "istiod" => {
-                if !loaded.scenario.alone {
-                    let help = "add `alone: true`: every scenario lives on the control plane";
-                    let message = "istiod restarts while others run";
-                    findings.push(loaded.at_value(&format!("{path}.restart"), message, help));
-                }
-            }
-            Step::Versus(versus) => {
-                let path = format!("{path}.versus");
-                for (field, name) in [("probe", &versus.probe), ("against", &versus.against)] {
-                    probe(loaded, &format!("{path}.{field}"), name, findings);
-                }
-            }
-            Step::Restart(name) => workload(loaded, &format!("{path}.restart"), name, findings),
-            Step::Certificate(step) => {
-                applied.insert(&step.secret);
-                tls::certificate(loaded, &format!("{path}.certificate"), step, findings);
-            }
-            Step::Refused(_) | Step::Churn(_) => {}
-            Step::Finish(_) | Step::Tell(_) | Step::Ready(_) | Step::Await(_) => {
-                change::lint(loaded, &path, at, findings);
-            }
+fn steps(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
+    let scenario = &loaded.scenario;
+    let probes = scenario.probes.iter();
+    let around = Around {
+        probes: probes
+            .map(|(name, probe)| (name.as_str(), probe.vary.len()))
+            .collect(),
+        alone: scenario.alone,
+        rates,
+    };
+    let mut before = Before::default();
+    for (at, step) in scenario.steps.iter().enumerate() {
+        for (field, name) in step.workloads() {
+            workload(loaded, &step.path(at, field), name, findings);
         }
+        for (field, name) in step.probes() {
+            probe(loaded, &step.path(at, field), name, findings);
+        }
+        for mistake in step.mistakes(&before, &around) {
+            let path = step.path(at, &mistake.field);
+            findings.push(match mistake.value {
+                true => loaded.at_value(&path, mistake.message, mistake.help),
+                false => loaded.at(&path, mistake.message, mistake.help),
+            });
+        }
+        match step {
+            Step::Contrast(contrast) => {
+                cells(loaded, &step.path(at, ""), contrast, findings);
+            }
+            Step::Tell(tell) => {
+                let path = step.path(at, "script");
+                script(loaded, &path, tell.script.as_ref(), findings);
+            }
+            _ => {}
+        }
+        if let Some((probe, names)) = step.refuted() {
+            refuted(loaded, &step.path(at, ""), probe, names, findings);
+        }
+        step.leaves(&mut before);
     }
 }
 
-pub(super) fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     let known = workloads(loaded);
     if !known.contains(&name) {
         let message = format!("'{name}' is not in the world");
@@ -292,7 +264,7 @@ pub(super) fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut F
     }
 }
 
-pub(super) fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     let known: Vec<&str> = loaded.scenario.probes.keys().map(String::as_str).collect();
     if !known.contains(&name) {
         let message = format!("no probe is named '{name}'");
@@ -300,8 +272,8 @@ pub(super) fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Find
     }
 }
 
-fn refutes(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Findings) {
-    probe(loaded, &format!("{path}.probe"), &contrast.probe, findings);
+/// Rows that a contrast names; it names something that must fail.
+fn cells(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Findings) {
     let Some(probe) = loaded.scenario.probes.get(&contrast.probe) else {
         return;
     };
@@ -320,17 +292,10 @@ fn refutes(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Find
         let help = "name the matchers that must fail, e.g. `refutes: [reaches-all]`";
         findings.push(loaded.at(path, "this contrast refutes nothing", help));
     }
-    refuted(loaded, path, &contrast.probe, &contrast.refutes, findings);
 }
 
 /// Matchers that a contrast names: they exist, and the probe expects them.
-pub(super) fn refuted(
-    loaded: &Loaded,
-    path: &str,
-    probe: &str,
-    names: &[String],
-    findings: &mut Findings,
-) {
+fn refuted(loaded: &Loaded, path: &str, probe: &str, names: &[String], findings: &mut Findings) {
     for (at, name) in names.iter().enumerate() {
         let path = format!("{path}.refutes[{at}]");
         if !MATCHERS.contains(&name.as_str()) {
@@ -357,14 +322,10 @@ fn set_somewhere(loaded: &Loaded, probe: &str, matcher: &str) -> bool {
 }
 
 fn unused(loaded: &Loaded, findings: &mut Findings) {
-    let used = |name: &String| {
-        loaded.scenario.steps.iter().any(|step| match step {
-            Step::Probe(probe) | Step::Background(probe) => probe == name,
-            Step::Converge(converge) => converge.probe == *name,
-            Step::Versus(versus) => versus.probe == *name || versus.against == *name,
-            _ => false,
-        })
-    };
+    let claims = |step: &&Step| !matches!(step, Step::Contrast(_));
+    let steps = loaded.scenario.steps.iter().filter(claims);
+    let runs: Vec<&str> = steps.flat_map(Step::runs).map(|run| run.probe).collect();
+    let used = |name: &String| runs.contains(&name.as_str());
     for name in loaded.scenario.probes.keys().filter(|name| !used(name)) {
         let message = format!("probe '{name}' is never used");
         let help = "add a step `probe:`, `converge:` or `background:` for it (a contrast alone claims nothing)";

@@ -2,7 +2,7 @@
 
 use super::{
     calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders, tls,
-    versus, web, workload,
+    web, workload,
 };
 use crate::scenario::{
     finding::{Finding, did_you_mean},
@@ -46,7 +46,6 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     moved::lint(loaded, context.rates, &mut findings);
     web::lint(loaded, &mut findings);
     tls::lint(loaded, &mut findings);
-    versus::lint(loaded, context.rates, &mut findings);
     workload::lint(loaded, &mut findings);
     findings
 }
@@ -126,13 +125,7 @@ fn each_known(
 /// Exactly one of a contrast and a reason.
 fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
-    let is_contrast = |step: &Step| match step {
-        Step::Contrast(_) => true,
-        Step::Finish(finish) => !finish.refutes.is_empty(),
-        Step::Versus(versus) => !versus.refutes.is_empty(),
-        _ => false,
-    };
-    let has = scenario.steps.iter().any(is_contrast);
+    let has = scenario.steps.iter().any(Step::is_contrast);
     let reason = scenario.no_contrast.as_deref().map(str::trim);
     match (has, reason) {
         (false, None) => {

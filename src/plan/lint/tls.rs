@@ -1,14 +1,11 @@
-//! TLS as a caller offers it, and certificates.
+//! TLS as a caller offers it.
 
 use crate::{
     plan::resolve::of_cell,
     scenario::{
         finding::Finding,
         loaded::Loaded,
-        model::{
-            Probe,
-            tls::{Certificate, Tls},
-        },
+        model::{Probe, tls::Tls},
     },
 };
 
@@ -42,15 +39,6 @@ fn version(loaded: &Loaded, path: &str, tls: &Tls, findings: &mut Findings) {
     {
         let message = format!("the caller has no TLS {version}");
         let help = "write \"1.2\" or \"1.3\", or leave it out for both";
-        findings.push(loaded.at(path, message, help));
-    }
-}
-
-/// A `certificate` step.
-pub fn certificate(loaded: &Loaded, path: &str, step: &Certificate, findings: &mut Findings) {
-    if step.hosts.is_empty() {
-        let help = "name at least one, e.g. `hosts: [\"${host}\"]`";
-        let message = "a certificate without names is refused by every client";
         findings.push(loaded.at(path, message, help));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     cluster::object::RUN_LABEL,
     evidence::redact::Redactor,
     mesh::istio::secrets::Served,
-    scenario::model::tls::{Certificate, Tls},
+    scenario::{model::tls::Tls, verb::certificate::Certificate},
 };
 
 /// Authority of a certificate that names none.

@@ -5,7 +5,7 @@ use crate::{
     cluster::object::{self, Written},
     mesh::istio::secrets,
     run::state::Run,
-    scenario::model::tls::Certificate,
+    scenario::verb::certificate::Certificate,
 };
 
 /// The verb `certificate`: returns when every proxy that uses the Secret has what it holds now.

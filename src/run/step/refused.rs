@@ -5,7 +5,7 @@ use crate::{
     cluster::object::{ObjectError, Written},
     mesh::istio::change::LiveError,
     run::{namespace::error::PlaceError, probe, state::Run, stop::Stop},
-    scenario::model::tls::{Refused, RefusedBy},
+    scenario::verb::refused::{Refused, RefusedBy},
     verdict::outcome::{Check, CheckResult},
 };
 

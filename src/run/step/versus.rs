@@ -9,9 +9,8 @@ use crate::{
     plan::resolve::ResolvedProbe,
     run::{probe::Outcome, state::Run},
     scenario::{
-        StepNumber,
-        model::{Step, versus::Versus},
-        range,
+        StepNumber, range,
+        verb::{Step, probe::Probe, versus::Versus},
     },
     verdict::{
         outcome::{Check, CheckResult},
@@ -81,7 +80,7 @@ pub async fn versus(run: &mut Run<'_>, number: StepNumber, wanted: &Versus) -> R
 }
 
 fn single(run: &Run<'_>, name: &str) -> Result<ResolvedProbe, String> {
-    let mut all = run.resolved(&Step::Probe(name.to_owned()))?;
+    let mut all = run.resolved(&Step::Probe(Probe(name.to_owned())))?;
     match all.pop() {
         Some(probe) if all.is_empty() => Ok(probe),
         _ => Err(format!("probe {name} must be one run, without `vary`")),

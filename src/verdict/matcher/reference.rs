@@ -1,12 +1,9 @@
 //! The tables of docs/scenario-format.md are made of what each matcher says of itself.
 
-use std::{fs, path::Path};
-
 use super::{registry::FORMS, spec::Form};
+use crate::text::assert_in_page;
 
 const PAGE: &str = "docs/scenario-format.md";
-/// Set, the test writes the tables instead of comparing them.
-const UPDATE: &str = "UPDATE_DOCS";
 
 fn rows(statistical: bool) -> impl Iterator<Item = &'static Form> {
     let chosen = FORMS
@@ -31,28 +28,10 @@ fn statistical() -> String {
     )
 }
 
-/// The page with a table in its place, which is between the two comments that name it.
-fn with(page: &str, name: &str, table: &str) -> String {
-    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (before, rest) = page.split_once(&open).expect("the table's place begins");
-    let (_, after) = rest.split_once(&close).expect("the table's place ends");
-    format!("{before}{open}{table}{close}{after}")
-}
-
 #[test]
 fn the_page_lists_every_matcher() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
-    let page = fs::read_to_string(&path).expect("the page");
-    let made = with(&page, "matchers", &exact());
-    let made = with(&made, "statistical matchers", &statistical());
-    if std::env::var_os(UPDATE).is_some() {
-        fs::write(&path, made).expect("the page is written");
-    } else {
-        assert!(
-            made == page,
-            "{PAGE} is old: run this test with {UPDATE}=1 set"
-        );
-    }
+    assert_in_page(PAGE, "matchers", &exact());
+    assert_in_page(PAGE, "statistical matchers", &statistical());
 }
 
 #[test]

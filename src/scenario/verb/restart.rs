@@ -1,0 +1,45 @@
+//! `restart`: pods are replaced one by one.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::spec::{Around, Before, Mistake, Verb};
+
+/// A workload, or [`ISTIOD`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline, description = "")]
+pub struct Restart(pub String);
+
+/// The control plane instead of a workload of the scenario.
+pub const ISTIOD: &str = "istiod";
+
+impl Verb for Restart {
+    const NAME: &'static str = "restart";
+    const DOC: &'static str =
+        "Delete the pods of a workload (or of `istiod`) one by one, as a rolling restart.";
+    const FORM: &'static str = "`restart: WORKLOAD`";
+    const DOES: &'static str = "deletes its pods one by one; `restart: istiod` replaces the control plane and needs `alone: true`";
+
+    fn words(&self) -> String {
+        format!("restart the pods of {} one by one", self.0)
+    }
+
+    fn workloads(&self) -> Vec<(&'static str, &str)> {
+        match self.0.as_str() {
+            ISTIOD => Vec::new(),
+            workload => vec![("", workload)],
+        }
+    }
+
+    fn mistakes(&self, _: &Before, around: &Around<'_>) -> Vec<Mistake> {
+        if self.0 != ISTIOD || around.alone {
+            return Vec::new();
+        }
+        vec![Mistake::value(
+            "",
+            "istiod restarts while others run",
+            "add `alone: true`: every scenario lives on the control plane",
+        )]
+    }
+}
