@@ -30,6 +30,7 @@ pub mod server_connections;
 pub mod server_deadline;
 pub mod server_end;
 pub mod server_metadata;
+pub mod server_metadata_includes;
 pub mod server_pings;
 pub mod share;
 pub mod spans;

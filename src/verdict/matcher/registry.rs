@@ -151,6 +151,7 @@ matchers! {
     exact initial_metadata: initial_metadata::InitialMetadata,
     exact trailing_metadata: trailing_metadata::TrailingMetadata,
     exact server_metadata: server_metadata::ServerMetadata,
+    exact server_metadata_includes: server_metadata_includes::ServerMetadataIncludes,
     exact peer_identity: peer_identity::PeerIdentity,
     exact tls: tls::Tls,
     exact response_flag: response_flag::ResponseFlag,
