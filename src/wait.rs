@@ -1,6 +1,12 @@
 //! Looking again and again until something is so, or the time for it is over.
 
-use std::{error::Error, fmt, future::Future, time::Duration};
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -113,6 +119,24 @@ where
     }
 }
 
+/// How long something has been the same, as looks at it show.
+#[derive(Debug, Default)]
+pub struct Steady<T>(Mutex<Option<(T, Instant)>>);
+
+impl<T: PartialEq> Steady<T> {
+    /// Takes in what a look shows now, and says since when it has been so without a break.
+    pub fn seen(&self, now: T) -> Duration {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((same, since)) if *same == now => since.elapsed(),
+            _ => {
+                *last = Some((now, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
 /// Looks at something that is to come within a limit.
 #[derive(Debug)]
 pub struct Looks {
@@ -203,6 +227,15 @@ mod tests {
         });
         let last = looked.await;
         assert_eq!(last, Ok(enough.into_inner() - 1));
+    }
+
+    #[tokio::test]
+    async fn what_changes_is_not_steady() {
+        let (steady, pause) = (Steady::default(), Duration::from_millis(30));
+        assert_eq!(steady.seen(1), Duration::ZERO);
+        sleep(pause).await;
+        assert!(steady.seen(1) >= pause);
+        assert_eq!(steady.seen(2), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -11,7 +11,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::page::Page;
-use crate::transport::{http::Port, pass::pass};
+use crate::{
+    errors::chain,
+    transport::{http::Port, pass::pass},
+};
 
 /// A listener that ends with this value.
 #[derive(Debug)]
@@ -82,7 +85,10 @@ pub async fn forward(to: Port) -> io::Result<Listening> {
             tokio::spawn(async move {
                 match to.dial.open(&to.namespace, &to.pod, to.port).await {
                     Ok(pod) => pass(stream, pod).await,
-                    Err(error) => tracing::warn!(%error, "a browser's connection leads nowhere"),
+                    Err(error) => {
+                        let error = chain(&error);
+                        tracing::warn!(error, "a browser's connection leads nowhere");
+                    }
                 }
             });
         }

@@ -12,6 +12,7 @@ pub mod namespaces;
 pub mod object;
 pub mod plugin;
 pub mod pods;
+pub mod request;
 pub mod runs;
 pub mod scope;
 pub mod writer;

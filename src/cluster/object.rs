@@ -17,7 +17,10 @@ use super::{
     answer::{self, Answer},
     scope::Outside,
 };
-use crate::scenario::kinds::is_cluster_scoped;
+use crate::{
+    errors::{Classified, ErrorClass},
+    scenario::kinds::is_cluster_scoped,
+};
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
@@ -72,6 +75,21 @@ pub enum ObjectError {
         name: String,
         source: Box<kube::Error>,
     },
+}
+
+impl Classified for ObjectError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Shape(_)
+            | Self::NoSuchKind { .. }
+            | Self::Refused { .. }
+            | Self::Words(_)
+            | Self::Outside(_)
+            | Self::Foreign { .. }
+            | Self::Conflict { .. } => ErrorClass::Input,
+            Self::Api { source, .. } => source.class(),
+        }
+    }
 }
 
 /// A written object: enough to find it again and to delete exactly it.

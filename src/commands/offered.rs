@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::CommandError;
 use crate::{
     mesh::istio::{
-        capabilities,
+        capabilities::{self, OfferError},
         found::{self, Found},
     },
     plan::{self, Plan, Terms},
@@ -25,6 +25,11 @@ pub(super) struct Offered {
     no_browser: String,
 }
 
+/// What the mesh can do is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("the mesh's settings")]
+struct MeshUnknown(#[source] OfferError);
+
 impl Offered {
     /// Asks the mesh; a browser is only looked for when a scenario needs one.
     ///
@@ -34,11 +39,7 @@ impl Offered {
         let found = found::find(&ready.client, &ready.dial).await;
         let found = found.map_err(CommandError::other)?;
         let offer = capabilities::offer(&ready.client, &found.gateways).await;
-        let offer = offer.map_err(|words| {
-            CommandError::other(std::io::Error::other(format!(
-                "the mesh's settings: {words}"
-            )))
-        })?;
+        let offer = offer.map_err(|error| CommandError::other(MeshUnknown(error)))?;
         let mut capabilities = offer.capabilities;
         capabilities.extend(of_target(
             &ready.programs,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run_id::RunId;
 use crate::{
+    errors::ErrorClass,
     scenario::{StepNumber, model::Level},
     seed::Seed,
     verdict::outcome::{Check, Verdict},
@@ -83,6 +84,9 @@ pub enum Kind {
         step: StepNumber,
         ms: u64,
         error: Option<String>,
+        /// Whose trouble the error is; absent in logs of before errors had a class.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<ErrorClass>,
     },
     /// A piece of evidence in `evidence/<id>/`, or `evidence/<id>~<attempt>/`.
     Evidence {
@@ -168,6 +172,9 @@ pub struct ScenarioEnd {
     pub verdict: Verdict,
     /// One line: why. Empty for PASS.
     pub cause: String,
+    /// Whose trouble an ERROR is; absent for other verdicts, and in logs of before errors had a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
     pub wall_ms: u64,
     /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the scenario.
     pub floor_ms: u64,

@@ -68,6 +68,7 @@ impl Kind {
                 step: _,
                 ms: _,
                 error,
+                class: _,
             } => {
                 text(id, with);
                 texts(error, with);
@@ -127,6 +128,7 @@ impl ScenarioEnd {
             attempt: _,
             verdict: _,
             cause,
+            class: _,
             wall_ms: _,
             floor_ms: _,
             samples,
@@ -150,6 +152,7 @@ impl Check {
             samples: _,
             method,
             alpha: _,
+            class: _,
         } = self;
         texts([probe, matcher, expected, actual, method], with);
     }

@@ -115,7 +115,7 @@ pub async fn flush_interval(admin: &Port) -> Result<Duration, HttpError> {
         .ok_or_else(|| HttpError::Exchange {
             what: path.to_owned(),
             pod: admin.pod.clone(),
-            words: "no file_flush_interval".to_owned(),
+            source: "no file_flush_interval".into(),
         })
 }
 

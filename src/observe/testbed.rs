@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
 use crate::{
-    errors::chain,
+    errors::{Classified, ErrorClass, chain},
     transport::http::{HttpError, Port},
 };
 
@@ -34,6 +34,18 @@ pub enum CallerError {
     Bound { calls: u64 },
     #[error("the caller's answer broke off after {calls} calls: {words}")]
     Broke { calls: u64, words: String },
+}
+
+/// Callers, servers and the way to them are ours.
+impl Classified for CallerError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Http(error) => error.class(),
+            Self::Refused(_) | Self::Stopped { .. } | Self::Bound { .. } | Self::Broke { .. } => {
+                ErrorClass::Harness
+            }
+        }
+    }
 }
 
 /// What a caller says at the end of a run.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::shell_word;
 use crate::{
+    errors::ErrorClass,
     event::{Event, Kind, RunInfo, ScenarioEnd},
     exit::Exit,
     scenario::{StepNumber, loaded::run_name, model::Level},
@@ -103,6 +104,8 @@ pub struct ScenarioReport {
     pub started: bool,
     pub verdict: Option<Verdict>,
     pub cause: String,
+    /// Whose trouble an ERROR is.
+    pub class: Option<ErrorClass>,
     pub wall_ms: u64,
     pub floor_ms: u64,
     pub samples: BTreeMap<String, u64>,
@@ -118,6 +121,8 @@ pub struct StepReport {
     pub what: String,
     pub ms: Option<u64>,
     pub error: Option<String>,
+    /// Whose trouble the error is.
+    pub class: Option<ErrorClass>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -198,6 +203,7 @@ impl ScenarioReport {
             started: false,
             verdict: None,
             cause: String::new(),
+            class: None,
             wall_ms: 0,
             floor_ms: 0,
             samples: BTreeMap::new(),
@@ -211,6 +217,7 @@ impl ScenarioReport {
     fn end(&mut self, end: &ScenarioEnd) {
         self.verdict = Some(end.verdict);
         self.cause.clone_from(&end.cause);
+        self.class = end.class;
         self.wall_ms = end.wall_ms;
         self.floor_ms = end.floor_ms;
         self.samples.clone_from(&end.samples);
@@ -296,6 +303,7 @@ impl Model {
                     what: what.clone(),
                     ms: None,
                     error: None,
+                    class: None,
                 };
                 self.at(id, *attempt).steps.push(started);
             }
@@ -305,6 +313,7 @@ impl Model {
                 step,
                 ms,
                 error,
+                class,
             } => {
                 let steps = &mut self.at(id, *attempt).steps;
                 if let Some(open) = steps
@@ -314,6 +323,7 @@ impl Model {
                 {
                     open.ms = Some(*ms);
                     open.error.clone_from(error);
+                    open.class = *class;
                 }
             }
             Kind::Evidence {
@@ -448,6 +458,15 @@ impl Model {
             .iter()
             .for_each(|_| counts.add(Verdict::Error));
         counts
+    }
+
+    /// How many ERRORs are whose trouble; those of nobody in particular are not counted.
+    pub fn error_classes(&self) -> BTreeMap<ErrorClass, usize> {
+        let mut classes = BTreeMap::new();
+        for class in self.scenarios.iter().filter_map(|one| one.class) {
+            *classes.entry(class).or_default() += 1;
+        }
+        classes
     }
 
     /// Scenarios that a person has to look at, in order.
@@ -618,6 +637,7 @@ mod tests {
             attempt: 0,
             verdict: Verdict::Pass,
             cause: "c".into(),
+            class: None,
             wall_ms: 1,
             floor_ms: 1,
             samples: [("calls".to_owned(), 1)].into(),

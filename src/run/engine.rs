@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{context::Context, scenario};
 use crate::{
+    errors::ErrorClass,
     event::{Kind, ScenarioEnd},
     plan::{Action, Entry},
     scenario::{known::Known, loaded::Loaded},
@@ -58,18 +59,15 @@ async fn one(
 ) {
     let lost = &ctx.lost;
     let end = match (&entry.action, lost.why()) {
-        (Action::Skip(reason), _) => without(&entry.loaded, Verdict::Skip, reason.clone()),
-        (Action::Run, Some(why)) => {
-            let cause = format!("not begun: {why}");
-            without(&entry.loaded, Verdict::Error, cause)
-        }
+        (Action::Skip(reason), _) => skipped(&entry.loaded, reason.clone()),
+        (Action::Run, Some(why)) => unjudged(&entry.loaded, format!("not begun: {why}")),
         (Action::Run, None) if stop.is_cancelled() => return,
         (Action::Run, None) => {
             let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
             let judged = async {
                 tokio::select! {
                     end = run => unless_lost(ctx, end).await,
-                    why = lost.wait() => without(&entry.loaded, Verdict::Error, why.to_owned()),
+                    why = lost.wait() => unjudged(&entry.loaded, why.to_owned()),
                 }
             };
             match cancel.run_until_cancelled(judged).await {
@@ -92,6 +90,7 @@ async fn unless_lost(ctx: &Context, end: ScenarioEnd) -> ScenarioEnd {
     match ctx.lost.suspected(&ctx.client).await {
         Some(why) => ScenarioEnd {
             verdict: Verdict::Error,
+            class: Some(LOST),
             cause: format!("{why}\nbefore that: {}", end.cause),
             ..end
         },
@@ -119,13 +118,26 @@ fn planned(loaded: &Loaded) -> Kind {
     }
 }
 
-/// The end of a scenario that was not judged.
-fn without(loaded: &Loaded, verdict: Verdict, cause: String) -> ScenarioEnd {
+/// A target that ends takes the cluster with it that the mesh runs in.
+const LOST: ErrorClass = ErrorClass::Mesh;
+
+/// The end of a scenario whose target has ended.
+fn unjudged(loaded: &Loaded, cause: String) -> ScenarioEnd {
+    ScenarioEnd {
+        verdict: Verdict::Error,
+        class: Some(LOST),
+        ..skipped(loaded, cause)
+    }
+}
+
+/// The end of a scenario that was not begun.
+fn skipped(loaded: &Loaded, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
-        verdict,
+        verdict: Verdict::Skip,
         cause,
+        class: None,
         wall_ms: 0,
         floor_ms: 0,
         samples: BTreeMap::new(),

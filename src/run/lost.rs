@@ -6,17 +6,13 @@ use std::{
 };
 
 use kube::Client;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How long an API server may take for its smallest answer.
-const ANSWER: Duration = Duration::from_secs(5);
-/// Pause between two questions.
-const PAUSE: Duration = Duration::from_secs(2);
-/// An API server that has not answered for so long does not come back.
-const GONE: Duration = Duration::from_secs(30);
-/// How long it may take until an end that made a scenario fail is noticed.
-const NOTICED: Duration = Duration::from_secs(10);
+use crate::{errors::chain, timeouts::timeouts};
+
+/// Time between two questions.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// Known to everybody once it has happened.
 #[derive(Debug, Clone, Default)]
@@ -47,44 +43,57 @@ impl Lost {
     /// The reason, where what just went wrong may be its doing: an API server that does not answer is waited for until the
     /// target is known to have ended.
     pub async fn suspected(&self, client: &Client) -> Option<&str> {
-        if self.why().is_none() && answers(client, ANSWER).await.is_ok() {
+        let limits = timeouts().run;
+        if self.why().is_none() && answers(client, limits.api_answer).await.is_ok() {
             return None;
         }
-        timeout(NOTICED, self.wait()).await.ok()
+        timeout(limits.end_noticed, self.wait()).await.ok()
     }
 }
 
+/// What is heard of an API server that does not answer.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error(transparent)]
+    Failed(#[from] kube::Error),
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+}
+
 /// Whether the API server says anything, be it that it will not answer this.
-async fn answers(client: &Client, limit: Duration) -> Result<(), String> {
+async fn answers(client: &Client, limit: Duration) -> Result<(), NoAnswer> {
     let request = http::Request::get("/readyz").body(Vec::new());
-    let request = request.map_err(|error| error.to_string())?;
+    let request = request.map_err(kube::Error::HttpError)?;
     match timeout(limit, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(kube::Error::Api(status))) if status.code < 500 => Ok(()),
-        Ok(Err(error)) => Err(crate::errors::chain(&error)),
-        Err(_) => Err(format!("no answer within {limit:?}")),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(NoAnswer::Silent(limit)),
     }
 }
 
 /// Returns when the API server has not answered for so long that it is gone, with the last that was heard of it.
 pub async fn gone(client: &Client) -> String {
-    gone_after(client, GONE, PAUSE).await
+    gone_after(client, timeouts().run.api_gone, BEAT).await
 }
 
-async fn gone_after(client: &Client, limit: Duration, pause: Duration) -> String {
+async fn gone_after(client: &Client, limit: Duration, beat: Duration) -> String {
     let mut silent: Option<Instant> = None;
+    let mut beats = interval(beat);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match answers(client, ANSWER).await {
+        beats.tick().await;
+        match answers(client, timeouts().run.api_answer).await {
             Ok(()) => silent = None,
             Err(last) => {
                 let since = *silent.get_or_insert_with(Instant::now);
                 if since.elapsed() >= limit {
                     let seconds = limit.as_secs();
+                    let last = chain(&last);
                     return format!("the API server has not answered for {seconds} s: {last}");
                 }
             }
         }
-        sleep(pause).await;
     }
 }
 
@@ -108,7 +117,8 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client(silent.local_addr().unwrap().port());
         let said = answers(&client, Duration::from_millis(100)).await;
-        assert_eq!(said, Err("no answer within 100ms".to_owned()));
+        let error = said.expect_err("it says nothing");
+        assert_eq!(error.to_string(), "no answer within 100ms");
     }
 
     #[tokio::test]

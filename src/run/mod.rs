@@ -3,6 +3,7 @@
 mod caption;
 pub mod context;
 pub mod engine;
+pub mod error;
 pub mod guard;
 mod kept;
 pub mod lost;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     caption::caption,
     context::Context,
+    error::ScenarioError,
     guard,
     kept::{keep, kept, told},
     namespace::{control, furnish::Unmade, mutated, place::Place, pod_evidence},
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     cluster::object::Written,
+    errors::Trouble,
     event::{Kind, ScenarioEnd},
     scenario::{
         StepNumber,
@@ -40,7 +42,7 @@ use crate::{
         workload_file,
     },
     verdict::{
-        conclude::scenario_verdict,
+        conclude::{Conclusion, scenario_verdict},
         guard::Times,
         outcome::{Check, CheckResult},
     },
@@ -61,13 +63,23 @@ pub async fn run(
         id: loaded.id.clone(),
         attempt: loaded.attempt,
     });
-    let (checks, errors, samples, floor_ms) = attempt(ctx, loaded, number).await;
-    let (verdict, cause) = scenario_verdict(&checks, &errors, known);
+    let Attempt {
+        checks,
+        errors,
+        samples,
+        floor_ms,
+    } = attempt(ctx, loaded, number).await;
+    let Conclusion {
+        verdict,
+        cause,
+        class,
+    } = scenario_verdict(&checks, &errors, known);
     ScenarioEnd {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
         verdict,
         cause,
+        class,
         wall_ms: millis(start.elapsed()),
         floor_ms,
         samples,
@@ -77,61 +89,89 @@ pub async fn run(
     }
 }
 
-type Attempted = (Vec<Check>, Vec<String>, BTreeMap<String, u64>, u64);
+/// What a scenario came to.
+#[derive(Default)]
+struct Attempt {
+    checks: Vec<Check>,
+    errors: Vec<Trouble>,
+    samples: BTreeMap<String, u64>,
+    floor_ms: u64,
+}
 
-async fn attempt(ctx: &Arc<Context>, loaded: &Loaded, number: usize) -> Attempted {
-    let place = match workloads(ctx, loaded) {
-        Ok(workloads) => Place::make(
-            ctx,
-            &loaded.id,
-            number,
-            &workloads,
-            probe::uses_gateway(ctx, loaded),
-            loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
-        )
-        .await
-        .map_err(|unmade| {
-            let Unmade { error, evidence } = *unmade;
-            keep(ctx, loaded, evidence);
-            Stop::from(error)
-        }),
-        Err(words) => Err(words.into()),
+async fn attempt(ctx: &Arc<Context>, loaded: &Loaded, number: usize) -> Attempt {
+    let unmade = |error: &ScenarioError| Attempt {
+        errors: vec![Trouble::of(error)],
+        ..Attempt::default()
     };
+    let workloads = match workloads(ctx, loaded) {
+        Ok(workloads) => workloads,
+        Err(error) => return unmade(&error),
+    };
+    let place = Place::make(
+        ctx,
+        &loaded.id,
+        number,
+        &workloads,
+        probe::uses_gateway(ctx, loaded),
+        loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
+    );
+    let place = place.await.map_err(|unmade| {
+        let Unmade { error, evidence } = *unmade;
+        keep(ctx, loaded, evidence);
+        Stop::from(error)
+    });
     let began = tokio::time::Instant::now();
-    let place = match place {
-        Ok(place) => place,
-        Err(Stop::Unknown(words)) => return (Vec::new(), vec![words], BTreeMap::new(), 0),
+    match place {
+        Ok(place) => judged(Run::new(ctx, loaded, place), began).await,
+        Err(Stop::Unknown(error)) => unmade(&ScenarioError::World(*error)),
         Err(Stop::Fault(check)) => {
             told(ctx, loaded, StepNumber::WORLD, &check);
-            return (vec![*check], Vec::new(), BTreeMap::new(), 0);
+            Attempt {
+                checks: vec![*check],
+                ..Attempt::default()
+            }
         }
-    };
-    let mut run = Run::new(ctx, loaded, place);
+    }
+}
+
+/// Runs the steps, and looks at everything that says whether they say anything.
+async fn judged(mut run: Run<'_>, began: tokio::time::Instant) -> Attempt {
+    let (ctx, loaded) = (run.ctx, run.loaded);
     run.note_claims();
-    let mut errors: Vec<String> = run.steps().await.err().into_iter().collect();
-    errors.extend(run.end_background().await.err());
+    let mut errors: Vec<ScenarioError> = run.steps().await.err().into_iter().collect();
+    let background = run.end_background().await;
+    errors.extend(background.err().map(ScenarioError::Background));
     #[cfg(feature = "browser")]
     if let Some(browsing) = run.browsing.take() {
         browsing.close().await;
     }
-    errors.extend(mutated::untaken(ctx, loaded, &run.place.taken));
+    let untaken = mutated::untaken(ctx, loaded, &run.place.taken);
+    errors.extend(untaken.map(ScenarioError::from));
     if errors.is_empty() {
-        errors.extend(control::check(ctx, &run.place, loaded).await.err());
+        let control = control::check(ctx, &run.place, loaded).await;
+        errors.extend(control.err().map(ScenarioError::from));
     }
+    let mut errors: Vec<Trouble> = errors.iter().map(Trouble::of).collect();
     if let Some(first) = errors.first_mut() {
         run.explain(first, began).await;
     }
     run.keep_evidence(!errors.is_empty()).await;
     run.clean_up(!errors.is_empty()).await;
-    (run.checks, errors, run.samples, run.floor_ms)
+    Attempt {
+        checks: run.checks,
+        errors,
+        samples: run.samples,
+        floor_ms: run.floor_ms,
+    }
 }
 
 /// The workloads with the documents of their files.
-fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, String> {
+fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, ScenarioError> {
     let each = loaded.scenario.world.iter().map(|workload| {
-        let (file, text) = workload_file::workload(loaded, &workload.uses)?;
+        let found = workload_file::workload(loaded, &workload.uses);
+        let (file, text) = found.map_err(ScenarioError::Workload)?;
         let documents = objects::values(&ctx.text(&file, text));
-        let documents = documents.map_err(|error| format!("{file}: {error}"))?;
+        let documents = documents.map_err(|source| ScenarioError::Documents { file, source })?;
         documents
             .iter()
             .for_each(|object| ctx.redactor.register_object(object));
@@ -160,17 +200,17 @@ impl Run<'_> {
         let _ = self.place.times.set(times);
     }
 
-    /// What was to blame for an error of a step, where that is known, stands before it.
-    async fn explain(&self, error: &mut String, began: tokio::time::Instant) {
+    /// What was to blame for an error of a step, where that is known, stands before it, and it is the trouble of whoever that is.
+    async fn explain(&self, error: &mut Trouble, began: tokio::time::Instant) {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         let mut known = guard::judge::gather(self.ctx, &self.place, gateway, began, true).await;
         known.stalls.extend(self.ctx.guards.api.since(began));
         if let Some(cause) = known.cause() {
-            *error = format!("{cause}: {error}");
+            *error = Trouble::new(format!("{cause}: {error}"), cause.class);
         }
     }
 
-    async fn steps(&mut self) -> Result<(), String> {
+    async fn steps(&mut self) -> Result<(), ScenarioError> {
         let scenario = &self.loaded.scenario;
         for (number, step) in scenario.numbered_steps() {
             let (start, id) = (Instant::now(), self.loaded.id.clone());
@@ -181,24 +221,30 @@ impl Run<'_> {
                 step: number,
                 what: what.clone(),
             });
-            let done = self.step(number, step).await;
-            let (done, over) = match done {
-                Ok(()) => (Ok(()), false),
-                Err(Stop::Unknown(words)) => (Err(words), true),
+            let (error, over) = match self.step(number, step).await {
+                Ok(()) => (None, false),
+                Err(Stop::Unknown(error)) => (Some(error), true),
                 Err(Stop::Fault(check)) => {
                     self.checked(number, *check);
-                    (Ok(()), true)
+                    (None, true)
                 }
             };
-            let error = done.as_ref().err().cloned();
+            let trouble = error.as_deref().map(Trouble::of);
             self.ctx.recorder.emit(Kind::StepEnded {
                 id,
                 attempt: self.loaded.attempt,
                 step: number,
                 ms: millis(start.elapsed()),
-                error,
+                class: trouble.as_ref().map(|trouble| trouble.class),
+                error: trouble.map(|trouble| trouble.words),
             });
-            done.map_err(|words| format!("step {number} ({what}): {words}"))?;
+            if let Some(source) = error {
+                return Err(ScenarioError::Step {
+                    number,
+                    what,
+                    source: *source,
+                });
+            }
             if over {
                 break;
             }
@@ -207,41 +253,39 @@ impl Run<'_> {
     }
 
     async fn step(&mut self, number: StepNumber, step: &Step) -> Result<(), Stop> {
-        let done = match step {
-            Step::Apply(Apply(name)) => return configuration::apply(self, name).await,
-            Step::Delete(Delete(name)) => return configuration::delete(self, name).await,
-            Step::Scale(scale) => return configuration::scale(self, scale).await,
+        match step {
+            Step::Apply(Apply(name)) => configuration::apply(self, name).await?,
+            Step::Delete(Delete(name)) => configuration::delete(self, name).await?,
+            Step::Scale(scale) => configuration::scale(self, scale).await?,
             Step::Restart(Restart(workload)) if workload == ISTIOD => {
                 self.ctx.guards.istiod.ask(workload);
                 let mut proxies = self.place.proxies(self.ctx);
                 proxies.extend(self.ctx.gateways.iter().cloned());
-                istiod::restart(self.ctx, &proxies).await
+                istiod::restart(self.ctx, &proxies).await?;
             }
-            Step::Restart(Restart(workload)) => {
-                return configuration::restart(self, workload).await;
-            }
-            Step::Certificate(step) => certificates::certificate(self, step).await,
+            Step::Restart(Restart(workload)) => configuration::restart(self, workload).await?,
+            Step::Certificate(step) => certificates::certificate(self, step).await?,
             Step::Refused(step) => {
                 let check = refused::refused(self, step).await?;
                 self.checked(number, check);
-                Ok(())
             }
-            Step::Tell(tell) => change::tell(self, tell).await,
-            Step::Churn(churn) => return change::churn(self, churn).await,
-            Step::Await(wait) => change::await_stat(self, wait).await,
+            Step::Tell(tell) => change::tell(self, tell).await?,
+            Step::Churn(churn) => change::churn(self, churn).await?,
+            Step::Await(wait) => change::await_stat(self, wait).await?,
             Step::Ready(ready) => {
                 let check = change::ready(self, ready).await?;
                 self.checked(number, check);
-                Ok(())
             }
-            Step::Finish(finish) => self.finish(finish).await,
-            Step::Versus(wanted) => versus::versus(self, number, wanted).await,
-            Step::Probe(_) => self.probe(number, step, &[]).await,
-            Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await,
-            Step::Converge(converge) => self.converge(number, step, converge).await,
-            Step::Background(Background(name)) => self.start_background(number, name, step).await,
-        };
-        Ok(done?)
+            Step::Finish(finish) => self.finish(finish).await?,
+            Step::Versus(wanted) => versus::versus(self, number, wanted).await?,
+            Step::Probe(_) => self.probe(number, step, &[]).await?,
+            Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await?,
+            Step::Converge(converge) => self.converge(number, step, converge).await?,
+            Step::Background(Background(name)) => {
+                self.start_background(number, name, step).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn keep_evidence(&mut self, failed: bool) {

@@ -18,39 +18,53 @@ use crate::{
         runs::{self, CONTROL_SCENARIO as CONTROL, Swept, Which},
         writer::Writer,
     },
+    errors::{Classified, ErrorClass, chain},
     event::{Kind, recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
     mesh::istio::{change::LiveError, found::Found, injection, live::Applier, marker},
     mutation::Mutation,
     scenario::{model::Workload, workload_file},
     targets::Ready,
+    timeouts::timeouts,
     verdict::Rates,
+    yaml::{self, YamlError},
 };
-
-/// How long namespaces may take to go before those that are left are told. The namespace controller waits 5 s before it begins
-/// (`namespaceDeletionGracePeriod`, kubernetes/pkg/controller/namespace), and a pod may take its grace period.
-const GONE: Duration = Duration::from_secs(45);
 
 /// Why a run cannot begin on a target that is up.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     #[error("the control server: {0}")]
-    Control(String),
-    #[error("the run's control namespace: {0}")]
-    Namespace(ObjectError),
-    #[error("the run's {what} (docs/targets.md says what a run has to be allowed): {source}")]
+    Workload(String),
+    #[error("the control server: {file}")]
+    Documents { file: String, source: YamlError },
+    #[error("the run's control namespace")]
+    Namespace(#[source] ObjectError),
+    #[error("the run's {what} (docs/targets.md says what a run has to be allowed)")]
     Records {
         what: &'static str,
         source: Box<kube::Error>,
     },
-    #[error("the run's entry at the ingress gateway: {0}")]
-    Entry(ObjectError),
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
-    #[error("the control server: {0}")]
+    #[error("the run's entry at the ingress gateway")]
+    Entry(#[source] ObjectError),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+    #[error("the control server")]
     Place(#[from] PlaceError),
-    #[error("the mutation of the shared gateway: {0}")]
-    Mutation(LiveError),
+    #[error("the mutation of the shared gateway")]
+    Mutation(#[source] LiveError),
+}
+
+impl Classified for SessionError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Workload(_) | Self::Documents { .. } => ErrorClass::Input,
+            Self::Namespace(error) | Self::Entry(error) => error.class(),
+            Self::Records { source, .. } => source.class(),
+            Self::Thread(_) => ErrorClass::Machine,
+            Self::Place(error) => error.class(),
+            Self::Mutation(error) => error.class(),
+        }
+    }
 }
 
 /// What a run decides about the target.
@@ -167,7 +181,7 @@ impl Session {
         }
         let control = runs::control(&ctx.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
-            let text = format!("the shared gateway stays mutated: {error}");
+            let text = format!("the shared gateway stays mutated: {}", chain(&error));
             ctx.recorder.emit(Kind::Note { text });
         }
         for text in left_outside(ctx).await {
@@ -178,7 +192,7 @@ impl Session {
         }
         let limit = match ending {
             Ending::Done if !ctx.writer.saw_finalizers() => Duration::ZERO,
-            _ => GONE,
+            _ => timeouts().run.namespaces,
         };
         let ours = namespaces::of_run(&ctx.run_id);
         drop(self.lease);
@@ -221,9 +235,9 @@ async fn left_outside(ctx: &Context) -> Vec<String> {
 }
 
 async fn control_place(ctx: &Context, root: Written) -> Result<(), SessionError> {
-    let (file, text) = workload_file::shared("greeter").map_err(SessionError::Control)?;
-    let documents = crate::yaml::documents(&text)
-        .map_err(|error| SessionError::Control(format!("{file}: {error}")))?;
+    let (file, text) = workload_file::shared("greeter").map_err(SessionError::Workload)?;
+    let documents = yaml::documents(&text);
+    let documents = documents.map_err(|source| SessionError::Documents { file, source })?;
     let workload = Workload {
         sidecar: Some(false),
         ..Workload::named(CONTROL, "greeter")

@@ -1,9 +1,6 @@
 //! Signals escalate: the first asks for an orderly end, the second leaves at once and says what removes the rest.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,10 +9,8 @@ use crate::{
     event::{Kind, recorder::Recorder},
     exit::Exit,
     output,
+    timeouts::timeouts,
 };
-
-/// How long an orderly end may take before the process leaves as at a second signal. A signal always ends the process.
-const ORDERLY: Duration = Duration::from_secs(90);
 
 /// The signal that asked to end, and what is said when the process has to leave before its clean-up is done: commands that
 /// remove what stays.
@@ -104,7 +99,7 @@ pub fn watch(
         cancel.cancel();
         tokio::select! {
             (_, number) = signals.next() => leave(number, &parting),
-            () = tokio::time::sleep(ORDERLY) => leave(number, &parting),
+            () = tokio::time::sleep(timeouts().run.orderly_end) => leave(number, &parting),
         }
     });
     Ok(())

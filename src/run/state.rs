@@ -7,7 +7,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
 use super::{
     context::Context,
@@ -16,13 +19,18 @@ use super::{
     namespace::{manifests::Manifests, place::Place},
     probe::{
         self, Manner, Outcome,
-        busy::{self, Holding},
+        busy::{self, BusyError, Holding},
+        error::ProbeError,
     },
 };
 use crate::{
     cluster::object::Written,
+    errors::Trouble,
     event::Kind,
-    plan::{resolve::ResolvedProbe, step_probes},
+    plan::{
+        resolve::{ResolveError, ResolvedProbe},
+        step_probes,
+    },
     scenario::{
         StepNumber,
         loaded::Loaded,
@@ -62,9 +70,11 @@ pub struct Background {
     pub stop: watch::Sender<bool>,
     /// What a contrast at its end must refute.
     pub finish: watch::Sender<Vec<String>>,
-    pub running: JoinHandle<Result<Vec<Outcome>, String>>,
+    pub running: JoinHandle<Result<Vec<Outcome>, ProbeError>>,
+    /// Ends with `running`.
+    pub ended: oneshot::Receiver<()>,
     /// Its streams were not all in progress in time: an error, unless the mesh turned some of them away, which their claims then tell.
-    pub late: Option<String>,
+    pub late: Option<BusyError>,
 }
 
 impl<'a> Run<'a> {
@@ -92,18 +102,18 @@ impl<'a> Run<'a> {
 
 impl Run<'_> {
     /// Why something that was to come within a time may not have come, where the mesh is not to blame.
-    pub async fn slowed(&self, began: Instant, within: Duration) -> Option<String> {
+    pub async fn slowed(&self, began: Instant, within: Duration) -> Option<Trouble> {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         guard::judge::slowed(self.ctx, &self.place, gateway, began.into(), within).await
     }
 
-    pub fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, String> {
+    pub fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, ResolveError> {
         self.resolved_with(step, self.ctx.rates)
     }
 
     /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look spends its part of the rate of
     /// misses, and makes the calls which that needs.
-    pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, String> {
+    pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
         let mut probes = self.resolved_with(step, self.ctx.rates.at_look(look))?;
         for probe in &mut probes {
             probe.times = probe.times.max(probe.needed.unwrap_or(0));
@@ -111,8 +121,8 @@ impl Run<'_> {
         Ok(probes)
     }
 
-    fn resolved_with(&self, step: &Step, rates: Rates) -> Result<Vec<ResolvedProbe>, String> {
-        step_probes(&self.loaded.scenario, step, rates).map_err(|error| error.to_string())
+    fn resolved_with(&self, step: &Step, rates: Rates) -> Result<Vec<ResolvedProbe>, ResolveError> {
+        step_probes(&self.loaded.scenario, step, rates)
     }
 
     /// A call-id prefix that no other run of a probe in this run of meshproof has.
@@ -127,11 +137,12 @@ impl Run<'_> {
         probe: &ResolvedProbe,
         refutes: &[String],
         again: Option<Instant>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Outcome, ProbeError> {
         let tag = self.tag();
         let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
         let busy = if probe.expect.avoids_busy() {
-            Some(busy::busiest(self.ctx, &self.place, &held).await?)
+            let busiest = busy::busiest(self.ctx, &self.place, &held).await;
+            Some(busiest.map_err(ProbeError::AvoidsBusy)?)
         } else {
             None
         };
@@ -168,7 +179,7 @@ impl Run<'_> {
         browser: &Browser,
         tag: &str,
         manner: Manner<'_>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Outcome, ProbeError> {
         use probe::browse::Browsing;
         let browsing = match &mut self.browsing {
             Some(browsing) => browsing,
@@ -186,9 +197,8 @@ impl Run<'_> {
         _: &Browser,
         _: &str,
         _: Manner<'_>,
-    ) -> Result<Outcome, String> {
-        let words = "meshproof was built without the feature `browser`";
-        Err(format!("{}: {words}", probe.name))
+    ) -> Result<Outcome, ProbeError> {
+        Err(ProbeError::NoBrowser(probe.name.clone()))
     }
 
     /// Keeps checks, numbers and evidence of a run.

@@ -1,28 +1,27 @@
 //! Why a step did not come to its end.
 
-use super::namespace::error::PlaceError;
+use super::step::error::StepError;
 use crate::verdict::outcome::Check;
 
 /// What ends a scenario before its last step.
 #[derive(Debug)]
 pub enum Stop {
-    /// Nothing is known of the mesh, in words: ERROR.
-    Unknown(String),
+    /// Nothing is known of the mesh: ERROR.
+    Unknown(Box<StepError>),
     /// The mesh did not do its part: the claim that it violates, FAIL.
     Fault(Box<Check>),
 }
 
-impl From<String> for Stop {
-    fn from(words: String) -> Self {
-        Self::Unknown(words)
-    }
-}
-
-impl From<PlaceError> for Stop {
-    fn from(error: PlaceError) -> Self {
-        match error.fault() {
+impl<E: Into<StepError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let fault = match &error {
+            StepError::Place(error) => error.fault(),
+            _ => None,
+        };
+        match fault {
             Some(check) => Self::Fault(Box::new(check)),
-            None => Self::Unknown(error.to_string()),
+            None => Self::Unknown(Box::new(error)),
         }
     }
 }
@@ -33,8 +32,13 @@ mod tests {
 
     use super::*;
     use crate::{
+        errors::{ErrorClass, Trouble},
         mesh::istio::endpoints::{EndpointsError, Withheld},
-        verdict::{conclude::scenario_verdict, outcome::Verdict},
+        run::namespace::error::PlaceError,
+        verdict::{
+            conclude::{Conclusion, scenario_verdict},
+            outcome::Verdict,
+        },
     };
 
     fn withheld() -> Withheld {
@@ -53,7 +57,7 @@ mod tests {
         else {
             panic!("no fault of the mesh");
         };
-        let (verdict, cause) = scenario_verdict(&[*check], &[], None);
+        let Conclusion { verdict, cause, .. } = scenario_verdict(&[*check], &[], None);
         assert_eq!(verdict, Verdict::Fail);
         for word in ["caller-1", "greeter.ns", "10.0.0.1:50051"] {
             assert!(cause.contains(word), "{cause}");
@@ -62,7 +66,10 @@ mod tests {
 
     #[test]
     fn what_nobody_can_tell_is_no_fault() {
-        let error = EndpointsError::Unknown("connection refused".to_owned());
+        let error = EndpointsError::Excused {
+            cause: Trouble::new("this machine stood still for 9000 ms", ErrorClass::Machine),
+            withheld: withheld(),
+        };
         assert!(matches!(
             Stop::from(PlaceError::from(error)),
             Stop::Unknown(_)

@@ -64,9 +64,9 @@ impl Existing {
         let context = options.context.clone();
         let dial = Dial::api_server(client.clone());
         let versions = versions::of(&client, &dial).await;
-        let versions = versions.map_err(|words| ExistingError::Mesh {
+        let versions = versions.map_err(|error| ExistingError::Mesh {
             context: context.clone(),
-            words,
+            words: crate::errors::chain(&error),
         })?;
         Ok(Self {
             ready: Ready {

@@ -1,7 +1,7 @@
 //! A byte stream to a port of a pod, as `kubectl port-forward` makes it: it arrives on the pod's own loopback, past any
 //! redirection of the mesh.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{forwarded::Forwarded, idle::Idle};
+use crate::errors::{Classified, ErrorClass};
 
 /// A stream to a pod.
 pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,13 +39,43 @@ impl fmt::Debug for Dial {
 /// Why a port of a pod cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    #[error("cannot reach port {port} of pod {namespace}/{pod}: {words}")]
+    #[error("cannot reach port {port} of pod {namespace}/{pod}")]
     Refused {
         namespace: String,
         pod: String,
         port: u16,
-        words: String,
+        source: Unreachable,
     },
+}
+
+/// What was in the way.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error("the API server")]
+    ApiServer(#[source] Box<kube::Error>),
+    #[error("the API server forwards no such port")]
+    NotForwarded,
+    #[error("the node does not answer")]
+    Node(#[source] io::Error),
+    /// The node was asked, and its answer did not come.
+    #[error(transparent)]
+    Broke(io::Error),
+    #[error("the node's answer is no JSON")]
+    Answer(#[source] serde_json::Error),
+    /// In the words of the node.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The way to pods is ours, whoever is asked to open it.
+impl Classified for DialError {
+    fn class(&self) -> ErrorClass {
+        let Self::Refused { source, .. } = self;
+        match source {
+            Unreachable::ApiServer(error) => error.class(),
+            _ => ErrorClass::Harness,
+        }
+    }
 }
 
 impl Dial {
@@ -81,11 +112,11 @@ impl Dial {
             Self::Node(socket, _) => through_node(socket, namespace, pod, port).await,
             Self::ApiServer(client, _) => through_api_server(client, namespace, pod, port).await,
         };
-        opened.map_err(|words| DialError::Refused {
+        opened.map_err(|source| DialError::Refused {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             port,
-            words,
+            source,
         })
     }
 }
@@ -95,11 +126,11 @@ async fn through_api_server(
     namespace: &str,
     pod: &str,
     port: u16,
-) -> Result<Box<dyn PodStream>, String> {
+) -> Result<Box<dyn PodStream>, Unreachable> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let forward = pods.portforward(pod, &[port]).await;
-    let forward = forward.map_err(|error| format!("the API server: {error}"))?;
-    let stream = Forwarded::new(forward, port).ok_or("the API server forwards no such port")?;
+    let forward = forward.map_err(|error| Unreachable::ApiServer(Box::new(error)))?;
+    let stream = Forwarded::new(forward, port).ok_or(Unreachable::NotForwarded)?;
     Ok(Box::new(stream))
 }
 
@@ -108,26 +139,25 @@ async fn through_node(
     namespace: &str,
     pod: &str,
     port: u16,
-) -> Result<Box<dyn PodStream>, String> {
+) -> Result<Box<dyn PodStream>, Unreachable> {
     let mut stream = UnixStream::connect(socket)
         .await
-        .map_err(|error| format!("the node does not answer: {error}"))?;
+        .map_err(Unreachable::Node)?;
     let request = json!({"op": "portforward", "namespace": namespace, "pod": pod, "port": port});
     stream
         .write_all(format!("{request}\n").as_bytes())
         .await
-        .map_err(|error| error.to_string())?;
-    let answer = line(&mut stream).await.map_err(|error| error.to_string())?;
-    let answer: Value = serde_json::from_slice(&answer)
-        .map_err(|error| format!("the node's answer is no JSON: {error}"))?;
+        .map_err(Unreachable::Broke)?;
+    let answer = line(&mut stream).await.map_err(Unreachable::Broke)?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(Unreachable::Answer)?;
     match answer.get("error").and_then(Value::as_str) {
-        Some(words) => Err(words.to_owned()),
+        Some(words) => Err(Unreachable::Refused(words.to_owned())),
         None => Ok(Box::new(stream)),
     }
 }
 
 /// Reads one line and not a byte more: what follows belongs to the pod.
-async fn line(stream: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     loop {
         match stream.read_u8().await? {

@@ -1,6 +1,6 @@
 //! HTTP/1.1 over a stream to a pod: control ports, Envoy's admin port, istiod's debug port.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, error::Error, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -18,6 +18,10 @@ use super::{
     dial::{Dial, DialError},
     idle::{Place, Sender},
 };
+use crate::{
+    errors::{Classified, ErrorClass},
+    timeouts::timeouts,
+};
 
 /// A port of a pod that speaks HTTP.
 #[derive(Debug, Clone)]
@@ -33,11 +37,11 @@ pub struct Port {
 pub enum HttpError {
     #[error(transparent)]
     Dial(#[from] DialError),
-    #[error("{what} of pod {pod}: {words}")]
+    #[error("{what} of pod {pod}")]
     Exchange {
         what: String,
         pod: String,
-        words: String,
+        source: Box<dyn Error + Send + Sync>,
     },
     #[error("{what} of pod {pod} answered {status}: {body}")]
     Status {
@@ -54,17 +58,24 @@ pub enum HttpError {
     },
 }
 
-/// When a connection that has waited counts as dead: nobody may have said that its pod is gone.
-const AGAIN: Duration = Duration::from_secs(3);
-/// Limit for a small request.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Who is at the other end is not known here: what is asked this way is how meshproof observes.
+impl Classified for HttpError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Dial(error) => error.class(),
+            Self::Exchange { .. } | Self::Status { .. } | Self::Silent { .. } => {
+                ErrorClass::Harness
+            }
+        }
+    }
+}
 
 impl Port {
-    fn exchange(&self, what: &str, words: impl ToString) -> HttpError {
+    fn exchange(&self, what: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> HttpError {
         HttpError::Exchange {
             what: what.to_owned(),
             pod: self.pod.clone(),
-            words: words.to_string(),
+            source: source.into(),
         }
     }
 
@@ -113,18 +124,19 @@ impl Port {
         self.succeeded(path, response).await
     }
 
-    /// Sends a request without a body and reads the whole answer, within 10 s.
+    /// Sends a request without a body and reads the whole answer, within 10 s ([`crate::timeouts::PodTimeouts::answer`]).
     ///
     /// # Errors
     /// As [`Self::send`], and when the answer does not come.
     pub async fn fetch(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
+        let limit = timeouts().pods.answer;
         let silent = || HttpError::Silent {
             what: path.to_owned(),
             pod: self.pod.clone(),
-            limit: LIMIT,
+            limit,
         };
         let exchange = self.exchanged(method, path);
-        timeout(LIMIT, exchange).await.map_err(|_| silent())?
+        timeout(limit, exchange).await.map_err(|_| silent())?
     }
 
     /// Fetches a document of JSON. It is parsed by code that is optimised in every profile (`Value::from_str` lies in serde_json; what is
@@ -136,7 +148,7 @@ impl Port {
         let body = self.fetch(Method::GET, path).await?;
         String::from_utf8_lossy(&body)
             .parse()
-            .map_err(|error| self.exchange(path, format!("no JSON: {error}")))
+            .map_err(|error: serde_json::Error| self.exchange(path, format!("no JSON: {error}")))
     }
 
     async fn exchanged(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
@@ -158,7 +170,7 @@ impl Port {
             && let Some(mut sender) = self.dial.idle().take(&self.place())
             && sender.ready().await.is_ok()
             && let asked = self.ask(&mut sender, method.clone(), path, Vec::new())
-            && let Ok(Ok(response)) = timeout(AGAIN, asked).await
+            && let Ok(Ok(response)) = timeout(timeouts().pods.kept_connection, asked).await
         {
             return Ok((sender, response));
         }

@@ -4,24 +4,56 @@ use super::{
     known::Known,
     outcome::{Check, CheckResult, LEDGER, PATIENCE, Verdict},
 };
+use crate::errors::{ErrorClass, Trouble};
 
-/// The verdict and its cause in one line (empty for PASS).
+/// What is said of a scenario in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conclusion {
+    pub verdict: Verdict,
+    /// One line; empty for PASS.
+    pub cause: String,
+    /// Whose trouble an ERROR is.
+    pub class: Option<ErrorClass>,
+}
+
+impl Conclusion {
+    fn new(verdict: Verdict, cause: String) -> Self {
+        let class = None;
+        Self {
+            verdict,
+            cause,
+            class,
+        }
+    }
+
+    fn error(cause: String, class: ErrorClass) -> Self {
+        let class = Some(class);
+        Self {
+            class,
+            ..Self::new(Verdict::Error, cause)
+        }
+    }
+
+    /// It rests on a check that decides nothing. Where nobody else is known to be the reason, what we observed does not suffice.
+    fn undecided(check: &Check, cause: String) -> Self {
+        Self::error(cause, check.class.unwrap_or(ErrorClass::Harness))
+    }
+}
+
+/// The verdict of a scenario, with its cause.
 ///
 /// Order: our own troubles, then the untrustworthy (ledgers disagree, calls given up), then refuted claims, then contrasts
 /// that were not refuted, then what is undecided. So FAIL always rests on trusted observations and ERROR never hides a proven
 /// violation.
-pub fn scenario_verdict(
-    checks: &[Check],
-    errors: &[String],
-    known: Option<&Known>,
-) -> (Verdict, String) {
+pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Known>) -> Conclusion {
     if let Some(first) = errors.first() {
-        return (Verdict::Error, with_more(first.clone(), errors.len() - 1));
+        let cause = with_more(first.words.clone(), errors.len() - 1);
+        return Conclusion::error(cause, first.class);
     }
     let undecided = |check: &&Check| check.result == CheckResult::Undecided;
     let ours = |check: &&Check| check.matcher == LEDGER || check.matcher == PATIENCE;
     if let Some(check) = checks.iter().filter(ours).find(undecided) {
-        return (Verdict::Error, line(check));
+        return Conclusion::undecided(check, line(check));
     }
     let claims = checks.iter().filter(|check| !check.contrast);
     let refuted: Vec<&Check> = claims
@@ -32,7 +64,8 @@ pub fn scenario_verdict(
         .copied()
         .partition(|check| known.is_some_and(|known| covers(known, check)));
     if let Some(first) = surprising.first() {
-        return (Verdict::Fail, with_more(line(first), surprising.len() - 1));
+        let cause = with_more(line(first), surprising.len() - 1);
+        return Conclusion::new(Verdict::Fail, cause);
     }
     let vacuous = |check: &&Check| check.contrast && check.result == CheckResult::Holds;
     if let Some(check) = checks.iter().find(vacuous) {
@@ -40,7 +73,7 @@ pub fn scenario_verdict(
             "the contrast was not refuted: the check proves nothing ({})",
             line(check)
         );
-        return (Verdict::Fail, cause);
+        return Conclusion::new(Verdict::Fail, cause);
     }
     let open = checks.iter().filter(undecided);
     let open: Vec<&Check> = open
@@ -51,14 +84,14 @@ pub fn scenario_verdict(
         })
         .collect();
     if let Some(first) = open.first() {
-        return (Verdict::Error, with_more(line(first), open.len() - 1));
+        return Conclusion::undecided(first, with_more(line(first), open.len() - 1));
     }
     match known {
         Some(known) => known_verdict(known, &expected, checks),
         None if checks.iter().all(|check| ours(&check)) => {
-            (Verdict::Error, "nothing was checked".to_owned())
+            Conclusion::error("nothing was checked".to_owned(), ErrorClass::Input)
         }
-        None => (Verdict::Pass, String::new()),
+        None => Conclusion::new(Verdict::Pass, String::new()),
     }
 }
 
@@ -71,7 +104,7 @@ fn covers(known: &Known, check: &Check) -> bool {
 }
 
 /// Every listed cell must have failed, so that an entry cannot outlive its reason.
-fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> (Verdict, String) {
+fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclusion {
     let failed = |name: &str| {
         expected
             .iter()
@@ -93,12 +126,10 @@ fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> (Verdi
             "{what} is listed as a known failure ({}) but passes: remove the entry or narrow it",
             known.link
         );
-        return (Verdict::UnexpectedPass, cause);
+        return Conclusion::new(Verdict::UnexpectedPass, cause);
     }
-    (
-        Verdict::KnownFailure,
-        format!("{} ({})", known.reason, known.link),
-    )
+    let cause = format!("{} ({})", known.reason, known.link);
+    Conclusion::new(Verdict::KnownFailure, cause)
 }
 
 /// `<cell>` of `<probe>[<cell>]`.

@@ -28,7 +28,10 @@ use super::{
     matcher::{Matcher, Spec as _, took::Took},
     outcome::{Check, CheckResult, LEDGER, PATIENCE},
 };
-use crate::values::range;
+use crate::{
+    errors::{ErrorClass, Trouble},
+    values::range,
+};
 
 /// A time that is always judged: the period and the time limit of our pods' readiness probes (Kubernetes' default for the limit). What stands still
 /// as long may lose its endpoints.
@@ -101,6 +104,20 @@ impl Death {
     pub fn is_fault(&self) -> bool {
         self.mesh && self.how.is_own()
     }
+
+    /// Memory is the machine's; a pod that nobody here deleted, the cluster's; everything else is a matter of whose program it was.
+    pub fn class(&self) -> ErrorClass {
+        match self.how {
+            Ending::OutOfMemory => ErrorClass::Machine,
+            Ending::Deleted => ErrorClass::Mesh,
+            Ending::Signal(_) | Ending::Code(_) if self.mesh => ErrorClass::Mesh,
+            Ending::Signal(_) | Ending::Code(_) => ErrorClass::Harness,
+        }
+    }
+
+    fn trouble(&self) -> Trouble {
+        Trouble::new(self.to_string(), self.class())
+    }
 }
 
 impl fmt::Display for Death {
@@ -114,8 +131,16 @@ impl fmt::Display for Death {
 pub struct Stalled {
     /// For messages: `the server pod P`.
     pub who: String,
+    /// Whose trouble that is.
+    pub class: ErrorClass,
     /// At least so long.
     pub time: Duration,
+}
+
+impl Stalled {
+    fn trouble(&self) -> Trouble {
+        Trouble::new(self.to_string(), self.class)
+    }
 }
 
 impl fmt::Display for Stalled {
@@ -208,8 +233,8 @@ pub struct Circumstances {
     pub times: Times,
     pub deaths: Vec<Death>,
     pub stalls: Vec<Stalled>,
-    /// Pods that lost their readiness, in words.
-    pub unready: Vec<String>,
+    /// Pods that lost their readiness.
+    pub unready: Vec<Trouble>,
     pub target: Target,
 }
 
@@ -237,23 +262,23 @@ enum Unconnected {
 
 impl Circumstances {
     /// The first cause that makes an undecided run of what went wrong by our own doing; for errors of steps.
-    pub fn cause(&self) -> Option<String> {
-        let death = self.deaths.iter().map(ToString::to_string).next();
+    pub fn cause(&self) -> Option<Trouble> {
+        let death = self.deaths.first().map(Death::trouble);
         let long = self.stalls.iter().filter(|stall| stall.time >= ALWAYS);
-        death.or_else(|| longest(long).map(ToString::to_string))
+        death.or_else(|| longest(long).map(Stalled::trouble))
     }
 
     /// The first cause by which what did not come within a time may be our own doing: something was ended from outside, or stood still
     /// for more than a tenth of it.
-    pub fn slowed(&self, within: Duration) -> Option<String> {
+    pub fn slowed(&self, within: Duration) -> Option<Trouble> {
         let death = self.deaths.iter().find(|death| !death.is_fault());
         let long = self
             .stalls
             .iter()
             .filter(|stall| stall.time * SLOWED_PART > within);
         death
-            .map(ToString::to_string)
-            .or_else(|| longest(long).map(ToString::to_string))
+            .map(Death::trouble)
+            .or_else(|| longest(long).map(Stalled::trouble))
     }
 
     /// Checks as they may be told, by the table above.
@@ -286,6 +311,7 @@ impl Circumstances {
                 Some(cause) => {
                     check.actual = format!("{cause}; seen: {}", check.actual);
                     check.result = CheckResult::Undecided;
+                    check.class = Some(cause.class);
                 }
                 None if !wanted => {
                     let words = crash.map(|death| format!("; {death}"));
@@ -299,20 +325,20 @@ impl Circumstances {
     }
 
     /// Nothing can be said at all.
-    fn undecidable(&self) -> Option<String> {
+    fn undecidable(&self) -> Option<Trouble> {
         let mut others = self.deaths.iter().filter(|death| !death.is_fault());
-        others.next().map(ToString::to_string)
+        others.next().map(Death::trouble)
     }
 
     /// What only shows when something takes long may have shown for that: a contrast, a least time. Where no time is stated, none is judged.
-    fn caused(&self) -> Option<String> {
+    fn caused(&self) -> Option<Trouble> {
         let least = self.times.limits.iter().min()?;
         let long = (*least).max(SHORT);
-        longest(self.stalls.iter().filter(|stall| stall.time >= long)).map(ToString::to_string)
+        longest(self.stalls.iter().filter(|stall| stall.time >= long)).map(Stalled::trouble)
     }
 
     /// What is not as wanted may be our own doing. A stall may begin one tick before it is noticed.
-    fn doubtful(&self) -> Option<String> {
+    fn doubtful(&self) -> Option<Trouble> {
         let margin = self.times.margin();
         let stall = longest(
             self.stalls
@@ -320,28 +346,36 @@ impl Circumstances {
                 .filter(|stall| stall.time + TICK >= margin),
         );
         stall
-            .map(ToString::to_string)
+            .map(Stalled::trouble)
             .or_else(|| self.unready.first().cloned())
     }
 
-    /// The calls never came to anything that the mesh is answerable for.
-    fn unreached(&self, expect: &ResolvedExpect, calls: &[Observation]) -> Option<String> {
+    /// The calls never came to anything that the mesh is answerable for. DNS and the plain network are the cluster's; a port that no
+    /// Service has is a mistake of whoever wrote it.
+    fn unreached(&self, expect: &ResolvedExpect, calls: &[Observation]) -> Option<Trouble> {
         if claims_the_client(expect) {
             return None;
         }
         calls.iter().find_map(|call| {
             let (address, words) = (&self.target.address, words(call));
             match unconnected(call)? {
-                Unconnected::Lookup => {
-                    Some(format!("the caller could not look up {address}: {words}"))
+                Unconnected::Lookup => Some(Trouble::new(
+                    format!("the caller could not look up {address}: {words}"),
+                    ErrorClass::Mesh,
+                )),
+                Unconnected::Refused if !self.target.answered && !self.target.gateway => {
+                    Some(Trouble::new(
+                        format!("{address} was never reachable in the plain network: {words}"),
+                        ErrorClass::Mesh,
+                    ))
                 }
-                Unconnected::Refused if !self.target.answered && !self.target.gateway => Some(
-                    format!("{address} was never reachable in the plain network: {words}"),
-                ),
                 Unconnected::Broken
                     if !self.target.answered && !self.target.gateway && !self.target.served =>
                 {
-                    Some(format!("no Service has the port {address}: {words}"))
+                    Some(Trouble::new(
+                        format!("no Service has the port {address}: {words}"),
+                        ErrorClass::Input,
+                    ))
                 }
                 _ => None,
             }

@@ -22,6 +22,7 @@ fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
         samples: 1,
         method: String::new(),
         alpha: None,
+        class: None,
     }
 }
 
@@ -53,7 +54,11 @@ fn guarded(circumstances: &Circumstances) -> Vec<Check> {
 fn stalled(ms: u64) -> Circumstances {
     let (who, time) = ("the server pod a".to_owned(), Duration::from_millis(ms));
     Circumstances {
-        stalls: vec![Stalled { who, time }],
+        stalls: vec![Stalled {
+            who,
+            class: ErrorClass::Machine,
+            time,
+        }],
         ..Circumstances::default()
     }
 }
@@ -163,7 +168,10 @@ fn a_pod_that_was_deleted_or_lost_its_readiness() {
     circumstances.deaths[0].how = Ending::Deleted;
     assert_eq!(letters(&guarded(&circumstances)), "UUUUH");
     let unready = Circumstances {
-        unready: vec!["pod a was not ready any more".to_owned()],
+        unready: vec![Trouble::new(
+            "pod a was not ready any more",
+            ErrorClass::Mesh,
+        )],
         ..Circumstances::default()
     };
     assert_eq!(letters(&guarded(&unready)), "HUUUH");
@@ -290,19 +298,19 @@ fn what_nobody_answers_is_not_the_meshs(
 fn what_did_not_come_in_time(#[case] circumstances: &Circumstances, #[case] words: Option<&str>) {
     let cause = circumstances.slowed(Duration::from_secs(5));
     assert_eq!(cause.is_some(), words.is_some(), "{cause:?}");
-    assert!(words.is_none_or(|words| cause.unwrap().contains(words)));
+    assert!(words.is_none_or(|words| cause.unwrap().words.contains(words)));
 }
 
 #[test]
 fn a_step_that_failed_is_told_with_what_ended_or_stood_still() {
     assert_eq!(stalled(900).cause(), None);
     assert_eq!(
-        stalled(5000).cause().unwrap(),
+        stalled(5000).cause().unwrap().words,
         "the server pod a stood still for 5000 ms"
     );
     let both = Circumstances {
         deaths: death(false, 137, "").deaths,
         ..stalled(5000)
     };
-    assert!(both.cause().unwrap().contains("SIGKILL"));
+    assert!(both.cause().unwrap().words.contains("SIGKILL"));
 }

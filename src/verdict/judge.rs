@@ -95,5 +95,6 @@ fn check(probe: &str, matcher: &str, expected: String, judgement: Judgement) -> 
         samples: judgement.samples,
         method: judgement.method,
         alpha: None,
+        class: None,
     }
 }

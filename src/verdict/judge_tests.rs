@@ -6,7 +6,7 @@ use testbed::control::{Observation, Origin, Reset, Stall};
 use statistics::Rates;
 
 use super::{
-    conclude::scenario_verdict,
+    conclude::{Conclusion, scenario_verdict},
     expect::ResolvedExpect,
     judge::{as_contrast, judge},
     known::Known,
@@ -43,9 +43,12 @@ use super::{
     seen::Seen,
     testing::{NAMESPACE, answered, attempt, by, failed, order, pod_name, uid},
 };
-use crate::values::{
-    metadata::Fields,
-    range::{Counts, Span},
+use crate::{
+    errors::{ErrorClass, Trouble},
+    values::{
+        metadata::Fields,
+        range::{Counts, Span},
+    },
 };
 
 const MILLION: Rates = Rates {
@@ -525,7 +528,7 @@ fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
     let checks = judged(vec![Matcher::from(Status(0))], &seen);
     assert_eq!(checks[0].result, Holds, "the rest is judged without it");
     assert!(checks.iter().any(|check| check.matcher == PATIENCE));
-    assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Error);
+    assert_eq!(scenario_verdict(&checks, &[], None).verdict, Verdict::Error);
 }
 
 /// Two claims that five calls decide.
@@ -617,6 +620,7 @@ fn check(probe: &str, result: CheckResult, contrast: bool) -> Check {
         samples: 1,
         method: String::new(),
         alpha: None,
+        class: None,
     }
 }
 
@@ -651,7 +655,7 @@ fn verdicts(
         .iter()
         .map(|(probe, result, contrast)| check(probe, *result, *contrast))
         .collect();
-    let (verdict, cause) = scenario_verdict(&checks, &[], known.as_ref());
+    let Conclusion { verdict, cause, .. } = scenario_verdict(&checks, &[], known.as_ref());
     assert_eq!(verdict, expected, "{cause}");
     assert_eq!(cause.is_empty(), verdict == Verdict::Pass);
 }
@@ -659,11 +663,9 @@ fn verdicts(
 #[test]
 fn our_own_errors_come_before_everything() {
     let checks = [check("p", Refuted, false)];
-    let errors = [
-        "the caller pod never became ready".to_owned(),
-        "x".to_owned(),
-    ];
-    let (verdict, cause) = scenario_verdict(&checks, &errors, None);
+    let errors = ["the caller pod never became ready", "x"];
+    let errors = errors.map(|words| Trouble::new(words, ErrorClass::Mesh));
+    let Conclusion { verdict, cause, .. } = scenario_verdict(&checks, &errors, None);
     assert_eq!(verdict, Verdict::Error);
     assert_eq!(cause, "the caller pod never became ready (and 1 more)");
 }
@@ -678,7 +680,7 @@ fn a_contrast_keeps_only_what_it_names() {
         .map(|c| (c.matcher.as_str(), c.contrast))
         .collect();
     assert_eq!(names, [("pinned", true), (LEDGER, false)]);
-    assert_eq!(scenario_verdict(&checks, &[], None).0, Verdict::Pass);
+    assert_eq!(scenario_verdict(&checks, &[], None).verdict, Verdict::Pass);
 }
 
 fn agreement(seen: &Seen) -> (CheckResult, String) {
@@ -738,7 +740,7 @@ fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Match
             cells: Vec::new(),
         };
         for known in [None, Some(&known)] {
-            let (verdict, cause) = scenario_verdict(&checks, &[], known);
+            let Conclusion { verdict, cause, .. } = scenario_verdict(&checks, &[], known);
             assert_eq!(verdict, Verdict::Fail);
             assert!(cause.contains("mp-two/greeter-a"), "{cause}");
         }

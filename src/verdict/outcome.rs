@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::errors::ErrorClass;
+
 /// Check that client and server ledgers agree; no field of `Expect`, always judged.
 pub const LEDGER: &str = "ledger";
 /// Check that no call ran into the caller's own limit; only there when one did.
@@ -40,6 +42,9 @@ pub struct Check {
     /// Declared rate of false alarms of a statistical check; absent for exact ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
+    /// Whose trouble it is that nothing can be said, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ErrorClass>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,6 +33,7 @@ pub fn judge(probe: &str, what: &str, bound: f64, ratios: &[f64], rates: Rates) 
         samples: n,
         method: format!("sign test over {n} paired rounds, {rates}"),
         alpha: Some(rates.alpha),
+        class: None,
     }
 }
 

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 
 use super::{
-    change::{Change, DEADLINE, LiveError, Proxy, SUSPICIOUS},
+    change::{Change, LiveError, Proxy, SUSPICIOUS},
     marker, programs,
 };
 use crate::{
+    errors::chain,
     observe::envoy,
+    timeouts::timeouts,
     transport::http::{HttpError, Port},
-    wait::Looks,
+    wait::{self, Look},
 };
 
 /// Updates that each proxy of a batch had rejected before it, by pod.
@@ -66,44 +68,52 @@ pub async fn await_marker(
     namespace: &str,
     generation: u64,
 ) -> Result<(), LiveError> {
-    let (looks, mut asked) = (Looks::within(DEADLINE), false);
+    let limit = timeouts().mesh.push;
+    let mut asked = false;
+    let waited = wait::until(limit, |elapsed| {
+        let suspicious = !asked && elapsed > SUSPICIOUS;
+        asked |= suspicious;
+        shows(proxy, namespace, generation, suspicious)
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| LiveError::NotLive {
+            proxy: proxy.admin.pod.clone(),
+            generation,
+            limit,
+            last: late.last_seen,
+        })
+    })
+}
+
+/// The proxy shows that generation, and can use all of it. One that is `suspicious` is asked whether it rejected something.
+async fn shows(
+    proxy: &Proxy,
+    namespace: &str,
+    generation: u64,
+    suspicious: bool,
+) -> Result<Look<()>, LiveError> {
     let name = if proxy.gateway {
         "http.*"
     } else {
         marker::ROUTES
     };
-    loop {
-        let last = match envoy::routes(&proxy.admin, name).await {
-            Ok(dump) => match shown(&dump.to_string(), namespace) {
-                Some(shown) if shown >= generation => match unfinished(proxy, namespace).await {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(words)) => words,
-                    Err(error) => error.to_string(),
-                },
-                Some(shown) => format!("generation {shown}"),
-                None => "no marker".to_owned(),
+    let last = match envoy::routes(&proxy.admin, name).await {
+        Ok(dump) => match shown(&dump.to_string(), namespace) {
+            Some(shown) if shown >= generation => match unfinished(proxy, namespace).await {
+                Ok(None) => return Ok(Look::Met(())),
+                Ok(Some(words)) => words,
+                Err(error) => chain(&error),
             },
-            Err(error) => error.to_string(),
-        };
-        if !asked && looks.elapsed() > SUSPICIOUS {
-            asked = true;
-            if let Ok(Some(words)) = envoy::rejected(&proxy.admin).await {
-                return Err(LiveError::Nack {
-                    proxy: proxy.admin.pod.clone(),
-                    words,
-                });
-            }
-        }
-        if looks.over() {
-            return Err(LiveError::NotLive {
-                proxy: proxy.admin.pod.clone(),
-                generation,
-                limit: DEADLINE,
-                last,
-            });
-        }
-        looks.pause().await;
+            Some(shown) => format!("generation {shown}"),
+            None => "no marker".to_owned(),
+        },
+        Err(error) => chain(&error),
+    };
+    if suspicious && let Ok(Some(words)) = envoy::rejected(&proxy.admin).await {
+        let proxy = proxy.admin.pod.clone();
+        return Err(LiveError::Nack { proxy, words });
     }
+    Ok(Look::Unmet(last))
 }
 
 /// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after the routes of the same push have come,

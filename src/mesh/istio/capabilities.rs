@@ -8,7 +8,11 @@ use kube::{Api, Client};
 use serde_json::Value;
 
 use super::{change::Proxy, gateway_api, install::NAMESPACE, marker::COLLECTOR};
-use crate::cluster::object;
+use crate::{
+    cluster::object::{self, ObjectError},
+    errors::{Classified, ErrorClass},
+    transport::http::HttpError,
+};
 
 /// Field of the JSON access log that holds a call's id: by it a line is found again.
 pub const LOG_FIELD: &str = "meshproof_call";
@@ -51,6 +55,31 @@ pub struct Offer {
     pub lacks: Vec<String>,
 }
 
+/// Why it is not known what a mesh offers.
+#[derive(Debug, thiserror::Error)]
+pub enum OfferError {
+    /// The words of the client are those of its causes too.
+    #[error("ConfigMap {name}: {error}")]
+    ConfigMap {
+        name: String,
+        error: Box<kube::Error>,
+    },
+    #[error(transparent)]
+    Proxy(#[from] HttpError),
+    #[error(transparent)]
+    Gateway(#[from] ObjectError),
+}
+
+impl Classified for OfferError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::ConfigMap { error, .. } => error.class(),
+            Self::Proxy(_) => ErrorClass::Mesh,
+            Self::Gateway(error) => error.class(),
+        }
+    }
+}
+
 /// What was read of a mesh.
 #[derive(Debug, Default)]
 struct Facts {
@@ -68,12 +97,15 @@ struct Facts {
 /// Asks a mesh that is up.
 ///
 /// # Errors
-/// In words: its settings cannot be read.
-pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, String> {
+/// [`OfferError`]: its settings cannot be read.
+pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, OfferError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
-    let read = async |name: &str, key: &str| -> Result<String, String> {
+    let read = async |name: &str, key: &str| -> Result<String, OfferError> {
         let map = maps.get_opt(name).await;
-        let map = map.map_err(|error| format!("ConfigMap {name}: {error}"))?;
+        let map = map.map_err(|error| OfferError::ConfigMap {
+            name: name.to_owned(),
+            error: Box::new(error),
+        })?;
         let data = map.and_then(|map| map.data).unwrap_or_default();
         Ok(data.get(key).cloned().unwrap_or_default())
     };
@@ -93,15 +125,14 @@ pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, String>
             None => Vec::new(),
         },
         gateway: !gateways.is_empty(),
-        gateway_api: shared.await.map_err(|error| error.to_string())?.is_some(),
+        gateway_api: shared.await?.is_some(),
     };
     Ok(conclude(&facts))
 }
 
 /// Names of the extensions of a proxy (Envoy's `/server_info`, `node.extensions`).
-async fn extensions(proxy: &Proxy) -> Result<Vec<String>, String> {
-    let info = proxy.admin.json("/server_info").await;
-    let info = info.map_err(|error| error.to_string())?;
+async fn extensions(proxy: &Proxy) -> Result<Vec<String>, HttpError> {
+    let info = proxy.admin.json("/server_info").await?;
     let all = info.pointer("/node/extensions").and_then(Value::as_array);
     let names = all.into_iter().flatten();
     let names = names.filter_map(|extension| extension["name"].as_str());

@@ -10,20 +10,17 @@ use crate::{
         object::{ObjectError, Written},
         writer::Home,
     },
+    errors::{Classified, ErrorClass},
     transport::http::{HttpError, Port},
 };
 
-/// How long istiod and the proxies may take for one batch.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
-/// A refusal may be of the moment before another object of the same apply came; after this long it is one.
-pub(super) const REFUSED: Duration = Duration::from_secs(3);
 /// After this long a proxy that does not show the marker is asked whether it rejected something.
 pub(super) const SUSPICIOUS: Duration = Duration::from_millis(700);
 
 /// Why a configuration is not known to be live.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LiveError {
-    #[error("{0}")]
+    #[error(transparent)]
     Object(Arc<ObjectError>),
     #[error(transparent)]
     Order(#[from] OrderError),
@@ -46,12 +43,25 @@ pub enum LiveError {
         limit: Duration,
         last: String,
     },
-    #[error("istiod did not have the endpoints within {limit:?}; last seen: {last}")]
-    Endpoints { limit: Duration, last: String },
-    #[error("cannot ask istiod: {0}")]
-    Istiod(Arc<HttpError>),
+    #[error("cannot ask istiod")]
+    Istiod(#[source] Arc<HttpError>),
     #[error("the run is being ended")]
     Ended,
+}
+
+impl Classified for LiveError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Object(error) => error.class(),
+            Self::Order(error) => error.class(),
+            Self::NotTaken { .. }
+            | Self::NotAccepted { .. }
+            | Self::Nack { .. }
+            | Self::NotLive { .. }
+            | Self::Istiod(_) => ErrorClass::Mesh,
+            Self::Ended => ErrorClass::Harness,
+        }
+    }
 }
 
 /// A proxy whose configuration is watched.

@@ -11,28 +11,57 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::{
+    cluster::object::ObjectError,
+    errors::{Classified, ErrorClass, Trouble, chain},
     observe::envoy,
+    timeouts::timeouts,
     transport::http::{HttpError, Port},
-    wait::Looks,
+    wait::{self, Look, Steady, WaitError},
 };
-
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Addresses of endpoints.
 pub type Addresses = BTreeSet<String>;
 
 /// Why endpoints are not known to be where they have to be.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum EndpointsError {
     /// The mesh is the reason: who has them was told, and did not take or pass them on.
     #[error("{0}")]
     Withheld(Withheld),
-    /// Nothing is known of the mesh.
-    #[error("{0}")]
-    Unknown(String),
+    /// Something else is the reason, or may be.
+    #[error("{cause}: {withheld}")]
+    Excused { cause: Trouble, withheld: Withheld },
+    #[error("the endpoints of proxy {proxy} are not known after {limit:?}")]
+    Unanswered {
+        proxy: String,
+        limit: Duration,
+        source: HttpError,
+    },
+    /// istiod does not have them, and was not told of them, or could not be asked.
+    #[error("{withheld}; the API server's EndpointSlices have {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
+    Untold {
+        withheld: Withheld,
+        told: Addresses,
+        unasked: Option<HttpError>,
+    },
+    /// istiod does not have them, and nobody knows whether it was told of them.
+    #[error("{withheld}; {}", chain(unlisted))]
+    Unlisted {
+        withheld: Withheld,
+        unlisted: ObjectError,
+    },
+}
+
+impl Classified for EndpointsError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Excused { cause, .. } => cause.class,
+            Self::Unlisted { unlisted, .. } => unlisted.class(),
+            Self::Withheld(_) | Self::Unanswered { .. } | Self::Untold { .. } => ErrorClass::Mesh,
+        }
+    }
 }
 
 /// Endpoints that a part of the mesh was told of and does not have, or has although they are gone.
@@ -103,35 +132,47 @@ pub async fn await_endpoints(
     } else {
         Duration::ZERO
     };
-    let mut since = None;
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let found = both(istiod, admin, namespace).await;
-        let late = match found {
-            Ok((wanted, seen)) => match difference(&wanted, &seen) {
-                None if since.get_or_insert_with(Instant::now).elapsed() >= hold => return Ok(()),
-                None => {
-                    looks.pause().await;
-                    continue;
-                }
-                Some((cluster, wanted, seen)) => EndpointsError::Withheld(Withheld {
-                    who: format!("proxy {}", admin.pod),
-                    what: format!("cluster {cluster}"),
-                    wanted,
-                    seen,
-                    limit: DEADLINE,
-                }),
-            },
-            Err(error) => EndpointsError::Unknown(format!(
-                "the endpoints of proxy {} are not known after {DEADLINE:?}: {error}",
-                admin.pod
-            )),
-        };
-        since = None;
-        if looks.over() {
-            return Err(late);
+    let (limit, steady) = (timeouts().mesh.endpoints, Steady::default());
+    // What is there within the limit may have to stay a little longer.
+    let waited = wait::until(limit + hold, async |elapsed| {
+        let late = lacking(istiod, admin, namespace, limit).await;
+        let stays = steady.seen(late.is_none());
+        match late {
+            Some(late) if elapsed > limit => Err(late),
+            None if stays >= hold => Ok(Look::Met(())),
+            late => Ok(Look::Unmet(late)),
         }
-        looks.pause().await;
+    });
+    match waited.await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(late)) => Err(late),
+        Err(WaitError::TimedOut(last)) => last.last_seen.map_or(Ok(()), Err),
+    }
+}
+
+/// What the proxy lacks, or has too much; `None`: nothing.
+async fn lacking(
+    istiod: &Port,
+    admin: &Port,
+    namespace: &str,
+    limit: Duration,
+) -> Option<EndpointsError> {
+    match both(istiod, admin, namespace).await {
+        Ok((wanted, seen)) => {
+            let (cluster, wanted, seen) = difference(&wanted, &seen)?;
+            Some(EndpointsError::Withheld(Withheld {
+                who: format!("proxy {}", admin.pod),
+                what: format!("cluster {cluster}"),
+                wanted,
+                seen,
+                limit,
+            }))
+        }
+        Err(source) => Some(EndpointsError::Unanswered {
+            proxy: admin.pod.clone(),
+            limit,
+            source,
+        }),
     }
 }
 
@@ -265,7 +306,7 @@ mod tests {
             what: format!("cluster {NAME}"),
             wanted: set(&["10.0.0.1:1", "10.0.0.2:1"]),
             seen: set(&["10.0.0.2:1", "10.0.0.3:1"]),
-            limit: DEADLINE,
+            limit: Duration::from_secs(20),
         };
         assert_eq!(
             withheld.actual(),

@@ -8,9 +8,11 @@ use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use super::{change::Proxy, install::NAMESPACE};
 use crate::{
     cluster::pods,
+    errors::{Classified, ErrorClass},
     observe::envoy::ADMIN_PORT,
+    timeouts::timeouts,
     transport::{Dial, http::Port},
-    wait::Looks,
+    wait::{self, Look},
 };
 
 /// istiod's debug interface, on the pod's loopback.
@@ -20,14 +22,10 @@ pub const ISTIOD: &str = "app=istiod";
 /// Labels of the ingress gateway's pods.
 pub const GATEWAY: &str = "istio=ingressgateway";
 
-/// How long pods that are there may take to be ready. A container that crashed once is started again after ten seconds (Kubernetes,
-/// "Pod Lifecycle", restart back-off).
-const READY: Duration = Duration::from_secs(60);
-
 /// Why there is nothing to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    #[error("cannot list the pods of {NAMESPACE}: {source}")]
+    #[error("cannot list the pods of {NAMESPACE}")]
     List { source: Box<kube::Error> },
     #[error("no ready pod {ISTIOD} in {NAMESPACE}: is Istio installed there?")]
     NoIstiod,
@@ -39,6 +37,15 @@ pub enum FindError {
         limit: Duration,
         last: String,
     },
+}
+
+impl Classified for FindError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::List { source } => source.class(),
+            Self::NoIstiod | Self::NotReady { .. } => ErrorClass::Mesh,
+        }
+    }
 }
 
 /// Where the mesh's parts are reached.
@@ -61,8 +68,9 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
         pod: pod.to_owned(),
         port,
     };
-    let istiod = ready(client, ISTIOD, READY).await?;
-    let gateways = ready(client, GATEWAY, READY).await?;
+    let limit = timeouts().mesh.ready;
+    let istiod = ready(client, ISTIOD, limit).await?;
+    let gateways = ready(client, GATEWAY, limit).await?;
     Ok(Found {
         istiod: port(
             istiod.first().ok_or(FindError::NoIstiod)?,
@@ -86,29 +94,31 @@ async fn ready(
     limit: Duration,
 ) -> Result<Vec<String>, FindError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let looks = Looks::within(limit);
-    loop {
-        let list = api.list(&ListParams::default().labels(selector)).await;
-        let mut pods = list
-            .map_err(|source| FindError::List {
-                source: Box::new(source),
-            })?
-            .items;
-        pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
-        let ready = pods.iter().filter(|pod| pods::is_ready(pod));
-        let names: Vec<String> = ready.map(|pod| pod.name_any()).collect();
-        if !names.is_empty() || pods.is_empty() {
-            return Ok(names);
-        }
-        if looks.over() {
-            return Err(FindError::NotReady {
-                selector,
-                limit,
-                last: pods::brief(&pods),
-            });
-        }
-        looks.pause().await;
-    }
+    let waited = wait::until(limit, async |_| any_ready(&api, selector).await);
+    waited.await.map_err(|error| {
+        error.or_late(|late| FindError::NotReady {
+            selector,
+            limit,
+            last: late.last_seen,
+        })
+    })
+}
+
+/// Some pod is ready, or there is none at all.
+async fn any_ready(api: &Api<Pod>, selector: &str) -> Result<Look<Vec<String>>, FindError> {
+    let list = api.list(&ListParams::default().labels(selector)).await;
+    let list = list.map_err(|source| FindError::List {
+        source: Box::new(source),
+    });
+    let mut pods = list?.items;
+    pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    let ready = pods.iter().filter(|pod| pods::is_ready(pod));
+    let names: Vec<String> = ready.map(|pod| pod.name_any()).collect();
+    Ok(if !names.is_empty() || pods.is_empty() {
+        Look::Met(names)
+    } else {
+        Look::Unmet(pods::brief(&pods))
+    })
 }
 
 #[cfg(test)]

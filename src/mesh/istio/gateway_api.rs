@@ -4,14 +4,17 @@
 //! status is computed together with the conversion and comes back through the API server, so a status for the newest
 //! generation says that the conversion has happened: a marker written afterwards (`marker`) is in no push without it.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::install::{GATEWAY, InstallError, NAMESPACE, documents};
-use crate::cluster::object::{self, ObjectError, Written};
+use crate::{
+    cluster::object::{self, ObjectError, Written},
+    timeouts::timeouts,
+    wait::{self, Look},
+};
 
 /// API group of gateways and routes.
 pub const GROUP: &str = "gateway.networking.k8s.io";
@@ -30,7 +33,6 @@ const KINDS: [&str; 5] = [
     "httproutes",
     "referencegrants",
 ];
-const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Applies the CRDs out of a folder of the tool chain, and the shared Gateway as soon as its kind is served.
 ///
@@ -45,17 +47,21 @@ pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError>
             object::install(client, &crd, None).await?;
         }
     }
-    let deadline = Instant::now() + ESTABLISHED;
-    loop {
-        match object::install(client, &shared(), Some(NAMESPACE)).await {
-            Ok(_) => return Ok(()),
-            Err(ObjectError::NoSuchKind { .. } | ObjectError::Refused { .. })
-                if Instant::now() < deadline =>
-            {
-                sleep(Duration::from_millis(20)).await;
-            }
-            Err(error) => return Err(error.into()),
+    let limit = timeouts().mesh.definitions;
+    let waited = wait::until(limit, async |_| takes_gateways(client).await);
+    Ok(waited
+        .await
+        .map_err(|error| error.or_late(|late| late.last_seen))?)
+}
+
+/// The API server takes the shared Gateway. What it says while it does not know the kind yet may be a refusal too.
+async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, ObjectError> {
+    match object::install(client, &shared(), Some(NAMESPACE)).await {
+        Ok(_) => Ok(Look::Met(())),
+        Err(error @ (ObjectError::NoSuchKind { .. } | ObjectError::Refused { .. })) => {
+            Ok(Look::Unmet(error))
         }
+        Err(error) => Err(error),
     }
 }
 

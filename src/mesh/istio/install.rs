@@ -3,18 +3,20 @@
 use std::{path::Path, process::Stdio, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncWriteExt as _,
-    process::Command,
-    time::{Instant, sleep},
-};
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::{injection::is_injected, profile::Profile};
-use crate::cluster::{
-    object::{self, ObjectError},
-    pods::{self, PodWatch},
+use crate::{
+    cluster::{
+        object::{self, ObjectError},
+        pods::{self, PodWatch},
+    },
+    errors::{Classified, ErrorClass},
+    timeouts::timeouts,
+    wait::{self, Look},
 };
 
 /// Namespace of the control plane and of the ingress gateway.
@@ -27,9 +29,6 @@ pub const GATEWAY_ADDRESS: &str = "istio-ingressgateway.istio-system";
 
 /// Value of the `istio` label that gateways are selected by.
 pub const GATEWAY_LABEL: &str = "ingressgateway";
-
-const ISTIOD_DEADLINE: Duration = Duration::from_secs(120);
-const GATEWAY_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Why Istio is not there.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,16 @@ pub enum InstallError {
     },
     #[error("istiod's injection webhook did not answer within {limit:?}; last answer: {last}")]
     Webhook { limit: Duration, last: String },
+}
+
+impl Classified for InstallError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Istioctl(_) | Self::Manifests(_) => ErrorClass::Machine,
+            Self::Object(error) => error.class(),
+            Self::NotReady { .. } | Self::Webhook { .. } => ErrorClass::Mesh,
+        }
+    }
 }
 
 /// Install values of the profile `stock`.
@@ -144,16 +153,10 @@ pub async fn install(
         apply_all(client, &definitions),
     )?;
     apply_all(client, &of(Wave::Custom)).await?;
-    ready(client, watch, "istiod", "istiod", ISTIOD_DEADLINE).await?;
+    let limit = timeouts().mesh.install;
+    ready(client, watch, "istiod", "istiod", limit).await?;
     await_webhook(client).await?;
-    ready(
-        client,
-        watch,
-        GATEWAY,
-        "the ingress gateway",
-        GATEWAY_DEADLINE,
-    )
-    .await
+    ready(client, watch, GATEWAY, "the ingress gateway", limit).await
 }
 
 fn namespace() -> Value {
@@ -201,7 +204,7 @@ async fn ready(
     what: &'static str,
     limit: Duration,
 ) -> Result<(), InstallError> {
-    let of_app = |pods: &[k8s_openapi::api::core::v1::Pod]| -> Vec<_> {
+    let of_app = |pods: &[Pod]| -> Vec<_> {
         pods.iter()
             .filter(|pod| pods::label(pod, "app") == Some(app))
             .cloned()
@@ -225,29 +228,32 @@ async fn ready(
 /// A pod made while the webhook does not answer is refused, and its ReplicaSet backs off for tens of seconds: so the webhook is
 /// asked first, by a dry run of a pod that wants injection.
 async fn await_webhook(client: &Client) -> Result<(), InstallError> {
-    let limit = Duration::from_secs(30);
-    let deadline = Instant::now() + limit;
-    let api: kube::Api<k8s_openapi::api::core::v1::Pod> =
-        kube::Api::namespaced(client.clone(), "default");
+    let api: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pod = serde_json::from_value(json!({
         "metadata": {"generateName": "webhook-", "labels": {"sidecar.istio.io/inject": "true"}},
         "spec": {"containers": [{"name": "probe", "image": "none"}]},
     }));
     let pod = pod.map_err(|error| InstallError::Manifests(error.to_string()))?;
-    let params = kube::api::PostParams {
+    let limit = timeouts().mesh.webhook;
+    let waited = wait::until(limit, async |_| Ok(injects(&api, &pod).await));
+    waited.await.map_err(|error| {
+        error.or_late(|late| InstallError::Webhook {
+            limit,
+            last: late.last_seen,
+        })
+    })
+}
+
+/// The webhook gives a pod its sidecar.
+async fn injects(api: &Api<Pod>, pod: &Pod) -> Look<()> {
+    let params = PostParams {
         dry_run: true,
-        ..Default::default()
+        ..PostParams::default()
     };
-    loop {
-        let last = match api.create(&params, &pod).await {
-            Ok(made) if is_injected(&made) => return Ok(()),
-            Ok(_) => "the pod came back without a sidecar".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() > deadline {
-            return Err(InstallError::Webhook { limit, last });
-        }
-        sleep(Duration::from_millis(20)).await;
+    match api.create(&params, pod).await {
+        Ok(made) if is_injected(&made) => Look::Met(()),
+        Ok(_) => Look::Unmet("the pod came back without a sidecar".to_owned()),
+        Err(error) => Look::Unmet(error.to_string()),
     }
 }
 

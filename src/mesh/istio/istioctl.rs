@@ -1,8 +1,10 @@
 //! The mesh's own tool.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use tokio::{process::Command, time::timeout};
+
+use crate::errors::{Classified, ErrorClass};
 
 /// An istioctl of the mesh's version, with its view of the cluster.
 #[derive(Debug, Clone)]
@@ -14,12 +16,33 @@ pub struct Istioctl {
     pub context: Option<String>,
 }
 
+/// Why it has nothing to say.
+#[derive(Debug, thiserror::Error)]
+pub enum IstioctlError {
+    #[error("{}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("istioctl {said} said nothing within {limit:?}")]
+    Silent { said: String, limit: Duration },
+    /// It has failed, in its own words.
+    #[error("istioctl {said}: {words}")]
+    Failed { said: String, words: String },
+}
+
+impl Classified for IstioctlError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Start { .. } => ErrorClass::Machine,
+            Self::Silent { .. } | Self::Failed { .. } => ErrorClass::Mesh,
+        }
+    }
+}
+
 impl Istioctl {
     /// What it prints of `words`.
     ///
     /// # Errors
-    /// In words: it does not start, has said nothing until the deadline, or fails.
-    pub async fn ask(&self, words: &[&str], deadline: Duration) -> Result<String, String> {
+    /// [`IstioctlError`]: it does not start, has said nothing within `limit`, or fails.
+    pub async fn ask(&self, words: &[&str], limit: Duration) -> Result<String, IstioctlError> {
         let mut command = Command::new(&self.program);
         command.args(words);
         if let Some(kubeconfig) = &self.kubeconfig {
@@ -29,13 +52,17 @@ impl Istioctl {
             command.args(["--context", context]);
         }
         let said = words.join(" ");
-        let output = timeout(deadline, command.kill_on_drop(true).output()).await;
-        let output = output
-            .map_err(|_| format!("istioctl {said} said nothing within {deadline:?}"))?
-            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let output = timeout(limit, command.kill_on_drop(true).output()).await;
+        let Ok(output) = output else {
+            return Err(IstioctlError::Silent { said, limit });
+        };
+        let output = output.map_err(|source| IstioctlError::Start {
+            program: self.program.clone(),
+            source,
+        })?;
         if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("istioctl {said}: {}", error.trim()));
+            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(IstioctlError::Failed { said, words });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -4,7 +4,7 @@
 //! one that is made new competes with an older one ([`compete`]) and its name would put it first within one second, the next second
 //! of the API server's own clock is waited for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
 use jiff::{Timestamp, fmt::rfc2822};
@@ -17,11 +17,10 @@ use crate::{
         object::{self, ObjectError, Written},
         writer::{Home, Writer},
     },
-    wait::Looks,
+    errors::{Classified, ErrorClass, chain},
+    timeouts::timeouts,
+    wait::{self, Look},
 };
-
-/// Clocks of several API servers may be apart; a second is what is waited for.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Why objects have not the order of ages that was wanted.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -43,13 +42,34 @@ pub enum OrderError {
         older: String,
         age: String,
     },
+    #[error(transparent)]
+    Object(Arc<ObjectError>),
+}
+
+impl Classified for OrderError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Clock { .. } | Self::Ages { .. } => ErrorClass::Mesh,
+            Self::Object(error) => error.class(),
+        }
+    }
+}
+
+/// Why the API server's clock is not known.
+#[derive(Debug, thiserror::Error)]
+enum ClockError {
+    /// The words of the client are those of its causes too.
     #[error("{0}")]
-    Object(std::sync::Arc<ObjectError>),
+    Unasked(Box<kube::Error>),
+    #[error("no date")]
+    NoDate,
+    #[error("{date}")]
+    Date { date: String, source: jiff::Error },
 }
 
 impl From<ObjectError> for OrderError {
     fn from(error: ObjectError) -> Self {
-        Self::Object(std::sync::Arc::new(error))
+        Self::Object(Arc::new(error))
     }
 }
 
@@ -235,36 +255,39 @@ fn rivals(version: &str, kind: &str) -> impl Iterator<Item = (String, String)> +
 
 /// Waits until the API server's clock shows a later second than an object's age.
 async fn await_second(client: &Client, floor: &Floor) -> Result<(), OrderError> {
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let last = match now(client).await {
-            Ok(now) if now > floor.created => return Ok(()),
-            Ok(now) => now.to_string(),
-            Err(words) => words,
-        };
-        if looks.over() {
-            return Err(OrderError::Clock {
-                younger: floor.younger.clone(),
-                older: floor.older.clone(),
-                last,
-                limit: DEADLINE,
-            });
-        }
-        looks.pause().await;
-    }
+    let limit = timeouts().mesh.clock;
+    let waited = wait::until(limit, async |_| is_later(client, floor).await);
+    waited.await.map_err(|error| {
+        error.or_late(|late| OrderError::Clock {
+            younger: floor.younger.clone(),
+            older: floor.older.clone(),
+            last: late.last_seen,
+            limit,
+        })
+    })
+}
+
+async fn is_later(client: &Client, floor: &Floor) -> Result<Look<()>, OrderError> {
+    Ok(match now(client).await {
+        Ok(now) if now > floor.created => Look::Met(()),
+        Ok(now) => Look::Unmet(now.to_string()),
+        Err(error) => Look::Unmet(chain(&error)),
+    })
 }
 
 /// The API server's clock, in whole seconds as its objects' ages (`Date`, RFC 9110).
-async fn now(client: &Client) -> Result<Timestamp, String> {
+async fn now(client: &Client) -> Result<Timestamp, ClockError> {
+    let unasked = |error| ClockError::Unasked(Box::new(error));
     let request = http::Request::get("/version").body(kube::client::Body::empty());
-    let request = request.map_err(|error| error.to_string())?;
-    let answer = client
-        .send(request)
-        .await
-        .map_err(|error| error.to_string())?;
+    let request = request.map_err(|error| unasked(kube::Error::HttpError(error)))?;
+    let answer = client.send(request).await.map_err(unasked)?;
     let date = answer.headers().get(http::header::DATE);
-    let date = date.and_then(|date| date.to_str().ok()).ok_or("no date")?;
-    let read = rfc2822::parse(date).map_err(|error| format!("{date}: {error}"))?;
+    let date = date.and_then(|date| date.to_str().ok());
+    let date = date.ok_or(ClockError::NoDate)?;
+    let read = rfc2822::parse(date).map_err(|source| ClockError::Date {
+        date: date.to_owned(),
+        source,
+    })?;
     Ok(read.timestamp())
 }
 

@@ -6,18 +6,17 @@
 //! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a time and grpc-go opens one for each
 //! target. Resources that no open channel watches are not there; a new channel asks for them and gets the newest.
 
-use std::time::Duration;
-
 use futures::future::try_join_all;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{arrival::shown, change::LiveError};
 use crate::{
+    errors::chain,
+    timeouts::timeouts,
     transport::http::{HttpError, Port},
-    wait::Looks,
+    wait::{self, Look, TimedOut},
 };
-
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Waits until every program holds what istiod has for it, from the push with this generation's marker on. `reference` is the proxy,
 /// `POD.NAMESPACE`, that shows the marker to istiod's debug interface.
@@ -30,44 +29,57 @@ pub async fn await_live(
     (namespace, generation): (&str, u64),
     programs: &[Port],
 ) -> Result<(), LiveError> {
-    let looks = &Looks::within(DEADLINE);
-    let not_live = |program: &str, last: String| LiveError::NotLive {
-        proxy: program.to_owned(),
-        generation,
-        limit: DEADLINE,
-        last,
-    };
-    let pushed = loop {
-        let last = match view(istiod, reference).await {
-            Ok(dump) if shown(&dump.to_string(), namespace) >= Some(generation) => {
-                break version(&dump);
-            }
-            Ok(_) => "no marker".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        if looks.over() {
-            return Err(not_live(reference, last));
+    let (began, limit) = (Instant::now(), timeouts().mesh.push);
+    let not_live = |program: &str| {
+        let proxy = program.to_owned();
+        move |late: TimedOut| LiveError::NotLive {
+            proxy,
+            generation,
+            limit,
+            last: late.last_seen,
         }
-        looks.pause().await;
     };
+    let pushed = wait::until(limit, async |_| {
+        has_pushed(istiod, reference, namespace, generation).await
+    });
+    let pushed = pushed.await;
+    let pushed = pushed.map_err(|error| error.or_late(not_live(reference)))?;
+    let left = limit.saturating_sub(began.elapsed());
     let waits = programs.iter().map(|program| async {
-        loop {
-            let last = match behind(istiod, program, pushed).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Lag::Refused(words))) => {
-                    let proxy = program.pod.clone();
-                    return Err(LiveError::Nack { proxy, words });
-                }
-                Ok(Some(Lag::Late(words))) => words,
-                Err(error) => error.to_string(),
-            };
-            if looks.over() {
-                return Err(not_live(&program.pod, last));
-            }
-            looks.pause().await;
-        }
+        let waited = wait::until(left, async |_| holds(istiod, program, pushed).await);
+        let waited = waited.await;
+        waited.map_err(|error| error.or_late(not_live(&program.pod)))
     });
     try_join_all(waits).await.map(drop)
+}
+
+/// istiod has sent a push with this generation's marker to the proxy `reference`: its number.
+async fn has_pushed(
+    istiod: &Port,
+    reference: &str,
+    namespace: &str,
+    generation: u64,
+) -> Result<Look<u64>, LiveError> {
+    Ok(match view(istiod, reference).await {
+        Ok(dump) if shown(&dump.to_string(), namespace) >= Some(generation) => {
+            Look::Met(version(&dump))
+        }
+        Ok(_) => Look::Unmet("no marker".to_owned()),
+        Err(error) => Look::Unmet(chain(&error)),
+    })
+}
+
+/// A program holds what istiod has for it since a push.
+async fn holds(istiod: &Port, program: &Port, pushed: u64) -> Result<Look<()>, LiveError> {
+    Ok(match behind(istiod, program, pushed).await {
+        Ok(None) => Look::Met(()),
+        Ok(Some(Lag::Refused(words))) => {
+            let proxy = program.pod.clone();
+            return Err(LiveError::Nack { proxy, words });
+        }
+        Ok(Some(Lag::Late(words))) => Look::Unmet(words),
+        Err(error) => Look::Unmet(chain(&error)),
+    })
 }
 
 /// What istiod has for a connected proxy or program.

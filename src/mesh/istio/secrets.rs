@@ -5,9 +5,13 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use crate::{observe::envoy, transport::http::Port, wait::Looks};
-
-const DEADLINE: Duration = Duration::from_secs(20);
+use crate::{
+    errors::{Classified, ErrorClass, chain},
+    observe::envoy,
+    timeouts::timeouts,
+    transport::http::{HttpError, Port},
+    wait::{self, Look},
+};
 
 /// A certificate that a gateway is to serve.
 #[derive(Debug, Clone)]
@@ -27,6 +31,12 @@ pub struct SecretError {
     last: String,
 }
 
+impl Classified for SecretError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Mesh
+    }
+}
+
 /// Waits until every Secret of `current` that the gateway uses is there in its present state. Listeners are waited for as long as
 /// nothing but them is missing: one that wants a Secret nobody wrote never becomes ready, which a scenario may want to see.
 ///
@@ -36,28 +46,25 @@ pub async fn await_secrets(admin: &Port, current: &[Served]) -> Result<(), Secre
     if current.is_empty() {
         return Ok(());
     }
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let last = match look(admin, current).await {
-            Ok(None) => return Ok(()),
-            Ok(Some(late)) => late,
-            Err(error) => error.to_string(),
-        };
-        if looks.over() {
-            return Err(SecretError {
-                proxy: admin.pod.clone(),
-                limit: DEADLINE,
-                last,
-            });
-        }
-        looks.pause().await;
-    }
+    let limit = timeouts().mesh.certificates;
+    let waited = wait::until(limit, async |_| {
+        Ok(match late_at(admin, current).await {
+            Ok(None) => Look::Met(()),
+            Ok(Some(late)) => Look::Unmet(late),
+            Err(error) => Look::Unmet(chain(&error)),
+        })
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| SecretError {
+            proxy: admin.pod.clone(),
+            limit,
+            last: late.last_seen,
+        })
+    })
 }
 
-async fn look(
-    admin: &Port,
-    current: &[Served],
-) -> Result<Option<String>, crate::transport::http::HttpError> {
+/// What the gateway does not have as it is to be; `None`: nothing.
+async fn late_at(admin: &Port, current: &[Served]) -> Result<Option<String>, HttpError> {
     let active = envoy::secrets(admin, "active").await?;
     let warming = envoy::secrets(admin, "warming").await?;
     if let Some(late) = late(&active, &warming, current) {

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use kube::Client;
@@ -14,12 +13,11 @@ use super::{
     endpoints::{Addresses, EndpointsError, Withheld},
 };
 use crate::{
-    cluster::object::{self, ObjectError},
+    cluster::object,
+    timeouts::timeouts,
     transport::http::{HttpError, Port},
-    wait::Looks,
+    wait::{self, Look, WaitError},
 };
-
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio, pilot/pkg/model, `Healthy`).
 const HEALTHY: u64 = 1;
@@ -27,7 +25,7 @@ const HEALTHY: u64 = 1;
 /// Waits until istiod has exactly these addresses as healthy endpoints, by Service of the namespace.
 ///
 /// # Errors
-/// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not, [`EndpointsError::Unknown`] with what
+/// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not, [`EndpointsError::Untold`] with what
 /// was last seen when they had not either.
 pub async fn await_pods(
     client: &Client,
@@ -38,29 +36,56 @@ pub async fn await_pods(
     if wanted.is_empty() {
         return Ok(());
     }
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let (difference, trouble) = match shards(istiod).await {
-            Ok(shards) => (difference(&shards, namespace, wanted), String::new()),
-            Err(error) => (
-                difference(&Value::Null, namespace, wanted),
-                error.to_string(),
-            ),
-        };
-        let Some((service, wanted, seen)) = difference else {
-            return Ok(());
-        };
-        if looks.over() {
-            let withheld = Withheld {
-                who: "istiod".to_owned(),
-                what: format!("Service {service}"),
-                wanted,
-                seen,
-                limit: DEADLINE,
-            };
-            return Err(blame(client, namespace, &service, withheld, &trouble).await);
-        }
-        looks.pause().await;
+    let limit = timeouts().mesh.endpoints;
+    let waited = wait::until(limit, async |_| {
+        Ok::<_, EndpointsError>(has_pods(istiod, namespace, wanted).await)
+    });
+    let Lack {
+        service,
+        wanted,
+        seen,
+        unasked,
+    } = match waited.await {
+        Ok(()) => return Ok(()),
+        Err(WaitError::Failed(error)) => return Err(error),
+        Err(WaitError::TimedOut(late)) => late.last_seen,
+    };
+    let withheld = Withheld {
+        who: "istiod".to_owned(),
+        what: format!("Service {service}"),
+        wanted,
+        seen,
+        limit,
+    };
+    Err(blame(client, namespace, &service, withheld, unasked).await)
+}
+
+/// The first Service of which istiod has other endpoints than it is to have.
+struct Lack {
+    service: String,
+    wanted: Addresses,
+    seen: Addresses,
+    /// istiod could not be asked.
+    unasked: Option<HttpError>,
+}
+
+async fn has_pods(
+    istiod: &Port,
+    namespace: &str,
+    wanted: &BTreeMap<String, Vec<String>>,
+) -> Look<(), Lack> {
+    let (shards, unasked) = match shards(istiod).await {
+        Ok(shards) => (shards, None),
+        Err(error) => (Value::Null, Some(error)),
+    };
+    match difference(&shards, namespace, wanted) {
+        None => Look::Met(()),
+        Some((service, wanted, seen)) => Look::Unmet(Lack {
+            service,
+            wanted,
+            seen,
+            unasked,
+        }),
     }
 }
 
@@ -74,17 +99,20 @@ async fn blame(
     namespace: &str,
     service: &str,
     withheld: Withheld,
-    trouble: &str,
+    unasked: Option<HttpError>,
 ) -> EndpointsError {
     let told = match object::list(client, "discovery.k8s.io/v1", "EndpointSlice", namespace).await {
         Ok(slices) => ready(&slices, service),
-        Err(error) => return EndpointsError::Unknown(format!("{withheld}; {error}")),
+        Err(unlisted) => return EndpointsError::Unlisted { withheld, unlisted },
     };
-    if trouble.is_empty() && told == withheld.wanted {
+    if unasked.is_none() && told == withheld.wanted {
         return EndpointsError::Withheld(withheld);
     }
-    let words = format!("{withheld}; the API server's EndpointSlices have {told:?} {trouble}");
-    EndpointsError::Unknown(words)
+    EndpointsError::Untold {
+        withheld,
+        told,
+        unasked,
+    }
 }
 
 /// Addresses that the EndpointSlices of a Service call ready.
@@ -146,42 +174,43 @@ pub async fn await_services(
     if there.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let registry = istiod.json("/debug/registryz").await;
-        let known = hosts(&registry.map_err(|error| LiveError::Istiod(Arc::new(error)))?);
-        let late = there
-            .iter()
-            .find(|name| !known.contains(&host(name, namespace)));
-        let left = gone
-            .iter()
-            .find(|name| known.contains(&host(name, namespace)));
-        let missing = late.map(|name| format!("Service {name}"));
-        let missing = missing.or(left.map(|name| format!("the removal of Service {name}")));
-        let Some(missing) = missing else {
-            return Ok(());
-        };
-        if looks.over() {
-            return Err(LiveError::NotTaken {
-                missing,
-                limit: DEADLINE,
-            });
-        }
-        looks.pause().await;
-    }
+    let limit = timeouts().mesh.push;
+    let waited = wait::until(limit, async |_| {
+        knows_services(istiod, namespace, there, gone).await
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| LiveError::NotTaken {
+            missing: late.last_seen,
+            limit,
+        })
+    })
+}
+
+async fn knows_services(
+    istiod: &Port,
+    namespace: &str,
+    there: &[String],
+    gone: &[String],
+) -> Result<Look<()>, LiveError> {
+    let registry = istiod.json("/debug/registryz").await;
+    let known = hosts(&registry.map_err(|error| LiveError::Istiod(Arc::new(error)))?);
+    let mut late = there
+        .iter()
+        .filter(|name| !known.contains(&host(name, namespace)));
+    let mut left = gone
+        .iter()
+        .filter(|name| known.contains(&host(name, namespace)));
+    Ok(match (late.next(), left.next()) {
+        (Some(name), _) => Look::Unmet(format!("Service {name}")),
+        (None, Some(name)) => Look::Unmet(format!("the removal of Service {name}")),
+        (None, None) => Look::Met(()),
+    })
 }
 
 fn hosts(registry: &Value) -> BTreeSet<String> {
     let services = registry.as_array().into_iter().flatten();
     let names = services.filter_map(|service| Some(service["hostname"].as_str()?.to_owned()));
     names.collect()
-}
-
-/// The API server has no such kind, or does not answer.
-impl From<ObjectError> for EndpointsError {
-    fn from(error: ObjectError) -> Self {
-        Self::Unknown(error.to_string())
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,20 @@
 //! What istiod has taken into its store, and what it says of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use super::{
-    change::{DEADLINE, LiveError, REFUSED},
+    change::LiveError,
     gateway_api::{self, Progress},
     install::NAMESPACE as ROOT,
 };
-use crate::{cluster::object::Written, transport::http::Port, wait::Looks};
+use crate::{
+    cluster::object::Written,
+    timeouts::timeouts,
+    transport::http::Port,
+    wait::{self, Look, WaitError},
+};
 
 /// Waits until istiod reports of every route and gateway that it is as it should be.
 pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
@@ -18,28 +23,38 @@ pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result
     if wanted.is_empty() {
         return Ok(());
     }
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let store = store(istiod).await?;
-        let each = wanted.iter().map(|written| {
-            let what = format!("{} {}", written.kind, written.name);
-            let said = find(&store, written).map(gateway_api::progress);
-            (what, said.unwrap_or(Progress::Done))
-        });
-        let (what, words, limit) = match each
-            .filter(|(_, said)| *said != Progress::Done)
-            .max_by_key(|(_, said)| matches!(said, Progress::Refused(_)))
-        {
-            None => return Ok(()),
-            Some((what, Progress::Refused(words))) => (what, words, REFUSED),
-            Some((what, Progress::Pending(words))) => (what, words, DEADLINE),
-            Some((_, Progress::Done)) => continue,
-        };
-        if looks.elapsed() > limit {
-            return Err(LiveError::NotAccepted { what, words, limit });
+    let limit = timeouts().mesh.push;
+    let waited = wait::until(limit, async |elapsed| {
+        accepts(istiod, &wanted, elapsed).await
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| {
+            let (what, words) = late.last_seen;
+            LiveError::NotAccepted { what, words, limit }
+        })
+    })
+}
+
+/// istiod says of all of them what it should. What it says against one counts once it has said it for a while.
+async fn accepts(
+    istiod: &Port,
+    wanted: &[&Written],
+    elapsed: Duration,
+) -> Result<Look<(), (String, String)>, LiveError> {
+    let (store, refusal) = (store(istiod).await?, timeouts().mesh.refusal);
+    let mut pending = None;
+    for written in wanted {
+        let what = format!("{} {}", written.kind, written.name);
+        match find(&store, written).map_or(Progress::Done, gateway_api::progress) {
+            Progress::Done => {}
+            Progress::Refused(words) if elapsed > refusal => {
+                let limit = refusal;
+                return Err(LiveError::NotAccepted { what, words, limit });
+            }
+            Progress::Refused(words) | Progress::Pending(words) => pending = Some((what, words)),
         }
-        looks.pause().await;
     }
+    Ok(pending.map_or(Look::Met(()), Look::Unmet))
 }
 
 /// Everything that istiod has taken.
@@ -57,31 +72,39 @@ pub(super) async fn await_taken(
     istiod: &Port,
     changes: &[Changed<'_>],
 ) -> (Vec<Result<(), LiveError>>, Narrowed) {
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let store = match store(istiod).await {
-            Ok(store) => store,
-            Err(error) => {
-                let all = changes.iter().map(|_| Err(error.clone()));
-                return (all.collect(), Narrowed::default());
-            }
-        };
-        let missing: Vec<Option<String>> = changes
-            .iter()
-            .map(|change| missing(&store, change))
-            .collect();
-        if missing.iter().all(Option::is_none) || looks.over() {
+    let limit = timeouts().mesh.push;
+    let waited = wait::until(limit, async |_| has_taken(istiod, changes).await);
+    match waited.await {
+        Ok(narrowed) => (changes.iter().map(|_| Ok(())).collect(), narrowed),
+        Err(WaitError::Failed(error)) => {
+            let all = changes.iter().map(|_| Err(error.clone()));
+            (all.collect(), Narrowed::default())
+        }
+        Err(WaitError::TimedOut(late)) => {
+            let (missing, narrowed) = late.last_seen;
             let each = missing.into_iter().map(|missing| match missing {
                 None => Ok(()),
-                Some(missing) => Err(LiveError::NotTaken {
-                    missing,
-                    limit: DEADLINE,
-                }),
+                Some(missing) => Err(LiveError::NotTaken { missing, limit }),
             });
-            return (each.collect(), narrowed(&store));
+            (each.collect(), narrowed)
         }
-        looks.pause().await;
     }
+}
+
+/// The store holds all of the changes; otherwise what it does not have of each.
+async fn has_taken(
+    istiod: &Port,
+    changes: &[Changed<'_>],
+) -> Result<Look<Narrowed, (Vec<Option<String>>, Narrowed)>, LiveError> {
+    let store = store(istiod).await?;
+    let missing = changes.iter().map(|change| missing(&store, change));
+    let missing: Vec<Option<String>> = missing.collect();
+    let narrowed = narrowed(&store);
+    Ok(if missing.iter().all(Option::is_none) {
+        Look::Met(narrowed)
+    } else {
+        Look::Unmet((missing, narrowed))
+    })
 }
 
 /// What the store does not have of a change yet.

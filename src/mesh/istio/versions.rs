@@ -7,29 +7,53 @@ use kube::Client;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::found;
+use super::found::{self, FindError};
 use crate::{
-    errors::chain,
-    transport::{Dial, http::Port},
+    errors::{Classified, ErrorClass},
+    timeouts::timeouts,
+    transport::{
+        Dial,
+        http::{HttpError, Port},
+    },
 };
 
 /// istiod's own interface beside its metrics.
 const ISTIOD_MONITORING_PORT: u16 = 15014;
 
-/// How long an API server may take to answer the first question, with the connection.
-const ANSWER: Duration = Duration::from_secs(20);
+/// Why versions are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionsError {
+    #[error("its API server did not answer within {0:?}")]
+    Silent(Duration),
+    #[error("the API server's version")]
+    Server(#[source] Box<kube::Error>),
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
+}
+
+impl Classified for VersionsError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Silent(_) | Self::Http(_) => ErrorClass::Mesh,
+            Self::Server(error) => error.class(),
+            Self::Find(error) => error.class(),
+        }
+    }
+}
 
 /// `kubernetes`, `istio` and, where there is a gateway, `envoy`.
 ///
 /// # Errors
-/// In words: one of them does not answer.
-pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>, String> {
-    let server = timeout(ANSWER, client.apiserver_version()).await;
+/// [`VersionsError`]: one of them does not answer.
+pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>, VersionsError> {
+    let limit = timeouts().mesh.first_answer;
+    let server = timeout(limit, client.apiserver_version()).await;
     let server = server
-        .map_err(|_| format!("its API server did not answer within {ANSWER:?}"))?
-        .map_err(|error| format!("the API server's version: {}", chain(&error)))?;
-    let found = found::find(client, dial).await;
-    let found = found.map_err(|error| chain(&error))?;
+        .map_err(|_| VersionsError::Silent(limit))?
+        .map_err(|error| VersionsError::Server(Box::new(error)))?;
+    let found = found::find(client, dial).await?;
     let monitoring = Port {
         port: ISTIOD_MONITORING_PORT,
         ..found.istiod
@@ -50,9 +74,8 @@ pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>
     Ok(versions)
 }
 
-async fn ask(port: &Port, path: &str) -> Result<String, String> {
-    let body = port.fetch(Method::GET, path).await;
-    let body = body.map_err(|error| error.to_string())?;
+async fn ask(port: &Port, path: &str) -> Result<String, HttpError> {
+    let body = port.fetch(Method::GET, path).await?;
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 

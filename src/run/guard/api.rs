@@ -8,11 +8,11 @@ use tokio::{
     time::{Instant, interval},
 };
 
-use super::pulse::{Answer, BEAT, Beats};
-use crate::verdict::guard::Stalled;
+use super::pulse::{Answer, BEAT, Beats, Who};
+use crate::{errors::ErrorClass, verdict::guard::Stalled};
 
-/// For messages.
-const WHO: &str = "the API server";
+/// Identity of the API server; it has no pod that anybody asks.
+const UID: &str = "the API server";
 
 /// Asks the API server, and through it etcd, until it is dropped.
 pub struct ApiPulse {
@@ -43,10 +43,14 @@ impl ApiPulse {
 
 async fn beat(beats: Arc<Mutex<Beats>>, client: Client) {
     let lock = || beats.lock().unwrap_or_else(PoisonError::into_inner);
+    let who = Who {
+        name: "the API server".to_owned(),
+        class: ErrorClass::Mesh,
+    };
     let mut next = interval(BEAT);
     loop {
         next.tick().await;
-        lock().ask(WHO, WHO, Instant::now());
+        lock().ask(&who, UID, Instant::now());
         // `readyz` asks etcd; one that may not be asked has answered all the same.
         let answer = match http::Request::get("/readyz").body(Vec::new()) {
             Ok(request) => client.request_text(request).await,
@@ -56,6 +60,6 @@ async fn beat(beats: Arc<Mutex<Beats>>, client: Client) {
             Ok(_) | Err(kube::Error::Api(_)) => Answer::Runs(None),
             Err(_) => Answer::Gone,
         };
-        lock().back(WHO, answer, Instant::now());
+        lock().back(&who, answer, Instant::now());
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     cluster::pods,
+    errors::{ErrorClass, Trouble},
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::injection::{is_gateway, is_injected},
     verdict::guard::{Death, Ending},
@@ -148,25 +149,28 @@ impl History {
         }
     }
 
-    /// Pods whose lack of readiness calls after `start` may have met, in words. Where a program of the mesh crashed by itself, that is what
+    /// Pods whose lack of readiness calls after `start` may have met. Where a program of the mesh crashed by itself, that is what
     /// has to be told, and nothing excuses it.
-    pub fn unready_since(&self, start: Instant) -> Vec<String> {
+    pub fn unready_since(&self, start: Instant) -> Vec<Trouble> {
         let concerns = |one: &&Unready| one.to.is_none_or(|to| to + SPREADS >= start);
-        let words = |one: &Unready| {
+        let trouble = |one: &Unready| {
             let fell = one.fell.and_then(|at| self.ended.get(at));
             match fell.map(|ended| &ended.death) {
                 Some(death) if death.is_fault() => None,
-                Some(death) => Some(format!(
-                    "{} {}, and its pod was not ready again",
-                    death.who, death.how
+                Some(death) => Some(Trouble::new(
+                    format!(
+                        "{} {}, and its pod was not ready again",
+                        death.who, death.how
+                    ),
+                    death.class(),
                 )),
-                None => Some(one.words.clone()),
+                None => Some(Trouble::new(one.words.clone(), ErrorClass::Mesh)),
             }
         };
         self.unready
             .iter()
             .filter(concerns)
-            .filter_map(words)
+            .filter_map(trouble)
             .collect()
     }
 
@@ -336,9 +340,8 @@ mod tests {
             history.see(state, Instant::now());
         }
         let deaths = history.ended.iter().map(|ended| ended.death.to_string());
-        deaths
-            .chain(history.unready_since(Instant::now()))
-            .collect()
+        let unready = history.unready_since(Instant::now()).into_iter();
+        deaths.chain(unready.map(|one| one.words)).collect()
     }
 
     #[test]
@@ -371,8 +374,8 @@ mod tests {
             history.unready_since(start + Duration::from_secs(30))
         };
         let words = "the sidecar of pod a was ended from outside (SIGKILL), and its pod was not ready again";
-        assert_eq!(told(137), [words]);
-        assert_eq!(told(139), [""; 0]);
+        assert_eq!(told(137), [Trouble::new(words, ErrorClass::Mesh)]);
+        assert_eq!(told(139), []);
     }
 
     #[test]
@@ -448,7 +451,7 @@ mod tests {
         for state in &states {
             history.see(state, Instant::now());
         }
-        assert_eq!(history.unready_since(Instant::now()), [""; 0]);
+        assert_eq!(history.unready_since(Instant::now()), []);
     }
 
     #[test]

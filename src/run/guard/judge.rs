@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::watch::Guarded;
 use crate::{
     cluster::pods,
+    errors::{ErrorClass, Trouble},
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::injection::{GATEWAY_NAME, is_gateway},
     plan::resolve::ResolvedProbe,
@@ -105,7 +106,7 @@ pub async fn slowed(
     gateway: bool,
     began: Instant,
     within: Duration,
-) -> Option<String> {
+) -> Option<Trouble> {
     let mut circumstances = gather(ctx, place, gateway, began, true).await;
     circumstances.stalls.extend(ctx.guards.api.since(began));
     let machine = ctx.watchdog.since(began.into_std());
@@ -115,10 +116,12 @@ pub async fn slowed(
     circumstances.slowed(within)
 }
 
+/// A process that measures itself did not get to run: its machine had no time for it.
 fn stalled(who: &str, all: &[Stall]) -> Option<Stalled> {
     let longest = all.iter().map(|stall| stall.for_us).max()?;
     Some(Stalled {
         who: who.to_owned(),
+        class: ErrorClass::Machine,
         time: Duration::from_micros(longest),
     })
 }

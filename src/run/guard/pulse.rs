@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::history::{PROXY, Roles};
 use crate::{
     cluster::pods,
+    errors::ErrorClass,
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
         found::ISTIOD_DEBUG_PORT,
@@ -32,10 +33,19 @@ pub const BEAT: Duration = Duration::from_millis(500);
 /// measured there, to the millisecond.
 pub const NOTICED: Duration = Duration::from_secs(3);
 
+/// A program that is asked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Who {
+    /// For messages: `the server pod P`.
+    pub name: String,
+    /// Whose trouble it is when it stands still.
+    pub class: ErrorClass,
+}
+
 /// A program that can be asked whether it runs.
 #[derive(Debug, Clone)]
 pub struct Heart {
-    pub who: String,
+    pub who: Who,
     /// Identity of the pod.
     pub uid: String,
     pub port: Port,
@@ -47,7 +57,7 @@ pub struct Heart {
 /// The programs of a ready pod that can be asked.
 pub fn hearts(pod: &Pod, roles: &Roles, dial: &Dial) -> Vec<Heart> {
     let heart = |container: &str, port: u16, path, uptime| Heart {
-        who: roles.name(pod, container).0,
+        who: who(roles, pod, container),
         uid: pod.uid().unwrap_or_default(),
         port: Port {
             dial: dial.clone(),
@@ -72,6 +82,15 @@ pub fn hearts(pod: &Pod, roles: &Roles, dial: &Dial) -> Vec<Heart> {
         all.push(heart("discovery", ISTIOD_DEBUG_PORT, "/ready", "/ready"));
     }
     all
+}
+
+fn who(roles: &Roles, pod: &Pod, container: &str) -> Who {
+    let (name, mesh) = roles.name(pod, container);
+    let class = match mesh {
+        true => ErrorClass::Mesh,
+        false => ErrorClass::Harness,
+    };
+    Who { name, class }
 }
 
 /// The container of the program of ours that a workload's pod has: callers have a control port, and so have servers, whose ledgers are read
@@ -131,23 +150,23 @@ fn uptime(body: &[u8]) -> Option<Duration> {
 /// Slow answers so far, and questions that wait for theirs.
 #[derive(Debug, Default)]
 pub struct Beats {
-    slow: Vec<(String, Instant, Duration)>,
+    slow: Vec<(Who, Instant, Duration)>,
     /// When it was asked, and of which pod.
-    waiting: BTreeMap<String, (Instant, String)>,
+    waiting: BTreeMap<Who, (Instant, String)>,
 }
 
 impl Beats {
     /// A question goes out; `false` when the last one still waits.
-    pub fn ask(&mut self, who: &str, uid: &str, at: Instant) -> bool {
+    pub fn ask(&mut self, who: &Who, uid: &str, at: Instant) -> bool {
         if self.waiting.contains_key(who) {
             return false;
         }
-        self.waiting.insert(who.to_owned(), (at, uid.to_owned()));
+        self.waiting.insert(who.clone(), (at, uid.to_owned()));
         true
     }
 
     /// It has come back. What is gone did not stand still.
-    pub fn back(&mut self, who: &str, answer: Answer, at: Instant) {
+    pub fn back(&mut self, who: &Who, answer: Answer, at: Instant) {
         if let Some((asked, _)) = self.waiting.remove(who)
             && answer != Answer::Gone
         {
@@ -156,9 +175,9 @@ impl Beats {
     }
 
     /// An answer that took from `asked` to `at`.
-    pub fn slow(&mut self, who: &str, asked: Instant, at: Instant) {
+    pub fn slow(&mut self, who: &Who, asked: Instant, at: Instant) {
         if at - asked >= NOTICED {
-            self.slow.push((who.to_owned(), asked, at - asked));
+            self.slow.push((who.clone(), asked, at - asked));
         }
     }
 
@@ -177,7 +196,8 @@ impl Beats {
         let waiting = waiting.map(|(who, (at, _))| (who, *at, now));
         let all = slow.chain(waiting).filter(|(_, _, end)| *end > start);
         let each = all.map(|(who, begin, end)| Stalled {
-            who: who.clone(),
+            who: who.name.clone(),
+            class: who.class,
             time: end - begin.max(start),
         });
         each.filter(|stall| stall.time >= NOTICED).collect()
@@ -195,18 +215,23 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut beats = Beats::default();
+        let ours = |name: &str| Who {
+            name: name.to_owned(),
+            class: ErrorClass::Harness,
+        };
         for (who, asked, back, answer) in [
             ("quick", 100, 350, Answer::Runs(None)),
             ("slow", 100, 5000, Answer::Runs(None)),
             ("gone", 100, 5000, Answer::Gone),
             ("silent", 100, 7000, Answer::Silent),
         ] {
-            assert!(beats.ask(who, who, at(asked)));
-            assert!(!beats.ask(who, who, at(asked)), "it waits");
-            beats.back(who, answer, at(back));
+            let program = ours(who);
+            assert!(beats.ask(&program, who, at(asked)));
+            assert!(!beats.ask(&program, who, at(asked)), "it waits");
+            beats.back(&program, answer, at(back));
         }
-        beats.ask("waiting", "a", at(1000));
-        beats.ask("left", "b", at(1000));
+        beats.ask(&ours("waiting"), "a", at(1000));
+        beats.ask(&ours("left"), "b", at(1000));
         let since = |from, now| -> Vec<(String, u64)> {
             let all = beats.since(at(from), at(now), |uid| uid != "b").into_iter();
             all.map(|stall| (stall.who, stall.time.as_millis() as u64))
@@ -247,7 +272,7 @@ mod tests {
                 ..Roles::default()
             };
             let all = hearts(pod, &roles, &Dial::node("/nowhere".into())).into_iter();
-            all.map(|heart| (heart.port.port, heart.who)).collect()
+            all.map(|heart| (heart.port.port, heart.who.name)).collect()
         };
         let server = (15999, "the server pod a".to_owned());
         let sidecar = (15000, "the sidecar of pod a".to_owned());

@@ -1,9 +1,6 @@
 //! The watch over pods of one namespace, and what is known of them when a run of a probe is judged.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,15 +17,12 @@ use super::{
 };
 use crate::{
     cluster::pods::{PodView, PodWatch},
+    errors::Trouble,
     mesh::istio::{found, install},
+    timeouts::timeouts,
     transport::Dial,
     verdict::guard::{Ending, Stalled},
 };
-
-/// How long the end of a program may take to be told by the API (the kubelet looks at its containers once a second).
-const TOLD: Duration = Duration::from_secs(5);
-/// How long the log of a container that ended may take.
-const LOG: Duration = Duration::from_secs(3);
 
 /// Watches the pods of a namespace until it is dropped.
 pub struct Guard {
@@ -84,7 +78,7 @@ struct State {
 pub struct Guarded {
     pub ended: Vec<Ended>,
     pub stalls: Vec<Stalled>,
-    pub unready: Vec<String>,
+    pub unready: Vec<Trouble>,
 }
 
 impl Drop for Guard {
@@ -174,7 +168,7 @@ impl Guard {
                 let mut view = self.view.clone();
                 while self.since(start).ended.is_empty() && view.changed().await {}
             };
-            let _ = timeout(TOLD, told).await;
+            let _ = timeout(timeouts().run.end_told, told).await;
         }
         self.read_logs().await;
         self.since(start)
@@ -208,7 +202,7 @@ impl Guard {
                 tail_lines: Some(50),
                 ..LogParams::default()
             };
-            let log = timeout(LOG, api.logs(&ended.pod, &params)).await;
+            let log = timeout(timeouts().run.last_log, api.logs(&ended.pod, &params)).await;
             let Some(signal) = log.ok().and_then(Result::ok).as_deref().and_then(signal) else {
                 continue;
             };

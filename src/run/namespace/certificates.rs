@@ -11,10 +11,14 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use testbed::control::TlsPlan;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::{
+    nom,
+    prelude::{FromDer as _, X509Certificate, X509Error},
+};
 
 use crate::{
     cluster::object::RUN_LABEL,
+    errors::{Classified, ErrorClass},
     evidence::redact::Redactor,
     mesh::istio::secrets::Served,
     scenario::{model::tls::Tls, verb::certificate::Certificate},
@@ -22,6 +26,23 @@ use crate::{
 
 /// Authority of a certificate that names none.
 pub const AUTHORITY: &str = "authority";
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    #[error("cannot make the authority {name}")]
+    Authority { name: String, source: rcgen::Error },
+    #[error("cannot make a certificate")]
+    Leaf(#[source] rcgen::Error),
+    #[error("cannot read our own certificate")]
+    Unreadable(#[source] nom::Err<X509Error>),
+}
+
+impl Classified for CertificateError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Harness
+    }
+}
 
 struct Authority {
     pem: String,
@@ -77,13 +98,13 @@ impl Certificates {
     /// The caller's side of a handshake. Keys are made known to `redactor`.
     ///
     /// # Errors
-    /// In words: a certificate could not be made.
+    /// [`CertificateError`].
     pub fn plan(
         &self,
         tls: &Tls,
         expand: impl Fn(&str) -> String,
         redactor: &Redactor,
-    ) -> Result<TlsPlan, String> {
+    ) -> Result<TlsPlan, CertificateError> {
         let sni = tls.sni.as_deref().map(|name| match name {
             "none" => String::new(),
             name => expand(name),
@@ -96,7 +117,7 @@ impl Certificates {
         let client = tls.client.as_deref().map(|issuer| {
             let pair = self.pair(issuer, &["client.example.test".to_owned()], false)?;
             redactor.register(&pair.key);
-            Ok::<_, String>(pair.certificate + &pair.key)
+            Ok::<_, CertificateError>(pair.certificate + &pair.key)
         });
         Ok(TlsPlan {
             sni,
@@ -107,24 +128,29 @@ impl Certificates {
         })
     }
 
-    fn root(&self, name: &str) -> Result<String, String> {
+    fn root(&self, name: &str) -> Result<String, CertificateError> {
         self.with(|inner| Ok(inner.authority(name)?.pem.clone()))
     }
 
-    fn pair(&self, issuer: &str, hosts: &[String], expired: bool) -> Result<Pair, String> {
+    fn pair(
+        &self,
+        issuer: &str,
+        hosts: &[String],
+        expired: bool,
+    ) -> Result<Pair, CertificateError> {
         self.with(|inner| leaf(inner.authority(issuer)?, hosts, expired))
     }
 
     /// The Secret of a `certificate` step, its key, and what is kept of it.
     ///
     /// # Errors
-    /// In words: a certificate could not be made.
+    /// [`CertificateError`].
     pub fn secret(
         &self,
         step: &Certificate,
         hosts: &[String],
         run: &str,
-    ) -> Result<(Value, String, Served), String> {
+    ) -> Result<(Value, String, Served), CertificateError> {
         let issuer = step.issuer.as_deref().unwrap_or(AUTHORITY);
         let pair = self.pair(issuer, hosts, step.expired)?;
         let mut data = json!({"tls.crt": pair.certificate, "tls.key": pair.key});
@@ -154,10 +180,12 @@ impl Certificates {
 
 impl Inner {
     /// The authority of this name, made at its first use.
-    fn authority(&mut self, name: &str) -> Result<&Authority, String> {
+    fn authority(&mut self, name: &str) -> Result<&Authority, CertificateError> {
         if !self.authorities.contains_key(name) {
-            let made = authority(name)
-                .map_err(|error| format!("cannot make the authority {name}: {error}"))?;
+            let made = authority(name).map_err(|source| CertificateError::Authority {
+                name: name.to_owned(),
+                source,
+            })?;
             self.authorities.insert(name.to_owned(), made);
         }
         Ok(&self.authorities[name])
@@ -177,7 +205,7 @@ fn authority(name: &str) -> Result<Authority, rcgen::Error> {
     })
 }
 
-fn leaf(authority: &Authority, hosts: &[String], expired: bool) -> Result<Pair, String> {
+fn leaf(authority: &Authority, hosts: &[String], expired: bool) -> Result<Pair, CertificateError> {
     let make = || -> Result<_, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(hosts.to_vec())?;
@@ -192,10 +220,9 @@ fn leaf(authority: &Authority, hosts: &[String], expired: bool) -> Result<Pair, 
         ];
         Ok((params.signed_by(&key, &authority.issuer)?, key))
     };
-    let (certificate, key) =
-        make().map_err(|error| format!("cannot make a certificate: {error}"))?;
-    let (_, parsed) = X509Certificate::from_der(certificate.der())
-        .map_err(|error| format!("cannot read our own certificate: {error}"))?;
+    let (certificate, key) = make().map_err(CertificateError::Leaf)?;
+    let (_, parsed) =
+        X509Certificate::from_der(certificate.der()).map_err(CertificateError::Unreadable)?;
     Ok(Pair {
         serial: parsed.raw_serial_as_string(),
         certificate: certificate.pem(),

@@ -6,12 +6,7 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{
-    error::PlaceError,
-    mutated,
-    place::{PODS_DEADLINE, Place},
-    reach, rollout,
-};
+use super::{error::PlaceError, mutated, place::Place, reach, rollout};
 use crate::{
     cluster::{
         object::{self, RUN_LABEL, Written},
@@ -24,6 +19,7 @@ use crate::{
         gateway_api, injection, marker, shards,
     },
     run::context::Context,
+    timeouts::timeouts,
 };
 
 impl Place {
@@ -192,7 +188,8 @@ impl Place {
         };
         let ready = |pods: &[Pod]| of(pods).iter().any(pods::is_ready);
         let start = Instant::now();
-        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, ready);
+        let limit = timeouts().pods.ready;
+        let waited = ctx.pods.until(&self.namespace, limit, ready);
         if let Err(last) = waited.await {
             return Err(PlaceError::Pods {
                 workload: format!("the gateway {gateway}"),

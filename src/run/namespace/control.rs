@@ -8,10 +8,11 @@
 use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
 
-use super::place::Place;
+use super::{error::PlaceError, place::Place};
 use crate::{
+    errors::{Classified, ErrorClass},
     mesh::istio::injection::{CONTROL_SERVICE_PORT, EXCLUDED_PORTS},
-    observe::testbed as bed,
+    observe::testbed::{self as bed, CallerError},
     run::context::Context,
     scenario::{loaded::Loaded, workload_file},
 };
@@ -49,20 +50,39 @@ pub fn with_port(mut object: Value) -> Value {
     object
 }
 
+/// Why nothing can be said of the mesh.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error("control call")]
+    Caller(#[source] CallerError),
+    #[error("the control call of {workload} to a plain server failed: {words}")]
+    Failed { workload: String, words: String },
+}
+
+impl Classified for ControlError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Place(error) => error.class(),
+            Self::Caller(error) => error.class(),
+            Self::Failed { .. } => ErrorClass::Harness,
+        }
+    }
+}
+
 /// Makes the control call from every caller of the scenario.
 ///
 /// # Errors
-/// In words: who called, and what came back.
-pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), String> {
+/// [`ControlError`]: who called, and what came back.
+pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), ControlError> {
     for workload in loaded
         .scenario
         .world
         .iter()
         .filter(|workload| workload_file::is_caller(loaded, &workload.uses))
     {
-        let pod = place
-            .pod(ctx, &workload.name)
-            .map_err(|error| error.to_string())?;
+        let pod = place.pod(ctx, &workload.name)?;
         let id = format!("{}-control-{}", place.namespace, workload.name);
         let plan = CallPlan::new(id, ctx.control.clone(), "mypackage.Greeter/SayHello");
         let mut failure = Some("no call was observed".to_owned());
@@ -77,12 +97,10 @@ pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), 
         };
         bed::run(&caller, &plan, each)
             .await
-            .map_err(|error| format!("control call: {error}"))?;
+            .map_err(ControlError::Caller)?;
         if let Some(words) = failure {
-            return Err(format!(
-                "the control call of {} to a plain server failed: {words}",
-                workload.name
-            ));
+            let workload = workload.name.clone();
+            return Err(ControlError::Failed { workload, words });
         }
     }
     Ok(())

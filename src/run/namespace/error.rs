@@ -2,6 +2,7 @@
 
 use crate::{
     cluster::object::ObjectError,
+    errors::{Classified, ErrorClass},
     mesh::istio::{change::LiveError, endpoints::EndpointsError},
     verdict::outcome::{Check, CheckResult},
 };
@@ -38,6 +39,19 @@ pub enum PlaceError {
     NoPod { workload: String, seen: String },
 }
 
+impl Classified for PlaceError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Object(error) => error.class(),
+            Self::Live(error) => error.class(),
+            Self::Endpoints(error) => error.class(),
+            Self::Reach(error) => error.class(),
+            Self::Pods { .. } | Self::Applied { .. } | Self::NoPod { .. } => ErrorClass::Mesh,
+            Self::NoWorkload(_) => ErrorClass::Input,
+        }
+    }
+}
+
 impl PlaceError {
     /// The claim that the mesh violates; `None`: nothing is known of the mesh.
     pub fn fault(&self) -> Option<Check> {
@@ -54,6 +68,7 @@ impl PlaceError {
             samples: 1,
             method: String::new(),
             alpha: None,
+            class: None,
         })
     }
 }
@@ -61,8 +76,21 @@ impl PlaceError {
 /// Why the plain path is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
-    #[error("cannot list {what}: {words}")]
-    List { what: &'static str, words: String },
+    /// The words of the client are those of its causes too.
+    #[error("cannot list {what}: {error}")]
+    List {
+        what: &'static str,
+        error: Box<kube::Error>,
+    },
     #[error("the plain network was not as the pods are after {seconds:.0} s: {last}")]
     Never { seconds: f64, last: String },
+}
+
+impl Classified for ReachError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::List { error, .. } => error.class(),
+            Self::Never { .. } => ErrorClass::Mesh,
+        }
+    }
 }

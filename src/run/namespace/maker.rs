@@ -8,7 +8,33 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::cluster::object::MANAGER;
+use crate::{
+    cluster::object::MANAGER,
+    errors::{Classified, ErrorClass},
+};
+
+/// The API server does not take another number of pods.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} {name}: {}", words(error))]
+pub struct ScaleError {
+    kind: String,
+    name: String,
+    error: Box<kube::Error>,
+}
+
+/// What the API server said, without the client's words around it.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
+impl Classified for ScaleError {
+    fn class(&self) -> ErrorClass {
+        self.error.class()
+    }
+}
 
 /// Kind of object, as a workload's file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +60,14 @@ impl Maker {
     /// Says how many pods are wanted.
     ///
     /// # Errors
-    /// In words: the API server refuses.
+    /// [`ScaleError`].
     pub async fn scale(
         self,
         client: &Client,
         namespace: &str,
         name: &str,
         replicas: u32,
-    ) -> Result<(), String> {
+    ) -> Result<(), ScaleError> {
         match self {
             Self::Deployment => scale::<Deployment>(client, namespace, name, replicas).await,
             Self::StatefulSet => scale::<StatefulSet>(client, namespace, name, replicas).await,
@@ -50,7 +76,12 @@ impl Maker {
     }
 }
 
-async fn scale<K>(client: &Client, namespace: &str, name: &str, replicas: u32) -> Result<(), String>
+async fn scale<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    replicas: u32,
+) -> Result<(), ScaleError>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -63,13 +94,12 @@ where
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    match api.patch(name, &params, &Patch::Merge(&patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) => {
-            Err(format!("{} {name}: {}", K::kind(&()), status.message))
-        }
-        Err(error) => Err(format!("{} {name}: {error}", K::kind(&()))),
-    }
+    let scaled = api.patch(name, &params, &Patch::Merge(&patch)).await;
+    scaled.map(drop).map_err(|error| ScaleError {
+        kind: K::kind(&()).into_owned(),
+        name: name.to_owned(),
+        error: Box::new(error),
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::place::{Place, Taken};
 use crate::{
     cluster::object::{RUN_LABEL, Written},
+    errors::{Classified, ErrorClass},
     mesh::istio::change::{Change, LiveError},
     mutation::{self, Mutation},
     observe::envoy,
@@ -114,8 +115,26 @@ pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
     }
 }
 
-/// Says which patch no proxy had, in a scenario that was to notice: then nothing is known of what it would have noticed.
-pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<String> {
+/// A patch that no proxy had, in a scenario that was to notice: then nothing is known of what it would have noticed.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "patch {number} of mutation {mutation} ({operation} {apply_to}) was in no proxy: it fits nothing here, or was not accepted"
+)]
+pub struct Untaken {
+    number: usize,
+    mutation: String,
+    operation: String,
+    apply_to: String,
+}
+
+impl Classified for Untaken {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Harness
+    }
+}
+
+/// The first patch that no proxy had, if this scenario was to notice.
+pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<Untaken> {
     let mutation = patched(ctx)?;
     if !mutation.turns_red.contains(&loaded.id) {
         return None;
@@ -125,13 +144,15 @@ pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<String> 
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let number = (0..mutation.patches.len()).find(|number| !taken.contains(number))?;
     let patch = &mutation.patches[number];
-    Some(format!(
-        "patch {} of mutation {} ({} {}) was in no proxy: it fits nothing here, or was not accepted",
-        number + 1,
-        mutation.name,
-        patch.patch["operation"].as_str().unwrap_or_default(),
-        patch.apply_to,
-    ))
+    Some(Untaken {
+        number: number + 1,
+        mutation: mutation.name.clone(),
+        operation: patch.patch["operation"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        apply_to: patch.apply_to.clone(),
+    })
 }
 
 fn patched(ctx: &Context) -> Option<&Mutation> {

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +11,11 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 use testbed::control::{CONTROL_PORT, TlsPlan};
 
-use super::{certificates::Certificates, error::PlaceError, maker::Maker};
+use super::{
+    certificates::{CertificateError, Certificates},
+    error::PlaceError,
+    maker::Maker,
+};
 use crate::{
     cluster::{object::Written, pods, writer::Home},
     evidence::redact::Redactor,
@@ -27,12 +31,10 @@ use crate::{
         manifest::{Names, expand},
         model::{Workload, tls::Tls},
     },
+    timeouts::timeouts,
     transport::http::Port,
     verdict::{guard::Times, pods::Pods},
 };
-
-/// How long the pods of one scenario may take. A hundred injected pods at once on two cores take most of a minute.
-pub(super) const PODS_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Numbers of the patches of a mutation that some proxy of a scenario was seen to have.
 pub type Taken = Mutex<BTreeSet<usize>>;
@@ -81,12 +83,12 @@ impl Place {
     /// The caller's side of a handshake, with its placeholders replaced.
     ///
     /// # Errors
-    /// In words: a certificate could not be made.
+    /// [`CertificateError`].
     pub fn tls_plan(
         &self,
         redactor: &Redactor,
         tls: Option<&Tls>,
-    ) -> Result<Option<TlsPlan>, String> {
+    ) -> Result<Option<TlsPlan>, CertificateError> {
         let expand = |text: &str| expand(text, &self.names());
         tls.map(|tls| self.certificates.plan(tls, expand, redactor))
             .transpose()
@@ -247,7 +249,8 @@ impl Place {
         };
         let settled = |pods: &[Pod]| done(pods) || of(pods).iter().any(pods::is_hopeless);
         let start = Instant::now();
-        let waited = ctx.pods.until(&self.namespace, PODS_DEADLINE, settled);
+        let limit = timeouts().pods.ready;
+        let waited = ctx.pods.until(&self.namespace, limit, settled);
         let last = match waited.await {
             Ok(pods) if done(&pods) => return Ok(()),
             Ok(pods) | Err(pods) => pods::describe(&ctx.client, &of(&pods)).await,

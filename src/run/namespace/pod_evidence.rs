@@ -5,6 +5,7 @@ use kube::ResourceExt as _;
 
 use crate::{
     cluster::pods,
+    errors::chain,
     evidence::sensitive,
     mesh::istio::injection::is_injected,
     run::{context::Context, probe::flags},
@@ -20,7 +21,7 @@ pub async fn pod_evidence(ctx: &Context, namespace: &str) -> Vec<(String, String
     let logs = join_all(pods.iter().filter(|pod| is_injected(pod)).map(|pod| async {
         let text = flags::log(ctx, namespace, &pod.name_any(), 200)
             .await
-            .unwrap_or_else(|error| error);
+            .unwrap_or_else(|error| chain(&error));
         // A proxy that refuses a program quotes it.
         let text = sensitive::refusal(&text);
         (format!("{}.istio-proxy.log", pod.name_any()), text)

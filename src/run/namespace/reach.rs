@@ -5,10 +5,7 @@
 //! the mesh's doing. So two things are waited for, both as the caller itself sees them: the API's EndpointSlices name exactly the ready pods, and
 //! connections to each port of each Service are made.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use k8s_openapi::api::{
@@ -19,12 +16,15 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 
 use super::{error::ReachError, place::Place};
 use crate::{
-    cluster::pods, observe::testbed as bed, run::context::Context, transport::http::Port,
-    wait::Looks,
+    cluster::pods,
+    errors::chain,
+    observe::testbed as bed,
+    run::context::Context,
+    timeouts::timeouts,
+    transport::http::Port,
+    wait::{self, Look},
 };
 
-/// How long the network may take to know the Services of a place.
-const DEADLINE: Duration = Duration::from_secs(60);
 /// Ways that are tried at once: to a control port on a cluster each takes a connection through the API server.
 const SIDE_BY_SIDE: usize = 4;
 /// Label by which a slice names its Service (Kubernetes, "EndpointSlices", Ownership).
@@ -53,17 +53,17 @@ pub async fn await_plain(ctx: &Context, place: &Place) -> Result<(), ReachError>
     if callers.is_empty() {
         return Ok(());
     }
-    let looks = Looks::within(DEADLINE);
-    loop {
-        let Some(last) = missing(ctx, place, &callers).await? else {
-            return Ok(());
-        };
-        if looks.over() {
-            let seconds = looks.elapsed().as_secs_f64();
-            return Err(ReachError::Never { seconds, last });
-        }
-        looks.pause().await;
-    }
+    let limit = timeouts().pods.plain_network;
+    let waited = wait::until(limit, async |_| {
+        let missing = missing(ctx, place, &callers).await?;
+        Ok(missing.map_or(Look::Met(()), Look::Unmet))
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| ReachError::Never {
+            seconds: late.waited.as_secs_f64(),
+            last: late.last_seen,
+        })
+    })
 }
 
 /// What is not as it will be; `None`: nothing.
@@ -111,7 +111,7 @@ where
     let all = api.list(&ListParams::default()).await;
     all.map(|all| all.items).map_err(|error| ReachError::List {
         what,
-        words: error.to_string(),
+        error: Box::new(error),
     })
 }
 
@@ -122,7 +122,7 @@ async fn closed(caller: &Port, way: &Way) -> Option<String> {
     };
     let found = match bed::reach(caller, address, connections(way.endpoints.len())).await {
         Ok(found) => found,
-        Err(error) => return Some(error.to_string()),
+        Err(error) => return Some(chain(&error)),
     };
     match found.error {
         None if way.endpoints.is_empty() => {
@@ -147,7 +147,7 @@ async fn by_name(caller: &Port, way: &Way) -> Option<String> {
     }
     match bed::reach(caller, &way.name, 1).await {
         Ok(found) => found.error,
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(chain(&error)),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Workloads in applied files: their pods are awaited as those of the world are, or found to be hopeless.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::error::PlaceError;
 use crate::{
@@ -15,12 +14,9 @@ use crate::{
         pods,
     },
     run::context::Context,
+    timeouts::timeouts,
+    wait::{self, Look, WaitError},
 };
-
-/// How long a rollout may take.
-const DEADLINE: Duration = Duration::from_secs(180);
-/// Pause between two looks at an object's status.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Kinds whose pods are awaited.
 const KINDS: [&str; 6] = [
@@ -72,29 +68,44 @@ pub async fn await_rolled_out(
 }
 
 async fn await_one(ctx: &Context, namespace: &str, written: &Written) -> Result<(), PlaceError> {
-    let start = Instant::now();
-    loop {
-        let (version, kind, name) = (&written.api_version, &written.kind, &written.name);
-        let now = object::get(&ctx.client, version, kind, Some(namespace), name).await?;
-        let now = now.unwrap_or_default();
-        let pods = of(&ctx.pods.of(namespace), &now);
-        let state = state(&now, &pods);
-        let hopeless = pods.iter().any(pods::is_hopeless);
-        let last = match state {
-            State::Ready => return Ok(()),
-            State::Failed(words) => words,
-            State::Pending(words) if hopeless || start.elapsed() > DEADLINE => words,
-            State::Pending(_) => {
-                sleep(LOOK).await;
-                continue;
-            }
-        };
-        return Err(PlaceError::Applied {
-            what: format!("{kind} {name}"),
-            seconds: start.elapsed().as_secs_f64(),
-            last: format!("{last}\n{}", pods::describe(&ctx.client, &pods).await),
-        });
-    }
+    let began = Instant::now();
+    let waited = wait::until(timeouts().pods.ready, async |_| {
+        is_rolled_out(ctx, namespace, written).await
+    });
+    let (last, pods) = match waited.await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(hopeless)) => hopeless,
+        Err(WaitError::Failed(error)) => return Err(error),
+        Err(WaitError::TimedOut(late)) => late.last_seen,
+    };
+    Err(PlaceError::Applied {
+        what: format!("{} {}", written.kind, written.name),
+        seconds: began.elapsed().as_secs_f64(),
+        last: format!("{last}\n{}", pods::describe(&ctx.client, &pods).await),
+    })
+}
+
+/// What is not as wanted, and the pods that are there.
+type Late = (String, Vec<Pod>);
+
+/// The workload is rolled out; `Err`: it never will be.
+async fn is_rolled_out(
+    ctx: &Context,
+    namespace: &str,
+    written: &Written,
+) -> Result<Look<Result<(), Late>, Late>, PlaceError> {
+    let (version, kind, name) = (&written.api_version, &written.kind, &written.name);
+    let now = object::get(&ctx.client, version, kind, Some(namespace), name).await?;
+    let now = now.unwrap_or_default();
+    let pods = of(&ctx.pods.of(namespace), &now);
+    Ok(match state(&now, &pods) {
+        State::Ready => Look::Met(Ok(())),
+        State::Failed(words) => Look::Met(Err((words, pods))),
+        State::Pending(words) if pods.iter().any(pods::is_hopeless) => {
+            Look::Met(Err((words, pods)))
+        }
+        State::Pending(words) => Look::Unmet((words, pods)),
+    })
 }
 
 /// Waits until no pod of these workloads is left; told by what they selected before they were deleted.
@@ -109,7 +120,7 @@ pub async fn await_gone(
     for object in deleted.iter().filter(|object| makes_pods(object)) {
         let start = Instant::now();
         let gone = |pods: &[Pod]| of(pods, object).is_empty();
-        if let Err(last) = ctx.pods.until(namespace, DEADLINE, gone).await {
+        if let Err(last) = ctx.pods.until(namespace, timeouts().pods.ready, gone).await {
             let left = of(&last, object);
             let names: Vec<String> = left.iter().map(|pod| pod.name_any()).collect();
             return Err(PlaceError::Applied {

@@ -112,15 +112,14 @@ impl Place {
         waited: Result<(), EndpointsError>,
     ) -> Result<(), PlaceError> {
         let error = match waited {
-            Ok(()) => return Ok(()),
-            Err(EndpointsError::Unknown(words)) => EndpointsError::Unknown(words),
             Err(EndpointsError::Withheld(withheld)) => {
                 let within = withheld.limit;
                 match guard::judge::slowed(ctx, self, true, start.into(), within).await {
-                    Some(cause) => EndpointsError::Unknown(format!("{cause}: {withheld}")),
+                    Some(cause) => EndpointsError::Excused { cause, withheld },
                     None => EndpointsError::Withheld(withheld),
                 }
             }
+            other => return Ok(other?),
         };
         Err(error.into())
     }

@@ -20,6 +20,7 @@ use crate::{
         namespaces,
         object::{self, ObjectError, Written},
     },
+    errors::chain,
     event::Kind,
     run::context::{Context, Tidy},
 };
@@ -39,11 +40,11 @@ pub async fn end(ctx: &Context, root: &Written, configuration: &[Written], keep:
         },
         (false, Tidy::Deleted) => {
             let done = object::delete(client, root).await;
-            done.map_err(|error| format!("stays: {error}"))
+            done.map_err(|error| format!("stays: {}", chain(&error)))
         }
         (false, Tidy::Emptied) => {
             let done = empty(client, name, configuration).await;
-            done.map_err(|error| format!("stays: {error}"))
+            done.map_err(|error| format!("stays: {}", chain(&error)))
         }
     };
     if let Err(words) = done {

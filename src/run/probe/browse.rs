@@ -1,23 +1,64 @@
 //! A probe whose calls a real browser makes.
 
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use serde_json::{Value, json};
 use testbed::control::{
     BrowserSeen, CALL_HEADER, Observation, Origin, SCRIPT_HEADER, Status, WebSeen,
 };
+use tokio::task::JoinError;
 
-use super::{Made, Manner, Outcome};
+use super::{Made, Manner, Outcome, error::ProbeError};
 use crate::{
     browser::{
         chrome::{self, Chrome, Fetched, PageCall},
-        page, serve,
+        page::{self, PageError},
+        serve,
     },
+    errors::{Classified, ErrorClass},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     scenario::{manifest::expand, model::web::Browser},
     verdict::stall::Stalls,
 };
+
+/// Why a browser's calls say nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum BrowseError {
+    #[error("`to: {to}`: a browser's probe needs workload:port")]
+    NoPort { to: String },
+    #[error("{probe}: one scenario's browser has one target: {first} and {second}")]
+    OtherTarget {
+        probe: String,
+        first: String,
+        second: String,
+    },
+    #[error("{probe}: metadata {key}: a browser sends a key once, with its values joined")]
+    Metadata { probe: String, key: String },
+    #[error(transparent)]
+    Script(#[from] serde_json::Error),
+    #[error(transparent)]
+    Page(#[from] PageError),
+    #[error(transparent)]
+    Built(#[from] JoinError),
+    #[error("no port of the loopback")]
+    Listen(#[source] io::Error),
+    /// In the words of the browser.
+    #[error("{0}")]
+    Chromium(String),
+}
+
+impl Classified for BrowseError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoPort { .. } | Self::OtherTarget { .. } | Self::Metadata { .. } => {
+                ErrorClass::Input
+            }
+            Self::Script(_) | Self::Built(_) => ErrorClass::Harness,
+            Self::Page(_) | Self::Listen(_) | Self::Chromium(_) => ErrorClass::Machine,
+        }
+    }
+}
 
 /// Chromium and the two listeners that it talks to; one for all browser probes of a scenario.
 pub struct Browsing {
@@ -32,22 +73,19 @@ impl Browsing {
     /// Starts Chromium. The scenario's host leads to `to`, every other host to the page.
     ///
     /// # Errors
-    /// In words: our own side failed.
-    pub async fn start(ctx: &Context, place: &Place, to: &str) -> Result<Self, String> {
+    /// Our own side failed.
+    pub async fn start(ctx: &Context, place: &Place, to: &str) -> Result<Self, ProbeError> {
         let (workload, port) = to
             .rsplit_once(':')
             .and_then(|(workload, port)| Some((workload, port.parse::<u16>().ok()?)))
-            .ok_or_else(|| format!("`to: {to}`: a browser's probe needs workload:port"))?;
-        let pod = place
-            .pod(ctx, workload)
-            .map_err(|error| error.to_string())?;
-        let built = tokio::task::spawn_blocking(page::built);
-        let built = built.await.map_err(|error| error.to_string())?;
-        let built = built.map_err(|error| error.to_string())?;
-        let listen = |error: std::io::Error| format!("no port of the loopback: {error}");
-        let page = serve::page(built).await.map_err(listen)?;
+            .ok_or_else(|| BrowseError::NoPort { to: to.to_owned() })?;
+        let pod = place.pod(ctx, workload)?;
+        let built = tokio::task::spawn_blocking(page::built).await;
+        let built = built.map_err(BrowseError::Built)?;
+        let built = built.map_err(BrowseError::Page)?;
+        let page = serve::page(built).await.map_err(BrowseError::Listen)?;
         let target = ctx.port(&place.namespace, &pod, port);
-        let target = serve::forward(target).await.map_err(listen)?;
+        let target = serve::forward(target).await.map_err(BrowseError::Listen)?;
         let rules = format!(
             "MAP {} {}, MAP * {}",
             place.host, target.address, page.address
@@ -58,7 +96,9 @@ impl Browsing {
             place.namespace
         );
         let profile = std::env::temp_dir().join(profile);
-        let chrome = Chrome::start(&chrome::executable()?, profile, &rules).await?;
+        let program = chrome::executable().map_err(BrowseError::Chromium)?;
+        let chrome = Chrome::start(&program, profile, &rules).await;
+        let chrome = chrome.map_err(BrowseError::Chromium)?;
         Ok(Self {
             chrome,
             to: to.to_owned(),
@@ -79,19 +119,20 @@ impl Browsing {
         browser: &Browser,
         tag: &str,
         manner: Manner<'_>,
-    ) -> Result<Outcome, String> {
+    ) -> Result<Outcome, ProbeError> {
         if probe.to != self.to {
-            let words = "one scenario's browser has one target";
-            return Err(format!(
-                "{}: {words}: {} and {}",
-                probe.name, self.to, probe.to
-            ));
+            return Err(ProbeError::Browse(BrowseError::OtherTarget {
+                probe: probe.name.clone(),
+                first: self.to.clone(),
+                second: probe.to.clone(),
+            }));
         }
         let (began, pods) = (Instant::now(), place.pods(ctx));
         let base = format!("http://{}", place.host);
         let plan = plan(place, probe, browser, tag, &base)?;
         let read = probe::read_before(ctx, place, probe).await?;
-        let ran = self.chrome.run(&browser.page, &base, &plan).await?;
+        let ran = self.chrome.run(&browser.page, &base, &plan).await;
+        let ran = ran.map_err(BrowseError::Chromium)?;
         let calls = ran.calls.into_iter().enumerate();
         let calls: Vec<Observation> = calls
             .map(|(at, (call, fetched))| observation(tag, at as u64, &browser.page, call, fetched))
@@ -126,7 +167,7 @@ fn plan(
     browser: &Browser,
     tag: &str,
     base: &str,
-) -> Result<Value, String> {
+) -> Result<Value, BrowseError> {
     let names = place.names();
     let (service, method) = probe.call.split_once('/').unwrap_or((&probe.call, ""));
     let each = probe
@@ -134,14 +175,14 @@ fn plan(
         .iter()
         .map(|(key, values)| match values.all() {
             [one] => Ok((key.clone(), expand(one, &names).into())),
-            _ => Err(format!(
-                "{}: metadata {key}: a browser sends a key once, with its values joined",
-                probe.name
-            )),
+            _ => Err(BrowseError::Metadata {
+                probe: probe.name.clone(),
+                key: key.clone(),
+            }),
         });
-    let mut metadata = each.collect::<Result<serde_json::Map<String, Value>, String>>()?;
+    let mut metadata = each.collect::<Result<serde_json::Map<String, Value>, BrowseError>>()?;
     if let Some(script) = &probe.script {
-        let script = serde_json::to_string(script).map_err(|error| error.to_string())?;
+        let script = serde_json::to_string(script)?;
         metadata.insert(SCRIPT_HEADER.to_owned(), script.into());
     }
     let calls: Vec<String> = (0..probe.times).map(|at| format!("{tag}-{at}")).collect();

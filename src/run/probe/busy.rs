@@ -2,20 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::future::try_join_all;
 use testbed::control::{Attempt, CONTROL_PORT};
-use tokio::time::sleep;
 
 use crate::{
-    observe::testbed as bed,
+    errors::{Classified, ErrorClass},
+    observe::testbed::{self as bed, CallerError},
     run::{context::Context, namespace::place::Place},
+    timeouts::timeouts,
+    wait::{self, Look},
 };
-
-/// How long the calls of a background probe may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// A background probe's hold on the servers.
 #[derive(Debug, Clone)]
@@ -33,69 +32,108 @@ pub struct Busy {
     calls: BTreeSet<String>,
 }
 
+/// Why no pod is known to be busy.
+#[derive(Debug, thiserror::Error)]
+pub enum BusyError {
+    #[error(transparent)]
+    Server(#[from] CallerError),
+    #[error("no background probe without `rate` holds a call")]
+    NoneHeld,
+    #[error(
+        "{arrived} of the {wanted} calls that the background holds were in progress after {limit:?}: {counts}"
+    )]
+    NotArrived {
+        arrived: usize,
+        wanted: u64,
+        limit: Duration,
+        counts: String,
+    },
+    #[error("the background makes no single pod the busiest ({counts}): let it hold one call")]
+    NoneBusiest { counts: String },
+    #[error(
+        "'avoids-busy': the background's calls at {pod} ended before the probe did ({counts}): let them last longer"
+    )]
+    Ended { pod: String, counts: String },
+}
+
+impl Classified for BusyError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Server(error) => error.class(),
+            Self::NotArrived { .. } => ErrorClass::Harness,
+            Self::NoneHeld | Self::NoneBusiest { .. } | Self::Ended { .. } => ErrorClass::Input,
+        }
+    }
+}
+
 /// Waits until all calls that backgrounds hold have arrived, and names the busiest pod.
 ///
 /// # Errors
-/// In words: no background holds a call, they did not arrive, or no single pod is the busiest.
-pub async fn busiest(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Busy, String> {
+/// [`BusyError`]: no background holds a call, they did not arrive, or no single pod is the busiest.
+pub async fn busiest(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Busy, BusyError> {
     if held.iter().all(|holding| holding.calls == 0) {
-        let words = "'avoids-busy': no background probe without `rate` holds a call";
-        return Err(words.to_owned());
+        return Err(BusyError::NoneHeld);
     }
-    let running = arrived(ctx, place, held).await;
-    most(running.map_err(|words| format!("'avoids-busy': {words}"))?)
+    most(arrived(ctx, place, held).await?)
 }
 
 /// Waits until all calls that backgrounds hold are in progress at servers.
 ///
 /// # Errors
-/// In words: how many were, at the end.
-pub async fn arrived(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, String> {
+/// [`BusyError::NotArrived`]: how many were, at the end.
+pub async fn arrived(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, BusyError> {
     let wanted: u64 = held.iter().map(|holding| holding.calls).sum();
-    let deadline = Instant::now() + ARRIVAL;
-    loop {
-        let running = running(ctx, place, held).await?;
-        let arrived: usize = running.values().map(BTreeSet::len).sum();
-        if arrived as u64 >= wanted {
-            return Ok(running);
-        }
-        if Instant::now() > deadline {
-            return Err(format!(
-                "{arrived} of the {wanted} calls that the background holds were in progress after {ARRIVAL:?}: {}",
-                counts(&running)
-            ));
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
+    let limit = timeouts().probe.arrival;
+    let waited = wait::until(limit, async |_| all_run(ctx, place, held, wanted).await);
+    waited.await.map_err(|error| {
+        error.or_late(|late| BusyError::NotArrived {
+            arrived: count(&late.last_seen),
+            wanted,
+            limit,
+            counts: counts(&late.last_seen),
+        })
+    })
+}
+
+async fn all_run(
+    ctx: &Context,
+    place: &Place,
+    held: &[Holding],
+    wanted: u64,
+) -> Result<Look<Running, Running>, BusyError> {
+    let running = running(ctx, place, held).await?;
+    Ok(match count(&running) as u64 >= wanted {
+        true => Look::Met(running),
+        false => Look::Unmet(running),
+    })
 }
 
 /// The calls that made the pod busy are still in progress there.
 ///
 /// # Errors
-/// In words: they are not, so that what was seen in the meantime says nothing.
+/// They are not, so that what was seen in the meantime says nothing.
 pub async fn still(
     ctx: &Context,
     place: &Place,
     held: &[Holding],
     busy: &Busy,
-) -> Result<(), String> {
+) -> Result<(), BusyError> {
     let running = running(ctx, place, held).await?;
     let now = running.get(&busy.pod);
     if now.is_some_and(|now| busy.calls.is_subset(now)) {
         return Ok(());
     }
-    Err(format!(
-        "'avoids-busy': the background's calls at {} ended before the probe did ({}): let them last longer",
-        busy.pod,
-        counts(&running)
-    ))
+    Err(BusyError::Ended {
+        pod: busy.pod.clone(),
+        counts: counts(&running),
+    })
 }
 
 /// Ids of calls in progress, by pod.
 pub type Running = BTreeMap<String, BTreeSet<String>>;
 
 /// Ids of the background's calls in progress, by pod.
-async fn running(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, String> {
+async fn running(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Running, BusyError> {
     let servers = place.servers(ctx);
     let pairs = held
         .iter()
@@ -104,8 +142,7 @@ async fn running(ctx: &Context, place: &Place, held: &[Holding]) -> Result<Runni
         let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
         async move { bed::ledger(&port, &holding.prefix).await }
     });
-    let ledgers = try_join_all(asked).await;
-    let attempts = ledgers.map_err(|error| error.to_string())?;
+    let attempts = try_join_all(asked).await?;
     Ok(by_pod(attempts.into_iter().flatten()))
 }
 
@@ -118,17 +155,19 @@ fn by_pod(attempts: impl Iterator<Item = Attempt>) -> Running {
 }
 
 /// The pod with strictly more than every other: only then does least-request prefer each of the others to it.
-fn most(running: Running) -> Result<Busy, String> {
-    let words = counts(&running);
+fn most(running: Running) -> Result<Busy, BusyError> {
+    let counts = counts(&running);
     let mut pods: Vec<(String, BTreeSet<String>)> = running.into_iter().collect();
     pods.sort_by_key(|(_, calls)| calls.len());
     let next = pods.len().checked_sub(2).map_or(0, |at| pods[at].1.len());
     match pods.pop() {
         Some((pod, calls)) if calls.len() > next => Ok(Busy { pod, calls }),
-        _ => Err(format!(
-            "'avoids-busy': the background makes no single pod the busiest ({words}): let it hold one call"
-        )),
+        _ => Err(BusyError::NoneBusiest { counts }),
     }
+}
+
+fn count(running: &Running) -> usize {
+    running.values().map(BTreeSet::len).sum()
 }
 
 fn counts(running: &Running) -> String {

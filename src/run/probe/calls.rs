@@ -10,14 +10,19 @@ use serde_json::json;
 use testbed::control::{Attempt, CONTROL_PORT, CallPlan, Observation, RunLine};
 use tokio::sync::watch;
 
-use super::{flags, telemetry, way, why as logs};
+use super::{error::ProbeError, flags, telemetry, way, why as logs};
 use crate::{
     evidence::sensitive,
     mesh::istio::install::{self, GATEWAY_ADDRESS},
-    observe::testbed as bed,
+    observe::testbed::{self as bed, CallerError},
     plan::{resolve::ResolvedProbe, step_probes},
-    run::{context::Context, guard, namespace::place::Place},
+    run::{
+        context::Context,
+        guard,
+        namespace::{certificates::CertificateError, place::Place},
+    },
     scenario::{Loaded, manifest::expand},
+    timeouts::timeouts,
     verdict::{
         ResolvedExpect, answer,
         guard::Times,
@@ -32,17 +37,13 @@ use crate::{
         versus::quantile,
         why,
     },
+    wait::{self, Look},
 };
-
-/// How long a cancellation may take to reach the server.
-const SETTLED: Duration = Duration::from_secs(3);
 
 /// Time of one round of calls on a machine that is busy with other scenarios.
 const ROUND: Duration = Duration::from_millis(100);
 /// Limit of one call without a deadline (`CallPlan::patience_ms`).
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time for a run beside its calls.
-const SPARE: Duration = Duration::from_secs(60);
 
 /// Calls of one run that are kept as evidence.
 const KEPT: usize = 50;
@@ -95,20 +96,18 @@ pub struct Manner<'a> {
 /// Runs a probe and judges it. `tag` makes the call ids of this run unique.
 ///
 /// # Errors
-/// In words: our own side failed, nothing is known of the mesh.
+/// [`ProbeError`]: our own side failed, nothing is known of the mesh.
 pub async fn run(
     ctx: &Context,
     place: &Place,
     probe: &ResolvedProbe,
     tag: &str,
     manner: Manner<'_>,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, ProbeError> {
     let expect = probe.expect.expanded(|text| expand(text, &place.names()));
     let read = read_before(ctx, place, probe).await?;
     let pods = place.pods(ctx);
-    let caller = place
-        .pod(ctx, &probe.from)
-        .map_err(|error| error.to_string())?;
+    let caller = place.pod(ctx, &probe.from)?;
     let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
     let plan = call_plan(ctx, place, probe, tag)?;
     let watched = if manner.refutes.is_empty() {
@@ -133,11 +132,12 @@ pub async fn run(
     let began = Instant::now();
     let limit = limit(place, probe);
     let ended = tokio::select! {
-        done = bed::run(&caller, &plan, each) => done.map_err(|error| error.to_string())?,
+        done = bed::run(&caller, &plan, each) => done?,
         // Calls in flight are cut: leaving the caller's answer stops them.
         () = asked_to_stop(manner.stop.clone()) => None,
         () = tokio::time::sleep(limit), if manner.stop.is_none() => {
-            return Err(format!("{} did not end within {} s", probe.name, limit.as_secs()));
+            let probe = probe.name.clone();
+            return Err(ProbeError::Endless { probe, limit });
         }
     };
     stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
@@ -177,7 +177,7 @@ pub struct Made {
 }
 
 /// How long a run may take: a time for each round of calls and what they wait for by their script, stream, deadline or the configuration, and
-/// [`SPARE`] for all of it.
+/// [`spare`](crate::timeouts::ProbeTimeouts::spare) for all of it.
 fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
     let script = probe.script.clone().unwrap_or_default();
     let stream = probe.stream.clone().unwrap_or_default();
@@ -192,18 +192,19 @@ fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
         Some(rate) => each.as_secs_f64() + probe.times as f64 / rate,
         None => each.as_secs_f64() * rounds as f64,
     };
-    SPARE + Duration::try_from_secs_f64(total).unwrap_or(SPARE)
+    let spare = timeouts().probe.spare;
+    spare + Duration::try_from_secs_f64(total).unwrap_or(spare)
 }
 
 /// What a probe's matchers compare with later.
 ///
 /// # Errors
-/// In words: a proxy does not answer.
+/// A proxy does not answer.
 pub async fn read_before(
     ctx: &Context,
     place: &Place,
     probe: &ResolvedProbe,
-) -> Result<telemetry::Before, String> {
+) -> Result<telemetry::Before, ProbeError> {
     let expect = probe.expect.expanded(|text| expand(text, &place.names()));
     telemetry::before(ctx, place, &expect).await
 }
@@ -219,7 +220,7 @@ pub async fn conclude(
     id: &str,
     made: Made,
     manner: Manner<'_>,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, ProbeError> {
     let Made {
         began,
         calls,
@@ -292,32 +293,38 @@ async fn attempts(
     place: &Place,
     id: &str,
     ended: bool,
-) -> Result<Vec<Attempt>, String> {
-    let deadline = Instant::now() + SETTLED;
+) -> Result<Vec<Attempt>, CallerError> {
     let servers = place.ledgers(ctx);
-    loop {
-        let ledgers = servers.iter().map(|(pod, ready)| {
-            let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
-            async move {
-                match bed::ledger_of(&port, id).await {
-                    // It may not have begun. What it answered is then in no ledger, and said to be so.
-                    Err(_) if !ready => Ok(Vec::new()),
-                    read => read,
-                }
-            }
-        });
-        let all = try_join_all(ledgers).await;
-        let all = all
-            .map_err(|error| error.to_string())?
-            .into_iter()
-            .flatten();
-        let attempts: Vec<Attempt> = all.collect();
+    let limit = timeouts().probe.cancellation;
+    let waited = wait::or_last_seen(limit, async |_| {
+        let attempts = ledgers(ctx, place, &servers, id).await?;
         let running = attempts.iter().any(|attempt| attempt.end == "running");
-        if !(ended && running) || Instant::now() > deadline {
-            return Ok(attempts);
+        Ok(match ended && running {
+            true => Look::Unmet(attempts),
+            false => Look::Met(attempts),
+        })
+    });
+    waited.await
+}
+
+/// What the ledgers of these servers, each of which is ready or not, have of a run.
+async fn ledgers(
+    ctx: &Context,
+    place: &Place,
+    servers: &[(String, bool)],
+    id: &str,
+) -> Result<Vec<Attempt>, CallerError> {
+    let each = servers.iter().map(|(pod, ready)| {
+        let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
+        async move {
+            match bed::ledger_of(&port, id).await {
+                // It may not have begun. What it answered is then in no ledger, and said to be so.
+                Err(_) if !ready => Ok(Vec::new()),
+                read => read,
+            }
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    });
+    Ok(try_join_all(each).await?.into_iter().flatten().collect())
 }
 
 fn median_us(calls: &[Observation]) -> f64 {
@@ -343,7 +350,7 @@ fn call_plan(
     place: &Place,
     probe: &ResolvedProbe,
     tag: &str,
-) -> Result<CallPlan, String> {
+) -> Result<CallPlan, CertificateError> {
     let mut plan = probe.call_plan(tag, target(place, probe), &place.names());
     plan.tls = place.tls_plan(&ctx.redactor, probe.tls.as_ref())?;
     Ok(plan)
@@ -384,7 +391,7 @@ async fn response_flags(
     expect: &ResolvedExpect,
     id: &str,
     calls: usize,
-) -> Result<BTreeMap<String, String>, String> {
+) -> Result<BTreeMap<String, String>, ProbeError> {
     let Some(ResponseFlag { at, .. }) = expect.get() else {
         return Ok(BTreeMap::new());
     };

@@ -1,59 +1,77 @@
 //! Envoy's response flags, out of the access log of the proxy that an expectation names.
 
-use crate::mesh::istio::capabilities::LOG_FIELD;
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::LogParams};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
-use crate::{observe::envoy::ADMIN_PORT, run::context::Context};
-
-/// Envoy writes its access log at the latest one second after a request (`--file-flush-interval-msec` of pilot-agent).
-const DEADLINE: Duration = Duration::from_secs(10);
+use super::error::ProbeError;
+use crate::{
+    mesh::istio::capabilities::LOG_FIELD,
+    observe::envoy::ADMIN_PORT,
+    run::context::Context,
+    timeouts::timeouts,
+    wait::{self, Look},
+};
 
 /// Flags by call id (`response_flags` by `meshproof_call` in the JSON access log), once every call is there.
 ///
 /// # Errors
-/// How many are missing, when the deadline is over.
+/// How many are missing, when the time for it is over.
 pub async fn flags(
     ctx: &Context,
     namespace: &str,
     pods: &[String],
     prefix: &str,
     calls: usize,
-) -> Result<BTreeMap<String, String>, String> {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let mut found = BTreeMap::new();
-        for pod in pods {
-            let _ = ctx
-                .port(namespace, pod, ADMIN_PORT)
-                .fetch(Method::POST, "/reopen_logs")
-                .await;
-            found.extend(parse(&log(ctx, namespace, pod, 5000).await?, prefix));
-        }
-        if found.len() >= calls {
-            return Ok(found);
-        }
-        if Instant::now() > deadline {
-            return Err(format!(
-                "the access log of {} has {} of {calls} calls after {DEADLINE:?}",
-                pods.join(", "),
-                found.len()
-            ));
-        }
-        sleep(Duration::from_millis(50)).await;
+) -> Result<BTreeMap<String, String>, ProbeError> {
+    let limit = timeouts().probe.telemetry;
+    let waited = wait::until(limit, async |_| {
+        let found = logged(ctx, namespace, pods, prefix).await?;
+        Ok(match found.len() >= calls {
+            true => Look::Met(found),
+            false => Look::Unmet(found.len()),
+        })
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| ProbeError::Unlogged {
+            pods: pods.join(", "),
+            found: late.last_seen,
+            calls,
+            limit,
+        })
+    })
+}
+
+async fn logged(
+    ctx: &Context,
+    namespace: &str,
+    pods: &[String],
+    prefix: &str,
+) -> Result<BTreeMap<String, String>, ProbeError> {
+    let mut found = BTreeMap::new();
+    for pod in pods {
+        let _ = ctx
+            .port(namespace, pod, ADMIN_PORT)
+            .fetch(Method::POST, "/reopen_logs")
+            .await;
+        found.extend(parse(&log(ctx, namespace, pod, 5000).await?, prefix));
     }
+    Ok(found)
 }
 
 /// The last lines of a proxy's log.
 ///
 /// # Errors
-/// In words: the API server does not give it.
-pub async fn log(ctx: &Context, namespace: &str, pod: &str, lines: i64) -> Result<String, String> {
+/// [`ProbeError::Log`]: the API server does not give it.
+pub async fn log(
+    ctx: &Context,
+    namespace: &str,
+    pod: &str,
+    lines: i64,
+) -> Result<String, ProbeError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let params = LogParams {
         container: Some("istio-proxy".into()),
@@ -62,7 +80,11 @@ pub async fn log(ctx: &Context, namespace: &str, pod: &str, lines: i64) -> Resul
     };
     api.logs(pod, &params)
         .await
-        .map_err(|error| format!("cannot read the log of {namespace}/{pod}: {error}"))
+        .map_err(|error| ProbeError::Log {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            error: Box::new(error),
+        })
 }
 
 fn parse(log: &str, prefix: &str) -> BTreeMap<String, String> {

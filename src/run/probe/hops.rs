@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::telemetry;
+use super::{error::ProbeError, telemetry};
 use crate::{
     observe::{envoy, hop},
     run::{context::Context, namespace::place::Place},
@@ -16,14 +16,14 @@ use crate::{
 /// Reads log and configuration of the proxies at `wanted.at`.
 ///
 /// # Errors
-/// In words: a proxy does not answer.
+/// A proxy does not answer.
 pub async fn hops(
     ctx: &Context,
     place: &Place,
     wanted: &Config,
     calls: &Calls<'_>,
     contrast: bool,
-) -> Result<Hops, String> {
+) -> Result<Hops, ProbeError> {
     let log = AccessLog {
         at: wanted.at.clone(),
         fields: BTreeMap::new(),
@@ -45,8 +45,7 @@ pub async fn hops(
         let gateway = own || wanted.at == "gateway";
         let distinct: BTreeSet<&hop::Taken> = found.taken.values().collect();
         for taken in distinct {
-            let dump = envoy::around(&admin, gateway, taken).await;
-            let dump = dump.map_err(|error| error.to_string())?;
+            let dump = envoy::around(&admin, gateway, taken).await?;
             hop::find(&dump, taken, found.parts.entry(taken.clone()).or_default());
         }
     }

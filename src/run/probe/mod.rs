@@ -4,6 +4,7 @@
 pub mod browse;
 pub mod busy;
 mod calls;
+pub mod error;
 pub mod flags;
 pub mod hops;
 pub mod telemetry;

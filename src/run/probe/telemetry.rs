@@ -1,22 +1,22 @@
 //! Gathering what matchers on telemetry look at: logs, counters, spans and the mesh's own tool.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use serde_json::Value;
 use testbed::control::{CONTROL_PORT, Span};
-use tokio::time::sleep;
 
-use super::{flags, hops};
+use super::{error::ProbeError, flags, hops};
 use crate::{
     mesh::istio::{capabilities::LOG_FIELD, install},
-    observe::envoy::{self, ADMIN_PORT},
+    observe::{
+        envoy::{self, ADMIN_PORT},
+        testbed as bed,
+    },
     run::{context::Context, namespace::place::Place},
     text::glob,
-    transport::http::Port,
+    timeouts::timeouts,
+    transport::http::{HttpError, Port},
     verdict::{
         ResolvedExpect,
         calls::Calls,
@@ -30,15 +30,13 @@ use crate::{
         },
         seen::Seen,
     },
+    wait::{self, Look, Steady},
 };
 
 /// A line that is not there so long after the interval at which Envoy writes its access log was not written.
 const SURE: Duration = Duration::from_millis(500);
-/// How long lines, counters and spans that are wanted may take.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// No span came for so long: no more will.
 const QUIET: Duration = Duration::from_millis(800);
-const LOOK: Duration = Duration::from_millis(50);
 /// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the OpenTelemetry and Zipkin
 /// tracers); with these values each span goes at once.
 const AT_ONCE: &str =
@@ -65,12 +63,12 @@ pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Po
 /// Reads what is compared with later, and lets span writers send at once.
 ///
 /// # Errors
-/// In words: a proxy does not answer.
+/// A proxy does not answer.
 pub async fn before(
     ctx: &Context,
     place: &Place,
     expect: &ResolvedExpect,
-) -> Result<Before, String> {
+) -> Result<Before, ProbeError> {
     let mut before = Before::default();
     for matcher in &expect.matchers {
         match matcher {
@@ -78,8 +76,7 @@ pub async fn before(
             Matcher::Spans(spans) => {
                 for workload in &spans.from {
                     for admin in proxies(ctx, place, workload).1 {
-                        let asked = admin.fetch(Method::POST, AT_ONCE).await;
-                        asked.map_err(|error| error.to_string())?;
+                        admin.fetch(Method::POST, AT_ONCE).await?;
                     }
                 }
             }
@@ -94,11 +91,10 @@ async fn counters(
     ctx: &Context,
     place: &Place,
     counted: &Counted,
-) -> Result<BTreeMap<String, u64>, String> {
+) -> Result<BTreeMap<String, u64>, HttpError> {
     let mut all: BTreeMap<String, u64> = BTreeMap::new();
     for admin in proxies(ctx, place, &counted.at).1 {
-        let found = envoy::counters(&admin).await;
-        for (name, value) in found.map_err(|error| error.to_string())? {
+        for (name, value) in envoy::counters(&admin).await? {
             if counted.counters.keys().any(|pattern| glob(pattern, &name)) {
                 *all.entry(name).or_default() += value;
             }
@@ -110,7 +106,7 @@ async fn counters(
 /// Gathers everything that the expectation looks at, after the calls. `contrast`: what is wanted may well not come.
 ///
 /// # Errors
-/// In words: a proxy, the collector or the tool does not answer.
+/// A proxy, the collector or the tool does not answer.
 pub async fn gather(
     ctx: &Context,
     place: &Place,
@@ -118,7 +114,7 @@ pub async fn gather(
     seen: &Seen,
     before: &Before,
     contrast: bool,
-) -> Result<Telemetry, String> {
+) -> Result<Telemetry, ProbeError> {
     let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.lost());
     let mut telemetry = Telemetry::default();
     for matcher in &expect.matchers {
@@ -153,29 +149,34 @@ pub(crate) async fn lines(
     wanted: &AccessLog,
     calls: &Calls<'_>,
     contrast: bool,
-) -> Result<Lines, String> {
+) -> Result<Lines, ProbeError> {
     let (namespace, ports) = proxies(ctx, place, &wanted.at);
     let limit = match ports.first() {
-        Some(admin) if wanted.absent || contrast => {
-            let interval = envoy::flush_interval(admin).await;
-            interval.map_err(|error| error.to_string())? + SURE
-        }
-        _ => DEADLINE,
+        Some(admin) if wanted.absent || contrast => envoy::flush_interval(admin).await? + SURE,
+        _ => timeouts().probe.telemetry,
     };
-    let start = Instant::now();
-    loop {
-        let mut found = Lines::new();
-        for port in &ports {
-            let _ = port.fetch(Method::POST, "/reopen_logs").await;
-            let text = flags::log(ctx, &namespace, &port.pod, 5000).await?;
-            found.extend(parse(&text));
-        }
-        let missing = |call: &&&testbed::control::Observation| !found.contains_key(&call.call);
-        if calls.judged.iter().filter(missing).count() == 0 || start.elapsed() > limit {
-            return Ok(found);
-        }
-        sleep(LOOK).await;
+    let waited = wait::or_last_seen(limit, async |_| {
+        let found = logged(ctx, &namespace, &ports).await?;
+        let all = calls
+            .judged
+            .iter()
+            .all(|call| found.contains_key(&call.call));
+        Ok(match all {
+            true => Look::Met(found),
+            false => Look::Unmet(found),
+        })
+    });
+    waited.await
+}
+
+async fn logged(ctx: &Context, namespace: &str, ports: &[Port]) -> Result<Lines, ProbeError> {
+    let mut found = Lines::new();
+    for port in ports {
+        let _ = port.fetch(Method::POST, "/reopen_logs").await;
+        let text = flags::log(ctx, namespace, &port.pod, 5000).await?;
+        found.extend(parse(&text));
     }
+    Ok(found)
 }
 
 /// Lines of calls, all fields as text.
@@ -207,26 +208,25 @@ async fn grown(
     calls: &Calls<'_>,
     before: &Before,
     contrast: bool,
-) -> Result<BTreeMap<String, u64>, String> {
+) -> Result<BTreeMap<String, u64>, ProbeError> {
     let wanted = counted.wanted(calls);
-    let limit = if contrast { QUIET } else { DEADLINE };
-    let start = Instant::now();
-    loop {
-        let now = counters(ctx, place, counted).await?;
-        let since = |name: &String| before.counters.get(name).copied().unwrap_or(0);
-        let grown: BTreeMap<String, u64> = now
-            .into_iter()
-            .map(|(name, value)| {
-                let grown = value.saturating_sub(since(&name));
-                (name, grown)
-            })
-            .collect();
-        let there = |(name, number): (&String, &u64)| total(&grown, name) == *number;
-        if wanted.iter().all(there) || start.elapsed() > limit {
-            return Ok(grown);
+    let limit = match contrast {
+        true => QUIET,
+        false => timeouts().probe.telemetry,
+    };
+    let waited = wait::or_last_seen(limit, async |_| {
+        let mut grown = counters(ctx, place, counted).await?;
+        for (name, value) in &mut grown {
+            let since = before.counters.get(name).copied().unwrap_or(0);
+            *value = value.saturating_sub(since);
         }
-        sleep(LOOK).await;
-    }
+        let there = |(name, number): (&String, &u64)| total(&grown, name) == *number;
+        Ok(match wanted.iter().all(there) {
+            true => Look::Met(grown),
+            false => Look::Unmet(grown),
+        })
+    });
+    waited.await
 }
 
 /// The collector's spans, as soon as each call has those that are wanted; for a share, once no more come.
@@ -236,47 +236,44 @@ async fn collected(
     wanted: &Spans,
     calls: &Calls<'_>,
     contrast: bool,
-) -> Result<Vec<Span>, String> {
-    let pod = place
-        .pod(ctx, &wanted.at)
-        .map_err(|error| error.to_string())?;
+) -> Result<Vec<Span>, ProbeError> {
+    let pod = place.pod(ctx, &wanted.at)?;
     let collector = ctx.port(&place.namespace, &pod, CONTROL_PORT);
-    let (start, mut changed) = (Instant::now(), Instant::now());
-    let mut last = usize::MAX;
-    loop {
-        let spans = crate::observe::testbed::spans(&collector).await;
-        let spans = spans.map_err(|error| error.to_string())?;
-        if spans.len() != last {
-            (last, changed) = (spans.len(), Instant::now());
-        }
+    let steady = Steady::default();
+    let waited = wait::or_last_seen(timeouts().probe.telemetry, async |_| {
+        let spans = bed::spans(&collector).await?;
+        let quiet = steady.seen(spans.len()) > QUIET;
         let whole = |call: &&testbed::control::Observation| {
             let found = reporters(calls, call, &spans, wanted.header);
             let reported = |name: &String| found.iter().any(|(from, _)| from == name);
             wanted.from.iter().all(reported)
         };
         let all = wanted.sampled.is_none() && calls.judged.iter().all(whole);
-        let settled = changed.elapsed() > QUIET && (contrast || wanted.sampled.is_some());
-        if all || settled || start.elapsed() > DEADLINE {
-            return Ok(spans);
-        }
-        sleep(LOOK).await;
-    }
+        let settled = quiet && (contrast || wanted.sampled.is_some());
+        Ok(match all || settled {
+            true => Look::Met(spans),
+            false => Look::Unmet(spans),
+        })
+    });
+    waited.await
 }
 
 /// Lines that istioctl prints of a pod, white space folded.
-async fn diagnose(ctx: &Context, place: &Place, wanted: &Diagnosis) -> Result<Vec<String>, String> {
+async fn diagnose(
+    ctx: &Context,
+    place: &Place,
+    wanted: &Diagnosis,
+) -> Result<Vec<String>, ProbeError> {
     let istioctl = ctx.istioctl.as_ref();
-    let istioctl = istioctl.ok_or("this target has no istioctl to ask")?;
-    let pod = place
-        .pod(ctx, &wanted.of)
-        .map_err(|error| error.to_string())?;
+    let istioctl = istioctl.ok_or(ProbeError::NoIstioctl)?;
+    let pod = place.pod(ctx, &wanted.of)?;
     let of = format!("{pod}.{}", place.namespace);
     let mut words: Vec<&str> = wanted.run.words().split(' ').collect();
     match wanted.run {
         Tool::Status => words.push(&of),
         _ => words.extend([pod.as_str(), "-n", &place.namespace]),
     }
-    let text = istioctl.ask(&words, DEADLINE).await?;
+    let text = istioctl.ask(&words, timeouts().probe.telemetry).await?;
     let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(text.lines().map(fold).collect())
 }

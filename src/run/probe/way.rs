@@ -1,13 +1,12 @@
 //! Which proxies a call passes, as the world has them, and what their logs say where their headers do not tell who answered.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
-use tokio::time::{Instant, sleep};
 
-use super::{flags, telemetry};
+use super::{error::ProbeError, flags, telemetry};
 use crate::{
     cluster::pods,
     fixture::workload::{WORKLOAD_LABEL, app},
@@ -15,17 +14,17 @@ use crate::{
     observe::envoy::{self, ADMIN_PORT},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
-    transport::http::Port,
+    timeouts::timeouts,
+    transport::http::{HttpError, Port},
     verdict::{
         ResolvedExpect, answer,
         matcher::produced_by::ProducedBy,
         producer::{Producer, Way},
         seen::Seen,
     },
+    wait::{self, Look},
 };
 
-/// How long a proxy may take to write its log.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// Field of the access log, and its value for what an upstream answered.
 const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
 
@@ -33,14 +32,14 @@ const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
 /// do not.
 ///
 /// # Errors
-/// In words: a proxy does not answer.
+/// A proxy does not answer.
 pub async fn of(
     ctx: &Context,
     place: &Place,
     probe: &ResolvedProbe,
     expect: &ResolvedExpect,
     seen: &Seen,
-) -> Result<Way, String> {
+) -> Result<Way, ProbeError> {
     let (sidecar, gateways) = (sidecar(ctx, place, probe), gateways(ctx, place, probe));
     let mut way = Way {
         near: sidecar.is_some() || !gateways.is_empty(),
@@ -120,11 +119,10 @@ fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Port> {
 
 /// A near proxy is told not to show Envoy's headers, or to take the one away that matters (`suppress_envoy_headers` of the router
 /// filter, `response_headers_to_remove` of a route).
-async fn are_hidden(near: &[Port]) -> Result<bool, String> {
+async fn are_hidden(near: &[Port]) -> Result<bool, HttpError> {
     for admin in near {
         for kind in ["dynamic_listeners", "dynamic_route_configs"] {
-            let dump = envoy::dump(admin, kind).await;
-            let dump = dump.map_err(|error| error.to_string())?;
+            let dump = envoy::dump(admin, kind).await?;
             let hides = dump.contains("\"suppress_envoy_headers\": true")
                 || dump.contains("x-envoy-upstream-service-time");
             if hides {
@@ -140,23 +138,30 @@ async fn passed_on(
     ctx: &Context,
     near: &[Port],
     open: &[&str],
-) -> Result<BTreeMap<String, bool>, String> {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let mut found: BTreeMap<String, bool> = BTreeMap::new();
-        for port in near {
-            let _ = port.fetch(Method::POST, "/reopen_logs").await;
-            let text = flags::log(ctx, &port.namespace, &port.pod, 5000).await?;
-            for (call, fields) in telemetry::parse(&text) {
-                if let Some(details) = fields.get(DETAILS.0) {
-                    *found.entry(call).or_insert(true) &= details == DETAILS.1;
-                }
+) -> Result<BTreeMap<String, bool>, ProbeError> {
+    let limit = timeouts().probe.telemetry;
+    let waited = wait::or_last_seen(limit, async |_| {
+        let mut found = told(ctx, near).await?;
+        found.retain(|call, _| open.contains(&call.as_str()));
+        Ok(match found.len() == open.len() {
+            true => Look::Met(found),
+            false => Look::Unmet(found),
+        })
+    });
+    waited.await
+}
+
+/// What the near proxies' logs tell of calls: whether every one that logged it passed its answer on.
+async fn told(ctx: &Context, near: &[Port]) -> Result<BTreeMap<String, bool>, ProbeError> {
+    let mut found: BTreeMap<String, bool> = BTreeMap::new();
+    for port in near {
+        let _ = port.fetch(Method::POST, "/reopen_logs").await;
+        let text = flags::log(ctx, &port.namespace, &port.pod, 5000).await?;
+        for (call, fields) in telemetry::parse(&text) {
+            if let Some(details) = fields.get(DETAILS.0) {
+                *found.entry(call).or_insert(true) &= details == DETAILS.1;
             }
         }
-        found.retain(|call, _| open.contains(&call.as_str()));
-        if found.len() == open.len() || Instant::now() > deadline {
-            return Ok(found);
-        }
-        sleep(Duration::from_millis(50)).await;
     }
+    Ok(found)
 }

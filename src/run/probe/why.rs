@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    convert::Infallible,
 };
 
 use futures::future::join_all;
@@ -10,7 +10,6 @@ use http::Method;
 use kube::ResourceExt as _;
 use serde_json::Value;
 use testbed::control::Origin;
-use tokio::time::{Instant, sleep};
 
 use super::flags;
 use crate::{
@@ -19,18 +18,16 @@ use crate::{
     mesh::istio::capabilities::LOG_FIELD,
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
+    timeouts::timeouts,
     transport::http::Port,
     verdict::{
         answer::given_up,
         logged::{Hop, Line, Logged},
         seen::Seen,
     },
+    wait::{self, Look},
 };
 
-/// Envoy writes its access log at the latest one second after a request, or when it is asked to open it again. What has not come then is done
-/// without: it explains a verdict and does not make one.
-const DEADLINE: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(50);
 /// Lines of a log that are read.
 const LINES: i64 = 5000;
 
@@ -65,26 +62,34 @@ pub async fn read(ctx: &Context, place: &Place, probe: &ResolvedProbe, seen: &Se
     let wanted: BTreeSet<&str> = left.map(|call| call.call.as_str()).collect();
     let all: BTreeSet<&str> = seen.calls.iter().map(|call| call.call.as_str()).collect();
     let far = hops.iter().any(|(hop, _)| *hop == Hop::FarProxy);
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let logs = hops.iter().map(|(hop, port)| async move {
-            let _ = port.fetch(Method::POST, "/reopen_logs").await;
-            let text = flags::log(ctx, &port.namespace, &port.pod, LINES).await;
-            (*hop, text)
-        });
-        let mut logged = Logged::new();
-        for (hop, text) in join_all(logs).await {
-            match text {
-                Ok(text) => parse(&mut logged, hop, &text, &all),
-                Err(error) => tracing::debug!("{error}"),
-            }
-        }
+    let limit = timeouts().probe.explanation;
+    let waited = wait::or_last_seen(limit, async |_| {
+        let logged = logged(ctx, &hops, &all).await;
         let whole = wanted.iter().all(|call| is_whole(logged.get(*call), far));
-        if hops.is_empty() || whole || Instant::now() > deadline {
-            return logged;
+        Ok::<_, Infallible>(match hops.is_empty() || whole {
+            true => Look::Met(logged),
+            false => Look::Unmet(logged),
+        })
+    });
+    let Ok(logged) = waited.await;
+    logged
+}
+
+/// What the logs of these proxies have of these calls; a log that cannot be read has nothing.
+async fn logged(ctx: &Context, hops: &[(Hop, Port)], calls: &BTreeSet<&str>) -> Logged {
+    let logs = hops.iter().map(|(hop, port)| async move {
+        let _ = port.fetch(Method::POST, "/reopen_logs").await;
+        let text = flags::log(ctx, &port.namespace, &port.pod, LINES).await;
+        (*hop, text)
+    });
+    let mut logged = Logged::new();
+    for (hop, text) in join_all(logs).await {
+        match text {
+            Ok(text) => parse(&mut logged, hop, &text, calls),
+            Err(error) => tracing::debug!("{error}"),
         }
-        sleep(LOOK).await;
     }
+    logged
 }
 
 /// Everybody who had the call has told of it: who answered it, or all up to the server.

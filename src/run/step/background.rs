@@ -1,10 +1,8 @@
 //! Probes that run beside the steps of a scenario.
 
-use std::time::Duration;
+use tokio::sync::{oneshot, watch};
 
-use tokio::{sync::watch, time::sleep};
-
-use super::change;
+use super::{change, error::StepError};
 use crate::{
     plan::resolve::ResolvedProbe,
     run::{
@@ -12,7 +10,8 @@ use crate::{
         namespace::place::Place,
         probe::{
             self, Manner, Outcome,
-            busy::{self, Holding},
+            busy::{self, BusyError, Holding},
+            error::ProbeError,
         },
         state::{Background, Run},
     },
@@ -32,16 +31,11 @@ fn all_hold(outcomes: &[Outcome]) -> bool {
 impl Background {
     /// Waits until the streams that it holds are in progress at servers, so that what follows happens to them. Streams that
     /// cannot arrive are judged like others, so this gives up without an error.
-    async fn arrived(&self, ctx: &Context, place: &Place) -> Result<(), String> {
+    async fn arrived(&mut self, ctx: &Context, place: &Place) -> Result<(), BusyError> {
         let held = [self.holding.clone()];
-        let arrived = busy::arrived(ctx, place, &held);
         tokio::select! {
-            arrived = arrived => arrived.map(drop),
-            () = async {
-                while !self.running.is_finished() {
-                    sleep(Duration::from_millis(20)).await;
-                }
-            } => Ok(()),
+            arrived = busy::arrived(ctx, place, &held) => arrived.map(drop),
+            _ = &mut self.ended => Ok(()),
         }
     }
 }
@@ -53,7 +47,7 @@ impl Run<'_> {
         number: StepNumber,
         name: &str,
         step: &Step,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let probes = self.resolved(step)?;
         let (stop, stopped) = watch::channel(false);
         let (ctx, place) = (
@@ -70,7 +64,9 @@ impl Run<'_> {
         let runs: Vec<(String, String)> = runs.collect();
         let streams = probes.iter().any(|probe| probe.stream.is_some());
         let (finish, refutes) = watch::channel(Vec::new());
+        let (at_work, ended) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
+            let _at_work = at_work;
             let mut outcomes = Vec::new();
             for (at, probe) in probes.iter().enumerate() {
                 let manner = Manner {
@@ -91,6 +87,7 @@ impl Run<'_> {
             stop,
             finish,
             running,
+            ended,
             late: None,
         };
         if streams {
@@ -101,39 +98,36 @@ impl Run<'_> {
     }
 
     /// Lets a background's streams end, and judges all its calls.
-    pub(crate) async fn finish(&mut self, finish: &Finish) -> Result<(), String> {
+    pub(crate) async fn finish(&mut self, finish: &Finish) -> Result<(), StepError> {
         let at = self.background.iter().position(|b| b.name == finish.probe);
-        let at = at.ok_or_else(|| format!("{} does not run in the background", finish.probe))?;
+        let at = at.ok_or_else(|| StepError::NotInBackground(finish.probe.clone()))?;
         let background = self.background.remove(at);
         let _ = background.finish.send(finish.refutes.clone());
         for (from, id) in &background.runs {
             change::finish(self, from, id).await?;
         }
         let outcomes = background.running.await;
-        let outcomes = outcomes.map_err(|error| format!("background probe: {error}"))??;
+        let outcomes = outcomes.map_err(StepError::Background)??;
         let late = background.late.filter(|_| all_hold(&outcomes));
         for outcome in outcomes {
             let name = format!("finished-{}", finish.probe);
             self.take(background.step, &name, outcome);
         }
-        late.map_or(Ok(()), Err)
+        late.map_or(Ok(()), |late| Err(ProbeError::Busy(late).into()))
     }
 
-    pub(crate) async fn end_background(&mut self) -> Result<(), String> {
+    pub(crate) async fn end_background(&mut self) -> Result<(), StepError> {
         let mut late = None;
         for background in std::mem::take(&mut self.background) {
             let _ = background.stop.send(true);
-            let outcomes = background
-                .running
-                .await
-                .map_err(|error| format!("background probe: {error}"))??;
+            let outcomes = background.running.await.map_err(StepError::Background)??;
             late = late.or(background.late.filter(|_| all_hold(&outcomes)));
             // No part of the floor: it ran beside the other steps, for as long as they took.
             for (at, outcome) in outcomes.into_iter().enumerate() {
                 self.take(background.step, &format!("background-{at}"), outcome);
             }
         }
-        late.map_or(Ok(()), Err)
+        late.map_or(Ok(()), |late| Err(ProbeError::Busy(late).into()))
     }
 }
 

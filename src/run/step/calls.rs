@@ -1,30 +1,32 @@
 //! The verbs that call: `probe`, `contrast` and `converge`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::time::sleep;
+use tokio::sync::Mutex;
 
+use super::error::StepError;
 use crate::{
-    run::state::Run,
+    run::{probe::Outcome, state::Run},
     scenario::{
         StepNumber,
         model::{Converge, Step},
         range,
     },
     verdict::outcome::CheckResult,
+    wait::{self, Look},
 };
 
 impl Run<'_> {
     /// Makes the calls of a probe and keeps what they show; `refutes` are the claims that a contrast has to break.
     ///
     /// # Errors
-    /// In words: its calls could not be made or understood.
+    /// [`StepError`]: its calls could not be made or understood.
     pub async fn probe(
         &mut self,
         number: StepNumber,
         step: &Step,
         refutes: &[String],
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         for probe in self.resolved(step)? {
             let outcome = self.once(&probe, refutes, None).await?;
             self.floor_ms += outcome.took_ms;
@@ -32,7 +34,8 @@ impl Run<'_> {
             self.take(number, &probe.name, outcome);
             // Whatever hangs hangs in the next cell as well, and the verdict is known.
             if let Some(words) = given_up {
-                return Err(format!("{}: {words}", probe.name));
+                let probe = probe.name;
+                return Err(StepError::GivenUp { probe, words });
             }
         }
         Ok(())
@@ -47,34 +50,55 @@ impl Run<'_> {
         number: StepNumber,
         step: &Step,
         converge: &Converge,
-    ) -> Result<(), String> {
-        let within = range::duration(&converge.within).map_err(|error| error.to_string())?;
+    ) -> Result<(), StepError> {
+        let within = range::duration(&converge.within)?;
         let start = Instant::now();
-        let deadline = start + within;
-        let mut look = 0;
-        loop {
-            look += 1;
-            let mut outcomes = Vec::new();
-            for probe in self.look(step, look)? {
-                let outcome = self.once(&probe, &[], Some(deadline)).await?;
-                outcomes.push((probe.name, outcome));
-            }
-            let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
-            let holds = checks.all(|check| check.result == CheckResult::Holds);
-            if holds || Instant::now() > deadline {
-                if !holds && let Some(cause) = self.slowed(start, within).await {
-                    return Err(format!(
-                        "{cause} while probe {} had {} to hold",
-                        converge.probe, converge.within
-                    ));
-                }
-                for (name, outcome) in outcomes {
-                    self.floor_ms += outcome.took_ms;
-                    self.take(number, &name, outcome);
-                }
-                return Ok(());
-            }
-            sleep(Duration::from_millis(50)).await;
+        let (deadline, run) = (start + within, Mutex::new((&mut *self, 0)));
+        let waited = wait::or_last_seen(within, async |_| {
+            let (run, look) = &mut *run.lock().await;
+            *look += 1;
+            run.look_at(step, *look, deadline).await
+        });
+        let outcomes = waited.await?;
+        if !all_hold(&outcomes)
+            && let Some(cause) = self.slowed(start, within).await
+        {
+            return Err(StepError::Slowed {
+                cause,
+                probe: converge.probe.clone(),
+                within: converge.within.clone(),
+            });
         }
+        for (name, outcome) in outcomes {
+            self.floor_ms += outcome.took_ms;
+            self.take(number, &name, outcome);
+        }
+        Ok(())
     }
+
+    /// Makes the calls of look number `look`; all claims hold, or not yet.
+    async fn look_at(
+        &mut self,
+        step: &Step,
+        look: u32,
+        deadline: Instant,
+    ) -> Result<Look<Outcomes, Outcomes>, StepError> {
+        let mut outcomes = Outcomes::new();
+        for probe in self.look(step, look)? {
+            let outcome = self.once(&probe, &[], Some(deadline)).await?;
+            outcomes.push((probe.name, outcome));
+        }
+        Ok(match all_hold(&outcomes) {
+            true => Look::Met(outcomes),
+            false => Look::Unmet(outcomes),
+        })
+    }
+}
+
+/// Runs of probes, by their names.
+type Outcomes = Vec<(String, Outcome)>;
+
+fn all_hold(outcomes: &Outcomes) -> bool {
+    let mut checks = outcomes.iter().flat_map(|(_, outcome)| &outcome.checks);
+    checks.all(|check| check.result == CheckResult::Holds)
 }

@@ -1,9 +1,9 @@
 //! The verb `certificate`, and `delete` of what it wrote.
 
-use super::configuration;
+use super::{configuration, error::StepError};
 use crate::{
-    cluster::object::{self, Written},
-    mesh::istio::secrets,
+    cluster::object::{self, ObjectError},
+    mesh::istio::secrets::{self, SecretError},
     run::state::Run,
     scenario::verb::certificate::Certificate,
 };
@@ -11,8 +11,8 @@ use crate::{
 /// The verb `certificate`: returns when every proxy that uses the Secret has what it holds now.
 ///
 /// # Errors
-/// In words: the Secret was refused, or a proxy goes on with the old certificate.
-pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), String> {
+/// The Secret was refused, or a proxy goes on with the old certificate.
+pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), StepError> {
     let hosts: Vec<String> = step
         .hosts
         .iter()
@@ -21,27 +21,25 @@ pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), St
     let place = &run.place;
     let (object, key, made) = place.certificates.secret(step, &hosts, &run.ctx.run_id)?;
     run.ctx.redactor.register(&key);
-    let written = run
-        .ctx
-        .writer
-        .apply(&object, place.home())
-        .await
-        .map_err(|error| error.to_string())?;
+    let written = run.ctx.writer.apply(&object, place.home()).await?;
     place.certificates.keep(step.name(), made);
     run.applied.insert(key_of(&step.secret), vec![written]);
-    settled(run).await
+    Ok(settled(run).await?)
 }
 
-/// The verb `delete` for a Secret that a `certificate` step wrote; `None` when there is no such.
-pub async fn delete(run: &mut Run<'_>, name: &str) -> Option<Result<(), String>> {
-    let written: Vec<Written> = run.applied.remove(&key_of(name))?;
+/// The verb `delete` for a Secret that a `certificate` step wrote; `false` when there is no such.
+///
+/// # Errors
+/// The API server does not delete it.
+pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<bool, ObjectError> {
+    let Some(written) = run.applied.remove(&key_of(name)) else {
+        return Ok(false);
+    };
     run.place.certificates.forget(name);
     for one in &written {
-        if let Err(error) = object::delete(&run.ctx.client, one).await {
-            return Some(Err(error.to_string()));
-        }
+        object::delete(&run.ctx.client, one).await?;
     }
-    Some(Ok(()))
+    Ok(true)
 }
 
 /// Secrets and manifests have names of their own.
@@ -53,14 +51,12 @@ fn key_of(secret: &str) -> String {
 ///
 /// # Errors
 /// The proxy, the Secret and what the proxy has.
-pub async fn settled(run: &Run<'_>) -> Result<(), String> {
+pub async fn settled(run: &Run<'_>) -> Result<(), SecretError> {
     let current = run.place.certificates.current();
     let mut proxies = run.place.proxies(run.ctx);
     proxies.retain(|proxy| proxy.gateway);
     for proxy in &proxies {
-        secrets::await_secrets(&proxy.admin, &current)
-            .await
-            .map_err(|error| error.to_string())?;
+        secrets::await_secrets(&proxy.admin, &current).await?;
     }
     Ok(())
 }

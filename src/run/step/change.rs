@@ -4,40 +4,40 @@ use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use testbed::control::CONTROL_PORT;
 
-use super::configuration;
+use super::{configuration, error::StepError};
 use crate::{
     cluster::pods,
+    errors::chain,
     fixture::workload::WORKLOAD_LABEL,
     observe::envoy::{self, ADMIN_PORT},
-    run::{state::Run, stop::Stop},
+    run::{namespace::error::PlaceError, state::Run, stop::Stop},
     scenario::{
         model::{Await, Churn, Ready, Tell},
-        range, script,
+        range::{self, ValueError},
+        script,
     },
     verdict::outcome::{Check, CheckResult},
-    wait::Looks,
+    wait::{self, Look},
 };
 
 /// Tells every ready pod of a workload.
-pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
+pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), StepError> {
     if tell.health.is_some() {
         run.place.guard.ask(&tell.workload);
     }
     // Its error says what became of them.
-    run.place
-        .pod(run.ctx, &tell.workload)
-        .map_err(|error| error.to_string())?;
+    run.place.pod(run.ctx, &tell.workload)?;
     let pods = run.place.pods(run.ctx).remove(&tell.workload);
     let pods = pods.unwrap_or_default();
-    let script = script::script(tell.script.as_ref())?;
+    let script = script::script(tell.script.as_ref()).map_err(StepError::Script)?;
     for pod in pods {
         let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
         let send = async |method: Method, path: &str, body: Vec<u8>| {
             let sent = port.send(method, path, body).await;
-            sent.map(drop).map_err(|error| error.to_string())
+            sent.map(drop).map_err(StepError::Server)
         };
         if let Some(script) = &script {
-            let body = serde_json::to_vec(script).map_err(|error| error.to_string())?;
+            let body = serde_json::to_vec(script)?;
             send(Method::PUT, "/v1/script", body).await?;
         }
         if let Some(health) = tell.health {
@@ -52,13 +52,12 @@ pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), String> {
 }
 
 /// Lets the run `id` at a caller end; one that has ended already is fine.
-pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), String> {
-    let pod = run.place.pod(run.ctx, from);
-    let pod = pod.map_err(|error| error.to_string())?;
+pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), PlaceError> {
+    let pod = run.place.pod(run.ctx, from)?;
     let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
     let path = format!("/v1/finish?id={id}");
     if let Err(error) = port.send(Method::POST, &path, Vec::new()).await {
-        tracing::debug!(%error, "nothing to finish");
+        tracing::debug!(error = chain(&error), "nothing to finish");
     }
     Ok(())
 }
@@ -76,8 +75,8 @@ pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
 }
 
 /// Whether so many pods of a workload become ready.
-pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
-    let within = range::duration(&ready.within).map_err(|error| error.to_string())?;
+pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, ValueError> {
+    let within = range::duration(&ready.within)?;
     let count = |pods: &[Pod]| {
         let mine = pods
             .iter()
@@ -95,11 +94,12 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
         Ok(pods) => (CheckResult::Holds, pods),
         Err(pods) => (CheckResult::Refuted, pods),
     };
-    let mut actual = format!("{} ready", count(&pods));
+    let (mut actual, mut class) = (format!("{} ready", count(&pods)), None);
     if result == CheckResult::Refuted
         && let Some(cause) = run.slowed(began, within).await
     {
         (result, actual) = (CheckResult::Undecided, format!("{cause}; seen: {actual}"));
+        class = Some(cause.class);
     }
     Ok(Check {
         probe: ready.workload.clone(),
@@ -111,40 +111,43 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, String> {
         samples: 1,
         method: String::new(),
         alpha: None,
+        class,
     })
 }
 
 /// Waits until a counter of a workload's proxies has grown, or stands, as far as wanted.
-pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), String> {
-    let within = range::duration(&wait.within).map_err(|error| error.to_string())?;
+pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), StepError> {
+    let within = range::duration(&wait.within)?;
     let start = if wait.from_zero {
         0
     } else {
         read(run, wait).await?
     };
-    let looks = Looks::within(within);
-    loop {
+    let waited = wait::until(within, async |_| {
         let grown = read(run, wait).await?.saturating_sub(start);
-        if grown >= wait.at_least {
-            return Ok(());
-        }
-        if looks.over() {
-            return Err(format!(
-                "{} at {} stood at {grown} of {} after {}",
-                wait.stat, wait.at, wait.at_least, wait.within
-            ));
-        }
-        looks.pause().await;
-    }
+        Ok(match grown >= wait.at_least {
+            true => Look::Met(()),
+            false => Look::Unmet(grown),
+        })
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| StepError::Counter {
+            stat: wait.stat.clone(),
+            at: wait.at.clone(),
+            grown: late.last_seen,
+            wanted: wait.at_least,
+            within: wait.within.clone(),
+        })
+    })
 }
 
-async fn read(run: &Run<'_>, wait: &Await) -> Result<u64, String> {
+async fn read(run: &Run<'_>, wait: &Await) -> Result<u64, StepError> {
     let pods = run.place.pods(run.ctx).remove(&wait.at).unwrap_or_default();
     let mut sum = 0;
     for pod in pods {
         let admin = run.ctx.port(&run.place.namespace, &pod, ADMIN_PORT);
         let value = envoy::stat(&admin, &wait.stat).await;
-        sum += value.map_err(|error| error.to_string())?;
+        sum += value.map_err(StepError::Proxy)?;
     }
     Ok(sum)
 }

@@ -1,7 +1,5 @@
 //! The verbs `apply`, `delete`, `scale` and `restart`.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
@@ -9,7 +7,10 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::certificates;
+use super::{
+    certificates,
+    error::{ManifestError, RestartError, StepError},
+};
 use crate::{
     cluster::{object::ObjectError, pods},
     fixture::workload::WORKLOAD_LABEL,
@@ -19,10 +20,8 @@ use crate::{
         model::Scale,
         objects::{self, Object},
     },
+    timeouts::timeouts,
 };
-
-/// How long a pod may take to end.
-const GONE: Duration = Duration::from_secs(120);
 
 /// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
 pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
@@ -73,13 +72,13 @@ fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
 
 /// Deletes what that file wrote and returns when every proxy has forgotten it.
 pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
-    if let Some(done) = certificates::delete(run, name).await {
-        return Ok(done?);
+    if certificates::delete(run, name).await? {
+        return Ok(());
     }
     let written = run
         .applied
         .remove(name)
-        .ok_or_else(|| format!("nothing called {name} was applied"))?;
+        .ok_or_else(|| StepError::NotApplied(name.to_owned()))?;
     asked(run, written.iter().map(|object| object.kind.as_str()));
     let gateway = probe::uses_gateway(run.ctx, run.loaded);
     let live = run
@@ -93,8 +92,8 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
 /// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may write.
 ///
 /// # Errors
-/// In words: there is no such file, it is no YAML, or an object lies where the scenario may not write (with file and line).
-pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+/// [`ManifestError`]: there is no such file, it is no YAML, or an object lies where the scenario may not write (with file and line).
+pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestError> {
     let (file, documents) = documents(run, name)?;
     let mut objects = Vec::new();
     for document in documents {
@@ -103,8 +102,9 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
             .writer
             .admit(&document.value, run.place.home())
             .await;
-        if let Err(error @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
-            return Err(format!("{file}:{}: {error}", document.key("").line));
+        if let Err(source @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
+            let line = document.key("").line;
+            return Err(ManifestError::NotAdmitted { file, line, source });
         }
         objects.push(document.value);
     }
@@ -115,18 +115,21 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
 /// The objects of `<behaviour>.<name>.yaml`, placeholders replaced.
 ///
 /// # Errors
-/// In words: there is no such file, or it is no YAML.
-pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, String> {
+/// [`ManifestError`]: there is no such file, or it is no YAML.
+pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestError> {
     let (_, documents) = documents(run, name)?;
     Ok(documents.into_iter().map(|one| one.value).collect())
 }
 
 /// The documents of `<behaviour>.<name>.yaml` with its path, placeholders replaced.
-fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), String> {
-    let file = run.loaded.config(name).map_err(|error| error.to_string())?;
-    let file = file.ok_or_else(|| format!("no manifest {}", run.loaded.config_path(name)))?;
+fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), ManifestError> {
+    let file = run.loaded.config(name)?;
+    let file = file.ok_or_else(|| ManifestError::Missing(run.loaded.config_path(name)))?;
     let text = expand(run, &run.ctx.text(&file.file, file.text));
-    let objects = objects::objects(&text).map_err(|error| format!("{}: {error}", file.file))?;
+    let objects = objects::objects(&text).map_err(|source| ManifestError::Yaml {
+        file: file.file.clone(),
+        source,
+    })?;
     objects
         .iter()
         .for_each(|object| run.ctx.redactor.register_object(&object.value));
@@ -143,9 +146,7 @@ pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), Stop> {
     run.place.guard.ask(&scale.workload);
     let (workload, replicas) = (scale.workload.as_str(), scale.replicas);
     let maker = run.place.makers.get(workload).copied();
-    let maker = maker.ok_or_else(|| {
-        format!("the file of {workload} has neither a Deployment, a StatefulSet nor a ReplicaSet")
-    })?;
+    let maker = maker.ok_or_else(|| StepError::NoMaker(workload.to_owned()))?;
     let (client, namespace) = (&run.ctx.client, &run.place.namespace);
     maker.scale(client, namespace, workload, replicas).await?;
     run.place.await_pods(run.ctx, workload, replicas).await?;
@@ -179,14 +180,16 @@ pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
         };
         api.delete(&pod, &exactly)
             .await
-            .map_err(|error| format!("pod {pod}: {error}"))?;
+            .map_err(|error| RestartError::Pod {
+                pod: pod.clone(),
+                error: Box::new(error),
+            })?;
         let gone = |pods: &[Pod]| !pods.iter().any(|other| other.uid() == uid);
-        let waited = run.ctx.pods.until(&run.place.namespace, GONE, gone).await;
+        let limit = timeouts().pods.gone;
+        let waited = run.ctx.pods.until(&run.place.namespace, limit, gone).await;
         if let Err(last) = waited {
-            let words = pods::describe(&run.ctx.client, &last).await;
-            return Err(Stop::Unknown(format!(
-                "pod {pod} was not gone within {GONE:?}: {words}"
-            )));
+            let last = pods::describe(&run.ctx.client, &last).await;
+            return Err(RestartError::Stays { pod, limit, last }.into());
         }
         run.place.await_pods(run.ctx, workload, count).await?;
         known(run).await?;

@@ -1,6 +1,6 @@
 //! Restarting the control plane under a running scenario.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,90 +9,87 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
+use super::error::RestartError;
 use crate::{
     cluster::pods,
+    errors::chain,
     mesh::istio::{
         change::Proxy,
         found::{ISTIOD, ISTIOD_DEBUG_PORT},
         install::NAMESPACE,
     },
     run::context::Context,
+    timeouts::timeouts,
     transport::http::Port,
+    wait::{self, Look},
 };
-
-/// How long a new istiod may take.
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// How long proxies may take to connect anew. Where kube-proxy still sends them to the old one for a moment they fail first, and Envoy
-/// then waits for up to 30 s (Envoy docs: xDS, `GrpcService` retry policy of an ADS stream).
-const RECONNECT: Duration = Duration::from_secs(90);
 
 /// Deletes istiod's pods; returns when all of them are gone, another is ready, and these proxies are connected to it.
 ///
 /// # Errors
-/// In words: what is still there, or not yet.
-pub async fn restart(ctx: &Context, proxies: &[Proxy]) -> Result<(), String> {
+/// [`RestartError`]: what is still there, or not yet.
+pub async fn restart(ctx: &Context, proxies: &[Proxy]) -> Result<(), RestartError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
-    let words = |error: kube::Error| format!("istiod's pods: {error}");
-    let selected = ListParams::default().labels(ISTIOD);
-    let old: Vec<String> = api
-        .list(&selected)
-        .await
-        .map_err(words)?
-        .iter()
-        .map(|pod| pod.name_any())
-        .collect();
+    let old: Vec<String> = pods(&api).await?.iter().map(Pod::name_any).collect();
     for pod in &old {
-        api.delete(pod, &DeleteParams::default())
-            .await
-            .map_err(words)?;
+        let deleted = api.delete(pod, &DeleteParams::default()).await;
+        deleted.map_err(|error| RestartError::Istiod(Box::new(error)))?;
     }
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        let now = api.list(&selected).await.map_err(words)?;
-        let gone = now.iter().all(|pod| !old.contains(&pod.name_any()));
-        let fresh = now
-            .iter()
-            .find(|pod| pods::is_ready(pod) && !old.contains(&pod.name_any()));
-        if let Some(fresh) = fresh.filter(|_| gone) {
-            let debug = ctx.port(NAMESPACE, &fresh.name_any(), ISTIOD_DEBUG_PORT);
-            ctx.applier.follow(debug.clone());
-            return connected(&debug, proxies).await;
+    let limit = timeouts().mesh.restart;
+    let waited = wait::until(limit, async |_| replaced(&api, &old).await);
+    let fresh = waited.await.map_err(|error| {
+        error.or_late(|late| RestartError::NoOther {
+            limit,
+            pods: late.last_seen,
+        })
+    })?;
+    let debug = ctx.port(NAMESPACE, &fresh, ISTIOD_DEBUG_PORT);
+    ctx.applier.follow(debug.clone());
+    connected(&debug, proxies).await
+}
+
+async fn pods(api: &Api<Pod>) -> Result<Vec<Pod>, RestartError> {
+    let selected = ListParams::default().labels(ISTIOD);
+    let listed = api.list(&selected).await;
+    listed
+        .map(|list| list.items)
+        .map_err(|error| RestartError::Istiod(Box::new(error)))
+}
+
+/// The old pods are gone, and another is ready: its name.
+async fn replaced(api: &Api<Pod>, old: &[String]) -> Result<Look<String>, RestartError> {
+    let now = pods(api).await?;
+    let (left, others): (Vec<&Pod>, Vec<&Pod>) =
+        now.iter().partition(|pod| old.contains(&pod.name_any()));
+    let fresh = others.into_iter().find(|pod| pods::is_ready(pod));
+    Ok(match fresh.filter(|_| left.is_empty()) {
+        Some(fresh) => Look::Met(fresh.name_any()),
+        None => {
+            let names: Vec<String> = now.iter().map(Pod::name_any).collect();
+            Look::Unmet(names.join(", "))
         }
-        if Instant::now() > deadline {
-            let names: Vec<String> = now.iter().map(|pod| pod.name_any()).collect();
-            return Err(format!(
-                "after {DEADLINE:?} istiod's pods are {}",
-                names.join(", ")
-            ));
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
+    })
 }
 
 /// Waits until istiod lists every one of the proxies.
-async fn connected(istiod: &Port, proxies: &[Proxy]) -> Result<(), String> {
-    let deadline = Instant::now() + RECONNECT;
-    loop {
-        let last = match istiod.fetch(Method::GET, "/debug/syncz").await {
-            Ok(body) => {
-                let missing = missing(&body, proxies);
-                if missing.is_empty() {
-                    return Ok(());
-                }
-                format!("not connected: {}", missing.join(", "))
-            }
-            Err(error) => error.to_string(),
-        };
-        if Instant::now() > deadline {
-            return Err(format!(
-                "{RECONNECT:?} after another istiod was ready: {last}"
-            ));
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
+async fn connected(istiod: &Port, proxies: &[Proxy]) -> Result<(), RestartError> {
+    let limit = timeouts().mesh.reconnect;
+    let waited = wait::until(limit, async |_| {
+        Ok(match istiod.fetch(Method::GET, "/debug/syncz").await {
+            Ok(body) => match missing(&body, proxies) {
+                missing if missing.is_empty() => Look::Met(()),
+                missing => Look::Unmet(format!("not connected: {}", missing.join(", "))),
+            },
+            Err(error) => Look::Unmet(chain(&error)),
+        })
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| RestartError::Unconnected {
+            limit,
+            last: late.last_seen,
+        })
+    })
 }
 
 /// Those of the proxies that a list of connections does not name. istiod calls each `POD.NAMESPACE`.

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod certificates;
 pub mod change;
 pub mod configuration;
+pub mod error;
 pub mod istiod;
 pub mod refused;
 pub mod versus;

@@ -15,7 +15,7 @@ type Answer = (Option<RefusedBy>, String);
 /// Applies every object of the file and says who refused it. What is taken all the same is deleted again.
 ///
 /// # Errors
-/// In words: the API server does not answer; proxies do not show that they have what is left.
+/// The API server does not answer; proxies do not show that they have what is left.
 pub async fn refused(run: &Run<'_>, step: &Refused) -> Result<Check, Stop> {
     let answers = match step.by {
         RefusedBy::Proxy => vec![by_proxy(run, step).await?],
@@ -31,16 +31,13 @@ async fn by_server(run: &Run<'_>, step: &Refused) -> Result<Vec<Answer>, Stop> {
         match writer.apply(&document, run.place.home()).await {
             Ok(written) => {
                 let taken = format!("{} {} was taken", written.kind, written.name);
-                writer
-                    .delete(&written)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                writer.delete(&written).await?;
                 all.push((None, taken));
             }
-            Err(error) => all.push((
-                Some(who(&error).ok_or(error.to_string())?),
-                error.to_string(),
-            )),
+            Err(error) => match who(&error) {
+                Some(by) => all.push((Some(by), error.to_string())),
+                None => return Err(error.into()),
+            },
         }
     }
     Ok(all)
@@ -60,16 +57,17 @@ async fn by_proxy(run: &Run<'_>, step: &Refused) -> Result<Answer, Stop> {
             (Some(RefusedBy::Proxy), format!("{proxy}: {words}"))
         }
         Err(PlaceError::Live(LiveError::Object(error))) => {
-            let by = who(&error).ok_or(error.to_string())?;
-            return Ok((Some(by), error.to_string()));
+            return match who(&error) {
+                Some(by) => Ok((Some(by), error.to_string())),
+                None => Err(PlaceError::Live(LiveError::Object(error)).into()),
+            };
         }
         Err(error) => return Err(error.into()),
     };
     // Applied once more, an object is as it was, and tells which one it is.
     let mut written: Vec<Written> = Vec::new();
     for object in &objects {
-        let same = ctx.writer.apply(object, place.home()).await;
-        written.push(same.map_err(|error| error.to_string())?);
+        written.push(ctx.writer.apply(object, place.home()).await?);
     }
     place.change(ctx, Vec::new(), written, gateway).await?;
     Ok(answer)
@@ -116,6 +114,7 @@ fn check(step: &Refused, all: &[Answer]) -> Check {
         samples: all.len() as u64,
         method: String::new(),
         alpha: None,
+        class: None,
     }
 }
 

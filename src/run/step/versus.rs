@@ -5,6 +5,7 @@ use kube::{Api, ResourceExt as _, api::AttachParams};
 use testbed::control::CONTROL_PORT;
 use tokio::io::AsyncReadExt as _;
 
+use super::error::{LookError, StepError, VersusError};
 use crate::{
     plan::resolve::ResolvedProbe,
     run::{probe::Outcome, state::Run},
@@ -32,8 +33,12 @@ struct Cost {
 /// Runs all rounds and judges them. Where calls do not as their probe expects, that is the verdict: their cost says nothing.
 ///
 /// # Errors
-/// In words: a run failed.
-pub async fn versus(run: &mut Run<'_>, number: StepNumber, wanted: &Versus) -> Result<(), String> {
+/// A run failed.
+pub async fn versus(
+    run: &mut Run<'_>,
+    number: StepNumber,
+    wanted: &Versus,
+) -> Result<(), StepError> {
     let (ours, theirs) = (single(run, &wanted.probe)?, single(run, &wanted.against)?);
     // Neither pays for what only happens once.
     for probe in [&ours, &theirs] {
@@ -70,7 +75,7 @@ pub async fn versus(run: &mut Run<'_>, number: StepNumber, wanted: &Versus) -> R
     ];
     for (what, bound, ratios) in claims {
         let Some(bound) = bound else { continue };
-        let bound = range::share(bound).map_err(|error| error.to_string())?;
+        let bound = range::share(bound)?;
         let name = format!("{} against {}", wanted.probe, wanted.against);
         let mut check = versus::judge(&name, what, bound, &ratios, run.ctx.rates);
         check.contrast = wanted.refutes.iter().any(|name| name == what);
@@ -79,11 +84,11 @@ pub async fn versus(run: &mut Run<'_>, number: StepNumber, wanted: &Versus) -> R
     Ok(())
 }
 
-fn single(run: &Run<'_>, name: &str) -> Result<ResolvedProbe, String> {
+fn single(run: &Run<'_>, name: &str) -> Result<ResolvedProbe, StepError> {
     let mut all = run.resolved(&Step::Probe(Probe(name.to_owned())))?;
     match all.pop() {
         Some(probe) if all.is_empty() => Ok(probe),
-        _ => Err(format!("probe {name} must be one run, without `vary`")),
+        _ => Err(VersusError::Several(name.to_owned()).into()),
     }
 }
 
@@ -92,7 +97,7 @@ async fn cost(
     number: StepNumber,
     probe: &ResolvedProbe,
     with_cpu: bool,
-) -> Result<Option<Cost>, String> {
+) -> Result<Option<Cost>, StepError> {
     let before = if with_cpu {
         used(run, probe).await?
     } else {
@@ -117,21 +122,19 @@ async fn cost(
 }
 
 /// Processor time that the calling program and what stands in for its proxy have used so far, in microseconds.
-async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, String> {
-    let pod = run.place.pod(run.ctx, &probe.from);
-    let pod = pod.map_err(|error| error.to_string())?;
+async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
+    let pod = run.place.pod(run.ctx, &probe.from)?;
     let control = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
-    let told = control.json("/v1/cpu").await;
-    let told = told.map_err(|error| error.to_string())?;
+    let told = control.json("/v1/cpu").await.map_err(StepError::Server)?;
     let own = told["cpu_us"].as_f64();
-    let own = own.ok_or_else(|| format!("pod {pod} does not tell its processor time"))?;
-    Ok(own + in_proxy(run, &pod).await? / 1000.0)
+    let own = own.ok_or_else(|| VersusError::NoTime(pod.clone()))?;
+    let proxy = in_proxy(run, &pod).await;
+    let proxy = proxy.map_err(|source| VersusError::Proxy { pod, source })?;
+    Ok(own + proxy / 1000.0)
 }
 
 /// The same of the container `istio-proxy`, in nanoseconds; 0 in a pod without one.
-async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, String> {
-    let words =
-        |error: &dyn std::fmt::Display| format!("cannot look at the proxy of {pod}: {error}");
+async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     let all = run.ctx.pods.of(&run.place.namespace);
     if !all
         .iter()
@@ -145,18 +148,15 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, String> {
         .stdout(true)
         .stderr(false);
     let command = ["sh", "-c", RUN_TIMES];
-    let mut process = api
-        .exec(pod, command, &how)
-        .await
-        .map_err(|error| words(&error))?;
+    let process = api.exec(pod, command, &how).await;
+    let mut process = process.map_err(|error| LookError::Exec(Box::new(error)))?;
     let mut text = String::new();
     if let Some(mut out) = process.stdout() {
-        out.read_to_string(&mut text)
-            .await
-            .map_err(|error| words(&error))?;
+        out.read_to_string(&mut text).await?;
     }
-    process.join().await.map_err(|error| words(&error))?;
-    run_time(&text).ok_or_else(|| words(&"no run times"))
+    let ended = process.join().await;
+    ended.map_err(|error| LookError::End(Box::new(error)))?;
+    run_time(&text).ok_or(LookError::Nothing)
 }
 
 /// As a container of its own or, as Kubernetes has native sidecars, among the init containers.

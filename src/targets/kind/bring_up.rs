@@ -244,7 +244,7 @@ async fn fill(
     }
     let mut versions = versions::of(&client, &dial)
         .await
-        .map_err(KindError::Client)?;
+        .map_err(|error| KindError::Client(crate::errors::chain(&error)))?;
     if let Some(istio) = versions.get("istio") {
         record.made_of.note("istio", istio);
     }

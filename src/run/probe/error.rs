@@ -1,0 +1,76 @@
+//! Why a run of a probe says nothing.
+
+use std::time::Duration;
+
+#[cfg(feature = "browser")]
+use super::browse::BrowseError;
+use super::busy::BusyError;
+use crate::{
+    errors::{Classified, ErrorClass},
+    mesh::istio::istioctl::IstioctlError,
+    observe::testbed::CallerError,
+    run::namespace::{certificates::CertificateError, error::PlaceError},
+    transport::http::HttpError,
+};
+
+/// Our own side failed, or what was to be observed could not be: nothing is known of the mesh.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// A caller, a server or a collector of ours.
+    #[error(transparent)]
+    Testbed(#[from] CallerError),
+    /// A proxy does not say what it knows.
+    #[error(transparent)]
+    Proxy(#[from] HttpError),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Istioctl(#[from] IstioctlError),
+    #[error("this target has no istioctl to ask")]
+    NoIstioctl,
+    #[error("{probe} did not end within {} s", limit.as_secs())]
+    Endless { probe: String, limit: Duration },
+    #[error("the access log of {pods} has {found} of {calls} calls after {limit:?}")]
+    Unlogged {
+        pods: String,
+        found: usize,
+        calls: usize,
+        limit: Duration,
+    },
+    /// The words of the client are those of its causes too.
+    #[error("cannot read the log of {namespace}/{pod}: {error}")]
+    Log {
+        namespace: String,
+        pod: String,
+        error: Box<kube::Error>,
+    },
+    #[error(transparent)]
+    Busy(#[from] BusyError),
+    #[error("'avoids-busy'")]
+    AvoidsBusy(#[source] BusyError),
+    #[cfg(feature = "browser")]
+    #[error(transparent)]
+    Browse(#[from] BrowseError),
+    #[error("{0}: meshproof was built without the feature `browser`")]
+    NoBrowser(String),
+}
+
+impl Classified for ProbeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Place(error) => error.class(),
+            Self::Testbed(error) => error.class(),
+            Self::Certificate(error) => error.class(),
+            Self::Istioctl(error) => error.class(),
+            Self::Busy(error) | Self::AvoidsBusy(error) => error.class(),
+            Self::Log { error, .. } => error.class(),
+            #[cfg(feature = "browser")]
+            Self::Browse(error) => error.class(),
+            Self::Proxy(_) | Self::Unlogged { .. } => ErrorClass::Mesh,
+            Self::NoIstioctl | Self::NoBrowser(_) => ErrorClass::Machine,
+            Self::Endless { .. } => ErrorClass::Harness,
+        }
+    }
+}
