@@ -48,7 +48,7 @@ pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
             })?;
         write_all(&model, &args.dir).map_err(CommandError::other)?;
     }
-    output::say(&text::counts(&model.counts()));
+    output::say(&text::counts(&model));
     Ok(Exit::Ok)
 }
 

@@ -12,7 +12,8 @@ pub fn render(model: &Model) -> String {
 }
 
 fn annotation(scenario: &ScenarioReport) -> String {
-    let title = format!("{} {}", text::word(scenario.verdict()), scenario.anchor());
+    let verdict = text::verdict(scenario.verdict(), scenario.class);
+    let title = format!("{verdict} {}", scenario.anchor());
     let message = format!("{}\n{}", scenario.title, scenario.cause);
     let (file, title, message) = (
         property(&scenario.file),

@@ -10,6 +10,7 @@ use super::{
     text,
 };
 use crate::{
+    errors::ErrorClass,
     event::{Event, Kind, ScenarioEnd},
     exit::Exit,
     output::{Palette, clean, clean_line},
@@ -96,7 +97,7 @@ impl Console {
             .max()
             .unwrap_or(0)
             .min(WIDEST_ID);
-        let verdict = self.verdict(end.verdict, 15);
+        let verdict = self.verdict(end.verdict, end.class, 15);
         let id = clean_line(&model.find(&end.id, end.attempt)?.anchor());
         let time = text::duration(end.wall_ms);
         let cause = text::short(&end.cause, CAUSE);
@@ -128,7 +129,7 @@ impl Console {
             page.push('\n');
         }
         for failure in model.failures() {
-            let verdict = self.verdict(Verdict::Error, 0);
+            let verdict = self.verdict(Verdict::Error, None, 0);
             let (part, words) = (failure.part.name(), clean_line(&failure.words()));
             put(&mut page, &format!("{verdict} {part}: {words}"));
         }
@@ -139,7 +140,7 @@ impl Console {
             &mut page,
             &format!(
                 "{} in {}",
-                text::counts(&model.counts()),
+                text::counts(model),
                 text::duration(model.wall_ms)
             ),
         );
@@ -159,7 +160,7 @@ impl Console {
         scenario: &ScenarioReport,
         report_dir: Option<&Path>,
     ) {
-        let verdict = self.verdict(scenario.verdict(), 0);
+        let verdict = self.verdict(scenario.verdict(), scenario.class, 0);
         put(
             page,
             &format!("\n{verdict} {}", clean_line(&scenario.anchor())),
@@ -197,7 +198,7 @@ impl Console {
         field(page, "again", &model.reproduce(scenario));
     }
 
-    fn verdict(&self, verdict: Verdict, width: usize) -> String {
+    fn verdict(&self, verdict: Verdict, class: Option<ErrorClass>, width: usize) -> String {
         let style = match verdict {
             Verdict::Pass => Style::new().green(),
             Verdict::Fail | Verdict::UnexpectedPass => Style::new().red().bold(),
@@ -205,7 +206,7 @@ impl Console {
             Verdict::Skip | Verdict::KnownFailure => Style::new().dimmed(),
         };
         self.palette
-            .paint(format!("{:width$}", text::word(verdict)), style)
+            .paint(format!("{:width$}", text::verdict(verdict, class)), style)
     }
 
     fn dim(&self, text: &str) -> String {

@@ -148,7 +148,7 @@ fn every_reporter_tells_the_same_outcome(
         "junit.xml"
     );
 
-    let line = text::counts(&expected);
+    let line = text::counts(&model);
     let html = (render::HTML.render)(&model);
     assert!(html.contains(&line), "report.html");
     assert_eq!(

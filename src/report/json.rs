@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::model::{CheckReport, Model, ScenarioReport};
+use crate::errors::ErrorClass;
 use crate::scenario::StepNumber;
 use crate::seed::Seed;
 use crate::verdict::outcome::{CheckResult, Verdict};
@@ -72,6 +73,8 @@ pub struct Summary {
     pub skip: usize,
     pub known: usize,
     pub unexpected: usize,
+    /// ERRORs of scenarios by whose trouble they are: `mesh`, `harness`, `machine`, `input`.
+    pub error_classes: BTreeMap<&'static str, usize>,
     pub wall_ms: u64,
 }
 
@@ -83,6 +86,8 @@ pub struct Scenario<'a> {
     pub file: &'a str,
     pub verdict: Verdict,
     pub cause: &'a str,
+    /// Whose trouble an ERROR is, else null.
+    pub class: Option<ErrorClass>,
     pub wall_ms: u64,
     pub floor_ms: u64,
     pub proves: &'a [String],
@@ -123,6 +128,11 @@ pub fn document(model: &Model) -> Document<'_> {
             skip: counts.skip,
             known: counts.known,
             unexpected: counts.unexpected,
+            error_classes: model
+                .error_classes()
+                .into_iter()
+                .map(|(class, number)| (class.name(), number))
+                .collect(),
             wall_ms: model.wall_ms,
         },
         scenarios: model
@@ -190,6 +200,7 @@ fn entry<'a>(model: &Model, scenario: &'a ScenarioReport) -> Scenario<'a> {
         file: &scenario.file,
         verdict: scenario.verdict(),
         cause: &scenario.cause,
+        class: scenario.class,
         wall_ms: scenario.wall_ms,
         floor_ms: scenario.floor_ms,
         proves: &scenario.proves,

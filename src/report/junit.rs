@@ -1,5 +1,5 @@
-//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is an error,
-//! SKIP and KNOWN-FAILURE are skipped with their reason.
+//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is an error whose type says whose
+//! trouble it is, SKIP and KNOWN-FAILURE are skipped with their reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use super::model::{Failure, Model, ScenarioReport};
 use super::text;
+use crate::errors::ErrorClass;
 use crate::output::clean;
 use crate::verdict::outcome::Verdict;
 
@@ -110,9 +111,9 @@ fn status(scenario: &ScenarioReport) -> TestCaseStatus {
         Some(link) => format!("{} ({link})", scenario.cause),
         None => scenario.cause.clone(),
     };
-    status
-        .set_message(clean(&cause))
-        .set_type(text::word(verdict));
+    // A reader groups errors by whose trouble they are.
+    let kind = scenario.class.map_or(text::word(verdict), ErrorClass::name);
+    status.set_message(clean(&cause)).set_type(kind);
     let details = details(scenario);
     if !details.is_empty() {
         status.set_description(details);

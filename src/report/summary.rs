@@ -41,7 +41,7 @@ fn head(page: &mut String, model: &Model) {
         page,
         &format!(
             "**{}** in {}",
-            text::counts(&model.counts()),
+            text::counts(model),
             text::duration(model.wall_ms)
         ),
     );
@@ -108,11 +108,11 @@ fn row(page: &mut String, scenario: &ScenarioReport) {
             escape(&text::short(&scenario.cause, 240))
         ),
     };
-    let verdict = text::word(scenario.verdict());
+    let verdict = text::verdict(scenario.verdict(), scenario.class);
     let verdict = if is_unexpected(scenario.verdict()) {
         format!("**{verdict}**")
     } else {
-        verdict.to_owned()
+        verdict
     };
     let time = text::duration(scenario.wall_ms);
     line(
@@ -129,7 +129,7 @@ fn failure(page: &mut String, model: &Model, scenario: &ScenarioReport) {
         page,
         &format!(
             "\n## {} {}\n",
-            text::word(scenario.verdict()),
+            text::verdict(scenario.verdict(), scenario.class),
             escape(&scenario.anchor())
         ),
     );

@@ -1,10 +1,12 @@
 //! Words and numbers as people read them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use crate::errors::ErrorClass;
 use crate::output::{clean, clean_line};
-use crate::report::model::{CheckReport, Counts};
+use crate::report::model::{CheckReport, Model};
 use crate::verdict::outcome::{CheckResult, Verdict};
 
 /// The verdict's name, as in `report.json`.
@@ -19,6 +21,14 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// The verdict of a scenario; of an ERROR also whose trouble it is: `ERROR (machine)`.
+pub fn verdict(verdict: Verdict, class: Option<ErrorClass>) -> String {
+    match class {
+        Some(class) => format!("{} ({})", word(verdict), class.name()),
+        None => word(verdict).to_owned(),
+    }
+}
+
 /// `840ms`, `4.2s`, `3m07s`.
 pub fn duration(ms: u64) -> String {
     match ms {
@@ -28,19 +38,32 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
-/// `3 passed, 1 failed, 0 errors, 2 skipped, 1 known failure, 0 unexpected passes`.
-pub fn counts(counts: &Counts) -> String {
+/// `3 passed, 1 failed, 2 errors (1 mesh, 1 machine), 2 skipped, 1 known failure, 0 unexpected passes`.
+pub fn counts(model: &Model) -> String {
+    let counts = model.counts();
     let plural =
         |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
     [
         format!("{} passed", counts.pass),
         format!("{} failed", counts.fail),
-        plural(counts.error, "error", "errors"),
+        plural(counts.error, "error", "errors") + &classes(&model.error_classes()),
         format!("{} skipped", counts.skip),
         plural(counts.known, "known failure", "known failures"),
         plural(counts.unexpected, "unexpected pass", "unexpected passes"),
     ]
     .join(", ")
+}
+
+/// ` (1 mesh, 1 machine)`; nothing where none is known.
+fn classes(classes: &BTreeMap<ErrorClass, usize>) -> String {
+    let each = classes
+        .iter()
+        .map(|(class, number)| format!("{number} {}", class.name()));
+    let words = each.collect::<Vec<_>>().join(", ");
+    match words.is_empty() {
+        true => words,
+        false => format!(" ({words})"),
+    }
 }
 
 /// Text without escape sequences; line breaks stay.

@@ -18,7 +18,7 @@ use crate::{
 pub fn render(model: &Model) -> String {
     let page = Page {
         model,
-        counts: text::counts(&model.counts()),
+        counts: text::counts(model),
         wall: text::duration(model.wall_ms),
         scene: scene(model),
         share: share(model),
@@ -90,7 +90,7 @@ struct View<'a> {
     /// The anchor as part of an address.
     link: String,
     class: &'static str,
-    verdict: &'static str,
+    verdict: String,
     open: bool,
     /// What there is to unfold.
     summary: String,
@@ -180,7 +180,7 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         anchor: scenario.anchor(),
         link: address(&scenario.anchor()),
         class: class(scenario.verdict()),
-        verdict: text::word(scenario.verdict()),
+        verdict: text::verdict(scenario.verdict(), scenario.class),
         open: is_unexpected(scenario.verdict()),
         summary: summary(scenario),
         wall: text::duration(scenario.wall_ms),
