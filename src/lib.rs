@@ -15,6 +15,7 @@ pub mod event;
 pub mod evidence;
 pub mod exit;
 pub mod fixture;
+pub mod flags;
 pub mod image;
 pub mod mesh;
 pub mod mutation;

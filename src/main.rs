@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use meshproof::cli::{Cli, Command, Given, TargetCommand};
+use meshproof::cli::{self, Cli, Command, TargetCommand};
 use meshproof::commands::{self, CommandError};
 use meshproof::errors::chain;
 use meshproof::exit::Exit;
@@ -78,7 +78,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
         Command::Doctor(args) => {
             let own = matches.subcommand_matches("doctor").unwrap_or(matches);
             check_target(
-                &Given::of(&["doctor"], own),
+                &cli::given(&["doctor"], own),
                 args.target.unwrap_or_default(),
             )?;
             commands::doctor::run(&args, &global)

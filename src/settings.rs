@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 
 use crate::{
-    cli::{Given, GlobalArgs, Keep, MeshArgs, RunArgs, ShardArg},
+    cli::{self, GlobalArgs, MeshArgs, RunArgs},
+    flags::given::Given,
     mesh::istio::profile::Profile,
     output::{ColorChoice, Format},
+    scenario::shard::Shard,
     seed::Seed,
-    targets::TargetKind,
+    targets::{
+        TargetKind,
+        keep::Keep,
+        kind::{MadeOf, Mirror},
+    },
+    verdict::Rates,
 };
 
 /// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
@@ -18,37 +25,83 @@ pub const ERROR_RATE: f64 = 1e-6;
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    pub selection: Selection,
+    pub target: TargetSettings,
+    pub pace: PaceSettings,
+    pub rates: Rates,
+    pub seed: Seed,
+    /// Name of the mutation by which the mesh is broken.
+    pub mutate: Option<String>,
+    pub output: OutputSettings,
+    /// The flags that decided it, as they were given.
+    pub given: Vec<Given>,
+}
+
+/// Which scenarios.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
     pub paths: Vec<PathBuf>,
-    pub selector: Option<String>,
+    /// Labels, as `area=routing,level=core`.
+    pub labels: Option<String>,
+    /// Ids of requirements.
     pub proves: Vec<String>,
-    pub shard: Option<ShardArg>,
+    pub shard: Option<Shard>,
+    /// They are only planned.
     pub dry_run: bool,
-    pub target: TargetKind,
+}
+
+/// Where they run, and what stays there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSettings {
+    pub kind: TargetKind,
     /// Name of a kept target; `None`: one of the run's own.
     pub name: Option<String>,
     pub context: Option<String>,
     /// A kubeconfig's credential plugin may be run.
     pub allow_exec_plugins: bool,
     pub envoy: Option<String>,
-    /// What a kind cluster and its Istio are made of.
-    pub mesh: MeshArgs,
     /// `NAME=DIR[,ENTRYPOINT…]` each.
     pub images: Vec<String>,
+    pub mesh: MeshSettings,
     pub keep: Keep,
+}
+
+/// What a kind cluster and its Istio are made of, and with what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MeshSettings {
+    /// Version that istioctl has to have.
+    pub istio: Option<String>,
+    pub istioctl: Option<PathBuf>,
+    pub hub: Option<String>,
+    pub tag: Option<String>,
+    pub profile: Option<Profile>,
+    /// `single`, `multi`, or a kind configuration file.
+    pub nodes: Option<String>,
+    pub node_image: Option<String>,
+    pub image_archives: Vec<PathBuf>,
+    pub registry_mirrors: Vec<Mirror>,
+    /// Name under which an existing cluster can pull the test bed's image.
+    pub testbed_image: Option<String>,
+}
+
+/// How many at a time, how often, and how long anything may take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PaceSettings {
     pub jobs: usize,
     pub repeat: usize,
-    pub seed: Seed,
     pub fail_fast: bool,
-    pub alpha: f64,
-    pub beta: f64,
-    pub mutate: Option<String>,
+    /// Factor of all deadlines.
+    pub timeout_scale: f64,
+}
+
+/// What a person sees, and what is written for later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSettings {
     pub report_dir: Option<PathBuf>,
-    pub output: Format,
+    pub format: Format,
     pub verbose: bool,
     pub quiet: bool,
     pub color: Option<ColorChoice>,
-    /// The flags that decided it, as they were given.
-    pub given: Vec<Given>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,47 +132,58 @@ impl Settings {
         global: &GlobalArgs,
         matches: &ArgMatches,
     ) -> Result<Self, SettingsError> {
-        let target = args.target.unwrap_or_default();
-        let given = Given::of(&["run"], matches);
-        check_target(&given, target)?;
-        if target == TargetKind::Cluster && args.context.is_none() {
+        let given = cli::given(&["run"], matches);
+        let kind = args.target.unwrap_or_default();
+        check_target(&given, kind)?;
+        if kind == TargetKind::Cluster && args.context.is_none() {
             return Err(SettingsError::ContextMissing);
         }
         Ok(Self {
-            paths: args.paths,
-            selector: args.selector,
-            proves: args.proves,
-            shard: args.shard,
-            dry_run: args.dry_run,
-            target,
-            name: args.name,
-            context: args.context,
-            allow_exec_plugins: args.allow_exec_plugins,
-            envoy: args.envoy,
-            mesh: args.mesh,
-            images: args.images,
-            keep: args.keep.unwrap_or_default(),
-            jobs: args.jobs.unwrap_or_else(default_jobs),
-            repeat: args.repeat.unwrap_or(1),
+            selection: Selection {
+                paths: args.paths,
+                labels: args.selector,
+                proves: args.proves,
+                shard: args.shard,
+                dry_run: args.dry_run,
+            },
+            target: TargetSettings {
+                kind,
+                name: args.name,
+                context: args.context,
+                allow_exec_plugins: args.allow_exec_plugins,
+                envoy: args.envoy,
+                images: args.images,
+                mesh: args.mesh.into(),
+                keep: args.keep.unwrap_or_default(),
+            },
+            pace: PaceSettings {
+                jobs: args.jobs.unwrap_or_else(default_jobs),
+                repeat: args.repeat.unwrap_or(1),
+                fail_fast: args.fail_fast,
+                timeout_scale: args.timeout_scale.unwrap_or(1.0),
+            },
+            rates: Rates {
+                alpha: args.alpha.unwrap_or(ERROR_RATE),
+                beta: args.beta.unwrap_or(ERROR_RATE),
+            },
             seed: args.seed.unwrap_or_else(Seed::random),
-            fail_fast: args.fail_fast,
-            alpha: args.alpha.unwrap_or(ERROR_RATE),
-            beta: args.beta.unwrap_or(ERROR_RATE),
             mutate: args.mutate,
-            report_dir: args.report_dir,
-            output: args.output,
-            verbose: global.verbose,
-            quiet: global.quiet,
-            color: global.color,
+            output: OutputSettings {
+                report_dir: args.report_dir,
+                format: args.output,
+                verbose: global.verbose,
+                quiet: global.quiet,
+                color: global.color,
+            },
             given,
         })
     }
 }
 
-impl Settings {
+impl TargetSettings {
     /// How the mesh is installed, in a word for the report: `full`, `stock`, or `theirs`.
     pub fn profile(&self) -> &'static str {
-        match self.target {
+        match self.kind {
             TargetKind::Local => Profile::Stock.name(),
             TargetKind::Kind => self.mesh.profile.unwrap_or_default().name(),
             TargetKind::Cluster => "theirs",
@@ -127,7 +191,46 @@ impl Settings {
     }
 }
 
-/// Every flag and variable that was given is one that the target can honour ([`crate::cli::flags`]).
+impl From<MeshArgs> for MeshSettings {
+    fn from(args: MeshArgs) -> Self {
+        Self {
+            istio: args.istio,
+            istioctl: args.istioctl,
+            hub: args.hub,
+            tag: args.tag,
+            profile: args.profile,
+            nodes: args.nodes,
+            node_image: args.node_image,
+            image_archives: args.image_archives,
+            registry_mirrors: args.registry_mirrors,
+            testbed_image: args.testbed_image,
+        }
+    }
+}
+
+impl From<&MeshSettings> for MadeOf {
+    fn from(mesh: &MeshSettings) -> Self {
+        let mirrors = mesh.registry_mirrors.iter();
+        let mirrors: Vec<String> = mirrors.map(ToString::to_string).collect();
+        Self::from([
+            ("istio", mesh.istio.clone()),
+            ("hub", mesh.hub.clone()),
+            ("tag", mesh.tag.clone()),
+            (
+                "profile",
+                mesh.profile.map(|profile| profile.name().to_owned()),
+            ),
+            ("nodes", mesh.nodes.clone()),
+            ("node-image", mesh.node_image.clone()),
+            (
+                "registry-mirror",
+                (!mirrors.is_empty()).then(|| mirrors.join(" ")),
+            ),
+        ])
+    }
+}
+
+/// Every flag and variable that was given is one that the target can honour ([`crate::flags::table`]).
 ///
 /// # Errors
 /// [`SettingsError::Target`] of the first that is not.
@@ -163,7 +266,7 @@ pub(crate) fn example(id: &str) -> &'static str {
         "proves" => "B1",
         "shard" => "1/2",
         "target" => "local",
-        "jobs" | "repeat" | "seed" => "3",
+        "jobs" | "repeat" | "seed" | "timeout_scale" => "3",
         "alpha" | "beta" => "1e-3",
         "keep" => "failed",
         "profile" => "stock",
@@ -184,7 +287,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::cli::{Cli, Command, flags};
+    use crate::{
+        cli::{Cli, Command},
+        flags::table,
+    };
 
     /// The settings of `meshproof run FLAGS`, whatever the environment of a test run holds.
     fn settings(flags: &[&str]) -> Result<Settings, SettingsError> {
@@ -202,11 +308,13 @@ mod tests {
     fn defaults_need_no_flag() {
         let settings = settings(&[]).expect("no flags are valid");
         assert_eq!(
-            (settings.target, settings.keep, settings.repeat),
-            (TargetKind::Local, Keep::Never, 1)
+            (settings.target.kind, settings.target.keep),
+            (TargetKind::Local, Keep::Never)
         );
-        assert_eq!((settings.alpha, settings.beta), (ERROR_RATE, ERROR_RATE));
-        assert!(settings.jobs >= 2);
+        let (pace, rates) = (settings.pace, settings.rates);
+        assert_eq!((rates.alpha, rates.beta), (ERROR_RATE, ERROR_RATE));
+        assert!(pace.jobs >= 2);
+        assert_eq!((pace.repeat, pace.timeout_scale), (1, 1.0));
         assert!(settings.given.is_empty(), "{:?}", settings.given);
     }
 
@@ -215,7 +323,7 @@ mod tests {
         let settings =
             settings(&["-j", "3", "--keep", "failed", "--seed", "7", "a.yaml"]).expect("valid");
         assert_eq!(
-            (settings.jobs, settings.keep, settings.seed),
+            (settings.pace.jobs, settings.target.keep, settings.seed),
             (3, Keep::Failed, Seed::new(7))
         );
         let given: Vec<String> = settings.given.iter().map(ToString::to_string).collect();
@@ -232,9 +340,9 @@ mod tests {
             .map(|arg| arg.get_id().as_str())
             .filter(|id| !["help", "version"].contains(id))
             .collect();
-        let told: BTreeSet<&str> = flags::FLAGS.iter().map(|flag| flag.id).collect();
+        let told: BTreeSet<&str> = table::FLAGS.iter().map(|flag| flag.id).collect();
         assert_eq!(defined, told);
-        assert_eq!(told.len(), flags::FLAGS.len(), "one entry each");
+        assert_eq!(told.len(), table::FLAGS.len(), "one entry each");
     }
 
     #[test]
@@ -259,7 +367,7 @@ mod tests {
                 if target == TargetKind::Cluster && id != "context" {
                     words.extend(["--context", "theirs"]);
                 }
-                let fits = flags::find(id)
+                let fits = table::find(id)
                     .expect("in the table")
                     .targets
                     .contains(&target);

@@ -19,6 +19,7 @@ const LAYERS: [&str; 34] = [
     "commands",
     "settings",
     "cli",
+    "flags",
     "report",
     "coverage",
     "run",

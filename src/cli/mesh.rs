@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{
-    mesh::istio::profile::Profile,
-    targets::kind::{MadeOf, Mirror},
-};
+use crate::{mesh::istio::profile::Profile, targets::kind::Mirror};
 
 /// Flags that concern clusters with container images.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -46,28 +43,6 @@ pub struct MeshArgs {
     pub testbed_image: Option<String>,
 }
 
-impl From<&MeshArgs> for MadeOf {
-    fn from(args: &MeshArgs) -> Self {
-        let mirrors = args.registry_mirrors.iter();
-        let mirrors: Vec<String> = mirrors.map(ToString::to_string).collect();
-        Self::from([
-            ("istio", args.istio.clone()),
-            ("hub", args.hub.clone()),
-            ("tag", args.tag.clone()),
-            (
-                "profile",
-                args.profile.map(|profile| profile.name().to_owned()),
-            ),
-            ("nodes", args.nodes.clone()),
-            ("node-image", args.node_image.clone()),
-            (
-                "registry-mirror",
-                (!mirrors.is_empty()).then(|| mirrors.join(" ")),
-            ),
-        ])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{Args as _, FromArgMatches as _};
@@ -75,10 +50,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::flags::{Concerns, FLAGS},
+        flags::table::{Concerns, FLAGS},
+        settings::MeshSettings,
         targets::{
             TargetKind,
-            kind::{CLUSTER, ISTIO},
+            kind::{CLUSTER, ISTIO, MadeOf},
         },
     };
 
@@ -86,7 +62,7 @@ mod tests {
         let command = MeshArgs::augment_args(clap::Command::new("x")).mut_args(|arg| arg.env(None));
         let matches = command.get_matches_from(["x"].iter().chain(words));
         let args = MeshArgs::from_arg_matches(&matches).expect("matches of the same definition");
-        MadeOf::from(&args)
+        MadeOf::from(&MeshSettings::from(args))
     }
 
     #[rstest]

@@ -2,7 +2,6 @@
 
 mod args;
 mod doctor;
-pub mod flags;
 mod given;
 mod list;
 mod mesh;
@@ -14,12 +13,12 @@ mod toolchain;
 
 pub use args::{Cli, Command, CompletionsArgs, ExplainArgs, GlobalArgs, LintArgs};
 pub use doctor::DoctorArgs;
-pub use given::Given;
+pub use given::given;
 pub use list::{ListArgs, ListBy};
 pub use mesh::MeshArgs;
 pub use mutate::MutateArgs;
 pub use report::ReportArgs;
-pub use run::{Keep, RunArgs, ShardArg};
+pub use run::RunArgs;
 pub use target::{
     TargetArgs, TargetCommand, TargetDown, TargetGc, TargetName, TargetShell, TargetStatus,
     TargetUp, TargetWhich,

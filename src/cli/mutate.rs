@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::run::scale;
+
 #[derive(Debug, Clone, Args)]
 pub struct MutateArgs {
     /// Suite files, folders or scenario ids; every scenario when absent.
@@ -27,4 +29,7 @@ pub struct MutateArgs {
     /// Scenarios at the same time.
     #[arg(short, long, value_name = "N", env = crate::env::JOBS)]
     pub jobs: Option<usize>,
+    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a machine that is slow.
+    #[arg(long, value_name = "FACTOR", value_parser = scale)]
+    pub timeout_scale: Option<f64>,
 }

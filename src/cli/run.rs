@@ -1,12 +1,16 @@
 //! `meshproof run`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::MeshArgs;
-use crate::{output::Format, seed::Seed, targets::TargetKind};
+use crate::{
+    output::Format,
+    scenario::shard::Shard,
+    seed::Seed,
+    targets::{TargetKind, keep::Keep},
+};
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -32,7 +36,7 @@ pub struct RunArgs {
     pub proves: Vec<String>,
     /// Run one part of the selection, e.g. `2/5`; the parts are disjoint and together complete.
     #[arg(long, value_name = "N/M", help_heading = "Selection")]
-    pub shard: Option<ShardArg>,
+    pub shard: Option<Shard>,
     /// Plan and print what would run and what would be skipped; touch nothing.
     #[arg(long, help_heading = "Selection")]
     pub dry_run: bool,
@@ -71,6 +75,9 @@ pub struct RunArgs {
     /// Run each selected scenario N times; each run has a verdict of its own.
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Execution")]
     pub repeat: Option<usize>,
+    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a cluster that is slow.
+    #[arg(long, value_name = "FACTOR", value_parser = scale, help_heading = "Execution")]
+    pub timeout_scale: Option<f64>,
     /// Seed of everything random in the harness; printed in every report.
     #[arg(long, value_name = "SEED", env = crate::env::SEED, help_heading = "Execution")]
     pub seed: Option<Seed>,
@@ -102,49 +109,31 @@ pub struct RunArgs {
     pub output: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Keep {
-    #[default]
-    Never,
-    /// Namespaces of scenarios whose verdict is not as expected.
-    Failed,
-    Always,
+/// What a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WrongValue {
+    #[error("must be a whole number above 0")]
+    Number,
+    #[error("must be a probability between 0 and 0.5, e.g. 1e-6")]
+    ErrorRate,
+    #[error("must be a number from 0.1 to 100, e.g. 3")]
+    Scale,
 }
 
-/// `2/5`: the second of five parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShardArg {
-    /// From 1.
-    pub index: usize,
-    pub count: usize,
+fn positive(text: &str) -> Result<usize, WrongValue> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or(WrongValue::Number)
 }
 
-impl FromStr for ShardArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text
-            .split_once('/')
-            .and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-        match parsed {
-            Some((index, count)) if 1 <= index && index <= count => Ok(Self { index, count }),
-            _ => Err("a shard is written N/M with 1 ≤ N ≤ M, e.g. 2/5".into()),
-        }
-    }
+fn error_rate(text: &str) -> Result<f64, WrongValue> {
+    let rate = text.parse().ok().filter(|rate| 0.0 < *rate && *rate < 0.5);
+    rate.ok_or(WrongValue::ErrorRate)
 }
 
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("must be a whole number above 0".into()),
-    }
-}
-
-fn error_rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(p) if p > 0.0 && p < 0.5 => Ok(p),
-        _ => Err("must be a probability between 0 and 0.5, e.g. 1e-6".into()),
-    }
+pub(super) fn scale(text: &str) -> Result<f64, WrongValue> {
+    let factor = text.parse().ok();
+    let factor = factor.filter(|factor| (0.1..=100.0).contains(factor));
+    factor.ok_or(WrongValue::Scale)
 }
 
 #[cfg(test)]
@@ -154,23 +143,25 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("1/1", Some((1, 1)))]
-    #[case("2/5", Some((2, 5)))]
-    #[case("0/5", None)]
-    #[case("6/5", None)]
-    #[case("2", None)]
-    #[case("a/b", None)]
-    fn shard_is_one_of_m(#[case] text: &str, #[case] expected: Option<(usize, usize)>) {
-        let shard = text.parse::<ShardArg>().ok().map(|s| (s.index, s.count));
-        assert_eq!(shard, expected);
-    }
-
-    #[rstest]
     #[case("1e-6", true)]
     #[case("0", false)]
     #[case("0.5", false)]
     #[case("NaN", false)]
     fn error_rates_are_small_probabilities(#[case] text: &str, #[case] accepted: bool) {
         assert_eq!(error_rate(text).is_ok(), accepted);
+    }
+
+    #[rstest]
+    #[case("0.1", true)]
+    #[case("3", true)]
+    #[case("100", true)]
+    #[case("0.09", false)]
+    #[case("101", false)]
+    #[case("-1", false)]
+    #[case("inf", false)]
+    #[case("NaN", false)]
+    #[case("2x", false)]
+    fn deadlines_are_stretched_by_a_sane_factor(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(scale(text).is_ok(), accepted);
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::MeshArgs;
+use super::{MeshArgs, run::scale};
 use crate::{output::Format, targets::TargetKind};
 
 #[derive(Debug, Clone, Args)]
@@ -94,6 +94,9 @@ pub struct TargetUp {
     /// Image of the local target: a name, the directory with its files, and optionally its entrypoint. Repeatable.
     #[arg(long = "image", value_name = "NAME=DIR[,ENTRYPOINT…]")]
     pub images: Vec<String>,
+    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a machine that is slow.
+    #[arg(long, value_name = "FACTOR", value_parser = scale)]
+    pub timeout_scale: Option<f64>,
 }
 
 #[derive(Debug, Clone, Args)]

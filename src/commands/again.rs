@@ -6,9 +6,9 @@ use std::{
 };
 
 use crate::{
-    cli::{
-        Given,
-        flags::{Again, Value},
+    flags::{
+        given::Given,
+        table::{Again, Value},
     },
     report::text::shell_word,
     scenario::{
@@ -138,7 +138,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::{Cli, flags},
+        cli::{self, Cli},
+        flags::table,
         settings,
     };
 
@@ -147,7 +148,7 @@ mod tests {
         let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
         let matches = command.get_matches_from(["meshproof", "run"].iter().chain(words));
         Cli::from_arg_matches(&matches).expect("matches of the same definition");
-        Given::of(&["run"], matches.subcommand_matches("run").expect("run"))
+        cli::given(&["run"], matches.subcommand_matches("run").expect("run"))
     }
 
     /// For each flag of clap's definition: both commands hold it, or the table says why not, and clap reads it back as it was.
@@ -171,7 +172,7 @@ mod tests {
             }
             let was = given(&words);
             assert_eq!(was.len(), 1, "{words:?} gives {was:?}");
-            let entry = flags::find(id).expect("in the table");
+            let entry = table::find(id).expect("in the table");
             let seed = Seed::new(5);
             let whole = whole(&was, seed, &[]);
             let each = format!("meshproof run x {}", each(&was, seed).join(" "));

@@ -6,13 +6,13 @@ use tokio::process::Command;
 
 use super::CommandError;
 use crate::{
-    cli::{Keep, MeshArgs},
     cluster::client::Plugins,
     event::phases::Phases,
     output,
-    settings::Settings,
+    settings::{MeshSettings, Settings},
     targets::{
         cluster::{Existing, ExistingOptions},
+        keep::Keep,
         kind::{Images, Kind, KindError, KindOptions, MadeOf, Nodes, Own, check_name},
         local::{
             bring_up::{BringUpError, Local},
@@ -66,7 +66,7 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
 ///
 /// # Errors
 /// [`CommandError::Usage`]: a name, file or program that cannot be used.
-pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandError> {
+pub async fn check(name: Option<&str>, mesh: &MeshSettings) -> Result<(), CommandError> {
     check_words(name, mesh)?;
     istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
 }
@@ -75,7 +75,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandErr
 ///
 /// # Errors
 /// [`CommandError::Usage`]: a name or file that cannot be used.
-pub fn check_words(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandError> {
+pub fn check_words(name: Option<&str>, mesh: &MeshSettings) -> Result<(), CommandError> {
     let usage = |error: KindError| CommandError::Usage(error.to_string());
     name.map_or(Ok(()), check_name).map_err(usage)?;
     Nodes::of(mesh.nodes.as_deref()).map_err(usage)?;
@@ -95,7 +95,7 @@ pub fn check_words(name: Option<&str>, mesh: &MeshArgs) -> Result<(), CommandErr
 pub async fn kind(
     name: &str,
     kept: bool,
-    mesh: &MeshArgs,
+    mesh: &MeshSettings,
     phases: &Phases,
 ) -> Result<Box<Kind>, CommandError> {
     let chain = ready_chain().await;
@@ -138,25 +138,25 @@ pub async fn kind(
 /// # Errors
 /// [`CommandError`] of whatever is missing.
 pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>, CommandError> {
-    let istioctl = istioctl(&settings.mesh, None).await;
+    let istioctl = istioctl(&settings.target.mesh, None).await;
     let options = ExistingOptions {
-        context: settings.context.clone().unwrap_or_default(),
-        plugins: Plugins::when(settings.allow_exec_plugins),
-        testbed: settings.mesh.testbed_image.clone(),
-        istioctl: match &settings.mesh.istioctl {
+        context: settings.target.context.clone().unwrap_or_default(),
+        plugins: Plugins::when(settings.target.allow_exec_plugins),
+        testbed: settings.target.mesh.testbed_image.clone(),
+        istioctl: match &settings.target.mesh.istioctl {
             Some(_) => Some(istioctl?),
             None => istioctl.ok(),
         },
     };
     let existing = Existing::attach(&options).await;
     let existing = existing.map_err(CommandError::other)?;
-    let keeps = settings.keep != Keep::Never;
-    output::say(existing.plan(run_id, settings.jobs, keeps).trim_end());
+    let keeps = settings.target.keep != Keep::Never;
+    output::say(existing.plan(run_id, settings.pace.jobs, keeps).trim_end());
     Ok(Box::new(existing))
 }
 
 /// istioctl as the flags name it, else the one on PATH, else the tool chain's; of the version that the flags name.
-async fn istioctl(mesh: &MeshArgs, chain: Option<&Toolchain>) -> Result<PathBuf, CommandError> {
+async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<PathBuf, CommandError> {
     let named = mesh.istioctl.clone();
     let found = named
         .or_else(|| toolchain::on_path(Path::new("istioctl")))

@@ -4,8 +4,9 @@ use clap::ArgMatches;
 
 use super::{CommandError, bring};
 use crate::{
-    cli::{Given, MeshArgs, TargetUp},
-    settings::check_target,
+    cli::{self, TargetUp},
+    flags::given::Given,
+    settings::{MeshSettings, check_target},
     targets::{
         TargetKind, cluster,
         kind::{MadeOf, Record},
@@ -19,14 +20,14 @@ use crate::{
 /// # Errors
 /// [`CommandError`] of the first that it cannot.
 pub fn target_up(args: &TargetUp, matches: &ArgMatches) -> Result<(), CommandError> {
-    let given = Given::of(&["target", "up"], matches);
+    let given = cli::given(&["target", "up"], matches);
     let target = args.target.unwrap_or_default();
     check_target(&given, target)?;
     let asked = Asked {
         target,
         name: Some(&args.which.name),
         context: None,
-        mesh: &args.mesh,
+        mesh: &args.mesh.clone().into(),
         given: &given,
     };
     match target {
@@ -41,7 +42,7 @@ pub struct Asked<'a> {
     pub target: TargetKind,
     pub name: Option<&'a str>,
     pub context: Option<&'a str>,
-    pub mesh: &'a MeshArgs,
+    pub mesh: &'a MeshSettings,
     pub given: &'a [Given],
 }
 
@@ -178,7 +179,7 @@ mod tests {
             target: TargetKind::Local,
             name: None,
             context: None,
-            mesh: &MeshArgs::default(),
+            mesh: &MeshSettings::default(),
             given: &[given],
         };
         let error = asked.check().expect_err("refused");

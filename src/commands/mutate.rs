@@ -27,6 +27,7 @@ use crate::{
     scenario::loaded::Loaded,
     seed::Seed,
     targets::local::{bring_up::Local, world::launch::World},
+    timeouts,
     verdict::{Rates, outcome::Verdict},
 };
 
@@ -57,6 +58,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
         ));
     }
     let plan = concerned(&set.scenarios, mutations, args.all).map_err(CommandError::Usage)?;
+    timeouts::set_scale(args.timeout_scale.unwrap_or(1.0));
     let jobs = args.jobs.unwrap_or(8);
     let runtime = Runtime::new().map_err(CommandError::other)?;
     runtime.block_on(matrix(&set.scenarios, plan, jobs, args.name.as_deref()))

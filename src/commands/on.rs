@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::{CommandError, bring};
 use crate::{
-    cli::Keep,
     cluster::object::RUN_LABEL,
     event::phases::Phases,
     report::text::shell_word,
@@ -13,6 +12,7 @@ use crate::{
     targets::{
         Ready, TargetKind,
         cluster::Existing,
+        keep::Keep,
         kind::{Kind, Record},
         local::bring_up::Local,
     },
@@ -35,7 +35,7 @@ impl On {
         run_id: &str,
         phases: &Phases,
     ) -> Result<Self, CommandError> {
-        match settings.target {
+        match settings.target.kind {
             TargetKind::Local => local(settings, phases).await.map(Self::Local),
             TargetKind::Kind => kind(settings, run_id, phases).await.map(Self::Kind),
             TargetKind::Cluster => bring::existing(settings, run_id).await.map(Self::Cluster),
@@ -47,7 +47,7 @@ impl On {
     /// # Errors
     /// kind's words: the cluster is still there.
     pub async fn abandon(settings: &Settings, run_id: &str) -> Result<(), CommandError> {
-        let begun = match settings.target {
+        let begun = match settings.target.kind {
             TargetKind::Kind => Record::find(&kind_name(settings, run_id)),
             TargetKind::Local | TargetKind::Cluster => None,
         };
@@ -71,7 +71,7 @@ impl On {
                 _ => Vec::new(),
             };
         }
-        let name = || match &settings.name {
+        let name = || match &settings.target.name {
             Some(name) => shell_word(name),
             None => kind_name(settings, run_id),
         };
@@ -86,8 +86,8 @@ impl On {
                 file(kind.kubeconfig()),
             ),
             Self::Cluster(_) => {
-                let context = shell_word(settings.context.as_deref().unwrap_or_default());
-                let plugins = match settings.allow_exec_plugins {
+                let context = shell_word(settings.target.context.as_deref().unwrap_or_default());
+                let plugins = match settings.target.allow_exec_plugins {
                     true => " --allow-exec-plugins",
                     false => "",
                 };
@@ -123,7 +123,7 @@ impl On {
     /// Nothing but what a run removes itself outlives the run.
     pub fn is_of_the_run(&self, settings: &Settings) -> bool {
         match self {
-            Self::Local(_) => settings.name.is_none(),
+            Self::Local(_) => settings.target.name.is_none(),
             Self::Kind(kind) => kind.is_of_the_run(),
             Self::Cluster(_) => false,
         }
@@ -134,7 +134,7 @@ impl On {
     /// # Errors
     /// When something of it cannot be removed.
     pub async fn close(self, settings: &Settings, phases: &Phases) -> Result<(), CommandError> {
-        if !self.is_of_the_run(settings) || settings.keep == Keep::Always {
+        if !self.is_of_the_run(settings) || settings.target.keep == Keep::Always {
             return Ok(());
         }
         match self {
@@ -152,13 +152,13 @@ impl On {
 }
 
 async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, CommandError> {
-    let local = match &settings.name {
+    let local = match &settings.target.name {
         Some(name) => Local::attach(name).await.map_err(CommandError::other),
         None => {
             let parts = bring::Parts {
                 name: None,
-                envoy: settings.envoy.as_deref(),
-                images: &settings.images,
+                envoy: settings.target.envoy.as_deref(),
+                images: &settings.target.images,
             };
             bring::local(&parts, phases).await
         }
@@ -169,7 +169,7 @@ async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, Comma
 /// Name of the kind cluster: the one that is asked for, else one of the run's own.
 fn kind_name(settings: &Settings, run_id: &str) -> String {
     let own = || format!("meshproof-{run_id}");
-    settings.name.clone().unwrap_or_else(own)
+    settings.target.name.clone().unwrap_or_else(own)
 }
 
 async fn kind(
@@ -178,6 +178,6 @@ async fn kind(
     phases: &Phases,
 ) -> Result<Box<Kind>, CommandError> {
     let name = kind_name(settings, run_id);
-    let kept = settings.name.is_some() || settings.keep == Keep::Always;
-    bring::kind(&name, kept, &settings.mesh, phases).await
+    let kept = settings.target.name.is_some() || settings.target.keep == Keep::Always;
+    bring::kind(&name, kept, &settings.target.mesh, phases).await
 }

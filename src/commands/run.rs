@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, again, bring, honoured, lint, offered::Offered, on::On, selected};
 use crate::{
-    cli::Keep,
     cluster::kubeconfig,
     event::{Event, Kind, RunInfo, SCHEMA, phases::Phases, recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
@@ -29,8 +28,8 @@ use crate::{
         select::Filter,
     },
     settings::Settings,
-    targets::{Ready, TargetKind},
-    verdict::Rates,
+    targets::{Ready, TargetKind, keep::Keep},
+    timeouts,
 };
 
 /// Runs the selected scenarios.
@@ -38,22 +37,19 @@ use crate::{
 /// # Errors
 /// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
+    timeouts::set_scale(settings.pace.timeout_scale);
     let scenarios = select(settings)?;
     if scenarios.is_empty() {
         output::say("nothing selected: `meshproof list` shows what there is");
         return Ok(Exit::NothingSelected);
     }
     check(settings, &scenarios)?;
-    let rates = Rates {
-        alpha: settings.alpha,
-        beta: settings.beta,
-    };
     let terms = Terms {
-        rates,
+        rates: settings.rates,
         seed: settings.seed,
-        jobs: settings.jobs,
+        jobs: settings.pace.jobs,
     };
-    if settings.dry_run {
+    if settings.selection.dry_run {
         return dry_run(&plan::plan(scenarios, terms, None), settings);
     }
     Runtime::new()
@@ -64,27 +60,28 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
 /// Everything that is asked for can be honoured, as far as that can be known before anything starts.
 fn check(settings: &Settings, scenarios: &[Loaded]) -> Result<(), CommandError> {
     let asked = honoured::Asked {
-        target: settings.target,
-        name: settings.name.as_deref(),
-        context: settings.context.as_deref(),
-        mesh: &settings.mesh,
+        target: settings.target.kind,
+        name: settings.target.name.as_deref(),
+        context: settings.target.context.as_deref(),
+        mesh: &settings.target.mesh,
         given: &settings.given,
     };
     asked.check()?;
     mutation(settings)?;
     known_files(scenarios)?;
     // A plan needs no istioctl, but one that was asked for has to be there.
-    let mesh = &settings.mesh;
-    let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !settings.dry_run;
-    if settings.target == TargetKind::Kind && asked_for {
+    let (target, mesh) = (&settings.target, &settings.target.mesh);
+    let dry_run = settings.selection.dry_run;
+    let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !dry_run;
+    if target.kind == TargetKind::Kind && asked_for {
         let runtime = Runtime::new().map_err(CommandError::other)?;
-        runtime.block_on(bring::check(settings.name.as_deref(), mesh))?;
+        runtime.block_on(bring::check(target.name.as_deref(), mesh))?;
     }
     Ok(())
 }
 
 fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
-    let printed = match settings.output {
+    let printed = match settings.output.format {
         Format::Text => output::data(&plan.to_text().map_err(CommandError::other)?),
         Format::Json => {
             let json = plan.to_json().map_err(CommandError::other)?;
@@ -100,18 +97,16 @@ async fn go(
     terms: Terms,
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
-    let report_dir = settings
-        .report_dir
-        .clone()
-        .unwrap_or_else(default_report_dir);
+    let output = &settings.output;
+    let report_dir = output.report_dir.clone().unwrap_or_else(default_report_dir);
     let redactor = Redactor::default();
     let sink = Sink::open(SinkOptions {
         redactor: redactor.clone(),
         report_dir: Some(report_dir),
-        format: settings.output,
-        verbose: settings.verbose,
-        quiet: settings.quiet,
-        color: settings.color,
+        format: output.format,
+        verbose: output.verbose,
+        quiet: output.quiet,
+        color: output.color,
     });
     let sink = sink.map_err(|error| match &error {
         SinkError::Folder(folder) if folder.is_usage() => CommandError::Usage(error.to_string()),
@@ -165,7 +160,7 @@ async fn work(
     cancel: &CancellationToken,
     parting: &Parting,
 ) -> Result<(), CommandError> {
-    if settings.target == TargetKind::Cluster
+    if settings.target.kind == TargetKind::Cluster
         && let Ok(read) = kubeconfig::read(&kubeconfig::files())
     {
         // Before the first attempt to connect: what fails quotes what it was given.
@@ -186,7 +181,7 @@ async fn work(
         .for_each(|text| redactor.register(text));
     let tidy = match on.is_of_the_run(settings) {
         false => Tidy::Deleted,
-        true if scenarios.len() * settings.repeat > terms.jobs => Tidy::Emptied,
+        true if scenarios.len() * settings.pace.repeat > terms.jobs => Tidy::Emptied,
         true => Tidy::WithTheWorld,
     };
     let lost = Lost::default();
@@ -194,7 +189,7 @@ async fn work(
         run_id,
         rates: terms.rates,
         tidy,
-        keep_failed: settings.keep != Keep::Never,
+        keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
         redactor: redactor.clone(),
         lost: lost.clone(),
@@ -246,7 +241,7 @@ async fn scenarios_on(
         lacks: offered.lacks.clone(),
     });
     let known = known(&scenarios, &ready.versions)?;
-    let repeated = (0..settings.repeat)
+    let repeated = (0..settings.pace.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
     let plan = offered.plan(repeated, terms);
@@ -256,11 +251,11 @@ async fn scenarios_on(
     if let Some(Ok(())) = begun {
         let pace = Pace {
             jobs: terms.jobs,
-            fail_fast: settings.fail_fast,
+            fail_fast: settings.pace.fail_fast,
         };
         engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
     }
-    let somebodys = settings.target == TargetKind::Cluster;
+    let somebodys = settings.target.kind == TargetKind::Cluster;
     session
         .close(match somebodys || cancel.is_cancelled() {
             true => Ending::Watched,
@@ -298,9 +293,9 @@ fn info(settings: &Settings, terms: Terms, run_id: RunId, scenarios: &[Loaded]) 
         run_id,
         meshproof: env!("CARGO_PKG_VERSION").to_owned(),
         started: now(),
-        target: settings.target.name().to_owned(),
+        target: settings.target.kind.name().to_owned(),
         mesh: "istio".to_owned(),
-        profile: settings.profile().to_owned(),
+        profile: settings.target.profile().to_owned(),
         seed: terms.seed,
         jobs: terms.jobs,
         alpha: terms.rates.alpha,
@@ -320,12 +315,11 @@ fn now() -> String {
 
 /// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
 fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
-    let shard = settings
-        .shard
-        .map(|shard| (small(shard.index), small(shard.count)));
-    let filter = Filter::new(settings.selector.as_deref(), &settings.proves, shard)
+    let selection = &settings.selection;
+    let shard = selection.shard.map(|shard| (shard.index, shard.count));
+    let filter = Filter::new(selection.labels.as_deref(), &selection.proves, shard)
         .map_err(selected::usage)?;
-    let set = selected::load(&settings.paths)?;
+    let set = selected::load(&selection.paths)?;
     if set.scenarios.is_empty() && set.findings.is_empty() {
         return Err(selected::nothing(&set));
     }
@@ -336,11 +330,11 @@ fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
         return Err(CommandError::Usage(words));
     }
     let scenarios = selected::filter(&set.scenarios, &filter)?;
-    let runs = scenarios.len().saturating_mul(settings.repeat);
+    let runs = scenarios.len().saturating_mul(settings.pace.repeat);
     if runs > MOST_RUNS {
         return Err(CommandError::Usage(format!(
             "--repeat {} of {} would be {runs} runs; at most {MOST_RUNS}",
-            settings.repeat,
+            settings.pace.repeat,
             output::count(scenarios.len(), "scenario"),
         )));
     }
@@ -350,15 +344,11 @@ fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
 /// Runs of scenarios in one run: their events and reports are held in memory.
 const MOST_RUNS: usize = 100_000;
 
-fn small(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let found = settings.mutate.as_deref().map(mutation::find).transpose();
     let found = found.map_err(|error| CommandError::Usage(error.to_string()))?;
     let patched = found.as_ref().filter(|found| !found.patches.is_empty());
-    if let Some(mutation) = patched.filter(|_| settings.target == TargetKind::Cluster) {
+    if let Some(mutation) = patched.filter(|_| settings.target.kind == TargetKind::Cluster) {
         return Err(CommandError::Usage(format!(
             "mutation {} changes what proxies get, also the gateway that all share: not on somebody's cluster; take --target local or kind",
             mutation.name

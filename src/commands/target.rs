@@ -12,6 +12,7 @@ use crate::{
     exit::Exit,
     output,
     run::signals::Signals,
+    settings::MeshSettings,
     targets::{
         TargetKind,
         kind::{Kind, Record},
@@ -20,6 +21,7 @@ use crate::{
             world::launch::{World, WorldError},
         },
     },
+    timeouts,
 };
 
 /// Carries out one of the subcommands.
@@ -45,6 +47,7 @@ pub fn run(args: TargetArgs) -> Result<Exit, CommandError> {
 }
 
 async fn up(args: &TargetUp) -> Result<Exit, CommandError> {
+    timeouts::set_scale(args.timeout_scale.unwrap_or(1.0));
     match args.target.unwrap_or_default() {
         TargetKind::Local => up_local(args).await,
         TargetKind::Kind => up_kind(args).await,
@@ -96,12 +99,12 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
 }
 
 async fn up_kind(args: &TargetUp) -> Result<Exit, CommandError> {
-    let name = &args.which.name;
-    bring::check(Some(name), &args.mesh).await?;
+    let (name, mesh) = (&args.which.name, MeshSettings::from(args.mesh.clone()));
+    bring::check(Some(name), &mesh).await?;
     let mut signals = Signals::new().map_err(CommandError::other)?;
     let (phases, telling) = told_phases();
     let kind = tokio::select! {
-        done = bring::kind(name, true, &args.mesh, &phases) => done?,
+        done = bring::kind(name, true, &mesh, &phases) => done?,
         (_, number) = signals.next() => {
             if let Some(record) = Record::find(name) {
                 Kind::take_down(&record).await.map_err(CommandError::other)?;

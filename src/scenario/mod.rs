@@ -20,6 +20,7 @@ pub mod schema;
 pub mod script;
 pub mod select;
 pub mod set;
+pub mod shard;
 pub mod step_number;
 pub mod verb;
 pub mod workload_file;

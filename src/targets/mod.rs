@@ -1,6 +1,7 @@
 //! Where scenarios run. A target gives a Kubernetes API and a way to reach ports of pods.
 
 pub mod cluster;
+pub mod keep;
 pub mod kind;
 pub mod local;
 mod ready;

@@ -1,6 +1,6 @@
 //! What every flag of `run` is for: which targets can honour it, what a kept mesh has to agree with, and which commands repeat it.
 //!
-//! A flag that is added to [`super::RunArgs`] has to be added here: a test compares the two.
+//! A flag that is added to `cli::RunArgs` has to be added here: a test compares the two.
 
 use crate::targets::TargetKind::{self, Cluster, Kind, Local};
 
@@ -95,6 +95,7 @@ pub const FLAGS: &[Flag] = &{
         flag("keep", ALL, Run, Always, Word),
         flag("jobs", ALL, Run, OfRun, Word),
         flag("repeat", ALL, Run, OfRun, Word),
+        flag("timeout_scale", ALL, Run, Always, Word),
         flag("seed", ALL, Run, Never, Word),
         flag("fail_fast", ALL, Run, OfRun, Word),
         flag("alpha", ALL, Run, Always, Word),
@@ -149,7 +150,7 @@ mod tests {
         table
     }
 
-    /// `MESHPROOF_BLESS=1 cargo test --lib cli::flags` writes it anew.
+    /// `MESHPROOF_BLESS=1 cargo test --lib flags::table` writes it anew.
     #[test]
     fn the_documentation_says_who_honours_a_flag() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/targets.md");

@@ -1,0 +1,44 @@
+//! Flags as they were given, on the command line or by the environment.
+
+use std::{ffi::OsString, fmt};
+
+use super::table::{self, Flag};
+
+/// A flag that somebody gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its id in the definition of the command line.
+    pub id: String,
+    /// `--name`; a positional argument has none.
+    pub flag: String,
+    /// Raw, one for each time; none for a flag without a value.
+    pub values: Vec<OsString>,
+    /// The variable that it came by.
+    pub variable: Option<String>,
+}
+
+impl Given {
+    /// Its entry in [`table::FLAGS`].
+    pub fn entry(&self) -> Option<&'static Flag> {
+        table::find(&self.id)
+    }
+
+    /// Its values as they read; bytes that are no text are replaced.
+    pub fn words(&self) -> Vec<String> {
+        let words = self.values.iter();
+        words
+            .map(|value| value.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+/// As it was given: `--istio 1.28.0`, or `MESHPROOF_ISTIO=1.28.0`.
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.words().join(" ");
+        match &self.variable {
+            Some(variable) => write!(f, "{variable}={value}"),
+            None => f.write_str(format!("{} {value}", self.flag).trim()),
+        }
+    }
+}

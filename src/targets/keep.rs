@@ -1,0 +1,12 @@
+//! What stays in a target after a run.
+
+use clap::ValueEnum;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Keep {
+    #[default]
+    Never,
+    /// Namespaces of scenarios whose verdict is not as expected.
+    Failed,
+    Always,
+}
