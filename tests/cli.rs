@@ -203,7 +203,8 @@ fn report_writes_one_format_to_stdout() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["schema"], 1);
     let summary = serde_json::json!({
-        "pass": 1, "fail": 1, "error": 1, "skip": 1, "known": 1, "unexpected": 1, "wall_ms": 9600
+        "pass": 1, "fail": 1, "error": 1, "skip": 1, "known": 1, "unexpected": 1,
+        "error_classes": {"mesh": 1}, "wall_ms": 9600
     });
     assert_eq!(report["summary"], summary);
     assert!(

@@ -1,64 +1,26 @@
 //! A probe whose calls a real browser makes.
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use testbed::control::{
     BrowserSeen, CALL_HEADER, Observation, Origin, SCRIPT_HEADER, Status, WebSeen,
 };
-use tokio::task::JoinError;
 
-use super::{Made, Manner, Outcome, error::ProbeError};
+use super::{
+    Made, Manner, Outcome,
+    error::{BrowseError, ProbeError},
+};
 use crate::{
     browser::{
         chrome::{self, Chrome, Fetched, PageCall},
-        page::{self, PageError},
-        serve,
+        page, serve,
     },
-    errors::{Classified, ErrorClass},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     scenario::{manifest::expand, model::web::Browser},
     verdict::stall::Stalls,
 };
-
-/// Why a browser's calls say nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum BrowseError {
-    #[error("`to: {to}`: a browser's probe needs workload:port")]
-    NoPort { to: String },
-    #[error("{probe}: one scenario's browser has one target: {first} and {second}")]
-    OtherTarget {
-        probe: String,
-        first: String,
-        second: String,
-    },
-    #[error("{probe}: metadata {key}: a browser sends a key once, with its values joined")]
-    Metadata { probe: String, key: String },
-    #[error(transparent)]
-    Script(#[from] serde_json::Error),
-    #[error(transparent)]
-    Page(#[from] PageError),
-    #[error(transparent)]
-    Built(#[from] JoinError),
-    #[error("no port of the loopback")]
-    Listen(#[source] io::Error),
-    /// In the words of the browser.
-    #[error("{0}")]
-    Chromium(String),
-}
-
-impl Classified for BrowseError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::NoPort { .. } | Self::OtherTarget { .. } | Self::Metadata { .. } => {
-                ErrorClass::Input
-            }
-            Self::Script(_) | Self::Built(_) => ErrorClass::Harness,
-            Self::Page(_) | Self::Listen(_) | Self::Chromium(_) => ErrorClass::Machine,
-        }
-    }
-}
 
 /// Chromium and the two listeners that it talks to; one for all browser probes of a scenario.
 pub struct Browsing {

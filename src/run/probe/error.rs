@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "browser")]
-use super::browse::BrowseError;
 use super::busy::BusyError;
 use crate::{
     errors::{Classified, ErrorClass},
@@ -71,6 +69,46 @@ impl Classified for ProbeError {
             Self::Proxy(_) | Self::Unlogged { .. } => ErrorClass::Mesh,
             Self::NoIstioctl | Self::NoBrowser(_) => ErrorClass::Machine,
             Self::Endless { .. } => ErrorClass::Harness,
+        }
+    }
+}
+
+/// Why a browser's calls say nothing.
+#[cfg(feature = "browser")]
+#[derive(Debug, thiserror::Error)]
+pub enum BrowseError {
+    #[error("`to: {to}`: a browser's probe needs workload:port")]
+    NoPort { to: String },
+    #[error("{probe}: one scenario's browser has one target: {first} and {second}")]
+    OtherTarget {
+        probe: String,
+        first: String,
+        second: String,
+    },
+    #[error("{probe}: metadata {key}: a browser sends a key once, with its values joined")]
+    Metadata { probe: String, key: String },
+    #[error(transparent)]
+    Script(#[from] serde_json::Error),
+    #[error(transparent)]
+    Page(#[from] crate::browser::page::PageError),
+    #[error(transparent)]
+    Built(#[from] tokio::task::JoinError),
+    #[error("no port of the loopback")]
+    Listen(#[source] std::io::Error),
+    /// In the words of the browser.
+    #[error("{0}")]
+    Chromium(String),
+}
+
+#[cfg(feature = "browser")]
+impl Classified for BrowseError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoPort { .. } | Self::OtherTarget { .. } | Self::Metadata { .. } => {
+                ErrorClass::Input
+            }
+            Self::Script(_) | Self::Built(_) => ErrorClass::Harness,
+            Self::Page(_) | Self::Listen(_) | Self::Chromium(_) => ErrorClass::Machine,
         }
     }
 }
