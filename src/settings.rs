@@ -133,44 +133,51 @@ impl Settings {
         matches: &ArgMatches,
     ) -> Result<Self, SettingsError> {
         let given = cli::given(&["run"], matches);
-        let kind = args.target.unwrap_or_default();
+        let RunArgs {
+            selection,
+            target,
+            execution,
+            report_dir,
+            output,
+        } = args;
+        let kind = target.target.unwrap_or_default();
         check_target(&given, kind)?;
-        if kind == TargetKind::Cluster && args.context.is_none() {
+        if kind == TargetKind::Cluster && target.context.is_none() {
             return Err(SettingsError::ContextMissing);
         }
         Ok(Self {
             selection: Selection {
-                paths: args.paths,
-                labels: args.selector,
-                proves: args.proves,
-                shard: args.shard,
-                dry_run: args.dry_run,
+                paths: selection.paths,
+                labels: selection.selector,
+                proves: selection.proves,
+                shard: selection.shard,
+                dry_run: selection.dry_run,
             },
             target: TargetSettings {
                 kind,
-                name: args.name,
-                context: args.context,
-                allow_exec_plugins: args.allow_exec_plugins,
-                envoy: args.envoy,
-                images: args.images,
-                mesh: args.mesh.into(),
-                keep: args.keep.unwrap_or_default(),
+                name: target.name,
+                context: target.context,
+                allow_exec_plugins: target.allow_exec_plugins,
+                envoy: target.envoy,
+                images: target.images,
+                mesh: target.mesh.into(),
+                keep: target.keep.unwrap_or_default(),
             },
             pace: PaceSettings {
-                jobs: args.jobs.unwrap_or_else(default_jobs),
-                repeat: args.repeat.unwrap_or(1),
-                fail_fast: args.fail_fast,
-                timeout_scale: args.timeout_scale.unwrap_or(1.0),
+                jobs: execution.jobs.unwrap_or_else(default_jobs),
+                repeat: execution.repeat.unwrap_or(1),
+                fail_fast: execution.fail_fast,
+                timeout_scale: execution.timeout_scale.unwrap_or(1.0),
             },
             rates: Rates {
-                alpha: args.alpha.unwrap_or(ERROR_RATE),
-                beta: args.beta.unwrap_or(ERROR_RATE),
+                alpha: execution.alpha.unwrap_or(ERROR_RATE),
+                beta: execution.beta.unwrap_or(ERROR_RATE),
             },
-            seed: args.seed.unwrap_or_else(Seed::random),
-            mutate: args.mutate,
+            seed: execution.seed.unwrap_or_else(Seed::random),
+            mutate: execution.mutate,
             output: OutputSettings {
-                report_dir: args.report_dir,
-                format: args.output,
+                report_dir,
+                format: output,
                 verbose: global.verbose,
                 quiet: global.quiet,
                 color: global.color,

@@ -14,6 +14,30 @@ use crate::{
 
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub target: RunTargetArgs,
+    #[command(flatten)]
+    pub execution: ExecutionArgs,
+    /// Directory for reports and evidence.
+    #[arg(long, value_name = "DIR", env = crate::env::REPORT_DIR, help_heading = "Reports")]
+    pub report_dir: Option<PathBuf>,
+    /// Form of the result on stdout.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Output"
+    )]
+    pub output: Format,
+}
+
+/// Which scenarios.
+#[derive(Debug, Clone, Args)]
+pub struct SelectionArgs {
     /// Suite files, folders, scenario ids or globs over ids; every built-in scenario when absent.
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
@@ -40,7 +64,11 @@ pub struct RunArgs {
     /// Plan and print what would run and what would be skipped; touch nothing.
     #[arg(long, help_heading = "Selection")]
     pub dry_run: bool,
+}
 
+/// Where they run.
+#[derive(Debug, Clone, Args)]
+pub struct RunTargetArgs {
     /// Where to run.
     #[arg(long, value_enum, value_name = "KIND", env = crate::env::TARGET, help_heading = "Target")]
     pub target: Option<TargetKind>,
@@ -68,7 +96,11 @@ pub struct RunArgs {
     /// What stays in the target after the run.
     #[arg(long, value_enum, value_name = "WHEN", env = crate::env::KEEP, help_heading = "Target")]
     pub keep: Option<Keep>,
+}
 
+/// How they are run.
+#[derive(Debug, Clone, Args)]
+pub struct ExecutionArgs {
     /// Scenarios at the same time.
     #[arg(short, long, value_name = "N", env = crate::env::JOBS, value_parser = positive, help_heading = "Execution")]
     pub jobs: Option<usize>,
@@ -93,20 +125,6 @@ pub struct RunArgs {
     /// Break the mesh in one named way, to see whether exactly the scenarios concerned notice.
     #[arg(long, value_name = "NAME", hide = true)]
     pub mutate: Option<String>,
-
-    /// Directory for reports and evidence.
-    #[arg(long, value_name = "DIR", env = crate::env::REPORT_DIR, help_heading = "Reports")]
-    pub report_dir: Option<PathBuf>,
-    /// Form of the result on stdout.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value_t,
-        value_name = "FORMAT",
-        help_heading = "Output"
-    )]
-    pub output: Format,
 }
 
 /// What a value has to be.

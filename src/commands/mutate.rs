@@ -11,17 +11,15 @@ use crate::{
     cli::MutateArgs,
     coverage::{self, Claims},
     event::{Event, Kind, phases::Phases, recorder::Recorder, run_id::RunId},
-    evidence::redact::Redactor,
     exit::Exit,
     mesh::istio::found,
     mutation::{self, Mutation},
     output,
     plan::Terms,
     run::{
-        context::Tidy,
+        context::{self, Tidy},
         engine::{self, Pace},
-        lost::Lost,
-        session::{self, Ending, Session},
+        session::{Ending, Kept, Session},
         signals::{self, Parting},
     },
     scenario::loaded::Loaded,
@@ -257,19 +255,17 @@ impl Mesh<'_> {
             jobs,
         };
         let plan = self.offered.plan(scenarios.to_vec(), terms);
-        let terms = session::Terms {
+        let terms = context::Terms {
             run_id: RunId::random(),
             rates,
             tidy: self.tidy,
             keep_failed: false,
             mutation: mutation.cloned(),
-            redactor: Redactor::default(),
-            lost: Lost::default(),
         };
         // The last mutation may have had istiod restarted.
         let found = found::find(&local.client, &local.dial).await;
         let found = found.map_err(CommandError::other)?;
-        let session = Session::new(&local.ready(), found, recorder, None, terms);
+        let session = Session::new(&local.ready(), found, recorder, Kept::default(), terms);
         let mut session = session.map_err(CommandError::other)?;
         let pace = Pace {
             jobs,

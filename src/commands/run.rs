@@ -16,10 +16,10 @@ use crate::{
     plan::{self, Plan, Terms},
     report::{Finished, Sink, SinkError, SinkOptions},
     run::{
-        context::Tidy,
+        context::{self, Tidy},
         engine::{self, Pace},
         lost::Lost,
-        session::{self, Ending, Session},
+        session::{Ending, Kept, Session},
         signals::{self, Parting},
     },
     scenario::{
@@ -185,18 +185,21 @@ async fn work(
         true => Tidy::WithTheWorld,
     };
     let lost = Lost::default();
-    let open = session::Terms {
+    let open = context::Terms {
         run_id,
         rates: terms.rates,
         tidy,
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
+    };
+    let kept = Kept {
+        bundle,
         redactor: redactor.clone(),
         lost: lost.clone(),
     };
     let done = {
         let judged = scenarios_on(
-            &ready, scenarios, terms, open, settings, recorder, bundle, cancel,
+            &ready, scenarios, terms, open, settings, recorder, kept, cancel,
         );
         // Scenarios have that as their verdict; what is neither judged nor over by then has nobody to answer it.
         let ended = async {
@@ -228,10 +231,10 @@ async fn scenarios_on(
     ready: &Ready,
     scenarios: Vec<Loaded>,
     terms: Terms,
-    open: session::Terms,
+    open: context::Terms,
     settings: &Settings,
     recorder: &Recorder,
-    bundle: Option<Bundle>,
+    kept: Kept,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
     let offered = Offered::by(ready, &scenarios).await?;
@@ -245,7 +248,7 @@ async fn scenarios_on(
         .flat_map(|_| scenarios.clone())
         .collect();
     let plan = offered.plan(repeated, terms);
-    let mut session = Session::new(ready, offered.found, recorder.clone(), bundle, open)
+    let mut session = Session::new(ready, offered.found, recorder.clone(), kept, open)
         .map_err(CommandError::other)?;
     let begun = cancel.run_until_cancelled(session.begin()).await;
     if let Some(Ok(())) = begun {

@@ -12,11 +12,11 @@ pub fn render(model: &Model) -> String {
 }
 
 fn annotation(scenario: &ScenarioReport) -> String {
-    let verdict = text::verdict(scenario.verdict(), scenario.class);
+    let verdict = text::verdict(scenario.verdict(), scenario.end.class);
     let title = format!("{verdict} {}", scenario.anchor());
-    let message = format!("{}\n{}", scenario.title, scenario.cause);
+    let message = format!("{}\n{}", scenario.plan.title, scenario.end.cause);
     let (file, title, message) = (
-        property(&scenario.file),
+        property(&scenario.plan.file),
         property(&title),
         data(message.trim_end()),
     );
@@ -36,15 +36,22 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::{EndReport, PlanReport};
     use crate::verdict::outcome::Verdict;
 
     fn model(verdicts: &[Verdict]) -> Model {
         let scenario = |verdict: &Verdict| ScenarioReport {
             id: "routing/x".into(),
-            file: "suites/routing/x.yaml".into(),
-            title: "100% true".into(),
-            cause: "saw\n::stop-commands::x".into(),
-            verdict: Some(*verdict),
+            plan: PlanReport {
+                file: "suites/routing/x.yaml".into(),
+                title: "100% true".into(),
+                ..PlanReport::default()
+            },
+            end: EndReport {
+                cause: "saw\n::stop-commands::x".into(),
+                verdict: Some(*verdict),
+                ..EndReport::default()
+            },
             ..ScenarioReport::default()
         };
         Model {

@@ -84,7 +84,11 @@ pub fn render(model: &Model) -> String {
 }
 
 fn profiles(model: &Model) -> Vec<Profile<'_>> {
-    let mut areas: Vec<&str> = model.scenarios.iter().map(|s| s.area.as_str()).collect();
+    let mut areas: Vec<&str> = model
+        .scenarios
+        .iter()
+        .map(|s| s.plan.area.as_str())
+        .collect();
     areas.sort_unstable();
     areas.dedup();
     areas.into_iter().map(|area| profile(model, area)).collect()
@@ -124,7 +128,7 @@ fn sentence(level: &str, status: &Status) -> String {
 fn status(model: &Model, area: &str, level: Level) -> Option<Status> {
     let mut counts = Counts::default();
     let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());
-    let ours = |s: &&ScenarioReport| s.area == area && s.level == level;
+    let ours = |s: &&ScenarioReport| s.plan.area == area && s.plan.level == level;
     for scenario in model.scenarios.iter().filter(ours) {
         counts.add(scenario.verdict());
         match scenario.verdict() {

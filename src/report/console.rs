@@ -160,14 +160,14 @@ impl Console {
         scenario: &ScenarioReport,
         report_dir: Option<&Path>,
     ) {
-        let verdict = self.verdict(scenario.verdict(), scenario.class, 0);
+        let verdict = self.verdict(scenario.verdict(), scenario.end.class, 0);
         put(
             page,
             &format!("\n{verdict} {}", clean_line(&scenario.anchor())),
         );
-        put(page, &format!("  {}", clean_line(&scenario.title)));
-        if !scenario.cause.is_empty() {
-            field(page, "cause", &scenario.cause);
+        put(page, &format!("  {}", clean_line(&scenario.plan.title)));
+        if !scenario.end.cause.is_empty() {
+            field(page, "cause", &scenario.end.cause);
         }
         for report in scenario.checks.iter().filter(|check| text::is_bad(check)) {
             let check = &report.check;
@@ -185,7 +185,7 @@ impl Console {
                 field(page, "  method", &check.method);
             }
         }
-        if let Some(known) = &scenario.known {
+        if let Some(known) = &scenario.end.known {
             field(page, "known", known);
         }
         if let (Some(dir), false) = (report_dir, scenario.evidence.is_empty()) {

@@ -16,13 +16,13 @@ use crate::verdict::outcome::Verdict;
 pub fn render(model: &Model) -> String {
     let mut areas: BTreeMap<&str, Vec<&ScenarioReport>> = BTreeMap::new();
     for scenario in &model.scenarios {
-        areas.entry(&scenario.area).or_default().push(scenario);
+        areas.entry(&scenario.plan.area).or_default().push(scenario);
     }
     let mut report = Report::new("meshproof");
     report.set_time(Duration::from_millis(model.wall_ms));
     for (area, scenarios) in areas {
         let mut suite = TestSuite::new(area);
-        let wall = scenarios.iter().map(|scenario| scenario.wall_ms);
+        let wall = scenarios.iter().map(|scenario| scenario.end.wall_ms);
         suite.set_time(Duration::from_millis(wall.fold(0, u64::saturating_add)));
         suite.add_properties(properties(model));
         suite.add_test_cases(scenarios.iter().map(|scenario| case(model, scenario)));
@@ -77,12 +77,12 @@ fn properties(model: &Model) -> Vec<Property> {
 
 fn case(model: &Model, scenario: &ScenarioReport) -> TestCase {
     let mut case = TestCase::new(scenario.anchor(), status(scenario));
-    case.set_classname(format!("meshproof.{}", scenario.area));
-    case.set_time(Duration::from_millis(scenario.wall_ms));
+    case.set_classname(format!("meshproof.{}", scenario.plan.area));
+    case.set_time(Duration::from_millis(scenario.end.wall_ms));
     case.set_assertions(scenario.checks.len());
-    case.add_property(Property::new("title", clean(&scenario.title)));
+    case.add_property(Property::new("title", clean(&scenario.plan.title)));
     case.add_property(Property::new("verdict", text::word(scenario.verdict())));
-    case.add_property(Property::new("proves", scenario.proves.join(",")));
+    case.add_property(Property::new("proves", scenario.plan.proves.join(",")));
     case.add_property(Property::new(
         "reproduce",
         clean(&model.reproduce(scenario)),
@@ -107,12 +107,15 @@ fn status(scenario: &ScenarioReport) -> TestCaseStatus {
         Verdict::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
         Verdict::Skip | Verdict::KnownFailure => TestCaseStatus::skipped(),
     };
-    let cause = match &scenario.known {
-        Some(link) => format!("{} ({link})", scenario.cause),
-        None => scenario.cause.clone(),
+    let cause = match &scenario.end.known {
+        Some(link) => format!("{} ({link})", scenario.end.cause),
+        None => scenario.end.cause.clone(),
     };
     // A reader groups errors by whose trouble they are.
-    let kind = scenario.class.map_or(text::word(verdict), ErrorClass::name);
+    let kind = scenario
+        .end
+        .class
+        .map_or(text::word(verdict), ErrorClass::name);
     status.set_message(clean(&cause)).set_type(kind);
     let details = details(scenario);
     if !details.is_empty() {

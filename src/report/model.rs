@@ -88,12 +88,23 @@ impl Failure {
     }
 }
 
-/// One scenario. Before [`Model::settle`], `verdict` may be missing.
+/// One scenario.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScenarioReport {
     pub id: String,
     /// From 2 when the same scenario was started again (`--repeat`).
     pub attempt: u32,
+    pub plan: PlanReport,
+    pub started: bool,
+    pub end: EndReport,
+    pub steps: Vec<StepReport>,
+    pub checks: Vec<CheckReport>,
+    pub evidence: Vec<EvidenceReport>,
+}
+
+/// What was planned: the same for every run of a scenario.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanReport {
     pub title: String,
     pub area: String,
     pub proves: Vec<String>,
@@ -101,7 +112,11 @@ pub struct ScenarioReport {
     pub file: String,
     /// Words that name it to `meshproof run`; none in logs of before.
     pub again: Vec<String>,
-    pub started: bool,
+}
+
+/// What came of it. Before [`Model::settle`], `verdict` may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndReport {
     pub verdict: Option<Verdict>,
     pub cause: String,
     /// Whose trouble an ERROR is.
@@ -110,9 +125,6 @@ pub struct ScenarioReport {
     pub floor_ms: u64,
     pub samples: BTreeMap<String, u64>,
     pub known: Option<String>,
-    pub steps: Vec<StepReport>,
-    pub checks: Vec<CheckReport>,
-    pub evidence: Vec<EvidenceReport>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +185,7 @@ impl ScenarioReport {
 
     /// The verdict; a scenario without one could not be told.
     pub fn verdict(&self) -> Verdict {
-        self.verdict.unwrap_or(Verdict::Error)
+        self.end.verdict.unwrap_or(Verdict::Error)
     }
 
     /// Folder of the evidence, relative to the report directory.
@@ -188,40 +200,28 @@ impl ScenarioReport {
             .map(|evidence| format!("{}/{}", self.evidence_dir(), evidence.file))
     }
 
-    /// The record of its next run: what is planned stays, what happened does not. All fields are named, so that one which is added has
-    /// to be one or the other.
+    /// The record of its next run: what is planned stays, what happened does not.
     fn again(&self) -> Self {
         Self {
             id: self.id.clone(),
             attempt: self.attempt.saturating_add(1),
-            title: self.title.clone(),
-            area: self.area.clone(),
-            proves: self.proves.clone(),
-            level: self.level,
-            file: self.file.clone(),
-            again: self.again.clone(),
-            started: false,
-            verdict: None,
-            cause: String::new(),
-            class: None,
-            wall_ms: 0,
-            floor_ms: 0,
-            samples: BTreeMap::new(),
-            known: None,
-            steps: Vec::new(),
-            checks: Vec::new(),
-            evidence: Vec::new(),
+            plan: self.plan.clone(),
+            ..Self::default()
         }
     }
+}
 
-    fn end(&mut self, end: &ScenarioEnd) {
-        self.verdict = Some(end.verdict);
-        self.cause.clone_from(&end.cause);
-        self.class = end.class;
-        self.wall_ms = end.wall_ms;
-        self.floor_ms = end.floor_ms;
-        self.samples.clone_from(&end.samples);
-        self.known.clone_from(&end.known);
+impl EndReport {
+    fn of(end: &ScenarioEnd) -> Self {
+        Self {
+            verdict: Some(end.verdict),
+            cause: end.cause.clone(),
+            class: end.class,
+            wall_ms: end.wall_ms,
+            floor_ms: end.floor_ms,
+            samples: end.samples.clone(),
+            known: end.known.clone(),
+        }
     }
 }
 
@@ -283,13 +283,14 @@ impl Model {
                 file,
                 again,
             } => {
-                let record = self.begun(id, *attempt);
-                record.title.clone_from(title);
-                record.area.clone_from(area);
-                record.proves.clone_from(proves);
-                record.level = *level;
-                record.file.clone_from(file);
-                record.again.clone_from(again);
+                self.begun(id, *attempt).plan = PlanReport {
+                    title: title.clone(),
+                    area: area.clone(),
+                    proves: proves.clone(),
+                    level: *level,
+                    file: file.clone(),
+                    again: again.clone(),
+                };
             }
             Kind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
             Kind::StepStarted {
@@ -349,7 +350,9 @@ impl Model {
                     check: (**check).clone(),
                 });
             }
-            Kind::ScenarioEnded(end) => self.at(&end.id, end.attempt).end(end),
+            Kind::ScenarioEnded(end) => {
+                self.at(&end.id, end.attempt).end = EndReport::of(end);
+            }
             _ => {}
         }
     }
@@ -424,7 +427,7 @@ impl Model {
     /// The newest record of this id that has not ended. A verdict is never overwritten: starting again opens a new record.
     fn open(&mut self, id: &str) -> &mut ScenarioReport {
         let last = self.latest(id);
-        if last.verdict.is_none() {
+        if last.end.verdict.is_none() {
             return self.latest(id);
         }
         let again = last.again();
@@ -439,13 +442,17 @@ impl Model {
             (None, true) => "the run ended without it".to_owned(),
             (None, false) => "the event log ends here".to_owned(),
         };
-        for scenario in self.scenarios.iter_mut().filter(|s| s.verdict.is_none()) {
+        for scenario in self
+            .scenarios
+            .iter_mut()
+            .filter(|s| s.end.verdict.is_none())
+        {
             let (verdict, what) = match scenario.started {
                 true => (Verdict::Error, "no verdict"),
                 false => (Verdict::Skip, "not started"),
             };
-            scenario.verdict = Some(verdict);
-            scenario.cause = format!("{what}: {why}");
+            scenario.end.verdict = Some(verdict);
+            scenario.end.cause = format!("{what}: {why}");
         }
     }
 
@@ -463,7 +470,7 @@ impl Model {
     /// How many ERRORs are whose trouble; those of nobody in particular are not counted.
     pub fn error_classes(&self) -> BTreeMap<ErrorClass, usize> {
         let mut classes = BTreeMap::new();
-        for class in self.scenarios.iter().filter_map(|one| one.class) {
+        for class in self.scenarios.iter().filter_map(|one| one.end.class) {
             *classes.entry(class).or_default() += 1;
         }
         classes
@@ -530,10 +537,10 @@ impl Model {
     /// Command that runs one scenario of this run again. A log of before the words were kept names the scenario and the seed.
     pub fn reproduce(&self, scenario: &ScenarioReport) -> String {
         let mut words = vec!["meshproof".to_owned(), "run".to_owned()];
-        if scenario.again.is_empty() {
+        if scenario.plan.again.is_empty() {
             words.push(shell_word(&scenario.id));
         }
-        words.extend(scenario.again.iter().map(shell_word));
+        words.extend(scenario.plan.again.iter().map(shell_word));
         match self.run.again.is_empty() {
             true => words.push(format!("--seed {}", self.run.seed)),
             false => words.extend(self.run.again.iter().cloned()),
@@ -647,11 +654,17 @@ mod tests {
         let [first, second] = &model.scenarios[..] else {
             panic!("{:?}", model.scenarios);
         };
-        let planned_of =
-            |s: &ScenarioReport| (s.title.clone(), s.proves.clone(), s.level, s.again.clone());
+        let planned_of = |s: &ScenarioReport| {
+            (
+                s.plan.title.clone(),
+                s.plan.proves.clone(),
+                s.plan.level,
+                s.plan.again.clone(),
+            )
+        };
         assert_eq!(planned_of(first), planned_of(second));
-        assert_eq!(second.level, Level::Provisional);
-        assert_eq!((second.attempt, second.samples.len()), (2, 0));
+        assert_eq!(second.plan.level, Level::Provisional);
+        assert_eq!((second.attempt, second.end.samples.len()), (2, 0));
     }
 
     #[test]

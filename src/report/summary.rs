@@ -100,21 +100,21 @@ fn head(page: &mut String, model: &Model) {
 }
 
 fn row(page: &mut String, scenario: &ScenarioReport) {
-    let claim = match scenario.cause.is_empty() {
-        true => escape(&scenario.title),
+    let claim = match scenario.end.cause.is_empty() {
+        true => escape(&scenario.plan.title),
         false => format!(
             "{}<br>{}",
-            escape(&scenario.title),
-            escape(&text::short(&scenario.cause, 240))
+            escape(&scenario.plan.title),
+            escape(&text::short(&scenario.end.cause, 240))
         ),
     };
-    let verdict = text::verdict(scenario.verdict(), scenario.class);
+    let verdict = text::verdict(scenario.verdict(), scenario.end.class);
     let verdict = if is_unexpected(scenario.verdict()) {
         format!("**{verdict}**")
     } else {
         verdict
     };
-    let time = text::duration(scenario.wall_ms);
+    let time = text::duration(scenario.end.wall_ms);
     line(
         page,
         &format!(
@@ -129,13 +129,13 @@ fn failure(page: &mut String, model: &Model, scenario: &ScenarioReport) {
         page,
         &format!(
             "\n## {} {}\n",
-            text::verdict(scenario.verdict(), scenario.class),
+            text::verdict(scenario.verdict(), scenario.end.class),
             escape(&scenario.anchor())
         ),
     );
-    line(page, &format!("{}\n", escape(&scenario.title)));
-    if !scenario.cause.is_empty() {
-        line(page, &format!("- Cause: {}", escape(&scenario.cause)));
+    line(page, &format!("{}\n", escape(&scenario.plan.title)));
+    if !scenario.end.cause.is_empty() {
+        line(page, &format!("- Cause: {}", escape(&scenario.end.cause)));
     }
     for report in scenario.checks.iter().filter(|check| text::is_bad(check)) {
         let check = &report.check;
@@ -154,7 +154,7 @@ fn failure(page: &mut String, model: &Model, scenario: &ScenarioReport) {
             line(page, &format!("  - method: {}", escape(&check.method)));
         }
     }
-    if let Some(link) = &scenario.known {
+    if let Some(link) = &scenario.end.known {
         line(page, &format!("- Known-failure entry: {}", escape(link)));
     }
     if !scenario.evidence.is_empty() {

@@ -31,13 +31,10 @@ pub enum Tidy {
 pub struct Context {
     pub client: Client,
     pub dial: Dial,
-    pub applier: Applier,
     /// Writes what scenarios write.
     pub writer: Writer,
     /// What workloads need to run on this target.
     pub fitting: Fitting,
-    /// The mesh's own tool, where the target has it.
-    pub istioctl: Option<Istioctl>,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
     /// Watch over what all scenarios share.
@@ -47,26 +44,40 @@ pub struct Context {
     pub recorder: Recorder,
     /// Notices when this process does not run.
     pub watchdog: Watch,
-    pub rates: Rates,
-    pub run_id: RunId,
+    pub bundle: Option<Bundle>,
+    /// Knows what must not be written.
+    pub redactor: Redactor,
+    pub mesh: Mesh,
+    pub terms: Terms,
+}
+
+/// The mesh of a run.
+pub struct Mesh {
+    /// The door through which configuration goes.
+    pub applier: Applier,
+    /// Its own tool, where the target has it.
+    pub istioctl: Option<Istioctl>,
     /// Proxies of the ingress gateway.
     pub gateways: Vec<Proxy>,
     /// `host:port` of a plain server that no scenario configures: for control calls.
     pub control: String,
-    pub bundle: Option<Bundle>,
-    /// Knows what must not be written.
-    pub redactor: Redactor,
-    /// The mesh is broken in this way, on purpose.
-    pub mutation: Option<Mutation>,
+}
+
+/// What a run decides about the target.
+pub struct Terms {
+    pub run_id: RunId,
+    pub rates: Rates,
     pub tidy: Tidy,
     /// Whether the namespaces of scenarios that did not pass stay.
     pub keep_failed: bool,
+    /// The mesh is broken in this way, on purpose.
+    pub mutation: Option<Mutation>,
 }
 
 impl Context {
     /// The text of a manifest or workload file as this run has it.
     pub fn text(&self, path: &str, text: String) -> String {
-        match &self.mutation {
+        match &self.terms.mutation {
             Some(mutation) => mutation.mutate(path, text),
             None => text,
         }

@@ -49,6 +49,14 @@ fn starts(told: &[Kind]) -> Vec<&str> {
     starts.collect()
 }
 
+fn classes(told: &[Kind]) -> Vec<Option<ErrorClass>> {
+    let classes = told.iter().filter_map(|kind| match kind {
+        Kind::ScenarioEnded(end) => Some(end.class),
+        _ => None,
+    });
+    classes.collect()
+}
+
 fn three() -> [(&'static str, String); 3] {
     ["a", "b", "c"].map(|name| (name, hopeless("")))
 }
@@ -64,6 +72,7 @@ async fn everything_is_planned_before_anything_begins() {
 #[tokio::test]
 async fn a_scenario_that_cannot_be_made_is_an_error_and_the_others_go_on() {
     let told = told(&three(), PACE, &CancellationToken::new()).await;
+    assert_eq!(classes(&told), [Some(ErrorClass::Input); 3]);
     let ends = ends(&told);
     assert_eq!(ends.len(), 3);
     for (_, verdict, cause) in ends {
@@ -86,6 +95,7 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
         "not offered here: telemetry, gateway",
     );
     assert!(ends(&told).contains(&skipped), "{told:?}");
+    assert!(classes(&told).contains(&None), "a skip is nobody's trouble");
 }
 
 #[rstest]
@@ -167,6 +177,7 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
     run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
     let told = stage.told();
     assert!(starts(&told).is_empty(), "{told:?}");
+    assert_eq!(classes(&told), [Some(ErrorClass::Mesh); 3]);
     let ends = ends(&told);
     assert_eq!(ends.len(), 3);
     for (_, verdict, cause) in ends {

@@ -46,3 +46,7 @@ impl Classified for ScenarioError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

@@ -260,7 +260,7 @@ impl Run<'_> {
             Step::Restart(Restart(workload)) if workload == ISTIOD => {
                 self.ctx.guards.istiod.ask(workload);
                 let mut proxies = self.place.proxies(self.ctx);
-                proxies.extend(self.ctx.gateways.iter().cloned());
+                proxies.extend(self.ctx.mesh.gateways.iter().cloned());
                 istiod::restart(self.ctx, &proxies).await?;
             }
             Step::Restart(Restart(workload)) => configuration::restart(self, workload).await?,
@@ -318,7 +318,7 @@ impl Run<'_> {
             .iter()
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
         let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
-        let keep = self.ctx.keep_failed && (failed || refuted);
+        let keep = self.ctx.terms.keep_failed && (failed || refuted);
         self.place.end(self.ctx, &written, keep).await;
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use testbed::stall::Watch;
 
 use super::{
-    context::{Context, Tidy},
+    context::{Context, Mesh, Terms, Tidy},
     guard::Guards,
     lost::Lost,
     namespace::{control, error::PlaceError, mutated, place::Place},
@@ -19,14 +19,12 @@ use crate::{
         writer::Writer,
     },
     errors::{Classified, ErrorClass, chain},
-    event::{Kind, recorder::Recorder, run_id::RunId},
+    event::{Kind, recorder::Recorder},
     evidence::{bundle::Bundle, redact::Redactor},
     mesh::istio::{change::LiveError, found::Found, injection, live::Applier, marker},
-    mutation::Mutation,
     scenario::{model::Workload, workload_file},
     targets::Ready,
     timeouts::timeouts,
-    verdict::Rates,
     yaml::{self, YamlError},
 };
 
@@ -67,15 +65,11 @@ impl Classified for SessionError {
     }
 }
 
-/// What a run decides about the target.
-pub struct Terms {
-    pub run_id: RunId,
-    pub rates: Rates,
-    pub tidy: Tidy,
-    pub keep_failed: bool,
-    pub mutation: Option<Mutation>,
+/// What outlives a run, and is told when its target ends.
+#[derive(Default)]
+pub struct Kept {
+    pub bundle: Option<Bundle>,
     pub redactor: Redactor,
-    /// Told when the target ends.
     pub lost: Lost,
 }
 
@@ -105,7 +99,7 @@ impl Session {
         ready: &Ready,
         found: Found,
         recorder: Recorder,
-        bundle: Option<Bundle>,
+        kept: Kept,
         terms: Terms,
     ) -> Result<Self, SessionError> {
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
@@ -113,26 +107,24 @@ impl Session {
         let writer = Writer::new(&ready.client, &terms.run_id);
         let client = ready.client.clone();
         let ctx = Arc::new(Context {
-            applier: Applier::start(writer.clone(), found.istiod, own.clone()),
+            mesh: Mesh {
+                applier: Applier::start(writer.clone(), found.istiod, own.clone()),
+                istioctl: ready.istioctl.clone(),
+                gateways: found.gateways,
+                control: format!("{CONTROL}.{own}:{}", injection::CONTROL_SERVICE_PORT),
+            },
             writer,
             pods: PodWatch::start(&client, &selector),
-            control: format!("{CONTROL}.{own}:{}", injection::CONTROL_SERVICE_PORT),
-            gateways: found.gateways,
             guards: Guards::start(&client, &ready.dial),
             client,
             dial: ready.dial.clone(),
-            lost: terms.lost,
+            lost: kept.lost,
             recorder,
             watchdog: Watch::of_machine().map_err(SessionError::Thread)?,
-            rates: terms.rates,
-            run_id: terms.run_id,
-            bundle,
-            tidy: terms.tidy,
-            keep_failed: terms.keep_failed,
-            mutation: terms.mutation,
-            redactor: terms.redactor,
-            istioctl: ready.istioctl.clone(),
+            bundle: kept.bundle,
+            redactor: kept.redactor,
             fitting: ready.fitting.clone(),
+            terms,
         });
         Ok(Self {
             ctx,
@@ -147,8 +139,8 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; [`Session::close`] removes what was made until then.
     pub async fn begin(&mut self) -> Result<(), SessionError> {
-        let (ctx, run) = (&self.ctx, &self.ctx.run_id);
-        if ctx.tidy == Tidy::Deleted {
+        let (ctx, run) = (&self.ctx, &self.ctx.terms.run_id);
+        if ctx.terms.tidy == Tidy::Deleted {
             sweep(ctx).await;
         }
         let name = runs::control(run);
@@ -179,7 +171,7 @@ impl Session {
         if ctx.lost.why().is_some() {
             return; // nobody is there to remove it, or to have it
         }
-        let control = runs::control(&ctx.run_id);
+        let control = runs::control(&ctx.terms.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
             let text = format!("the shared gateway stays mutated: {}", chain(&error));
             ctx.recorder.emit(Kind::Note { text });
@@ -187,14 +179,14 @@ impl Session {
         for text in left_outside(ctx).await {
             ctx.recorder.emit(Kind::Note { text });
         }
-        if ctx.tidy != Tidy::Deleted {
+        if ctx.terms.tidy != Tidy::Deleted {
             return;
         }
         let limit = match ending {
             Ending::Done if !ctx.writer.saw_finalizers() => Duration::ZERO,
             _ => timeouts().run.namespaces,
         };
-        let ours = namespaces::of_run(&ctx.run_id);
+        let ours = namespaces::of_run(&ctx.terms.run_id);
         drop(self.lease);
         for left in namespaces::remove_all(&ctx.client, &ours, limit).await {
             let text = left.to_string();
@@ -229,7 +221,15 @@ async fn sweep(ctx: &Context) {
 /// Removes what scenarios that were given up have outside their namespaces; returns what stays, in words.
 async fn left_outside(ctx: &Context) -> Vec<String> {
     match ctx.writer.journal().entries().await {
-        Ok(entries) => runs::remove(&ctx.client, &ctx.run_id, entries, &mut Swept::default()).await,
+        Ok(entries) => {
+            runs::remove(
+                &ctx.client,
+                &ctx.terms.run_id,
+                entries,
+                &mut Swept::default(),
+            )
+            .await
+        }
         Err(words) => vec![words],
     }
 }

@@ -108,13 +108,13 @@ impl Run<'_> {
     }
 
     pub fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, ResolveError> {
-        self.resolved_with(step, self.ctx.rates)
+        self.resolved_with(step, self.ctx.terms.rates)
     }
 
     /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look spends its part of the rate of
     /// misses, and makes the calls which that needs.
     pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
-        let mut probes = self.resolved_with(step, self.ctx.rates.at_look(look))?;
+        let mut probes = self.resolved_with(step, self.ctx.terms.rates.at_look(look))?;
         for probe in &mut probes {
             probe.times = probe.times.max(probe.needed.unwrap_or(0));
         }

@@ -5,14 +5,13 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    context::{Context, Tidy},
+    context::{Context, Terms, Tidy},
     lost::Lost,
-    session::{Session, Terms},
+    session::{Kept, Session},
 };
 use crate::{
     cluster::fake::Fake,
     event::{Event, Kind, recorder::Recorder, run_id::RunId},
-    evidence::redact::Redactor,
     fixture::fitting::Fitting,
     mesh::istio::found::Found,
     scenario::{Loaded, Suites, load_all},
@@ -58,10 +57,12 @@ impl Stage {
             tidy: Tidy::WithTheWorld,
             keep_failed: false,
             mutation: None,
-            redactor: Redactor::default(),
-            lost: lost.clone(),
         };
-        let session = Session::new(&ready, found, recorder, None, terms).expect("threads");
+        let kept = Kept {
+            lost: lost.clone(),
+            ..Kept::default()
+        };
+        let session = Session::new(&ready, found, recorder, kept, terms).expect("threads");
         Self {
             ctx: Arc::clone(&session.ctx),
             lost,

@@ -5,7 +5,9 @@ use super::*;
 use crate::{
     values::range::Span,
     verdict::{
+        conclude::scenario_verdict,
         matcher::{produced_by::ProducedBy, tls::Tls},
+        outcome::Verdict,
         producer::Producer,
         testing::{answered, failed},
     },
@@ -313,4 +315,26 @@ fn a_step_that_failed_is_told_with_what_ended_or_stood_still() {
         ..stalled(5000)
     };
     assert!(both.cause().unwrap().words.contains("SIGKILL"));
+}
+
+/// Whose trouble it is that a check is undecided: of whoever ended, stood still, or was not there.
+#[rstest]
+#[case::ours_killed(&death(false, 137, "Error"), ErrorClass::Harness)]
+#[case::mesh_killed(&death(true, 137, "Error"), ErrorClass::Mesh)]
+#[case::no_memory(&death(true, 137, "OOMKilled"), ErrorClass::Machine)]
+#[case::stalled(&stalled(5000), ErrorClass::Machine)]
+fn an_explained_check_has_the_class_of_the_explanation(
+    #[case] circumstances: &Circumstances,
+    #[case] class: ErrorClass,
+) {
+    let checks = guarded(circumstances);
+    let undecided = checks
+        .iter()
+        .filter(|check| check.result == CheckResult::Undecided);
+    let classes: Vec<_> = undecided.map(|check| check.class).collect();
+    assert!(classes.contains(&Some(class)), "{classes:?}");
+    assert_eq!(circumstances.cause().unwrap().class, class);
+    let error = scenario_verdict(&checks[..1], &[], None);
+    let decided = (error.verdict == Verdict::Error).then_some(class);
+    assert_eq!(error.class, decided, "{error:?}");
 }

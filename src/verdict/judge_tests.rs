@@ -660,6 +660,33 @@ fn verdicts(
     assert_eq!(cause.is_empty(), verdict == Verdict::Pass);
 }
 
+/// An ERROR is the harness's trouble where nobody else is known to be the reason.
+#[rstest]
+#[case::observations_do_not_suffice("status", None, ErrorClass::Harness)]
+#[case::ledgers_disagree(crate::verdict::outcome::LEDGER, None, ErrorClass::Harness)]
+#[case::calls_were_given_up(crate::verdict::outcome::PATIENCE, None, ErrorClass::Harness)]
+#[case::a_proxy_was_ended("status", Some(ErrorClass::Mesh), ErrorClass::Mesh)]
+#[case::the_machine_stood_still(
+    crate::verdict::outcome::LEDGER,
+    Some(ErrorClass::Machine),
+    ErrorClass::Machine
+)]
+fn an_undecided_check_says_whose_trouble_the_error_is(
+    #[case] matcher: &str,
+    #[case] explained: Option<ErrorClass>,
+    #[case] class: ErrorClass,
+) {
+    let undecided = Check {
+        matcher: matcher.to_owned(),
+        class: explained,
+        ..check("p", Undecided, false)
+    };
+    let error = scenario_verdict(&[check("p", Holds, false), undecided], &[], None);
+    assert_eq!((error.verdict, error.class), (Verdict::Error, Some(class)));
+    let fine = scenario_verdict(&[check("p", Holds, false)], &[], None);
+    assert_eq!(fine.class, None);
+}
+
 #[test]
 fn our_own_errors_come_before_everything() {
     let checks = [check("p", Refuted, false)];

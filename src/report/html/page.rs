@@ -139,7 +139,7 @@ fn ordered(model: &Model) -> Vec<View<'_>> {
         if is_unexpected(scenario.verdict()) {
             (0, String::new())
         } else {
-            (1, scenario.area.clone())
+            (1, scenario.plan.area.clone())
         }
     };
     let mut scenarios: Vec<&ScenarioReport> = model.scenarios.iter().collect();
@@ -180,10 +180,10 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         anchor: scenario.anchor(),
         link: address(&scenario.anchor()),
         class: class(scenario.verdict()),
-        verdict: text::verdict(scenario.verdict(), scenario.class),
+        verdict: text::verdict(scenario.verdict(), scenario.end.class),
         open: is_unexpected(scenario.verdict()),
         summary: summary(scenario),
-        wall: text::duration(scenario.wall_ms),
+        wall: text::duration(scenario.end.wall_ms),
         ratio: ratio(scenario),
         checks: told.into_iter().map(row).collect(),
         agreed: agreed(&folded),
@@ -212,8 +212,12 @@ fn agreed(checks: &[&CheckReport]) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
 fn ratio(scenario: &ScenarioReport) -> Option<String> {
-    (scenario.floor_ms > 0)
-        .then(|| format!("{:.1}", scenario.wall_ms as f64 / scenario.floor_ms as f64))
+    (scenario.end.floor_ms > 0).then(|| {
+        format!(
+            "{:.1}",
+            scenario.end.wall_ms as f64 / scenario.end.floor_ms as f64
+        )
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of scenarios")]

@@ -42,7 +42,7 @@ impl Place {
             .map(str::to_owned)
             .collect();
         let (run, own) = (
-            (RUN_LABEL, ctx.run_id.as_str()),
+            (RUN_LABEL, ctx.terms.run_id.as_str()),
             ("istio", self.namespace.as_str()),
         );
         let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
@@ -67,7 +67,8 @@ impl Place {
                 .await?;
         }
         if gateway {
-            self.await_endpoints_at(ctx, &ctx.gateways, false).await?;
+            self.await_endpoints_at(ctx, &ctx.mesh.gateways, false)
+                .await?;
         }
         for gateway in gateways {
             self.await_gateway(ctx, &gateway, live.generation).await?;
@@ -81,7 +82,7 @@ impl Place {
 
     /// Objects as this run and this target have them.
     fn own(&self, ctx: &Context, objects: Vec<Value>) -> Vec<Value> {
-        let fit = |object| rollout::labelled(ctx.fitting.fit(object, false), &ctx.run_id);
+        let fit = |object| rollout::labelled(ctx.fitting.fit(object, false), &ctx.terms.run_id);
         let mut own: Vec<Value> = objects.into_iter().map(fit).collect();
         if own
             .iter()
@@ -123,11 +124,15 @@ impl Place {
             delete,
             proxies: self.told(ctx, gateway),
             programs: self.programs(ctx),
-            reference: ctx.gateways.first().map_or_else(String::new, |gateway| {
-                format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
-            }),
+            reference: ctx
+                .mesh
+                .gateways
+                .first()
+                .map_or_else(String::new, |gateway| {
+                    format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
+                }),
         };
-        Ok(ctx.applier.change(change).await?)
+        Ok(ctx.mesh.applier.change(change).await?)
     }
 
     /// Services and pods come to istiod on a way of their own: when it has them, a push that holds them is waited for, at the proxies
@@ -142,7 +147,7 @@ impl Place {
     ) -> Result<Live, PlaceError> {
         rollout::await_gone(ctx, &self.namespace, deleted).await?;
         rollout::await_rolled_out(ctx, &self.namespace, written).await?;
-        let istiod = ctx.applier.istiod();
+        let istiod = ctx.mesh.applier.istiod();
         let (there, gone) = (self.services_among(applied), self.services_among(deleted));
         shards::await_services(&istiod, &self.namespace, &there, &gone).await?;
         self.await_pods_known(ctx, &self.selected(ctx, applied))

@@ -84,7 +84,7 @@ pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), 
     {
         let pod = place.pod(ctx, &workload.name)?;
         let id = format!("{}-control-{}", place.namespace, workload.name);
-        let plan = CallPlan::new(id, ctx.control.clone(), "mypackage.Greeter/SayHello");
+        let plan = CallPlan::new(id, ctx.mesh.control.clone(), "mypackage.Greeter/SayHello");
         let mut failure = Some("no call was observed".to_owned());
         let caller = ctx.port(&place.namespace, &pod, CONTROL_PORT);
         let each = |line| {

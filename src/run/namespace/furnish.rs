@@ -52,7 +52,7 @@ impl Place {
         gateway: bool,
         outside: bool,
     ) -> Result<Self, Box<Unmade>> {
-        let namespace = name::name(&ctx.run_id, number, id);
+        let namespace = name::name(&ctx.terms.run_id, number, id);
         let claimed = ctx.writer.claim(&namespace, id).await;
         let root = claimed.map_err(|error| Unmade {
             error: error.into(),
@@ -63,7 +63,7 @@ impl Place {
             Ok(place) => Ok(place),
             Err(error) => {
                 let evidence = pod_evidence::pod_evidence(ctx, &namespace).await;
-                tidy::end(ctx, &root, &[], ctx.keep_failed).await;
+                tidy::end(ctx, &root, &[], ctx.terms.keep_failed).await;
                 Err(Box::new(Unmade { error, evidence }))
             }
         }
@@ -81,7 +81,7 @@ impl Place {
         let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
         for (workload, documents) in workloads {
             let caller = workload_file::makes_caller(documents);
-            for object in workload::objects(workload, documents, &ctx.run_id) {
+            for object in workload::objects(workload, documents, &ctx.terms.run_id) {
                 let mut object = ctx.fitting.fit(object, caller);
                 if caller {
                     object = control::past_the_proxy(object);
@@ -164,7 +164,8 @@ impl Place {
         // A push with a marker that is written now holds what istiod knows now.
         place.await_pods_known(ctx, &place.addresses(ctx)).await?;
         let services: Vec<String> = place.services.keys().cloned().collect();
-        shards::await_services(&ctx.applier.istiod(), &place.namespace, &services, &[]).await?;
+        shards::await_services(&ctx.mesh.applier.istiod(), &place.namespace, &services, &[])
+            .await?;
         let mutated = place.mutated(ctx);
         let (live, ()) = try_join!(
             place.change(ctx, mutated, Vec::new(), gateway),

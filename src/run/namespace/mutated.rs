@@ -22,7 +22,7 @@ pub fn objects(
     names: &Names<'_>,
     first: impl Fn(&str) -> Option<String>,
 ) -> Vec<Value> {
-    let object = ctx.mutation.as_ref().and_then(mutation::sidecars);
+    let object = ctx.terms.mutation.as_ref().and_then(mutation::sidecars);
     let expanded = object.map(|mut object| {
         each_text(&mut object, &mut |text: &mut String| {
             *text = expand(text, names);
@@ -58,19 +58,24 @@ fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
 /// # Errors
 /// The gateway does not have it in time.
 pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written>, LiveError> {
-    let Some(mut object) = ctx.mutation.as_ref().and_then(mutation::shared_gateway) else {
+    let Some(mut object) = ctx
+        .terms
+        .mutation
+        .as_ref()
+        .and_then(mutation::shared_gateway)
+    else {
         return Ok(Vec::new());
     };
-    object["metadata"]["labels"][RUN_LABEL] = ctx.run_id.as_str().into();
+    object["metadata"]["labels"][RUN_LABEL] = ctx.terms.run_id.as_str().into();
     let change = Change {
         namespace: namespace.to_owned(),
         // The gateway is in the mesh's namespace.
         outside: true,
         apply: vec![object],
-        proxies: ctx.gateways.clone(),
+        proxies: ctx.mesh.gateways.clone(),
         ..Change::default()
     };
-    Ok(ctx.applier.change(change).await?.written)
+    Ok(ctx.mesh.applier.change(change).await?.written)
 }
 
 /// Takes the patches from the shared gateway again.
@@ -88,10 +93,10 @@ pub async fn mend_gateway(
     let change = Change {
         namespace: namespace.to_owned(),
         delete: written,
-        proxies: ctx.gateways.clone(),
+        proxies: ctx.mesh.gateways.clone(),
         ..Change::default()
     };
-    ctx.applier.change(change).await.map(|_| ())
+    ctx.mesh.applier.change(change).await.map(|_| ())
 }
 
 /// Notes which patches the proxies of a scenario have now: later steps may take away what they fit.
@@ -100,7 +105,7 @@ pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
     let all = place
         .proxies(ctx)
         .into_iter()
-        .chain(ctx.gateways.iter().cloned());
+        .chain(ctx.mesh.gateways.iter().cloned());
     for proxy in all {
         let Ok(dump) = envoy::whole(&proxy.admin).await else {
             continue;
@@ -156,7 +161,8 @@ pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<Untaken>
 }
 
 fn patched(ctx: &Context) -> Option<&Mutation> {
-    ctx.mutation
+    ctx.terms
+        .mutation
         .as_ref()
         .filter(|mutation| !mutation.patches.is_empty())
 }

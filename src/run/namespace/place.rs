@@ -118,7 +118,7 @@ impl Place {
 
     /// The proxies that are told of a change: those of this namespace, and the shared gateways where that is said.
     pub(crate) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Proxy> {
-        let shared = ctx.gateways.iter().filter(|_| gateway);
+        let shared = ctx.mesh.gateways.iter().filter(|_| gateway);
         let own = self.proxies(ctx).into_iter();
         own.chain(shared.cloned()).collect()
     }

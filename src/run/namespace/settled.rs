@@ -58,7 +58,7 @@ impl Place {
         ctx: &Context,
         addresses: &BTreeMap<String, Vec<String>>,
     ) -> Result<(), PlaceError> {
-        let (start, istiod) = (Instant::now(), ctx.applier.istiod());
+        let (start, istiod) = (Instant::now(), ctx.mesh.applier.istiod());
         let waited = shards::await_pods(&ctx.client, &istiod, &self.namespace, addresses).await;
         self.unless_slowed(ctx, start, waited).await
     }
@@ -70,7 +70,7 @@ impl Place {
         proxies: &[Proxy],
         settled: bool,
     ) -> Result<(), PlaceError> {
-        let (start, istiod) = (Instant::now(), &ctx.applier.istiod());
+        let (start, istiod) = (Instant::now(), &ctx.mesh.applier.istiod());
         let waits = proxies.iter().map(|proxy| {
             endpoints::await_endpoints(istiod, &proxy.admin, &self.namespace, settled)
         });

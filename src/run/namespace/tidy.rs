@@ -32,7 +32,7 @@ pub async fn end(ctx: &Context, root: &Written, configuration: &[Written], keep:
     for text in ctx.writer.remove_outside(configuration, name).await {
         ctx.recorder.emit(Kind::Note { text });
     }
-    let done = match (keep, ctx.tidy) {
+    let done = match (keep, ctx.terms.tidy) {
         (_, Tidy::WithTheWorld) | (true, Tidy::Emptied) => return,
         (true, Tidy::Deleted) => match namespaces::keep(client, name).await {
             Ok(()) => return,

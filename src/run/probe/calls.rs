@@ -375,7 +375,7 @@ pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
     let scenario = &loaded.scenario;
     let steps = scenario.steps.iter();
     let mut probes = steps
-        .filter_map(|step| step_probes(scenario, step, ctx.rates).ok())
+        .filter_map(|step| step_probes(scenario, step, ctx.terms.rates).ok())
         .flatten();
     probes.any(|probe| through_gateway(&probe))
 }
@@ -397,6 +397,7 @@ async fn response_flags(
     };
     let (namespace, pods) = if at == "gateway" {
         let pods = ctx
+            .mesh
             .gateways
             .iter()
             .map(|proxy| proxy.admin.pod.clone())

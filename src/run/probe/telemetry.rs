@@ -51,7 +51,7 @@ pub struct Before {
 /// Proxies of a workload, or of the gateway.
 pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Port>) {
     if at == "gateway" {
-        let all = ctx.gateways.iter().map(|proxy| proxy.admin.clone());
+        let all = ctx.mesh.gateways.iter().map(|proxy| proxy.admin.clone());
         return (install::NAMESPACE.to_owned(), all.collect());
     }
     let pods = place.pods(ctx).remove(at).unwrap_or_default();
@@ -264,7 +264,7 @@ async fn diagnose(
     place: &Place,
     wanted: &Diagnosis,
 ) -> Result<Vec<String>, ProbeError> {
-    let istioctl = ctx.istioctl.as_ref();
+    let istioctl = ctx.mesh.istioctl.as_ref();
     let istioctl = istioctl.ok_or(ProbeError::NoIstioctl)?;
     let pod = place.pod(ctx, &wanted.of)?;
     let of = format!("{pod}.{}", place.namespace);

@@ -89,6 +89,7 @@ fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Port> 
 fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Port> {
     if probe::through_gateway(probe) {
         return ctx
+            .mesh
             .gateways
             .iter()
             .map(|proxy| proxy.admin.clone())

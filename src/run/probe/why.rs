@@ -46,7 +46,7 @@ fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Port)>
         hops.push((hop, proxy.admin));
     }
     if probe::through_gateway(probe) {
-        let shared = ctx.gateways.iter();
+        let shared = ctx.mesh.gateways.iter();
         hops.extend(shared.map(|proxy| (Hop::Gateway, proxy.admin.clone())));
     }
     hops

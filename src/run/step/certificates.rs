@@ -19,7 +19,9 @@ pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), St
         .map(|host| configuration::expand(run, host))
         .collect();
     let place = &run.place;
-    let (object, key, made) = place.certificates.secret(step, &hosts, &run.ctx.run_id)?;
+    let (object, key, made) = place
+        .certificates
+        .secret(step, &hosts, &run.ctx.terms.run_id)?;
     run.ctx.redactor.register(&key);
     let written = run.ctx.writer.apply(&object, place.home()).await?;
     place.certificates.keep(step.name(), made);

@@ -45,7 +45,7 @@ pub async fn restart(ctx: &Context, proxies: &[Proxy]) -> Result<(), RestartErro
         })
     })?;
     let debug = ctx.port(NAMESPACE, &fresh, ISTIOD_DEBUG_PORT);
-    ctx.applier.follow(debug.clone());
+    ctx.mesh.applier.follow(debug.clone());
     connected(&debug, proxies).await
 }
 

@@ -77,7 +77,7 @@ pub async fn versus(
         let Some(bound) = bound else { continue };
         let bound = range::share(bound)?;
         let name = format!("{} against {}", wanted.probe, wanted.against);
-        let mut check = versus::judge(&name, what, bound, &ratios, run.ctx.rates);
+        let mut check = versus::judge(&name, what, bound, &ratios, run.ctx.terms.rates);
         check.contrast = wanted.refutes.iter().any(|name| name == what);
         run.checked(number, check);
     }
