@@ -12,6 +12,8 @@ use std::{
 
 use nix::unistd::{Gid, Uid, User};
 
+use crate::errors::{Classified, ErrorClass, chain};
+
 /// Bits that let the group or everybody write.
 const GROUP_WRITES: u32 = 0o020;
 const ALL_WRITE: u32 = 0o002;
@@ -38,6 +40,34 @@ pub enum NotPrivate {
         tried: String,
         variable: &'static str,
     },
+}
+
+impl Classified for NotPrivate {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Machine
+    }
+}
+
+/// Which part of a directory's path is not trusted, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum Untrusted {
+    #[error("{}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is no directory", .path.display())]
+    NoDirectory { path: PathBuf },
+    #[error("{} belongs to user {user}", .path.display())]
+    Foreign { path: PathBuf, user: u32 },
+    #[error("{} can be written to by everybody", .path.display())]
+    OpenToAll { path: PathBuf },
+    #[error("{} can be written to by group {group}", .path.display())]
+    OpenToGroup { path: PathBuf, group: u32 },
+}
+
+impl Untrusted {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
 }
 
 /// Makes `parent/names…` with mode 0700 where it is not there, and makes sure that it belongs to this user alone. `parent` must be
@@ -104,32 +134,32 @@ pub fn own(path: &Path) -> Result<(), NotPrivate> {
 /// The real path of a directory that is there, when nobody but root and this user can change what it or any part of its path leads to.
 ///
 /// # Errors
-/// Words that say which part is not trusted, and why.
-pub fn trusted(dir: &Path) -> Result<PathBuf, String> {
-    let real = fs::canonicalize(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+/// [`Untrusted`], of the first part that is.
+pub fn trusted(dir: &Path) -> Result<PathBuf, Untrusted> {
+    let real = fs::canonicalize(dir).map_err(Untrusted::io(dir))?;
     let me = Uid::effective().as_raw();
-    let look = |path: &Path| {
-        fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))
-    };
+    let look = |path: &Path| fs::symlink_metadata(path).map_err(Untrusted::io(path));
     // Where root itself is not mapped (user namespaces), the owner of / stands for it.
     let root = look(Path::new("/"))?.uid();
     for part in real.ancestors() {
         let meta = look(part)?;
-        let say = |why: String| Err(format!("{} {why}", part.display()));
+        let path = part.to_owned();
         if !meta.is_dir() {
-            return say("is no directory".to_owned());
+            return Err(Untrusted::NoDirectory { path });
         }
         if ![0, me, root].contains(&meta.uid()) {
-            return say(format!("belongs to user {}", meta.uid()));
+            let user = meta.uid();
+            return Err(Untrusted::Foreign { path, user });
         }
         let last = part == real;
         let sticky = meta.mode() & STICKY != 0 && !last;
         let own_group = [0, Gid::effective().as_raw()].contains(&meta.gid()) && !last;
         if meta.mode() & ALL_WRITE != 0 && !sticky {
-            return say("can be written to by everybody".to_owned());
+            return Err(Untrusted::OpenToAll { path });
         }
         if meta.mode() & GROUP_WRITES != 0 && !sticky && !own_group {
-            return say(format!("can be written to by group {}", meta.gid()));
+            let group = meta.gid();
+            return Err(Untrusted::OpenToGroup { path, group });
         }
     }
     Ok(real)
@@ -139,14 +169,14 @@ pub fn trusted(dir: &Path) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// As [`trusted`].
-pub fn trusted_own(dir: &Path) -> Result<PathBuf, String> {
-    let real = trusted(dir)?;
-    let owner = fs::symlink_metadata(&real).map_err(|error| error.to_string())?;
-    let owner = owner.uid();
-    if owner == Uid::effective().as_raw() {
-        Ok(real)
+pub fn trusted_own(dir: &Path) -> Result<PathBuf, Untrusted> {
+    let path = trusted(dir)?;
+    let user = fs::symlink_metadata(&path).map_err(Untrusted::io(&path))?;
+    let user = user.uid();
+    if user == Uid::effective().as_raw() {
+        Ok(path)
     } else {
-        Err(format!("{} belongs to user {owner}", real.display()))
+        Err(Untrusted::Foreign { path, user })
     }
 }
 
@@ -172,6 +202,7 @@ pub fn in_state_home(names: &[&str]) -> Result<PathBuf, NotPrivate> {
         tried,
         variable: VARIABLE,
     };
+    let untrusted = |why: Untrusted| nowhere(chain(&why));
     if let Some(given) = variable(VARIABLE) {
         if !given.exists() {
             let made = fs::DirBuilder::new()
@@ -183,10 +214,10 @@ pub fn in_state_home(names: &[&str]) -> Result<PathBuf, NotPrivate> {
                 source,
             })?;
         }
-        return make(&trusted_own(&given).map_err(nowhere)?, names);
+        return make(&trusted_own(&given).map_err(untrusted)?, names);
     }
     let home = home().ok_or_else(|| nowhere("$HOME is not set".to_owned()))?;
-    let home = trusted_own(&home).map_err(nowhere)?;
+    let home = trusted_own(&home).map_err(untrusted)?;
     let state = home.join(".local/state");
     fs::DirBuilder::new()
         .recursive(true)
@@ -196,7 +227,7 @@ pub fn in_state_home(names: &[&str]) -> Result<PathBuf, NotPrivate> {
             path: state.clone(),
             source,
         })?;
-    make(&trusted_own(&state).map_err(nowhere)?, names)
+    make(&trusted_own(&state).map_err(untrusted)?, names)
 }
 
 #[cfg(test)]
@@ -254,7 +285,7 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         assert!(trusted_own(&inner).is_ok());
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(trusted(&inner).is_err_and(|why| why.contains("open can be written")));
+        assert!(trusted(&inner).is_err_and(|why| why.to_string().contains("open can be written")));
         // As /tmp: what is mine in it, others can neither remove nor rename.
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(trusted_own(&inner).is_ok());

@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::errors::{Classified, ErrorClass};
+
 /// Largest file, in bytes.
 pub const MAX_SIZE: usize = 1 << 20;
 /// Deepest nesting.
@@ -67,6 +69,17 @@ pub struct YamlError {
     pub path: String,
     pub message: String,
 }
+
+impl Classified for YamlError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
+}
+
+/// What stands behind a merge key is no map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("`<<` merges a map, or a list of maps")]
+struct NoMap;
 
 /// Places of all keys and list items of one document by path (`probes.p.expect`, `steps[0]`).
 #[derive(Debug, Clone, Default)]
@@ -174,7 +187,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
         let read: Result<Value, _> = serde::Deserialize::deserialize(reader);
         let mut value = read.map_err(|reason| typed(".", &reason, &places))?;
         if let Some(place) = places.merge {
-            merge(&mut value).map_err(|words| error(place, words))?;
+            merge(&mut value).map_err(|no_map| error(place, no_map.to_string()))?;
         }
         if !value.is_null() {
             found.push(Document { value, places });
@@ -184,7 +197,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
 }
 
 /// Replaces every merge key by the keys that it brings in; keys of the map itself win, then the first of several maps.
-fn merge(value: &mut Value) -> Result<(), String> {
+fn merge(value: &mut Value) -> Result<(), NoMap> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(merge),
         Value::Object(map) => {
@@ -196,7 +209,7 @@ fn merge(value: &mut Value) -> Result<(), String> {
             };
             for one in below {
                 let Value::Object(one) = one else {
-                    return Err("`<<` merges a map, or a list of maps".to_owned());
+                    return Err(NoMap);
                 };
                 for (key, value) in one {
                     map.entry(key).or_insert(value);

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use chromiumoxide::{
@@ -15,12 +14,18 @@ use chromiumoxide::{
         },
         js_protocol::runtime::EvaluateParams,
     },
+    error::CdpError,
     page::ScreenshotParams,
 };
 use futures::{Stream, StreamExt as _};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{task::JoinHandle, time::timeout};
+
+use crate::{
+    errors::{Classified, ErrorClass},
+    timeouts::timeouts,
+};
 
 /// Names under which distributions install it.
 const NAMES: [&str; 4] = [
@@ -30,10 +35,34 @@ const NAMES: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// How long Chromium may take to start on a busy machine.
-const START: Duration = Duration::from_secs(40);
-/// How long the calls of one tab may take.
-const CALLS: Duration = Duration::from_secs(30);
+/// Why a browser makes no calls; nothing is known of the mesh then.
+#[derive(Debug, thiserror::Error)]
+pub enum ChromeError {
+    #[error("no Chromium on PATH; on Debian: apt-get install chromium")]
+    Missing,
+    #[error("Chromium does not start")]
+    Start(#[source] CdpError),
+    #[error("Chromium")]
+    Tab(#[source] CdpError),
+    /// Words of a command's builder: a parameter is missing.
+    #[error("{0}")]
+    Command(String),
+    #[error("the page's answer")]
+    Answer(#[from] serde_json::Error),
+    #[error("Chromium told of {told} of {wanted} requests")]
+    Requests { told: usize, wanted: usize },
+}
+
+impl Classified for ChromeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Missing | Self::Start(_) => ErrorClass::Machine,
+            Self::Tab(_) | Self::Command(_) | Self::Answer(_) | Self::Requests { .. } => {
+                ErrorClass::Harness
+            }
+        }
+    }
+}
 
 /// A browser that runs.
 pub struct Chrome {
@@ -77,23 +106,28 @@ pub struct Ran {
 /// Path of Chromium.
 ///
 /// # Errors
-/// In words, with the way out.
-pub fn executable() -> Result<PathBuf, String> {
+/// [`ChromeError::Missing`].
+pub fn executable() -> Result<PathBuf, ChromeError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let candidates = NAMES
         .iter()
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     let found = candidates.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| "no Chromium on PATH; on Debian: apt-get install chromium".to_owned())
+    found.ok_or(ChromeError::Missing)
 }
 
 impl Chrome {
     /// Starts it with a profile of its own. `rules` are Chromium's host resolver rules.
     ///
     /// # Errors
-    /// In words: it does not start.
-    pub async fn start(executable: &Path, profile: PathBuf, rules: &str) -> Result<Self, String> {
+    /// [`ChromeError::Start`].
+    pub async fn start(
+        executable: &Path,
+        profile: PathBuf,
+        rules: &str,
+    ) -> Result<Self, ChromeError> {
+        let limits = timeouts().browser;
         let mut config = BrowserConfig::builder()
             .chrome_executable(executable)
             .user_data_dir(&profile)
@@ -101,8 +135,8 @@ impl Chrome {
             .disable_https_first()
             .window_size(900, 420)
             .viewport(None)
-            .launch_timeout(START)
-            .request_timeout(CALLS)
+            .launch_timeout(limits.start)
+            .request_timeout(limits.calls)
             .arg(("host-resolver-rules", rules))
             .arg("disable-background-networking")
             .arg("disable-component-update")
@@ -111,9 +145,9 @@ impl Chrome {
         if nix::unistd::geteuid().is_root() {
             config = config.no_sandbox();
         }
-        let (browser, mut handler) = Browser::launch(config.build()?)
-            .await
-            .map_err(|error| format!("Chromium does not start: {error}"))?;
+        let config = config.build().map_err(ChromeError::Command)?;
+        let launched = Browser::launch(config).await;
+        let (browser, mut handler) = launched.map_err(ChromeError::Start)?;
         let events = tokio::spawn(async move { while handler.next().await.is_some() {} });
         Ok(Self {
             browser,
@@ -125,28 +159,27 @@ impl Chrome {
     /// Loads the page from `origin` and lets it make the calls of `plan` to `base`.
     ///
     /// # Errors
-    /// In words: the browser or the page failed, nothing is known of the mesh.
-    pub async fn run(&self, origin: &str, base: &str, plan: &Value) -> Result<Ran, String> {
-        let words = |error: chromiumoxide::error::CdpError| format!("Chromium: {error}");
-        let tab = self.browser.new_page("about:blank").await.map_err(words)?;
-        tab.execute(EnableParams::default()).await.map_err(words)?;
-        let mut network = network(&tab, base).await.map_err(words)?;
-        tab.goto(origin).await.map_err(words)?;
+    /// [`ChromeError`]: the browser or the page failed, nothing is known of the mesh.
+    pub async fn run(&self, origin: &str, base: &str, plan: &Value) -> Result<Ran, ChromeError> {
+        let failed = ChromeError::Tab;
+        let tab = self.browser.new_page("about:blank").await.map_err(failed)?;
+        tab.execute(EnableParams::default()).await.map_err(failed)?;
+        let mut network = network(&tab, base).await.map_err(failed)?;
+        tab.goto(origin).await.map_err(failed)?;
         let call = EvaluateParams::builder()
             .expression(format!("meshproof({plan})"))
             .await_promise(true)
             .return_by_value(true)
-            .build()?;
-        let result = tab.evaluate_expression(call).await.map_err(words)?;
-        let calls: Vec<PageCall> = result
-            .into_value()
-            .map_err(|error| format!("the page's answer: {error}"))?;
+            .build()
+            .map_err(ChromeError::Command)?;
+        let result = tab.evaluate_expression(call).await.map_err(failed)?;
+        let calls: Vec<PageCall> = result.into_value()?;
         let fetched = fetches(&mut network, calls.len()).await?;
         let picture = tab
             .screenshot(ScreenshotParams::builder().build())
             .await
-            .map_err(words)?;
-        tab.close().await.map_err(words)?;
+            .map_err(failed)?;
+        tab.close().await.map_err(failed)?;
         Ok(Ran {
             calls: calls.into_iter().zip(fetched).collect(),
             picture,
@@ -155,7 +188,7 @@ impl Chrome {
 
     /// Ends the browser and removes its profile.
     pub async fn close(mut self) {
-        let asked = timeout(Duration::from_secs(5), async {
+        let asked = timeout(timeouts().browser.close, async {
             self.browser.close().await.ok()?;
             self.browser.wait().await.ok()
         });
@@ -220,7 +253,7 @@ async fn network(
 async fn fetches(
     network: &mut (impl Stream<Item = News> + Unpin),
     count: usize,
-) -> Result<Vec<Fetched>, String> {
+) -> Result<Vec<Fetched>, ChromeError> {
     let (mut order, mut known) = (Vec::new(), BTreeMap::<String, Fetched>::new());
     let ended = |order: &[String], known: &BTreeMap<String, Fetched>| {
         let ended = order
@@ -243,17 +276,15 @@ async fn fetches(
         }
         Some(())
     };
-    let whole = timeout(Duration::from_secs(10), gather)
-        .await
-        .ok()
-        .flatten();
+    let limit = timeouts().browser.told;
+    let whole = timeout(limit, gather).await.ok().flatten();
     let all = order.iter().take(count);
     let all: Vec<Fetched> = all.filter_map(|id| known.get(id).cloned()).collect();
     match whole {
         Some(()) if all.len() == count => Ok(all),
-        _ => Err(format!(
-            "Chromium told of {} of {count} requests",
-            all.len()
-        )),
+        _ => Err(ChromeError::Requests {
+            told: all.len(),
+            wanted: count,
+        }),
     }
 }

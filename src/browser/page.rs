@@ -9,7 +9,10 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::toolchain::{Cache, ToolchainError};
+use crate::{
+    errors::{Classified, ErrorClass},
+    toolchain::{Cache, ToolchainError},
+};
 
 /// Sources by their path below `fixtures/browser`.
 const SOURCES: [(&str, &str); 4] = [
@@ -45,7 +48,7 @@ pub struct Page {
 pub enum PageError {
     #[error(transparent)]
     Cache(#[from] ToolchainError),
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}")]
     Io { path: PathBuf, source: io::Error },
     #[error("npm is not on PATH; on Debian: apt-get install nodejs npm")]
     NoNpm,
@@ -54,6 +57,15 @@ pub enum PageError {
         command: &'static str,
         words: String,
     },
+}
+
+impl Classified for PageError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Cache(error) => error.class(),
+            Self::Io { .. } | Self::NoNpm | Self::Npm { .. } => ErrorClass::Machine,
+        }
+    }
 }
 
 /// The page, built when the cache has none of these sources. Takes seconds then, and needs npm's registry or cache.

@@ -18,21 +18,48 @@ use tokio::time::sleep;
 pub use super::kubeconfig::Plugins;
 use super::{
     bounds::{Bounds, Token},
-    kubeconfig,
-    plugin::{self, Credential},
+    kubeconfig::{self, KubeconfigError},
+    plugin::{self, Credential, PluginError},
 };
-use crate::errors::chain;
+use crate::{
+    errors::{Classified, ErrorClass, chain},
+    timeouts::timeouts,
+};
 
-/// How long a connection may take, with its TLS handshake.
-const CONNECT: Duration = Duration::from_secs(10);
 /// A plugin is run again so long before its token expires.
 const EARLY: Duration = Duration::from_secs(60);
+
+/// Why there is no client of a cluster. Nothing was sent to it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The kubeconfig has no such context, or what the context names does not fit together.
+    #[error(transparent)]
+    Context(Box<kube::config::KubeconfigError>),
+    /// Certificates, keys or a proxy of which no connection can be made.
+    #[error(transparent)]
+    Connection(Box<kube::Error>),
+}
+
+impl Classified for ClientError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Kubeconfig(error) => error.class(),
+            Self::Plugin(error) => error.class(),
+            Self::Context(_) => ErrorClass::Input,
+            Self::Connection(error) => error.class(),
+        }
+    }
+}
 
 /// The cluster of a kubeconfig of our own, by its current context or the one that is named.
 ///
 /// # Errors
-/// In words: the file is not there, is none, or has no such context.
-pub async fn of(path: &Path, context: Option<&str>) -> Result<Client, String> {
+/// [`ClientError`]: the file is not there, is none, or has no such context.
+pub async fn of(path: &Path, context: Option<&str>) -> Result<Client, ClientError> {
     let read = kubeconfig::read(&[path.to_owned()])?;
     with(read, context, Plugins::Refused).await
 }
@@ -45,7 +72,7 @@ pub async fn with(
     mut read: Kubeconfig,
     context: Option<&str>,
     plugins: Plugins,
-) -> Result<Client, String> {
+) -> Result<Client, ClientError> {
     let exec = kubeconfig::credentials(&mut read, context, plugins)?;
     let token = match exec {
         Some(exec) => ask(&mut read, context, exec).await?,
@@ -56,9 +83,10 @@ pub async fn with(
         ..KubeConfigOptions::default()
     };
     let config = Config::from_custom_kubeconfig(read, &options).await;
-    let mut config = config.map_err(|error| chain(&error))?;
-    config.connect_timeout = Some(CONNECT);
-    let builder = ClientBuilder::try_from(config).map_err(|error| chain(&error))?;
+    let mut config = config.map_err(|error| ClientError::Context(Box::new(error)))?;
+    config.connect_timeout = Some(timeouts().cluster.connect);
+    let builder = ClientBuilder::try_from(config);
+    let builder = builder.map_err(|error| ClientError::Connection(Box::new(error)))?;
     Ok(builder.with_layer(&Bounds::new(token)).build())
 }
 
@@ -67,7 +95,7 @@ async fn ask(
     read: &mut Kubeconfig,
     context: Option<&str>,
     exec: ExecConfig,
-) -> Result<Option<Token>, String> {
+) -> Result<Option<Token>, PluginError> {
     let first = plugin::run(&exec).await?;
     if let (Some(certificate), Some(key)) = (&first.client_certificate_data, &first.client_key_data)
     {
@@ -130,7 +158,7 @@ async fn renew(
                     None => return,
                 }
             }
-            Err(words) => tracing::warn!("{words}"),
+            Err(error) => tracing::warn!("{}", chain(&error)),
         }
     }
 }

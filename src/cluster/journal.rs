@@ -16,9 +16,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::object::{self, MANAGER, ObjectError, RUN_LABEL, Written};
+use crate::errors::{Classified, ErrorClass};
 
 /// Name of the ConfigMap.
 pub const JOURNAL: &str = "meshproof-journal";
+
+/// Why a journal cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("the journal")]
+    Unread(#[source] Box<kube::Error>),
+    #[error("the journal's line {key}")]
+    Line {
+        key: String,
+        source: serde_json::Error,
+    },
+}
+
+impl Classified for JournalError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unread(error) => error.class(),
+            // It was written by a run of ours, or by another version.
+            Self::Line { .. } => ErrorClass::Harness,
+        }
+    }
+}
 
 /// An object that is outside, or is about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,14 +183,13 @@ impl Journal {
     /// What is noted; nothing where there is no journal.
     ///
     /// # Errors
-    /// In words: the API server does not answer, or a line is none.
-    pub async fn entries(&self) -> Result<Vec<Entry>, String> {
+    /// [`JournalError`]: the API server does not answer, or a line is none.
+    pub async fn entries(&self) -> Result<Vec<Entry>, JournalError> {
         let map = self.api.get_opt(JOURNAL).await;
-        let map = map.map_err(|error| format!("the journal: {error}"))?;
+        let map = map.map_err(|error| JournalError::Unread(Box::new(error)))?;
         let lines = map.and_then(|map| map.data).unwrap_or_default();
         let entry = |(key, line): (String, String)| {
-            serde_json::from_str(&line)
-                .map_err(|error| format!("the journal's line {key}: {error}"))
+            serde_json::from_str(&line).map_err(|source| JournalError::Line { key, source })
         };
         lines.into_iter().map(entry).collect()
     }

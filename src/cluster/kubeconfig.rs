@@ -1,7 +1,7 @@
 //! The user's kubeconfig, read with care: only plain files, only so large, and no program is run unasked.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -9,12 +9,107 @@ use kube::config::{AuthInfo, ExecConfig, Kubeconfig};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    errors::chain,
+    errors::{Classified, ErrorClass},
     evidence::sensitive::{decoded, is_sensitive},
 };
 
 /// Largest file that is read: kubeconfigs and certificates are far smaller.
 const LARGEST: u64 = 4 << 20;
+
+/// Why a kubeconfig is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeconfigError {
+    #[error("neither KUBECONFIG nor HOME is set")]
+    Unnamed,
+    /// None of the files that were looked for is there.
+    #[error("{files}: not there")]
+    Absent { files: String },
+    #[error("{}", .path.display())]
+    NotRead { path: PathBuf, source: NotRead },
+    /// It is read, and is none.
+    #[error("{}", .path.display())]
+    NoKubeconfig {
+        path: PathBuf,
+        source: Box<kube::config::KubeconfigError>,
+    },
+    #[error("certificate-authority {path}")]
+    Authority { path: String, source: NotRead },
+    #[error("the user {user} of the kubeconfig")]
+    User { user: String, source: UserError },
+    #[error(
+        "the user {user} of the kubeconfig gets its credentials from a program (exec: {program}), which is not run unless --allow-exec-plugins says so"
+    )]
+    PluginRefused { user: String, program: String },
+}
+
+impl Classified for KubeconfigError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotRead { source, .. } | Self::Authority { source, .. } => source.class(),
+            Self::User { source, .. } => source.class(),
+            Self::Unnamed
+            | Self::Absent { .. }
+            | Self::NoKubeconfig { .. }
+            | Self::PluginRefused { .. } => ErrorClass::Input,
+        }
+    }
+}
+
+/// Why a file that a kubeconfig is, or names, is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRead {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("this is no plain file, so it is not read")]
+    NotPlain,
+    #[error("larger than 4 MiB, so it is not read")]
+    TooLarge,
+}
+
+impl Classified for NotRead {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io(error) if error.kind() != io::ErrorKind::NotFound => ErrorClass::Machine,
+            // Whoever wrote the kubeconfig named a file that is not there, or is none.
+            Self::Io(_) | Self::NotPlain | Self::TooLarge => ErrorClass::Input,
+        }
+    }
+}
+
+/// Why the credentials of a kubeconfig's user are not used.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    #[error(
+        "auth-provider is not supported: Kubernetes took it out in 1.26; use the provider's exec plugin (kubelogin, gke-gcloud-auth-plugin)"
+    )]
+    AuthProvider,
+    #[error("{field} {path}")]
+    File {
+        field: &'static str,
+        path: String,
+        source: NotRead,
+    },
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+impl Classified for UserError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::File { source, .. } => source.class(),
+            Self::AuthProvider | Self::Token(_) => ErrorClass::Input,
+        }
+    }
+}
+
+/// Why no request can carry a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("its token is empty")]
+    Empty,
+    #[error("its token has characters that no header can carry")]
+    Unprintable,
+}
 
 /// Whether the program that a kubeconfig names for credentials may be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,8 +145,8 @@ pub fn files() -> Vec<PathBuf> {
 /// Reads files together, the first of two equal names counts; files that are not there are passed over as long as one is.
 ///
 /// # Errors
-/// In words: there is none, one is no plain file, is too large, or no kubeconfig.
-pub fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
+/// [`KubeconfigError`]: there is none, one is no plain file, is too large, or no kubeconfig.
+pub fn read(files: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
     let there: Vec<&PathBuf> = files.iter().filter(|path| path.exists()).collect();
     if there.is_empty() {
         let names: Vec<String> = files
@@ -59,28 +154,35 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig, String> {
             .map(|path| path.display().to_string())
             .collect();
         return Err(match names.is_empty() {
-            true => "neither KUBECONFIG nor HOME is set".to_owned(),
-            false => format!("{}: not there", names.join(", ")),
+            true => KubeconfigError::Unnamed,
+            false => KubeconfigError::Absent {
+                files: names.join(", "),
+            },
         });
     }
     let mut all = Kubeconfig::default();
     for path in there {
-        check_file(path)?;
-        let words = |error| format!("{}: {}", path.display(), chain(&error));
-        let one = Kubeconfig::read_from(path).map_err(words)?;
-        all = all.merge(one).map_err(words)?;
+        check_file(path).map_err(|source| KubeconfigError::NotRead {
+            path: path.clone(),
+            source,
+        })?;
+        let none = |source| KubeconfigError::NoKubeconfig {
+            path: path.clone(),
+            source: Box::new(source),
+        };
+        let one = Kubeconfig::read_from(path).map_err(none)?;
+        all = all.merge(one).map_err(none)?;
     }
     Ok(all)
 }
 
 /// A plain file of a sensible size: a pipe or a device could be read for ever.
-fn check_file(path: &Path) -> Result<(), String> {
-    let about = |words: &str| Err(format!("{}: {words}", path.display()));
-    match fs::metadata(path) {
-        Err(error) => about(&error.to_string()),
-        Ok(meta) if !meta.is_file() => about("this is no plain file, so it is not read"),
-        Ok(meta) if meta.len() > LARGEST => about("larger than 4 MiB, so it is not read"),
-        Ok(_) => Ok(()),
+fn check_file(path: &Path) -> Result<(), NotRead> {
+    let meta = fs::metadata(path)?;
+    match meta.is_file() {
+        false => Err(NotRead::NotPlain),
+        true if meta.len() > LARGEST => Err(NotRead::TooLarge),
+        true => Ok(()),
     }
 }
 
@@ -88,13 +190,13 @@ fn check_file(path: &Path) -> Result<(), String> {
 /// with bounds of our own.
 ///
 /// # Errors
-/// In words: a file that must not be read, a way of signing in that is not taken, a plugin that nobody allowed, a token that no
+/// [`KubeconfigError`]: a file that must not be read, a way of signing in that is not taken, a plugin that nobody allowed, a token that no
 /// request can carry.
 pub fn credentials(
     config: &mut Kubeconfig,
     context: Option<&str>,
     plugins: Plugins,
-) -> Result<Option<ExecConfig>, String> {
+) -> Result<Option<ExecConfig>, KubeconfigError> {
     let named = context.or(config.current_context.as_deref());
     let context = config
         .contexts
@@ -111,7 +213,8 @@ pub fn credentials(
         .find(|known| known.name == context.cluster);
     let authority = cluster.and_then(|known| known.cluster.as_ref()?.certificate_authority.clone());
     if let Some(path) = authority {
-        check_file(Path::new(&path)).map_err(|words| format!("certificate-authority {words}"))?;
+        check_file(Path::new(&path))
+            .map_err(|source| KubeconfigError::Authority { path, source })?;
     }
     let user = context.user.unwrap_or_default();
     let named = config
@@ -121,14 +224,17 @@ pub fn credentials(
     let Some(info) = named.and_then(|known| known.auth_info.as_mut()) else {
         return Ok(None);
     };
-    check_user(info).map_err(|words| format!("the user {user} of the kubeconfig: {words}"))?;
+    check_user(info).map_err(|source| KubeconfigError::User {
+        user: user.clone(),
+        source,
+    })?;
     match (info.exec.take(), plugins) {
         (None, _) => Ok(None),
         (Some(exec), Plugins::Allowed) => Ok(Some(exec)),
-        (Some(exec), Plugins::Refused) => Err(format!(
-            "the user {user} of the kubeconfig gets its credentials from a program (exec: {}), which is not run unless --allow-exec-plugins says so",
-            exec.command.unwrap_or_default()
-        )),
+        (Some(exec), Plugins::Refused) => Err(KubeconfigError::PluginRefused {
+            user,
+            program: exec.command.unwrap_or_default(),
+        }),
     }
 }
 
@@ -177,11 +283,18 @@ pub fn secrets(config: &Kubeconfig) -> Vec<String> {
     found
 }
 
-fn check_user(info: &AuthInfo) -> Result<(), String> {
+fn check_user(info: &AuthInfo) -> Result<(), UserError> {
     if info.auth_provider.is_some() {
-        let words = "auth-provider is not supported: Kubernetes took it out in 1.26; use the provider's exec plugin (kubelogin, gke-gcloud-auth-plugin)";
-        return Err(words.to_owned());
+        return Err(UserError::AuthProvider);
     }
+    let wrong = |field, path: &String| {
+        let path = path.clone();
+        move |source| UserError::File {
+            field,
+            path,
+            source,
+        }
+    };
     let files = [
         ("tokenFile", &info.token_file),
         ("client-certificate", &info.client_certificate),
@@ -189,7 +302,7 @@ fn check_user(info: &AuthInfo) -> Result<(), String> {
     ];
     for (field, path) in files {
         if let Some(path) = path {
-            check_file(Path::new(path)).map_err(|words| format!("{field} {words}"))?;
+            check_file(Path::new(path)).map_err(wrong(field, path))?;
         }
     }
     let token = info
@@ -199,22 +312,26 @@ fn check_user(info: &AuthInfo) -> Result<(), String> {
     let token = match (token, &info.token_file) {
         (Some(token), _) => Some(token),
         (None, Some(path)) => {
-            Some(fs::read_to_string(path).map_err(|error| format!("tokenFile {path}: {error}"))?)
+            let read = fs::read_to_string(path).map_err(NotRead::Io);
+            Some(read.map_err(wrong("tokenFile", path))?)
         }
         (None, None) => None,
     };
     match token {
-        Some(token) => check_token(token.trim()),
+        Some(token) => Ok(check_token(token.trim())?),
         None => Ok(()),
     }
 }
 
 /// A token stands in a header, which takes printable characters only.
-pub fn check_token(token: &str) -> Result<(), String> {
+///
+/// # Errors
+/// [`TokenError`].
+pub fn check_token(token: &str) -> Result<(), TokenError> {
     match http::HeaderValue::try_from(format!("Bearer {token}")) {
         Ok(_) if !token.is_empty() => Ok(()),
-        Ok(_) => Err("its token is empty".to_owned()),
-        Err(_) => Err("its token has characters that no header can carry".to_owned()),
+        Ok(_) => Err(TokenError::Empty),
+        Err(_) => Err(TokenError::Unprintable),
     }
 }
 
@@ -226,6 +343,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::errors::chain;
 
     fn config(user: &str) -> Kubeconfig {
         let text = format!(
@@ -235,7 +353,8 @@ mod tests {
     }
 
     fn refused(user: &str) -> Option<String> {
-        credentials(&mut config(user), Some("a"), Plugins::Refused).err()
+        let refused = credentials(&mut config(user), Some("a"), Plugins::Refused);
+        Some(chain(&refused.err()?))
     }
 
     #[rstest]
@@ -298,10 +417,10 @@ mod tests {
             ("link", "no plain file"),
             ("huge", "larger than"),
         ] {
-            let said = read(&[at(name)]).unwrap_err();
+            let said = chain(&read(&[at(name)]).unwrap_err());
             assert!(said.contains(words) && said.contains(name), "{said}");
         }
-        let said = read(&[at("absent")]).unwrap_err();
+        let said = read(&[at("absent")]).unwrap_err().to_string();
         assert!(said.ends_with("absent: not there"), "{said}");
     }
 }

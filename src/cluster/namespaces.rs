@@ -1,6 +1,6 @@
 //! Namespaces of runs: found by label, deleted by uid, and waited for, with what holds those that do not end.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -9,20 +9,22 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
-use super::object::{MANAGER, RUN_LABEL};
-use crate::errors::chain;
+use super::{
+    object::{MANAGER, RUN_LABEL},
+    request::RequestError,
+};
+use crate::{
+    errors::chain,
+    timeouts::timeouts,
+    wait::{self, Look},
+};
 
 /// Label of a namespace that stays after its run, for a person to look at (`--keep`).
 pub const KEPT_LABEL: &str = "meshproof.dev/kept";
 /// Annotation of every namespace of a run: the scenario that it was made for.
 pub const SCENARIO: &str = "meshproof.dev/scenario";
-
-/// Pause between two looks at namespaces that are on their way out.
-const LOOK: Duration = Duration::from_millis(250);
-/// How long one request may take: a server that hangs must not keep a process that was told to end.
-const REQUEST: Duration = Duration::from_secs(10);
 
 /// A namespace that did not end, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,15 @@ pub struct Left {
     pub name: String,
     /// In the API server's words where it has some.
     pub why: String,
+}
+
+impl Left {
+    fn refused(namespace: &Namespace, error: &RequestError) -> Self {
+        Self {
+            name: namespace.name_any(),
+            why: error.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Left {
@@ -41,15 +52,14 @@ impl std::fmt::Display for Left {
 /// The namespaces that match a label selector.
 ///
 /// # Errors
-/// In words: the API server refuses or does not answer.
-pub async fn list(client: &Client, selector: &str) -> Result<Vec<Namespace>, String> {
+/// [`RequestError`]: the API server refuses or does not answer.
+pub async fn list(client: &Client, selector: &str) -> Result<Vec<Namespace>, RequestError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let params = ListParams::default().labels(selector);
-    let listed = tokio::time::timeout(REQUEST, api.list(&params)).await;
-    match listed {
-        Ok(Ok(list)) => Ok(list.items),
-        Ok(Err(error)) => Err(format!("cannot list namespaces: {}", chain(&error))),
-        Err(_) => Err(format!("cannot list namespaces: no answer in {REQUEST:?}")),
+    let limit = timeouts().cluster.request;
+    match timeout(limit, api.list(&params)).await {
+        Ok(listed) => Ok(listed?.items),
+        Err(_) => Err(RequestError::Silent(limit)),
     }
 }
 
@@ -66,8 +76,8 @@ pub fn is_ending(namespace: &Namespace) -> bool {
 /// Deletes exactly this namespace (by uid) and ends its pods at once. Does not wait.
 ///
 /// # Errors
-/// In words: the API server refuses or does not answer. A namespace that is gone already is no error.
-pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), String> {
+/// [`RequestError`]: the API server refuses or does not answer. A namespace that is gone already is no error.
+pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), RequestError> {
     let name = namespace.name_any();
     let api: Api<Namespace> = Api::all(client.clone());
     let params = DeleteParams {
@@ -83,7 +93,7 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), String
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {
                 return Ok(());
             }
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
         // The namespace takes no new pods any more, so their owners cannot make them anew.
         let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
@@ -94,9 +104,10 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), String
             .await;
         Ok(())
     };
-    match tokio::time::timeout(REQUEST, deleting).await {
+    let limit = timeouts().cluster.request;
+    match timeout(limit, deleting).await {
         Ok(done) => done,
-        Err(_) => Err(format!("no answer in {REQUEST:?}")),
+        Err(_) => Err(RequestError::Silent(limit)),
     }
 }
 
@@ -119,86 +130,84 @@ pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
 /// Deletes what the selector finds, again and again until there is none, so that one whose creation was under way goes too.
 /// Returns those that are still there after `limit`; `limit` zero deletes without waiting and returns only what was refused.
 pub async fn remove_all(client: &Client, selector: &str, limit: Duration) -> Vec<Left> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let found = match list(client, selector).await {
-            Ok(found) => found,
-            Err(why) if Instant::now() >= deadline => {
-                let name = format!("of -l {selector}");
-                return vec![Left { name, why }];
-            }
-            Err(_) => {
-                sleep(LOOK).await;
-                continue;
-            }
-        };
-        if found.is_empty() {
-            return Vec::new();
+    let round = async |_| {
+        let stay = still_there(client, selector, limit.is_zero()).await;
+        Ok::<_, Infallible>(match stay.is_empty() {
+            true => Look::Met(stay),
+            false => Look::Unmet(stay),
+        })
+    };
+    let Ok(stay) = wait::or_last_seen(limit, round).await;
+    stay
+}
+
+/// One round: deletes what the selector finds and returns that with what holds it; with `only_refused`, what was refused.
+async fn still_there(client: &Client, selector: &str, only_refused: bool) -> Vec<Left> {
+    let found = match list(client, selector).await {
+        Ok(found) => found,
+        Err(error) => {
+            let name = format!("of -l {selector}");
+            let why = format!("cannot list namespaces: {}", chain(&error));
+            return vec![Left { name, why }];
         }
-        let deleted = found.iter().map(|namespace| async move {
-            match is_ending(namespace) {
-                true => Ok(()),
-                false => delete(client, namespace).await,
-            }
-        });
-        let refused: Vec<Left> = (found.iter().zip(join_all(deleted).await))
-            .filter_map(|(namespace, done)| {
-                Some(Left {
-                    name: namespace.name_any(),
-                    why: done.err()?,
-                })
-            })
-            .collect();
-        if Instant::now() >= deadline {
-            return match limit.is_zero() {
-                true => refused,
-                false => found.iter().map(left).collect(),
-            };
+    };
+    let deleted = found.iter().map(|namespace| async move {
+        match is_ending(namespace) {
+            true => Ok(()),
+            false => delete(client, namespace).await,
         }
-        sleep(LOOK).await;
+    });
+    let done = join_all(deleted).await;
+    if !only_refused {
+        return found.iter().map(left).collect();
     }
+    let each = found.iter().zip(done);
+    each.filter_map(|(namespace, done)| Some(Left::refused(namespace, &done.err()?)))
+        .collect()
 }
 
 /// Deletes these namespaces, by uid, and waits up to `limit` until they are gone. Returns those that are still there; with `limit`
 /// zero only those that were refused.
 pub async fn remove_these(client: &Client, these: &[Namespace], limit: Duration) -> Vec<Left> {
-    let mut stay = Vec::new();
+    let (mut stay, mut waiting) = (Vec::new(), Vec::new());
     let done = join_all(these.iter().map(|one| delete(client, one))).await;
     for (namespace, done) in these.iter().zip(done) {
-        if let Err(why) = done {
-            let name = namespace.name_any();
-            stay.push(Left { name, why });
+        match done {
+            Ok(()) => waiting.push(namespace),
+            Err(error) => stay.push(Left::refused(namespace, &error)),
         }
     }
-    let api: Api<Namespace> = Api::all(client.clone());
-    let deadline = Instant::now() + limit;
-    let mut waiting: Vec<&Namespace> = these.iter().collect();
-    waiting.retain(|one| !stay.iter().any(|left| left.name == one.name_any()));
-    while !waiting.is_empty() && !limit.is_zero() {
-        let looks = waiting
-            .iter()
-            .map(|one| api.get_opt(one.metadata.name.as_deref().unwrap_or_default()));
-        let found = join_all(looks).await;
-        let over = Instant::now() >= deadline;
-        let each = waiting.into_iter().zip(found);
-        waiting = Vec::new();
-        for (wanted, found) in each {
-            match found {
-                Ok(Some(there)) if there.uid() == wanted.uid() && over => stay.push(left(&there)),
-                Ok(Some(there)) if there.uid() == wanted.uid() => waiting.push(wanted),
-                Err(error) if over => stay.push(Left {
-                    name: wanted.name_any(),
-                    why: error.to_string(),
-                }),
-                Err(_) => waiting.push(wanted),
-                Ok(_) => {}
-            }
-        }
-        if !waiting.is_empty() {
-            sleep(LOOK).await;
-        }
+    if limit.is_zero() {
+        return stay;
     }
+    let gone = waiting.into_iter().map(|one| gone(client, one, limit));
+    stay.extend(join_all(gone).await.into_iter().flatten());
     stay
+}
+
+/// Waits until this very namespace is gone; what holds it when it is not.
+async fn gone(client: &Client, one: &Namespace, limit: Duration) -> Option<Left> {
+    let look = async |_| {
+        let left = look(client, one).await;
+        Ok::<_, Infallible>(match left {
+            None => Look::Met(left),
+            Some(_) => Look::Unmet(left),
+        })
+    };
+    let Ok(left) = wait::or_last_seen(limit, look).await;
+    left
+}
+
+/// What holds this very namespace; `None` once it is gone. A later one of its name is another.
+async fn look(client: &Client, wanted: &Namespace) -> Option<Left> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.get_opt(&wanted.name_any()).await {
+        Ok(there) => there
+            .filter(|one| one.uid() == wanted.uid())
+            .as_ref()
+            .map(left),
+        Err(error) => Some(Left::refused(wanted, &error.into())),
+    }
 }
 
 /// What holds a namespace that is still there.

@@ -1,6 +1,6 @@
 //! Objects as their authors wrote them: server-side apply, delete, and whose they are.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use kube::{
     Api, Client, ResourceExt as _,
@@ -11,25 +11,23 @@ use kube::{
     core::{Request, Status},
 };
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::{
     answer::{self, Answer},
-    scope::Outside,
+    request,
+    scope::{Outside, WordError},
 };
 use crate::{
     errors::{Classified, ErrorClass},
     scenario::kinds::is_cluster_scoped,
+    timeouts::timeouts,
+    wait::{self, Look},
 };
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
 /// Label whose value is the run's id; only objects that carry it are ever deleted.
 pub const RUN_LABEL: &str = "meshproof.dev/run";
-
-/// How long a webhook may be out of reach. kube-proxy was seen to send to an istiod that had ended for some seconds.
-const WEBHOOK: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why an object could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +46,22 @@ pub enum ObjectError {
     Refused {
         kind: String,
         name: String,
+        /// HTTP status of the answer.
+        code: u16,
         message: String,
     },
-    #[error("{0}")]
-    Words(String),
+    /// A word of it cannot stand in the path of a request.
+    #[error(transparent)]
+    Words(#[from] WordError),
     #[error(
         "{0}; a scenario that has to says so with needs: [outside-namespace], which somebody else's cluster does not offer"
     )]
     Outside(#[from] Outside),
+    #[error("{what} cannot be noted in the run's journal, so it was not written")]
+    Unnoted {
+        what: String,
+        source: Box<kube::Error>,
+    },
     #[error(
         "{kind} {name} is there already and was not made by this scenario: meshproof changes nothing that it did not make"
     )]
@@ -69,7 +75,7 @@ pub enum ObjectError {
         owner: String,
         fields: String,
     },
-    #[error("{kind} {name}: {}", crate::errors::chain(source))]
+    #[error("{kind} {name}")]
     Api {
         kind: String,
         name: String,
@@ -80,14 +86,15 @@ pub enum ObjectError {
 impl Classified for ObjectError {
     fn class(&self) -> ErrorClass {
         match self {
+            Self::Refused { code, .. } if request::is_failure(*code) => ErrorClass::Mesh,
             Self::Shape(_)
             | Self::NoSuchKind { .. }
             | Self::Refused { .. }
-            | Self::Words(_)
-            | Self::Outside(_)
             | Self::Foreign { .. }
             | Self::Conflict { .. } => ErrorClass::Input,
-            Self::Api { source, .. } => source.class(),
+            Self::Words(error) => error.class(),
+            Self::Outside(error) => error.class(),
+            Self::Unnoted { source, .. } | Self::Api { source, .. } => source.class(),
         }
     }
 }
@@ -217,15 +224,25 @@ pub(super) async fn patch(
         force,
         ..PatchParams::apply(MANAGER)
     };
-    let deadline = Instant::now() + WEBHOOK;
-    loop {
+    once_asked(timeouts().cluster.webhook, || {
         let request = Request::new(api.resource_url());
-        let request = request.patch(name, &params, &Patch::Apply(object));
-        match answer::ask(client, request).await {
-            Err(error) if is_unasked(&error) && Instant::now() < deadline => sleep(PAUSE).await,
-            answer => break answer,
-        }
-    }
+        answer::ask(client, request.patch(name, &params, &Patch::Apply(object)))
+    })
+    .await
+}
+
+/// Writes again until the API server could ask its webhooks, or `limit` is over: then its last refusal counts.
+async fn once_asked<F>(limit: Duration, write: impl Fn() -> F) -> Result<Answer, kube::Error>
+where
+    F: Future<Output = Result<Answer, kube::Error>>,
+{
+    let written = wait::until(limit, async |_| match write().await {
+        Ok(answer) => Ok(Look::Met(answer)),
+        Err(error) if is_unasked(&error) => Ok(Look::Unmet(error)),
+        Err(error) => Err(error),
+    });
+    let written = written.await;
+    written.map_err(|error| error.or_late(|late| late.last_seen))
 }
 
 /// The API server could not ask a webhook, so that nobody has decided anything (its words, `ErrCallingWebhook`).
@@ -254,6 +271,7 @@ pub(crate) fn explain(
         kube::Error::Api(status) => ObjectError::Refused {
             kind,
             name,
+            code: status.code,
             message: status.message.clone(),
         },
         other => ObjectError::Api {
@@ -343,6 +361,8 @@ pub async fn list(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use serde_json::json;
 
     use super::*;
@@ -363,6 +383,42 @@ mod tests {
         let status = Status::failure(message, "InternalError").with_code(code);
         assert_eq!(is_unasked(&kube::Error::Api(Box::new(status))), unasked);
     }
+
+    fn unasked() -> kube::Error {
+        let words = "Internal error occurred: failed calling webhook \"v\": connection refused";
+        let status = Status::failure(words, "InternalError").with_code(500);
+        kube::Error::Api(Box::new(status))
+    }
+
+    fn made() -> Answer {
+        Answer {
+            object: DynamicObject::new("a", &regular("v1", "ConfigMap")),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_comes_back_is_waited_for() {
+        let tries = AtomicUsize::new(0);
+        let limit = Duration::from_secs(60);
+        let written = once_asked(limit, async || match tries.fetch_add(1, Relaxed) {
+            0 | 1 => Err(unasked()),
+            _ => Ok(made()),
+        });
+        assert_eq!(written.await.expect("it is written").object.name_any(), "a");
+        assert_eq!(tries.load(Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn of_a_webhook_that_stays_away_the_last_refusal_is_told_and_is_the_meshs_trouble() {
+        let written = once_asked(Duration::from_millis(20), async || Err(unasked()));
+        let error = written.await.expect_err("nobody answers");
+        let error = explain(error, "v1".into(), "ConfigMap".into(), "a".into());
+        let words = "ConfigMap a was refused: Internal error occurred: failed calling webhook";
+        assert!(error.to_string().starts_with(words), "{error}");
+        assert_eq!(error.class(), ErrorClass::Mesh);
+    }
+
     /// Bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding without its Role and into no namespace.
     #[rstest::rstest]
     #[case::no_kind(

@@ -1,6 +1,10 @@
 //! A kubeconfig's credential plugin (client.authentication.k8s.io), run with a deadline, a bound on what it prints, and to its end.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube::config::ExecConfig;
@@ -16,12 +20,56 @@ use tokio::{
     time::timeout,
 };
 
-use super::kubeconfig::check_token;
+use super::kubeconfig::{TokenError, check_token};
+use crate::{
+    errors::{Classified, ErrorClass},
+    timeouts::timeouts,
+};
 
-/// How long a plugin may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// Most that it may print.
 const MOST: u64 = 1 << 20;
+
+/// Why a credential plugin gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    #[error("the credential plugin {program} cannot be started")]
+    Start { program: String, source: io::Error },
+    #[error("the credential plugin {program} cannot be listened to")]
+    Listen { program: String, source: io::Error },
+    #[error("the credential plugin {program} did not end within {limit:?}")]
+    Slow { program: String, limit: Duration },
+    #[error("the credential plugin {program} printed more than 1 MiB")]
+    TooLong { program: String },
+    #[error("the credential plugin {program} failed ({status}): {last}")]
+    Failed {
+        program: String,
+        status: ExitStatus,
+        /// The last line of what it said.
+        last: String,
+    },
+    #[error("the credential plugin {program} did not answer with an ExecCredential")]
+    Answer {
+        program: String,
+        source: serde_json::Error,
+    },
+    #[error("the credential plugin {program} gave neither a token nor a certificate")]
+    Nothing { program: String },
+    #[error("the credential plugin {program} {token}")]
+    Token { program: String, token: TokenError },
+}
+
+impl Classified for PluginError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Start { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+                ErrorClass::Machine
+            }
+            Self::Listen { .. } => ErrorClass::Machine,
+            // The kubeconfig names it, and whoever wrote that knows what it needs.
+            _ => ErrorClass::Input,
+        }
+    }
+}
 
 /// What a plugin answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -58,31 +106,33 @@ impl Drop for Group {
 /// Runs a plugin and reads its answer.
 ///
 /// # Errors
-/// In words: it cannot be started, takes too long, prints too much, fails, or says nothing of use.
-pub async fn run(exec: &ExecConfig) -> Result<Credential, String> {
-    within(exec, DEADLINE).await
+/// [`PluginError`]: it cannot be started, takes too long, prints too much, fails, or says nothing of use.
+pub async fn run(exec: &ExecConfig) -> Result<Credential, PluginError> {
+    within(exec, timeouts().cluster.plugin).await
 }
 
-async fn within(exec: &ExecConfig, limit: Duration) -> Result<Credential, String> {
+async fn within(exec: &ExecConfig, limit: Duration) -> Result<Credential, PluginError> {
     let program = exec.command.clone().unwrap_or_default();
-    let about = |words: String| format!("the credential plugin {program} {words}");
-    let mut child =
-        start(exec, &program).map_err(|error| about(format!("cannot be started: {error}")))?;
+    let mut child = match start(exec, &program) {
+        Ok(child) => child,
+        Err(source) => return Err(PluginError::Start { program, source }),
+    };
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let _group = Group(group.map(Pid::from_raw));
-    let said = match timeout(limit, listen(&mut child)).await {
-        Ok(said) => said.map_err(about)?,
-        Err(_) => return Err(about(format!("did not end within {limit:?}"))),
+    let said = match timeout(limit, listen(&mut child, &program)).await {
+        Ok(said) => said?,
+        Err(_) => return Err(PluginError::Slow { program, limit }),
     };
-    let answer: Answer = serde_json::from_slice(&said)
-        .map_err(|error| about(format!("did not answer with an ExecCredential: {error}")))?;
+    let answer: Answer = match serde_json::from_slice(&said) {
+        Ok(answer) => answer,
+        Err(source) => return Err(PluginError::Answer { program, source }),
+    };
     let status = answer.status.unwrap_or_default();
-    match &status.token {
-        Some(token) => check_token(token).map_err(about)?,
-        None if status.client_certificate_data.is_some() => {}
-        None => return Err(about("gave neither a token nor a certificate".to_owned())),
+    match status.token.as_deref().map(check_token) {
+        Some(Err(token)) => Err(PluginError::Token { program, token }),
+        None if status.client_certificate_data.is_none() => Err(PluginError::Nothing { program }),
+        Some(Ok(())) | None => Ok(status),
     }
-    Ok(status)
 }
 
 fn start(exec: &ExecConfig, program: &str) -> std::io::Result<Child> {
@@ -111,10 +161,13 @@ fn start(exec: &ExecConfig, program: &str) -> std::io::Result<Child> {
 }
 
 /// What it prints until it ends well.
-async fn listen(child: &mut Child) -> Result<Vec<u8>, String> {
+async fn listen(child: &mut Child, program: &str) -> Result<Vec<u8>, PluginError> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (out, err) = tokio::try_join!(bounded(out), bounded(err))?;
-    let status = child.wait().await.map_err(|error| error.to_string())?;
+    let (out, err) = tokio::try_join!(bounded(out, program), bounded(err, program))?;
+    let status = child.wait().await.map_err(|source| PluginError::Listen {
+        program: program.to_owned(),
+        source,
+    })?;
     if status.success() {
         return Ok(out);
     }
@@ -127,26 +180,39 @@ async fn listen(child: &mut Child) -> Result<Vec<u8>, String> {
         .chars()
         .take(300)
         .collect();
-    Err(format!("failed ({status}): {last}"))
+    Err(PluginError::Failed {
+        program: program.to_owned(),
+        status,
+        last,
+    })
 }
 
-async fn bounded(from: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, String> {
+async fn bounded(
+    from: Option<impl AsyncRead + Unpin>,
+    program: &str,
+) -> Result<Vec<u8>, PluginError> {
+    let program = program.to_owned();
     let mut all = Vec::new();
-    if let Some(from) = from {
-        let read = from.take(MOST + 1).read_to_end(&mut all).await;
-        read.map_err(|error| error.to_string())?;
+    if let Some(from) = from
+        && let Err(source) = from.take(MOST + 1).read_to_end(&mut all).await
+    {
+        return Err(PluginError::Listen { program, source });
     }
     match all.len() as u64 > MOST {
-        true => Err("printed more than 1 MiB".to_owned()),
+        true => Err(PluginError::TooLong { program }),
         false => Ok(all),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{convert::Infallible, time::Instant};
 
     use super::*;
+    use crate::{
+        errors::chain,
+        wait::{self, Look},
+    };
 
     fn plugin(script: &str) -> ExecConfig {
         let value = json!({"command": "/bin/sh", "args": ["-c", script],
@@ -170,7 +236,7 @@ mod tests {
     #[case::bad_token(r#"printf '{"status":{"token":"a\\nb"}}'"#, "no header can carry")]
     #[tokio::test]
     async fn what_goes_wrong_is_told(#[case] script: &str, #[case] words: &str) {
-        let said = run(&plugin(script)).await.unwrap_err();
+        let said = chain(&run(&plugin(script)).await.unwrap_err());
         assert!(
             said.starts_with("the credential plugin /bin/sh ") && said.contains(words),
             "{said}"
@@ -185,20 +251,20 @@ mod tests {
         let start = Instant::now();
         let said = within(&plugin(&script), Duration::from_millis(700))
             .await
-            .unwrap_err();
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("did not end within 700ms"), "{said}");
         assert!(start.elapsed() < Duration::from_secs(20));
         let pid = std::fs::read_to_string(note).unwrap();
         let path = format!("/proc/{}/stat", pid.trim());
-        let deadline = Instant::now() + Duration::from_secs(10);
         // A killed process is gone, or waits for its parent as a zombie.
         let ended = || std::fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
-        while !ended() {
-            assert!(
-                Instant::now() < deadline,
-                "what the plugin started is still there"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let gone = wait::until(Duration::from_secs(10), async |_| {
+            Ok::<_, Infallible>(match ended() {
+                true => Look::Met(()),
+                false => Look::Unmet("what the plugin started is still there"),
+            })
+        });
+        assert_eq!(gone.await, Ok(()));
     }
 }

@@ -18,8 +18,9 @@ use super::{
     lease::{self, Clock, LEASE},
     namespaces::{self, KEPT_LABEL, Left, SCENARIO},
     object::RUN_LABEL,
+    request::RequestError,
 };
-use crate::errors::chain;
+use crate::errors::{Classified, ErrorClass, chain};
 
 /// Annotation of every namespace of a run: the control namespace, where its Lease and journal lie.
 pub const CONTROL: &str = "meshproof.dev/control";
@@ -78,6 +79,30 @@ impl Run {
     }
 }
 
+/// Why it is not known which runs there are.
+#[derive(Debug, thiserror::Error)]
+pub enum RunsError {
+    #[error("cannot list namespaces")]
+    Namespaces(#[source] RequestError),
+    #[error("the API server's time")]
+    Time(#[source] Box<kube::Error>),
+    #[error("the Lease of the run {run}")]
+    Lease {
+        run: String,
+        source: Box<kube::Error>,
+    },
+}
+
+impl Classified for RunsError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Namespaces(error) => error.class(),
+            Self::Time(error) => error.class(),
+            Self::Lease { source, .. } => source.class(),
+        }
+    }
+}
+
 /// Which runs are swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which<'a> {
@@ -118,12 +143,13 @@ fn owner(namespace: &Namespace) -> Option<&str> {
 /// The runs of which there is anything, by age.
 ///
 /// # Errors
-/// In words: the API server refuses or does not answer.
-pub async fn find(client: &Client) -> Result<Vec<Run>, String> {
-    let all = namespaces::list(client, RUN_LABEL).await?;
+/// [`RunsError`]: the API server refuses or does not answer.
+pub async fn find(client: &Client) -> Result<Vec<Run>, RunsError> {
+    let all = namespaces::list(client, RUN_LABEL).await;
+    let all = all.map_err(RunsError::Namespaces)?;
     let clock = Clock::of(client).await;
     let now = clock
-        .map_err(|error| format!("the API server's time: {}", chain(&error)))?
+        .map_err(|error| RunsError::Time(Box::new(error)))?
         .now();
     let mut by_run: BTreeMap<String, Vec<Namespace>> = BTreeMap::new();
     for namespace in all {
@@ -134,8 +160,10 @@ pub async fn find(client: &Client) -> Result<Vec<Run>, String> {
     let runs = join_all(by_run.into_iter().map(|(id, namespaces)| async move {
         let api: Api<Lease> = Api::namespaced(client.clone(), &control(&id));
         let lease = api.get_opt(LEASE).await;
-        let lease =
-            lease.map_err(|error| format!("the Lease of the run {id}: {}", chain(&error)))?;
+        let lease = lease.map_err(|source| RunsError::Lease {
+            run: id.clone(),
+            source: Box::new(source),
+        })?;
         let ours = lease.filter(|lease| lease.labels().get(RUN_LABEL) == Some(&id));
         let spec = ours.map(|lease| lease.spec.unwrap_or_default());
         let age = age(&namespaces, now);
@@ -146,7 +174,8 @@ pub async fn find(client: &Client) -> Result<Vec<Run>, String> {
             namespaces,
         })
     }));
-    let mut runs = runs.await.into_iter().collect::<Result<Vec<_>, String>>()?;
+    let runs = runs.await.into_iter();
+    let mut runs = runs.collect::<Result<Vec<_>, RunsError>>()?;
     runs.sort_by_key(|run| std::cmp::Reverse(run.age));
     Ok(runs)
 }
@@ -175,13 +204,13 @@ fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Times
 /// journal only when nothing in it is needed any more. Waits up to `limit` for namespaces to go. With `dry`, only says so.
 ///
 /// # Errors
-/// In words: the API server refuses or does not answer.
+/// [`RunsError`]: the API server refuses or does not answer.
 pub async fn sweep(
     client: &Client,
     which: Which<'_>,
     limit: Duration,
     dry: bool,
-) -> Result<Swept, String> {
+) -> Result<Swept, RunsError> {
     let mut swept = Swept::default();
     for run in find(client).await? {
         let concerned = match which {
@@ -211,7 +240,7 @@ async fn one(
             Vec::new()
         }
         Ok(entries) => remove(client, &run.id, entries, swept).await,
-        Err(words) => vec![words],
+        Err(error) => vec![chain(&error)],
     };
     let keeps_journal = !left.is_empty();
     swept.stays.extend(left);
@@ -249,7 +278,7 @@ pub async fn remove(
     for entry in entries {
         match entry.remove(client, run).await {
             Ok(()) => swept.removed.push(entry.words()),
-            Err(error) => left.push(format!("{} stays: {error}", entry.words())),
+            Err(error) => left.push(format!("{} stays: {}", entry.words(), chain(&error))),
         }
     }
     left

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::errors::{Classified, ErrorClass};
+
 /// Why an object does not lie in the namespace of its scenario.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Outside {
@@ -15,6 +17,28 @@ pub enum Outside {
     },
     #[error("{kind} {name} belongs to no namespace: it would be there for the whole cluster")]
     Cluster { kind: String, name: String },
+}
+
+impl Classified for Outside {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
+}
+
+/// A word of an object that would change the path of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {said:?}: {wanted}")]
+pub struct WordError {
+    field: &'static str,
+    /// Its beginning.
+    said: String,
+    wanted: &'static str,
+}
+
+impl Classified for WordError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
 }
 
 /// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of the object's kind: see
@@ -51,12 +75,16 @@ pub fn is_further(object: &Value) -> bool {
 /// Words of an object that would change the path of a request, were they put into one.
 ///
 /// # Errors
-/// In words, with the field.
-pub fn check_words(object: &Value) -> Result<(), String> {
+/// [`WordError`], of the first.
+pub fn check_words(object: &Value) -> Result<(), WordError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    let wrong = |field: &str, said: &str, wanted: &str| {
-        let said: String = said.chars().take(60).collect();
-        Err(format!("{field} is {said:?}: {wanted}"))
+    let wrong = |field, said: &str, wanted| {
+        let said = said.chars().take(60).collect();
+        Err(WordError {
+            field,
+            said,
+            wanted,
+        })
     };
     let kind = text("/kind").unwrap_or_default();
     if kind.is_empty() || !kind.chars().all(|c| c.is_ascii_alphanumeric()) {
@@ -176,7 +204,8 @@ mod tests {
         #[case] name: &str,
         #[case] field: Option<&str>,
     ) {
-        let said = check_words(&object(api_version, kind, namespace, name)).err();
+        let said = check_words(&object(api_version, kind, namespace, name));
+        let said = said.err().map(|error| error.to_string());
         match field {
             None => assert_eq!(said, None),
             Some(field) => assert!(

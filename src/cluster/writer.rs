@@ -21,6 +21,7 @@ use super::{
     runs,
     scope::{self, Outside},
 };
+use crate::errors::chain;
 
 /// Where an object goes that a scenario writes.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +94,7 @@ impl Writer {
         home: Home<'_>,
     ) -> Result<(Known, Option<Outside>), ObjectError> {
         let (api_version, kind, name) = object::address(object)?;
-        scope::check_words(object).map_err(ObjectError::Words)?;
+        scope::check_words(object)?;
         let found = self.kinds.find(&self.client, &api_version, &kind).await;
         let found = found.map_err(|error| {
             object::explain(error, api_version.clone(), kind.clone(), name.clone())
@@ -180,11 +181,9 @@ impl Writer {
             uid: None,
         };
         let noted = self.journal.intend(&entry).await;
-        let key = noted.map_err(|error| {
-            ObjectError::Words(format!(
-                "{} cannot be noted in the run's journal, so it was not written: {error}",
-                entry.words()
-            ))
+        let key = noted.map_err(|source| ObjectError::Unnoted {
+            what: entry.words(),
+            source: Box::new(source),
         })?;
         match self.create(&object, known, namespace.as_deref()).await {
             Ok(written) => {
@@ -213,7 +212,10 @@ impl Writer {
         let removed = outside.map(|one| async move {
             match self.delete(one).await {
                 Ok(()) => None,
-                Err(error) => Some(format!("{} {} stays: {error}", one.kind, one.name)),
+                Err(error) => {
+                    let why = chain(&error);
+                    Some(format!("{} {} stays: {why}", one.kind, one.name))
+                }
             }
         });
         join_all(removed).await.into_iter().flatten().collect()

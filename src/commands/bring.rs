@@ -15,7 +15,7 @@ use crate::{
         keep::Keep,
         kind::{Images, Kind, KindError, KindOptions, MadeOf, Nodes, Own, check_name},
         local::{
-            bring_up::{BringUpError, Local},
+            bring_up::Local,
             world::launch::{World, WorldOptions},
         },
     },
@@ -40,7 +40,7 @@ pub struct Parts<'a> {
 /// # Errors
 /// [`CommandError`] of whatever is missing or failed.
 pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandError> {
-    World::preflight(parts.name).map_err(CommandError::other)?;
+    World::preflight(parts.name).map_err(CommandError::of)?;
     let envoy = super::toolchain::envoy(parts.envoy)?;
     let testbed = testbed()?;
     let chain = phases.time("tool chain", prepare(envoy)).await?;
@@ -59,7 +59,7 @@ pub async fn local(parts: &Parts<'_>, phases: &Phases) -> Result<Local, CommandE
     };
     Local::bring_up(options, phases)
         .await
-        .map_err(|error: BringUpError| CommandError::other(error))
+        .map_err(CommandError::of)
 }
 
 /// Looks at what a kind cluster is asked for, before anything starts.
@@ -76,7 +76,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshSettings) -> Result<(), Comman
 /// # Errors
 /// [`CommandError::Usage`]: a name or file that cannot be used.
 pub fn check_words(name: Option<&str>, mesh: &MeshSettings) -> Result<(), CommandError> {
-    let usage = |error: KindError| CommandError::Usage(error.to_string());
+    let usage = |error: KindError| CommandError::usage(&error);
     name.map_or(Ok(()), check_name).map_err(usage)?;
     Nodes::of(mesh.nodes.as_deref()).map_err(usage)?;
     let images = Images {
@@ -103,7 +103,7 @@ pub async fn kind(
         name: name.to_owned(),
         kept,
         kind: chain.as_ref().and_then(Toolchain::kind),
-        nodes: Nodes::of(mesh.nodes.as_deref()).map_err(CommandError::other)?,
+        nodes: Nodes::of(mesh.nodes.as_deref()).map_err(CommandError::of)?,
         node_image: mesh.node_image.clone(),
         images: Images {
             testbed: testbed()?,
@@ -115,7 +115,7 @@ pub async fn kind(
         own: Own {
             program: chain.as_ref().and_then(Toolchain::registry),
             kept: Cache::of_user()
-                .map_err(CommandError::other)?
+                .map_err(CommandError::of)?
                 .root()
                 .with_file_name("mirror"),
         },
@@ -128,8 +128,8 @@ pub async fn kind(
     };
     let up = Kind::bring_up(&options, phases).await;
     up.map(Box::new).map_err(|error| match error {
-        KindError::MadeOf { .. } => CommandError::Usage(error.to_string()),
-        error => CommandError::other(error),
+        KindError::MadeOf { .. } => CommandError::usage(&error),
+        error => CommandError::of(error),
     })
 }
 
@@ -149,7 +149,7 @@ pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>
         },
     };
     let existing = Existing::attach(&options).await;
-    let existing = existing.map_err(CommandError::other)?;
+    let existing = existing.map_err(CommandError::of)?;
     let keeps = settings.target.keep != Keep::Never;
     output::say(existing.plan(run_id, settings.pace.jobs, keeps).trim_end());
     Ok(Box::new(existing))
@@ -210,7 +210,7 @@ async fn prepare(envoy: EnvoyVersion) -> Result<Toolchain, CommandError> {
     prepared
         .await
         .map_err(CommandError::other)?
-        .map_err(CommandError::other)
+        .map_err(CommandError::of)
 }
 
 /// The test bed lies beside this program.

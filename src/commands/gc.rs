@@ -1,17 +1,42 @@
 //! `meshproof target gc`: what dead runs left is removed.
 
-use std::time::Duration;
-
-use super::{CommandError, reached::Reached};
+use super::{
+    CommandError,
+    reached::{ReachError, Reached},
+};
 use crate::{
     cli::TargetGc,
-    cluster::runs::{self, State, Which},
+    cluster::runs::{self, RunsError, State, Which},
+    errors::{Classified, ErrorClass},
     exit::Exit,
     output::{self, clean},
+    timeouts::timeouts,
 };
 
-/// How long namespaces may take to go before those that are left are told.
-const GONE: Duration = Duration::from_secs(60);
+/// Why nothing is removed from a target.
+#[derive(Debug, thiserror::Error)]
+#[error("{target}")]
+struct Unswept {
+    target: String,
+    source: Cause,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+}
+
+impl Classified for Unswept {
+    fn class(&self) -> ErrorClass {
+        match &self.source {
+            Cause::Reach(error) => error.class(),
+            Cause::Runs(error) => error.class(),
+        }
+    }
+}
 
 /// Sweeps the target that the flags name.
 ///
@@ -37,14 +62,15 @@ pub(super) async fn sweep(
     dry: bool,
 ) -> Result<Exit, CommandError> {
     let (name, kind) = (reached.name(), reached.kind().name());
-    let trouble = |words| {
-        CommandError::other(std::io::Error::other(format!(
-            "the {kind} target {name}: {words}"
-        )))
+    let trouble = |source: Cause| {
+        let target = format!("the {kind} target {name}");
+        CommandError::of(Unswept { target, source })
     };
-    let client = reached.client().await.map_err(trouble)?;
-    let swept = runs::sweep(&client, which, GONE, dry).await;
-    let swept = swept.map_err(trouble)?;
+    let client = reached.client().await;
+    let client = client.map_err(|error| trouble(error.into()))?;
+    let limit = timeouts().cluster.gone;
+    let swept = runs::sweep(&client, which, limit, dry).await;
+    let swept = swept.map_err(|error| trouble(error.into()))?;
     let done = if dry { "would remove" } else { "removed" };
     let lines = swept.removed.iter().map(|what| format!("{done} {what}\n"));
     output::data(&clean(&lines.collect::<String>())).map_err(CommandError::Stdout)?;
@@ -54,7 +80,8 @@ pub(super) async fn sweep(
     if swept.removed.is_empty() && swept.stays.is_empty() {
         output::say("nothing to remove");
     }
-    let left = runs::find(&client).await.map_err(trouble)?;
+    let left = runs::find(&client).await;
+    let left = left.map_err(|error| trouble(error.into()))?;
     for run in left.iter().filter(|run| run.state == State::Living) {
         let (id, age) = (clean(&run.id), runs::age_words(run.age));
         output::say(&format!("the run {id} is living ({age}): left alone"));

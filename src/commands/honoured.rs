@@ -5,6 +5,7 @@ use clap::ArgMatches;
 use super::{CommandError, bring};
 use crate::{
     cli::{self, TargetUp},
+    errors::chain,
     flags::given::Given,
     settings::{MeshSettings, check_target},
     targets::{
@@ -62,12 +63,12 @@ impl Asked<'_> {
                     let agrees = record
                         .made_of
                         .agrees(&MadeOf::from(self.mesh), &record.name);
-                    agrees.map_err(|error| CommandError::Usage(error.to_string()))
+                    agrees.map_err(|error| CommandError::usage(&error))
                 })
             }
             (TargetKind::Cluster, _) => {
                 let known = self.context.map_or(Ok(()), cluster::check);
-                known.map_err(|error| CommandError::Usage(error.to_string()))
+                known.map_err(|error| CommandError::usage(&error))
             }
         }
     }
@@ -80,10 +81,10 @@ impl Asked<'_> {
         for given in self.given {
             for word in given.words() {
                 let wrong = match given.id.as_str() {
-                    "envoy" => word.parse::<EnvoyVersion>().err().map(|e| e.to_string()),
+                    "envoy" => word.parse::<EnvoyVersion>().err().map(|e| chain(&e)),
                     "images" => toolchain::stock::from_option(&word)
                         .err()
-                        .map(|e| e.to_string()),
+                        .map(|e| chain(&e)),
                     _ => None,
                 };
                 if let Some(words) = wrong {
@@ -95,7 +96,7 @@ impl Asked<'_> {
     }
 
     fn local(&self, name: &str) -> Result<(), CommandError> {
-        let world = World::find(name).map_err(|error| CommandError::Usage(error.to_string()))?;
+        let world = World::find(name).map_err(|error| CommandError::usage(&error))?;
         agrees(
             self.given,
             name,

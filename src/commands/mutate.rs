@@ -43,10 +43,9 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     if let Some(dir) = &args.coverage {
         return covered(&set.scenarios, dir);
     }
-    let mut mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    let mut mutations = mutation::all().map_err(|error| CommandError::usage(&error))?;
     if let Some(name) = &args.mutation {
-        mutations =
-            vec![mutation::find(name).map_err(|error| CommandError::Usage(error.to_string()))?];
+        mutations = vec![mutation::find(name).map_err(|error| CommandError::usage(&error))?];
     }
     let findings = lint::findings(&set, &[]);
     if selected::has_errors(&findings) {
@@ -64,7 +63,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
 
 /// Every mutation in one line, with the scenarios that must notice.
 fn list() -> Result<Exit, CommandError> {
-    let all = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    let all = mutation::all().map_err(|error| CommandError::usage(&error))?;
     let width = all.iter().map(|one| one.name.len()).max().unwrap_or(0);
     let lines = all.iter().map(|one| {
         let (name, what, red) = (&one.name, &one.what, one.turns_red.join(", "));
@@ -76,10 +75,10 @@ fn list() -> Result<Exit, CommandError> {
 
 /// The table of fields, on stdout.
 fn covered(scenarios: &[Loaded], dir: &Path) -> Result<Exit, CommandError> {
-    let mutations = mutation::all().map_err(|error| CommandError::Usage(error.to_string()))?;
+    let mutations = mutation::all().map_err(|error| CommandError::usage(&error))?;
     let claims = Claims::gather(scenarios, &mutations, coverage::CLAIMS);
-    let claims = claims.map_err(CommandError::Usage)?;
-    let written = coverage::written(dir).map_err(CommandError::Usage)?;
+    let claims = claims.map_err(|error| CommandError::usage(&error))?;
+    let written = coverage::written(dir).map_err(|error| CommandError::usage(&error))?;
     output::data(&coverage::markdown(&written, &claims)).map_err(CommandError::Stdout)?;
     Ok(Exit::Ok)
 }
@@ -114,7 +113,7 @@ async fn matrix(
     name: Option<&str>,
 ) -> Result<Exit, CommandError> {
     let up = name.map_or(Ok(()), |name| World::find(name).map(drop));
-    up.map_err(|error| CommandError::Usage(error.to_string()))?;
+    up.map_err(|error| CommandError::usage(&error))?;
     let (recorder, events) = Recorder::new();
     drop(events);
     let cancel = CancellationToken::new();
@@ -140,7 +139,7 @@ async fn matrix(
     };
     let done = mesh.rows(scenarios, plan).await;
     if name.is_none() {
-        local.world.shut_down().await.map_err(CommandError::other)?;
+        local.world.shut_down().await.map_err(CommandError::of)?;
     }
     match parting.exit() {
         Some(stopped) => Ok(stopped),
@@ -151,7 +150,7 @@ async fn matrix(
 /// The mesh that is kept under this name, else one of its own.
 async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandError> {
     match name {
-        Some(name) => Local::attach(name).await.map_err(CommandError::other),
+        Some(name) => Local::attach(name).await.map_err(CommandError::of),
         None => {
             let parts = bring::Parts {
                 name: None,
@@ -264,9 +263,9 @@ impl Mesh<'_> {
         };
         // The last mutation may have had istiod restarted.
         let found = found::find(&local.client, &local.dial).await;
-        let found = found.map_err(CommandError::other)?;
+        let found = found.map_err(CommandError::of)?;
         let session = Session::new(&local.ready(), found, recorder, Kept::default(), terms);
-        let mut session = session.map_err(CommandError::other)?;
+        let mut session = session.map_err(CommandError::of)?;
         let pace = Pace {
             jobs,
             fail_fast: false,
@@ -283,7 +282,7 @@ impl Mesh<'_> {
             })
             .await;
         if let Some(begun) = begun {
-            begun.map_err(CommandError::other)?;
+            begun.map_err(CommandError::of)?;
         }
         let mut all = Verdicts::new();
         while let Ok(Event { kind, .. }) = events.try_recv() {

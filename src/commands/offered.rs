@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::CommandError;
 use crate::{
+    errors::{Classified, ErrorClass, chain},
     mesh::istio::{
         capabilities::{self, OfferError},
         found::{self, Found},
@@ -30,6 +31,12 @@ pub(super) struct Offered {
 #[error("the mesh's settings")]
 struct MeshUnknown(#[source] OfferError);
 
+impl Classified for MeshUnknown {
+    fn class(&self) -> ErrorClass {
+        self.0.class()
+    }
+}
+
 impl Offered {
     /// Asks the mesh; a browser is only looked for when a scenario needs one.
     ///
@@ -37,9 +44,9 @@ impl Offered {
     /// There is no mesh, or it does not answer.
     pub async fn by(ready: &Ready, scenarios: &[Loaded]) -> Result<Self, CommandError> {
         let found = found::find(&ready.client, &ready.dial).await;
-        let found = found.map_err(CommandError::other)?;
+        let found = found.map_err(CommandError::of)?;
         let offer = capabilities::offer(&ready.client, &found.gateways).await;
-        let offer = offer.map_err(|error| CommandError::other(MeshUnknown(error)))?;
+        let offer = offer.map_err(|error| CommandError::of(MeshUnknown(error)))?;
         let mut capabilities = offer.capabilities;
         capabilities.extend(of_target(
             &ready.programs,
@@ -54,7 +61,7 @@ impl Offered {
         if scenarios.iter().any(wants_browser) {
             match browser().await {
                 Ok(()) => drop(capabilities.insert("browser".to_owned())),
-                Err(words) => no_browser = format!(" ({words})"),
+                Err(why) => no_browser = format!(" ({})", chain(&why)),
             }
         }
         Ok(Self {
@@ -98,19 +105,36 @@ fn wants_browser(loaded: &Loaded) -> bool {
     loaded.scenario.needs.iter().any(|need| need == "browser")
 }
 
+/// Why scenarios cannot use a real browser.
+#[derive(Debug, thiserror::Error)]
+enum NoBrowser {
+    #[cfg(feature = "browser")]
+    #[error(transparent)]
+    Chromium(#[from] crate::browser::chrome::ChromeError),
+    #[cfg(feature = "browser")]
+    #[error(transparent)]
+    Page(#[from] crate::browser::page::PageError),
+    /// The task that builds its page panicked.
+    #[cfg(feature = "browser")]
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
+    #[cfg(not(feature = "browser"))]
+    #[error("built without it; build with --features browser")]
+    NotBuiltIn,
+}
+
 /// Whether scenarios can use a real browser; builds its page when the cache has none.
 #[cfg(feature = "browser")]
-async fn browser() -> Result<(), String> {
+async fn browser() -> Result<(), NoBrowser> {
     use crate::browser::{chrome, page};
     chrome::executable()?;
-    let built = tokio::task::spawn_blocking(page::built).await;
-    let built = built.map_err(|error| error.to_string())?;
-    built.map(drop).map_err(|error| error.to_string())
+    tokio::task::spawn_blocking(page::built).await??;
+    Ok(())
 }
 
 #[cfg(not(feature = "browser"))]
-async fn browser() -> Result<(), String> {
-    Err("built without it; build with --features browser".to_owned())
+async fn browser() -> Result<(), NoBrowser> {
+    Err(NoBrowser::NotBuiltIn)
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl On {
         match begun {
             Some(record) if record.made && (record.profile.is_none() || !record.kept) => {
                 let down = Kind::take_down(&record).await;
-                down.map_err(CommandError::other)
+                down.map_err(CommandError::of)
             }
             _ => Ok(()),
         }
@@ -140,11 +140,11 @@ impl On {
         match self {
             Self::Local(local) => {
                 let down = phases.time("tear-down", local.world.shut_down()).await;
-                down.map_err(CommandError::other)
+                down.map_err(CommandError::of)
             }
             Self::Kind(kind) => {
                 let down = phases.time("tear-down", kind.delete()).await;
-                down.map_err(CommandError::other)
+                down.map_err(CommandError::of)
             }
             Self::Cluster(_) => Ok(()),
         }
@@ -153,7 +153,7 @@ impl On {
 
 async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, CommandError> {
     let local = match &settings.target.name {
-        Some(name) => Local::attach(name).await.map_err(CommandError::other),
+        Some(name) => Local::attach(name).await.map_err(CommandError::of),
         None => {
             let parts = bring::Parts {
                 name: None,

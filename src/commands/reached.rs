@@ -5,13 +5,33 @@ use kube::Client;
 use super::CommandError;
 use crate::{
     cli::TargetWhich,
-    cluster::client::{self, Plugins},
+    cluster::client::{self, ClientError, Plugins},
+    errors::{Classified, ErrorClass},
     targets::{
-        DEFAULT_NAME, TargetKind, cluster,
+        DEFAULT_NAME, TargetKind,
+        cluster::{self, ExistingError},
         kind::{KindError, Record},
         local::world::launch::{World, WorldError},
     },
 };
+
+/// Why there is no client of a target's API server.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReachError {
+    #[error(transparent)]
+    Ours(#[from] ClientError),
+    #[error(transparent)]
+    Somebodys(#[from] ExistingError),
+}
+
+impl Classified for ReachError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Ours(error) => error.class(),
+            Self::Somebodys(error) => error.class(),
+        }
+    }
+}
 
 /// A target, and how its API server is reached.
 pub(super) enum Reached {
@@ -62,9 +82,9 @@ impl Reached {
                 Err(CommandError::Usage(KindError::NotUp { name }.to_string()))
             }
             (_, Err(error @ (WorldError::NotUp { .. } | WorldError::Name(_))), _) => {
-                Err(CommandError::Usage(error.to_string()))
+                Err(CommandError::usage(&error))
             }
-            (_, Err(error), _) => Err(CommandError::other(error)),
+            (_, Err(error), _) => Err(CommandError::of(error)),
             (Some(TargetKind::Cluster), Ok(_), _) => Err(CommandError::Usage(
                 "--target cluster needs --context".to_owned(),
             )),
@@ -102,15 +122,12 @@ impl Reached {
     /// A client of its API server.
     ///
     /// # Errors
-    /// In words: the kubeconfig cannot be used.
-    pub async fn client(&self) -> Result<Client, String> {
-        match self {
-            Self::Local(world) => client::of(&world.spec.kubeconfig(), None).await,
-            Self::Kind(record) => client::of(&record.kubeconfig(), None).await,
-            Self::Cluster { context, plugins } => cluster::client(context, *plugins)
-                .await
-                .map(|(client, _)| client)
-                .map_err(|error| error.to_string()),
-        }
+    /// [`ReachError`]: the kubeconfig cannot be used.
+    pub async fn client(&self) -> Result<Client, ReachError> {
+        Ok(match self {
+            Self::Local(world) => client::of(&world.spec.kubeconfig(), None).await?,
+            Self::Kind(record) => client::of(&record.kubeconfig(), None).await?,
+            Self::Cluster { context, plugins } => cluster::client(context, *plugins).await?.0,
+        })
     }
 }

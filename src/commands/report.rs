@@ -19,7 +19,7 @@ use crate::{
 /// The exit code tells only whether rendering worked; the run's own code is not repeated.
 pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
     let log = jsonl::read(&args.dir).map_err(|error| match error.is_usage() {
-        true => CommandError::Usage(crate::errors::chain(&error)),
+        true => CommandError::usage(&error),
         false => CommandError::other(error),
     })?;
     if log.torn {

@@ -1,6 +1,6 @@
 //! `meshproof run`: settings in, verdicts and a report out.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use crate::{
     },
     settings::Settings,
     targets::{Ready, TargetKind, keep::Keep},
-    timeouts,
+    timeouts::{self, timeouts},
 };
 
 /// Runs the selected scenarios.
@@ -205,15 +205,15 @@ async fn work(
         let ended = async {
             let why = on.ended().await;
             lost.tell(why.clone());
-            tokio::time::sleep(AFTER_THE_END).await;
+            tokio::time::sleep(timeouts().target.lost).await;
             why
         };
         tokio::select! {
             done = judged => done.map_err(|error| match lost.why() {
-                Some(why) => CommandError::Other(why.into()),
+                Some(why) => CommandError::target_ended(why),
                 None => error,
             }),
-            ended = ended => Err(CommandError::Other(ended.into())),
+            ended = ended => Err(CommandError::target_ended(ended)),
         }
     };
     let down = on.close(settings, &phases).await;
@@ -266,13 +266,10 @@ async fn scenarios_on(
         })
         .await;
     match begun {
-        Some(begun) => begun.map_err(CommandError::other),
+        Some(begun) => begun.map_err(CommandError::of),
         None => Ok(()),
     }
 }
-
-/// How long what is under way may take to notice that the target has ended.
-const AFTER_THE_END: Duration = Duration::from_secs(15);
 
 async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {
     while let Some(event) = events.recv().await {
@@ -349,7 +346,7 @@ const MOST_RUNS: usize = 100_000;
 
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let found = settings.mutate.as_deref().map(mutation::find).transpose();
-    let found = found.map_err(|error| CommandError::Usage(error.to_string()))?;
+    let found = found.map_err(|error| CommandError::usage(&error))?;
     let patched = found.as_ref().filter(|found| !found.patches.is_empty());
     if let Some(mutation) = patched.filter(|_| settings.target.kind == TargetKind::Cluster) {
         return Err(CommandError::Usage(format!(

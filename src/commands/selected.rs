@@ -22,7 +22,7 @@ use crate::{
 /// A word that names nothing is wrong usage.
 pub fn load(words: &[PathBuf]) -> Result<LoadedSet, CommandError> {
     let set = load_all(&Suites::open(Path::new(".")), words);
-    set.map_err(|error| CommandError::Usage(crate::errors::chain(&error)))
+    set.map_err(|error| CommandError::usage(&error))
 }
 
 /// The scenarios of a set that a filter lets through.

@@ -1,34 +1,45 @@
 //! `meshproof target status`: what is up, and the runs on it.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{CommandError, reached::Reached};
+use super::{
+    CommandError,
+    reached::{ReachError, Reached},
+};
 use crate::{
     cli::TargetStatus,
     cluster::{
         pods,
-        runs::{self, Run},
+        request::RequestError,
+        runs::{self, Run, RunsError},
     },
     errors::chain,
     exit::Exit,
     mesh::istio::{found::ISTIOD, install::NAMESPACE},
     output::{self, Format, clean},
     targets::{kind::Record, local::world::launch::World},
+    timeouts::timeouts,
 };
 
-/// How long a target's API server may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// Why a target says nothing of itself.
+#[derive(Debug, thiserror::Error)]
+enum Unasked {
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+    #[error(transparent)]
+    Health(#[from] RequestError),
+}
 
 /// A target with what its API server says of runs, or why it says nothing.
 struct Seen {
     target: Reached,
-    runs: Result<Vec<Run>, String>,
+    runs: Result<Vec<Run>, Unasked>,
     /// What of a target of our own is not as it should be, in words.
     ailing: Vec<String>,
 }
@@ -49,14 +60,12 @@ pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
         _ => vec![Reached::find(which)?],
     };
     let seen = join_all(targets.into_iter().map(|target| async {
-        let asked = timeout(ANSWER, ask(&target)).await;
-        let asked = asked.unwrap_or_else(|_| Err(format!("no answer in {ANSWER:?}")));
+        let limit = timeouts().cluster.status;
+        let asked = timeout(limit, ask(&target)).await;
+        let asked = asked.unwrap_or_else(|_| Err(RequestError::Silent(limit).into()));
         let (runs, ailing) = match asked {
             Ok((runs, ailing)) => (Ok(runs), ailing),
-            Err(words) => (
-                Err(words),
-                vec!["its API server does not answer".to_owned()],
-            ),
+            Err(why) => (Err(why), vec!["its API server does not answer".to_owned()]),
         };
         Seen {
             target,
@@ -74,7 +83,7 @@ pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-async fn ask(target: &Reached) -> Result<(Vec<Run>, Vec<String>), String> {
+async fn ask(target: &Reached) -> Result<(Vec<Run>, Vec<String>), Unasked> {
     let client = target.client().await?;
     let runs = runs::find(&client).await?;
     let ailing = match target {
@@ -85,13 +94,11 @@ async fn ask(target: &Reached) -> Result<(Vec<Run>, Vec<String>), String> {
 }
 
 /// Nodes and istiod, as far as they are not ready.
-async fn ailing(client: &Client) -> Result<Vec<String>, String> {
+async fn ailing(client: &Client) -> Result<Vec<String>, RequestError> {
     let nodes: Api<Node> = Api::all(client.clone());
-    let nodes = nodes.list(&ListParams::default()).await;
-    let nodes = nodes.map_err(|error| chain(&error))?;
+    let nodes = nodes.list(&ListParams::default()).await?;
     let istiod: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let istiod = istiod.list(&ListParams::default().labels(ISTIOD)).await;
-    let istiod = istiod.map_err(|error| chain(&error))?;
+    let istiod = istiod.list(&ListParams::default().labels(ISTIOD)).await?;
     let down = nodes.iter().filter(|node| !is_ready(node));
     let mut words: Vec<String> = down
         .map(|node| format!("node {} is not ready", node.name_any()))
@@ -125,7 +132,7 @@ impl Seen {
         object["ailing"] = self.ailing.clone().into();
         match &self.runs {
             Ok(runs) => object["runs"] = runs.iter().map(run_json).collect(),
-            Err(words) => object["error"] = words.as_str().into(),
+            Err(why) => object["error"] = chain(why).into(),
         }
         object
     }
@@ -205,8 +212,8 @@ fn text(seen: &[Seen]) -> String {
         text = format!("{text}\n{}", table(&head, &runs));
     }
     for one in seen {
-        if let Err(words) = &one.runs {
-            text = format!("{text}\n{}: {}\n", one.target.name(), clean(words));
+        if let Err(why) = &one.runs {
+            text = format!("{text}\n{}: {}\n", one.target.name(), clean(&chain(why)));
         }
     }
     text

@@ -62,8 +62,8 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
     let name = &args.which.name;
     match World::find(name) {
         Err(WorldError::NotUp { .. }) => {}
-        Err(error @ WorldError::Name(_)) => return Err(CommandError::Usage(error.to_string())),
-        Err(error) => return Err(CommandError::other(error)),
+        Err(error @ WorldError::Name(_)) => return Err(CommandError::usage(&error)),
+        Err(error) => return Err(CommandError::of(error)),
         Ok(_) => {
             let name = name.clone();
             return Err(CommandError::Usage(
@@ -83,7 +83,7 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
         done = working => done?,
         (_, number) = signals.next() => {
             if let Ok(world) = World::find(name) {
-                world.shut_down().await.map_err(CommandError::other)?;
+                world.shut_down().await.map_err(CommandError::of)?;
             }
             return Ok(Exit::Signal(number));
         }
@@ -107,7 +107,7 @@ async fn up_kind(args: &TargetUp) -> Result<Exit, CommandError> {
         done = bring::kind(name, true, &mesh, &phases) => done?,
         (_, number) = signals.next() => {
             if let Some(record) = Record::find(name) {
-                Kind::take_down(&record).await.map_err(CommandError::other)?;
+                Kind::take_down(&record).await.map_err(CommandError::of)?;
             }
             return Ok(Exit::Signal(number));
         }
@@ -150,13 +150,11 @@ async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
     let name = reached.name().to_owned();
     let said = match reached {
         Reached::Local(world) => {
-            world.shut_down().await.map_err(CommandError::other)?;
+            world.shut_down().await.map_err(CommandError::of)?;
             format!("the local target {name} is down")
         }
         Reached::Kind(record) if record.made => {
-            Kind::take_down(&record)
-                .await
-                .map_err(CommandError::other)?;
+            Kind::take_down(&record).await.map_err(CommandError::of)?;
             format!("the kind cluster {name} is deleted")
         }
         Reached::Kind(_) | Reached::Cluster { .. } => {
@@ -174,8 +172,7 @@ async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
 
 /// Enters the world through this program's own `__shell` role, which must be single-threaded.
 fn enter(args: &TargetShell) -> Result<Exit, CommandError> {
-    let world =
-        World::find(&args.which.name).map_err(|error| CommandError::Usage(error.to_string()))?;
+    let world = World::find(&args.which.name).map_err(|error| CommandError::usage(&error))?;
     let exe = std::env::current_exe().map_err(CommandError::other)?;
     let status = Command::new(exe)
         .arg(shell::ROLE)

@@ -35,13 +35,12 @@ pub fn run(args: &ToolchainArgs) -> Result<Exit, CommandError> {
 /// When it is none of the pinned ones.
 pub fn envoy(version: Option<&str>) -> Result<EnvoyVersion, CommandError> {
     let parsed = version.map(str::parse).transpose();
-    let parsed = parsed
-        .map_err(|error: toolchain::ToolchainError| CommandError::Usage(error.to_string()))?;
+    let parsed = parsed.map_err(|error: toolchain::ToolchainError| CommandError::usage(&error))?;
     Ok(parsed.unwrap_or_default())
 }
 
 fn options(version: Option<&str>, kind: bool) -> Result<Options, CommandError> {
-    let options = Options::new(envoy(version)?).map_err(CommandError::other)?;
+    let options = Options::new(envoy(version)?).map_err(CommandError::of)?;
     Ok(Options { kind, ..options })
 }
 
@@ -62,7 +61,7 @@ fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
     let mut teller = Teller::stderr();
     let prepared = toolchain::prepare(&options, |progress| teller.tell(&progress));
     teller.bar.finish_and_clear();
-    let prepared = prepared.map_err(CommandError::other)?;
+    let prepared = prepared.map_err(CommandError::of)?;
     output::say(&format!("ready: {}", versions(&prepared.versions)));
     Ok(Exit::Ok)
 }
@@ -70,8 +69,8 @@ fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
 /// 0 when all is there, else 3.
 fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
     let options = options(args.envoy.as_deref(), args.kind)?;
-    let status = toolchain::status(&options).map_err(CommandError::other)?;
-    let stored = toolchain::stored(&options.cache, &running()).map_err(CommandError::other)?;
+    let status = toolchain::status(&options).map_err(CommandError::of)?;
+    let stored = toolchain::stored(&options.cache, &running()).map_err(CommandError::of)?;
     let exit = match status.ready() {
         true => Exit::Ok,
         false => Exit::Error,
@@ -111,8 +110,8 @@ fn running() -> Vec<PathBuf> {
 }
 
 fn prune() -> Result<Exit, CommandError> {
-    let cache = Cache::of_user().map_err(CommandError::other)?;
-    let removed = toolchain::prune(&cache, &running()).map_err(CommandError::other)?;
+    let cache = Cache::of_user().map_err(CommandError::of)?;
+    let removed = toolchain::prune(&cache, &running()).map_err(CommandError::of)?;
     let bytes: u64 = removed.iter().map(|set| set.bytes).sum();
     for set in &removed {
         output::say(&format!("removed {}", set.path.display()));

@@ -7,13 +7,30 @@ use serde_json::Value;
 
 use super::fields::flatten;
 use crate::{
+    errors::{Classified, ErrorClass},
     mutation::Mutation,
     observe::hop::Part,
     scenario::{loaded::Loaded, model::Expect},
+    yaml::YamlError,
 };
 
 /// What behaviour shows of fields, and what is not claimed, with the reason.
 pub const CLAIMS: &str = include_str!("../../docs/coverage.yaml");
+
+/// Why the list of what behaviour shows is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimsError {
+    #[error("docs/coverage.yaml")]
+    Yaml(#[from] YamlError),
+    #[error("docs/coverage.yaml: there is no scenario {id}")]
+    NoScenario { id: String },
+}
+
+impl Classified for ClaimsError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
+}
 
 /// One entry of the list.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,17 +60,16 @@ impl Claims {
     /// Gathers the claims of scenarios, mutations and the list.
     ///
     /// # Errors
-    /// In words: the list cannot be read, or names a scenario that is not there.
+    /// [`ClaimsError`]: the list cannot be read, or names a scenario that is not there.
     pub fn gather(
         scenarios: &[Loaded],
         mutations: &[Mutation],
         list: &str,
-    ) -> Result<Self, String> {
-        let (listed, _): (Vec<Listed>, _) =
-            crate::yaml::parse(list).map_err(|error| format!("docs/coverage.yaml: {error}"))?;
+    ) -> Result<Self, ClaimsError> {
+        let (listed, _): (Vec<Listed>, _) = crate::yaml::parse(list)?;
         for id in listed.iter().flat_map(|entry| &entry.claimed_by) {
             if !scenarios.iter().any(|loaded| loaded.id == *id) {
-                return Err(format!("docs/coverage.yaml: there is no scenario {id}"));
+                return Err(ClaimsError::NoScenario { id: id.clone() });
             }
         }
         let mut claims = Self {

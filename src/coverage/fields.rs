@@ -2,12 +2,33 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 
-use crate::observe::hop::Part;
+use crate::{
+    errors::{Classified, ErrorClass},
+    observe::hop::Part,
+};
+
+/// Why a report directory tells of no field.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    #[error("{}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "{dir} holds no configuration: make it with `meshproof run --report-dir {dir}`", dir = .dir.display()
+    )]
+    NoHop { dir: PathBuf },
+}
+
+impl Classified for EvidenceError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
+}
 
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,28 +65,28 @@ const PARTS: [Part; 7] = [
 /// Reads the evidence folder of a report directory.
 ///
 /// # Errors
-/// In words: a file cannot be read, or there is no hop in any of them.
-pub fn written(dir: &Path) -> Result<Written, String> {
+/// [`EvidenceError`]: a file cannot be read, or there is no hop in any of them.
+pub fn written(dir: &Path) -> Result<Written, EvidenceError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| EvidenceError::Io { path, source }
+    };
     let mut found = Written::new();
     let mut folders = vec![dir.join("evidence")];
     while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder);
-        let entries = entries.map_err(|error| format!("{}: {error}", folder.display()))?;
+        let entries = std::fs::read_dir(&folder).map_err(io(&folder))?;
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "jsonl") {
-                let text = std::fs::read_to_string(&path);
-                let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(&path).map_err(io(&path))?;
                 text.lines().for_each(|line| hop(line, &mut found));
             }
         }
     }
     if found.is_empty() {
-        let dir = dir.display();
-        return Err(format!(
-            "{dir} holds no configuration: make it with `meshproof run --report-dir {dir}`"
-        ));
+        let dir = dir.to_owned();
+        return Err(EvidenceError::NoHop { dir });
     }
     Ok(found)
 }

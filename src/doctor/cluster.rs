@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
+    answer::NoAnswer,
     check::{About, Check},
     machine::{self, Machine},
 };
@@ -18,7 +19,7 @@ pub struct Cluster {
     /// The context to be, when one was given.
     pub context: Option<String>,
     /// What its API server answered, when there is such a context.
-    pub server: Option<Result<String, String>>,
+    pub server: Option<Result<String, NoAnswer>>,
 }
 
 /// Contexts of a kubeconfig.
@@ -89,12 +90,12 @@ fn context(contexts: &Contexts, wanted: Option<&str>) -> Check {
     }
 }
 
-fn server(answer: &Result<String, String>) -> Check {
+fn server(answer: &Result<String, NoAnswer>) -> Check {
     let about = About::new("API server", "every call of a run goes there");
     match answer {
         Ok(said) => about.ok(said),
-        Err(words) => about.missing(
-            words,
+        Err(why) => about.missing(
+            why.to_string(),
             "see that the cluster is up and its address in the kubeconfig is right: kubectl --context NAME version says the same",
         ),
     }
@@ -126,7 +127,8 @@ mod tests {
         #[case] state: State,
     ) {
         let mut facts = facts(&[("/a", true)], Result::Ok(Contexts::default()));
-        facts.server = Some(answer.map(str::to_owned).map_err(str::to_owned));
+        let refused = |words: &str| NoAnswer::Refused(words.to_owned());
+        facts.server = Some(answer.map(str::to_owned).map_err(refused));
         assert_eq!(checks(&facts).last().unwrap().state, state);
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
+    answer::NoAnswer,
     check::{About, Check, State},
     disk::{self, Needs, Room},
     programs::Program,
@@ -21,7 +22,7 @@ pub struct Docker {
     /// Name of the user, for the group's command.
     pub user: String,
     /// The engine, or the client's words; not asked without a client.
-    pub engine: Result<Engine, String>,
+    pub engine: Result<Engine, NoAnswer>,
     /// Clusters of kind's that the engine runs or has run.
     pub clusters: Vec<String>,
 }
@@ -74,7 +75,7 @@ fn engine(docker: &Docker) -> Check {
             let rootless = if engine.rootless { ", rootless" } else { "" };
             return about.ok(format!("{}{rootless}", engine.version));
         }
-        Err(words) => words,
+        Err(why) => why.to_string(),
     };
     let said = words.to_lowercase();
     if said.contains("permission denied") {
@@ -171,7 +172,7 @@ mod tests {
             daemon: Some("/usr/sbin/dockerd".into()),
             host: None,
             user: "ann".to_owned(),
-            engine: engine.map_err(str::to_owned),
+            engine: engine.map_err(|words| NoAnswer::Refused(words.to_owned())),
             clusters: Vec::new(),
         }
     }

@@ -3,13 +3,18 @@ use rstest::rstest;
 use super::*;
 use crate::doctor::{
     State::{self, Advice, Missing},
+    answer::NoAnswer,
     docker::Engine,
 };
+
+fn refused(words: &str) -> NoAnswer {
+    NoAnswer::Refused(words.to_owned())
+}
 
 fn program(version: Result<&str, &str>) -> Program {
     Program {
         path: Some("/usr/bin/thing".into()),
-        version: Some(version.map(str::to_owned).map_err(str::to_owned)),
+        version: Some(version.map(str::to_owned).map_err(refused)),
     }
 }
 
@@ -21,7 +26,7 @@ fn facts(engine: Result<Engine, &str>) -> Kind {
             daemon: None,
             host: None,
             user: "ann".to_owned(),
-            engine: engine.map_err(str::to_owned),
+            engine: engine.map_err(refused),
             clusters: Vec::new(),
         },
         kind: program(Ok("kind v0.29.0 go1.24.2 linux/amd64")),

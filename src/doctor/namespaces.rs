@@ -1,13 +1,16 @@
 //! Namespaces: what a local world is made in.
 
-use super::check::{About, Check};
+use super::{
+    answer::NoAnswer,
+    check::{About, Check},
+};
 
 /// What is known about namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespaces {
     /// What came of making those of a world; the kernel's words when it refused. `None` when this program could not be started again
     /// to try.
-    pub tried: Option<Result<(), String>>,
+    pub tried: Option<Result<(), NoAnswer>>,
     /// Effective user is root, to whom the two switches for ordinary users do not apply.
     pub root: bool,
     /// sysctl user.max_user_namespaces.
@@ -66,7 +69,7 @@ mod tests {
 
     fn refused() -> Namespaces {
         Namespaces {
-            tried: Some(Err("EPERM".to_owned())),
+            tried: Some(Err(NoAnswer::Refused("EPERM".to_owned()))),
             root: false,
             most: Some(1000),
             unprivileged: None,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
+    answer::NoAnswer,
     check::{About, Check, State},
     version::at_least,
 };
@@ -13,7 +14,7 @@ pub struct Program {
     /// The path, when it is there.
     pub path: Option<PathBuf>,
     /// What it prints when asked for its version; the words of the failure otherwise.
-    pub version: Option<Result<String, String>>,
+    pub version: Option<Result<String, NoAnswer>>,
 }
 
 impl Program {
@@ -135,7 +136,10 @@ mod tests {
     fn program(version: Option<Result<&str, &str>>) -> Program {
         Program {
             path: Some("/usr/bin/thing".into()),
-            version: version.map(|said| said.map(str::to_owned).map_err(str::to_owned)),
+            version: version.map(|said| {
+                let refused = |words: &str| NoAnswer::Refused(words.to_owned());
+                said.map(str::to_owned).map_err(refused)
+            }),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Phases of a bring-up: progress for people, times for the report.
 
-use std::{fmt::Display, future::Future, time::Instant};
+use std::{error::Error, future::Future, time::Instant};
 
 use super::{Kind, recorder::Recorder};
+use crate::errors::chain;
 
 /// Times phases and tells of them.
 #[derive(Clone)]
@@ -17,7 +18,7 @@ impl Phases {
     ///
     /// # Errors
     /// Those of the phase.
-    pub async fn time<T, E: Display>(
+    pub async fn time<T, E: Error>(
         &self,
         phase: &str,
         work: impl Future<Output = Result<T, E>>,
@@ -30,7 +31,7 @@ impl Phases {
         self.0.emit(Kind::PhaseEnded {
             phase: phase.to_owned(),
             ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            error: result.as_ref().err().map(ToString::to_string),
+            error: result.as_ref().err().map(|error| chain(error)),
         });
         result
     }

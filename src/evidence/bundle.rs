@@ -8,12 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dir::{self, FILE_MODE};
 use super::redact::Redactor;
+use crate::errors::{Classified, ErrorClass};
 
 #[derive(Debug, thiserror::Error)]
 #[error("can't write {path}")]
 pub struct WriteError {
     path: PathBuf,
     source: io::Error,
+}
+
+impl Classified for WriteError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Machine
+    }
 }
 
 impl WriteError {

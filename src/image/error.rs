@@ -2,11 +2,13 @@
 
 use std::{io, path::PathBuf};
 
+use crate::errors::{Classified, ErrorClass};
+
 /// Why an image cannot be written as an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file or directory of this machine that the image shows cannot be read.
-    #[error("image {image}: cannot read {path}: {source}", path = .path.display())]
+    #[error("image {image}: cannot read {path}", path = .path.display())]
     Unreadable {
         image: String,
         path: PathBuf,
@@ -37,4 +39,18 @@ pub enum ArchiveError {
     /// The archive itself cannot be written.
     #[error("cannot write the image archive {path}: {source}; it needs a directory that may be written to, with room for a copy of every file of its images", path = .path.display())]
     Unwritable { path: PathBuf, source: io::Error },
+}
+
+impl Classified for ArchiveError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            // What the image shows is as its author made it.
+            Self::NotForLayers { .. } | Self::InTheWay { .. } | Self::Circle { .. } => {
+                ErrorClass::Input
+            }
+            Self::Unreadable { .. } | Self::Changed { .. } | Self::Unwritable { .. } => {
+                ErrorClass::Machine
+            }
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! Where mutations lie.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use include_dir::{Dir, include_dir};
 
 use super::model::Mutation;
-use crate::text::nearest;
+use crate::{
+    errors::{Classified, ErrorClass},
+    text::nearest,
+    yaml::YamlError,
+};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites/mutations");
 /// From the root of the repository.
@@ -14,14 +18,25 @@ const FOLDER: &str = "suites/mutations";
 /// Why there is no such mutation.
 #[derive(Debug, thiserror::Error)]
 pub enum MutationError {
-    #[error("{file}: {words}")]
-    File { file: String, words: String },
+    #[error("{file}")]
+    Yaml { file: String, source: YamlError },
+    #[error("{file}")]
+    Io { file: String, source: io::Error },
     #[error("there is no mutation '{name}'; {hint}`meshproof mutate --list` shows all {known}")]
     Unknown {
         name: String,
         hint: String,
         known: usize,
     },
+}
+
+impl Classified for MutationError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Yaml { .. } | Self::Unknown { .. } => ErrorClass::Input,
+            Self::Io { .. } => ErrorClass::Machine,
+        }
+    }
 }
 
 /// All mutations, in the order of their names.
@@ -31,12 +46,8 @@ pub enum MutationError {
 pub fn all() -> Result<Vec<Mutation>, MutationError> {
     let mut found = Vec::new();
     for (file, text) in files()? {
-        let bad = |words: String| MutationError::File {
-            file: file.clone(),
-            words,
-        };
         let (list, _): (Vec<Mutation>, _) =
-            crate::yaml::parse(&text).map_err(|error| bad(error.to_string()))?;
+            crate::yaml::parse(&text).map_err(|source| MutationError::Yaml { file, source })?;
         found.extend(list);
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -70,9 +81,9 @@ fn files() -> Result<Vec<(String, String)>, MutationError> {
         };
         return Ok(BUILT_IN.files().filter_map(text).collect());
     }
-    let bad = |error: std::io::Error| MutationError::File {
+    let bad = |source| MutationError::Io {
         file: FOLDER.to_owned(),
-        words: error.to_string(),
+        source,
     };
     let entries = std::fs::read_dir(FOLDER)
         .map_err(bad)?

@@ -209,8 +209,9 @@ async fn sweep(ctx: &Context) {
             };
             removed.into_iter().chain(swept.stays).collect()
         }
-        Err(words) => vec![format!(
-            "what earlier runs may have left was not looked for: {words}"
+        Err(error) => vec![format!(
+            "what earlier runs may have left was not looked for: {}",
+            chain(&error)
         )],
     };
     for text in notes {
@@ -230,7 +231,7 @@ async fn left_outside(ctx: &Context) -> Vec<String> {
             )
             .await
         }
-        Err(words) => vec![words],
+        Err(error) => vec![chain(&error)],
     }
 }
 

@@ -58,14 +58,14 @@ impl Container {
                 .map_err(|error| SideError::Pull {
                     name: system.name.clone(),
                     image: image.name.clone(),
-                    words: chain(&error),
+                    source: error.into(),
                 })?,
         };
-        let refused = |error: &dyn std::error::Error| SideError::Container {
+        let refused = |error: TestcontainersError| SideError::Container {
             name: system.name.clone(),
-            words: chain(error),
+            source: error.into(),
         };
-        let container = request.start().await.map_err(|error| refused(&error))?;
+        let container = request.start().await.map_err(refused)?;
         let mut this = Self {
             inner: Some(container), // from here on an error removes it
             endpoints: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Container {
                         how,
                         log: tail(&this.log().await),
                     },
-                    None => refused(&error),
+                    None => refused(error),
                 });
             }
         }
@@ -171,7 +171,7 @@ async fn has(engine: &Docker, system: &System, image: &Image) -> Result<bool, Si
         }) => Ok(false),
         Err(error) => Err(SideError::Container {
             name: system.name.clone(),
-            words: chain(&error),
+            source: error.into(),
         }),
     }
 }

@@ -1,6 +1,8 @@
 //! Why a side system is not there, each with the way out.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, time::Duration};
+
+use crate::errors::{Classified, ErrorClass};
 
 /// Why a side system could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -19,21 +21,24 @@ pub enum SideError {
         "{name}: the engine has no image {image}, and it may not be pulled; load it (docker load, docker pull), or allow pulling"
     )]
     NoImage { name: String, image: String },
-    #[error("{name}: image {image} cannot be pulled: {words}")]
+    #[error("{name}: image {image} cannot be pulled")]
     Pull {
         name: String,
         image: String,
-        words: String,
+        source: Box<dyn Error + Send + Sync>,
     },
-    #[error("{name}: the engine does not start it: {words}")]
-    Container { name: String, words: String },
-    #[error("{name}: cannot start {}: {source}", .path.display())]
+    #[error("{name}: the engine does not start it")]
+    Container {
+        name: String,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("{name}: cannot start {}", .path.display())]
     Program {
         name: String,
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{name}: no free port on this machine: {source}")]
+    #[error("{name}: no free port on this machine")]
     Port {
         name: String,
         source: std::io::Error,
@@ -59,4 +64,11 @@ pub enum SideError {
     /// It has neither an image nor a program, or both ways failed.
     #[error("{name} can be started in no way: {}", .reasons.join("; "))]
     NoWay { name: String, reasons: Vec<String> },
+}
+
+/// Side systems run on this machine, whatever the mesh runs on.
+impl Classified for SideError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Machine
+    }
 }

@@ -1,88 +1,94 @@
 //! Waiting until a side system takes work.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
-};
+use tokio::{net::TcpStream, sync::Mutex, time::timeout};
 
 use super::{Endpoint, Ready, Side, SideError, tail::tail};
+use crate::{
+    errors::chain,
+    wait::{self, Look, WaitError},
+};
 
-/// How often it is asked.
-const PACE: Duration = Duration::from_millis(100);
 /// How long one question may take.
 const QUESTION: Duration = Duration::from_secs(2);
 
 /// Asks until the answer is yes, the system has ended, or `limit` is over.
 pub(super) async fn wait(side: &mut Side, ready: &Ready, limit: Duration) -> Result<(), SideError> {
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = "nothing".to_owned();
-    let asking = async {
-        loop {
-            pace.tick().await;
-            match is_ready(side, ready).await {
-                Ok(()) => return Ok(()),
-                Err(words) => last = words,
-            }
-            if let Some(how) = side.ended().await {
-                return Err(how);
-            }
+    let asking = Mutex::new(&mut *side);
+    let asked = wait::until(limit, async |_| {
+        let mut side = asking.lock().await;
+        let seen = look(&side, ready).await;
+        match &seen {
+            Look::Met(()) => Ok(seen),
+            Look::Unmet(_) => match side.ended().await {
+                Some(how) => Err(how),
+                None => Ok(seen),
+            },
         }
-    };
-    let asked = timeout_at(Instant::now() + limit, asking).await;
+    });
+    let asked = asked.await;
     match asked {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(how)) => Err(SideError::Ended {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(how)) => Err(SideError::Ended {
             name: side.name().to_owned(),
             how,
             log: tail(&side.log().await),
         }),
-        Err(_) => Err(SideError::NotReady {
+        Err(WaitError::TimedOut(late)) => Err(SideError::NotReady {
             name: side.name().to_owned(),
             limit,
             what: ready.to_string(),
-            last,
+            last: late.last_seen,
             log: tail(&side.log().await),
         }),
     }
 }
 
-async fn is_ready(side: &Side, ready: &Ready) -> Result<(), String> {
+async fn look(side: &Side, ready: &Ready) -> Look<()> {
     match ready {
         Ready::Log(text) => match side.log().await.contains(text.as_str()) {
-            true => Ok(()),
-            false => Err("a log without it".to_owned()),
+            true => Look::Met(()),
+            false => Look::Unmet("a log without it".to_owned()),
         },
         Ready::Http { port, path } => {
-            let endpoint = side.endpoint(*port);
-            let endpoint = endpoint.ok_or_else(|| format!("port {port} is none of its ports"))?;
-            let asked = timeout(QUESTION, get(&endpoint, path)).await;
-            asked.map_err(|_| format!("no answer within {QUESTION:?}"))?
+            let Some(endpoint) = side.endpoint(*port) else {
+                return Look::Unmet(format!("port {port} is none of its ports"));
+            };
+            match timeout(QUESTION, get(&endpoint, path)).await {
+                Ok(Ok(status)) if status.is_success() => Look::Met(()),
+                Ok(Ok(status)) => Look::Unmet(status.to_string()),
+                Ok(Err(error)) => Look::Unmet(chain(&error)),
+                Err(_) => Look::Unmet(format!("no answer within {QUESTION:?}")),
+            }
         }
     }
 }
 
-async fn get(endpoint: &Endpoint, path: &str) -> Result<(), String> {
-    let words = |error: &dyn std::error::Error| crate::errors::chain(error);
-    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await;
-    let stream = stream.map_err(|error| words(&error))?;
+/// Why a question had no answer.
+#[derive(Debug, thiserror::Error)]
+enum GetError {
+    #[error(transparent)]
+    Connect(#[from] io::Error),
+    #[error(transparent)]
+    Request(#[from] http::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+async fn get(endpoint: &Endpoint, path: &str) -> Result<StatusCode, GetError> {
+    let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = shaken.map_err(|error| words(&error))?;
+    let (mut sender, connection) = shaken?;
     let connection = tokio::spawn(connection);
     let request = Request::get(path)
         .header("host", endpoint.to_string())
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| words(&error))?;
+        .body(Empty::<Bytes>::new())?;
     let answer = sender.send_request(request).await;
     connection.abort();
-    match answer.map_err(|error| words(&error))?.status() {
-        status if status.is_success() => Ok(()),
-        status => Err(status.to_string()),
-    }
+    Ok(answer?.status())
 }

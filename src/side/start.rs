@@ -3,6 +3,7 @@
 #[cfg(feature = "containers")]
 use super::container::Container;
 use super::{Endpoint, Image, Program, SideError, System, process::Process, ready};
+use crate::errors::chain;
 
 /// A side system that takes work. Dropping it stops it.
 pub struct Side {
@@ -27,13 +28,13 @@ impl Side {
         if let Some(image) = &system.image {
             match Self::from_image(system, image).await {
                 Ok(side) => return Ok(side),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(chain(&error)),
             }
         }
         if let Some(program) = &system.program {
             match Self::from_program(system, program).await {
                 Ok(side) => return Ok(side),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(chain(&error)),
             }
         }
         if reasons.is_empty() {

@@ -1,7 +1,10 @@
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use super::*;
-use crate::side::{Ready, system::testing::system};
+use crate::{
+    side::{Ready, system::testing::system},
+    wait::{self, Look},
+};
 
 /// Becomes ready, and lives until it is killed.
 const LIVES: &[&str] = &["-c", "echo ready; echo more >&2; exec sleep 600"];
@@ -25,13 +28,13 @@ async fn a_program_is_ready_when_its_log_says_so_and_ends_when_it_is_dropped() {
         .to_owned();
     assert!(alive(&pid));
     drop(side);
-    let gone = async {
-        while alive(&pid) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
-    assert!(gone.is_ok(), "process {pid} outlived its side");
+    let gone = wait::until(Duration::from_secs(10), async |_| {
+        Ok::<_, Infallible>(match alive(&pid) {
+            true => Look::Unmet(format!("process {pid} outlived its side")),
+            false => Look::Met(()),
+        })
+    });
+    assert_eq!(gone.await, Ok(()));
 }
 
 #[tokio::test]

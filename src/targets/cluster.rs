@@ -7,25 +7,48 @@ use kube::{Client, config::Kubeconfig};
 use super::ready::Ready;
 use crate::{
     cluster::{
-        client::{self, Plugins},
-        kubeconfig,
+        client::{self, ClientError, Plugins},
+        kubeconfig::{self, KubeconfigError},
     },
+    errors::{Classified, ErrorClass, chain},
     fixture::fitting::Fitting,
-    mesh::istio::{istioctl::Istioctl, versions},
+    mesh::istio::{
+        istioctl::Istioctl,
+        versions::{self, VersionsError},
+    },
     transport::Dial,
 };
 
 /// Why the cluster is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExistingError {
-    #[error("the kubeconfig cannot be read: {0}; $KUBECONFIG names it, else ~/.kube/config")]
-    Kubeconfig(String),
+    #[error(
+        "the kubeconfig cannot be read: {}; $KUBECONFIG names it, else ~/.kube/config", chain(.0)
+    )]
+    Kubeconfig(#[source] KubeconfigError),
     #[error("--context {asked}: the kubeconfig has no such context; it has {known}")]
     Context { asked: String, known: String },
-    #[error("--context {context}: {words}")]
-    Client { context: String, words: String },
-    #[error("the cluster of --context {context} cannot be used: {words}")]
-    Mesh { context: String, words: String },
+    #[error("--context {context}")]
+    Client {
+        context: String,
+        source: ClientError,
+    },
+    #[error("the cluster of --context {context} cannot be used")]
+    Mesh {
+        context: String,
+        source: VersionsError,
+    },
+}
+
+impl Classified for ExistingError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Kubeconfig(error) => error.class(),
+            Self::Context { .. } => ErrorClass::Input,
+            Self::Client { source, .. } => source.class(),
+            Self::Mesh { source, .. } => source.class(),
+        }
+    }
 }
 
 /// What is said of a cluster that is not ours.
@@ -64,9 +87,9 @@ impl Existing {
         let context = options.context.clone();
         let dial = Dial::api_server(client.clone());
         let versions = versions::of(&client, &dial).await;
-        let versions = versions.map_err(|error| ExistingError::Mesh {
+        let versions = versions.map_err(|source| ExistingError::Mesh {
             context: context.clone(),
-            words: crate::errors::chain(&error),
+            source,
         })?;
         Ok(Self {
             ready: Ready {
@@ -143,9 +166,9 @@ async fn by(
 ) -> Result<(Client, String), ExistingError> {
     let server = server(&read, context)?;
     let client = client::with(read, Some(context), plugins).await;
-    let client = client.map_err(|words| ExistingError::Client {
+    let client = client.map_err(|source| ExistingError::Client {
         context: context.to_owned(),
-        words,
+        source,
     })?;
     Ok((client, server))
 }
@@ -227,7 +250,7 @@ current-context: a
             istioctl: None,
         };
         let error = Existing::over(client, server, &options).await;
-        let error = error.err().unwrap().to_string();
+        let error = chain(&error.err().unwrap());
         assert!(
             error.contains("--context a") && error.contains("Connection refused"),
             "{error}"

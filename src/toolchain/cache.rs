@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{entry::Manifest, error::ToolchainError, progress::Progress, readable};
+use crate::errors::chain;
 
 /// The directory that holds all sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +83,9 @@ impl Cache {
         if entry.exists() {
             match Manifest::verify(&entry) {
                 Ok(manifest) => return Ok((entry, manifest)), // whoever held the lock has made it
-                Err(why) => progress(Progress::Rebuilding {
+                Err(damage) => progress(Progress::Rebuilding {
                     set: name,
-                    why: &why,
+                    why: &chain(&damage),
                 }),
             }
             fs::remove_dir_all(&entry)
@@ -93,8 +94,9 @@ impl Cache {
         let partial = self.partial(name);
         fs::create_dir_all(&partial).map_err(unwritable)?;
         let finished = make(&partial, &lock, progress)?;
-        let manifest = Manifest::verify(&finished).map_err(|why| ToolchainError::Incomplete {
-            what: why,
+        let verified = Manifest::verify(&finished);
+        let manifest = verified.map_err(|damage| ToolchainError::Incomplete {
+            what: chain(&damage),
             path: finished.clone(),
         })?;
         readable::for_everybody(&finished)

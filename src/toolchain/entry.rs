@@ -12,9 +12,29 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{error::ToolchainError, pins::hex};
+use crate::errors::{Classified, ErrorClass};
 
 /// Name of the manifest inside an entry.
 const MANIFEST: &str = "manifest.json";
+
+/// What is wrong with an entry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Damage {
+    #[error("{file}")]
+    Unreadable { file: String, source: io::Error },
+    #[error("{MANIFEST}")]
+    Manifest(#[from] serde_json::Error),
+    #[error("{file} has {bytes} bytes instead of {was}")]
+    Size { file: String, bytes: u64, was: u64 },
+    #[error("{file} has another SHA-256 than when it was made")]
+    Changed { file: String },
+}
+
+impl Classified for Damage {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Machine
+    }
+}
 
 /// How long one component took and how big it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,25 +92,28 @@ impl Manifest {
     }
 
     /// Reads the entry at `root` and checks its files against the manifest: size and time first, the SHA-256 where the time
-    /// has changed. `Err` says in words what is wrong with the entry.
-    pub fn verify(root: &Path) -> Result<Self, String> {
-        let text = fs::read(root.join(MANIFEST)).map_err(|error| format!("{MANIFEST}: {error}"))?;
-        let manifest: Self =
-            serde_json::from_slice(&text).map_err(|error| format!("{MANIFEST}: {error}"))?;
+    /// has changed.
+    ///
+    /// # Errors
+    /// [`Damage`], the first that is found.
+    pub fn verify(root: &Path) -> Result<Self, Damage> {
+        let unreadable = |file: &str| {
+            let file = file.to_owned();
+            move |source| Damage::Unreadable { file, source }
+        };
+        let text = fs::read(root.join(MANIFEST)).map_err(unreadable(MANIFEST))?;
+        let manifest: Self = serde_json::from_slice(&text)?;
         for (path, was) in &manifest.files {
-            let name = path.display();
-            let meta = fs::metadata(root.join(path)).map_err(|error| format!("{name}: {error}"))?;
+            let file = path.display().to_string();
+            let meta = fs::metadata(root.join(path)).map_err(unreadable(&file))?;
             if meta.len() != was.bytes {
-                return Err(format!(
-                    "{name} has {} bytes instead of {}",
-                    meta.len(),
-                    was.bytes
-                ));
+                let (bytes, was) = (meta.len(), was.bytes);
+                return Err(Damage::Size { file, bytes, was });
             }
             if modified(&meta) != was.modified {
-                let now = digest(&root.join(path)).map_err(|error| format!("{name}: {error}"))?;
+                let now = digest(&root.join(path)).map_err(unreadable(&file))?;
                 if now != was.sha256 {
-                    return Err(format!("{name} has another SHA-256 than when it was made"));
+                    return Err(Damage::Changed { file });
                 }
             }
         }
@@ -165,6 +188,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::chain;
 
     fn entry() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -197,7 +221,7 @@ mod tests {
             Some(text) => fs::write(dir.path().join(path), text).unwrap(),
             None => fs::remove_file(dir.path().join(path)).unwrap(),
         }
-        let why = Manifest::verify(dir.path()).unwrap_err();
+        let why = chain(&Manifest::verify(dir.path()).unwrap_err());
         assert!(why.contains(said), "{why}");
     }
 
@@ -205,6 +229,7 @@ mod tests {
     fn an_entry_without_a_readable_manifest_is_damaged() {
         let dir = entry();
         fs::write(dir.path().join(MANIFEST), "{").unwrap();
-        assert!(Manifest::verify(dir.path()).unwrap_err().contains(MANIFEST));
+        let why = Manifest::verify(dir.path()).unwrap_err().to_string();
+        assert_eq!(why, MANIFEST);
     }
 }

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::pins::GO_MINIMUM;
+use crate::errors::{Classified, ErrorClass};
 
 /// Why the tool chain could not be prepared or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +53,23 @@ pub enum ToolchainError {
     #[error("{what} has no {path}; the pinned version and this code do not fit", path = .path.display())]
     Incomplete { what: String, path: PathBuf },
     /// Reading or writing failed.
-    #[error("{doing} {path}: {source}", path = .path.display())]
+    #[error("{doing} {path}", path = .path.display())]
     Io {
         doing: &'static str,
         path: PathBuf,
         source: io::Error,
     },
+}
+
+impl Classified for ToolchainError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::UnknownEnvoy { .. } => ErrorClass::Input,
+            // The pinned version and this code do not fit.
+            Self::Incomplete { .. } => ErrorClass::Harness,
+            _ => ErrorClass::Machine,
+        }
+    }
 }
 
 impl ToolchainError {

@@ -10,6 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::errors::{Classified, ErrorClass};
+
 /// One thing that appears in a container's root. Paths called `at` are absolute, as the container sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeEntry {
@@ -103,7 +105,7 @@ pub enum ImageError {
     )]
     Syntax { given: String },
     /// `--image` names a directory or file that cannot be read.
-    #[error("--image {name}: cannot read {path}: {source}")]
+    #[error("--image {name}: cannot read {path}")]
     Unreadable {
         name: String,
         path: PathBuf,
@@ -112,6 +114,12 @@ pub enum ImageError {
     /// `--image` names a directory but nothing to run in it.
     #[error("--image {name}: {path} is a directory, so say what to run in it: {name}={path},/path/in/image", path = .path.display())]
     NoEntrypoint { name: String, path: PathBuf },
+}
+
+impl Classified for ImageError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
 }
 
 /// An image reference taken apart by the rules of the OCI distribution reference grammar: registry, repository, tag.

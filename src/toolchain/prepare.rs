@@ -18,6 +18,7 @@ use super::{
     pins::{EnvoyVersion, Recipe},
     progress::Progress,
 };
+use crate::errors::chain;
 
 /// What the names of control-plane sets begin with.
 pub(super) const CONTROLPLANE: &str = "controlplane";
@@ -182,8 +183,11 @@ fn prepare_grpcio(
         progress,
         |partial, lock, progress| grpcio::fetch(&version, partial, lock, progress),
     );
-    made.inspect_err(|error| tracing::warn!(%version, %error, "no grpcio for this Python"))
-        .ok()
+    made.inspect_err(|error| {
+        let error = chain(error);
+        tracing::warn!(%version, %error, "no grpcio for this Python");
+    })
+    .ok()
 }
 
 fn prepare_envoy(
@@ -324,7 +328,9 @@ fn state(cache: &Cache, set: &str) -> State {
                 bytes: manifest.bytes(),
                 components: manifest.built,
             },
-            Err(why) => State::Damaged { why },
+            Err(damage) => State::Damaged {
+                why: chain(&damage),
+            },
         };
     }
     match partial.exists() {

@@ -4,8 +4,14 @@ use std::{path::PathBuf, time::Duration};
 
 use super::machine::machine;
 use crate::{
-    cluster::{client::Plugins, kubeconfig},
-    doctor::cluster::{Cluster, Contexts},
+    cluster::{
+        client::Plugins,
+        kubeconfig::{self, KubeconfigError},
+    },
+    doctor::{
+        answer::NoAnswer,
+        cluster::{Cluster, Contexts},
+    },
     errors::chain,
     targets::cluster as target,
 };
@@ -33,7 +39,7 @@ pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
     };
     Cluster {
         machine: machine(),
-        config,
+        config: config.map_err(|error| chain(&error)),
         files,
         context,
         server,
@@ -41,20 +47,20 @@ pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
 }
 
 /// Asks the API server of a context for its version, as a run would: the same address, credentials and trust.
-async fn server(context: &str, plugins: Plugins) -> Result<String, String> {
+async fn server(context: &str, plugins: Plugins) -> Result<String, NoAnswer> {
     let asking = async {
-        let (client, server) = target::client(context, plugins)
-            .await
-            .map_err(|error| error.to_string())?;
+        let client = target::client(context, plugins).await;
+        let (client, server) = client.map_err(|error| NoAnswer::Unasked(chain(&error)))?;
         let version = client.apiserver_version().await;
-        let version = version.map_err(|error| format!("{server}: {}", chain(&error)))?;
+        let version =
+            version.map_err(|error| NoAnswer::Refused(format!("{server}: {}", chain(&error))))?;
         Ok(format!("{server}, Kubernetes {}", version.git_version))
     };
     let answer = tokio::time::timeout(ANSWER, asking).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {ANSWER:?}")))
+    answer.unwrap_or(Err(NoAnswer::Silent(ANSWER)))
 }
 
-fn contexts(files: &[(PathBuf, bool)]) -> Result<Contexts, String> {
+fn contexts(files: &[(PathBuf, bool)]) -> Result<Contexts, KubeconfigError> {
     let there: Vec<PathBuf> = files
         .iter()
         .filter(|(_, there)| *there)
@@ -93,6 +99,7 @@ mod tests {
         assert_eq!(contexts.names, ["one", "two"]);
         assert_eq!(contexts.current.as_deref(), Some("one"));
         let words = super::contexts(&[file("c", "contexts: [")]).unwrap_err();
+        let words = super::chain(&words);
         assert!(words.contains("/c: "), "{words}");
     }
 }

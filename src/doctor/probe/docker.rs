@@ -9,7 +9,10 @@ use super::{
     program::{ask, asked, on_path},
     room::room,
 };
-use crate::doctor::docker::{Docker, Engine};
+use crate::doctor::{
+    answer::NoAnswer,
+    docker::{Docker, Engine},
+};
 
 /// kind's label on the containers of a cluster; its value is the cluster's name.
 const CLUSTER: &str = "io.x-k8s.io/kind.cluster";
@@ -18,7 +21,10 @@ pub(super) async fn docker() -> Docker {
     let client = asked(on_path("docker"), &["--version"]).await;
     let (engine, clusters) = match &client.path {
         Some(path) => (engine(path).await, clusters(path).await),
-        None => (Err("there is no client to ask it".to_owned()), Vec::new()),
+        None => {
+            let why = "there is no client to ask it".to_owned();
+            (Err(NoAnswer::Unasked(why)), Vec::new())
+        }
     };
     Docker {
         client,
@@ -33,7 +39,7 @@ pub(super) async fn docker() -> Docker {
 }
 
 /// `docker version` first: `docker info` hides the cause behind other words when there is no engine.
-async fn engine(docker: &Path) -> Result<Engine, String> {
+async fn engine(docker: &Path) -> Result<Engine, NoAnswer> {
     ask(docker, &["version", "--format", "{{.Server.Version}}"]).await?;
     let info = ask(docker, &["info", "--format", "{{json .}}"]).await?;
     let endpoint = [
@@ -61,9 +67,11 @@ struct Info {
     security_options: Option<Vec<String>>,
 }
 
-fn parsed(info: &str, endpoint: &str) -> Result<Engine, String> {
-    let info: Info = serde_json::from_str(info)
-        .map_err(|error| format!("`docker info` says what this program cannot read: {error}"))?;
+fn parsed(info: &str, endpoint: &str) -> Result<Engine, NoAnswer> {
+    let info: Info = serde_json::from_str(info).map_err(|error| NoAnswer::Unreadable {
+        question: "docker info",
+        why: error.to_string(),
+    })?;
     let options = info.security_options.unwrap_or_default();
     let here = endpoint.trim().is_empty() || endpoint.trim().starts_with("unix:");
     let root = Path::new(&info.docker_root_dir);
@@ -120,6 +128,6 @@ mod tests {
 
     #[test]
     fn words_that_are_no_answer_are_an_error() {
-        assert!(parsed("hello", "").is_err_and(|words| words.contains("docker info")));
+        assert!(parsed("hello", "").is_err_and(|why| why.to_string().contains("docker info")));
     }
 }

@@ -20,6 +20,7 @@ use crate::{
         namespaces::Namespaces,
         programs::OF_THE_WORLD,
     },
+    errors,
     targets::local::world::{attempt, root_directory},
     toolchain::{self, Cache, EnvoyVersion, GO_MINIMUM, Options, State, Status, ToolchainError},
 };
@@ -57,7 +58,7 @@ fn state() -> Room {
         Ok(path) => room(&path),
         Err(error) => Room {
             path: "XDG_RUNTIME_DIR".into(),
-            free: Err(error.to_string()),
+            free: Err(errors::chain(&error)),
         },
     }
 }
@@ -114,7 +115,7 @@ async fn chain() -> Chain {
         false => None,
     };
     Chain {
-        said,
+        said: said.map_err(|error| errors::chain(&error)),
         go,
         go_minimum: GO_MINIMUM,
         pip,
@@ -135,7 +136,7 @@ async fn look() -> Result<Status, ToolchainError> {
 }
 
 /// What there is in words, and whether Go and pip have work to do.
-fn said(looked: Result<Status, ToolchainError>) -> (Result<String, String>, bool, bool) {
+fn said(looked: Result<Status, ToolchainError>) -> (Result<String, ToolchainError>, bool, bool) {
     match looked {
         Ok(status) => {
             let open = status.sets.iter();
@@ -151,7 +152,7 @@ fn said(looked: Result<Status, ToolchainError>) -> (Result<String, String>, bool
         Err(ToolchainError::GoMissing | ToolchainError::GoTooOld { .. }) => {
             (Ok("not there yet".to_owned()), true, true)
         }
-        Err(error) => (Err(error.to_string()), true, true),
+        Err(error) => (Err(error), true, true),
     }
 }
 
@@ -211,7 +212,7 @@ mod tests {
         #[case] needs: (bool, bool),
     ) {
         let (said, go, pip) = said(looked);
-        let text = said.unwrap_or_else(|words| words);
+        let text = said.unwrap_or_else(|error| error.to_string());
         assert!(text.contains(words), "{text}");
         assert_eq!((go, pip), needs);
     }

@@ -10,7 +10,10 @@ use std::{
 use tokio::{process::Command, time::timeout};
 
 use crate::{
-    doctor::programs::{FOLDERS, Program},
+    doctor::{
+        answer::NoAnswer,
+        programs::{FOLDERS, Program},
+    },
     output::clean_line,
     toolchain,
 };
@@ -47,16 +50,16 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
 }
 
 /// What a program prints; the last line of its errors when it fails, or why it could not be started.
-pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, String> {
+pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, NoAnswer> {
     let asked = try_to_ask(program, words).await;
-    asked.unwrap_or_else(|error| Err(error.to_string()))
+    asked.unwrap_or_else(|error| Err(NoAnswer::Unasked(error.to_string())))
 }
 
 /// As [`ask`], but a program that could not be started is an error of its own: it has said nothing.
 pub(super) async fn try_to_ask(
     program: &Path,
     words: &[&str],
-) -> io::Result<Result<String, String>> {
+) -> io::Result<Result<String, NoAnswer>> {
     let mut command = Command::new(program);
     command
         .args(words)
@@ -67,7 +70,7 @@ pub(super) async fn try_to_ask(
         .kill_on_drop(true);
     let child = command.spawn()?;
     let Ok(answer) = timeout(LIMIT, child.wait_with_output()).await else {
-        return Ok(Err(format!("no answer within {LIMIT:?}")));
+        return Ok(Err(NoAnswer::Silent(LIMIT)));
     };
     let answer = answer?;
     if answer.status.success() {
@@ -75,9 +78,8 @@ pub(super) async fn try_to_ask(
     }
     let said = String::from_utf8_lossy(&answer.stderr).into_owned();
     let last = said.lines().rfind(|line| !line.trim().is_empty());
-    Ok(Err(
-        last.map_or_else(|| answer.status.to_string(), clean_line)
-    ))
+    let last = last.map_or_else(|| answer.status.to_string(), clean_line);
+    Ok(Err(NoAnswer::Refused(last)))
 }
 
 fn first_line(said: &str) -> String {
@@ -94,9 +96,12 @@ mod tests {
         let said = asked(shell(), &["-c", "echo one; echo two"]).await;
         assert_eq!(said.version(), Some("one"));
         let failed = asked(shell(), &["-c", "echo a >&2; echo b >&2; exit 3"]).await;
-        assert_eq!(failed.version, Some(Err("b".to_owned())));
+        assert_eq!(failed.version, Some(Err(NoAnswer::Refused("b".to_owned()))));
         let silent = asked(shell(), &["-c", "exit 3"]).await;
-        assert_eq!(silent.version, Some(Err("exit status: 3".to_owned())));
+        assert_eq!(
+            silent.version,
+            Some(Err(NoAnswer::Refused("exit status: 3".to_owned())))
+        );
     }
 
     #[tokio::test]
@@ -104,6 +109,6 @@ mod tests {
         let tried = try_to_ask(Path::new("/does/not/exist"), &[]).await;
         assert!(tried.is_err());
         let said = ask(Path::new("/does/not/exist"), &[]).await;
-        assert!(said.is_err_and(|words| words.contains("No such file")));
+        assert!(said.is_err_and(|why| why.to_string().contains("No such file")));
     }
 }

@@ -95,9 +95,8 @@ pub enum BrowseError {
     Built(#[from] tokio::task::JoinError),
     #[error("no port of the loopback")]
     Listen(#[source] std::io::Error),
-    /// In the words of the browser.
-    #[error("{0}")]
-    Chromium(String),
+    #[error(transparent)]
+    Chromium(#[from] crate::browser::chrome::ChromeError),
 }
 
 #[cfg(feature = "browser")]
@@ -108,7 +107,9 @@ impl Classified for BrowseError {
                 ErrorClass::Input
             }
             Self::Script(_) | Self::Built(_) => ErrorClass::Harness,
-            Self::Page(_) | Self::Listen(_) | Self::Chromium(_) => ErrorClass::Machine,
+            Self::Page(error) => error.class(),
+            Self::Chromium(error) => error.class(),
+            Self::Listen(_) => ErrorClass::Machine,
         }
     }
 }

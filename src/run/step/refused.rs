@@ -85,6 +85,7 @@ fn who(error: &ObjectError) -> Option<RefusedBy> {
         | ObjectError::Shape(_)
         | ObjectError::Words(_)
         | ObjectError::Outside(_)
+        | ObjectError::Unnoted { .. }
         | ObjectError::Foreign { .. }
         | ObjectError::Conflict { .. } => None,
     }
@@ -148,6 +149,7 @@ mod tests {
         let refused = |message: &str| ObjectError::Refused {
             kind: "Gateway".into(),
             name: "a".into(),
+            code: 400,
             message: message.into(),
         };
         let webhook = refused("admission webhook \"validation.istio.io\" denied the request: no");

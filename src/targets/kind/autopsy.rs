@@ -1,13 +1,10 @@
 //! Why the nodes of a cluster that kind gave up did not come up, in their own words: kind's are only that it waited in vain.
 
-use std::time::Duration;
-
 use super::{cause, error::KindError, program::Program};
-use crate::output::clean_line;
+use crate::{output::clean_line, timeouts::timeouts};
 
 /// Source of the lines with which kubeadm tells of each of its requests.
 const TRACE: &str = "round_trippers.go";
-const LOOK: Duration = Duration::from_secs(15);
 /// Lines of each node that an error shows.
 const SHOWN: usize = 6;
 /// What a line of a log that is worth showing contains.
@@ -45,7 +42,10 @@ async fn nodes(cluster: &str) -> Vec<String> {
     let label = format!("label=io.x-k8s.kind.cluster={cluster}");
     let args = ["ps", "-a", "--filter", &label, "--format", "{{.Names}}"];
     let listed = match Program::docker() {
-        Ok(docker) => docker.run(&args, LOOK).await.unwrap_or_default(),
+        Ok(docker) => docker
+            .run(&args, timeouts().target.kind_logs)
+            .await
+            .unwrap_or_default(),
         Err(_) => String::new(),
     };
     listed.lines().map(str::to_owned).collect()
@@ -67,8 +67,14 @@ async fn log(node: &str) -> String {
         "--output=cat",
         "--no-pager",
     ];
-    let console = docker.run(&console, LOOK).await.unwrap_or_default();
-    let journal = docker.run(&journal, LOOK).await.unwrap_or_default();
+    let console = docker
+        .run(&console, timeouts().target.kind_logs)
+        .await
+        .unwrap_or_default();
+    let journal = docker
+        .run(&journal, timeouts().target.kind_logs)
+        .await
+        .unwrap_or_default();
     console + &journal
 }
 

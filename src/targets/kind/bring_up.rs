@@ -1,13 +1,12 @@
 //! From nothing to a kind cluster with a mesh that takes work, and back.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use kube::Client;
-use tokio::time::Instant;
 
 use super::{
     autopsy,
-    error::KindError,
+    error::{KindError, Unusable},
     images::Images,
     made_of::{self, MadeOf},
     members,
@@ -31,14 +30,11 @@ use crate::{
     },
     side::Side,
     targets::ready::Ready,
+    timeouts::timeouts,
     toolchain::Image,
     transport::Dial,
+    wait::{self, Look, WaitError},
 };
-
-/// kind's own wait is shorter; this is for a machine that hardly moves.
-const CREATE: Duration = Duration::from_secs(600);
-const DELETE: Duration = Duration::from_secs(120);
-const LOOK_UP: Duration = Duration::from_secs(30);
 
 /// What a cluster is made of.
 #[derive(Debug, Clone)]
@@ -162,12 +158,16 @@ pub fn check_name(name: &str) -> Result<(), KindError> {
 /// Asks the engine for its version: it has to answer before anything is made.
 async fn engine() -> Result<String, KindError> {
     let args = ["version", "--format", "{{.Server.Version}}"];
-    Program::docker()?.run(&args, LOOK_UP).await
+    Program::docker()?
+        .run(&args, timeouts().target.kind_question)
+        .await
 }
 
 /// The record of the cluster that is to be used; a cluster of somebody else's gets one that says so.
 async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindError> {
-    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    let clusters = kind
+        .run(&["get", "clusters"], timeouts().target.kind_question)
+        .await?;
     let is_up = clusters.lines().any(|line| line == options.name);
     match (Record::find(&options.name), is_up) {
         (Some(record), true) if record.made && record.profile.is_none() => {
@@ -206,9 +206,8 @@ async fn fill(
         .time("cluster", cluster(kind, record, options))
         .await?;
     let mirrors = mirror::start(kind, &record.name, &options.mirrors, &options.own).await?;
-    let client = client::of(&kubeconfig, None)
-        .await
-        .map_err(KindError::Client)?;
+    let client = client::of(&kubeconfig, None).await;
+    let client = client.map_err(Unusable::Client)?;
     let nodes = members::of(&client).await?;
     let workers = members::workers(&nodes);
     let (_, loaded) = tokio::join!(
@@ -222,9 +221,7 @@ async fn fill(
     let dial = Dial::api_server(client.clone());
     let is_there = match found::find(&client, &dial).await {
         // Installing it once more would not mend it.
-        Err(error @ FindError::NotReady { .. }) => {
-            return Err(KindError::Client(error.to_string()));
-        }
+        Err(error @ FindError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
         found => found.is_ok(),
     };
     if !is_there {
@@ -242,9 +239,8 @@ async fn fill(
             programs.insert(word.to_owned());
         }
     }
-    let mut versions = versions::of(&client, &dial)
-        .await
-        .map_err(|error| KindError::Client(crate::errors::chain(&error)))?;
+    let versions = versions::of(&client, &dial).await;
+    let mut versions = versions.map_err(Unusable::Versions)?;
     if let Some(istio) = versions.get("istio") {
         record.made_of.note("istio", istio);
     }
@@ -280,8 +276,11 @@ async fn cluster(
     record: &mut Record,
     options: &KindOptions,
 ) -> Result<(), KindError> {
+    let limits = timeouts().target;
     let kubeconfig = record.kubeconfig().display().to_string();
-    let clusters = kind.run(&["get", "clusters"], LOOK_UP).await?;
+    let clusters = kind
+        .run(&["get", "clusters"], timeouts().target.kind_question)
+        .await?;
     if clusters.lines().any(|line| line == record.name) {
         let args = [
             "export",
@@ -291,7 +290,10 @@ async fn cluster(
             "--kubeconfig",
             &kubeconfig,
         ];
-        return kind.run(&args, LOOK_UP).await.map(drop);
+        return kind
+            .run(&args, timeouts().target.kind_question)
+            .await
+            .map(drop);
     }
     let config = record.file("kind.yaml");
     let nodes = match options.mirrors.is_empty() {
@@ -309,11 +311,12 @@ async fn cluster(
     flag("--name", &record.name);
     flag("--config", &config);
     flag("--kubeconfig", &kubeconfig);
-    flag("--wait", "180s");
+    let wait = limits.kind_control_plane.as_secs();
+    flag("--wait", &format!("{wait}s"));
     if let Some(image) = &options.node_image {
         flag("--image", image);
     }
-    let made = kind.run_known(&args, CREATE, |pid| record.note_maker(pid));
+    let made = kind.run_known(&args, limits.kind_create, |pid| record.note_maker(pid));
     match made.await {
         Ok(_) => Ok(()),
         Err(error) => Err(autopsy::explain(&record.name, error).await),
@@ -349,7 +352,9 @@ async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Resul
 }
 
 async fn version(kind: &Program) -> Result<String, KindError> {
-    let said = kind.run(&["version", "--quiet"], LOOK_UP).await?;
+    let said = kind
+        .run(&["version", "--quiet"], timeouts().target.kind_question)
+        .await?;
     Ok(said.trim().to_owned())
 }
 
@@ -366,21 +371,26 @@ async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
         "--kubeconfig",
         &kubeconfig,
     ];
-    let deadline = Instant::now() + DELETE;
-    loop {
-        kind.run(&args, DELETE).await?;
-        let left = kind.run(&["get", "clusters"], LOOK_UP).await?;
-        if !left.lines().any(|line| line == name) {
+    let limits = timeouts().target;
+    let deleted = wait::until(limits.kind_delete, async |_| {
+        kind.run(&args, limits.kind_delete).await?;
+        let left = kind.run(&["get", "clusters"], limits.kind_question).await?;
+        Ok(match left.lines().any(|line| line == name) {
+            true => Look::Unmet("its containers are still there".to_owned()),
+            false => Look::Met(()),
+        })
+    });
+    match deleted.await {
+        Ok(()) => {
             record.remove();
-            return Ok(());
+            Ok(())
         }
-        if Instant::now() > deadline {
-            return Err(KindError::Failed {
-                what: format!("kind delete cluster --name {name}"),
-                cause: "its containers are still there".to_owned(),
-                words: String::new(),
-            });
-        }
+        Err(WaitError::Failed(error)) => Err(error),
+        Err(WaitError::TimedOut(late)) => Err(KindError::Failed {
+            what: format!("kind delete cluster --name {name}"),
+            cause: late.last_seen,
+            words: String::new(),
+        }),
     }
 }
 

@@ -2,9 +2,15 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use tokio::task::JoinError;
+
 use crate::{
-    cluster::object::ObjectError, image::ArchiveError, mesh::istio::install::InstallError,
-    private_dir::NotPrivate, side::SideError,
+    cluster::{client::ClientError, object::ObjectError},
+    errors::{Classified, ErrorClass},
+    image::ArchiveError,
+    mesh::istio::{found::FindError, install::InstallError, versions::VersionsError},
+    private_dir::NotPrivate,
+    side::SideError,
 };
 
 /// Each with its way out.
@@ -39,13 +45,13 @@ pub enum KindError {
         "{0:?} is no name for a kind cluster: lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit"
     )]
     Name(String),
-    #[error("--nodes {given}: neither single nor multi, and not a readable file: {source}")]
+    #[error("--nodes {given}: neither single nor multi, and not a readable file")]
     Nodes { given: String, source: io::Error },
     #[error("--nodes {}: this is no kind configuration: {why}", .path.display())]
     NodesFile { path: PathBuf, why: String },
-    #[error("--image-archive {}: {source}", .path.display())]
+    #[error("--image-archive {}", .path.display())]
     Archive { path: PathBuf, source: io::Error },
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}", .path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Directory(#[from] NotPrivate),
@@ -61,13 +67,13 @@ pub enum KindError {
         "no kind cluster called {name} is up; start it: meshproof target up --target kind --name {name}"
     )]
     NotUp { name: String },
-    #[error("the cluster's API server cannot be used: {0}")]
-    Client(String),
+    #[error("the cluster's API server cannot be used")]
+    Unusable(#[from] Unusable),
     #[error("not ready within {limit:?}: {last}")]
     NodesNotReady { limit: Duration, last: String },
-    #[error("--registry-mirror: {0}")]
-    Mirror(SideError),
-    #[error("cannot write the test bed's image: {0}")]
+    #[error("--registry-mirror")]
+    Mirror(#[source] SideError),
+    #[error("cannot write the test bed's image")]
     Image(#[from] ArchiveError),
     #[error(transparent)]
     Install(#[from] InstallError),
@@ -75,9 +81,56 @@ pub enum KindError {
     Object(#[from] ObjectError),
 }
 
-impl KindError {
-    /// The API server's refusal, or its silence.
-    pub(super) fn api(error: kube::Error) -> Self {
-        Self::Client(error.to_string())
+impl Classified for KindError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::MadeOf { .. }
+            | Self::Name(_)
+            | Self::Nodes { .. }
+            | Self::NodesFile { .. }
+            | Self::Archive { .. }
+            | Self::AlreadyUp { .. }
+            | Self::HalfDone { .. }
+            | Self::NotUp { .. } => ErrorClass::Input,
+            Self::NoProgram(_) | Self::Slow { .. } | Self::Failed { .. } | Self::Write { .. } => {
+                ErrorClass::Machine
+            }
+            Self::Directory(error) => error.class(),
+            Self::Unusable(error) => error.class(),
+            Self::NodesNotReady { .. } => ErrorClass::Mesh,
+            Self::Install(error) => error.class(),
+            Self::Mirror(error) => error.class(),
+            Self::Image(error) => error.class(),
+            Self::Object(error) => error.class(),
+        }
+    }
+}
+
+/// Why the API server of a cluster that is up cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It refuses, or is silent.
+    #[error(transparent)]
+    Api(Box<kube::Error>),
+    #[error(transparent)]
+    Mesh(#[from] FindError),
+    #[error(transparent)]
+    Versions(#[from] VersionsError),
+    /// The task that writes the images for it panicked.
+    #[error(transparent)]
+    Task(#[from] JoinError),
+}
+
+impl Classified for Unusable {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Client(error) => error.class(),
+            Self::Api(error) => error.class(),
+            Self::Mesh(error) => error.class(),
+            Self::Versions(error) => error.class(),
+            Self::Task(_) => ErrorClass::Harness,
+        }
     }
 }

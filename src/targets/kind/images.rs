@@ -5,19 +5,20 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
 
-use super::{error::KindError, program::Program, record::Record};
+use super::{
+    error::{KindError, Unusable},
+    program::Program,
+    record::Record,
+};
 use crate::{
     image,
+    timeouts::timeouts,
     toolchain::{Image, stock},
 };
-
-/// How long one archive may take. Measured: 290 MB in 7 s on an idle machine.
-const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images of ours, and archives of the user's.
 #[derive(Debug, Clone)]
@@ -75,7 +76,7 @@ impl Images {
         let ours = record.file("images.tar");
         let to = ours.clone();
         let written = tokio::task::spawn_blocking(move || image::write_all(&images, &to)).await;
-        written.map_err(|error| KindError::Client(error.to_string()))??;
+        written.map_err(Unusable::Task)??;
         for path in self.archives.iter().chain([&ours]) {
             let digest = digest(path).map_err(|source| KindError::Archive {
                 path: path.clone(),
@@ -94,7 +95,7 @@ impl Images {
                 "--nodes",
                 &nodes,
             ];
-            kind.run(&args, LIMIT).await?;
+            kind.run(&args, timeouts().target.kind_images).await?;
             record.loaded.push(digest);
             record.write()?;
         }
@@ -180,9 +181,9 @@ mod tests {
             grpcio: None,
             archives: vec![PathBuf::from("Cargo.toml")],
         };
-        let error = images.names(&[]).unwrap_err().to_string();
+        let error = images.names(&[]).unwrap_err();
         assert_eq!(
-            error,
+            crate::errors::chain(&error),
             "--image-archive Cargo.toml: this is no uncompressed archive of docker save"
         );
     }

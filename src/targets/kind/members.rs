@@ -1,24 +1,25 @@
 //! The nodes of a cluster that is up.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
-use tokio::time::{Instant, sleep};
 
-use super::error::KindError;
-use crate::fixture::fitting::SIDE_LABEL;
+use super::error::{KindError, Unusable};
+use crate::{
+    fixture::fitting::SIDE_LABEL,
+    timeouts::timeouts,
+    wait::{self, Look, WaitError},
+};
 
 /// Taint of a node that is kept for the control plane.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// How long the nodes may take to be ready once the control plane is.
-const NODES: Duration = Duration::from_secs(180);
-
 /// All nodes.
 pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
     let api: Api<Node> = Api::all(client.clone());
     let nodes = api.list(&ListParams::default()).await;
-    Ok(nodes.map_err(KindError::api)?.items)
+    let nodes = nodes.map_err(|error| Unusable::Api(Box::new(error)))?;
+    Ok(nodes.items)
 }
 
 /// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
@@ -49,22 +50,28 @@ pub(super) fn has_side(node: &Node) -> bool {
 
 /// Waits until every node says that it is ready.
 pub(super) async fn ready(client: &Client) -> Result<(), KindError> {
-    let (nodes, deadline): (Api<Node>, _) = (Api::all(client.clone()), Instant::now() + NODES);
-    loop {
-        let last = match nodes.list(&ListParams::default()).await {
-            Ok(list) => {
-                let waiting: Vec<String> = list.iter().filter_map(not_ready).collect();
-                if waiting.is_empty() {
-                    return Ok(());
-                }
-                waiting.join("; ")
-            }
-            Err(error) => error.to_string(),
+    ready_within(client, timeouts().target.kind_nodes).await
+}
+
+async fn ready_within(client: &Client, limit: Duration) -> Result<(), KindError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let ready = wait::until(limit, async |_| {
+        let waiting: Vec<String> = match nodes.list(&ListParams::default()).await {
+            Ok(list) => list.iter().filter_map(not_ready).collect(),
+            Err(error) => vec![error.to_string()],
         };
-        if Instant::now() > deadline {
-            return Err(KindError::NodesNotReady { limit: NODES, last });
-        }
-        sleep(Duration::from_millis(200)).await;
+        Ok::<_, Infallible>(match waiting.is_empty() {
+            true => Look::Met(()),
+            false => Look::Unmet(waiting.join("; ")),
+        })
+    });
+    match ready.await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(never)) => match never {},
+        Err(WaitError::TimedOut(late)) => Err(KindError::NodesNotReady {
+            limit,
+            last: late.last_seen,
+        }),
     }
 }
 
@@ -91,7 +98,29 @@ fn not_ready(node: &Node) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        cluster::fake::Fake,
+        errors::{Classified as _, ErrorClass},
+    };
     use serde_json::json;
+
+    #[tokio::test]
+    async fn nodes_that_do_not_become_ready_are_told_with_their_words() {
+        let fake = Fake::default();
+        let limit = Duration::from_millis(50);
+        let mut node = json!({"metadata": {}, "status": {"conditions": [
+            {"type": "Ready", "status": "False", "message": "cni plugin not initialized"}]}});
+        fake.put("/api/v1/nodes/n", node.clone());
+        let error = ready_within(&fake.client(), limit).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not ready within 50ms: n: cni plugin not initialized"
+        );
+        assert_eq!(error.class(), ErrorClass::Mesh);
+        node["status"]["conditions"][0]["status"] = "True".into();
+        fake.put("/api/v1/nodes/n", node);
+        ready_within(&fake.client(), limit).await.unwrap();
+    }
 
     #[test]
     fn a_node_that_is_not_ready_says_why() {

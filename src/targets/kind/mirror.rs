@@ -1,19 +1,19 @@
 //! Registries between the nodes of a kind cluster and those that the names of images say: one of the user's, or one of our own that
 //! keeps what it has once pulled, so that the next cluster does not wait for the network.
 
-use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
 use super::{error::KindError, program::Program};
-use crate::side::{Image, Program as SideProgram, Ready, Side, System};
+use crate::{
+    errors::chain,
+    side::{Image, Program as SideProgram, Ready, Side, System},
+    timeouts::timeouts,
+};
 
 /// Docker network of every kind cluster.
 const NETWORK: &str = "kind";
 /// Port of a registry of ours.
 const PORT: u16 = 5000;
-const LOOK_UP: Duration = Duration::from_secs(30);
-/// How long a registry may take to say anything.
-const ANSWER: Duration = Duration::from_secs(10);
-const START: Duration = Duration::from_secs(60);
 /// The registry that distribution publishes as an image.
 const IMAGE: &str = "registry:3";
 
@@ -29,25 +29,33 @@ pub struct Mirror {
     pub url: Option<String>,
 }
 
-impl FromStr for Mirror {
-    type Err = String;
+/// Why a word names no mirror.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMirror {
+    #[error(
+        "{host:?} is no registry; write its host as names of images do, such as docker.io or localhost:5000"
+    )]
+    Host { host: String },
+    #[error("{url:?} is no URL of a registry; write http://… or https://…")]
+    Url { url: String },
+}
 
-    fn from_str(given: &str) -> Result<Self, String> {
+impl FromStr for Mirror {
+    type Err = NoMirror;
+
+    fn from_str(given: &str) -> Result<Self, NoMirror> {
         let (host, url) = match given.split_once('=') {
             Some((host, url)) => (host, Some(url.to_owned())),
             None => (given, None),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
         if host.is_empty() || !host.chars().all(plain) {
-            return Err(format!(
-                "{host:?} is no registry; write its host as names of images do, such as docker.io or localhost:5000"
-            ));
+            let host = host.to_owned();
+            return Err(NoMirror::Host { host });
         }
         let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         match url {
-            Some(url) if !is_url(&url) => Err(format!(
-                "{url:?} is no URL of a registry; write http://… or https://…"
-            )),
+            Some(url) if !is_url(&url) => Err(NoMirror::Url { url }),
             url => Ok(Self {
                 host: host.to_owned(),
                 url,
@@ -117,7 +125,10 @@ pub async fn start(
         return Ok(sides);
     }
     let nodes = kind
-        .run(&["get", "nodes", "--name", cluster], LOOK_UP)
+        .run(
+            &["get", "nodes", "--name", cluster],
+            timeouts().target.kind_question,
+        )
         .await?;
     for mirror in mirrors {
         let url = match &mirror.url {
@@ -149,7 +160,8 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
     let upstream = mirror.upstream();
     let upstream = match answers(&upstream).await {
         Ok(()) => Some(upstream),
-        Err(words) => {
+        Err(error) => {
+            let words = chain(&error);
             tracing::warn!(%upstream, %words, "the registry does not answer; its mirror has only what it pulled before");
             None
         }
@@ -172,7 +184,7 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
             port: PORT,
             path: "/v2/".to_owned(),
         },
-        deadline: START,
+        deadline: timeouts().target.registry_start,
     };
     let side = Side::start(&system).await.map_err(KindError::Mirror)?;
     let url = side
@@ -196,20 +208,20 @@ fn environment(upstream: Option<&str>) -> Vec<(String, String)> {
 }
 
 /// Whether a registry answers at all. distribution does not start in front of one that does not.
-async fn answers(upstream: &str) -> Result<(), String> {
-    let client = reqwest::Client::builder().timeout(ANSWER).build();
-    let asked = async { client?.get(format!("{upstream}/v2/")).send().await };
-    match asked.await {
-        Ok(_) => Ok(()), // also a refusal: it wants a token
-        Err(error) => Err(crate::errors::chain(&error)),
-    }
+async fn answers(upstream: &str) -> reqwest::Result<()> {
+    let limit = timeouts().target.registry;
+    let client = reqwest::Client::builder().timeout(limit).build()?;
+    let asked = client.get(format!("{upstream}/v2/")).send();
+    asked.await.map(drop) // also a refusal is an answer: it wants a token
 }
 
 /// The address of this machine that the nodes can reach.
 async fn gateway() -> Result<Ipv4Addr, KindError> {
     let format = "{{range .IPAM.Config}}{{.Gateway}}\n{{end}}";
     let args = ["network", "inspect", NETWORK, "--format", format];
-    let said = Program::docker()?.run(&args, LOOK_UP).await?;
+    let said = Program::docker()?
+        .run(&args, timeouts().target.kind_question)
+        .await?;
     let found = said.lines().find_map(|line| line.trim().parse().ok());
     found.ok_or_else(|| KindError::Failed {
         what: format!("docker {}", args.join(" ")),
@@ -222,7 +234,10 @@ async fn tell(node: &str, mirror: &Mirror, hosts_toml: &str) -> Result<(), KindE
     let script = "mkdir -p \"$1\" && printf %s \"$2\" > \"$1/hosts.toml\"";
     let dir = format!("/etc/containerd/certs.d/{}", mirror.host);
     let args = ["exec", node, "sh", "-c", script, "sh", &dir, hosts_toml];
-    Program::docker()?.run(&args, LOOK_UP).await.map(drop)
+    Program::docker()?
+        .run(&args, timeouts().target.kind_question)
+        .await
+        .map(drop)
 }
 
 #[cfg(test)]
@@ -244,7 +259,7 @@ mod tests {
             (Ok(mirror), Ok(expected)) => {
                 assert_eq!((mirror.host.as_str(), mirror.url.as_deref()), expected);
             }
-            (Err(words), Err(part)) => assert!(words.contains(part), "{words}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             (read, _) => panic!("{given}: {read:?}"),
         }
     }

@@ -11,16 +11,17 @@ use kube::Client;
 use super::{
     limits,
     world::{
-        api,
+        api::{self, NotReady},
         launch::{World, WorldError, WorldOptions},
     },
 };
 use crate::{
     cluster::{
-        client,
+        client::{self, ClientError},
         object::{self, ObjectError},
         pods::{self, PodWatch},
     },
+    errors::{Classified, ErrorClass},
     event::phases::Phases,
     fixture::fitting::Fitting,
     mesh::istio::{
@@ -31,11 +32,10 @@ use crate::{
         profile::Profile,
     },
     targets::ready::Ready,
+    timeouts::timeouts,
     toolchain::stock,
     transport::Dial,
 };
-
-const DNS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// DNS of the world.
 const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
@@ -45,16 +45,28 @@ const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
 pub enum BringUpError {
     #[error(transparent)]
     World(#[from] WorldError),
-    #[error("the API server's address cannot be used: {0}")]
-    Kubeconfig(String),
-    #[error("the API server did not answer within {limit:?}; last answer: {last}")]
-    ApiServer { limit: Duration, last: String },
+    #[error("the API server's address cannot be used")]
+    Kubeconfig(#[source] ClientError),
+    #[error(transparent)]
+    ApiServer(#[from] NotReady),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error("the cluster's DNS was not ready within {limit:?}:\n{last}")]
     Dns { limit: Duration, last: String },
+}
+
+impl Classified for BringUpError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::World(error) => error.class(),
+            Self::Kubeconfig(error) => error.class(),
+            Self::Object(error) => error.class(),
+            Self::Install(error) => error.class(),
+            Self::ApiServer(_) | Self::Dns { .. } => ErrorClass::Mesh,
+        }
+    }
 }
 
 /// A local target that is up.
@@ -170,11 +182,7 @@ async fn fill(
 }
 
 async fn api_server(kubeconfig: PathBuf) -> Result<Client, BringUpError> {
-    let ready = api::ready(&kubeconfig).await;
-    ready.map_err(|last| BringUpError::ApiServer {
-        limit: api::DEADLINE,
-        last,
-    })
+    Ok(api::ready(&kubeconfig).await?)
 }
 
 async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {
@@ -185,12 +193,13 @@ async fn dns(client: &Client, watch: &PodWatch) -> Result<(), BringUpError> {
     let is_dns =
         |pod: &&k8s_openapi::api::core::v1::Pod| pods::label(pod, "k8s-app") == Some("kube-dns");
     let ready = |pods: &[_]| pods.iter().filter(is_dns).any(pods::is_ready);
-    match watch.until("kube-system", DNS_DEADLINE, ready).await {
+    let limit = timeouts().target.dns;
+    match watch.until("kube-system", limit, ready).await {
         Ok(_) => Ok(()),
         Err(last) => {
             let last: Vec<_> = last.into_iter().filter(|pod| is_dns(&pod)).collect();
             Err(BringUpError::Dns {
-                limit: DNS_DEADLINE,
+                limit,
                 last: pods::describe(client, &last).await,
             })
         }

@@ -142,6 +142,11 @@ const CAP_NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// A name that is no capability.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no capability")]
+pub struct NoCapability(pub String);
+
 impl CapSet {
     /// Every capability this harness knows by name.
     pub const ALL: Self = Self((1 << CAP_NAMES.len()) - 1);
@@ -149,8 +154,8 @@ impl CapSet {
     /// The set of these names; `ALL` stands for all, a leading `CAP_` is ignored. The first unknown name is the error.
     ///
     /// # Errors
-    /// The name that is no capability.
-    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    /// [`NoCapability`].
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, NoCapability> {
         names.into_iter().try_fold(Self::default(), |set, name| {
             let short = name.strip_prefix("CAP_").unwrap_or(name);
             if short.eq_ignore_ascii_case("ALL") {
@@ -161,7 +166,7 @@ impl CapSet {
                 .position(|known| known.eq_ignore_ascii_case(short))
             {
                 Some(number) => Ok(Self(set.0 | 1 << number)),
-                None => Err(name.to_owned()),
+                None => Err(NoCapability(name.to_owned())),
             }
         })
     }
@@ -252,7 +257,11 @@ mod tests {
     #[case::unknown(&["FLY"], Err("FLY"))]
     fn names_become_bits(#[case] names: &[&str], #[case] bits: Result<u64, &str>) {
         let got = CapSet::of(names.iter().copied());
-        assert_eq!(got, bits.map(CapSet).map_err(str::to_owned));
+        assert_eq!(
+            got,
+            bits.map(CapSet)
+                .map_err(|name| NoCapability(name.to_owned()))
+        );
     }
 
     #[test]

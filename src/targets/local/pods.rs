@@ -1,7 +1,7 @@
 //! The node inside a world: its images, its place in the network, and its agent.
 
 use std::{
-    fs,
+    fs, io,
     net::SocketAddrV4,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -11,25 +11,43 @@ use std::{
 use kube::Client;
 
 use super::{
-    node::{self, NodeConfig},
+    node::{self, NodeConfig, NodeError},
     world::spec::{
         API_SERVICE_IP, CLUSTER_DOMAIN, DNS_IP, KUBELET_PORT, NODE_IP, NODE_NAME, POD_NETWORK,
         WorldSpec,
     },
 };
 use crate::toolchain::{
-    images::ImageStore,
+    images::{ImageError, ImageStore},
     stock::{self, from_option},
 };
+
+/// Why the node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot create {}", .path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    /// A program that pods run.
+    #[error("{}", .path.display())]
+    Program { path: PathBuf, source: io::Error },
+    #[error("cannot look at the host's programs")]
+    Host(#[source] io::Error),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+}
 
 /// Runs pods until the world ends.
 ///
 /// # Errors
-/// Words that say why the node cannot go on.
-pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
+/// [`ServeError`]: the node cannot go on.
+pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
     let state_dir = spec.private().join("node");
-    std::fs::create_dir_all(&state_dir)
-        .map_err(|error| format!("cannot create {}: {error}", state_dir.display()))?;
+    fs::create_dir_all(&state_dir).map_err(|source| ServeError::Directory {
+        path: state_dir.clone(),
+        source,
+    })?;
     let config = NodeConfig {
         client,
         node_name: NODE_NAME.to_owned(),
@@ -46,15 +64,17 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), String> {
         machines_root: node::is_machines_root(),
         kubelet_port: KUBELET_PORT,
     };
-    node::run(config, tokio_util::sync::CancellationToken::new())
-        .await
-        .map_err(|error| error.to_string())
+    node::run(config, tokio_util::sync::CancellationToken::new()).await?;
+    Ok(())
 }
 
 /// A program that every user may execute: the file itself, or a copy in `private` where its mode says otherwise (it was built with a
 /// narrow umask).
-fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, String> {
-    let say = |error: std::io::Error| format!("{}: {error}", program.display());
+fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, ServeError> {
+    let say = |source| ServeError::Program {
+        path: program.to_owned(),
+        source,
+    };
     let mode = fs::metadata(program).map_err(say)?.permissions().mode();
     if mode & 0o055 == 0o055 {
         return Ok(program.to_owned());
@@ -67,8 +87,8 @@ fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, String> {
 }
 
 /// The stock images and the user's.
-fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
-    let host = |error: std::io::Error| format!("cannot look at the host's programs: {error}");
+fn images(spec: &WorldSpec) -> Result<ImageStore, ServeError> {
+    let host = ServeError::Host;
     let bin = |name: &str| spec.bins.join(name);
     let mut store = ImageStore::new();
     store.insert(stock::pilot(&bin("pilot-discovery")));
@@ -93,7 +113,7 @@ fn images(spec: &WorldSpec) -> Result<ImageStore, String> {
     store.insert(stock::shell().map_err(host)?);
     store.alias("busybox", "local/shell:dev");
     for given in &spec.images {
-        store.insert(from_option(given).map_err(|error| error.to_string())?);
+        store.insert(from_option(given)?);
     }
     Ok(store)
 }

@@ -3,16 +3,44 @@
 use std::{
     ffi::OsString,
     fs::File,
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+};
 
-use super::world::{launch::World, spec::WorldSpec};
+use super::world::{
+    launch::{World, WorldError},
+    spec::WorldSpec,
+};
+use crate::errors::chain;
 
 /// Name of the role.
 pub const ROLE: &str = "__shell";
+
+/// Why a world cannot be entered.
+#[derive(Debug, thiserror::Error)]
+enum EnterError {
+    #[error("its state cannot be read")]
+    State(#[source] io::Error),
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error("it has ended")]
+    Ended,
+    #[error("namespace {kind}")]
+    Open {
+        kind: &'static str,
+        source: io::Error,
+    },
+    #[error("namespace {kind}")]
+    Enter { kind: &'static str, source: Errno },
+    #[error("{program}")]
+    Program { program: String, source: io::Error },
+}
 
 /// Entry of the role.
 pub fn main(args: &[String]) -> ExitCode {
@@ -21,18 +49,17 @@ pub fn main(args: &[String]) -> ExitCode {
     };
     match enter(&PathBuf::from(state), command) {
         Ok(code) => code,
-        Err(words) => {
-            eprintln!("cannot enter the local target: {words}");
+        Err(error) => {
+            eprintln!("cannot enter the local target: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-fn enter(state: &std::path::Path, command: &[String]) -> Result<ExitCode, String> {
-    let spec =
-        WorldSpec::read(state).map_err(|error| format!("its state cannot be read: {error}"))?;
-    let world = World::find(&spec.name).map_err(|error| error.to_string())?;
-    let pid = world.init_pid().ok_or("it has ended")?;
+fn enter(state: &Path, command: &[String]) -> Result<ExitCode, EnterError> {
+    let spec = WorldSpec::read(state).map_err(EnterError::State)?;
+    let world = World::find(&spec.name)?;
+    let pid = world.init_pid().ok_or(EnterError::Ended)?;
     let inherited = std::env::var_os("PATH").unwrap_or_default();
     // The user namespace first: it gives the right to enter the others.
     let kinds = [
@@ -43,14 +70,15 @@ fn enter(state: &std::path::Path, command: &[String]) -> Result<ExitCode, String
         ("pid", CloneFlags::CLONE_NEWPID),
         ("mnt", CloneFlags::CLONE_NEWNS),
     ];
-    let open = |kind: &str| {
-        File::open(format!("/proc/{pid}/ns/{kind}"))
-            .map_err(|error| format!("namespace {kind}: {error}"))
+    let open = |kind: &'static str| {
+        let file = File::open(format!("/proc/{pid}/ns/{kind}"));
+        file.map_err(|source| EnterError::Open { kind, source })
     };
-    let files: Result<Vec<File>, String> = kinds.iter().map(|(kind, _)| open(kind)).collect();
+    let files = kinds.iter().map(|(kind, _)| open(kind));
+    let files = files.collect::<Result<Vec<File>, EnterError>>()?;
     let directory = std::env::current_dir().ok();
-    for (file, (kind, flag)) in files?.iter().zip(kinds) {
-        setns(file, flag).map_err(|error| format!("namespace {kind}: {error}"))?;
+    for (file, (kind, flag)) in files.iter().zip(kinds) {
+        setns(file, flag).map_err(|source| EnterError::Enter { kind, source })?;
     }
     let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let (program, rest) = command
@@ -64,9 +92,10 @@ fn enter(state: &std::path::Path, command: &[String]) -> Result<ExitCode, String
         .env("KUBECONFIG", spec.kubeconfig_inside())
         .env("PATH", path(&spec, inherited));
     child.current_dir(directory.unwrap_or_else(|| PathBuf::from("/")));
-    let status = child
-        .status()
-        .map_err(|error| format!("{program}: {error}"))?;
+    let status = child.status().map_err(|source| EnterError::Program {
+        program: program.to_owned(),
+        source,
+    })?;
     Ok(ExitCode::from(
         status
             .code()

@@ -16,8 +16,8 @@ use nix::{
     unistd,
 };
 
-use super::{identity, spec::EnterSpec};
-use crate::targets::local::ns;
+use super::{error::ContainerError, identity, spec::EnterSpec};
+use crate::{errors::chain, targets::local::ns};
 
 /// Exit code when the program could not be entered or started, as shells and container runtimes use it.
 const NOT_STARTED: i32 = 126;
@@ -27,45 +27,45 @@ const NOT_STARTED: i32 = 126;
 pub fn enter_main(arguments: &[String]) -> i32 {
     match enter(arguments) {
         Ok(code) => code,
-        Err(message) => {
-            eprintln!("{message}");
+        Err(error) => {
+            eprintln!("{}", chain(&error));
             NOT_STARTED
         }
     }
 }
 
-fn enter(arguments: &[String]) -> Result<i32, String> {
+fn enter(arguments: &[String]) -> Result<i32, ContainerError> {
     let [file, argv @ ..] = arguments else {
-        return Err("__enter: expected a description of the container and a command".to_owned());
+        return Err(ContainerError::Arguments);
     };
-    let text = fs::read(file).map_err(|error| {
-        format!("container is not running any more: cannot read {file}: {error}")
+    let text = fs::read(file).map_err(ContainerError::gone(format!("cannot read {file}")))?;
+    let spec = serde_json::from_slice(&text);
+    let spec: EnterSpec = spec.map_err(|source| ContainerError::Description {
+        file: file.clone(),
+        source,
     })?;
-    let spec: EnterSpec =
-        serde_json::from_slice(&text).map_err(|error| format!("{file}: {error}"))?;
     let root = open(&spec, "mnt")?;
     join(&spec)?;
     let child = ns::fork_child(|| {
         eprintln!("{}", become_program(&spec, &root, argv));
         NOT_STARTED + 1
     })
-    .map_err(|error| format!("cannot fork in the container: {error}"))?;
+    .map_err(ContainerError::io("fork in the container"))?;
     loop {
         match waitpid(child, None) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(code),
             Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(128 + signal as i32),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => {
-                return Err(format!(
-                    "cannot wait for the program in the container: {error}"
-                ));
+                let step = "wait for the program in the container";
+                return Err(ContainerError::kernel(step)(error));
             }
         }
     }
 }
 
 /// Enters all namespaces but the mount namespace, without which the world's `/proc` would be out of sight too early.
-fn join(spec: &EnterSpec) -> Result<(), String> {
+fn join(spec: &EnterSpec) -> Result<(), ContainerError> {
     const KINDS: [(&str, CloneFlags); 4] = [
         ("net", CloneFlags::CLONE_NEWNET),
         ("uts", CloneFlags::CLONE_NEWUTS),
@@ -73,15 +73,15 @@ fn join(spec: &EnterSpec) -> Result<(), String> {
         ("pid", CloneFlags::CLONE_NEWPID),
     ];
     for (name, flag) in KINDS {
-        setns(open(spec, name)?, flag)
-            .map_err(|error| format!("cannot enter the container's {name} namespace: {error}"))?;
+        let step = format!("enter the container's {name} namespace");
+        setns(open(spec, name)?, flag).map_err(ContainerError::kernel(step))?;
     }
     Ok(())
 }
 
-fn open(spec: &EnterSpec, name: &str) -> Result<File, String> {
+fn open(spec: &EnterSpec, name: &str) -> Result<File, ContainerError> {
     let path = format!("/proc/{}/ns/{name}", spec.pid);
-    File::open(&path).map_err(|error| format!("container is not running any more: {path}: {error}"))
+    File::open(&path).map_err(ContainerError::gone(path))
 }
 
 /// Runs in the forked child; returns only with an error message.

@@ -20,6 +20,7 @@ use super::{
     identity, root,
     spec::{ContainerSpec, StartFailure},
 };
+use crate::errors::chain;
 
 /// Exit code of a container whose program could not be started, as container runtimes report it.
 const START_ERROR: i32 = 128;
@@ -66,8 +67,8 @@ fn start(node: &mut UnixStream) -> String {
         Err(error) => return format!("cannot read the container's description: {error}"),
     };
     umask(Mode::from_bits_truncate(0o022));
-    if let Err(message) = root::build_and_enter(&spec) {
-        return message;
+    if let Err(error) = root::build_and_enter(&spec) {
+        return chain(&error);
     }
     if let Err(error) = prepare_process(spec.memory) {
         return format!("cannot prepare the container's process: {error}");

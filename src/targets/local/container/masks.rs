@@ -10,7 +10,10 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
 use nix::mount::{MsFlags, mount};
 
-use super::root::{bind, read_only};
+use super::{
+    error::ContainerError,
+    root::{bind, read_only},
+};
 
 /// Not even readable: they tell of the machine, or of other users' keys.
 const MASKED: [&str; 13] = [
@@ -30,15 +33,15 @@ const MASKED: [&str; 13] = [
 ];
 
 /// Masks and protects `/proc` and `/sys` in the container's root; `/dev` has to be there.
-pub(super) fn apply(root: &Path) -> Result<(), String> {
+pub(super) fn apply(root: &Path) -> Result<(), ContainerError> {
     for path in MASKED {
         let place = root.join(path);
-        mask(root, &place).map_err(|error| format!("cannot mask /{path}: {error}"))?;
+        mask(root, &place).map_err(ContainerError::io(format!("mask /{path}")))?;
     }
     let proc = root.join("proc");
-    let list = |error: io::Error| format!("cannot list /proc in the container: {error}");
-    for entry in fs::read_dir(&proc).map_err(list)? {
-        let entry = entry.map_err(list)?;
+    let list = || ContainerError::io("list /proc in the container");
+    for entry in fs::read_dir(&proc).map_err(list())? {
+        let entry = entry.map_err(list())?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let masked = MASKED.contains(&format!("proc/{name}").as_str());

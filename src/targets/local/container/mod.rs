@@ -1,5 +1,6 @@
 //! What runs inside a container's namespaces before the container's own program: the root is built, rights are dropped.
 mod enter;
+mod error;
 mod identity;
 mod init;
 mod masks;

@@ -26,6 +26,7 @@ use nix::{
 };
 
 use super::{
+    error::ContainerError,
     masks,
     spec::{ContainerSpec, MountSpec, RootEntry},
 };
@@ -45,7 +46,7 @@ const ROOT_OPTIONS: &str = "mode=755,size=256m";
 const MAX_LINKS: usize = 40;
 
 /// Makes the root that `spec` describes and moves into it. The calling process must be in a mount namespace of its own.
-pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
+pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError> {
     let root = spec.root.as_path();
     mount(
         None::<&str>,
@@ -54,7 +55,7 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
         MsFlags::MS_REC | MsFlags::MS_PRIVATE,
         None::<&str>,
     )
-    .map_err(|error| format!("cannot make the mounts private: {error}"))?;
+    .map_err(ContainerError::kernel("make the mounts private"))?;
     mount(
         Some("tmpfs"),
         root,
@@ -62,7 +63,10 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
         MsFlags::MS_NOSUID,
         Some(ROOT_OPTIONS),
     )
-    .map_err(|error| format!("cannot mount a tmpfs at {}: {error}", root.display()))?;
+    .map_err(ContainerError::kernel(format!(
+        "mount a tmpfs at {}",
+        root.display()
+    )))?;
     for entry in &spec.tree {
         add_entry(root, entry)?;
     }
@@ -73,29 +77,23 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), String> {
     // All are mounted writable first: a volume may need a directory inside another one to be mounted at, and the kubelet makes
     // it there even when that other volume is read-only.
     for mount in &mounts {
-        let source = pinned(&mount.source).map_err(|error| {
-            format!(
-                "cannot open {} for the container: {error}",
-                mount.source.display()
-            )
-        })?;
+        let step = format!("open {} for the container", mount.source.display());
+        let source = pinned(&mount.source).map_err(ContainerError::io(step))?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", source.as_raw_fd()));
         bind(root, &path, &mount.target, false)?;
     }
     for mount in mounts.iter().filter(|mount| mount.read_only) {
-        let place =
-            resolve_in_root(root, &mount.target).map_err(|error| at(&mount.target, &error))?;
-        read_only(&place).map_err(|error| at(&mount.target, &error))?;
+        let place = resolve_in_root(root, &mount.target).map_err(at(&mount.target))?;
+        read_only(&place).map_err(at(&mount.target))?;
     }
-    let workdir =
-        resolve_in_root(root, &spec.workdir).map_err(|error| at(&spec.workdir, &error))?;
+    let workdir = resolve_in_root(root, &spec.workdir).map_err(at(&spec.workdir))?;
     if !workdir.exists() {
-        fs::create_dir_all(&workdir).map_err(|error| at(&spec.workdir, &error))?;
+        fs::create_dir_all(&workdir).map_err(at(&spec.workdir))?;
     }
     if spec.read_only_root {
-        read_only(root).map_err(|error| at(Path::new("/"), &error))?;
+        read_only(root).map_err(at(Path::new("/")))?;
     }
-    enter(root).map_err(|error| format!("cannot move into the new root: {error}"))
+    enter(root).map_err(ContainerError::io("move into the new root"))
 }
 
 /// Opens a volume without following a link. Its path was looked at before and has none; a container that shares the volume may have put
@@ -115,11 +113,11 @@ fn pinned(source: &Path) -> io::Result<OwnedFd> {
     }
 }
 
-fn at(path: &Path, error: &Error) -> String {
-    format!("cannot make {} in the container: {error}", path.display())
+fn at(path: &Path) -> impl FnOnce(Error) -> ContainerError + use<> {
+    ContainerError::make(path)
 }
 
-fn add_entry(root: &Path, entry: &RootEntry) -> Result<(), String> {
+fn add_entry(root: &Path, entry: &RootEntry) -> Result<(), ContainerError> {
     match entry {
         RootEntry::Bind {
             host,
@@ -127,14 +125,10 @@ fn add_entry(root: &Path, entry: &RootEntry) -> Result<(), String> {
             read_only,
         } => bind(root, host, at, *read_only),
         RootEntry::File { at: path, contents } => {
-            write_file(root, path, contents).map_err(|error| at(path, &error))
+            write_file(root, path, contents).map_err(at(path))
         }
-        RootEntry::Link { at: path, to } => {
-            make_link(root, path, to).map_err(|error| at(path, &error))
-        }
-        RootEntry::Dir { at: path, mode } => {
-            make_dir(root, path, *mode).map_err(|error| at(path, &error))
-        }
+        RootEntry::Link { at: path, to } => make_link(root, path, to).map_err(at(path)),
+        RootEntry::Dir { at: path, mode } => make_dir(root, path, *mode).map_err(at(path)),
     }
 }
 
@@ -172,14 +166,15 @@ fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
 /// Binds `source` at `target` in the root, making an empty file or directory there when nothing is.
 ///
 /// What is mounted below `source` comes with it; read-only is all of it, or what lies below could be written to.
-pub(super) fn bind(root: &Path, source: &Path, target: &Path, ro: bool) -> Result<(), String> {
-    let explain = |error: Error| {
-        format!(
-            "cannot mount {} at {} in the container: {error}",
-            source.display(),
-            target.display()
-        )
-    };
+pub(super) fn bind(
+    root: &Path,
+    source: &Path,
+    target: &Path,
+    ro: bool,
+) -> Result<(), ContainerError> {
+    let (from, to) = (source.display(), target.display());
+    let explain =
+        |error: Error| ContainerError::io(format!("mount {from} at {to} in the container"))(error);
     let place = resolve_in_root(root, target).map_err(explain)?;
     let meta = fs::metadata(source).map_err(explain)?;
     if !place.exists() {
@@ -268,12 +263,12 @@ pub(super) fn read_only(place: &Path) -> io::Result<()> {
 }
 
 /// `/proc`, `/sys` and `/dev`.
-fn kernel_filesystems(root: &Path) -> Result<(), String> {
+fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     let make = |path: &str| {
         let place = root.join(path);
         fs::create_dir_all(&place)
             .map(|()| place)
-            .map_err(|error| at(&Path::new("/").join(path), &error))
+            .map_err(at(&Path::new("/").join(path)))
     };
     let proc = make("proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
@@ -291,14 +286,14 @@ fn kernel_filesystems(root: &Path) -> Result<(), String> {
         MsFlags::MS_NOSUID,
         Some("mode=755,size=64k"),
     )
-    .map_err(|error| format!("cannot mount /dev in the container: {error}"))?;
+    .map_err(ContainerError::kernel("mount /dev in the container"))?;
     for name in DEVICES {
         let path = Path::new("/dev").join(name);
         // The node is the machine's: read-only keeps its mode and owner as they are, reading and writing go on.
         bind(root, &path, &path, true)?;
     }
     for (name, to) in DEV_LINKS {
-        symlink(to, dev.join(name)).map_err(|error| at(&Path::new("/dev").join(name), &error))?;
+        symlink(to, dev.join(name)).map_err(at(&Path::new("/dev").join(name)))?;
     }
     let shm = make("dev/shm")?;
     mount(
@@ -308,7 +303,7 @@ fn kernel_filesystems(root: &Path) -> Result<(), String> {
         flags,
         Some("mode=1777,size=64m"),
     )
-    .map_err(|error| format!("cannot mount /dev/shm in the container: {error}"))?;
+    .map_err(ContainerError::kernel("mount /dev/shm in the container"))?;
     let pts = make("dev/pts")?;
     let options = "newinstance,ptmxmode=0666,mode=0620";
     if mount(
@@ -320,12 +315,10 @@ fn kernel_filesystems(root: &Path) -> Result<(), String> {
     )
     .is_ok()
     {
-        symlink("pts/ptmx", dev.join("ptmx"))
-            .map_err(|error| at(Path::new("/dev/ptmx"), &error))?;
+        symlink("pts/ptmx", dev.join("ptmx")).map_err(at(Path::new("/dev/ptmx")))?;
     }
     let tmp = make("tmp")?;
-    fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777))
-        .map_err(|error| at(Path::new("/tmp"), &error))
+    fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777)).map_err(at(Path::new("/tmp")))
 }
 
 /// Swaps the roots by stacking the old one over the new and detaching it, which needs no directory for the old root.

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::health::grpc_health;
+use super::{check_error::CheckError, health::grpc_health};
 
 /// How much of an answer or output is kept for a message, in bytes.
 const SHOWN: usize = 1024;
@@ -69,7 +69,7 @@ impl Check {
         http: Option<&HTTPGetAction>,
         tcp: Option<&TCPSocketAction>,
         grpc: Option<&GRPCAction>,
-    ) -> Result<Option<Self>, String> {
+    ) -> Result<Option<Self>, CheckError> {
         let host = |given: &Option<String>| {
             given
                 .clone()
@@ -103,7 +103,8 @@ impl Check {
                 port: port_number(container, &tcp.port)?,
             }
         } else if let Some(grpc) = grpc {
-            let port = u16::try_from(grpc.port).map_err(|_| format!("{} is no port", grpc.port))?;
+            let number = grpc.port;
+            let port = u16::try_from(number).map_err(|_| CheckError::NoPort { number })?;
             Self::Grpc {
                 host: pod_ip.to_owned(),
                 port,
@@ -114,8 +115,11 @@ impl Check {
         }))
     }
 
-    /// Asks. The error says what was seen, in words like the kubelet's. The caller limits the time.
-    pub async fn ask(&self, place: &Place) -> Result<(), String> {
+    /// Asks. The caller limits the time.
+    ///
+    /// # Errors
+    /// [`CheckError`], with what was seen.
+    pub async fn ask(&self, place: &Place) -> Result<(), CheckError> {
         match self {
             Self::Http {
                 host,
@@ -136,7 +140,7 @@ impl Check {
 }
 
 /// A port as a number, looked up among the container's ports when it is a name.
-fn port_number(container: &Container, port: &IntOrString) -> Result<u16, String> {
+fn port_number(container: &Container, port: &IntOrString) -> Result<u16, CheckError> {
     let number = match port {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
@@ -148,23 +152,24 @@ fn port_number(container: &Container, port: &IntOrString) -> Result<u16, String>
                 .collect();
             match ports.get(name.as_str()) {
                 Some(number) => *number,
-                None => name.parse().map_err(|_| {
-                    format!(
-                        "container {} has no port named {name:?} (it has {:?})",
-                        container.name,
-                        ports.keys()
-                    )
+                None => name.parse().map_err(|_| CheckError::NoPortNamed {
+                    container: container.name.clone(),
+                    name: name.clone(),
+                    ports: ports.keys().map(|&name| name.to_owned()).collect(),
                 })?,
             }
         }
     };
-    u16::try_from(number).map_err(|_| format!("{number} is no port"))
+    u16::try_from(number).map_err(|_| CheckError::NoPort { number })
 }
 
-pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    TcpStream::connect((host, port))
-        .await
-        .map_err(|error| format!("dial tcp {host}:{port}: {error}"))
+pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, CheckError> {
+    let stream = TcpStream::connect((host, port)).await;
+    stream.map_err(|source| CheckError::Dial {
+        host: host.to_owned(),
+        port,
+        source,
+    })
 }
 
 /// Success is a status from 200 to 399 (Kubernetes documentation, "Configure Liveness, Readiness and Startup Probes").
@@ -174,7 +179,7 @@ async fn http_get(
     path: &str,
     https: bool,
     headers: &[(String, String)],
-) -> Result<(), String> {
+) -> Result<(), CheckError> {
     let stream = connect(host, port).await?;
     let named = |wanted: &str| {
         headers
@@ -199,17 +204,16 @@ async fn http_get(
     }
     let request = request
         .header("connection", "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| error.to_string())?;
+        .body(Empty::<Bytes>::new())?;
     if https {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(Arc::new(
-            trusting_client().map_err(|error| error.to_string())?,
-        ));
-        let stream = connector
-            .connect(name, stream)
-            .await
-            .map_err(|error| format!("TLS with {host}:{port}: {error}"))?;
+        let name = ServerName::try_from(host.to_owned())?;
+        let connector = TlsConnector::from(Arc::new(trusting_client()?));
+        let stream = connector.connect(name, stream).await;
+        let stream = stream.map_err(|source| CheckError::Tls {
+            host: host.to_owned(),
+            port,
+            source,
+        })?;
         exchange(stream, request).await
     } else {
         exchange(stream, request).await
@@ -219,16 +223,13 @@ async fn http_get(
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     request: http::Request<Empty<Bytes>>,
-) -> Result<(), String> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+) -> Result<(), CheckError> {
+    let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.map_err(CheckError::Http)?;
     let connection = tokio::spawn(connection);
     let result = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| error.to_string())?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(CheckError::Http)?;
         let status = response.status();
         if (200..400).contains(&status.as_u16()) {
             return Ok(());
@@ -239,11 +240,10 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             .await
             .map(http_body_util::Collected::to_bytes)
             .unwrap_or_default();
-        let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned();
-        Err(format!(
-            "HTTP probe failed with statuscode: {}: {text}",
-            status.as_u16()
-        ))
+        Err(CheckError::Status {
+            status: status.as_u16(),
+            body: String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned(),
+        })
     };
     let result = result.await;
     connection.abort();
@@ -251,7 +251,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Runs a command in the container; success is exit code 0.
-async fn run_inside(place: &Place, argv: &[String]) -> Result<(), String> {
+async fn run_inside(place: &Place, argv: &[String]) -> Result<(), CheckError> {
     let mut child = Command::new(&place.self_exe)
         .arg("__enter")
         .arg(&place.enter_file)
@@ -262,20 +262,22 @@ async fn run_inside(place: &Place, argv: &[String]) -> Result<(), String> {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| format!("cannot run {argv:?} in the container: {error}"))?;
+        .map_err(|source| CheckError::Run {
+            argv: argv.to_owned(),
+            source,
+        })?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (out, err) = tokio::join!(drain(out), drain(err));
-    let status = child.wait().await.map_err(|error| error.to_string())?;
+    let status = child.wait().await.map_err(CheckError::Wait)?;
     if status.success() {
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&[out, err].concat())
-        .trim()
-        .to_owned();
-    Err(format!(
-        "command {argv:?} exited with {}: {text}",
-        status.code().unwrap_or(-1)
-    ))
+    let said = [out, err].concat();
+    Err(CheckError::Exit {
+        argv: argv.to_owned(),
+        code: status.code().unwrap_or(-1),
+        said: String::from_utf8_lossy(&said).trim().to_owned(),
+    })
 }
 
 /// Reads to the end and keeps the beginning.
@@ -329,7 +331,7 @@ mod tests {
         let port: IntOrString = serde_json::from_value(port).unwrap();
         match (port_number(&container(), &port), expected) {
             (Ok(got), Ok(wanted)) => assert_eq!(got, wanted),
-            (Err(said), Err(part)) => assert!(said.contains(part), "{said}"),
+            (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             other => panic!("{other:?}"),
         }
     }

@@ -46,14 +46,14 @@ pub struct NodeConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The API server refused something that the node cannot do without.
-    #[error("node {node}: cannot {what}: {source}")]
+    #[error("node {node}: cannot {what}")]
     Api {
         node: String,
         what: &'static str,
         source: Box<kube::Error>,
     },
     /// A file, a link or a socket could not be made.
-    #[error("node {node}: cannot {what}: {source}")]
+    #[error("node {node}: cannot {what}")]
     Io {
         node: String,
         what: String,

@@ -6,14 +6,10 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod};
 
 use super::{
     fields::{Addresses, pod_field, resource_field},
+    refusal::ConfigError,
     source::{Data, Known, SourceKey},
 };
 use crate::targets::local::container::DEFAULT_PATH;
-
-/// Why a container cannot be configured; the words are shown in `CreateContainerConfigError`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct ConfigError(pub String);
 
 /// What a container's environment is made from.
 pub(super) struct EnvContext<'a> {
@@ -120,18 +116,16 @@ fn value_of(
         )));
     };
     if let Some(field) = &from.field_ref {
-        return pod_field(context.pod, &field.field_path, context.addresses)
-            .map(Some)
-            .map_err(ConfigError);
+        let value = pod_field(context.pod, &field.field_path, context.addresses)?;
+        return Ok(Some(value));
     }
     if let Some(resource) = &from.resource_field_ref {
         let named = resource
             .container_name
             .as_deref()
             .and_then(|name| container_named(context.pod, name));
-        return resource_field(named.unwrap_or(container), resource)
-            .map(Some)
-            .map_err(ConfigError);
+        let value = resource_field(named.unwrap_or(container), resource)?;
+        return Ok(Some(value));
     }
     let (source, key, optional) = match (&from.config_map_key_ref, &from.secret_key_ref) {
         (Some(source), _) => (
@@ -145,10 +139,9 @@ fn value_of(
             source.optional,
         ),
         (None, None) => {
-            return Err(ConfigError(format!(
-                "variable {} has a valueFrom of a kind this node does not know",
-                variable.name
-            )));
+            return Err(ConfigError::ValueFrom {
+                variable: variable.name.clone(),
+            });
         }
     };
     let Some(data) = lookup(context.known, &source, optional)? else {
@@ -157,7 +150,10 @@ fn value_of(
     match data.get(key) {
         Some(value) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
         None if optional == Some(true) => Ok(None),
-        None => Err(ConfigError(format!("couldn't find key {key} in {source}"))),
+        None => Err(ConfigError::NoKey {
+            key: key.clone(),
+            object: source,
+        }),
     }
 }
 
@@ -178,7 +174,7 @@ fn lookup<'a>(
     match known.get(key) {
         Some(Some(data)) => Ok(Some(data)),
         _ if optional == Some(true) => Ok(None),
-        _ => Err(ConfigError(format!("{key} not found"))),
+        _ => Err(ConfigError::NotFound(key.clone())),
     }
 }
 

@@ -12,6 +12,17 @@ pub(super) const NODE_CPU: &str = "64";
 /// See [`NODE_CPU`].
 pub(super) const NODE_MEMORY: &str = "64Gi";
 
+/// Why the downward API gives no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FieldError {
+    #[error("fieldPath {path:?} is none that the downward API offers")]
+    Path { path: String },
+    #[error("resource {resource:?}: expected limits.NAME or requests.NAME")]
+    Resource { resource: String },
+    #[error("{text:?} is no quantity")]
+    Quantity { text: String },
+}
+
 /// Addresses that a pod does not know from its object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
@@ -20,7 +31,10 @@ pub(super) struct Addresses {
 }
 
 /// The value of a field by its path, as `fieldRef.fieldPath` names it.
-pub(super) fn pod_field(pod: &Pod, path: &str, addresses: Addresses) -> Result<String, String> {
+///
+/// # Errors
+/// [`FieldError::Path`].
+pub(super) fn pod_field(pod: &Pod, path: &str, addresses: Addresses) -> Result<String, FieldError> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();
     if let Some((map, key)) = subscript(path) {
@@ -52,8 +66,9 @@ pub(super) fn pod_field(pod: &Pod, path: &str, addresses: Addresses) -> Result<S
     })
 }
 
-fn unknown(path: &str) -> String {
-    format!("fieldPath {path:?} is none that the downward API offers")
+fn unknown(path: &str) -> FieldError {
+    let path = path.to_owned();
+    FieldError::Path { path }
 }
 
 /// Splits `metadata.labels['x']` into the map and the key.
@@ -94,25 +109,18 @@ fn quoted(value: &str) -> String {
 pub(super) fn resource_field(
     container: &Container,
     selector: &ResourceFieldSelector,
-) -> Result<String, String> {
+) -> Result<String, FieldError> {
     let resources = container.resources.as_ref();
-    let (kind, name) = selector.resource.split_once('.').ok_or_else(|| {
-        format!(
-            "resource {:?}: expected limits.NAME or requests.NAME",
-            selector.resource
-        )
-    })?;
+    let wrong = || FieldError::Resource {
+        resource: selector.resource.clone(),
+    };
+    let (kind, name) = selector.resource.split_once('.').ok_or_else(wrong)?;
     let limit = || resources.and_then(|r| r.limits.as_ref()?.get(name).cloned());
     let request = || resources.and_then(|r| r.requests.as_ref()?.get(name).cloned());
     let found = match kind {
         "limits" => limit().or_else(|| node_capacity(name)),
         "requests" => request().or_else(limit),
-        _ => {
-            return Err(format!(
-                "resource {:?}: expected limits.NAME or requests.NAME",
-                selector.resource
-            ));
-        }
+        _ => return Err(wrong()),
     };
     let amount = found.map_or(Ok(0), |quantity| nano(&quantity.0))?;
     let divisor = selector
@@ -134,13 +142,13 @@ fn node_capacity(name: &str) -> Option<Quantity> {
 /// A quantity in bytes.
 ///
 /// # Errors
-/// Words about a text that is no quantity.
-pub(super) fn bytes(quantity: &Quantity) -> Result<u64, String> {
+/// [`FieldError::Quantity`].
+pub(super) fn bytes(quantity: &Quantity) -> Result<u64, FieldError> {
     Ok(u64::try_from(nano(&quantity.0)? / 1_000_000_000).unwrap_or(u64::MAX))
 }
 
 /// A Kubernetes quantity in billionths. Kubernetes API conventions, "Resource Quantities".
-fn nano(text: &str) -> Result<u128, String> {
+fn nano(text: &str) -> Result<u128, FieldError> {
     const SUFFIXES: [(&str, u128); 14] = [
         ("Ki", 1 << 10),
         ("Mi", 1 << 20),
@@ -158,7 +166,9 @@ fn nano(text: &str) -> Result<u128, String> {
         ("e0", 1),
     ];
     const SMALL: [(&str, u128); 3] = [("m", 1_000), ("u", 1_000_000), ("n", 1_000_000_000)];
-    let bad = || format!("{text:?} is no quantity");
+    let bad = || FieldError::Quantity {
+        text: text.to_owned(),
+    };
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());

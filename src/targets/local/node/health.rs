@@ -2,12 +2,19 @@
 
 use bytes::Bytes;
 
-use super::check::{USER_AGENT, connect};
+use super::{
+    check::{USER_AGENT, connect},
+    check_error::CheckError,
+};
 
 /// `grpc.health.v1.Health/Check`; success is the status SERVING.
-pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), String> {
+pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), CheckError> {
     let stream = connect(host, port).await?;
-    let say = |error: h2::Error| format!("gRPC health check of {host}:{port}: {error}");
+    let say = |source| CheckError::Health {
+        host: host.to_owned(),
+        port,
+        source,
+    };
     let (sender, connection) = h2::client::handshake(stream).await.map_err(say)?;
     let connection = tokio::spawn(connection);
     let result = async {
@@ -16,8 +23,7 @@ pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<
                 .header("content-type", "application/grpc")
                 .header("te", "trailers")
                 .header("user-agent", USER_AGENT)
-                .body(())
-                .map_err(|error| error.to_string())?;
+                .body(())?;
         let (response, mut body) = sender
             .ready()
             .await
@@ -41,22 +47,21 @@ pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<
         match in_trailers.or(in_headers).as_deref() {
             Some("0") => {}
             Some(code) => {
-                return Err(format!(
-                    "gRPC health check of {host}:{port}: grpc-status {code}"
-                ));
+                return Err(CheckError::GrpcStatus {
+                    host: host.to_owned(),
+                    port,
+                    code: code.to_owned(),
+                });
             }
             None => {
-                return Err(format!(
-                    "gRPC health check of {host}:{port}: no grpc-status"
-                ));
+                let host = host.to_owned();
+                return Err(CheckError::NoGrpcStatus { host, port });
             }
         }
         // field 1 of HealthCheckResponse, after the 5 bytes of the gRPC frame; SERVING is 1
         match message.get(5..) {
             Some([0x08, 0x01, ..]) => Ok(()),
-            other => Err(format!(
-                "service unhealthy (responded with {other:?} instead of SERVING)"
-            )),
+            other => Err(CheckError::NotServing(other.map(<[u8]>::to_vec))),
         }
     };
     let result = result.await;

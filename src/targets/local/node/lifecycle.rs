@@ -8,8 +8,10 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     check::{Check, Place},
+    check_error::CheckError,
     process::Process,
 };
+use crate::errors::chain;
 
 /// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would hide behind it.
 const POST_START_LIMIT: Duration = Duration::from_secs(600);
@@ -18,7 +20,10 @@ const POST_START_LIMIT: Duration = Duration::from_secs(600);
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the container's postStart hook, if it has one.
-pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(), String> {
+///
+/// # Errors
+/// [`CheckError`]: it failed, or did not end in time.
+pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(), CheckError> {
     let Some(hook) = container
         .lifecycle
         .as_ref()
@@ -28,14 +33,17 @@ pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(
     };
     match timeout(POST_START_LIMIT, run(container, hook, place)).await {
         Ok(result) => result,
-        Err(_) => Err(format!(
-            "the hook did not end within {} s",
-            POST_START_LIMIT.as_secs()
-        )),
+        Err(_) => Err(CheckError::HookLate {
+            seconds: POST_START_LIMIT.as_secs(),
+        }),
     }
 }
 
-async fn run(container: &Container, hook: &LifecycleHandler, place: &Place) -> Result<(), String> {
+async fn run(
+    container: &Container,
+    hook: &LifecycleHandler,
+    place: &Place,
+) -> Result<(), CheckError> {
     if let Some(nap) = &hook.sleep {
         sleep(Duration::from_secs(u64::try_from(nap.seconds).unwrap_or(0))).await;
         return Ok(());
@@ -72,7 +80,7 @@ pub(super) async fn stop(
             () = ended.cancelled() => return,
             result = timeout_at(deadline, run(&container, hook, &place)) => match result {
                 Ok(Ok(())) => {}
-                Ok(Err(message)) => complain(message),
+                Ok(Err(error)) => complain(chain(&error)),
                 Err(_) => complain("the hook did not end within the grace period".to_owned()),
             },
         }

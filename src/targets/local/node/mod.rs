@@ -6,6 +6,7 @@
 mod agent;
 mod atomic;
 mod check;
+mod check_error;
 mod config;
 mod env;
 mod events;

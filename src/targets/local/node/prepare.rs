@@ -16,7 +16,7 @@ use super::{
     rootfs::{self, Dns},
     sandbox::{self, Sandbox},
     source::{self, SourceKey},
-    volumes::{self, Content, TokenKey, VolumeContext},
+    volumes::{self, Content, TokenKey, VolumeContext, VolumeError},
 };
 
 /// How long until something that the API server refused is asked for again.
@@ -138,7 +138,16 @@ pub(super) async fn fetch_token(
     }
 }
 
-async fn request_token(shared: &Shared, pod: &Pod, key: &TokenKey) -> Result<String, String> {
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+enum TokenError {
+    #[error(transparent)]
+    Refused(Box<kube::Error>),
+    #[error("the answer holds none")]
+    Empty,
+}
+
+async fn request_token(shared: &Shared, pod: &Pod, key: &TokenKey) -> Result<String, TokenError> {
     let meta = &pod.metadata;
     let account = pod
         .spec
@@ -166,18 +175,19 @@ async fn request_token(shared: &Shared, pod: &Pod, key: &TokenKey) -> Result<Str
     let answer = api
         .create_token_request(&account, &PostParams::default(), &request)
         .await
-        .map_err(|error| error.to_string())?;
-    answer
-        .status
-        .and_then(|status| status.token)
-        .ok_or_else(|| "the answer holds none".to_owned())
+        .map_err(|error| TokenError::Refused(Box::new(error)))?;
+    let token = answer.status.and_then(|status| status.token);
+    token.ok_or(TokenError::Empty)
 }
 
 /// Brings every volume of the pod up to date.
 ///
 /// # Errors
-/// A message about the first volume that cannot be had.
-pub(super) fn write_volumes(context: &VolumeContext<'_>, pod_dir: &Path) -> Result<(), String> {
+/// [`VolumeError`], of the first that cannot be had.
+pub(super) fn write_volumes(
+    context: &VolumeContext<'_>,
+    pod_dir: &Path,
+) -> Result<(), VolumeError> {
     let Some(spec) = &context.pod.spec else {
         return Ok(());
     };
@@ -188,7 +198,10 @@ pub(super) fn write_volumes(context: &VolumeContext<'_>, pod_dir: &Path) -> Resu
         .and_then(|group| u32::try_from(group).ok());
     for volume in spec.volumes.iter().flatten() {
         let dir = rootfs::volume_dir(pod_dir, &volume.name);
-        let say = |error: io::Error| format!("volume {:?}: {error}", volume.name);
+        let say = |source| VolumeError::Write {
+            volume: volume.name.clone(),
+            source,
+        };
         match volumes::content(context, volume)? {
             Content::Empty if dir.exists() => {}
             Content::Empty => rootfs::make_empty_dir(&dir, group).map_err(say)?,

@@ -9,7 +9,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Probe;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::check::{Check, Place};
+use super::{
+    check::{Check, Place},
+    check_error::CheckError,
+};
+use crate::errors::chain;
 
 /// First delay of the fast repetitions.
 const RAMP_START: Duration = Duration::from_millis(20);
@@ -100,7 +104,11 @@ impl Counter {
     }
 
     /// Takes a result in; gives the verdict if there is one, and the time until the next probe.
-    fn take(&mut self, result: Result<(), String>, now: Instant) -> (Option<Verdict>, Duration) {
+    fn take(
+        &mut self,
+        result: Result<(), CheckError>,
+        now: Instant,
+    ) -> (Option<Verdict>, Duration) {
         let good = result.is_ok();
         let fast = self.kind != ProbeKind::Liveness && !self.succeeded_once && !good;
         let next = if fast { self.ramp } else { self.timing.period };
@@ -124,7 +132,7 @@ impl Counter {
                 self.succeeded_once = true;
                 Some(Verdict::Good)
             }
-            Err(message) if self.run >= self.timing.failures => Some(Verdict::Bad(message)),
+            Err(error) if self.run >= self.timing.failures => Some(Verdict::Bad(chain(&error))),
             _ => None,
         };
         (verdict, next)
@@ -148,12 +156,14 @@ pub(super) async fn probe(
         let begun = Instant::now();
         let result = match timeout(timing.timeout, check.ask(&place)).await {
             Ok(result) => result,
-            Err(_) => Err(format!("no answer within {} s", timing.timeout.as_secs())),
+            Err(_) => Err(CheckError::Late {
+                seconds: timing.timeout.as_secs(),
+            }),
         };
-        if let Err(message) = &result
+        if let Err(error) = &result
             && (counter.succeeded_once || counter.ramp >= timing.period)
         {
-            failed(message);
+            failed(&chain(error));
         }
         let (verdict, wait) = counter.take(result, begun);
         if let Some(verdict) = verdict {
@@ -181,16 +191,16 @@ mod tests {
         }
     }
 
+    fn bad() -> CheckError {
+        CheckError::Late { seconds: 1 }
+    }
+
     /// Results one period apart: + good, - bad. Verdicts: G, B, or a dot for none.
     fn verdicts(kind: ProbeKind, timing: Timing, results: &str) -> String {
         let mut counter = Counter::new(kind, timing);
         let start = Instant::now();
         let step = |(index, letter): (usize, char)| {
-            let result = if letter == '+' {
-                Ok(())
-            } else {
-                Err("bad".to_owned())
-            };
+            let result = if letter == '+' { Ok(()) } else { Err(bad()) };
             match counter
                 .take(result, start + Duration::from_secs(index as u64))
                 .0
@@ -228,8 +238,7 @@ mod tests {
     fn fast_repetitions_count_as_one_failure_per_period() {
         let mut counter = Counter::new(ProbeKind::Startup, timing(2, 1));
         let start = Instant::now();
-        let mut at =
-            |ms: u64| counter.take(Err("bad".to_owned()), start + Duration::from_millis(ms));
+        let mut at = |ms: u64| counter.take(Err(bad()), start + Duration::from_millis(ms));
         let delays: Vec<u128> = [0, 20, 60, 140, 300, 620]
             .iter()
             .map(|ms| {
@@ -241,7 +250,10 @@ mod tests {
         assert_eq!(delays, [20, 40, 80, 160, 320, 640]);
         assert_eq!(
             at(1260),
-            (Some(Verdict::Bad("bad".to_owned())), Duration::from_secs(1))
+            (
+                Some(Verdict::Bad("no answer within 1 s".to_owned())),
+                Duration::from_secs(1)
+            )
         );
     }
 
@@ -250,10 +262,7 @@ mod tests {
         let mut counter = Counter::new(ProbeKind::Readiness, timing(1, 1));
         let now = Instant::now();
         assert_eq!(counter.take(Ok(()), now).1, Duration::from_secs(1));
-        assert_eq!(
-            counter.take(Err("bad".to_owned()), now).1,
-            Duration::from_secs(1)
-        );
+        assert_eq!(counter.take(Err(bad()), now).1, Duration::from_secs(1));
     }
 
     #[test]

@@ -1,11 +1,39 @@
 //! Why a container did not start.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use super::env::ConfigError;
+use super::{fields::FieldError, source::SourceKey};
+use crate::{errors::chain, targets::local::ns::NoCapability};
 
 /// How long until a container that could not be configured is tried again, unless what it lacks appears before.
 pub(super) const CONFIG_RETRY: Duration = Duration::from_secs(10);
+
+/// Why a container cannot be configured; the words are shown in `CreateContainerConfigError`.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error("the pod has no spec")]
+    NoSpec,
+    #[error("variable {variable} has a valueFrom of a kind this node does not know")]
+    ValueFrom { variable: String },
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    #[error("couldn't find key {key} in {object}")]
+    NoKey { key: String, object: SourceKey },
+    #[error("{0} not found")]
+    NotFound(SourceKey),
+    #[error("{id} is no user or group id")]
+    Id { id: i64 },
+    #[error("container {container} has runAsNonRoot and would run as root; set runAsUser")]
+    Root { container: String },
+    #[error(transparent)]
+    Capability(#[from] NoCapability),
+    #[error("volumeMount {mount:?} names no volume of the pod")]
+    NoVolume { mount: String },
+    #[error("subPath {path:?}")]
+    SubPath { path: String, source: io::Error },
+    #[error("subPath {path:?} leads out of its volume")]
+    SubPathLeaves { path: String },
+}
 
 /// Why a container did not start, and when to try again; `None` when the try counts as a run that ended.
 #[derive(Debug)]
@@ -19,7 +47,7 @@ impl From<ConfigError> for Refusal {
     fn from(error: ConfigError) -> Self {
         Self {
             reason: "CreateContainerConfigError",
-            message: error.0,
+            message: chain(&error),
             retry: Some(CONFIG_RETRY),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, VolumeMount};
 
-use super::env::{ConfigError, expand};
+use super::{env::expand, refusal::ConfigError};
 use crate::{
     targets::local::{
         container::{Identity, MountSpec, RootEntry},
@@ -48,9 +48,7 @@ pub(super) fn identity(
 ) -> Result<Identity, ConfigError> {
     let pod = spec.security_context.clone().unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
-    let number = |value: i64| {
-        u32::try_from(value).map_err(|_| ConfigError(format!("{value} is no user or group id")))
-    };
+    let number = |id: i64| u32::try_from(id).map_err(|_| ConfigError::Id { id });
     let uid = own
         .run_as_user
         .or(pod.run_as_user)
@@ -69,10 +67,9 @@ pub(super) fn identity(
     });
     let uid = uid.or(image.user).unwrap_or(0);
     if uid == 0 && own.run_as_non_root.or(pod.run_as_non_root) == Some(true) {
-        return Err(ConfigError(format!(
-            "container {} has runAsNonRoot and would run as root; set runAsUser",
-            container.name
-        )));
+        return Err(ConfigError::Root {
+            container: container.name.clone(),
+        });
     }
     let mut groups = vec![gid];
     for group in pod
@@ -85,10 +82,7 @@ pub(super) fn identity(
     }
     let privileged = own.privileged == Some(true);
     let wanted = own.capabilities.unwrap_or_default();
-    let set = |names: &Option<Vec<String>>| {
-        CapSet::of(names.iter().flatten().map(String::as_str))
-            .map_err(|name| ConfigError(format!("{name:?} is no capability")))
-    };
+    let set = |names: &Option<Vec<String>>| CapSet::of(names.iter().flatten().map(String::as_str));
     let default = CapSet::of(DEFAULT_CAPABILITIES).unwrap_or_default();
     let capabilities = if privileged {
         CapSet::ALL
@@ -190,11 +184,8 @@ fn volume_mount(
         .iter()
         .flatten()
         .find(|volume| volume.name == mount.name);
-    let volume = volume.ok_or_else(|| {
-        ConfigError(format!(
-            "volumeMount {:?} names no volume of the pod",
-            mount.name
-        ))
+    let volume = volume.ok_or_else(|| ConfigError::NoVolume {
+        mount: mount.name.clone(),
     })?;
     let base = volume_dir(pod_dir, &mount.name);
     let sub = mount
@@ -219,7 +210,10 @@ fn volume_mount(
 }
 
 fn sub_path(base: &Path, sub: &str, may_make: bool) -> Result<PathBuf, ConfigError> {
-    let say = |error: io::Error| ConfigError(format!("subPath {sub:?}: {error}"));
+    let say = |source| ConfigError::SubPath {
+        path: sub.to_owned(),
+        source,
+    };
     let place = base.join(sub.trim_start_matches('/'));
     if may_make && !place.exists() && !sub.split('/').any(|part| part == "..") {
         fs::create_dir_all(&place)
@@ -231,9 +225,9 @@ fn sub_path(base: &Path, sub: &str, may_make: bool) -> Result<PathBuf, ConfigErr
     if inside {
         Ok(real)
     } else {
-        Err(ConfigError(format!(
-            "subPath {sub:?} leads out of its volume"
-        )))
+        Err(ConfigError::SubPathLeaves {
+            path: sub.to_owned(),
+        })
     }
 }
 
@@ -399,7 +393,7 @@ mod tests {
             CapSet::of(["NET_ADMIN", "NET_RAW"]).unwrap()
         );
         let refused = who(json!({"runAsNonRoot": true}), json!({}), None).unwrap_err();
-        assert!(refused.0.contains("runAsNonRoot"));
+        assert!(refused.to_string().contains("runAsNonRoot"));
     }
 
     #[rstest]

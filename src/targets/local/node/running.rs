@@ -26,6 +26,21 @@ struct PodEntry {
     containers: BTreeMap<String, ContainerEntry>,
 }
 
+/// What is asked for is not here; what is, is named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Absent {
+    #[error("pod {pod} is not on this node; in that namespace it has {known:?}")]
+    Pod { pod: String, known: Vec<String> },
+    #[error("container {container:?} is not in pod {pod}, which has {known:?}")]
+    Container {
+        container: String,
+        pod: String,
+        known: Vec<String>,
+    },
+    #[error("pod {pod} has no network yet or any more")]
+    Network { pod: String },
+}
+
 /// All pods of the node by namespace and name.
 #[derive(Debug, Default)]
 pub(super) struct Running {
@@ -104,13 +119,13 @@ impl Running {
     /// The container's entry; without a name, that of the only container.
     ///
     /// # Errors
-    /// A message that names what there is.
+    /// [`Absent`], with what there is.
     pub fn container(
         &self,
         namespace: &str,
         pod: &str,
         container: Option<&str>,
-    ) -> Result<ContainerEntry, String> {
+    ) -> Result<ContainerEntry, Absent> {
         self.with(|pods| {
             let entry = find(pods, namespace, pod)?;
             let found = match container {
@@ -121,12 +136,10 @@ impl Running {
                     .next()
                     .filter(|_| entry.containers.len() == 1),
             };
-            found.cloned().ok_or_else(|| {
-                let known: Vec<&String> = entry.containers.keys().collect();
-                format!(
-                    "container {:?} is not in pod {namespace}/{pod}, which has {known:?}",
-                    container.unwrap_or_default()
-                )
+            found.cloned().ok_or_else(|| Absent::Container {
+                container: container.unwrap_or_default().to_owned(),
+                pod: format!("{namespace}/{pod}"),
+                known: entry.containers.keys().cloned().collect(),
             })
         })
     }
@@ -134,14 +147,13 @@ impl Running {
     /// The pod's namespaces, once it has some.
     ///
     /// # Errors
-    /// A message that names what there is.
-    pub fn namespaces(&self, namespace: &str, pod: &str) -> Result<Arc<Namespaces>, String> {
+    /// [`Absent`], with what there is.
+    pub fn namespaces(&self, namespace: &str, pod: &str) -> Result<Arc<Namespaces>, Absent> {
         self.with(|pods| {
             let entry = find(pods, namespace, pod)?;
-            entry
-                .namespaces
-                .clone()
-                .ok_or_else(|| format!("pod {namespace}/{pod} has no network yet or any more"))
+            entry.namespaces.clone().ok_or_else(|| Absent::Network {
+                pod: format!("{namespace}/{pod}"),
+            })
         })
     }
 }
@@ -150,16 +162,15 @@ fn find<'a>(
     pods: &'a BTreeMap<(String, String), PodEntry>,
     namespace: &str,
     pod: &str,
-) -> Result<&'a PodEntry, String> {
-    pods.get(&(namespace.to_owned(), pod.to_owned()))
-        .ok_or_else(|| {
-            let known: Vec<&str> = pods
-                .keys()
-                .filter(|(ns, _)| ns == namespace)
-                .map(|(_, name)| name.as_str())
-                .collect();
-            format!("pod {namespace}/{pod} is not on this node; in that namespace it has {known:?}")
-        })
+) -> Result<&'a PodEntry, Absent> {
+    let found = pods.get(&(namespace.to_owned(), pod.to_owned()));
+    found.ok_or_else(|| {
+        let beside = pods.keys().filter(|(ns, _)| ns == namespace);
+        Absent::Pod {
+            pod: format!("{namespace}/{pod}"),
+            known: beside.map(|(_, name)| name.clone()).collect(),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -174,9 +185,11 @@ mod tests {
             running
                 .container("n", "x", None)
                 .unwrap_err()
+                .to_string()
                 .contains("\"p\"")
         );
         let said = running.container("n", "p", Some("c")).unwrap_err();
+        let said = said.to_string();
         assert!(said.contains("\"a\"") && said.contains("\"b\""), "{said}");
         assert!(running.container("n", "p", Some("a")).is_ok());
     }

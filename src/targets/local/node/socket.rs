@@ -12,8 +12,8 @@ use tokio::{
     net::{TcpStream, UnixListener, UnixStream},
 };
 
-use super::{check::loopback, config::Shared};
-use crate::transport::pass::pass;
+use super::{check::loopback, config::Shared, running::Absent};
+use crate::{errors::chain, transport::pass::pass};
 
 /// How long a connection to a port of a pod may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -73,6 +73,28 @@ pub(super) async fn serve(listener: UnixListener, shared: Arc<Shared>) {
     }
 }
 
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Absent(#[from] Absent),
+    #[error("container {container:?} of pod {pod} is not running")]
+    NotRunning { container: String, pod: String },
+    /// `which` is the log that it lacks.
+    #[error("container {container:?} of pod {pod} has no {which}")]
+    NoLog {
+        container: String,
+        pod: String,
+        which: &'static str,
+    },
+    #[error("cannot connect to port {port} inside pod {pod}")]
+    Port {
+        port: u16,
+        pod: String,
+        source: io::Error,
+    },
+}
+
 async fn answer(stream: UnixStream, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -80,7 +102,7 @@ async fn answer(stream: UnixStream, shared: &Shared) -> io::Result<()> {
     let (reply, forward) = match serde_json::from_str(&line) {
         Ok(request) => handle(request, shared)
             .await
-            .unwrap_or_else(|message| (json!({"error": message}), None)),
+            .unwrap_or_else(|error| (json!({"error": chain(&error)}), None)),
         Err(error) => (json!({"error": format!("bad request: {error}")}), None),
     };
     stream
@@ -93,7 +115,7 @@ async fn answer(stream: UnixStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpStream>), String> {
+async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpStream>), AskError> {
     match request {
         Request::Exec {
             namespace,
@@ -103,11 +125,9 @@ async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpS
             let entry = shared
                 .running
                 .container(&namespace, &pod, container.as_deref())?;
-            let file = entry.enter_file.ok_or_else(|| {
-                format!(
-                    "container {:?} of pod {namespace}/{pod} is not running",
-                    container.unwrap_or_default()
-                )
+            let file = entry.enter_file.ok_or_else(|| AskError::NotRunning {
+                container: container.unwrap_or_default(),
+                pod: format!("{namespace}/{pod}"),
             })?;
             let argv = [
                 shared.cfg.self_exe.as_os_str(),
@@ -134,12 +154,10 @@ async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpS
             } else {
                 entry.log
             };
-            let log = log.ok_or_else(|| {
-                let which = if previous { "previous run" } else { "log yet" };
-                format!(
-                    "container {:?} of pod {namespace}/{pod} has no {which}",
-                    container.unwrap_or_default()
-                )
+            let log = log.ok_or_else(|| AskError::NoLog {
+                container: container.unwrap_or_default(),
+                pod: format!("{namespace}/{pod}"),
+                which: if previous { "previous run" } else { "log yet" },
             })?;
             Ok((
                 json!({"path": log.to_string_lossy(), "running": entry.enter_file.is_some() && !previous}),
@@ -153,8 +171,10 @@ async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpS
         } => {
             let namespaces = shared.running.namespaces(&namespace, &pod)?;
             let stream = namespaces.connect(loopback(port), CONNECT_LIMIT).await;
-            let stream = stream.map_err(|error| {
-                format!("cannot connect to port {port} inside pod {namespace}/{pod}: {error}")
+            let stream = stream.map_err(|source| AskError::Port {
+                port,
+                pod: format!("{namespace}/{pod}"),
+                source,
             })?;
             Ok((json!({"ok": true}), Some(stream)))
         }

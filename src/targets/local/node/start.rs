@@ -8,19 +8,22 @@ use tokio::sync::mpsc;
 use super::{
     check::Place,
     config::Shared,
-    env::{self, ConfigError, EnvContext},
+    env::{self, EnvContext},
     events::Weight,
     fields::{self, Addresses},
     lifecycle,
     logs::LogFile,
     message::Message,
     process::{self, LaunchError, Process},
-    refusal::{CONFIG_RETRY, Refusal},
+    refusal::{CONFIG_RETRY, ConfigError, Refusal},
     rootfs,
     sandbox::Namespaces,
     source::Known,
 };
-use crate::targets::local::container::{ContainerSpec, EnterSpec};
+use crate::{
+    errors::chain,
+    targets::local::container::{ContainerSpec, EnterSpec},
+};
 
 /// How long until an image that was not found is looked for again. Images are given when the target comes up, so this is rare.
 const IMAGE_RETRY: Duration = Duration::from_secs(300);
@@ -67,7 +70,11 @@ impl Start {
         let result = lifecycle::post_start(&self.container, &self.place()).await;
         let _ = self.tell.send(match result {
             Ok(()) => Message::Started { slot, run },
-            Err(message) => Message::HookFailed { slot, run, message },
+            Err(error) => Message::HookFailed {
+                slot,
+                run,
+                message: chain(&error),
+            },
         });
     }
 
@@ -154,11 +161,7 @@ impl Start {
                 message: error.to_string(),
                 retry: Some(IMAGE_RETRY),
             })?;
-        let spec = self
-            .pod
-            .spec
-            .as_ref()
-            .ok_or_else(|| ConfigError("the pod has no spec".to_owned()))?;
+        let spec = self.pod.spec.as_ref().ok_or(ConfigError::NoSpec)?;
         let hostname = rootfs::hostname(&self.pod);
         let context = EnvContext {
             pod: &self.pod,
@@ -206,7 +209,7 @@ fn memory_limit(container: &Container) -> Result<Option<u64>, ConfigError> {
     let Some(limit) = limits.and_then(|limits| limits.get("memory")) else {
         return Ok(None);
     };
-    fields::bytes(limit).map(Some).map_err(ConfigError)
+    Ok(Some(fields::bytes(limit)?))
 }
 
 /// Where a container can be asked.

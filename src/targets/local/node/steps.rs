@@ -29,6 +29,7 @@ use super::{
     status,
     worker::Worker,
 };
+use crate::errors::chain;
 
 /// Longest message of a container that is kept, in bytes (Kubernetes documentation, "Customizing the termination message").
 const LONGEST_MESSAGE: u64 = 4096;
@@ -258,7 +259,8 @@ impl Worker {
         let check = match check {
             Ok(Some(check)) => check,
             Ok(None) => return,
-            Err(message) => {
+            Err(error) => {
+                let message = chain(&error);
                 return self.warn("Unhealthy", format!("{} probe: {message}", kind.name()));
             }
         };

@@ -1,6 +1,6 @@
 //! What a pod's volumes hold, computed from the pod, its ConfigMaps, Secrets and tokens.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 
 use k8s_openapi::api::core::v1::{
     DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, ServiceAccountTokenProjection,
@@ -9,9 +9,44 @@ use k8s_openapi::api::core::v1::{
 
 use super::{
     env::container_named,
-    fields::{Addresses, pod_field, resource_field},
+    fields::{Addresses, FieldError, pod_field, resource_field},
     source::{Known, SourceKey},
 };
+
+/// Why a volume cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum VolumeError {
+    #[error(
+        "volume {volume:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI and emptyDir)"
+    )]
+    Kind { volume: String },
+    #[error("volume {volume:?}")]
+    Content {
+        volume: String,
+        source: ContentError,
+    },
+    #[error("volume {volume:?}")]
+    Write { volume: String, source: io::Error },
+}
+
+/// What is missing of a volume's content.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContentError {
+    #[error("{0} not found")]
+    NotFound(SourceKey),
+    #[error("{object} has no key {key:?}")]
+    NoKey { object: SourceKey, key: String },
+    #[error("its token has not been issued yet")]
+    NoToken,
+    #[error("a projected source is of a kind the local node does not have")]
+    ProjectedKind,
+    #[error("{path} names no container {container:?}")]
+    NoContainer { path: String, container: String },
+    #[error("{path} has neither fieldRef nor resourceFieldRef")]
+    NoReference { path: String },
+    #[error(transparent)]
+    Field(#[from] FieldError),
+}
 
 /// Permission bits of projected files when nobody says otherwise (Kubernetes API).
 const DEFAULT_MODE: i32 = 0o644;
@@ -87,8 +122,11 @@ pub(super) fn tokens_needed(pod: &Pod) -> Vec<TokenKey> {
 /// What the volume holds now.
 ///
 /// # Errors
-/// A message that names what is missing, or a kind of volume that this node does not have.
-pub(super) fn content(context: &VolumeContext<'_>, volume: &Volume) -> Result<Content, String> {
+/// [`VolumeError`]: what is missing, or a kind of volume that this node does not have.
+pub(super) fn content(
+    context: &VolumeContext<'_>,
+    volume: &Volume,
+) -> Result<Content, VolumeError> {
     let files = if let Some(source) = &volume.config_map {
         let key = SourceKey::config_map(&source.name);
         keyed(
@@ -118,17 +156,22 @@ pub(super) fn content(context: &VolumeContext<'_>, volume: &Volume) -> Result<Co
     } else if volume.empty_dir.is_some() || volume.ephemeral.is_some() {
         return Ok(Content::Empty);
     } else {
-        return Err(format!(
-            "volume {:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI and emptyDir)",
-            volume.name
-        ));
+        return Err(VolumeError::Kind {
+            volume: volume.name.clone(),
+        });
     };
     files
         .map(Content::Files)
-        .map_err(|message| format!("volume {:?}: {message}", volume.name))
+        .map_err(|source| VolumeError::Content {
+            volume: volume.name.clone(),
+            source,
+        })
 }
 
-fn projected(context: &VolumeContext<'_>, source: &ProjectedVolumeSource) -> Result<Files, String> {
+fn projected(
+    context: &VolumeContext<'_>,
+    source: &ProjectedVolumeSource,
+) -> Result<Files, ContentError> {
     let mut files = Files::new();
     for part in source.sources.iter().flatten() {
         if let Some(part) = &part.config_map {
@@ -159,13 +202,13 @@ fn projected(context: &VolumeContext<'_>, source: &ProjectedVolumeSource) -> Res
             let token = context
                 .tokens
                 .get(&TokenKey::from(part))
-                .ok_or("its token has not been issued yet")?;
+                .ok_or(ContentError::NoToken)?;
             files.insert(
                 part.path.clone(),
                 file(token.clone().into_bytes(), None, source.default_mode),
             );
         } else {
-            return Err("a projected source is of a kind the local node does not have".to_owned());
+            return Err(ContentError::ProjectedKind);
         }
     }
     Ok(files)
@@ -178,13 +221,13 @@ fn keyed(
     items: Option<&[KeyToPath]>,
     optional: Option<bool>,
     mode: Option<i32>,
-) -> Result<Files, String> {
+) -> Result<Files, ContentError> {
     let optional = optional == Some(true);
     let Some(data) = known.get(key).and_then(Option::as_ref) else {
         return if optional {
             Ok(Files::new())
         } else {
-            Err(format!("{key} not found"))
+            Err(ContentError::NotFound(key.clone()))
         };
     };
     let Some(items) = items.filter(|items| !items.is_empty()) else {
@@ -200,7 +243,12 @@ fn keyed(
                 files.insert(item.path.clone(), file(value.clone(), item.mode, mode));
             }
             None if optional => {}
-            None => return Err(format!("{key} has no key {:?}", item.key)),
+            None => {
+                return Err(ContentError::NoKey {
+                    object: key.clone(),
+                    key: item.key.clone(),
+                });
+            }
         }
     }
     Ok(files)
@@ -210,21 +258,23 @@ fn downward(
     context: &VolumeContext<'_>,
     items: &[DownwardAPIVolumeFile],
     mode: Option<i32>,
-) -> Result<Files, String> {
+) -> Result<Files, ContentError> {
     let mut files = Files::new();
     for item in items {
         let text = if let Some(field) = &item.field_ref {
             pod_field(context.pod, &field.field_path, context.addresses)?
         } else if let Some(resource) = &item.resource_field_ref {
             let name = resource.container_name.as_deref().unwrap_or_default();
-            let container = container_named(context.pod, name)
-                .ok_or_else(|| format!("{} names no container {name:?}", item.path))?;
+            let container = container_named(context.pod, name);
+            let container = container.ok_or_else(|| ContentError::NoContainer {
+                path: item.path.clone(),
+                container: name.to_owned(),
+            })?;
             resource_field(container, resource)?
         } else {
-            return Err(format!(
-                "{} has neither fieldRef nor resourceFieldRef",
-                item.path
-            ));
+            return Err(ContentError::NoReference {
+                path: item.path.clone(),
+            });
         };
         files.insert(item.path.clone(), file(text.into_bytes(), item.mode, mode));
     }
@@ -242,11 +292,12 @@ fn file(contents: Vec<u8>, own: Option<i32>, default: Option<i32>) -> VolumeFile
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errors::chain;
     use rstest::rstest;
     use serde_json::{Value, json};
     use std::{net::Ipv4Addr, sync::Arc};
 
-    fn render(volume: Value) -> Result<Vec<(String, String, u32)>, String> {
+    fn render(volume: Value) -> Result<Vec<(String, String, u32)>, VolumeError> {
         let mut volume = volume;
         volume["name"] = json!("v");
         let volume: Volume = serde_json::from_value(volume).unwrap();
@@ -281,7 +332,7 @@ mod tests {
                 .into_iter()
                 .map(|(path, f)| (path, String::from_utf8(f.contents).unwrap(), f.mode))
                 .collect()),
-            other => Err(format!("{other:?}")),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -308,7 +359,7 @@ mod tests {
     #[case::key(json!({"secret": {"secretName": "s", "items": [{"key": "none", "path": "x"}]}}), "secret \"s\" has no key \"none\"")]
     #[case::kind(json!({"nfs": {"path": "/", "server": "x"}}), "does not have")]
     fn what_is_missing_is_named(#[case] volume: Value, #[case] expected: &str) {
-        let said = render(volume).unwrap_err();
+        let said = chain(&render(volume).unwrap_err());
         assert!(said.contains(expected) && said.contains("\"v\""), "{said}");
     }
 }

@@ -29,6 +29,7 @@ use super::{
     unsupported,
     volumes::{TokenKey, VolumeContext, tokens_needed},
 };
+use crate::errors::chain;
 
 /// The part of a container's state that is not data: its process and tasks.
 #[derive(Default)]
@@ -309,7 +310,8 @@ impl Worker {
                 self.lacking = None;
                 true
             }
-            Err(message) => {
+            Err(error) => {
+                let message = chain(&error);
                 self.warn("FailedMount", message.clone());
                 let since = self.lacking.as_ref().map(|(since, _)| *since);
                 self.lacking = Some((since.unwrap_or_else(Instant::now), message));

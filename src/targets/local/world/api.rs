@@ -1,35 +1,73 @@
 //! Reaching a world's API server, from inside and from outside.
 
-use std::{path::Path, time::Duration};
+use std::{convert::Infallible, path::Path, time::Duration};
 
 use kube::Client;
-use tokio::time::{Instant, sleep};
 
-use crate::cluster::client;
+use crate::{
+    cluster::client,
+    errors::chain,
+    timeouts::timeouts,
+    wait::{self, Look, WaitError},
+};
 
-/// How long the API server may take to answer. Measured: about 3 s on two idle cores; a loaded machine takes several times that.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+/// An API server that did not say in time that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the API server did not answer within {limit:?}; last answer: {last}")]
+pub struct NotReady {
+    pub limit: Duration,
+    pub last: String,
+}
 
 /// A client as soon as the API server says that it is ready. The kubeconfig appears when the world has made its keys.
 ///
 /// # Errors
-/// The last answer, after [`DEADLINE`].
-pub async fn ready(kubeconfig: &Path) -> Result<Client, String> {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        match reach(kubeconfig).await {
-            Ok(client) => return Ok(client),
-            Err(last) if Instant::now() >= deadline => return Err(last),
-            Err(_) => sleep(Duration::from_millis(20)).await,
-        }
+/// [`NotReady`], with the last answer.
+pub async fn ready(kubeconfig: &Path) -> Result<Client, NotReady> {
+    ready_within(kubeconfig, timeouts().target.api_server).await
+}
+
+async fn ready_within(kubeconfig: &Path, limit: Duration) -> Result<Client, NotReady> {
+    let reached = wait::until(limit, async |_| Ok::<_, Infallible>(look(kubeconfig).await));
+    match reached.await {
+        Ok(client) => Ok(client),
+        Err(WaitError::Failed(never)) => match never {},
+        Err(WaitError::TimedOut(late)) => Err(NotReady {
+            limit,
+            last: late.last_seen,
+        }),
     }
 }
 
-async fn reach(kubeconfig: &Path) -> Result<Client, String> {
-    let client = client::of(kubeconfig, None).await?;
+async fn look(kubeconfig: &Path) -> Look<Client> {
+    let client = match client::of(kubeconfig, None).await {
+        Ok(client) => client,
+        Err(error) => return Look::Unmet(chain(&error)),
+    };
+    match readyz(&client).await {
+        Ok(_) => Look::Met(client),
+        Err(error) => Look::Unmet(error.to_string()),
+    }
+}
+
+async fn readyz(client: &Client) -> Result<String, kube::Error> {
     let request = http::Request::get("/readyz").body(Vec::new());
-    let request = request.map_err(|error| error.to_string())?;
-    let answer = client.request_text(request).await;
-    answer.map_err(|error| error.to_string())?;
-    Ok(client)
+    client
+        .request_text(request.map_err(kube::Error::HttpError)?)
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_api_server_that_is_not_ready_is_told_with_its_last_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let absent = dir.path().join("kubeconfig");
+        let limit = Duration::from_millis(30);
+        let error = ready_within(&absent, limit).await.err().unwrap();
+        let last = format!("{}: not there", absent.display());
+        assert_eq!(error, NotReady { limit, last });
+    }
 }

@@ -4,8 +4,22 @@ use std::{fs::File, path::PathBuf, process::Stdio};
 
 use tokio::process::{Child, Command};
 
-use super::spec::{API_PORT, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, WorldSpec};
+use super::{
+    error::RoleError,
+    spec::{API_PORT, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, WorldSpec},
+};
 use crate::targets::local::limits;
+
+/// The end of a control-plane process, with the last lines of its log.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} ended ({how}){why}; its last lines:\n{last}")]
+pub struct DaemonEnded {
+    name: &'static str,
+    how: String,
+    /// `: REASON`, where its log tells one.
+    why: String,
+    last: String,
+}
 
 /// A running control-plane process; it is killed when this is dropped.
 pub struct Daemon {
@@ -18,14 +32,17 @@ impl Daemon {
     /// Starts `program` (a name under the tool chain's directory) with its output in `logs/<name>.log`.
     ///
     /// # Errors
-    /// Words naming program and log file.
-    pub fn start(spec: &WorldSpec, name: &'static str, args: Vec<String>) -> Result<Self, String> {
+    /// [`RoleError`], with the program or the log file.
+    pub fn start(
+        spec: &WorldSpec,
+        name: &'static str,
+        args: Vec<String>,
+    ) -> Result<Self, RoleError> {
         let log = spec.logs().join(format!("{name}.log"));
-        let open = || {
-            File::create(&log).map_err(|error| format!("cannot write {}: {error}", log.display()))
-        };
+        let open = || File::create(&log).map_err(RoleError::io(format!("write {}", log.display())));
         let file = open()?;
-        let both = file.try_clone().map_err(|error| error.to_string())?;
+        let both = file.try_clone();
+        let both = both.map_err(RoleError::io(format!("write {}", log.display())))?;
         let program = spec.bins.join(name);
         let child = Command::new(&program)
             .args(args)
@@ -44,12 +61,12 @@ impl Daemon {
             .stderr(both)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+            .map_err(RoleError::io(format!("start {}", program.display())))?;
         Ok(Self { name, log, child })
     }
 
-    /// Waits for its end and tells it in words, with the last lines of its log.
-    pub async fn ended(&mut self) -> String {
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> DaemonEnded {
         let how = match self.child.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
@@ -58,7 +75,13 @@ impl Daemon {
         // Go's runtime prints pages of stacks after the line that says why.
         let whole = tail(&self.log, usize::MAX);
         let why = limits::explain(&whole).map_or(String::new(), |why| format!(": {why}"));
-        format!("{} ended ({how}){why}; its last lines:\n{last}", self.name)
+        let name = self.name;
+        DaemonEnded {
+            name,
+            how,
+            why,
+            last,
+        }
     }
 }
 
@@ -75,7 +98,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// etcd on loopback, without fsync: a world does not outlive its machine.
-pub fn etcd(spec: &WorldSpec) -> Result<Daemon, String> {
+pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let args = format!(
         "--data-dir={}/etcd --unsafe-no-fsync --log-level=warn --logger=zap \
          --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
@@ -88,7 +111,7 @@ pub fn etcd(spec: &WorldSpec) -> Result<Daemon, String> {
 
 /// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it call webhooks by
 /// endpoint, before kube-proxy has written a rule.
-pub fn api_server(spec: &WorldSpec) -> Result<Daemon, String> {
+pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
     let pki = pki.display();
     let args = format!(
@@ -106,7 +129,7 @@ pub fn api_server(spec: &WorldSpec) -> Result<Daemon, String> {
 }
 
 /// The controllers of a cluster, with request limits that suit a hundred pods at once.
-pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, String> {
+pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
     let args = format!(
         "--kubeconfig={kubeconfig} --leader-elect=false --bind-address=127.0.0.1 \
@@ -125,8 +148,8 @@ pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, String> {
 /// kube-proxy in nftables mode. It may not touch conntrack limits: those belong to the host.
 ///
 /// # Errors
-/// Words naming what cannot be written or started.
-pub fn proxy(spec: &WorldSpec) -> Result<Daemon, String> {
+/// [`RoleError`], with what cannot be written or started.
+pub fn proxy(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let path = spec.private().join("kube-proxy.json");
     let config = serde_json::json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -142,7 +165,7 @@ pub fn proxy(spec: &WorldSpec) -> Result<Daemon, String> {
         "nftables": {"minSyncPeriod": "10ms", "syncPeriod": "30s"},
     });
     std::fs::write(&path, config.to_string())
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        .map_err(RoleError::io(format!("write {}", path.display())))?;
     Daemon::start(
         spec,
         "kube-proxy",
@@ -151,7 +174,7 @@ pub fn proxy(spec: &WorldSpec) -> Result<Daemon, String> {
 }
 
 /// The streaming half of the kubelet API (exec, attach, port-forward, logs).
-pub fn kubelet_streams(spec: &WorldSpec) -> Result<Daemon, String> {
+pub fn kubelet_streams(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
     let pki = pki.display();
     let args = format!(

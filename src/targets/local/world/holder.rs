@@ -14,7 +14,8 @@ use nix::{
     unistd::{getpid, setsid},
 };
 
-use super::{spec::WorldSpec, state};
+use super::{error::RoleError, spec::WorldSpec, state};
+use crate::errors::chain;
 
 /// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on which it sees something mounted.
 pub(super) const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
@@ -39,7 +40,8 @@ pub fn main(args: &[String]) -> ExitCode {
     let _held = state::hold(&state);
     let code = match run(&state) {
         Ok(code) => code,
-        Err(words) => {
+        Err(error) => {
+            let words = chain(&error);
             eprintln!("{words}");
             let _ = std::fs::write(state.join("failure"), words);
             ExitCode::FAILURE
@@ -71,12 +73,10 @@ fn lifeline_cut() -> bool {
             .is_some_and(|seen| seen.intersects(PollFlags::POLLHUP | PollFlags::POLLIN))
 }
 
-fn run(state: &Path) -> Result<ExitCode, String> {
-    let spec =
-        WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+fn run(state: &Path) -> Result<ExitCode, RoleError> {
+    let spec = WorldSpec::read(state).map_err(RoleError::io("read the world's spec"))?;
     enter_namespaces()?;
-    let exe =
-        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let exe = std::env::current_exe().map_err(RoleError::io("find this program"))?;
     let mut command = Command::new(exe);
     command.arg0("meshproof-world").arg("__init").arg(state);
     command.stdout(inherit_stdout()?);
@@ -88,26 +88,24 @@ fn run(state: &Path) -> Result<ExitCode, String> {
     });
     let mut init = command
         .spawn()
-        .map_err(|error| format!("cannot start the world's first process: {error}"))?;
+        .map_err(RoleError::io("start the world's first process"))?;
     std::fs::write(spec.init_pid(), init.id().to_string())
-        .map_err(|error| format!("cannot write into {}: {error}", state.display()))?;
+        .map_err(RoleError::io(format!("write into {}", state.display())))?;
     wait(&mut init)
 }
 
 /// Hands the listening socket on to the child as its stdout.
-fn inherit_stdout() -> Result<Stdio, String> {
+fn inherit_stdout() -> Result<Stdio, RoleError> {
     let socket = std::io::stdout().as_fd().try_clone_to_owned();
     socket
         .map(Stdio::from)
-        .map_err(|error| format!("cannot hand on the listening socket: {error}"))
+        .map_err(RoleError::io("hand on the listening socket"))
 }
 
-fn wait(init: &mut Child) -> Result<ExitCode, String> {
+fn wait(init: &mut Child) -> Result<ExitCode, RoleError> {
     // Waiting closes the child's stdin, which is a kept world's lifeline: it must stay open.
     let _lifeline = init.stdin.take();
-    let status = init
-        .wait()
-        .map_err(|error| format!("cannot wait for the world: {error}"))?;
+    let status = init.wait().map_err(RoleError::io("wait for the world"))?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {
@@ -115,9 +113,8 @@ fn wait(init: &mut Child) -> Result<ExitCode, String> {
     })
 }
 
-fn enter_namespaces() -> Result<(), String> {
-    let exe =
-        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+fn enter_namespaces() -> Result<(), RoleError> {
+    let exe = std::env::current_exe().map_err(RoleError::io("find this program"))?;
     let mut helper = Command::new(exe)
         .arg("__idmap")
         .arg(getpid().to_string())
@@ -125,27 +122,18 @@ fn enter_namespaces() -> Result<(), String> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("cannot start the id-map helper: {error}"))?;
-    unshare(NAMESPACES).map_err(|error| {
-        format!(
-            "cannot make new namespaces: {error}; the local target needs user namespaces \
-             (sysctl user.max_user_namespaces > 0, kernel.unprivileged_userns_clone=1, and no AppArmor restriction on them)"
-        )
-    })?;
+        .map_err(RoleError::io("start the id-map helper"))?;
+    unshare(NAMESPACES).map_err(RoleError::Namespaces)?;
     if let Some(mut stdin) = helper.stdin.take() {
-        stdin
-            .write_all(b"m")
-            .map_err(|error| format!("the id-map helper is gone: {error}"))?;
+        stdin.write_all(b"m").map_err(RoleError::HelperGone)?;
     }
     let output = helper
         .wait_with_output()
-        .map_err(|error| format!("cannot wait for the id-map helper: {error}"))?;
+        .map_err(RoleError::io("wait for the id-map helper"))?;
     if output.status.success() {
         Ok(())
     } else {
-        Err(format!(
-            "cannot map user ids: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(RoleError::Ids { said })
     }
 }

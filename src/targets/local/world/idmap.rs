@@ -4,14 +4,37 @@
 //! the maps itself, an ordinary user has `newuidmap` and `newgidmap` write the ranges of /etc/subuid and /etc/subgid.
 
 use std::{
-    io::Read as _,
+    io::{self, Read as _},
     process::{Command, ExitCode},
 };
 
 use nix::unistd::{Gid, Uid, User};
 
+use crate::errors::chain;
+
 /// Ids that a world needs: root to nobody, with Istio's 1337 between them.
 const IDS: u32 = 65_536;
+
+/// Why the ids of a process cannot be mapped.
+#[derive(Debug, thiserror::Error)]
+enum MapError {
+    #[error("cannot write {path}")]
+    Write { path: String, source: io::Error },
+    #[error(
+        "cannot run {tool}: {source}; install the package uidmap (Debian, Ubuntu) or shadow-utils"
+    )]
+    NoTool {
+        tool: &'static str,
+        source: io::Error,
+    },
+    #[error("{tool} refused: {said}")]
+    Refused { tool: &'static str, said: String },
+    #[error(
+        "{file} gives {user} no range of {} ids; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+        IDS - 1
+    )]
+    NoRange { file: &'static str, user: String },
+}
 
 /// Waits for a byte on stdin (the process is in its new namespace), then writes the maps.
 pub fn main(args: &[String]) -> ExitCode {
@@ -21,20 +44,20 @@ pub fn main(args: &[String]) -> ExitCode {
     }
     match args.first().map(|pid| map(pid)) {
         Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(words)) => {
-            eprintln!("{words}");
+        Some(Err(error)) => {
+            eprintln!("{}", chain(&error));
             ExitCode::FAILURE
         }
         None => ExitCode::from(2),
     }
 }
 
-fn map(pid: &str) -> Result<(), String> {
+fn map(pid: &str) -> Result<(), MapError> {
     if Uid::effective().is_root() {
         for file in ["uid_map", "gid_map"] {
             let path = format!("/proc/{pid}/{file}");
             std::fs::write(&path, format!("0 0 {IDS}\n"))
-                .map_err(|error| format!("cannot write {path}: {error}"))?;
+                .map_err(|source| MapError::Write { path, source })?;
         }
         return Ok(());
     }
@@ -50,25 +73,22 @@ fn map(pid: &str) -> Result<(), String> {
     ] {
         let start = sub_range(file, &user, &uid)?;
         let words = [pid, "0", own, "1", "1", &start, &(IDS - 1).to_string()];
-        let output = Command::new(tool).args(words).output().map_err(|error| {
-            format!("cannot run {tool}: {error}; install the package uidmap (Debian, Ubuntu) or shadow-utils")
-        })?;
+        let output = Command::new(tool).args(words).output();
+        let output = output.map_err(|source| MapError::NoTool { tool, source })?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{tool} refused: {}", said.trim()));
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(MapError::Refused { tool, said });
         }
     }
     Ok(())
 }
 
 /// First id of the user's subordinate range (subuid(5)).
-fn sub_range(file: &str, user: &str, uid: &str) -> Result<String, String> {
+fn sub_range(file: &'static str, user: &str, uid: &str) -> Result<String, MapError> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    find_range(&text, user, uid).ok_or_else(|| {
-        format!(
-            "{file} gives {user} no range of {} ids; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
-            IDS - 1
-        )
+    find_range(&text, user, uid).ok_or_else(|| MapError::NoRange {
+        file,
+        user: user.to_owned(),
     })
 }
 

@@ -19,9 +19,11 @@ use nix::{
 };
 
 use super::{
+    error::RoleError,
     spec::{NODE_NAME, WorldSpec},
     state,
 };
+use crate::errors::chain;
 
 /// Entry of PID 1.
 pub fn main(args: &[String]) -> ExitCode {
@@ -35,7 +37,8 @@ pub fn main(args: &[String]) -> ExitCode {
             watch_lifeline();
             reap(inside)
         }
-        Err(words) => {
+        Err(error) => {
+            let words = chain(&error);
             eprintln!("{words}");
             let _ = std::fs::write(state.join("failure"), words);
             ExitCode::FAILURE
@@ -43,41 +46,36 @@ pub fn main(args: &[String]) -> ExitCode {
     }
 }
 
-fn start(state: &Path) -> Result<Pid, String> {
-    let spec =
-        WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+fn start(state: &Path) -> Result<Pid, RoleError> {
+    let spec = WorldSpec::read(state).map_err(RoleError::io("read the world's spec"))?;
     // The holder blocks the signals that must not end it. Containers would inherit that, and never see a SIGTERM.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
-        .map_err(|error| format!("cannot unblock signals: {error}"))?;
+        .map_err(RoleError::kernel("unblock signals"))?;
     mounts(&spec)?;
-    sethostname(NODE_NAME).map_err(|error| format!("cannot set the host name: {error}"))?;
-    let exe =
-        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    sethostname(NODE_NAME).map_err(RoleError::kernel("set the host name"))?;
+    let exe = std::env::current_exe().map_err(RoleError::io("find this program"))?;
     let socket = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
-        .map_err(|error| error.to_string())?;
+        .map_err(RoleError::io("hand on the listening socket"))?;
     let child = Command::new(exe)
         .arg("__inside")
         .arg(state)
         .stdin(Stdio::null())
         .stdout(Stdio::from(socket))
         .spawn()
-        .map_err(|error| format!("cannot start the world's main process: {error}"))?;
+        .map_err(RoleError::io("start the world's main process"))?;
     Ok(Pid::from_raw(child.id().cast_signed()))
 }
 
 /// Nothing mounted here reaches the host: the whole tree is made private first.
-fn mounts(spec: &WorldSpec) -> Result<(), String> {
+fn mounts(spec: &WorldSpec) -> Result<(), RoleError> {
     let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS)
-        .map_err(|error| format!("cannot make a mount namespace: {error}"))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(RoleError::kernel("make a mount namespace"))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(|error| format!("cannot make the mounts private: {error}"))?;
+        .map_err(RoleError::kernel("make the mounts private"))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("proc"), "/proc", Some("proc"), safe, none).map_err(|error| {
-        format!("cannot mount /proc in the world: {error}; inside a container, run it with an unmasked /proc")
-    })?;
+    mount(Some("proc"), "/proc", Some("proc"), safe, none).map_err(RoleError::Proc)?;
     // Shows the world's own network devices; where it is refused, the host's /sys stays and nothing here depends on it.
     let _ = mount(
         Some("sysfs"),
@@ -88,7 +86,7 @@ fn mounts(spec: &WorldSpec) -> Result<(), String> {
     );
     let private = spec.private();
     std::fs::create_dir_all(&private)
-        .map_err(|error| format!("cannot create {}: {error}", private.display()))?;
+        .map_err(RoleError::io(format!("create {}", private.display())))?;
     mount(
         Some("tmpfs"),
         &private,
@@ -96,7 +94,10 @@ fn mounts(spec: &WorldSpec) -> Result<(), String> {
         MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
         Some("mode=0755"),
     )
-    .map_err(|error| format!("cannot mount a tmpfs at {}: {error}", private.display()))
+    .map_err(RoleError::kernel(format!(
+        "mount a tmpfs at {}",
+        private.display()
+    )))
 }
 
 /// PID 1 leaves when its stdin closes; the kernel then ends every process of the namespace (pid_namespaces(7)).

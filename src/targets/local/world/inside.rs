@@ -2,20 +2,46 @@
 
 use std::{
     convert::Infallible,
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use futures::future::select_all;
 use kube::Client;
+use tokio::task::JoinError;
 
 use super::{
-    api,
-    daemons::{self, Daemon},
+    api::{self, NotReady},
+    daemons::{self, Daemon, DaemonEnded},
+    error::RoleError,
     network, pki, relay,
     spec::WorldSpec,
 };
-use crate::targets::local::pods;
+use crate::{
+    errors::chain,
+    targets::local::pods::{self, ServeError},
+    timeouts,
+};
+
+/// Why a world ends by itself.
+#[derive(Debug, thiserror::Error)]
+enum InsideError {
+    #[error(transparent)]
+    Role(#[from] RoleError),
+    #[error(transparent)]
+    Daemon(#[from] DaemonEnded),
+    #[error("the API server was not ready within {:?}; last answer: {}", .0.limit, .0.last)]
+    ApiServer(NotReady),
+    #[error("the door to the API server closed")]
+    Door(#[source] io::Error),
+    #[error("the door to the API server closed")]
+    DoorTask(#[source] JoinError),
+    #[error(transparent)]
+    Node(#[from] ServeError),
+    #[error("the node stopped")]
+    NodeStopped,
+}
 
 /// Entry of the main process.
 pub fn main(args: &[String]) -> ExitCode {
@@ -30,9 +56,10 @@ pub fn main(args: &[String]) -> ExitCode {
         .build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(live(&state)),
-        Err(error) => Err(format!("cannot start the runtime: {error}")),
+        Err(error) => Err(RoleError::io("start the runtime")(error).into()),
     };
-    let Err(words) = ended;
+    let Err(error) = ended;
+    let words = chain(&error);
     let _ = std::fs::write(state.join("failure"), &words);
     eprintln!("{words}");
     ExitCode::FAILURE
@@ -48,16 +75,15 @@ fn log_to_stderr() {
         .init();
 }
 
-async fn live(state: &Path) -> Result<Infallible, String> {
-    let spec =
-        WorldSpec::read(state).map_err(|error| format!("cannot read the world's spec: {error}"))?;
+async fn live(state: &Path) -> Result<Infallible, InsideError> {
+    let spec = WorldSpec::read(state).map_err(RoleError::io("read the world's spec"))?;
+    timeouts::set_scale(spec.timeout_scale);
     std::fs::create_dir_all(spec.logs())
-        .map_err(|error| format!("cannot create {}: {error}", spec.logs().display()))?;
+        .map_err(RoleError::io(format!("create {}", spec.logs().display())))?;
     pki::make(&spec)?;
     network::set_up().await?;
     let mut running = vec![daemons::etcd(&spec)?, daemons::api_server(&spec)?];
-    let listener =
-        relay::inherited().map_err(|error| format!("cannot take the listening socket: {error}"))?;
+    let listener = relay::inherited().map_err(RoleError::io("take the listening socket"))?;
     let relay = tokio::spawn(relay::serve(listener));
     let client = api_client(&spec, &mut running).await?;
     running.push(daemons::controller_manager(&spec)?);
@@ -65,16 +91,16 @@ async fn live(state: &Path) -> Result<Infallible, String> {
     running.push(daemons::kubelet_streams(&spec)?);
     let node = pods::serve(&spec, client);
     tokio::select! {
-        words = any_end(&mut running) => Err(words),
+        ended = any_end(&mut running) => Err(ended.into()),
         ended = relay => Err(match ended {
-            Ok(error) => format!("the door to the API server closed: {error}"),
-            Err(panic) => format!("the door to the API server closed: {panic}"),
+            Ok(error) => InsideError::Door(error),
+            Err(panic) => InsideError::DoorTask(panic),
         }),
-        ended = node => Err(ended.err().unwrap_or_else(|| "the node stopped".to_owned())),
+        ended = node => Err(ended.err().map_or(InsideError::NodeStopped, InsideError::Node)),
     }
 }
 
-async fn any_end(running: &mut [Daemon]) -> String {
+async fn any_end(running: &mut [Daemon]) -> DaemonEnded {
     let ends: Vec<_> = running
         .iter_mut()
         .map(|daemon| Box::pin(daemon.ended()))
@@ -83,12 +109,10 @@ async fn any_end(running: &mut [Daemon]) -> String {
 }
 
 /// A client of the API server, as soon as that answers.
-async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, String> {
+async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, InsideError> {
     let kubeconfig = spec.kubeconfig_inside();
     tokio::select! {
-        words = any_end(running) => Err(words),
-        ready = api::ready(&kubeconfig) => ready.map_err(|last| {
-            format!("the API server was not ready within {:?}; last answer: {last}", api::DEADLINE)
-        }),
+        ended = any_end(running) => Err(ended.into()),
+        ready = api::ready(&kubeconfig) => ready.map_err(InsideError::ApiServer),
     }
 }

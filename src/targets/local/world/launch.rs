@@ -1,6 +1,7 @@
 //! The harness's side of a world: start one, find one that is kept, end one.
 
 use std::{
+    convert::Infallible,
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -11,13 +12,16 @@ use std::{
 use nix::{sys::signal::Signal, unistd::Pid};
 use tokio::{
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{spec::WorldSpec, state};
 use crate::{
+    errors::{Classified, ErrorClass},
     private_dir::NotPrivate,
     targets::local::limits::{self, TooLow},
+    timeouts::{self, timeouts},
+    wait::{self, Look},
 };
 
 /// Why there is no world.
@@ -56,8 +60,9 @@ pub enum WorldError {
     AlreadyUp { name: String },
     #[error("no local target called {name} is up; start it: meshproof target up --name {name}")]
     NotUp { name: String },
-    #[error("cannot start the local world: {0}")]
-    Start(String),
+    #[error("cannot start the local world")]
+    Start(#[source] std::io::Error),
+    /// In its own words.
     #[error("the local world ended: {0}")]
     Ended(String),
     #[error(
@@ -72,6 +77,25 @@ pub enum WorldError {
         "the local target {name} lives in another PID namespace (another container), where this command cannot end it: run it there"
     )]
     Elsewhere { name: String },
+}
+
+impl Classified for WorldError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Name(_)
+            | Self::AlreadyUp { .. }
+            | Self::NotUp { .. }
+            | Self::Elsewhere { .. } => ErrorClass::Input,
+            Self::Directory(error) => error.class(),
+            Self::State { .. }
+            | Self::LongPath { .. }
+            | Self::NoRoom { .. }
+            | Self::Limit(_)
+            | Self::Start(_)
+            | Self::Ended(_)
+            | Self::Undead { .. } => ErrorClass::Machine,
+        }
+    }
 }
 
 /// Programs, images and name of a world to be.
@@ -134,12 +158,8 @@ impl World {
             .unwrap_or_else(|| format!("run-{}", std::process::id()));
         Self::preflight(Some(&name))?;
         let state::Made { path: state, held } = state::make(&name)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .map_err(|error| WorldError::Start(error.to_string()))?;
-        let api_port = listener
-            .local_addr()
-            .map_err(|error| WorldError::Start(error.to_string()))?
-            .port();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(WorldError::Start)?;
+        let api_port = listener.local_addr().map_err(WorldError::Start)?.port();
         let spec = WorldSpec {
             name,
             state,
@@ -154,6 +174,7 @@ impl World {
             images: options.images,
             api_port,
             kept,
+            timeout_scale: timeouts::scale(),
         };
         spec.write().map_err(|source| WorldError::State {
             path: spec.state.clone(),
@@ -230,12 +251,18 @@ impl World {
         if let Some(own) = &mut self.own {
             let _ = own.holder.wait().await;
         } else {
-            // That it cannot be looked at (no free file descriptor) does not mean that it has ended.
-            while state::is_held(&self.spec.state).unwrap_or(true) {
-                sleep(Duration::from_millis(200)).await;
-            }
+            // However long that takes.
+            let _ = wait::until(Duration::MAX, async |_| Self::is_over(&self.spec.state)).await;
         }
         WorldError::Ended(self.last_words())
+    }
+
+    /// That it cannot be looked at (no free file descriptor) does not mean that it has ended.
+    fn is_over(state: &Path) -> Result<Look<()>, Infallible> {
+        Ok(match state::is_held(state).unwrap_or(true) {
+            true => Look::Unmet(format!("{} is still in use", state.display())),
+            false => Look::Met(()),
+        })
     }
 
     /// What the world said when it ended.
@@ -267,7 +294,7 @@ impl World {
     /// # Errors
     /// [`WorldError::Undead`] when the kernel does not end it in time.
     pub async fn shut_down(mut self) -> Result<(), WorldError> {
-        const SECONDS: u64 = 20;
+        let limit = timeouts().target.world_end;
         let state = self.spec.state.clone();
         let kept = self.own.is_none();
         match self.init_pid() {
@@ -278,21 +305,19 @@ impl World {
             }
             None => {}
         }
-        let deadline = Instant::now() + Duration::from_secs(SECONDS);
+        let deadline = Instant::now() + limit;
         if let Some(mut own) = self.own.take() {
             drop((own.lifeline, own.held));
             let _ = timeout_at(deadline, own.holder.wait()).await;
         }
-        while state::is_held(&state).unwrap_or(true) {
-            if Instant::now() > deadline {
-                let name = self.spec.name.clone();
-                return Err(WorldError::Undead {
-                    name,
-                    state,
-                    seconds: SECONDS,
-                });
-            }
-            sleep(Duration::from_millis(10)).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let over = wait::until(left, async |_| Self::is_over(&state));
+        if over.await.is_err() {
+            return Err(WorldError::Undead {
+                name: self.spec.name.clone(),
+                state,
+                seconds: limit.as_secs(),
+            });
         }
         // The holder has removed it; it does not when the world failed by itself.
         let _ = fs::remove_dir_all(&state);
@@ -314,7 +339,7 @@ fn check_name(name: &str) -> Result<(), WorldError> {
 }
 
 fn spawn_holder(spec: &WorldSpec, listener: TcpListener) -> Result<Child, WorldError> {
-    let start = |error: std::io::Error| WorldError::Start(error.to_string());
+    let start = WorldError::Start;
     let exe = std::env::current_exe().map_err(start)?;
     let log = fs::File::create(spec.state.join("world.log")).map_err(start)?;
     Command::new(exe)

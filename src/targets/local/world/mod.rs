@@ -12,6 +12,7 @@
 pub mod api;
 pub mod attempt;
 pub mod daemons;
+pub mod error;
 pub mod holder;
 pub mod idmap;
 pub mod init;

@@ -8,13 +8,13 @@ use rtnetlink::{
     packet_route::link::{InfoData, InfoKind, InfoVeth},
 };
 
-use super::spec::NODE_IP;
+use super::{error::RoleError, spec::NODE_IP};
 
 /// Sets the node's side of the network up. Runs in the world's network namespace.
 ///
 /// # Errors
-/// Words naming the step that the kernel refused.
-pub async fn set_up() -> Result<(), String> {
+/// [`RoleError`], with the step that the kernel refused.
+pub async fn set_up() -> Result<(), RoleError> {
     for (name, value) in [
         ("ipv4/ip_forward", "1"),
         ("ipv4/conf/all/rp_filter", "0"),
@@ -22,14 +22,12 @@ pub async fn set_up() -> Result<(), String> {
         ("ipv4/ip_local_port_range", "20000 60999"),
     ] {
         let path = format!("/proc/sys/net/{name}");
-        std::fs::write(&path, value).map_err(|error| format!("cannot set {path}: {error}"))?;
+        std::fs::write(&path, value).map_err(RoleError::io(format!("set {path}")))?;
     }
     let (connection, handle, _) =
-        rtnetlink::new_connection().map_err(|error| format!("cannot open netlink: {error}"))?;
+        rtnetlink::new_connection().map_err(RoleError::io("open netlink"))?;
     let task = tokio::spawn(connection);
-    let done = links(&handle)
-        .await
-        .map_err(|error| format!("cannot set up the node's links: {error}"));
+    let done = links(&handle).await.map_err(RoleError::Links);
     task.abort();
     done
 }

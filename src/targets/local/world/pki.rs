@@ -7,28 +7,28 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::spec::{API_PORT, API_SERVICE_IP, NODE_IP, NODE_NAME, WorldSpec};
+use super::{
+    error::{CertificateError, RoleError},
+    spec::{API_PORT, API_SERVICE_IP, NODE_IP, NODE_NAME, WorldSpec},
+};
 
 type Authority = Issuer<'static, KeyPair>;
 
 /// Makes everything that the control plane, the node and clients need, under `pki/`, and the two kubeconfigs.
 ///
 /// # Errors
-/// Words naming the file or key that failed.
-pub fn make(spec: &WorldSpec) -> Result<(), String> {
+/// [`RoleError`], with the file or key that failed.
+pub fn make(spec: &WorldSpec) -> Result<(), RoleError> {
     let dir = spec.pki();
-    fs::create_dir_all(&dir)
-        .map_err(|error| format!("cannot create {}: {error}", dir.display()))?;
-    let (ca_pem, ca) =
-        authority().map_err(|error| format!("cannot make the certificate authority: {error}"))?;
-    let files = certificates(&dir, &ca_pem, &ca)
-        .map_err(|error| format!("cannot make the world's certificates: {error}"))?;
+    fs::create_dir_all(&dir).map_err(RoleError::io(format!("create {}", dir.display())))?;
+    let (ca_pem, ca) = authority().map_err(RoleError::Authority)?;
+    let files = certificates(&dir, &ca_pem, &ca).map_err(RoleError::Certificates)?;
     let admin = files;
     kubeconfig(&spec.kubeconfig(), spec.api_port, &ca_pem, &admin)?;
     kubeconfig(&spec.kubeconfig_inside(), API_PORT, &ca_pem, &admin)
 }
 
-type Made = Result<(String, String), Box<dyn std::error::Error>>;
+type Made = Result<(String, String), CertificateError>;
 
 fn certificates(dir: &Path, ca_pem: &str, ca: &Authority) -> Made {
     write(&dir.join("ca.crt"), ca_pem)?;
@@ -149,7 +149,7 @@ fn kubeconfig(
     port: u16,
     ca: &str,
     (certificate, key): &(String, String),
-) -> Result<(), String> {
+) -> Result<(), RoleError> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let text = serde_json::json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "meshproof-local",
@@ -159,6 +159,5 @@ fn kubeconfig(
             "client-certificate-data": STANDARD.encode(certificate), "client-key-data": STANDARD.encode(key)}}],
         "contexts": [{"name": "meshproof-local", "context": {"cluster": "meshproof-local", "user": "meshproof-admin"}}],
     });
-    write(path, &text.to_string())
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    write(path, &text.to_string()).map_err(RoleError::io(format!("write {}", path.display())))
 }

@@ -49,6 +49,14 @@ pub struct WorldSpec {
     pub api_port: u16,
     /// Lives until it is taken down, not only as long as the harness.
     pub kept: bool,
+    /// By which factor its deadlines are stretched (`--timeout-scale`).
+    #[serde(default = "plain")]
+    pub timeout_scale: f64,
+}
+
+/// Deadlines as they are.
+fn plain() -> f64 {
+    1.0
 }
 
 impl WorldSpec {

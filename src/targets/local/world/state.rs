@@ -14,7 +14,10 @@ use std::{
 use nix::{sys::statvfs::statvfs, unistd::Uid};
 
 use super::launch::WorldError;
-use crate::private_dir::{self, NotPrivate};
+use crate::{
+    errors::chain,
+    private_dir::{self, NotPrivate, Untrusted},
+};
 
 /// Held while a directory is made or directories are swept, so that nobody sees one without its lock.
 const LOCK: &str = ".lock";
@@ -42,8 +45,8 @@ fn runtime_directories() -> Vec<(PathBuf, bool)> {
     all
 }
 
-/// The first runtime directory that nobody else can change, or why none is.
-fn runtime_directory() -> Result<PathBuf, String> {
+/// The first runtime directory that nobody else can change, or why each is not.
+fn runtime_directory() -> Result<PathBuf, Vec<Untrusted>> {
     let mut tried = Vec::new();
     for (dir, own) in runtime_directories() {
         let found = if own {
@@ -56,7 +59,7 @@ fn runtime_directory() -> Result<PathBuf, String> {
             Err(why) => tried.push(why),
         }
     }
-    Err(tried.join(", "))
+    Err(tried)
 }
 
 /// Where worlds of this user have their state from now on: in a runtime directory, else in the user's state home. It is made where it
@@ -68,10 +71,14 @@ pub fn root_directory() -> Result<PathBuf, NotPrivate> {
     match runtime_directory() {
         Ok(dir) => private_dir::make(&dir, &[OWN]),
         Err(tried) => private_dir::in_state_home(&[OWN, "worlds"]).map_err(|error| match error {
-            NotPrivate::Nowhere { tried: home, .. } => NotPrivate::Nowhere {
-                tried: format!("{tried}, {home}"),
-                variable: "XDG_RUNTIME_DIR",
-            },
+            NotPrivate::Nowhere { tried: home, .. } => {
+                let tried = tried.iter().map(|why| chain(why));
+                let tried: Vec<String> = tried.chain([home]).collect();
+                NotPrivate::Nowhere {
+                    tried: tried.join(", "),
+                    variable: "XDG_RUNTIME_DIR",
+                }
+            }
             other => other,
         }),
     }

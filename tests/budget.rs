@@ -1,0 +1,131 @@
+//! Errors are types: a `Result` whose error is a `String` has neither a cause nor a class. How many there still are is counted, and may
+//! only become fewer.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use syn::{
+    Attribute, Expr, ExprLit, GenericArgument, Item, Lit, Meta, PathArguments, Type,
+    visit::{self, Visit},
+};
+
+/// `Result<_, String>` in code that is no test. Parsers of a command line's values are among them, for which it is right: clap shows
+/// the words as they are.
+const BUDGET: usize = 93;
+
+fn is_test(attributes: &[Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let words = attribute.meta.require_list();
+        attribute.path().is_ident("cfg")
+            && words.is_ok_and(|list| list.tokens.to_string() == "test")
+    })
+}
+
+/// The file that `#[path]` names.
+fn named(attributes: &[Attribute]) -> Option<String> {
+    let found = attributes.iter().find(|one| one.path().is_ident("path"))?;
+    let Meta::NameValue(pair) = &found.meta else {
+        return None;
+    };
+    match &pair.value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
+        _ => None,
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Files that are modules of tests, as the file beside them says.
+fn tests_of(path: &Path, file: &syn::File) -> Vec<PathBuf> {
+    let folder = path.parent().expect("a folder");
+    let modules = file.items.iter().filter_map(|item| match item {
+        Item::Mod(item) if item.content.is_none() && is_test(&item.attrs) => Some(item),
+        _ => None,
+    });
+    let paths = modules.map(|item| {
+        let name = named(&item.attrs).unwrap_or_else(|| format!("{}.rs", item.ident));
+        folder.join(name)
+    });
+    paths.collect()
+}
+
+/// How many there are in a file.
+#[derive(Default)]
+struct Strings(usize);
+
+impl<'ast> Visit<'ast> for Strings {
+    fn visit_item(&mut self, item: &'ast Item) {
+        let attributes = match item {
+            Item::Mod(item) => &item.attrs,
+            Item::Fn(item) => &item.attrs,
+            Item::Impl(item) => &item.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if !is_test(attributes) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_path_segment(&mut self, segment: &'ast syn::PathSegment) {
+        if segment.ident == "Result"
+            && let PathArguments::AngleBracketed(arguments) = &segment.arguments
+            && let (2, Some(GenericArgument::Type(Type::Path(error)))) =
+                (arguments.args.len(), arguments.args.last())
+            && error.path.is_ident("String")
+        {
+            self.0 += 1;
+        }
+        visit::visit_path_segment(self, segment);
+    }
+}
+
+#[test]
+fn results_whose_error_is_a_string_only_become_fewer() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    paths.sort();
+    let files: Vec<(PathBuf, syn::File)> = paths
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("a file");
+            let file = syn::parse_file(&text);
+            let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path, file)
+        })
+        .collect();
+    assert!(files.len() > 300, "only {} files found", files.len());
+    let tests: BTreeSet<PathBuf> = files
+        .iter()
+        .flat_map(|(path, file)| tests_of(path, file))
+        .collect();
+    let (mut count, mut told) = (0, String::new());
+    for (path, file) in files.iter().filter(|(path, _)| !tests.contains(path)) {
+        let mut strings = Strings::default();
+        strings.visit_file(file);
+        if strings.0 > 0 {
+            let path = path.strip_prefix(&root).unwrap_or(path).display();
+            told.push_str(&format!("{:4}  {path}\n", strings.0));
+        }
+        count += strings.0;
+    }
+    assert!(
+        count <= BUDGET,
+        "there are {count}, and {BUDGET} are allowed: an error is a type with a cause and a class (src/errors.rs).\n{told}"
+    );
+}
