@@ -13,8 +13,9 @@ use crate::{
         namespace::{certificates::CertificateError, error::PlaceError, maker::ScaleError},
         probe::error::ProbeError,
     },
-    scenario::{file::LoadError, range::ValueError},
+    scenario::file::LoadError,
     transport::http::HttpError,
+    values::range::ValueError,
     yaml::YamlError,
 };
 
