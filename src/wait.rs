@@ -139,33 +139,30 @@ impl<T: PartialEq> Steady<T> {
 
 /// Looks at something that is to come within a limit.
 #[derive(Debug)]
-pub struct Looks {
+struct Looks {
     began: Instant,
     limit: Duration,
 }
 
 impl Looks {
     /// From now on.
-    #[must_use]
-    pub fn within(limit: Duration) -> Self {
+    fn within(limit: Duration) -> Self {
         let began = Instant::now();
         Self { began, limit }
     }
 
     /// How long it has been looked at.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
+    fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
     /// The limit is over.
-    #[must_use]
-    pub fn over(&self) -> bool {
+    fn over(&self) -> bool {
         self.elapsed() > self.limit
     }
 
     /// Waits before the next look.
-    pub async fn pause(&self) {
+    async fn pause(&self) {
         sleep(pause(self.elapsed())).await;
     }
 }
@@ -215,7 +212,10 @@ mod tests {
             panic!("it never holds");
         };
         assert!(late.waited > Duration::from_millis(60));
-        assert!(late.last_seen.starts_with("look "), "{late}");
+        let (told, last) = (late.to_string(), late.last_seen);
+        assert!(last.starts_with("look "), "{last}");
+        assert!(told.starts_with("not so after 0."), "{told}");
+        assert!(told.ends_with(&format!(" s; last seen: {last}")), "{told}");
     }
 
     #[tokio::test]
