@@ -9,7 +9,7 @@ use super::fields::flatten;
 use crate::{
     errors::{Classified, ErrorClass},
     mutation::Mutation,
-    observe::hop::Part,
+    observe::data_plane::hop::Part,
     scenario::{loaded::Loaded, model::Expect},
     yaml::YamlError,
 };

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     errors::{Classified, ErrorClass},
-    observe::hop::Part,
+    observe::data_plane::hop::Part,
 };
 
 /// Why a report directory tells of no field.

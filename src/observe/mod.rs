@@ -1,5 +1,4 @@
-//! What was seen: calls by the caller, attempts by the servers, configuration by the proxies and by istiod.
+//! What was seen: calls by the caller, attempts by the servers, configuration and logs by data planes.
 
-pub mod envoy;
-pub mod hop;
+pub mod data_plane;
 pub mod testbed;

@@ -9,8 +9,9 @@ use crate::{
     event::{recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
     fixture::fitting::Fitting,
-    mesh::istio::{change::Proxy, istioctl::Istioctl, live::Applier},
+    mesh::istio::{istioctl::Istioctl, live::Applier},
     mutation::Mutation,
+    observe::data_plane::Plane,
     transport::{Dial, http::Port},
     verdict::Rates,
 };
@@ -58,7 +59,7 @@ pub struct Mesh {
     /// Its own tool, where the target has it.
     pub istioctl: Option<Istioctl>,
     /// Proxies of the ingress gateway.
-    pub gateways: Vec<Proxy>,
+    pub gateways: Vec<Plane>,
     /// `host:port` of a plain server that no scenario configures: for control calls.
     pub control: String,
 }

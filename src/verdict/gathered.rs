@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use testbed::control::Span;
 
-use crate::observe::hop::{Hop, Taken};
+use crate::observe::data_plane::hop::{Hop, Taken};
 
 /// What was gathered of telemetry in one run of a probe.
 #[derive(Debug, Clone, Default)]

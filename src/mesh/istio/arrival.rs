@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use futures::future::{join_all, try_join_all};
 
 use super::{
-    change::{Change, LiveError, Proxy, SUSPICIOUS},
-    marker, programs,
+    change::{Change, LiveError, SUSPICIOUS},
+    contents, marker,
 };
 use crate::{
     errors::chain,
-    observe::envoy,
+    observe::data_plane::{Ability, Plane},
     timeouts::timeouts,
-    transport::http::{HttpError, Port},
+    transport::http::Port,
     wait::{self, Look},
 };
 
 /// Updates that each proxy of a batch had rejected before it, by pod.
-pub(super) async fn rejections(proxies: impl Iterator<Item = &Proxy>) -> BTreeMap<String, u64> {
+pub(super) async fn rejections(proxies: impl Iterator<Item = &Plane>) -> BTreeMap<String, u64> {
     let counts = proxies.map(|proxy| async {
-        let count = envoy::rejections(&proxy.admin).await.ok()?;
-        Some((proxy.admin.pod.clone(), count))
+        let count = proxy.rejections().await.ok()?;
+        Some((proxy.pod().to_owned(), count))
     });
     join_all(counts).await.into_iter().flatten().collect()
 }
@@ -31,30 +31,34 @@ pub(super) async fn arrive(
     generation: u64,
     before: &BTreeMap<String, u64>,
 ) -> Result<(), LiveError> {
-    let waits = change.proxies.iter().map(|proxy| async {
+    let (marked, compared): (Vec<&Plane>, Vec<&Plane>) = change
+        .planes
+        .iter()
+        .partition(|plane| plane.can(Ability::Marks));
+    let waits = marked.into_iter().map(|proxy| async {
         await_marker(proxy, &change.namespace, generation).await?;
         accepted(proxy, before).await
     });
     try_join_all(waits).await?;
-    if change.programs.is_empty() {
+    if compared.is_empty() {
         return Ok(());
     }
     let mark = (change.namespace.as_str(), generation);
-    programs::await_live(istiod, &change.reference, mark, &change.programs).await
+    contents::await_live(istiod, &change.reference, mark, &compared).await
 }
 
 /// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.
-async fn accepted(proxy: &Proxy, before: &BTreeMap<String, u64>) -> Result<(), LiveError> {
-    let pod = &proxy.admin.pod;
-    let (Some(before), Ok(now)) = (before.get(pod), envoy::rejections(&proxy.admin).await) else {
+async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), LiveError> {
+    let pod = proxy.pod();
+    let (Some(before), Ok(now)) = (before.get(pod), proxy.rejections().await) else {
         return Ok(());
     };
     if now <= *before {
         return Ok(());
     }
-    let words = envoy::rejected(&proxy.admin).await.ok().flatten();
+    let words = proxy.rejected().await.ok().flatten();
     Err(LiveError::Nack {
-        proxy: pod.clone(),
+        proxy: pod.to_owned(),
         words: words.unwrap_or_else(|| format!("{} updates", now - before)),
     })
 }
@@ -64,7 +68,7 @@ async fn accepted(proxy: &Proxy, before: &BTreeMap<String, u64>) -> Result<(), L
 /// # Errors
 /// [`LiveError::Nack`] and [`LiveError::NotLive`].
 pub async fn await_marker(
-    proxy: &Proxy,
+    proxy: &Plane,
     namespace: &str,
     generation: u64,
 ) -> Result<(), LiveError> {
@@ -77,7 +81,7 @@ pub async fn await_marker(
     });
     waited.await.map_err(|error| {
         error.or_late(|late| LiveError::NotLive {
-            proxy: proxy.admin.pod.clone(),
+            proxy: proxy.pod().to_owned(),
             generation,
             limit,
             last: late.last_seen,
@@ -87,74 +91,24 @@ pub async fn await_marker(
 
 /// The proxy shows that generation, and can use all of it. One that is `suspicious` is asked whether it rejected something.
 async fn shows(
-    proxy: &Proxy,
+    proxy: &Plane,
     namespace: &str,
     generation: u64,
     suspicious: bool,
 ) -> Result<Look<()>, LiveError> {
-    let name = if proxy.gateway {
-        "http.*"
-    } else {
-        marker::ROUTES
-    };
-    let last = match envoy::routes(&proxy.admin, name).await {
-        Ok(dump) => match shown(&dump.to_string(), namespace) {
-            Some(shown) if shown >= generation => match unfinished(proxy, namespace).await {
-                Ok(None) => return Ok(Look::Met(())),
-                Ok(Some(words)) => words,
-                Err(error) => chain(&error),
-            },
-            Some(shown) => format!("generation {shown}"),
-            None => "no marker".to_owned(),
+    let last = match proxy.marked(&marker::mark(namespace)).await {
+        Ok(Some(shown)) if shown >= generation => match proxy.unfinished(namespace).await {
+            Ok(None) => return Ok(Look::Met(())),
+            Ok(Some(words)) => words,
+            Err(error) => chain(&error),
         },
+        Ok(Some(shown)) => format!("generation {shown}"),
+        Ok(None) => "no marker".to_owned(),
         Err(error) => chain(&error),
     };
-    if suspicious && let Ok(Some(words)) = envoy::rejected(&proxy.admin).await {
-        let proxy = proxy.admin.pod.clone();
+    if suspicious && let Ok(Some(words)) = proxy.rejected().await {
+        let proxy = proxy.pod().to_owned();
         return Err(LiveError::Nack { proxy, words });
     }
     Ok(Look::Unmet(last))
-}
-
-/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after the routes of the same push have come,
-/// and a new port is opened only when the routes of that port have come, which the marker's port does not wait for. A port
-/// whose Secret is missing stays closed for as long as it is: that is no matter of time ([`super::secrets`]).
-async fn unfinished(proxy: &Proxy, namespace: &str) -> Result<Option<String>, HttpError> {
-    let clusters = envoy::warming_clusters(&proxy.admin, namespace).await?;
-    if !clusters.is_empty() {
-        let names = clusters.join(", ");
-        return Ok(Some(format!("clusters without endpoints: {names}")));
-    }
-    let listeners = envoy::warming_listeners(&proxy.admin).await?;
-    if listeners.is_empty() || envoy::awaits_secrets(&proxy.admin).await? {
-        return Ok(None);
-    }
-    let names = listeners.join(", ");
-    Ok(Some(format!("listeners that are not open: {names}")))
-}
-
-/// The newest generation of a namespace that a dump of routes names.
-pub(super) fn shown(dump: &str, namespace: &str) -> Option<u64> {
-    let prefix = marker::route(namespace, 0);
-    let prefix = &prefix[..prefix.len() - 1];
-    let digits = |rest: &str| {
-        rest.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse()
-            .ok()
-    };
-    dump.split(prefix).skip(1).filter_map(digits).max()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_generation_of_this_namespace_counts() {
-        let dump = "…\"a-generation-3\"…\"a-generation-12\"…\"b-generation-40\"";
-        assert_eq!(shown(dump, "a"), Some(12));
-        assert_eq!(shown(dump, "c"), None);
-    }
 }

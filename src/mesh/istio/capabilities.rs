@@ -7,15 +7,12 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::{change::Proxy, gateway_api, install::NAMESPACE, marker::COLLECTOR};
+use super::{gateway_api, install::NAMESPACE, marker::COLLECTOR};
 use crate::{
     cluster::object::{self, ObjectError},
     errors::{Classified, ErrorClass},
-    transport::http::HttpError,
+    observe::data_plane::{AskError, Plane, log::CALL},
 };
-
-/// Field of the JSON access log that holds a call's id: by it a line is found again.
-pub const LOG_FIELD: &str = "meshproof_call";
 
 /// What every Istio with sidecars can do.
 const ALWAYS: &[&str] = &[
@@ -65,7 +62,7 @@ pub enum OfferError {
         error: Box<kube::Error>,
     },
     #[error(transparent)]
-    Proxy(#[from] HttpError),
+    Proxy(#[from] AskError),
     #[error(transparent)]
     Gateway(#[from] ObjectError),
 }
@@ -74,7 +71,7 @@ impl Classified for OfferError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::ConfigMap { error, .. } => error.class(),
-            Self::Proxy(_) => ErrorClass::Mesh,
+            Self::Proxy(error) => error.class(),
             Self::Gateway(error) => error.class(),
         }
     }
@@ -98,7 +95,7 @@ struct Facts {
 ///
 /// # Errors
 /// [`OfferError`]: its settings cannot be read.
-pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, OfferError> {
+pub async fn offer(client: &Client, gateways: &[Plane]) -> Result<Offer, OfferError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let read = async |name: &str, key: &str| -> Result<String, OfferError> {
         let map = maps.get_opt(name).await;
@@ -121,22 +118,13 @@ pub async fn offer(client: &Client, gateways: &[Proxy]) -> Result<Offer, OfferEr
         mesh: read("istio", "mesh").await?,
         templates: read("istio-sidecar-injector", "config").await?,
         extensions: match gateways.first() {
-            Some(gateway) => extensions(gateway).await?,
+            Some(gateway) => gateway.build().await?.extensions,
             None => Vec::new(),
         },
         gateway: !gateways.is_empty(),
         gateway_api: shared.await?.is_some(),
     };
     Ok(conclude(&facts))
-}
-
-/// Names of the extensions of a proxy (Envoy's `/server_info`, `node.extensions`).
-async fn extensions(proxy: &Proxy) -> Result<Vec<String>, HttpError> {
-    let info = proxy.admin.json("/server_info").await?;
-    let all = info.pointer("/node/extensions").and_then(Value::as_array);
-    let names = all.into_iter().flatten();
-    let names = names.filter_map(|extension| extension["name"].as_str());
-    Ok(names.map(str::to_owned).collect())
 }
 
 fn conclude(facts: &Facts) -> Offer {
@@ -165,7 +153,7 @@ fn conclude(facts: &Facts) -> Offer {
     );
     add(
         "access-log",
-        facts.mesh.contains(LOG_FIELD),
+        facts.mesh.contains(CALL),
         "an access log in which calls can be found again",
     );
     add(
@@ -203,7 +191,7 @@ mod tests {
     fn a_mesh_of_ours_with_a_stock_proxy_lacks_only_what_istio_compiles_in() {
         let facts = Facts {
             mesh: format!(
-                "accessLogFormat: '{{\"{LOG_FIELD}\": 1}}'\nextensionProviders: [{{service: {COLLECTOR}}}]"
+                "accessLogFormat: '{{\"{CALL}\": 1}}'\nextensionProviders: [{{service: {COLLECTOR}}}]"
             ),
             templates: "templates: {grpc-agent: x}".into(),
             extensions: vec!["envoy.filters.http.router".into()],
@@ -244,9 +232,7 @@ mod tests {
     #[test]
     fn every_word_that_a_scenario_may_ask_a_mesh_for_is_one_that_a_mesh_can_offer() {
         let facts = Facts {
-            mesh: format!(
-                "x: {LOG_FIELD} {COLLECTOR}\ndefaultProviders: {{metrics: [prometheus]}}"
-            ),
+            mesh: format!("x: {CALL} {COLLECTOR}\ndefaultProviders: {{metrics: [prometheus]}}"),
             templates: "grpc-agent".into(),
             extensions: own_proxy(),
             gateway: true,

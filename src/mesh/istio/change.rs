@@ -11,7 +11,8 @@ use crate::{
         writer::Home,
     },
     errors::{Classified, ErrorClass},
-    transport::http::{HttpError, Port},
+    observe::data_plane::Plane,
+    transport::http::HttpError,
 };
 
 /// After this long a proxy that does not show the marker is asked whether it rejected something.
@@ -64,13 +65,6 @@ impl Classified for LiveError {
     }
 }
 
-/// A proxy whose configuration is watched.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    pub admin: Port,
-    pub gateway: bool,
-}
-
 /// One change of a namespace's configuration.
 #[derive(Debug, Default)]
 pub struct Change {
@@ -79,11 +73,9 @@ pub struct Change {
     pub outside: bool,
     pub apply: Vec<Value>,
     pub delete: Vec<Written>,
-    /// Every proxy that must have it.
-    pub proxies: Vec<Proxy>,
-    /// Control ports of programs that are their own data plane and must have it.
-    pub programs: Vec<Port>,
-    /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for `programs`.
+    /// Every data plane that must have it.
+    pub planes: Vec<Plane>,
+    /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for those whose contents are compared.
     pub reference: String,
 }
 

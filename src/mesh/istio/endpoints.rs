@@ -4,25 +4,20 @@
 //! So its configuration is compared with what istiod computes for exactly this proxy, out of the same store from which it pushes
 //! (`/debug/edsz`), once istiod has taken the pods themselves ([`super::shards`]).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
-
-use serde_json::Value;
+use std::{fmt, time::Duration};
 
 use crate::{
     cluster::object::ObjectError,
     errors::{Classified, ErrorClass, Trouble, chain},
-    observe::envoy,
+    observe::data_plane::{
+        AskError, Plane,
+        envoy::endpoints::clusters,
+        spec::{Addresses, Clusters},
+    },
     timeouts::timeouts,
     transport::http::{HttpError, Port},
     wait::{self, Look, Steady, WaitError},
 };
-
-/// Addresses of endpoints.
-pub type Addresses = BTreeSet<String>;
 
 /// Why endpoints are not known to be where they have to be.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +32,7 @@ pub enum EndpointsError {
     Unanswered {
         proxy: String,
         limit: Duration,
-        source: HttpError,
+        source: AskError,
     },
     /// istiod does not have them, and was not told of them, or could not be asked.
     #[error("{withheld}; the API server's EndpointSlices have {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
@@ -123,7 +118,7 @@ const MERGE_WINDOW: Duration = Duration::from_secs(1);
 /// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where both could be asked.
 pub async fn await_endpoints(
     istiod: &Port,
-    admin: &Port,
+    proxy: &Plane,
     namespace: &str,
     settled: bool,
 ) -> Result<(), EndpointsError> {
@@ -135,7 +130,7 @@ pub async fn await_endpoints(
     let (limit, steady) = (timeouts().mesh.endpoints, Steady::default());
     // What is there within the limit may have to stay a little longer.
     let waited = wait::until(limit + hold, async |elapsed| {
-        let late = lacking(istiod, admin, namespace, limit).await;
+        let late = lacking(istiod, proxy, namespace, limit).await;
         let stays = steady.seen(late.is_none());
         match late {
             Some(late) if elapsed > limit => Err(late),
@@ -153,15 +148,15 @@ pub async fn await_endpoints(
 /// What the proxy lacks, or has too much; `None`: nothing.
 async fn lacking(
     istiod: &Port,
-    admin: &Port,
+    proxy: &Plane,
     namespace: &str,
     limit: Duration,
 ) -> Option<EndpointsError> {
-    match both(istiod, admin, namespace).await {
+    match both(istiod, proxy, namespace).await {
         Ok((wanted, seen)) => {
             let (cluster, wanted, seen) = difference(&wanted, &seen)?;
             Some(EndpointsError::Withheld(Withheld {
-                who: format!("proxy {}", admin.pod),
+                who: format!("proxy {}", proxy.pod()),
                 what: format!("cluster {cluster}"),
                 wanted,
                 seen,
@@ -169,27 +164,23 @@ async fn lacking(
             }))
         }
         Err(source) => Some(EndpointsError::Unanswered {
-            proxy: admin.pod.clone(),
+            proxy: proxy.pod().to_owned(),
             limit,
             source,
         }),
     }
 }
 
-/// Healthy endpoints by cluster.
-type Clusters = BTreeMap<String, Addresses>;
-
 /// What istiod has for the proxy, and what the proxy has.
 async fn both(
     istiod: &Port,
-    admin: &Port,
+    proxy: &Plane,
     namespace: &str,
-) -> Result<(Clusters, Clusters), HttpError> {
-    let path = format!("/debug/edsz?proxyID={}.{}", admin.pod, admin.namespace);
+) -> Result<(Clusters, Clusters), AskError> {
+    let path = format!("/debug/edsz?proxyID={}", proxy.id());
     let wanted = istiod.json(&path).await?;
-    let seen = envoy::endpoint_configs(admin, namespace).await?;
-    let of = |dump: &Value| clusters(dump, namespace);
-    Ok((of(&wanted), of(&seen)))
+    let seen = proxy.endpoints(namespace).await?;
+    Ok((clusters(&wanted, namespace), seen))
 }
 
 fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, Addresses)> {
@@ -197,49 +188,6 @@ fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, 
         let have = seen.get(cluster).cloned().unwrap_or_default();
         (have != *wanted).then(|| (cluster.clone(), wanted.clone(), have))
     })
-}
-
-/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a dump of Envoy's or of istiod's: the
-/// one writes fields as they are declared, the other as JSON has them.
-fn clusters(dump: &Value, namespace: &str) -> Clusters {
-    let configs = dump["configs"].as_array().into_iter().flatten();
-    let each = configs.filter_map(|config| {
-        let assignment = config.get("endpoint_config").unwrap_or(config);
-        let name = field(assignment, "cluster_name", "clusterName").as_str()?;
-        let host = name.strip_prefix("outbound|")?.rsplit('|').next()?;
-        host.contains(&format!(".{namespace}.svc."))
-            .then(|| (name.to_owned(), addresses(assignment)))
-    });
-    each.collect()
-}
-
-fn addresses(assignment: &Value) -> Addresses {
-    let localities = assignment["endpoints"].as_array().into_iter().flatten();
-    let endpoints =
-        localities.filter_map(|locality| field(locality, "lb_endpoints", "lbEndpoints").as_array());
-    let healthy = endpoints.flatten().filter(|endpoint| is_healthy(endpoint));
-    let sockets = healthy.map(|endpoint| {
-        let address = &endpoint["endpoint"]["address"];
-        field(address, "socket_address", "socketAddress")
-    });
-    let words = sockets.filter_map(|socket| {
-        let port = field(socket, "port_value", "portValue").as_u64()?;
-        Some(format!("{}:{port}", socket["address"].as_str()?))
-    });
-    words.collect()
-}
-
-fn field<'v>(value: &'v Value, declared: &str, json: &str) -> &'v Value {
-    match &value[declared] {
-        Value::Null => &value[json],
-        found => found,
-    }
-}
-
-/// Health as the control plane says it; Envoy takes UNKNOWN, the default, for healthy.
-fn is_healthy(endpoint: &Value) -> bool {
-    let health = field(endpoint, "health_status", "healthStatus").as_str();
-    matches!(health, None | Some("UNKNOWN" | "HEALTHY"))
 }
 
 #[cfg(test)]

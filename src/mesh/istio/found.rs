@@ -5,11 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::{change::Proxy, install::NAMESPACE};
+use super::install::NAMESPACE;
 use crate::{
     cluster::pods,
     errors::{Classified, ErrorClass},
-    observe::envoy::ADMIN_PORT,
+    observe::data_plane::{Plane, envoy::Envoy},
     timeouts::timeouts,
     transport::{Dial, http::Port},
     wait::{self, Look},
@@ -54,7 +54,7 @@ pub struct Found {
     /// The debug port of a ready istiod.
     pub istiod: Port,
     /// Proxies of the ingress gateway; none where the mesh has no such gateway.
-    pub gateways: Vec<Proxy>,
+    pub gateways: Vec<Plane>,
 }
 
 /// Looks for ready pods of istiod and of the ingress gateway.
@@ -78,10 +78,7 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
         ),
         gateways: gateways
             .iter()
-            .map(|pod| Proxy {
-                admin: port(pod, ADMIN_PORT),
-                gateway: true,
-            })
+            .map(|pod| Envoy::of(dial, NAMESPACE, pod, true))
             .collect(),
     })
 }

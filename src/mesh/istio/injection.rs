@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::cluster::pods;
 
+/// Container that Istio's proxy and agent run in.
+pub const PROXY: &str = "istio-proxy";
 /// Pod annotation by which Istio leaves ports out of the redirection to the proxy.
 pub const EXCLUDED_PORTS: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
 /// Port of the control server's Service; nothing else uses it, and every caller's proxy leaves it out.
@@ -49,7 +51,7 @@ pub fn is_injected(pod: &Pod) -> bool {
     containers
         .iter()
         .chain(early)
-        .any(|container| container.name == "istio-proxy")
+        .any(|container| container.name == PROXY)
 }
 
 /// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the control plane themselves.

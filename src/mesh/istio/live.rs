@@ -113,7 +113,7 @@ async fn commit(
     marks: &mut Marks,
     batch: Vec<Request>,
 ) {
-    let proxies = batch.iter().flat_map(|request| &request.change.proxies);
+    let proxies = batch.iter().flat_map(|request| &request.change.planes);
     let before = Arc::new(rejections(proxies).await);
     let written = join_all(batch.iter().map(|request| write(writer, request))).await;
     let going = only_good(batch.into_iter().zip(written));

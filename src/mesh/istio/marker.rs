@@ -16,13 +16,14 @@
 use serde_json::{Value, json};
 
 use super::install::NAMESPACE as MESH_NAMESPACE;
+use crate::observe::data_plane::Mark;
 
 /// Port of the marker's host: proxies keep one route configuration for each port, named by it.
 pub const PORT: u16 = 15998;
 /// The same for a marker that no `Sidecar` hides.
 const UNHIDDEN: u16 = 15997;
 /// Regular expression for the names of both route configurations.
-pub const ROUTES: &str = "1599[78]";
+const ROUTES: &str = "1599[78]";
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-generation";
 
@@ -34,9 +35,17 @@ pub fn host(namespace: &str) -> String {
     format!("generation.{namespace}.meshproof.dev")
 }
 
+/// What a proxy that has a generation of a namespace shows.
+pub fn mark(namespace: &str) -> Mark {
+    Mark {
+        tables: ROUTES,
+        prefix: format!("{namespace}-generation-"),
+    }
+}
+
 /// Name of the marker's route in a generation.
 pub fn route(namespace: &str, generation: u64) -> String {
-    format!("{namespace}-generation-{generation}")
+    format!("{}{generation}", mark(namespace).prefix)
 }
 
 /// The gateway entry that makes markers visible at the ingress gateway; one for each run, in a namespace of the run.

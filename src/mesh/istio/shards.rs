@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::{
     change::LiveError,
-    endpoints::{Addresses, EndpointsError, Withheld},
+    endpoints::{EndpointsError, Withheld},
 };
 use crate::{
     cluster::object,
+    observe::data_plane::spec::Addresses,
     timeouts::timeouts,
     transport::http::{HttpError, Port},
     wait::{self, Look, WaitError},

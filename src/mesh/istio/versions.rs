@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use http::Method;
 use kube::Client;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::found::{self, FindError};
 use crate::{
     errors::{Classified, ErrorClass},
+    observe::data_plane::AskError,
     timeouts::timeouts,
     transport::{
         Dial,
@@ -31,6 +31,8 @@ pub enum VersionsError {
     Find(#[from] FindError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Proxy(#[from] AskError),
 }
 
 impl Classified for VersionsError {
@@ -39,6 +41,7 @@ impl Classified for VersionsError {
             Self::Silent(_) | Self::Http(_) => ErrorClass::Mesh,
             Self::Server(error) => error.class(),
             Self::Find(error) => error.class(),
+            Self::Proxy(error) => error.class(),
         }
     }
 }
@@ -66,10 +69,7 @@ pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>
         ),
     ]);
     if let Some(gateway) = found.gateways.first() {
-        let info = ask(&gateway.admin, "/server_info").await?;
-        let info: Value = serde_json::from_str(&info).unwrap_or_default();
-        let version = envoy(info["version"].as_str().unwrap_or_default());
-        versions.insert("envoy".to_owned(), version);
+        versions.insert("envoy".to_owned(), gateway.build().await?.version);
     }
     Ok(versions)
 }
@@ -91,11 +91,6 @@ fn istio(said: &str) -> String {
     }
 }
 
-/// Envoy writes `REVISION/VERSION/STATUS/TYPE/TLS`.
-fn envoy(said: &str) -> String {
-    said.split('/').nth(1).unwrap_or(said).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,11 +101,5 @@ mod tests {
     #[case("unknown", "unknown")]
     fn istiods_words_become_a_version(#[case] said: &str, #[case] version: &str) {
         assert_eq!(istio(said), version);
-    }
-
-    #[test]
-    fn envoys_words_become_a_version() {
-        assert_eq!(envoy("9dc4/1.39.3/Clean/RELEASE/BoringSSL"), "1.39.3");
-        assert_eq!(envoy(""), "");
     }
 }

@@ -13,12 +13,9 @@ use crate::{
     cluster::pods,
     errors::{ErrorClass, Trouble},
     fixture::workload::WORKLOAD_LABEL,
-    mesh::istio::injection::{is_gateway, is_injected},
+    mesh::istio::injection::{PROXY, is_gateway, is_injected},
     verdict::guard::{Death, Ending},
 };
-
-/// Container that Istio's proxy and agent run in.
-pub const PROXY: &str = "istio-proxy";
 
 /// Who is who among the pods.
 #[derive(Debug, Clone, Default)]

@@ -9,16 +9,16 @@ use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 use tokio::time::Instant;
 
-use super::history::{PROXY, Roles};
+use super::history::Roles;
 use crate::{
     cluster::pods,
     errors::ErrorClass,
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
         found::ISTIOD_DEBUG_PORT,
-        injection::{is_gateway, is_injected, is_proxyless},
+        injection::{PROXY, is_gateway, is_injected, is_proxyless},
     },
-    observe::envoy::ADMIN_PORT,
+    observe::data_plane::envoy,
     transport::{
         Dial,
         http::{HttpError, Port},
@@ -76,7 +76,8 @@ pub fn hearts(pod: &Pod, roles: &Roles, dial: &Dial) -> Vec<Heart> {
         all.push(heart(&container, CONTROL_PORT, "/v1/alive", "/v1/alive"));
     }
     if is_injected(pod) && !is_proxyless(pod) {
-        all.push(heart(PROXY, ADMIN_PORT, "/ready", "/server_info"));
+        let (port, path, uptime) = envoy::is_alive();
+        all.push(heart(PROXY, port, path, uptime));
     }
     if roles.mesh && pods::label(pod, "app") == Some("istiod") {
         all.push(heart("discovery", ISTIOD_DEBUG_PORT, "/ready", "/ready"));

@@ -12,13 +12,13 @@ use tokio::{
 
 use super::{
     api::ApiPulse,
-    history::{Ended, History, PROXY, Roles},
+    history::{Ended, History, Roles},
     pulse::{Answer, BEAT, Beats, Heart, hearts},
 };
 use crate::{
     cluster::pods::{PodView, PodWatch},
     errors::Trouble,
-    mesh::istio::{found, install},
+    mesh::istio::{found, injection::PROXY, install},
     timeouts::timeouts,
     transport::Dial,
     verdict::guard::{Ending, Stalled},

@@ -20,7 +20,7 @@ use crate::{
     cluster::object::RUN_LABEL,
     errors::{Classified, ErrorClass},
     evidence::redact::Redactor,
-    mesh::istio::secrets::Served,
+    observe::data_plane::spec::Served,
     scenario::{model::tls::Tls, verb::certificate::Certificate},
 };
 

@@ -15,9 +15,10 @@ use crate::{
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
         arrival,
-        change::{Change, Live, Proxy},
+        change::{Change, Live},
         gateway_api, injection, marker, shards,
     },
+    observe::data_plane::Plane,
     run::context::Context,
     timeouts::timeouts,
 };
@@ -122,15 +123,12 @@ impl Place {
             outside: self.outside,
             apply,
             delete,
-            proxies: self.told(ctx, gateway),
-            programs: self.programs(ctx),
+            planes: [self.told(ctx, gateway), self.programs(ctx)].concat(),
             reference: ctx
                 .mesh
                 .gateways
                 .first()
-                .map_or_else(String::new, |gateway| {
-                    format!("{}.{}", gateway.admin.pod, gateway.admin.namespace)
-                }),
+                .map_or_else(String::new, |gateway| gateway.id()),
         };
         Ok(ctx.mesh.applier.change(change).await?)
     }
@@ -203,8 +201,11 @@ impl Place {
                 last: pods::describe(&ctx.client, &of(&last)).await,
             });
         }
-        let all = self.proxies(ctx).into_iter().filter(|proxy| proxy.gateway);
-        let all: Vec<Proxy> = all.collect();
+        let all = self
+            .proxies(ctx)
+            .into_iter()
+            .filter(|proxy| proxy.is_gateway());
+        let all: Vec<Plane> = all.collect();
         let waits = all
             .iter()
             .map(|proxy| arrival::await_marker(proxy, &self.namespace, generation));

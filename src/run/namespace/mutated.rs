@@ -8,7 +8,6 @@ use crate::{
     errors::{Classified, ErrorClass},
     mesh::istio::change::{Change, LiveError},
     mutation::{self, Mutation},
-    observe::envoy,
     run::context::Context,
     scenario::{
         loaded::Loaded,
@@ -72,7 +71,7 @@ pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written
         // The gateway is in the mesh's namespace.
         outside: true,
         apply: vec![object],
-        proxies: ctx.mesh.gateways.clone(),
+        planes: ctx.mesh.gateways.clone(),
         ..Change::default()
     };
     Ok(ctx.mesh.applier.change(change).await?.written)
@@ -93,7 +92,7 @@ pub async fn mend_gateway(
     let change = Change {
         namespace: namespace.to_owned(),
         delete: written,
-        proxies: ctx.mesh.gateways.clone(),
+        planes: ctx.mesh.gateways.clone(),
         ..Change::default()
     };
     ctx.mesh.applier.change(change).await.map(|_| ())
@@ -107,7 +106,7 @@ pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
         .into_iter()
         .chain(ctx.mesh.gateways.iter().cloned());
     for proxy in all {
-        let Ok(dump) = envoy::whole(&proxy.admin).await else {
+        let Ok(dump) = proxy.configuration().await else {
             continue;
         };
         let numbered = mutation.patches.iter().enumerate();

@@ -21,11 +21,10 @@ use crate::{
     evidence::redact::Redactor,
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
-        change::Proxy,
         injection::{is_gateway, is_injected, is_plain, is_proxyless},
         install::GATEWAY_LABEL,
     },
-    observe::envoy::ADMIN_PORT,
+    observe::data_plane::{Plane, envoy::Envoy, grpc::Grpc},
     run::{context::Context, guard::Guard},
     scenario::{
         manifest::{Names, expand},
@@ -103,34 +102,31 @@ impl Place {
     }
 
     /// Sidecars and gateways of this namespace.
-    pub fn proxies(&self, ctx: &Context) -> Vec<Proxy> {
+    pub fn proxies(&self, ctx: &Context) -> Vec<Plane> {
         let pods = ctx.pods.of(&self.namespace);
         let injected = pods
             .iter()
             .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
         injected
-            .map(|pod| Proxy {
-                admin: ctx.port(&self.namespace, &pod.name_any(), ADMIN_PORT),
-                gateway: is_gateway(pod),
-            })
+            .map(|pod| Envoy::of(&ctx.dial, &self.namespace, &pod.name_any(), is_gateway(pod)))
             .collect()
     }
 
     /// The proxies that are told of a change: those of this namespace, and the shared gateways where that is said.
-    pub(crate) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Proxy> {
+    pub(crate) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Plane> {
         let shared = ctx.mesh.gateways.iter().filter(|_| gateway);
         let own = self.proxies(ctx).into_iter();
         own.chain(shared.cloned()).collect()
     }
 
-    /// Control ports of the programs here that are their own data plane.
-    pub(super) fn programs(&self, ctx: &Context) -> Vec<Port> {
+    /// Programs here that are their own data plane.
+    pub(super) fn programs(&self, ctx: &Context) -> Vec<Plane> {
         let pods = ctx.pods.of(&self.namespace);
         let ready = pods
             .iter()
             .filter(|pod| pods::is_ready(pod) && is_proxyless(pod));
         ready
-            .map(|pod| ctx.port(&self.namespace, &pod.name_any(), CONTROL_PORT))
+            .map(|pod| Grpc::of(&ctx.dial, &self.namespace, &pod.name_any()))
             .collect()
     }
 

@@ -10,10 +10,10 @@ use super::{error::PlaceError, place::Place, reach};
 use crate::{
     cluster::pods,
     mesh::istio::{
-        change::Proxy,
         endpoints::{self, EndpointsError},
         shards,
     },
+    observe::data_plane::Plane,
     run::{context::Context, guard},
 };
 
@@ -67,13 +67,13 @@ impl Place {
     pub(crate) async fn await_endpoints_at(
         &self,
         ctx: &Context,
-        proxies: &[Proxy],
+        proxies: &[Plane],
         settled: bool,
     ) -> Result<(), PlaceError> {
         let (start, istiod) = (Instant::now(), &ctx.mesh.applier.istiod());
-        let waits = proxies.iter().map(|proxy| {
-            endpoints::await_endpoints(istiod, &proxy.admin, &self.namespace, settled)
-        });
+        let waits = proxies
+            .iter()
+            .map(|proxy| endpoints::await_endpoints(istiod, proxy, &self.namespace, settled));
         let waited = try_join_all(waits).await.map(drop);
         self.unless_slowed(ctx, start, waited).await
     }

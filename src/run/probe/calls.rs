@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::{error::ProbeError, flags, telemetry, way, why as logs};
 use crate::{
     evidence::sensitive,
-    mesh::istio::install::{self, GATEWAY_ADDRESS},
+    mesh::istio::install::GATEWAY_ADDRESS,
     observe::testbed::{self as bed, CallerError},
     plan::{resolve::ResolvedProbe, step_probes},
     run::{
@@ -395,21 +395,8 @@ async fn response_flags(
     let Some(ResponseFlag { at, .. }) = expect.get() else {
         return Ok(BTreeMap::new());
     };
-    let (namespace, pods) = if at == "gateway" {
-        let pods = ctx
-            .mesh
-            .gateways
-            .iter()
-            .map(|proxy| proxy.admin.pod.clone())
-            .collect();
-        (install::NAMESPACE.to_owned(), pods)
-    } else {
-        (
-            place.namespace.clone(),
-            place.pods(ctx).get(at).cloned().unwrap_or_default(),
-        )
-    };
-    flags::flags(ctx, &namespace, &pods, &format!("{id}-"), calls).await
+    let proxies = telemetry::proxies(ctx, place, at);
+    flags::flags(ctx, &proxies, &format!("{id}-"), calls).await
 }
 
 /// The first calls and attempts. Where a hop was looked at, its configuration too: that of a contrast is not the mesh's own.

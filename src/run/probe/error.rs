@@ -6,9 +6,8 @@ use super::busy::BusyError;
 use crate::{
     errors::{Classified, ErrorClass},
     mesh::istio::istioctl::IstioctlError,
-    observe::testbed::CallerError,
+    observe::{data_plane::AskError, testbed::CallerError},
     run::namespace::{certificates::CertificateError, error::PlaceError},
-    transport::http::HttpError,
 };
 
 /// Our own side failed, or what was to be observed could not be: nothing is known of the mesh.
@@ -21,7 +20,7 @@ pub enum ProbeError {
     Testbed(#[from] CallerError),
     /// A proxy does not say what it knows.
     #[error(transparent)]
-    Proxy(#[from] HttpError),
+    Proxy(#[from] AskError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
@@ -66,7 +65,8 @@ impl Classified for ProbeError {
             Self::Log { error, .. } => error.class(),
             #[cfg(feature = "browser")]
             Self::Browse(error) => error.class(),
-            Self::Proxy(_) | Self::Unlogged { .. } => ErrorClass::Mesh,
+            Self::Proxy(error) => error.class(),
+            Self::Unlogged { .. } => ErrorClass::Mesh,
             Self::NoIstioctl | Self::NoBrowser(_) => ErrorClass::Machine,
             Self::Endless { .. } => ErrorClass::Harness,
         }

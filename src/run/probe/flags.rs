@@ -1,43 +1,44 @@
-//! Envoy's response flags, out of the access log of the proxy that an expectation names.
+//! Lines that proxies logged of calls, and Envoy's response flags in them.
 
 use std::collections::BTreeMap;
 
-use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::LogParams};
-use serde_json::Value;
 
 use super::error::ProbeError;
 use crate::{
-    mesh::istio::capabilities::LOG_FIELD,
-    observe::envoy::ADMIN_PORT,
+    mesh::istio::injection::PROXY,
+    observe::data_plane::{Plane, log::Row},
     run::context::Context,
     timeouts::timeouts,
     wait::{self, Look},
 };
 
-/// Flags by call id (`response_flags` by `meshproof_call` in the JSON access log), once every call is there.
+/// Lines of a log that are read, from its end.
+const LINES: i64 = 5000;
+
+/// Flags by call id, once every call is there.
 ///
 /// # Errors
 /// How many are missing, when the time for it is over.
 pub async fn flags(
     ctx: &Context,
-    namespace: &str,
-    pods: &[String],
+    proxies: &[Plane],
     prefix: &str,
     calls: usize,
 ) -> Result<BTreeMap<String, String>, ProbeError> {
     let limit = timeouts().probe.telemetry;
     let waited = wait::until(limit, async |_| {
-        let found = logged(ctx, namespace, pods, prefix).await?;
+        let found = logged(ctx, proxies, prefix).await?;
         Ok(match found.len() >= calls {
             true => Look::Met(found),
             false => Look::Unmet(found.len()),
         })
     });
+    let pods = proxies.iter().map(|proxy| proxy.pod());
     waited.await.map_err(|error| {
         error.or_late(|late| ProbeError::Unlogged {
-            pods: pods.join(", "),
+            pods: pods.collect::<Vec<_>>().join(", "),
             found: late.last_seen,
             calls,
             limit,
@@ -47,22 +48,27 @@ pub async fn flags(
 
 async fn logged(
     ctx: &Context,
-    namespace: &str,
-    pods: &[String],
+    proxies: &[Plane],
     prefix: &str,
 ) -> Result<BTreeMap<String, String>, ProbeError> {
     let mut found = BTreeMap::new();
-    for pod in pods {
-        let _ = ctx
-            .port(namespace, pod, ADMIN_PORT)
-            .fetch(Method::POST, "/reopen_logs")
-            .await;
-        found.extend(parse(&log(ctx, namespace, pod, 5000).await?, prefix));
+    for proxy in proxies {
+        found.extend(of_calls(rows(ctx, proxy).await?, prefix));
     }
     Ok(found)
 }
 
-/// The last lines of a proxy's log.
+/// The last lines that a proxy logged of calls, with those that it had not written yet.
+///
+/// # Errors
+/// [`ProbeError::Log`]: the API server does not give it.
+pub async fn rows(ctx: &Context, proxy: &Plane) -> Result<Vec<Row>, ProbeError> {
+    proxy.flush_log().await;
+    let log = log(ctx, proxy.namespace(), proxy.pod(), LINES).await?;
+    Ok(proxy.rows(&log))
+}
+
+/// The last lines that the proxy of a pod logged.
 ///
 /// # Errors
 /// [`ProbeError::Log`]: the API server does not give it.
@@ -74,7 +80,7 @@ pub async fn log(
 ) -> Result<String, ProbeError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let params = LogParams {
-        container: Some("istio-proxy".into()),
+        container: Some(PROXY.into()),
         tail_lines: Some(lines),
         ..LogParams::default()
     };
@@ -87,30 +93,25 @@ pub async fn log(
         })
 }
 
-fn parse(log: &str, prefix: &str) -> BTreeMap<String, String> {
-    let entries = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let pairs = entries.filter_map(|entry| {
-        let call = entry.get(LOG_FIELD)?.as_str()?.to_owned();
-        let flag = entry
-            .get("response_flags")
-            .and_then(Value::as_str)
-            .unwrap_or("-")
-            .to_owned();
-        call.starts_with(prefix).then_some((call, flag))
+/// Flags of the calls whose ids begin so.
+fn of_calls(rows: Vec<Row>, prefix: &str) -> BTreeMap<String, String> {
+    let ours = rows.into_iter().filter(|row| row.call.starts_with(prefix));
+    let pairs = ours.map(|row| {
+        let flags = row.fields.get("response_flags").cloned();
+        (row.call, flags.unwrap_or_else(|| "-".to_owned()))
     });
     pairs.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::of_calls;
+    use crate::observe::data_plane::log::rows;
 
     #[test]
     fn only_lines_of_these_calls_count() {
         let log = "text\n{\"meshproof_call\":\"a-1\",\"response_flags\":\"NR\"}\n{\"meshproof_call\":\"b-1\",\"response_flags\":\"UH\"}\n{\"meshproof_call\":null}\n";
-        let found = parse(log, "a-");
+        let found = of_calls(rows(log), "a-");
         assert_eq!(found.get("a-1").map(String::as_str), Some("NR"));
         assert_eq!(found.len(), 1);
     }

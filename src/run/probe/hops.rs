@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{error::ProbeError, telemetry};
 use crate::{
-    observe::{envoy, hop},
+    observe::data_plane::hop::Taken,
     run::{context::Context, namespace::place::Place},
     verdict::{
         calls::Calls,
@@ -31,22 +31,18 @@ pub async fn hops(
     };
     let mut found = Hops::default();
     for (call, line) in telemetry::lines(ctx, place, &log, calls, contrast).await? {
-        if let Some(taken) = hop::Taken::of(&line) {
+        if let Some(taken) = Taken::of(&line) {
             found.taken.insert(call, taken);
         }
     }
     found
         .taken
         .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
-    for admin in telemetry::proxies(ctx, place, &wanted.at).1 {
-        let proxies = place.proxies(ctx);
-        let mut gateways = proxies.iter().filter(|proxy| proxy.gateway);
-        let own = gateways.any(|proxy| proxy.admin.pod == admin.pod);
-        let gateway = own || wanted.at == "gateway";
-        let distinct: BTreeSet<&hop::Taken> = found.taken.values().collect();
-        for taken in distinct {
-            let dump = envoy::around(&admin, gateway, taken).await?;
-            hop::find(&dump, taken, found.parts.entry(taken.clone()).or_default());
+    let distinct: BTreeSet<&Taken> = found.taken.values().collect();
+    for proxy in telemetry::proxies(ctx, place, &wanted.at) {
+        for &taken in &distinct {
+            let hop = found.parts.entry(taken.clone()).or_default();
+            proxy.add_hop(taken, hop).await?;
         }
     }
     Ok(found)

@@ -2,21 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use http::Method;
-use serde_json::Value;
 use testbed::control::{CONTROL_PORT, Span};
 
 use super::{error::ProbeError, flags, hops};
 use crate::{
-    mesh::istio::{capabilities::LOG_FIELD, install},
     observe::{
-        envoy::{self, ADMIN_PORT},
+        data_plane::{AskError, Plane, envoy::Envoy},
         testbed as bed,
     },
     run::{context::Context, namespace::place::Place},
     text::glob,
     timeouts::timeouts,
-    transport::http::{HttpError, Port},
     verdict::{
         ResolvedExpect,
         calls::Calls,
@@ -37,11 +33,6 @@ use crate::{
 const SURE: Duration = Duration::from_millis(500);
 /// No span came for so long: no more will.
 const QUIET: Duration = Duration::from_millis(800);
-/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the OpenTelemetry and Zipkin
-/// tracers); with these values each span goes at once.
-const AT_ONCE: &str =
-    "/runtime_modify?tracing.opentelemetry.min_flush_spans=1&tracing.zipkin.min_flush_spans=1";
-
 /// What was read before the calls.
 #[derive(Default)]
 pub struct Before {
@@ -49,15 +40,19 @@ pub struct Before {
 }
 
 /// Proxies of a workload, or of the gateway.
-pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> (String, Vec<Port>) {
+pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
     if at == "gateway" {
-        let all = ctx.mesh.gateways.iter().map(|proxy| proxy.admin.clone());
-        return (install::NAMESPACE.to_owned(), all.collect());
+        return ctx.mesh.gateways.clone();
     }
     let pods = place.pods(ctx).remove(at).unwrap_or_default();
-    let ports = pods.iter();
-    let ports = ports.map(|pod| ctx.port(&place.namespace, pod, ADMIN_PORT));
-    (place.namespace.clone(), ports.collect())
+    let gateways = place.proxies(ctx);
+    let is_gateway = |pod: &String| {
+        let mut own = gateways.iter().filter(|proxy| proxy.is_gateway());
+        own.any(|proxy| proxy.pod() == pod)
+    };
+    let planes = pods.iter();
+    let planes = planes.map(|pod| Envoy::of(&ctx.dial, &place.namespace, pod, is_gateway(pod)));
+    planes.collect()
 }
 
 /// Reads what is compared with later, and lets span writers send at once.
@@ -75,8 +70,8 @@ pub async fn before(
             Matcher::Counted(counted) => before.counters = counters(ctx, place, counted).await?,
             Matcher::Spans(spans) => {
                 for workload in &spans.from {
-                    for admin in proxies(ctx, place, workload).1 {
-                        admin.fetch(Method::POST, AT_ONCE).await?;
+                    for proxy in proxies(ctx, place, workload) {
+                        proxy.send_spans_at_once().await?;
                     }
                 }
             }
@@ -91,10 +86,10 @@ async fn counters(
     ctx: &Context,
     place: &Place,
     counted: &Counted,
-) -> Result<BTreeMap<String, u64>, HttpError> {
+) -> Result<BTreeMap<String, u64>, AskError> {
     let mut all: BTreeMap<String, u64> = BTreeMap::new();
-    for admin in proxies(ctx, place, &counted.at).1 {
-        for (name, value) in envoy::counters(&admin).await? {
+    for proxy in proxies(ctx, place, &counted.at) {
+        for (name, value) in proxy.counters().await? {
             if counted.counters.keys().any(|pattern| glob(pattern, &name)) {
                 *all.entry(name).or_default() += value;
             }
@@ -150,13 +145,13 @@ pub(crate) async fn lines(
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Lines, ProbeError> {
-    let (namespace, ports) = proxies(ctx, place, &wanted.at);
-    let limit = match ports.first() {
-        Some(admin) if wanted.absent || contrast => envoy::flush_interval(admin).await? + SURE,
+    let proxies = proxies(ctx, place, &wanted.at);
+    let limit = match proxies.first() {
+        Some(proxy) if wanted.absent || contrast => proxy.log_interval().await? + SURE,
         _ => timeouts().probe.telemetry,
     };
     let waited = wait::or_last_seen(limit, async |_| {
-        let found = logged(ctx, &namespace, &ports).await?;
+        let found = logged(ctx, &proxies).await?;
         let all = calls
             .judged
             .iter()
@@ -169,35 +164,13 @@ pub(crate) async fn lines(
     waited.await
 }
 
-async fn logged(ctx: &Context, namespace: &str, ports: &[Port]) -> Result<Lines, ProbeError> {
+async fn logged(ctx: &Context, proxies: &[Plane]) -> Result<Lines, ProbeError> {
     let mut found = Lines::new();
-    for port in ports {
-        let _ = port.fetch(Method::POST, "/reopen_logs").await;
-        let text = flags::log(ctx, namespace, &port.pod, 5000).await?;
-        found.extend(parse(&text));
+    for proxy in proxies {
+        let rows = flags::rows(ctx, proxy).await?;
+        found.extend(rows.into_iter().map(|row| (row.call, row.fields)));
     }
     Ok(found)
-}
-
-/// Lines of calls, all fields as text.
-pub(crate) fn parse(log: &str) -> Lines {
-    let entries = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());
-    let lines = entries.filter_map(|entry| {
-        let call = entry.get(LOG_FIELD)?.as_str()?.to_owned();
-        let text = |value: Value| match value {
-            Value::Null => String::new(),
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        let fields = entry.into_iter();
-        Some((
-            call,
-            fields.map(|(key, value)| (key, text(value))).collect(),
-        ))
-    });
-    lines.collect()
 }
 
 /// Growth since `before`, as soon as it is what is wanted or nothing more can come.
@@ -276,18 +249,4 @@ async fn diagnose(
     let text = istioctl.ask(&words, timeouts().probe.telemetry).await?;
     let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(text.lines().map(fold).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn fields_of_a_line_are_text() {
-        let log = "noise\n{\"meshproof_call\":\"a-1\",\"response_code\":200,\"grpc_status\":null}\n{\"meshproof_call\":null}\n";
-        let lines = parse(log);
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines["a-1"]["response_code"], "200");
-        assert_eq!(lines["a-1"]["grpc_status"], "");
-    }
 }

@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::{error::ProbeError, flags, telemetry};
+use super::{error::ProbeError, flags};
 use crate::{
     cluster::pods,
     fixture::workload::{WORKLOAD_LABEL, app},
     mesh::istio::injection,
-    observe::envoy::{self, ADMIN_PORT},
+    observe::data_plane::{AskError, Plane, envoy::Envoy},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     timeouts::timeouts,
-    transport::http::{HttpError, Port},
     verdict::{
         ResolvedExpect, answer,
         matcher::produced_by::ProducedBy,
@@ -52,7 +50,7 @@ pub async fn of(
     if !way.near || !told.is_some_and(|who| sides.contains(&who)) {
         return Ok(way);
     }
-    let near: Vec<Port> = sidecar.into_iter().chain(gateways).collect();
+    let near: Vec<Plane> = sidecar.into_iter().chain(gateways).collect();
     let unmarked = seen.own().filter(|call| answer::pod(call).is_none());
     if unmarked.count() > 0 {
         way.hidden = are_hidden(&near).await?;
@@ -76,31 +74,31 @@ fn servers(ctx: &Context, place: &Place) -> Vec<Pod> {
 }
 
 /// The caller's sidecar.
-fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Port> {
+fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Plane> {
     let pods = ctx.pods.of(&place.namespace);
     let mut mine = pods
         .iter()
         .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.from.as_str()));
     let pod = mine.find(|pod| injection::is_sidecar(pod))?;
-    Some(ctx.port(&place.namespace, &pod.name_any(), ADMIN_PORT))
+    Some(Envoy::of(
+        &ctx.dial,
+        &place.namespace,
+        &pod.name_any(),
+        false,
+    ))
 }
 
 /// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it names no other workload.
-fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Port> {
+fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
     if probe::through_gateway(probe) {
-        return ctx
-            .mesh
-            .gateways
-            .iter()
-            .map(|proxy| proxy.admin.clone())
-            .collect();
+        return ctx.mesh.gateways.clone();
     }
     let to = probe.to.rsplit('/').next().unwrap_or(&probe.to);
     let host = to.split([':', '.']).next().unwrap_or_default();
     let own: Vec<_> = place
         .proxies(ctx)
         .into_iter()
-        .filter(|proxy| proxy.gateway)
+        .filter(|proxy| proxy.is_gateway())
         .collect();
     let pods = place.pods(ctx);
     let gateway = |name: &str| {
@@ -108,27 +106,20 @@ fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Port> {
         named.clone().count() > 0
             && named
                 .clone()
-                .all(|pod| own.iter().any(|one| one.admin.pod == *pod))
+                .all(|pod| own.iter().any(|one| one.pod() == pod))
     };
     let mut others = place.workloads.iter().filter(|known| !gateway(&known.name));
     let direct = others.any(|known| host == known.name || host.starts_with(app(known)));
     match direct {
         true => Vec::new(),
-        false => own.into_iter().map(|proxy| proxy.admin).collect(),
+        false => own,
     }
 }
 
-/// A near proxy is told not to show Envoy's headers, or to take the one away that matters (`suppress_envoy_headers` of the router
-/// filter, `response_headers_to_remove` of a route).
-async fn are_hidden(near: &[Port]) -> Result<bool, HttpError> {
-    for admin in near {
-        for kind in ["dynamic_listeners", "dynamic_route_configs"] {
-            let dump = envoy::dump(admin, kind).await?;
-            let hides = dump.contains("\"suppress_envoy_headers\": true")
-                || dump.contains("x-envoy-upstream-service-time");
-            if hides {
-                return Ok(true);
-            }
+async fn are_hidden(near: &[Plane]) -> Result<bool, AskError> {
+    for proxy in near {
+        if proxy.hides().await? {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -137,7 +128,7 @@ async fn are_hidden(near: &[Port]) -> Result<bool, HttpError> {
 /// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log tells of are missing.
 async fn passed_on(
     ctx: &Context,
-    near: &[Port],
+    near: &[Plane],
     open: &[&str],
 ) -> Result<BTreeMap<String, bool>, ProbeError> {
     let limit = timeouts().probe.telemetry;
@@ -153,14 +144,13 @@ async fn passed_on(
 }
 
 /// What the near proxies' logs tell of calls: whether every one that logged it passed its answer on.
-async fn told(ctx: &Context, near: &[Port]) -> Result<BTreeMap<String, bool>, ProbeError> {
+async fn told(ctx: &Context, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
-    for port in near {
-        let _ = port.fetch(Method::POST, "/reopen_logs").await;
-        let text = flags::log(ctx, &port.namespace, &port.pod, 5000).await?;
-        for (call, fields) in telemetry::parse(&text) {
-            if let Some(details) = fields.get(DETAILS.0) {
-                *found.entry(call).or_insert(true) &= details == DETAILS.1;
+    for proxy in near {
+        for row in flags::rows(ctx, proxy).await? {
+            if let Some(details) = row.fields.get(DETAILS.0) {
+                let same = details == DETAILS.1;
+                *found.entry(row.call).or_insert(true) &= same;
             }
         }
     }

@@ -1,25 +1,19 @@
 //! What proxies logged of the calls of a run: read when a check is to be explained, and only then.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-};
+use std::{collections::BTreeSet, convert::Infallible};
 
 use futures::future::join_all;
-use http::Method;
 use kube::ResourceExt as _;
-use serde_json::Value;
 use testbed::control::Origin;
 
 use super::flags;
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    mesh::istio::capabilities::LOG_FIELD,
+    observe::data_plane::{Plane, log::Row},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     timeouts::timeouts,
-    transport::http::Port,
     verdict::{
         answer::given_up,
         logged::{Hop, Line, Logged},
@@ -28,26 +22,23 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Lines of a log that are read.
-const LINES: i64 = 5000;
-
 /// Every proxy that may have had the calls.
-fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Port)> {
+fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Plane)> {
     let pods = ctx.pods.of(&place.namespace);
     let of = |name: &str| pods.iter().find(|pod| pod.name_any() == name);
-    let mut hops: Vec<(Hop, Port)> = Vec::new();
+    let mut hops: Vec<(Hop, Plane)> = Vec::new();
     for proxy in place.proxies(ctx) {
-        let workload = of(&proxy.admin.pod).and_then(|pod| pods::label(pod, WORKLOAD_LABEL));
+        let workload = of(proxy.pod()).and_then(|pod| pods::label(pod, WORKLOAD_LABEL));
         let hop = match workload {
-            _ if proxy.gateway => Hop::Gateway,
+            _ if proxy.is_gateway() => Hop::Gateway,
             Some(name) if name == probe.from => Hop::NearProxy,
             _ => Hop::FarProxy,
         };
-        hops.push((hop, proxy.admin));
+        hops.push((hop, proxy));
     }
     if probe::through_gateway(probe) {
         let shared = ctx.mesh.gateways.iter();
-        hops.extend(shared.map(|proxy| (Hop::Gateway, proxy.admin.clone())));
+        hops.extend(shared.map(|proxy| (Hop::Gateway, proxy.clone())));
     }
     hops
 }
@@ -76,16 +67,14 @@ pub async fn read(ctx: &Context, place: &Place, probe: &ResolvedProbe, seen: &Se
 }
 
 /// What the logs of these proxies have of these calls; a log that cannot be read has nothing.
-async fn logged(ctx: &Context, hops: &[(Hop, Port)], calls: &BTreeSet<&str>) -> Logged {
-    let logs = hops.iter().map(|(hop, port)| async move {
-        let _ = port.fetch(Method::POST, "/reopen_logs").await;
-        let text = flags::log(ctx, &port.namespace, &port.pod, LINES).await;
-        (*hop, text)
-    });
+async fn logged(ctx: &Context, hops: &[(Hop, Plane)], calls: &BTreeSet<&str>) -> Logged {
+    let logs = hops
+        .iter()
+        .map(|(hop, proxy)| async move { (*hop, flags::rows(ctx, proxy).await) });
     let mut logged = Logged::new();
-    for (hop, text) in join_all(logs).await {
-        match text {
-            Ok(text) => parse(&mut logged, hop, &text, calls),
+    for (hop, rows) in join_all(logs).await {
+        match rows {
+            Ok(rows) => keep(&mut logged, hop, rows, calls),
             Err(error) => tracing::debug!("{error}"),
         }
     }
@@ -101,30 +90,26 @@ fn is_whole(lines: Option<&Vec<Line>>, far: bool) -> bool {
     answered || !far || lines.iter().any(|line| line.hop == Hop::FarProxy)
 }
 
-fn parse(logged: &mut Logged, hop: Hop, log: &str, calls: &BTreeSet<&str>) {
-    for line in log.lines() {
-        let Ok(fields) = serde_json::from_str::<BTreeMap<String, Value>>(line) else {
-            continue;
+fn keep(logged: &mut Logged, hop: Hop, rows: Vec<Row>, calls: &BTreeSet<&str>) {
+    for row in rows
+        .into_iter()
+        .filter(|row| calls.contains(row.call.as_str()))
+    {
+        let cluster = row.field("upstream_cluster").trim_end_matches(';');
+        let line = Line {
+            hop,
+            flags: row.field("response_flags").to_owned(),
+            details: row.field("response_code_details").to_owned(),
+            cluster: cluster.to_owned(),
         };
-        let text = |name: &str| {
-            let value = fields.get(name).and_then(Value::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        let call = text(LOG_FIELD);
-        if calls.contains(call.as_str()) {
-            logged.entry(call).or_default().push(Line {
-                hop,
-                flags: text("response_flags"),
-                details: text("response_code_details"),
-                cluster: text("upstream_cluster").trim_end_matches(';').to_owned(),
-            });
-        }
+        logged.entry(row.call).or_default().push(line);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::data_plane::log::rows;
 
     #[test]
     fn lines_of_these_calls_are_kept_each_attempt_by_itself() {
@@ -133,7 +118,8 @@ mod tests {
             {\"meshproof_call\":\"a-1\",\"response_flags\":\"-\",\"response_code_details\":\"via_upstream\",\"upstream_cluster\":\"x\"}\n\
             {\"meshproof_call\":\"a-10\",\"response_flags\":\"UH\"}\n{\"meshproof_call\":null}\n";
         let mut logged = Logged::new();
-        parse(&mut logged, Hop::NearProxy, log, &BTreeSet::from(["a-1"]));
+        let calls = BTreeSet::from(["a-1"]);
+        keep(&mut logged, Hop::NearProxy, rows(log), &calls);
         assert_eq!(logged.len(), 1);
         let lines = &logged["a-1"];
         assert_eq!(lines.len(), 2);

@@ -56,9 +56,9 @@ fn key_of(secret: &str) -> String {
 pub async fn settled(run: &Run<'_>) -> Result<(), SecretError> {
     let current = run.place.certificates.current();
     let mut proxies = run.place.proxies(run.ctx);
-    proxies.retain(|proxy| proxy.gateway);
+    proxies.retain(|proxy| proxy.is_gateway());
     for proxy in &proxies {
-        secrets::await_secrets(&proxy.admin, &current).await?;
+        secrets::await_secrets(proxy, &current).await?;
     }
     Ok(())
 }

@@ -9,8 +9,7 @@ use crate::{
     cluster::pods,
     errors::chain,
     fixture::workload::WORKLOAD_LABEL,
-    observe::envoy::{self, ADMIN_PORT},
-    run::{namespace::error::PlaceError, state::Run, stop::Stop},
+    run::{namespace::error::PlaceError, probe::telemetry, state::Run, stop::Stop},
     scenario::{
         model::{Await, Churn, Ready, Tell},
         range::{self, ValueError},
@@ -142,12 +141,9 @@ pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), StepError> {
 }
 
 async fn read(run: &Run<'_>, wait: &Await) -> Result<u64, StepError> {
-    let pods = run.place.pods(run.ctx).remove(&wait.at).unwrap_or_default();
     let mut sum = 0;
-    for pod in pods {
-        let admin = run.ctx.port(&run.place.namespace, &pod, ADMIN_PORT);
-        let value = envoy::stat(&admin, &wait.stat).await;
-        sum += value.map_err(StepError::Proxy)?;
+    for proxy in telemetry::proxies(run.ctx, &run.place, &wait.at) {
+        sum += proxy.counter(&wait.stat).await.map_err(StepError::Proxy)?;
     }
     Ok(sum)
 }

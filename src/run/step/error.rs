@@ -8,6 +8,7 @@ use crate::{
     cluster::object::ObjectError,
     errors::{Classified, ErrorClass, Trouble},
     mesh::istio::secrets::SecretError,
+    observe::data_plane::AskError,
     plan::resolve::ResolveError,
     run::{
         namespace::{certificates::CertificateError, error::PlaceError, maker::ScaleError},
@@ -54,7 +55,7 @@ pub enum StepError {
     Server(HttpError),
     /// A proxy does not say what it has counted.
     #[error(transparent)]
-    Proxy(HttpError),
+    Proxy(AskError),
     #[error("{stat} at {at} stood at {grown} of {wanted} after {within}")]
     Counter {
         stat: String,
@@ -96,7 +97,8 @@ impl Classified for StepError {
             Self::Versus(error) => error.class(),
             Self::Server(error) => error.class(),
             Self::Slowed { cause, .. } => cause.class,
-            Self::Proxy(_) | Self::Counter { .. } => ErrorClass::Mesh,
+            Self::Proxy(error) => error.class(),
+            Self::Counter { .. } => ErrorClass::Mesh,
             Self::Json(_) | Self::Background(_) | Self::GivenUp { .. } => ErrorClass::Harness,
             Self::Resolve(_)
             | Self::Value(_)

@@ -15,10 +15,10 @@ use crate::{
     cluster::pods,
     errors::chain,
     mesh::istio::{
-        change::Proxy,
         found::{ISTIOD, ISTIOD_DEBUG_PORT},
         install::NAMESPACE,
     },
+    observe::data_plane::Plane,
     run::context::Context,
     timeouts::timeouts,
     transport::http::Port,
@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// [`RestartError`]: what is still there, or not yet.
-pub async fn restart(ctx: &Context, proxies: &[Proxy]) -> Result<(), RestartError> {
+pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
     let old: Vec<String> = pods(&api).await?.iter().map(Pod::name_any).collect();
     for pod in &old {
@@ -73,7 +73,7 @@ async fn replaced(api: &Api<Pod>, old: &[String]) -> Result<Look<String>, Restar
 }
 
 /// Waits until istiod lists every one of the proxies.
-async fn connected(istiod: &Port, proxies: &[Proxy]) -> Result<(), RestartError> {
+async fn connected(istiod: &Port, proxies: &[Plane]) -> Result<(), RestartError> {
     let limit = timeouts().mesh.reconnect;
     let waited = wait::until(limit, async |_| {
         Ok(match istiod.fetch(Method::GET, "/debug/syncz").await {
@@ -93,7 +93,7 @@ async fn connected(istiod: &Port, proxies: &[Proxy]) -> Result<(), RestartError>
 }
 
 /// Those of the proxies that a list of connections does not name. istiod calls each `POD.NAMESPACE`.
-fn missing(syncz: &[u8], proxies: &[Proxy]) -> Vec<String> {
+fn missing(syncz: &[u8], proxies: &[Plane]) -> Vec<String> {
     let list: Value = serde_json::from_slice(syncz).unwrap_or_default();
     let connected: BTreeSet<&str> = list
         .as_array()
@@ -101,9 +101,7 @@ fn missing(syncz: &[u8], proxies: &[Proxy]) -> Vec<String> {
         .flatten()
         .filter_map(|connection| connection["proxy"].as_str())
         .collect();
-    let wanted = proxies
-        .iter()
-        .map(|proxy| format!("{}.{}", proxy.admin.pod, proxy.admin.namespace));
+    let wanted = proxies.iter().map(|proxy| proxy.id());
     wanted
         .filter(|name| !connected.contains(name.as_str()))
         .collect()
@@ -114,19 +112,12 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::transport::Dial;
+    use crate::{observe::data_plane::envoy::Envoy, transport::Dial};
 
     #[test]
     fn proxies_that_are_not_connected_are_named() {
-        let proxy = |pod: &str| Proxy {
-            admin: Port {
-                dial: Dial::node(PathBuf::new()),
-                namespace: "ns".to_owned(),
-                pod: pod.to_owned(),
-                port: 15000,
-            },
-            gateway: false,
-        };
+        let dial = Dial::node(PathBuf::new());
+        let proxy = |pod: &str| Envoy::of(&dial, "ns", pod, false);
         let list = br#"[{"cluster_id": "Kubernetes", "proxy": "a.ns"}, {"proxy": "b.other"}]"#;
         assert_eq!(missing(list, &[proxy("a"), proxy("b")]), ["b.ns"]);
         assert_eq!(missing(b"null", &[proxy("a")]), ["a.ns"]);

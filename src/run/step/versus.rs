@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::error::{LookError, StepError, VersusError};
 use crate::{
+    mesh::istio::injection::PROXY,
     plan::resolve::ResolvedProbe,
     run::{probe::Outcome, state::Run},
     scenario::{
@@ -144,7 +145,7 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     }
     let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
     let how = AttachParams::default()
-        .container("istio-proxy")
+        .container(PROXY)
         .stdout(true)
         .stderr(false);
     let command = ["sh", "-c", RUN_TIMES];
@@ -167,7 +168,7 @@ fn has_proxy(pod: &Pod) -> bool {
             .iter()
             .chain(spec.init_containers.iter().flatten())
     });
-    containers.any(|container| container.name == "istio-proxy")
+    containers.any(|container| container.name == PROXY)
 }
 
 /// Adds up the first fields; `None` without any.

@@ -9,7 +9,7 @@ use statistics::Rates;
 
 use super::spec::{Around, Exact, ExpectError, Form, Mistake, Named, Spec};
 use crate::{
-    observe::hop::{Hop, Part, at},
+    observe::data_plane::hop::{Hop, Part, at},
     verdict::{
         calls::Calls,
         judgement::{Judgement, exact},
@@ -209,7 +209,7 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::hop::Part;
+    use crate::observe::data_plane::hop::Part;
     use serde_json::json;
 
     fn wanted(text: &str) -> Config {

@@ -1,107 +1,63 @@
-//! "Is this configuration live" in programs that are their own data plane (proxyless gRPC).
-//!
-//! Such a program has no admin interface of Envoy's. It tells over its control port what its xDS clients hold (client status discovery
-//! service, gRFC A40), and istiod tells what it would send on the same connection (`/debug/config_dump`). The two are compared by
-//! content, once istiod's view of that connection is at least as new as the push in which the ingress gateway got the marker: the
-//! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a time and grpc-go opens one for each
-//! target. Resources that no open channel watches are not there; a new channel asks for them and gets the newest.
+//! gRPC as its own data plane (proxyless): a program of ours whose control port tells what its xDS clients hold (client status discovery service,
+//! gRFC A40). It has no admin interface, no log and no counters.
 
-use futures::future::try_join_all;
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use serde_json::Value;
-use tokio::time::Instant;
+use testbed::control::CONTROL_PORT;
 
-use super::{arrival::shown, change::LiveError};
-use crate::{
-    errors::chain,
-    timeouts::timeouts,
-    transport::http::{HttpError, Port},
-    wait::{self, Look, TimedOut},
-};
+use super::spec::{Ability, AskError, Compare, Contents, DataPlane, Lag, Plane};
+use crate::transport::{Dial, http::Port};
 
-/// Waits until every program holds what istiod has for it, from the push with this generation's marker on. `reference` is the proxy,
-/// `POD.NAMESPACE`, that shows the marker to istiod's debug interface.
-///
-/// # Errors
-/// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what was last seen.
-pub async fn await_live(
-    istiod: &Port,
-    reference: &str,
-    (namespace, generation): (&str, u64),
-    programs: &[Port],
-) -> Result<(), LiveError> {
-    let (began, limit) = (Instant::now(), timeouts().mesh.push);
-    let not_live = |program: &str| {
-        let proxy = program.to_owned();
-        move |late: TimedOut| LiveError::NotLive {
-            proxy,
-            generation,
-            limit,
-            last: late.last_seen,
-        }
-    };
-    let pushed = wait::until(limit, async |_| {
-        has_pushed(istiod, reference, namespace, generation).await
-    });
-    let pushed = pushed.await;
-    let pushed = pushed.map_err(|error| error.or_late(not_live(reference)))?;
-    let left = limit.saturating_sub(began.elapsed());
-    let waits = programs.iter().map(|program| async {
-        let waited = wait::until(left, async |_| holds(istiod, program, pushed).await);
-        let waited = waited.await;
-        waited.map_err(|error| error.or_late(not_live(&program.pod)))
-    });
-    try_join_all(waits).await.map(drop)
+/// One program.
+#[derive(Debug, Clone)]
+pub struct Grpc {
+    control: Port,
 }
 
-/// istiod has sent a push with this generation's marker to the proxy `reference`: its number.
-async fn has_pushed(
-    istiod: &Port,
-    reference: &str,
-    namespace: &str,
-    generation: u64,
-) -> Result<Look<u64>, LiveError> {
-    Ok(match view(istiod, reference).await {
-        Ok(dump) if shown(&dump.to_string(), namespace) >= Some(generation) => {
-            Look::Met(version(&dump))
-        }
-        Ok(_) => Look::Unmet("no marker".to_owned()),
-        Err(error) => Look::Unmet(chain(&error)),
-    })
-}
-
-/// A program holds what istiod has for it since a push.
-async fn holds(istiod: &Port, program: &Port, pushed: u64) -> Result<Look<()>, LiveError> {
-    Ok(match behind(istiod, program, pushed).await {
-        Ok(None) => Look::Met(()),
-        Ok(Some(Lag::Refused(words))) => {
-            let proxy = program.pod.clone();
-            return Err(LiveError::Nack { proxy, words });
-        }
-        Ok(Some(Lag::Late(words))) => Look::Unmet(words),
-        Err(error) => Look::Unmet(chain(&error)),
-    })
-}
-
-/// What istiod has for a connected proxy or program.
-async fn view(istiod: &Port, proxy: &str) -> Result<Value, HttpError> {
-    let path = format!("/debug/config_dump?proxyID={proxy}");
-    istiod.json(&path).await
-}
-
-/// Why a program is not there yet.
-#[derive(Debug, PartialEq, Eq)]
-enum Lag {
-    Late(String),
-    Refused(String),
-}
-
-async fn behind(istiod: &Port, program: &Port, pushed: u64) -> Result<Option<Lag>, HttpError> {
-    let held = program.json("/v1/xds?full").await?;
-    if resources(&held).next().is_none() {
-        return Ok(None);
+impl Grpc {
+    /// The program of a pod.
+    pub fn of(dial: &Dial, namespace: &str, pod: &str) -> Plane {
+        let control = Port {
+            dial: dial.clone(),
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            port: CONTROL_PORT,
+        };
+        Arc::new(Self { control })
     }
-    let sent = view(istiod, &format!("{}.{}", program.pod, program.namespace)).await?;
-    Ok(lag(&held, &sent, pushed))
+}
+
+#[async_trait]
+impl DataPlane for Grpc {
+    fn kind(&self) -> &'static str {
+        "proxyless gRPC"
+    }
+
+    fn abilities(&self) -> &'static [Ability] {
+        &[Ability::Contents]
+    }
+
+    fn port(&self) -> &Port {
+        &self.control
+    }
+
+    async fn contents(&self) -> Result<Option<Contents>, AskError> {
+        let held = self.control.json("/v1/xds?full").await?;
+        let asked = resources(&held).next().is_some();
+        Ok(asked.then(|| Box::new(Held(held)) as Contents))
+    }
+}
+
+/// Resources of all xDS clients of a program, as it tells them.
+#[derive(Debug)]
+struct Held(Value);
+
+impl Compare for Held {
+    fn lag(&self, sent: &Value, pushed: u64) -> Option<Lag> {
+        lag(&self.0, sent, pushed)
+    }
 }
 
 /// Compares what a program holds (CSDS) with istiod's view of its connection. Endpoints are no part of it: they come on their own.
@@ -147,7 +103,7 @@ fn find<'a>(value: &'a Value, kind: &str, name: &str) -> Option<&'a Value> {
 }
 
 /// Number of the push that a dump was made from: istiod's versions are `TIME/NUMBER`, and the number grows.
-fn version(dump: &Value) -> u64 {
+pub fn version(dump: &Value) -> u64 {
     let configs = dump["configs"].as_array().into_iter().flatten();
     let numbers = configs.filter_map(|config| {
         let (_, number) = config["versionInfo"].as_str()?.rsplit_once('/')?;

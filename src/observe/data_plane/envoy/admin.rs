@@ -1,19 +1,16 @@
-//! What a proxy has: its configuration dump (filtered) and rejected updates, over Envoy's admin interface.
+//! Envoy's admin interface: configuration dumps (filtered), rejected updates, statistics.
 
 use std::time::Duration;
 
 use http::Method;
 use serde_json::Value;
 
-use super::hop::Taken;
 use crate::{
     evidence::sensitive,
+    observe::data_plane::hop::Taken,
     transport::http::{HttpError, Port},
     values::range,
 };
-
-/// Envoy's admin port in an Istio proxy, on the pod's loopback.
-pub const ADMIN_PORT: u16 = 15000;
 
 /// Route configurations whose name matches a regular expression, as Envoy has them now.
 ///

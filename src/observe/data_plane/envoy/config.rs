@@ -1,61 +1,11 @@
 //! The configuration of the hop that took a call, out of a proxy's configuration dump (Envoy admin API, `/config_dump`).
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
+
+use crate::observe::data_plane::hop::{Hop, Part, Taken};
 
 /// Type of a network filter that speaks HTTP.
 const MANAGER: &str = "envoy.filters.network.http_connection_manager";
-
-/// What the access log says of a call.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Taken {
-    pub cluster: String,
-    pub route: String,
-    pub authority: String,
-}
-
-impl Taken {
-    /// Out of a line of the access log; `None` when the call met no cluster.
-    pub fn of(line: &BTreeMap<String, String>) -> Option<Self> {
-        let field = |key: &str| line.get(key).cloned().filter(|text| text != "-");
-        Some(Self {
-            cluster: field("upstream_cluster").filter(|name| !name.is_empty())?,
-            route: field("route_name").unwrap_or_default(),
-            authority: field("authority").unwrap_or_default(),
-        })
-    }
-}
-
-/// Kinds of parts, in the order in which a call meets them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    Listener,
-    FilterChain,
-    ConnectionManager,
-    RouteConfiguration,
-    VirtualHost,
-    Route,
-    Cluster,
-}
-
-impl Part {
-    /// The word in suite files.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Listener => "listener",
-            Self::FilterChain => "filter-chain",
-            Self::ConnectionManager => "connection-manager",
-            Self::RouteConfiguration => "route-configuration",
-            Self::VirtualHost => "virtual-host",
-            Self::Route => "route",
-            Self::Cluster => "cluster",
-        }
-    }
-}
-
-/// Parts of a configuration by their kind; several where the dump leaves open which one it was.
-pub type Hop = BTreeMap<Part, Vec<Value>>;
 
 /// Adds the parts of `dump` that took a call.
 pub fn find(dump: &Value, taken: &Taken, hop: &mut Hop) {
@@ -176,21 +126,6 @@ fn leads_to(route: &Value, cluster: &str) -> bool {
         .pointer("/route/cluster")
         .is_some_and(|name| name == cluster)
         || weighted.any(|one| one["name"] == cluster)
-}
-
-/// The value at a JSON pointer; elements of lists by number, or by their `name`.
-pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
-    pointer.split('/').skip(1).try_fold(value, |value, token| {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        match value {
-            Value::Object(fields) => fields.get(&token),
-            Value::Array(items) => match token.parse::<usize>() {
-                Ok(number) => items.get(number),
-                Err(_) => items.iter().find(|item| item["name"] == token.as_str()),
-            },
-            _ => None,
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,48 @@
+//! Endpoints in a dump of Envoy's, or in one that a control plane made in the same form.
+
+use serde_json::Value;
+
+use crate::observe::data_plane::spec::{Addresses, Clusters};
+
+/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a dump of Envoy's or of istiod's: the
+/// one writes fields as they are declared, the other as JSON has them.
+pub fn clusters(dump: &Value, namespace: &str) -> Clusters {
+    let configs = dump["configs"].as_array().into_iter().flatten();
+    let each = configs.filter_map(|config| {
+        let assignment = config.get("endpoint_config").unwrap_or(config);
+        let name = field(assignment, "cluster_name", "clusterName").as_str()?;
+        let host = name.strip_prefix("outbound|")?.rsplit('|').next()?;
+        host.contains(&format!(".{namespace}.svc."))
+            .then(|| (name.to_owned(), addresses(assignment)))
+    });
+    each.collect()
+}
+
+fn addresses(assignment: &Value) -> Addresses {
+    let localities = assignment["endpoints"].as_array().into_iter().flatten();
+    let endpoints =
+        localities.filter_map(|locality| field(locality, "lb_endpoints", "lbEndpoints").as_array());
+    let healthy = endpoints.flatten().filter(|endpoint| is_healthy(endpoint));
+    let sockets = healthy.map(|endpoint| {
+        let address = &endpoint["endpoint"]["address"];
+        field(address, "socket_address", "socketAddress")
+    });
+    let words = sockets.filter_map(|socket| {
+        let port = field(socket, "port_value", "portValue").as_u64()?;
+        Some(format!("{}:{port}", socket["address"].as_str()?))
+    });
+    words.collect()
+}
+
+fn field<'v>(value: &'v Value, declared: &str, json: &str) -> &'v Value {
+    match &value[declared] {
+        Value::Null => &value[json],
+        found => found,
+    }
+}
+
+/// Health as the control plane says it; Envoy takes UNKNOWN, the default, for healthy.
+fn is_healthy(endpoint: &Value) -> bool {
+    let health = field(endpoint, "health_status", "healthStatus").as_str();
+    matches!(health, None | Some("UNKNOWN" | "HEALTHY"))
+}

@@ -1,0 +1,184 @@
+//! The data plane that a sidecar or a gateway is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Method;
+use serde_json::Value;
+
+use super::{admin, certificates, config, endpoints, marks};
+use crate::{
+    observe::data_plane::{
+        hop::{Hop, Taken},
+        log::{self, Row},
+        spec::{Ability, AskError, Build, Clusters, DataPlane, Mark, Plane, Served},
+    },
+    transport::{Dial, http::Port},
+};
+
+/// Envoy's admin port in an Istio proxy, on the pod's loopback.
+const ADMIN_PORT: u16 = 15000;
+/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the OpenTelemetry and Zipkin
+/// tracers); with these values each span goes at once.
+const AT_ONCE: &str =
+    "/runtime_modify?tracing.opentelemetry.min_flush_spans=1&tracing.zipkin.min_flush_spans=1";
+
+/// One Envoy.
+#[derive(Debug, Clone)]
+pub struct Envoy {
+    admin: Port,
+    gateway: bool,
+}
+
+impl Envoy {
+    /// The proxy of a pod.
+    pub fn of(dial: &Dial, namespace: &str, pod: &str, gateway: bool) -> Plane {
+        let admin = Port {
+            dial: dial.clone(),
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            port: ADMIN_PORT,
+        };
+        std::sync::Arc::new(Self { admin, gateway })
+    }
+}
+
+/// Where a pod's proxy is asked whether it runs, and for how long it has been running.
+pub fn is_alive() -> (u16, &'static str, &'static str) {
+    (ADMIN_PORT, "/ready", "/server_info")
+}
+
+#[async_trait]
+impl DataPlane for Envoy {
+    fn kind(&self) -> &'static str {
+        "the proxy"
+    }
+
+    fn abilities(&self) -> &'static [Ability] {
+        &[
+            Ability::Marks,
+            Ability::Endpoints,
+            Ability::Certificates,
+            Ability::Rejections,
+            Ability::Hops,
+            Ability::AccessLog,
+            Ability::Counters,
+            Ability::Spans,
+            Ability::Build,
+        ]
+    }
+
+    fn port(&self) -> &Port {
+        &self.admin
+    }
+
+    fn is_gateway(&self) -> bool {
+        self.gateway
+    }
+
+    async fn marked(&self, mark: &Mark) -> Result<Option<u64>, AskError> {
+        let tables = match self.gateway {
+            true => "http.*",
+            false => mark.tables,
+        };
+        let dump = admin::routes(&self.admin, tables).await?;
+        Ok(marks::newest(&dump.to_string(), &mark.prefix))
+    }
+
+    async fn unfinished(&self, namespace: &str) -> Result<Option<String>, AskError> {
+        Ok(marks::unfinished(&self.admin, namespace).await?)
+    }
+
+    async fn rejections(&self) -> Result<u64, AskError> {
+        Ok(admin::rejections(&self.admin).await?)
+    }
+
+    async fn rejected(&self) -> Result<Option<String>, AskError> {
+        Ok(admin::rejected(&self.admin).await?)
+    }
+
+    async fn endpoints(&self, namespace: &str) -> Result<Clusters, AskError> {
+        let dump = admin::endpoint_configs(&self.admin, namespace).await?;
+        Ok(endpoints::clusters(&dump, namespace))
+    }
+
+    async fn late_certificate(&self, current: &[Served]) -> Result<Option<String>, AskError> {
+        Ok(certificates::late(&self.admin, current).await?)
+    }
+
+    async fn add_hop(&self, taken: &Taken, hop: &mut Hop) -> Result<(), AskError> {
+        let dump = admin::around(&self.admin, self.gateway, taken).await?;
+        config::find(&dump, taken, hop);
+        Ok(())
+    }
+
+    /// It is told not to show Envoy's headers, or to take the one away that matters (`suppress_envoy_headers` of the router filter,
+    /// `response_headers_to_remove` of a route).
+    async fn hides(&self) -> Result<bool, AskError> {
+        for kind in ["dynamic_listeners", "dynamic_route_configs"] {
+            let dump = admin::dump(&self.admin, kind).await?;
+            let hides = dump.contains("\"suppress_envoy_headers\": true")
+                || dump.contains("x-envoy-upstream-service-time");
+            if hides {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn configuration(&self) -> Result<Value, AskError> {
+        Ok(admin::whole(&self.admin).await?)
+    }
+
+    async fn flush_log(&self) {
+        let _ = self.admin.fetch(Method::POST, "/reopen_logs").await;
+    }
+
+    async fn log_interval(&self) -> Result<Duration, AskError> {
+        Ok(admin::flush_interval(&self.admin).await?)
+    }
+
+    fn rows(&self, log: &str) -> Vec<Row> {
+        log::rows(log)
+    }
+
+    async fn counters(&self) -> Result<Vec<(String, u64)>, AskError> {
+        Ok(admin::counters(&self.admin).await?)
+    }
+
+    async fn counter(&self, pattern: &str) -> Result<u64, AskError> {
+        Ok(admin::stat(&self.admin, pattern).await?)
+    }
+
+    async fn send_spans_at_once(&self) -> Result<(), AskError> {
+        self.admin.fetch(Method::POST, AT_ONCE).await?;
+        Ok(())
+    }
+
+    async fn build(&self) -> Result<Build, AskError> {
+        let info = self.admin.json("/server_info").await?;
+        let all = info.pointer("/node/extensions").and_then(Value::as_array);
+        let names = all.into_iter().flatten();
+        let names = names.filter_map(|extension| extension["name"].as_str());
+        Ok(Build {
+            version: version(info["version"].as_str().unwrap_or_default()),
+            extensions: names.map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// Envoy writes `REVISION/VERSION/STATUS/TYPE/TLS`.
+fn version(said: &str) -> String {
+    said.split('/').nth(1).unwrap_or(said).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envoys_words_become_a_version() {
+        assert_eq!(version("9dc4/1.39.3/Clean/RELEASE/BoringSSL"), "1.39.3");
+        assert_eq!(version(""), "");
+    }
+}

@@ -1,0 +1,58 @@
+//! Access logs: one JSON object a line.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Field of a line that holds the call's id; the mesh is installed with it.
+pub const CALL: &str = "meshproof_call";
+
+/// A line about a call, all its fields as text; `null` and nothing are the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    pub call: String,
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Row {
+    /// A field; nothing where it is absent.
+    pub fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
+/// The lines that tell of calls, in their order.
+pub fn rows(log: &str) -> Vec<Row> {
+    let entries = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());
+    let rows = entries.filter_map(|entry| {
+        let call = entry.get(CALL)?.as_str()?.to_owned();
+        let text = |value: Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let fields = entry.into_iter().map(|(key, value)| (key, text(value)));
+        Some(Row {
+            call,
+            fields: fields.collect(),
+        })
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_line_are_text() {
+        let log = "noise\n{\"meshproof_call\":\"a-1\",\"response_code\":200,\"grpc_status\":null}\n{\"meshproof_call\":null}\n";
+        let rows = rows(log);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].call, "a-1");
+        assert_eq!(rows[0].field("response_code"), "200");
+        assert_eq!(rows[0].field("grpc_status"), "");
+    }
+}
