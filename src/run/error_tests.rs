@@ -12,7 +12,7 @@ use crate::{
         endpoints::{EndpointsError, Withheld},
         istioctl::IstioctlError,
     },
-    observe::testbed::CallerError,
+    observe::{data_plane::AskError, testbed::CallerError},
     plan::resolve::ResolveError,
     run::{
         namespace::error::{PlaceError, ReachError},
@@ -100,11 +100,11 @@ fn stalled() -> Trouble {
     ErrorClass::Harness
 )]
 #[case::a_proxy_that_says_nothing(
-    at_step(ProbeError::Proxy(HttpError::Silent {
+    at_step(ProbeError::Proxy(AskError::Http(HttpError::Silent {
         what: "/config_dump".to_owned(),
         pod: "p".to_owned(),
         limit: Duration::from_secs(10),
-    })),
+    }))),
     "step 1 (probe one): /config_dump of pod p gave no answer within 10s",
     ErrorClass::Mesh
 )]

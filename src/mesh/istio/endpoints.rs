@@ -193,7 +193,7 @@ fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const NAME: &str = "outbound|50051||greeter.ns.svc.cluster.local";
 

@@ -130,7 +130,10 @@ fn leads_to(route: &Value, cluster: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::observe::data_plane::hop::at;
     use serde_json::json;
 
     fn dump() -> Value {
