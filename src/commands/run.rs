@@ -249,7 +249,7 @@ async fn scenarios_on(
         .collect();
     let plan = offered.plan(repeated, terms);
     let mut session = Session::new(ready, offered.found, recorder.clone(), kept, open)
-        .map_err(CommandError::other)?;
+        .map_err(CommandError::of)?;
     let begun = cancel.run_until_cancelled(session.begin()).await;
     if let Some(Ok(())) = begun {
         let pace = Pace {

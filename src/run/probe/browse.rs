@@ -16,7 +16,6 @@ use crate::{
         chrome::{self, Chrome, Fetched, PageCall},
         page, serve,
     },
-    errors::chain,
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     scenario::{manifest::expand, model::web::Browser},
