@@ -162,8 +162,8 @@ fn stalled() -> Trouble {
 )]
 #[case::a_cluster_that_does_not_list(
     at_step(PlaceError::Reach(ReachError::List { what: "Services", error: Box::new(refused(503)) })),
-    "step 1 (probe one): cannot list Services: ApiError: no room: Full (Status { status: Some(Failure), message: \"no room\", \
-     metadata: None, reason: \"Full\", details: None, code: 503 })",
+    "step 1 (probe one): cannot list Services: ApiError: no room: Full (Status { status: Some(Failure), code: 503, \
+     message: \"no room\", metadata: None, reason: \"Full\", details: None })",
     ErrorClass::Mesh
 )]
 #[case::a_claim_that_had_no_time(
