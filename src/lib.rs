@@ -1,6 +1,6 @@
 //! meshproof: an end-to-end conformance harness for gRPC through service meshes.
 //!
-//! ARCHITECTURE.md says what is where, in which order; `tests/layers.rs` holds it.
+//! ARCHITECTURE.md says what is where, in which order; `tests/it/layers.rs` holds it.
 
 #[cfg(feature = "browser")]
 pub mod browser;

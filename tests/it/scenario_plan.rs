@@ -175,7 +175,7 @@ fn an_explanation_says_claim_steps_tests_and_rates() {
     }
 }
 
-/// `MESHPROOF_BLESS=1 cargo test --test scenario_plan` writes it anew.
+/// `MESHPROOF_BLESS=1 cargo test --test it scenario_plan::` writes it anew.
 #[test]
 fn the_checked_in_schema_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenario.schema.json");
