@@ -150,7 +150,7 @@ mod tests {
         table
     }
 
-    /// `MESHPROOF_BLESS=1 cargo test --lib flags::table` writes it anew.
+    /// `INSTA_UPDATE=always cargo test --lib flags::table` writes it anew.
     #[test]
     fn the_documentation_says_who_honours_a_flag() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/targets.md");
@@ -161,13 +161,13 @@ mod tests {
             "{before}<!-- flags -->\n{}<!-- end of flags -->\n{after}",
             table()
         );
-        if std::env::var_os("MESHPROOF_BLESS").is_some() {
+        if std::env::var("INSTA_UPDATE").is_ok_and(|mode| mode == "always") {
             std::fs::write(path, &wanted).unwrap();
             text.clone_from(&wanted);
         }
         assert!(
             text == wanted,
-            "docs/targets.md is stale: run with MESHPROOF_BLESS=1"
+            "docs/targets.md is stale: run with INSTA_UPDATE=always"
         );
     }
 }

@@ -4,8 +4,10 @@
 
 mod attack;
 mod cli;
+mod contract;
 mod doctor;
 mod examples;
+mod kept;
 mod layers;
 mod machine;
 mod scenario_lint;

@@ -175,19 +175,9 @@ fn an_explanation_says_claim_steps_tests_and_rates() {
     }
 }
 
-/// `MESHPROOF_BLESS=1 cargo test --test it scenario_plan::` writes it anew.
 #[test]
 fn the_checked_in_schema_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scenario.schema.json");
-    let current = schema::scenario_text();
-    if std::env::var_os("MESHPROOF_BLESS").is_some() {
-        std::fs::write(&path, &current).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == current,
-        "docs/scenario.schema.json is stale: run with MESHPROOF_BLESS=1"
-    );
+    crate::kept::file("docs/scenario.schema.json", &schema::scenario_text());
 }
 
 /// Every file in the repository's own suites is clean.

@@ -62,9 +62,12 @@ func (c *caller) run(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	// The asker knows that the run goes on before its first call has ended.
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush()
 	out := &lines{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, stop: stop}
 	plan := callPlan{Patience: 30_000, Load: load{Times: 1, Connections: 1, Streams: 1}}
-	if err := json.Unmarshal(text, &plan); err != nil {
+	if err := readStrictly(text, &plan); err != nil {
 		out.write(refusal(fmt.Errorf("plan: %w", err)))
 		return
 	}
@@ -112,6 +115,14 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	if form := string(plan.Form); form != "" && form != `"grpc"` {
 		return 0, fmt.Errorf("this caller speaks gRPC over HTTP/2 only, not %s", form)
 	}
+	if isGiven(plan.Stream) || plan.Pad != nil {
+		return 0, fmt.Errorf("this caller sends the plan's own messages and metadata; numbered streams and padding are the test bed's own")
+	}
+	if isGiven(plan.Script) {
+		if err := readStrictly(plan.Script, &script{}); err != nil {
+			return 0, fmt.Errorf("script: %w", err)
+		}
+	}
 	if err := plan.bounded(); err != nil {
 		return 0, err
 	}
@@ -137,6 +148,9 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	all.Wait()
 	return plan.Load.Times, nil
 }
+
+// isGiven is false for a field that is absent or null.
+func isGiven(text json.RawMessage) bool { return len(text) > 0 && string(text) != "null" }
 
 // Bounds of one run, as the test bed's own caller has them: calls in flight, connections, calls.
 const (

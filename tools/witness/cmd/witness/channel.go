@@ -144,8 +144,8 @@ func (c *channel) make(ctx context.Context, one single) observation {
 	ctx, cancel := c.limited(context.WithValue(ctx, rpcKey{}, seen), seen, one.limit)
 	defer cancel()
 	pairs := []string{callHeader, one.id}
-	if len(c.plan.Script) > 0 && string(c.plan.Script) != "null" {
-		pairs = append(pairs, scriptHeader, string(c.plan.Script))
+	if isGiven(c.plan.Script) {
+		pairs = append(pairs, scriptHeader, ascii(c.plan.Script))
 	}
 	for _, pair := range append(append([]pair(nil), one.metadata...), one.own...) {
 		pairs = append(pairs, pair[0], read(pair[0], pair[1]))

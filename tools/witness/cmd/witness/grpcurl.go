@@ -57,8 +57,8 @@ func (g grpcurl) words(one single) []string {
 		return append(append(words, plan.Address), g.verb()...)
 	}
 	headers := append(append([]pair{{callHeader, one.id}}, one.metadata...), one.own...)
-	if len(plan.Script) > 0 && string(plan.Script) != "null" {
-		headers = append(headers, pair{scriptHeader, string(plan.Script)})
+	if isGiven(plan.Script) {
+		headers = append(headers, pair{scriptHeader, ascii(plan.Script)})
 	}
 	for _, header := range headers {
 		words = append(words, "-rpc-header", header[0]+": "+header[1])

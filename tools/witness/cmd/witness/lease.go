@@ -15,6 +15,12 @@ import (
 // maxPlan is the largest plan that is read.
 const maxPlan = 64 << 20
 
+// Terms of a lease, in milliseconds.
+const (
+	minLease = 100
+	maxLease = 600_000
+)
+
 var errGone = errors.New("the controller has gone: the run was stopped")
 
 // lease reads the plan out of a request. With `lease_ms` the plan is the first line of the body, and the context that comes back ends
@@ -26,8 +32,8 @@ func lease(w http.ResponseWriter, r *http.Request) (context.Context, []byte, err
 		return r.Context(), plan, err
 	}
 	ms, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || ms == 0 {
-		return nil, nil, fmt.Errorf("lease_ms is %q; give whole milliseconds", text)
+	if err != nil || ms < minLease || ms > maxLease {
+		return nil, nil, fmt.Errorf("lease_ms: give %d to %d", minLease, maxLease)
 	}
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 		return nil, nil, fmt.Errorf("a lease needs a connection that carries both ways: %w", err)

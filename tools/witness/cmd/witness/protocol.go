@@ -1,8 +1,17 @@
 package main
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf16"
+)
 
-// The control protocol; its description is fixtures/testbed/src/control.rs.
+// The control protocol; its description is fixtures/testbed/src/control.rs, its schema fixtures/testbed/control.schema.json. The tests
+// that hold this program to it are tests/it/contract.
 
 const (
 	scriptHeader   = "x-meshproof-script"
@@ -18,6 +27,37 @@ const (
 )
 
 type pair [2]string
+
+// readStrictly reads one document. A field that is not known is an error: what it asks for would not happen, and nobody would notice.
+func readStrictly(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the document")
+	}
+	return nil
+}
+
+// ascii is a document in the letters that a value of metadata may have.
+func ascii(document json.RawMessage) string {
+	var text strings.Builder
+	for _, letter := range string(document) {
+		switch {
+		case letter < ' ':
+			text.WriteByte(' ') // between tokens: within a text it would be no JSON
+		case letter <= '~':
+			text.WriteRune(letter)
+		default:
+			for _, unit := range utf16.Encode([]rune{letter}) {
+				fmt.Fprintf(&text, `\u%04x`, unit)
+			}
+		}
+	}
+	return text.String()
+}
 
 type info struct {
 	Role      string `json:"role"`
@@ -46,6 +86,8 @@ type callPlan struct {
 	Metadata  []pair            `json:"metadata"`
 	PerCall   []perCall         `json:"per_call"`
 	Script    json.RawMessage   `json:"script"`
+	Stream    json.RawMessage   `json:"stream"`
+	Pad       *uint32           `json:"pad"`
 	Deadline  *uint64           `json:"deadline_ms"`
 	TLS       *tlsPlan          `json:"tls"`
 	Load      load              `json:"load"`
@@ -81,17 +123,35 @@ type tlsPlan struct {
 }
 
 type script struct {
-	Status    *uint32 `json:"status"`
-	Message   *string `json:"message"`
-	Shape     string  `json:"shape"`
-	FailFirst *uint32 `json:"fail_first"`
-	DelayMs   uint64  `json:"delay_ms"`
-	GapMs     uint64  `json:"gap_ms"`
-	Messages  *uint32 `json:"messages"`
-	Size      *uint32 `json:"size"`
-	HoldMs    uint64  `json:"hold_ms"`
-	Headers   []pair  `json:"headers"`
-	Trailers  []pair  `json:"trailers"`
+	Status      *uint32 `json:"status"`
+	Message     *string `json:"message"`
+	Shape       string  `json:"shape"`
+	FailFirst   *uint32 `json:"fail_first"`
+	DelayMs     uint64  `json:"delay_ms"`
+	GapMs       uint64  `json:"gap_ms"`
+	Messages    *uint32 `json:"messages"`
+	Size        *uint32 `json:"size"`
+	HoldMs      uint64  `json:"hold_ms"`
+	FinishAfter *uint32 `json:"finish_after"`
+	ReadGapMs   uint64  `json:"read_gap_ms"`
+	Headers     []pair  `json:"headers"`
+	Trailers    []pair  `json:"trailers"`
+	Pad         *uint32 `json:"pad"`
+}
+
+// beyond is an error when a script asks for what grpc-go's server does not do.
+func (t script) beyond() error {
+	for what, asked := range map[string]bool{
+		"reset a stream": t.Shape == "reset" || t.Shape == "reset-after-messages",
+		"end a stream while it is read (finish_after)": t.FinishAfter != nil,
+		"read slowly (read_gap_ms)":                    t.ReadGapMs > 0,
+		"pad its trailers (pad)":                       t.Pad != nil,
+	} {
+		if asked {
+			return fmt.Errorf("this server does not %s: let the test bed's own do it", what)
+		}
+	}
+	return nil
 }
 
 type observation struct {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"hash/crc32"
 	"strconv"
 	"time"
@@ -37,15 +37,12 @@ func (s *server) answer(stream grpc.ServerStream, entry open) error {
 	md, _ := metadata.FromIncomingContext(stream.Context())
 	var told script
 	if text := first(md, scriptHeader); text != "" {
-		if err := json.Unmarshal([]byte(text), &told); err != nil {
+		if err := errors.Join(readStrictly([]byte(text), &told), told.beyond()); err != nil {
 			return grpcstatus.Errorf(codes.InvalidArgument, "metadata %s: %v", scriptHeader, err)
 		}
 	}
 	if told.FailFirst != nil && entry.entry.Attempt > *told.FailFirst {
 		told.Status, told.Message, told.Shape, told.DelayMs, told.HoldMs = nil, nil, "", 0, 0
-	}
-	if told.Shape == "reset" || told.Shape == "reset-after-messages" {
-		return grpcstatus.Error(codes.InvalidArgument, "grpc-go cannot reset a stream on purpose: let the test bed's server do it")
 	}
 	if !wait(stream, told.DelayMs) {
 		return stream.Context().Err()

@@ -39,7 +39,7 @@ type server struct {
 }
 
 func serve(ctx context.Context, o options, who info, mux *http.ServeMux) error {
-	s := &server{who: who, port: uint16(o.port), ledger: ledger{who: who}}
+	s := &server{who: who, ledger: ledger{who: who}}
 	s.why.Store("the listener has not come yet")
 	made, err := s.make(o.xds)
 	if err != nil {
@@ -50,6 +50,8 @@ func serve(ctx context.Context, o options, who info, mux *http.ServeMux) error {
 	if err != nil {
 		return fmt.Errorf("gRPC port: %w", err)
 	}
+	slog.Info("serving", "address", listener.Addr().String())
+	s.port = uint16(listener.Addr().(*net.TCPAddr).Port)
 	mux.HandleFunc("GET /v1/info", s.info)
 	mux.HandleFunc("GET /v1/ledger", s.attempts)
 	go func() {
