@@ -1,4 +1,5 @@
-//! An API server in memory, for tests: objects by path, uids, labels, server-side apply with owners, deletes with preconditions.
+//! An API server in memory, for tests: objects by path, uids, labels, server-side apply with owners, deletes with preconditions, and
+//! watches.
 
 use std::{
     collections::BTreeMap,
@@ -6,10 +7,14 @@ use std::{
 };
 
 use http::{Method, Request, Response};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tower::service_fn;
+
+#[path = "fake_watch.rs"]
+mod watched;
 
 /// Date that the server answers with.
 pub const NOW: &str = "Mon, 30 Nov 2026 12:00:00 GMT";
@@ -27,6 +32,10 @@ pub struct Inner {
     /// Paths of objects that may not be deleted.
     pub guarded: Vec<String>,
     next: u64,
+    /// What watches tell, in order.
+    log: Vec<watched::Change>,
+    /// How much of it there is.
+    length: watch::Sender<usize>,
 }
 
 /// See the module.
@@ -40,16 +49,20 @@ impl Fake {
             let fake = fake.clone();
             async move {
                 let (parts, body) = request.into_parts();
+                if let Some(events) = watched::events(&fake, &parts.uri) {
+                    return Ok(Response::new(events));
+                }
                 let body = body.collect().await?.to_bytes();
                 let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 let path = parts.uri.path().to_owned();
                 let query = parts.uri.query().unwrap_or_default().to_owned();
                 let (code, answer) =
                     fake.with(|inner| inner.answer(&parts.method, &path, &query, body));
-                let answer = Response::builder()
-                    .status(code)
-                    .header("date", NOW)
-                    .body(Body::from(answer.to_string().into_bytes()));
+                let answer = Response::builder().status(code).header("date", NOW).body(
+                    Full::from(answer.to_string())
+                        .map_err(|never| match never {})
+                        .boxed_unsync(),
+                );
                 Ok::<_, tower::BoxError>(answer?)
             }
         });
@@ -66,9 +79,19 @@ impl Fake {
             let uid = inner.uid();
             object["metadata"]["name"] = path.rsplit('/').next().into();
             object["metadata"]["uid"] = uid.as_str().into();
-            inner.objects.insert(path.to_owned(), object);
+            inner.insert(path, object);
             uid
         })
+    }
+
+    /// Takes an object away, as somebody else does.
+    pub fn remove(&self, path: &str) {
+        self.with(|inner| inner.take(path));
+    }
+
+    /// How many changes there were; tells of each.
+    pub fn changes(&self) -> watch::Receiver<usize> {
+        self.with(|inner| inner.length.subscribe())
     }
 
     pub fn get(&self, path: &str) -> Option<Value> {
@@ -127,8 +150,7 @@ impl Inner {
         {
             object["metadata"]["namespace"] = namespace.into();
         }
-        self.objects.insert(path, object.clone());
-        (201, object)
+        (201, self.insert(&path, object))
     }
 
     fn patch(&mut self, path: &str, query: &str, patch: Value) -> (u16, Value) {
@@ -147,8 +169,7 @@ impl Inner {
                     return refused(409, "Conflict", "Precondition failed: UID");
                 }
                 merge(&mut object, &patch);
-                self.objects.insert(path.to_owned(), object.clone());
-                (200, object)
+                (200, self.insert(path, object))
             }
             (None, _) if applied => self.keep(path.to_owned(), patch),
             (None, _) => refused(404, "NotFound", "not found"),
@@ -179,9 +200,7 @@ impl Inner {
                 "lastTransitionTime": null, "reason": "SomeFinalizersRemain", "message": "finalizers remaining: example.test/hold"}]});
             return (200, object.clone());
         }
-        let within = format!("{path}/");
-        self.objects
-            .retain(|other, _| other != path && !other.starts_with(&within));
+        self.take(path);
         (200, json!({"kind": "Status", "status": "Success"}))
     }
 
@@ -192,14 +211,27 @@ impl Inner {
         let selector = query
             .split('&')
             .find_map(|pair| pair.strip_prefix("labelSelector="));
-        let below = format!("{path}/");
-        let items = self.objects.iter().filter(|(at, object)| {
-            let rest = at.strip_prefix(&below);
-            rest.is_some_and(|rest| !rest.contains('/')) && selects(selector, object)
-        });
+        let items = self
+            .objects
+            .iter()
+            .filter(|(at, object)| is_in(at, path) && selects(selector, object));
         let items: Vec<Value> = items.map(|(_, object)| object.clone()).collect();
-        json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+        let version = self.log.len().to_string();
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
     }
+}
+
+/// An object at `at` belongs to the collection, be it that of one namespace or of all.
+fn is_in(at: &str, collection: &str) -> bool {
+    let Some((parent, _)) = at.rsplit_once('/') else {
+        return false;
+    };
+    let everywhere = || {
+        let (group, rest) = parent.split_once("/namespaces/")?;
+        let (_, plural) = rest.split_once('/')?;
+        Some(format!("{group}/{plural}"))
+    };
+    parent == collection || everywhere().is_some_and(|all| all == collection)
 }
 
 fn selects(selector: Option<&str>, object: &Value) -> bool {
@@ -235,6 +267,11 @@ fn kinds(path: &str) -> Option<Value> {
         "/api/v1" => json!([
             kind("namespaces", "Namespace", false),
             kind("configmaps", "ConfigMap", true)
+        ]),
+        "/apis/apps/v1" => json!([kind("deployments", "Deployment", true)]),
+        "/apis/networking.istio.io/v1" => json!([
+            kind("serviceentries", "ServiceEntry", true),
+            kind("virtualservices", "VirtualService", true)
         ]),
         "/apis/rbac.authorization.k8s.io/v1" => json!([kind("clusterroles", "ClusterRole", false)]),
         // Neither plural nor scope can be guessed.

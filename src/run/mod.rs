@@ -17,4 +17,8 @@ pub mod step;
 pub mod stop;
 
 #[cfg(test)]
+mod engine_call_tests;
+#[cfg(test)]
+pub(crate) mod in_memory;
+#[cfg(test)]
 pub(crate) mod testing;

@@ -1,4 +1,4 @@
-//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod.
+//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod, or a [`World`] of callers and servers.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -6,6 +6,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     context::{Context, Terms, Tidy},
+    in_memory::world::World,
     lost::Lost,
     session::{Kept, Session},
 };
@@ -28,12 +29,26 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Nobody is behind any port.
     pub fn new() -> Self {
         let dial = Dial::node("/nowhere/node.sock".into());
+        Self::with(&Fake::default(), dial, Tidy::WithTheWorld, false).0
+    }
+
+    /// With the pods of a world, and its server for control calls.
+    pub fn on(world: &World, tidy: Tidy, keep_failed: bool) -> Self {
+        let (mut stage, session) = Self::with(&world.fake, world.dial(), tidy, keep_failed);
+        drop(session);
+        let ctx = Arc::get_mut(&mut stage.ctx).expect("nobody else has it yet");
+        ctx.mesh.control = world.control();
+        stage
+    }
+
+    fn with(fake: &Fake, dial: Dial, tidy: Tidy, keep_failed: bool) -> (Self, Session) {
         let (recorder, events) = Recorder::new();
         let lost = Lost::default();
         let ready = Ready {
-            client: Fake::default().client(),
+            client: fake.client(),
             dial: dial.clone(),
             istioctl: None,
             versions: BTreeMap::new(),
@@ -54,8 +69,8 @@ impl Stage {
         let terms = Terms {
             run_id: RunId::random(),
             rates: Rates::default(),
-            tidy: Tidy::WithTheWorld,
-            keep_failed: false,
+            tidy,
+            keep_failed,
             mutation: None,
         };
         let kept = Kept {
@@ -63,11 +78,12 @@ impl Stage {
             ..Kept::default()
         };
         let session = Session::new(&ready, found, recorder, kept, terms).expect("threads");
-        Self {
+        let stage = Self {
             ctx: Arc::clone(&session.ctx),
             lost,
             events,
-        }
+        };
+        (stage, session)
     }
 
     /// What was told until now.

@@ -1,0 +1,173 @@
+//! The node's socket: a stream to a port of a pod, as [`crate::transport::Dial`] asks the local node for one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Value, json};
+use testbed::control::CONTROL_PORT;
+use tokio::{
+    io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpStream, UnixListener, UnixStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use super::istiod;
+use crate::cluster::fake::Fake;
+
+/// Namespace and name of a pod.
+pub type Key = (String, String);
+
+/// Where a pod is.
+#[derive(Clone)]
+pub struct Place {
+    pub address: Ipv4Addr,
+    pub workload: String,
+}
+
+#[derive(Default)]
+struct State {
+    pods: BTreeMap<Key, Place>,
+    /// Control ports of workloads that lead to somebody else.
+    detours: BTreeMap<String, SocketAddr>,
+}
+
+/// What leads to pods; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Node {
+    state: Arc<Mutex<State>>,
+    /// Workloads whose control ports take questions and give no answer.
+    held: Arc<watch::Sender<BTreeSet<String>>>,
+    /// Questions that were held.
+    waiting: Arc<watch::Sender<usize>>,
+}
+
+impl Node {
+    /// Listens on a socket.
+    pub fn listen(&self, socket: &Path, fake: Fake) -> JoinHandle<()> {
+        let listener = UnixListener::bind(socket).expect("the socket is free");
+        let node = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (node, fake) = (node.clone(), fake.clone());
+                // What fails, the other end sees as a stream that ends.
+                tokio::spawn(async move { drop(node.connect(stream, fake).await) });
+            }
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn insert(&self, key: Key, place: Place) {
+        self.state().pods.insert(key, place);
+    }
+
+    pub fn remove(&self, key: &Key) {
+        self.state().pods.remove(key);
+    }
+
+    /// From now on the control ports of a workload lead elsewhere.
+    pub fn detour(&self, workload: &str, to: SocketAddr) {
+        self.state().detours.insert(workload.to_owned(), to);
+    }
+
+    /// The control ports of a workload give no answer until [`Node::release`].
+    pub fn hold(&self, workload: &str) {
+        self.held.send_modify(|held| {
+            held.insert(workload.to_owned());
+        });
+    }
+
+    pub fn release(&self) {
+        self.held.send_modify(BTreeSet::clear);
+    }
+
+    /// Returns when a question is held.
+    pub async fn is_asked(&self) {
+        let mut waiting = self.waiting.subscribe();
+        waiting
+            .wait_for(|count| *count > 0)
+            .await
+            .expect("it stays");
+    }
+
+    async fn connect(&self, stream: UnixStream, fake: Fake) -> io::Result<()> {
+        let mut stream = BufReader::with_capacity(1, stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let request: Value = serde_json::from_str(&line)?;
+        let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
+        let key = (text("namespace"), text("pod"));
+        let mut stream = stream.into_inner();
+        if key == ("istio-system".to_owned(), "istiod".to_owned()) {
+            stream.write_all(b"{}\n").await?;
+            istiod::serve(stream, fake).await;
+            return Ok(());
+        }
+        let port = request["port"]
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok());
+        let reached = match self.way(&key, port.unwrap_or_default()) {
+            Some((place, address)) => {
+                let opened = TcpStream::connect(address).await;
+                opened
+                    .map(|open| (place, open))
+                    .map_err(|error| error.to_string())
+            }
+            None => Err("there is no such pod".to_owned()),
+        };
+        match reached {
+            Ok((place, open)) => {
+                stream.write_all(b"{}\n").await?;
+                self.pipe(stream, open, &place.workload).await
+            }
+            Err(words) => {
+                stream
+                    .write_all(format!("{}\n", json!({"error": words})).as_bytes())
+                    .await
+            }
+        }
+    }
+
+    fn way(&self, key: &Key, port: u16) -> Option<(Place, SocketAddr)> {
+        let state = self.state();
+        let place = state.pods.get(key)?.clone();
+        let detour = state.detours.get(&place.workload);
+        let detour = detour.filter(|_| port == CONTROL_PORT).copied();
+        let own = SocketAddr::from((place.address, port));
+        Some((place, detour.unwrap_or(own)))
+    }
+
+    /// Carries bytes both ways. A question to a workload that is held is carried when that is over.
+    async fn pipe(&self, stream: UnixStream, to: TcpStream, workload: &str) -> io::Result<()> {
+        let (mut from, mut back) = stream.into_split();
+        let (mut answers, mut questions) = to.into_split();
+        let asking = async {
+            let mut piece = vec![0; 64 << 10];
+            let mut held = self.held.subscribe();
+            loop {
+                let count = from.read(&mut piece).await?;
+                if count == 0 {
+                    return questions.shutdown().await;
+                }
+                if held.borrow().contains(workload) {
+                    self.waiting.send_modify(|count| *count += 1);
+                }
+                let free = held.wait_for(|held| !held.contains(workload)).await;
+                drop(free.map_err(io::Error::other)?);
+                questions.write_all(&piece[..count]).await?;
+            }
+        };
+        let answering = async {
+            io::copy(&mut answers, &mut back).await?;
+            back.shutdown().await
+        };
+        tokio::try_join!(asking, answering).map(drop)
+    }
+}

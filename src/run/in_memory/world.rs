@@ -1,0 +1,257 @@
+//! The API server, the node and what makes pods of Deployments.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Method;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testbed::{
+    control::{Attempt, CONTROL_PORT},
+    server,
+};
+use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+
+use super::{
+    node::{Key, Node, Place},
+    program::Program,
+};
+use crate::{
+    cluster::fake::Fake,
+    fixture::workload::WORKLOAD_LABEL,
+    transport::{Dial, http::Port},
+};
+
+/// Annotation of a pod's template: the last number of its address.
+pub const ADDRESS: &str = "meshproof.test/address";
+/// That of the server for control calls.
+const CONTROL: u8 = 250;
+/// Longer than anything here takes.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub struct World {
+    pub fake: Fake,
+    pub node: Node,
+    /// Addresses of this world: `127.A.B.*`.
+    network: [u8; 2],
+    programs: Programs,
+    socket: TempDir,
+    tasks: [JoinHandle<()>; 2],
+    control_address: SocketAddr,
+    control: Mutex<Option<server::Running>>,
+}
+
+type Programs = Arc<Mutex<BTreeMap<Key, Program>>>;
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl World {
+    /// A cluster without a scenario.
+    pub async fn start() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        // Other processes that run these tests have other numbers.
+        let process = u8::try_from(std::process::id() % 190).expect("small") + 64;
+        let network = [process, NEXT.fetch_add(1, Ordering::Relaxed)];
+        let (fake, node, programs) = (Fake::default(), Node::default(), Programs::default());
+        let socket = tempfile::tempdir().expect("a directory");
+        let listening = node.listen(&socket.path().join("node.sock"), fake.clone());
+        let making = tokio::spawn(make_pods(
+            fake.clone(),
+            node.clone(),
+            Arc::clone(&programs),
+            network,
+        ));
+        let control = plain_server(Ipv4Addr::new(127, network[0], network[1], CONTROL)).await;
+        Self {
+            fake,
+            node,
+            network,
+            programs,
+            socket,
+            tasks: [listening, making],
+            control_address: control.addresses[0],
+            control: Mutex::new(Some(control)),
+        }
+    }
+
+    /// How its pods are reached.
+    pub fn dial(&self) -> Dial {
+        Dial::node(self.socket.path().join("node.sock"))
+    }
+
+    /// `host:port` of the server for control calls.
+    pub fn control(&self) -> String {
+        self.control_address.to_string()
+    }
+
+    /// The address of the pod whose workload has this number.
+    pub fn address(&self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.network[0], self.network[1], number)
+    }
+
+    /// Attempts at all servers of a workload.
+    pub async fn attempts(&self, workload: &str) -> Vec<Attempt> {
+        let programs = self.programs.lock().await;
+        let named = programs
+            .iter()
+            .filter(|((_, pod), _)| pod.starts_with(workload));
+        let ledgers = named.filter_map(|(_, program)| program.ledger());
+        ledgers.flat_map(|ledger| ledger.attempts("")).collect()
+    }
+
+    /// Returns when an attempt at a workload is as wanted.
+    pub async fn until(&self, workload: &str, wanted: impl Fn(&Attempt) -> bool) {
+        let waited = async {
+            while !self.attempts(workload).await.iter().any(&wanted) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = timeout(LIMIT, waited).await;
+        waited.unwrap_or_else(|_| panic!("no attempt at {workload} is as wanted"));
+    }
+
+    /// Ends the programs of a workload; its pods stay as they were told to be.
+    pub async fn stop(&self, workload: &str) {
+        let mut programs = self.programs.lock().await;
+        let named = programs.extract_if(.., |(_, pod), _| pod.starts_with(workload));
+        for (_, program) in named.collect::<Vec<_>>() {
+            program.stop().await;
+        }
+    }
+
+    /// Servers of a workload forget what they were told.
+    pub async fn heal(&self, workload: &str) {
+        let keys: Vec<Key> = self.programs.lock().await.keys().cloned().collect();
+        for (namespace, pod) in keys
+            .into_iter()
+            .filter(|(_, pod)| pod.starts_with(workload))
+        {
+            let port = Port {
+                dial: self.dial(),
+                namespace,
+                pod,
+                port: CONTROL_PORT,
+            };
+            let told = port.send(Method::PUT, "/v1/script", b"{}".to_vec()).await;
+            drop(told.expect("it takes the script"));
+        }
+    }
+
+    /// The server for control calls ends.
+    pub async fn control_ends(&self) {
+        if let Some(control) = self.control.lock().await.take() {
+            control.shutdown().await;
+        }
+    }
+
+    /// From now on another server answers for the ledger of a workload, one that nobody has called.
+    pub async fn forget(&self, workload: &str) {
+        let other = plain_server(self.address(CONTROL - 1)).await;
+        self.node.detour(workload, other.control);
+    }
+
+    /// Names of the namespaces that are there.
+    pub fn namespaces(&self) -> Vec<String> {
+        let names = |path: &String| {
+            let name = path.strip_prefix("/api/v1/namespaces/")?;
+            (!name.contains('/')).then(|| name.to_owned())
+        };
+        self.fake.paths().iter().filter_map(names).collect()
+    }
+}
+
+/// A server of no scenario.
+async fn plain_server(address: Ipv4Addr) -> server::Running {
+    let options = server::Options {
+        bind: address.into(),
+        ports: vec![0],
+        control: SocketAddr::from((address, 0)),
+        services: vec![server::ServiceName::Greeter],
+        info: testbed::control::Info::default(),
+        max_connection_age: None,
+        max_connection_age_grace: None,
+        max_concurrent_streams: 100,
+        tls: None,
+        tls_names: Vec::new(),
+        http_fallback: true,
+    };
+    server::start(options).await.expect("the address is free")
+}
+
+/// Deployment controller, scheduler and kubelet.
+async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2]) {
+    let mut changes = fake.changes();
+    loop {
+        changes.borrow_and_update();
+        let wanted = wanted(&fake);
+        let mut programs = programs.lock().await;
+        let gone = programs.extract_if(.., |key, _| !wanted.contains_key(key));
+        for (key, program) in gone.collect::<Vec<_>>() {
+            node.remove(&key);
+            fake.remove(&format!("/api/v1/namespaces/{}/pods/{}", key.0, key.1));
+            // Calls may still be in progress.
+            tokio::spawn(program.stop());
+        }
+        let there: BTreeSet<Key> = programs.keys().cloned().collect();
+        for (key, template) in wanted.into_iter().filter(|(key, _)| !there.contains(key)) {
+            let path = format!("/api/v1/namespaces/{}/pods/{}", key.0, key.1);
+            if fake.get(&path).is_some() {
+                continue; // its program has ended
+            }
+            let number = template
+                .pointer("/metadata/annotations")
+                .map(|all| &all[ADDRESS]);
+            let number = number
+                .and_then(Value::as_str)
+                .and_then(|number| number.parse().ok());
+            let address = Ipv4Addr::new(127, network[0], network[1], number.expect("a number"));
+            let object = pod(&key, &template, address);
+            let parsed: Pod = serde_json::from_value(object.clone()).expect("a pod");
+            let workload = template["metadata"]["labels"][WORKLOAD_LABEL].as_str();
+            let workload = workload.unwrap_or_default().to_owned();
+            programs.insert(key.clone(), Program::start(&parsed, address).await);
+            node.insert(key, Place { address, workload });
+            fake.with(|inner| inner.insert(&path, object));
+        }
+        drop(programs);
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The one pod of every Deployment, with its template.
+fn wanted(fake: &Fake) -> BTreeMap<Key, Value> {
+    let pod = |(path, object): (&String, &Value)| {
+        let (namespace, name) = path
+            .strip_prefix("/apis/apps/v1/namespaces/")?
+            .split_once("/deployments/")?;
+        let key = (namespace.to_owned(), format!("{name}-0"));
+        Some((key, object["spec"]["template"].clone()))
+    };
+    fake.with(|inner| inner.objects.iter().filter_map(pod).collect())
+}
+
+fn pod((namespace, name): &Key, template: &Value, address: Ipv4Addr) -> Value {
+    let mut metadata = template["metadata"].clone();
+    metadata["name"] = name.as_str().into();
+    metadata["namespace"] = namespace.as_str().into();
+    metadata["uid"] = format!("uid-of-{namespace}-{name}").into();
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"],
+        "status": {"phase": "Running", "podIP": address, "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
