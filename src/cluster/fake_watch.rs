@@ -36,12 +36,10 @@ impl Inner {
 
     /// Takes an object away, with what is in it when it is a namespace.
     pub(super) fn take(&mut self, path: &str) {
-        let namespace = path.strip_prefix("/api/v1/namespaces/");
-        let namespace = namespace.filter(|name| !name.contains('/'));
-        let within = namespace.map(|name| format!("/namespaces/{name}/"));
-        let is_gone =
-            |at: &str| at == path || within.as_ref().is_some_and(|name| at.contains(name));
-        let gone = self.objects.extract_if(.., |at, _| is_gone(at));
+        let within = format!("{path}/");
+        let gone = self
+            .objects
+            .extract_if(.., |at, _| at == path || at.starts_with(&within));
         for (path, object) in gone.collect::<Vec<_>>() {
             self.tell("DELETED", path, object);
         }

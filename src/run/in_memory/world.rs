@@ -233,7 +233,7 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
     }
 }
 
-/// The one pod of every Deployment, with its template.
+/// The one pod of every Deployment whose namespace is there, with its template.
 fn wanted(fake: &Fake) -> BTreeMap<Key, Value> {
     let pod = |(path, object): (&String, &Value)| {
         let (namespace, name) = path
@@ -242,7 +242,14 @@ fn wanted(fake: &Fake) -> BTreeMap<Key, Value> {
         let key = (namespace.to_owned(), format!("{name}-0"));
         Some((key, object["spec"]["template"].clone()))
     };
-    fake.with(|inner| inner.objects.iter().filter_map(pod).collect())
+    let mut all: BTreeMap<Key, Value> =
+        fake.with(|inner| inner.objects.iter().filter_map(pod).collect());
+    let there = |namespace: &str| {
+        fake.get(&format!("/api/v1/namespaces/{namespace}"))
+            .is_some()
+    };
+    all.retain(|(namespace, _), _| there(namespace));
+    all
 }
 
 fn pod((namespace, name): &Key, template: &Value, address: Ipv4Addr) -> Value {
