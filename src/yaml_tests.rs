@@ -1,3 +1,4 @@
+use proptest::{collection, option, prelude::*, sample::Index};
 use rstest::rstest;
 use serde::Deserialize;
 
@@ -96,10 +97,55 @@ fn deep_and_large_files_are_refused() {
     assert!(places(&large).unwrap_err().message.contains("bytes"));
 }
 
-proptest::proptest! {
+/// A document of [`Top`], and how many steps it has.
+fn document() -> impl Strategy<Value = (String, usize)> {
+    let apply = "[a-z]{1,8}".prop_map(|name| format!("- apply: {name}\n"));
+    let scale = (0..u32::MAX).prop_map(|to| format!("- scale:\n    to: {to} # comment\n"));
+    let flow = (0..9_u32).prop_map(|to| format!("- scale: {{to: {to}}}\n"));
+    let steps = collection::vec(prop_oneof![apply, scale, flow], 0..6);
+    let count = option::of(prop_oneof!["[0-9]{1,4}", "'[a-z ]{0,5}'"]);
+    let name = "\\PC{0,20}".prop_map(|name| serde_json::to_string(&name).unwrap());
+    (name, count, steps).prop_map(|(name, count, steps)| {
+        let count = count.map(|count| format!("count: {count}\n"));
+        let mut text = format!("name: {name}\n{}", count.unwrap_or_default());
+        if !steps.is_empty() {
+            text += &format!("steps:\n{}", steps.concat());
+        }
+        (text, steps.len())
+    })
+}
+
+/// Puts characters that mean something in YAML, or nothing, in the place of others.
+fn mutate(text: &str, mutations: &[(Index, String)]) -> String {
+    let mut chars: Vec<char> = text.chars().collect();
+    for (at, new) in mutations {
+        let at = at.index(chars.len());
+        chars.splice(at..=at, new.chars());
+        if chars.is_empty() {
+            chars.push('\n');
+        }
+    }
+    chars.into_iter().collect()
+}
+
+proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "[ -~\\n\u{e4}]{0,200}") {
-        let _ = parse::<Top>(&text);
-        let _ = documents(&text);
+    fn reader_reads_every_document((text, steps) in document()) {
+        let (top, places) = parse::<Top>(&text).map_err(|error| TestCaseError::fail(format!("{error:?}\n{text}")))?;
+        prop_assert_eq!(top.steps.len(), steps);
+        prop_assert_eq!(places.key("name").line, 1);
+    }
+
+    #[test]
+    fn mistake_in_a_document_has_a_place_within_it(
+        (text, _) in document(),
+        mutations in collection::vec((any::<Index>(), "[-\\[\\]{}:,&*#|>'\"!?%@` \\n\\ta0\u{e4}\u{feff}]{0,2}"), 1..4),
+    ) {
+        let text = mutate(&text, &mutations);
+        let lines = text.lines().count();
+        for error in [parse::<Top>(&text).err(), documents(&text).err()].into_iter().flatten() {
+            prop_assert!(!error.message.is_empty());
+            prop_assert!((1..=lines + 1).contains(&error.place.line), "{error:?}\n{text:?}");
+        }
     }
 }

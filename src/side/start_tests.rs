@@ -62,7 +62,7 @@ async fn one_that_does_not_answer_is_told_with_what_was_seen_last() {
 }
 
 #[tokio::test]
-async fn one_that_ends_is_not_waited_for() {
+async fn side_that_ends_before_it_is_ready_is_told_at_once() {
     let ends = system("/bin/sh", &["-c", "echo broken configuration >&2; exit 7"]);
     let said = Side::start(&ends).await.err().unwrap().to_string();
     for part in [
@@ -82,7 +82,7 @@ async fn a_program_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn without_a_way_that_is_said() {
+async fn side_without_image_and_program_is_refused() {
     let mut none = system("/x", &[]);
     none.program = None;
     let said = Side::start(&none).await.err().unwrap().to_string();

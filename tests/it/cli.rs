@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use assert_cmd::Command;
+use clap::CommandFactory as _;
+use meshproof::cli::Cli;
 use rstest::rstest;
 
 /// The binary, without anything that the environment of a test run may set.
@@ -68,32 +70,36 @@ fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
     );
 }
 
-#[rstest]
-#[case("help", &[])]
-#[case("run", &["run"])]
-#[case("target", &["target"])]
-#[case("target-up", &["target", "up"])]
-#[case("target-down", &["target", "down"])]
-#[case("target-status", &["target", "status"])]
-#[case("target-shell", &["target", "shell"])]
-#[case("list", &["list"])]
-#[case("lint", &["lint"])]
-#[case("explain", &["explain"])]
-#[case("doctor", &["doctor"])]
-#[case("toolchain", &["toolchain"])]
-#[case("toolchain-prepare", &["toolchain", "prepare"])]
-#[case("toolchain-status", &["toolchain", "status"])]
-#[case("report", &["report"])]
-#[case("schema", &["schema"])]
-#[case("completions", &["completions"])]
-#[case("man", &["man"])]
-fn help_reads_as_reviewed(#[case] name: &str, #[case] command: &[&str]) {
-    let output = output(&[command, &["--help"]].concat());
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stderr.is_empty());
-    insta::with_settings!({omit_expression => true, snapshot_path => "snapshots"}, {
-        insta::assert_snapshot!(format!("help-{name}"), text(&output.stdout));
-    });
+/// Every command that help shows, with those above it; the program itself is the first.
+fn commands() -> Vec<Vec<String>> {
+    fn below(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
+        all.push(path.to_owned());
+        let shown = command.get_subcommands();
+        for next in shown.filter(|next| !next.is_hide_set() && next.get_name() != "help") {
+            below(next, &[path, &[next.get_name().to_owned()]].concat(), all);
+        }
+    }
+    let mut all = Vec::new();
+    below(&Cli::command(), &[], &mut all);
+    assert!(all.len() > 15, "{all:?}");
+    all
+}
+
+#[test]
+fn help_reads_as_reviewed() {
+    for command in commands() {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let output = output(&[&words, &["--help"][..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{command:?}");
+        assert!(output.stderr.is_empty(), "{command:?}");
+        let name = match words.is_empty() {
+            true => "help".to_owned(),
+            false => words.join("-"),
+        };
+        insta::with_settings!({omit_expression => true, snapshot_path => "snapshots"}, {
+            insta::assert_snapshot!(format!("help-{name}"), text(&output.stdout));
+        });
+    }
 }
 
 #[test]
@@ -122,26 +128,34 @@ fn the_schema_is_one_json_document_of_a_scenario() {
 #[case("bash", "_meshproof")]
 #[case("zsh", "#compdef meshproof")]
 #[case("fish", "complete -c meshproof")]
-fn completions_are_scripts(#[case] shell: &str, #[case] mark: &str) {
+fn completions_are_scripts_that_name_every_command(#[case] shell: &str, #[case] mark: &str) {
     let output = output(&["completions", shell]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).contains(mark));
+    let script = text(&output.stdout);
+    assert!(script.contains(mark));
+    for command in commands() {
+        let name = command.last().map_or("meshproof", String::as_str);
+        assert!(script.contains(name), "{name} is missing");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("completions");
+    std::fs::write(&file, script).expect("written");
+    // Each of these shells reads a script without running it.
+    let mut reader = std::process::Command::new(shell);
+    match reader.arg("-n").arg(&file).output() {
+        Ok(read) => assert!(read.status.success(), "{read:?}"),
+        Err(error) => eprintln!("SKIPPED: {shell} does not read its script: {error}"),
+    }
 }
 
 #[test]
 fn the_manual_covers_every_command() {
     let page = text(&output(&["man"]).stdout);
-    for command in [
-        "list",
-        "explain",
-        "toolchain",
-        "report",
-        "schema",
-        "completions",
-    ] {
+    for command in commands().iter().filter(|command| command.len() == 1) {
+        let name = command[0].replace('-', "\\-");
         assert!(
-            page.contains(&format!("meshproof\\-{command}")),
-            "{command} is missing"
+            page.contains(&format!("meshproof\\-{name}")),
+            "{name} is missing"
         );
     }
 }
@@ -204,7 +218,7 @@ fn report_writes_one_format_to_stdout() {
     assert_eq!(report["schema"], 1);
     let summary = serde_json::json!({
         "pass": 1, "fail": 1, "error": 1, "skip": 1, "known": 1, "unexpected": 1,
-        "error_classes": {"mesh": 1}, "wall_ms": 9600
+        "error_classes": {}, "wall_ms": 35704
     });
     assert_eq!(report["summary"], summary);
     assert!(
@@ -528,28 +542,48 @@ fn explain_says_the_claim_on_stdout() {
     assert!(output.stderr.is_empty());
 }
 
-/// Needs Go, because its version is part of what is looked for; nothing is built.
+/// What `toolchain status` says of an empty cache, where `go` is this script.
+fn status_with_go(script: Option<&str>) -> Output {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cache, path) = (dir.path().join("cache"), dir.path().join("bin"));
+    std::fs::create_dir(&path).expect("a directory");
+    if let Some(script) = script {
+        use std::os::unix::fs::PermissionsExt as _;
+        let go = path.join("go");
+        std::fs::write(&go, format!("#!/bin/sh\n{script}\n")).expect("written");
+        std::fs::set_permissions(&go, std::fs::Permissions::from_mode(0o755)).expect("set");
+    }
+    let mut command = meshproof(&["toolchain", "status", "-o", "json"]);
+    command.env("XDG_CACHE_HOME", cache).env("PATH", path);
+    command.output().expect("it starts")
+}
+
 #[test]
 fn an_empty_cache_is_told_as_such() {
-    let cache = tempfile::tempdir().expect("a directory");
-    let output = meshproof(&["toolchain", "status", "-o", "json"])
-        .env("XDG_CACHE_HOME", cache.path())
-        .output()
-        .expect("it starts");
+    let output = status_with_go(Some("echo go1.99.0 linux amd64"));
     assert_eq!(output.status.code(), Some(3));
-    if output.stdout.is_empty() {
-        assert!(text(&output.stderr).starts_with("error: "), "{output:?}");
-        return;
-    }
     let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let states: Vec<_> = status["sets"]
-        .as_array()
-        .expect("sets")
-        .iter()
-        .map(|set| set["state"].clone())
+    let sets = status["sets"].as_array().expect("sets").iter();
+    let states: Vec<_> = sets
+        .map(|set| (set["name"].as_str(), set["state"].as_str()))
         .collect();
-    assert!(states.len() >= 2, "control plane and Envoy: {states:?}");
-    assert!(states.iter().all(|state| state == "missing"), "{states:?}");
+    let missing = ["control plane", "witnesses", "envoy"];
+    assert_eq!(states, missing.map(|name| (Some(name), Some("missing"))));
+}
+
+/// Go's version is part of what is looked for.
+#[rstest]
+#[case::no_go(None, "Go")]
+#[case::old_go(Some("echo go1.2.3 linux amd64"), "go1.2.3")]
+fn status_without_a_go_that_builds_says_so(#[case] script: Option<&str>, #[case] words: &str) {
+    let output = status_with_go(script);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(output.stdout.is_empty());
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("error: ") && said.contains(words),
+        "{said}"
+    );
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn a_line_that_is_not_taken_is_noticed(#[case] line: &str) {
 }
 
 #[test]
-fn what_was_found_is_kept_whatever_the_verdict() {
+fn reports_are_uploaded_when_scenarios_fail() {
     let steps = steps("scenarios");
     let judged = steps.iter().position(|step| {
         let run = step["run"].as_str().unwrap_or_default();

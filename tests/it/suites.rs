@@ -1,7 +1,10 @@
 //! One test for each suite file: it lints, it plans, and it has a check that can fail. With `MESHPROOF_NAME` set to a target that
 //! is up (`meshproof target up --name NAME`), each is also run there.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use meshproof::{
     plan::{
@@ -17,17 +20,18 @@ use rstest::rstest;
 fn suite_file(
     #[files("suites/*/*.yaml")]
     #[exclude(r"/(known|mutations)/")]
-    #[exclude(r"/[^/.]+\.[^/.]+\.yaml$")]
+    #[exclude(r"/[^/.]+\.[^/]+\.yaml$")]
     file: PathBuf,
 ) {
     let text = std::fs::read_to_string(&file).expect("readable");
     if text.lines().any(|line| line.starts_with("apiVersion:")) {
-        return; // a workload of this folder's own; the scenarios that use it are tested
+        return is_used(&file); // a workload of this folder's own; the scenarios that use it are tested
     }
     let words = [relative(&file)];
     let set = load_all(&Suites::open(Path::new(".")), &words).expect("it can be read");
     // A missing contrast is a finding too.
-    let findings = lint_all(&set, &[], &Context::new(Rates::default(), None));
+    let context = Context::new(Rates::default(), Some(workloads()));
+    let findings = lint_all(&set, &[], &context);
     assert!(findings.is_empty(), "{findings:?}");
     assert!(
         !set.scenarios.is_empty(),
@@ -44,6 +48,31 @@ fn suite_file(
             run(&loaded.id, &name);
         }
     }
+}
+
+/// A workload file that no scenario of its folder names is never looked at.
+fn is_used(file: &Path) {
+    let (folder, name) = (file.parent().expect("a folder"), file.file_stem());
+    let name = name.expect("a name").to_string_lossy();
+    let uses = [format!("uses: {name},"), format!("uses: {name}}}")];
+    let named = std::fs::read_dir(folder)
+        .expect("readable")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read_to_string(path).expect("readable"))
+        .any(|text| uses.iter().any(|uses| text.contains(uses)));
+    assert!(named, "nobody uses {}", file.display());
+}
+
+/// Names of the workload files that all scenarios may use.
+fn workloads() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/workloads");
+    let files = std::fs::read_dir(folder).expect("readable");
+    let names = files.map(|file| file.expect("readable").path());
+    names
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into())
+        .collect()
 }
 
 fn relative(file: &Path) -> PathBuf {

@@ -19,18 +19,37 @@ pub(crate) fn name(run: &str, number: usize, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::name;
+    use crate::event::run_id::RunId;
 
     #[test]
-    fn a_namespace_name_is_a_dns_label() {
-        let made = name(
-            "x1",
-            12,
-            "routing/a-very-long-behaviour-name-that-nobody-would-shorten-by-hand",
-        );
-        assert!(
-            made.len() <= 63 && !made.ends_with('-') && made.starts_with("mp-x1-12-routing-a-very"),
-            "{made}"
-        );
+    fn namespace_name_says_run_number_and_scenario() {
+        let id = "routing/a-very-long-behaviour-name-that-nobody-would-shorten-by-hand";
+        let made = name("x1", 12, id);
+        assert_eq!(made, "mp-x1-12-routing-a-very-long-behaviour-name-that-n");
+    }
+
+    /// RFC 1123, section 2.1, as Kubernetes has it.
+    fn is_dns_label(name: &str) -> bool {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let ends = !name.starts_with('-') && !name.ends_with('-');
+        (1..=63).contains(&name.len()) && name.chars().all(inner) && ends
+    }
+
+    proptest! {
+        #[test]
+        fn namespace_name_is_a_dns_label(number in 1..100_000_usize, id in "\\PC{0,120}") {
+            let made = name(&RunId::random(), number, &id);
+            prop_assert!(is_dns_label(&made), "{made}");
+        }
+
+        #[test]
+        fn two_numbers_of_a_run_have_two_names(one in 1..100_000_usize, other in 1..100_000_usize, id in "[a-z/-]{0,120}") {
+            let run = RunId::random();
+            let differ = name(&run, one, &id) != name(&run, other, &id);
+            prop_assert_eq!(differ, one != other);
+        }
     }
 }
