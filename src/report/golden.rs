@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{event::Event, exit::Exit, output::Palette};
 
-const LOGS: [&str; 9] = [
+const LOGS: [&str; 10] = [
     "six-verdicts",
     "all-pass",
     "evil-text",
@@ -27,6 +27,7 @@ const LOGS: [&str; 9] = [
     "nothing-selected",
     "repeated",
     "side-by-side",
+    "error-class",
 ];
 
 fn counts(
@@ -102,6 +103,7 @@ fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
 #[case("nothing-selected", counts(0, 0, 0, 0, 0, 0), Exit::NothingSelected)]
 #[case("repeated", counts(2, 2, 0, 0, 0, 0), Exit::Failed)]
 #[case("side-by-side", counts(1, 1, 0, 1, 0, 0), Exit::Failed)]
+#[case("error-class", counts(0, 0, 1, 0, 0, 0), Exit::Error)]
 fn every_reporter_tells_the_same_outcome(
     #[case] name: &str,
     #[case] expected: Counts,
@@ -185,6 +187,7 @@ fn every_reporter_tells_the_same_outcome(
 #[case("bring-up-failed")]
 #[case("repeated")]
 #[case("side-by-side")]
+#[case("error-class")]
 fn reports_read_as_reviewed(#[case] name: &str) {
     let model = model(name);
     let mut settings = insta::Settings::clone_current();

@@ -3,6 +3,7 @@
 //! `cargo test --test it layers::` runs one module. Tests that need more than a machine with Rust on it are ignored; `scripts/test` runs them.
 
 mod attack;
+mod budget;
 mod cli;
 mod contract;
 mod doctor;
