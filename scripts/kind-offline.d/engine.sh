@@ -53,8 +53,10 @@ engine_start() {
     --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$engine_cgroup"
   )
   if lacks_capabilities; then
-    say "this machine withholds capabilities, so that containers ask for one set less (scripts/kind-offline.d/runc-within)"
-    arguments+=(--add-runtime "within=$here/runc-within" --default-runtime within)
+    say "this machine withholds capabilities, so that containers ask for one set less (tools/kind/cmd/runc-within)"
+    name_shim
+    make "$shim" "runc-within" build_shim
+    arguments+=(--add-runtime "within=$shim" --default-runtime within)
   fi
   setsid dockerd "${arguments[@]}" >"$engine_run/dockerd.log" 2>&1 </dev/null 9>&- &
   engine_wait $!
@@ -99,6 +101,10 @@ engine_programs() {
   [ $ours = no ] || rm $policy
   [ $status = 0 ] || die "docker.io could not be installed; what apt said is above"
 }
+
+# The shim before runc is built alone, from the standard library: an engine is started also where nothing of kind is.
+name_shim() { shim=$(entry runc-within "" "$(go env GOVERSION GOARCH)" "$root"/tools/kind/cmd/runc-within/{main,reduce}.go); }
+build_shim() { (cd "$root/tools/kind" && CGO_ENABLED=0 GOFLAGS='' go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$1" ./cmd/runc-within); }
 
 lacks_capabilities() {
   local bounding last

@@ -1,0 +1,55 @@
+// Command runc-within is an OCI runtime for machines that withhold capabilities, such as virtual machines and containers whose bounding
+// set is not full.
+//
+// `docker run --privileged` asks for every capability there is, and runc refuses to start what it cannot give all of. This asks for those
+// that the machine has, and hands everything else to runc unchanged. It grants nothing.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	err := run(os.Args[1:])
+	fmt.Fprintf(os.Stderr, "runc-within: %v\n", err) // run returns only when it fails
+	os.Exit(1)
+}
+
+// run reduces what the arguments name and becomes runc.
+func run(arguments []string) error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	bounding, err := boundingSet(string(status))
+	if err != nil {
+		return err
+	}
+	for _, file := range documents(arguments) {
+		if err := reduceFile(file, withheld(bounding)); err != nil {
+			return err
+		}
+	}
+	path, err := findRunc()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(path, append([]string{"runc"}, arguments...), os.Environ())
+}
+
+// findRunc looks where services look too, whose PATH may lack the system's programs.
+func findRunc() (string, error) {
+	if path, err := exec.LookPath("runc"); err == nil {
+		return path, nil
+	}
+	for _, folder := range []string{"/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(folder, "runc")); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("runc is neither on PATH nor in /usr/sbin or /sbin; install it")
+}

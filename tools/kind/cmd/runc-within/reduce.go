@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Linux's capabilities in the order of their numbers (linux/capability.h).
+var capabilities = strings.Fields(`
+CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW
+IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD
+LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
+
+// document is a JSON file with capabilities in it, and the keys under which they are found.
+type document struct {
+	path string
+	keys []string
+}
+
+// documents are the files that runc, given these arguments, reads capabilities from: the configuration of a bundle (OCI runtime
+// specification, "config.json"), or the process that `exec` starts.
+func documents(arguments []string) []document {
+	at := slices.IndexFunc(arguments, func(word string) bool { return word == "create" || word == "run" || word == "exec" })
+	if at < 0 {
+		return nil
+	}
+	var found []document
+	for i, word := range arguments {
+		flag, value, joined := strings.Cut(word, "=")
+		if !joined {
+			if i+1 == len(arguments) {
+				continue
+			}
+			value = arguments[i+1]
+		}
+		switch isExec := arguments[at] == "exec"; {
+		case !isExec && (flag == "--bundle" || flag == "-b"):
+			found = append(found, document{filepath.Join(value, "config.json"), []string{"process", "capabilities"}})
+		case isExec && (flag == "--process" || flag == "-p"):
+			found = append(found, document{value, []string{"capabilities"}})
+		}
+	}
+	return found
+}
+
+// boundingSet reads the mask of capabilities that a process may ever have out of /proc/PID/status.
+func boundingSet(status string) (uint64, error) {
+	for line := range strings.Lines(status) {
+		if digits, found := strings.CutPrefix(line, "CapBnd:"); found {
+			return strconv.ParseUint(strings.TrimSpace(digits), 16, 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/self/status has no line CapBnd")
+}
+
+// withheld are the names of the capabilities that a bounding set lacks.
+func withheld(bounding uint64) []string {
+	var names []string
+	for number, name := range capabilities {
+		if bounding>>number&1 == 0 {
+			names = append(names, "CAP_"+name)
+		}
+	}
+	return names
+}
+
+// reduceFile takes the capabilities that are withheld out of a document, which is replaced at once. What cannot be read or understood is
+// left alone: runc says what is wrong with it.
+func reduceFile(file document, withheld []string) error {
+	text, err := os.ReadFile(file.path)
+	if err != nil {
+		return nil
+	}
+	reduced, err := reduce(text, file.keys, withheld)
+	if err != nil {
+		return nil
+	}
+	unfinished := file.path + ".reduced"
+	if err := os.WriteFile(unfinished, reduced, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, file.path)
+}
+
+// reduce takes names out of every list of the object that is found under these keys. Everything else stays byte for byte, so that no number
+// loses digits.
+func reduce(text []byte, keys, withheld []string) ([]byte, error) {
+	if len(keys) == 0 {
+		return reduceLists(text, withheld)
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(text, &object); err != nil {
+		return nil, err
+	}
+	inner, found := object[keys[0]]
+	if !found || string(inner) == "null" {
+		return text, nil
+	}
+	reduced, err := reduce(inner, keys[1:], withheld)
+	if err != nil {
+		return nil, err
+	}
+	object[keys[0]] = reduced
+	return encode(object)
+}
+
+// reduceLists takes names out of each kind of capabilities: bounding, effective, permitted, inheritable, ambient.
+func reduceLists(text []byte, withheld []string) ([]byte, error) {
+	var kinds map[string][]string
+	if err := json.Unmarshal(text, &kinds); err != nil {
+		return nil, err
+	}
+	for kind, names := range kinds {
+		kinds[kind] = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(withheld, name) })
+	}
+	return encode(kinds)
+}
+
+// encode writes JSON without the escapes that HTML wants.
+func encode(value any) ([]byte, error) {
+	var to bytes.Buffer
+	encoder := json.NewEncoder(&to)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return to.Bytes(), err
+}
