@@ -84,6 +84,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
             commands::doctor::run(&args, &global)
         }
         Command::Toolchain(args) => commands::toolchain::run(&args),
+        Command::Image(args) => commands::image::run(&args),
         Command::List(args) => commands::list::run(&args, &global),
         Command::Lint(args) => commands::lint::run(&args, &global),
         Command::Explain(args) => commands::explain::run(&args, &global),

@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154,SC2034 # variables of cache.sh, functions of lib.sh; variables for the script that sources this
+# shellcheck disable=SC2154,SC2034 # variables of cache.sh, functions of lib.sh, variables that `image inputs` prints; variables for the script that sources this
 # What is made, of what, and how.
 
 mirror=${MESHPROOF_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=bookworm # its systemd still runs on machines with cgroup v1
 hub=local
 tag=dev
-export PYTHONDONTWRITEBYTECODE=1 # nothing is written beside the scripts
+# How a node's container starts. systemd looks for `container`, and ends properly on this signal only.
+node_start=(--entrypoint=/usr/local/bin/entrypoint --entrypoint=/sbin/init --env=container=docker --stop-signal=SIGRTMIN+3)
 
 # prepare_programs: builds meshproof if need be, and the tool chain with it.
 prepare_programs() {
@@ -31,36 +32,28 @@ find_meshproof() {
   local profile
   for profile in release debug; do
     programs $profile 2>/dev/null
-    [ -x "$meshproof" ] && "$meshproof" toolchain prepare --kind --help >/dev/null 2>&1 && return
+    [ -x "$meshproof" ] && "$meshproof" image pack --help >/dev/null 2>&1 && return
   done
   return 1
 }
 
-# find_programs: the directories of the tool chain.
+# find_programs: the directories of the tool chain, and its versions.
 find_programs() {
   local said
   [ -n "${meshproof-}" ] || find_meshproof || die "meshproof is not built; run scripts/kind-offline"
-  said=$("$meshproof" toolchain status --kind --output json) || die "the tool chain is not whole; run scripts/kind-offline"
-  eval "$(python3 -c '
-import json, shlex, sys
-status = json.load(sys.stdin)
-paths = {made["name"]: made["path"] for made in status["sets"]}
-for variable, name in (("control_plane_set", "control plane"), ("envoy_set", "envoy"), ("kind_set", "kind")):
-    print(f"{variable}={shlex.quote(paths[name])}")
-for name in ("kubernetes", "envoy"):
-    print(f"{name}_version={shlex.quote(status['"'versions'"'][name])}")
-' <<<"$said")"
+  said=$("$meshproof" image inputs) || die "the tool chain is not whole; run scripts/kind-offline"
+  eval "$said"
 }
 
 # The files that are made, by everything that they are made of. A set's name says what is in it.
 name_entries() {
-  local arch
+  local arch code=$root/src/image
   arch=$(uname -m)
   userland=$(entry userland .tar "$mirror" $suite "$arch" "$here/debian")
-  istio=$(entry istio .tar "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$envoy_set")" $hub $tag "$here"/{archive,istio_images}.py)
+  istio=$(entry istio .tar "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$envoy_set")" $hub $tag "$code"/{save,layer,tree,istio}.rs)
   node=$(entry node .tar "$(basename "$userland")" "$(basename "$kind_set")" "$here/debian")
-  server=$(entry server .tar.gz "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$kind_set")" "$here"/{archive,system_images}.py)
-  node_archive=$(entry node-image .tar.gz "$(basename "$node")" "$(basename "$server")" "$here"/{archive,base_image}.py "$here"/manifests/{cni,storage}.yaml)
+  server=$(entry server .tar.gz "$(basename "$userland")" "$(basename "$control_plane_set")" "$(basename "$kind_set")" "$code"/{save,layer,tree,kubernetes}.rs)
+  node_archive=$(entry node-image .tar.gz "$(basename "$node")" "$(basename "$server")" "${node_start[@]}" "$code/save.rs" "$here"/manifests/{cni,storage}.yaml)
   node_image=local/kind-node:$kubernetes_version-$(basename "$node_archive" .tar.gz | cut -d- -f3)
   base_image=local/kind-base:$(basename "$node" .tar | cut -d- -f2)
 }
@@ -85,8 +78,11 @@ need_keyring() {
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages "apt-get update && apt-get install -y" debian-archive-keyring
 }
 
-istio_images() { TMPDIR=$work python3 "$here/istio_images.py" "$control_plane_set" "$envoy_set" "$envoy_version" "$userland" $hub $tag "$1"; }
-system_images() { TMPDIR=$work python3 "$here/system_images.py" "$control_plane_set" "$kind_set" "$userland" "$1"; }
+istio_images() {
+  "$meshproof" image istio --control-plane "$control_plane_set" --envoy "$envoy_set" --envoy-version "$envoy_version" --userland "$userland" \
+    --hub $hub --tag $tag "$1"
+}
+kubernetes_images() { "$meshproof" image kubernetes --control-plane "$control_plane_set" --kind "$kind_set" --userland "$userland" "$1"; }
 
 # node_image: what kind's own builder makes of the base image and the images of a cluster, with our network and no storage.
 node_image() {
@@ -95,7 +91,9 @@ node_image() {
   if engine_is_ours; then # what an interrupted build left
     docker ps --all --quiet --filter name=^kind-build- | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
   fi
-  TMPDIR=$work python3 "$here/base_image.py" "$node" "$base_image" | docker load --quiet >&2 &&
+  "$meshproof" image pack --name "$base_image" --layer "$node" "${node_start[@]}" "$work/base.tar" &&
+    docker load --quiet --input "$work/base.tar" >&2 &&
+    rm "$work/base.tar" &&
     TMPDIR=$work logged kind "$kind_set/bin/kind" build node-image --type file --base-image "$base_image" --image "$made" "$server" &&
     container=$(docker create --network none "$made") &&
     docker cp --quiet "$here/manifests/cni.yaml" "$container:/kind/manifests/default-cni.yaml" &&

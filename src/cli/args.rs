@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{DoctorArgs, ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs};
+use super::{
+    DoctorArgs, ImageArgs, ListArgs, MutateArgs, ReportArgs, RunArgs, TargetArgs, ToolchainArgs,
+};
 use crate::output::{ColorChoice, Format};
 
 /// End-to-end conformance tests for gRPC through service meshes.
@@ -49,6 +51,9 @@ pub enum Command {
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
     /// writes to stdout.
     Report(ReportArgs),
+    /// Write the images of places without a registry, for `scripts/kind-offline`.
+    #[command(hide = true)]
+    Image(ImageArgs),
     /// Break the mesh in every known way and print which scenarios notice.
     Mutate(MutateArgs),
     /// Print the JSON Schema of suite files.

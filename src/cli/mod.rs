@@ -3,6 +3,7 @@
 mod args;
 mod doctor;
 mod given;
+mod image;
 mod list;
 mod mesh;
 mod mutate;
@@ -14,6 +15,9 @@ mod toolchain;
 pub use args::{Cli, Command, CompletionsArgs, ExplainArgs, GlobalArgs, LintArgs};
 pub use doctor::DoctorArgs;
 pub use given::given;
+pub use image::{
+    ImageArgs, ImageCommand, ImageInputs, ImageIstio, ImageKubernetes, ImageList, ImagePack,
+};
 pub use list::{ListArgs, ListBy};
 pub use mesh::MeshArgs;
 pub use mutate::MutateArgs;

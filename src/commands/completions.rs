@@ -1,15 +1,26 @@
 //! `meshproof completions SHELL`.
 
-use clap::CommandFactory;
+use clap::{Args as _, Command, CommandFactory as _};
 
 use super::CommandError;
-use crate::cli::{Cli, CompletionsArgs};
+use crate::cli::{Cli, CompletionsArgs, GlobalArgs};
 use crate::exit::Exit;
 use crate::output;
 
 pub fn run(args: &CompletionsArgs) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "meshproof", &mut script);
+    clap_complete::generate(args.shell, &mut shown(), "meshproof", &mut script);
     output::data(&String::from_utf8_lossy(&script)).map_err(CommandError::Stdout)?;
     Ok(Exit::Ok)
+}
+
+/// What is completed: everything but hidden commands, which clap_complete would offer too.
+fn shown() -> Command {
+    let whole = Cli::command();
+    let commands = whole.get_subcommands().filter(|own| !own.is_hide_set());
+    let root = Command::new("meshproof")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned())
+        .long_about(whole.get_long_about().cloned());
+    GlobalArgs::augment_args(root).subcommands(commands.cloned())
 }

@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::output;
 
-/// One page: the command, then each subcommand at every depth.
+/// One page: the command, then each subcommand at every depth, without hidden ones.
 pub fn run() -> Result<Exit, CommandError> {
     let mut page = Vec::new();
     let mut command = Cli::command();
@@ -23,6 +23,6 @@ fn render(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(page)?;
     let subcommands = command.get_subcommands();
     subcommands
-        .filter(|sub| sub.get_name() != "help")
+        .filter(|sub| sub.get_name() != "help" && !sub.is_hide_set())
         .try_for_each(|sub| render(sub, page))
 }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod explain;
 mod gc;
 pub mod honoured;
+pub mod image;
 pub mod lint;
 pub mod list;
 pub mod man;

@@ -6,9 +6,9 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::Serialize;
@@ -18,7 +18,9 @@ use tar::EntryType;
 
 use super::{
     ArchiveError,
-    layer::{self, Layer, header, hex},
+    error::unwritable,
+    layer::{self, Layer, header, hex, seal},
+    whole::whole,
 };
 use crate::toolchain::Image;
 
@@ -56,29 +58,15 @@ pub fn write(image: &Image, to: &Path) -> Result<Written, ArchiveError> {
 /// # Errors
 /// [`ArchiveError`] when a file of an image cannot be read, an image cannot be a layer, or the archive cannot be written.
 pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<Written>, ArchiveError> {
-    let mut unfinished = to.as_os_str().to_owned();
-    unfinished.push(".partial");
-    let unfinished = PathBuf::from(unfinished);
-    let done = Archive::create(&unfinished, to).and_then(|mut archive| {
+    whole(to, |file| {
+        let mut archive = Archive::of(file, to);
         let written = images
             .iter()
             .map(|image| archive.add(image))
             .collect::<Result<Vec<_>, _>>()?;
         archive.finish()?;
-        fs::rename(&unfinished, to).map_err(|source| unwritable(to, source))?;
         Ok(written)
-    });
-    if done.is_err() {
-        let _ = fs::remove_file(&unfinished); // the first error is the one to tell
-    }
-    done
-}
-
-fn unwritable(path: &Path, source: io::Error) -> ArchiveError {
-    ArchiveError::Unwritable {
-        path: path.to_owned(),
-        source,
-    }
+    })
 }
 
 struct Archive<'a> {
@@ -91,14 +79,13 @@ struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    fn create(at: &Path, path: &'a Path) -> Result<Self, ArchiveError> {
-        let file = File::create(at).map_err(|source| unwritable(path, source))?;
-        Ok(Self {
+    fn of(file: File, path: &'a Path) -> Self {
+        Self {
             file: BufWriter::new(file),
             path,
             members: BTreeSet::new(),
             manifest: Vec::new(),
-        })
+        }
     }
 
     fn add(&mut self, image: &Image) -> Result<Written, ArchiveError> {
@@ -127,7 +114,7 @@ impl<'a> Archive<'a> {
         let failed = |source| unwritable(path, source);
         let start = self.file.stream_position().map_err(failed)?;
         self.file.write_all(&[0; BLOCK]).map_err(failed)?;
-        let layer = layer::write(image, &mut self.file, path)?;
+        let layer = layer::write(&image.name, &image.tree, &mut self.file, path)?;
         let end = self.file.stream_position().map_err(failed)?;
         let member = layer_member(&layer.digest);
         self.file.seek(SeekFrom::Start(start)).map_err(failed)?;
@@ -156,7 +143,7 @@ impl<'a> Archive<'a> {
     fn add_header(&mut self, member: &str, bytes: u64) -> io::Result<()> {
         let mut header = header(EntryType::Regular, 0o644, bytes);
         header.set_path(member)?;
-        header.set_cksum();
+        seal(&mut header);
         self.file.write_all(header.as_bytes())
     }
 
@@ -170,7 +157,8 @@ impl<'a> Archive<'a> {
     }
 }
 
-fn layer_member(digest: &str) -> String {
+/// The name of a layer in an archive.
+pub(super) fn layer_member(digest: &str) -> String {
     format!("{digest}.tar")
 }
 
@@ -198,7 +186,7 @@ fn config(image: &Image, layer: &str) -> Value {
 }
 
 /// This machine's architecture by Go's name: the programs of an image are this machine's.
-fn architecture() -> &'static str {
+pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -1,7 +1,9 @@
 use std::{
     collections::BTreeMap,
+    fs,
     io::Read as _,
     os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -79,7 +81,7 @@ fn an_archive_reads_back_as_its_image_and_its_digests_are_right() {
     let (app, contents) = &files["bin/app"];
     assert_eq!((app.mode().unwrap(), contents.len()), (0o755, 70_001));
     assert_eq!(files[&LONG[1..]].1, b"long");
-    assert_eq!(files["tmp"].0.mode().unwrap(), 0o1777);
+    assert_eq!(files["tmp/"].0.mode().unwrap(), 0o1777);
     assert_eq!(files["sbin"].0.link_name_bytes().unwrap(), &b"bin"[..]);
     for (name, (header, _)) in files.iter().chain(&outer) {
         let owner = (header.uid().unwrap(), header.gid().unwrap());

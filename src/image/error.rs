@@ -1,6 +1,9 @@
 //! Why an image cannot be written as an archive, each with the way out.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::errors::{Classified, ErrorClass};
 
@@ -39,6 +42,18 @@ pub enum ArchiveError {
     /// The archive itself cannot be written.
     #[error("cannot write the image archive {path}: {source}; it needs a directory that may be written to, with room for a copy of every file of its images", path = .path.display())]
     Unwritable { path: PathBuf, source: io::Error },
+    /// The tar archive that an image stands on lacks a file.
+    #[error("{archive} has no {name}; make it again with scripts/kind-offline", archive = .archive.display())]
+    NoMember {
+        archive: PathBuf,
+        name: &'static str,
+    },
+    /// A file of kind's has not what is looked for in it.
+    #[error("{path} has no {what}; the pinned kind and this code do not fit", path = .path.display())]
+    NotThere { path: PathBuf, what: &'static str },
+    /// A program that is asked for names failed.
+    #[error("{program} failed: {said}; prepare the tool chain again (meshproof toolchain prepare --kind)", program = .program.display())]
+    Command { program: PathBuf, said: String },
 }
 
 impl Classified for ArchiveError {
@@ -48,9 +63,21 @@ impl Classified for ArchiveError {
             Self::NotForLayers { .. } | Self::InTheWay { .. } | Self::Circle { .. } => {
                 ErrorClass::Input
             }
-            Self::Unreadable { .. } | Self::Changed { .. } | Self::Unwritable { .. } => {
-                ErrorClass::Machine
-            }
+            Self::Unreadable { .. }
+            | Self::Changed { .. }
+            | Self::Unwritable { .. }
+            | Self::NoMember { .. }
+            | Self::Command { .. } => ErrorClass::Machine,
+            // The pinned kind is our choice.
+            Self::NotThere { .. } => ErrorClass::Harness,
         }
+    }
+}
+
+/// `path` is the archive.
+pub(super) fn unwritable(path: &Path, source: io::Error) -> ArchiveError {
+    ArchiveError::Unwritable {
+        path: path.to_owned(),
+        source,
     }
 }

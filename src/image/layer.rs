@@ -13,7 +13,10 @@ use super::{
     ArchiveError,
     tree::{Node, Source, flatten},
 };
-use crate::toolchain::Image;
+use crate::toolchain::TreeEntry;
+
+/// A tar stream is filled up to a multiple of this, as GNU tar does.
+const RECORD: u64 = 20 * 512;
 
 /// What a layer came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +27,18 @@ pub(super) struct Layer {
     pub bytes: u64,
 }
 
-/// Writes the image's files to `to`, which becomes part of the archive `archive`: sorted by path, every time stamp 0, every owner
-/// root. Extended attributes and hard links are not kept: a second name of a file is a second copy.
+/// Writes the files of `tree` to `to`, which becomes part of the archive `archive`: sorted by path, every time stamp 0, every owner
+/// root. Extended attributes and hard links are not kept: a second name of a file is a second copy. `image` is for errors.
 ///
 /// # Errors
 /// When a file cannot be read or the stream not be written.
 pub(super) fn write(
-    image: &Image,
+    image: &str,
+    tree: &[TreeEntry],
     to: &mut impl Write,
     archive: &Path,
 ) -> Result<Layer, ArchiveError> {
-    let nodes = flatten(image)?;
+    let nodes = flatten(image, tree)?;
     let unwritable = |source| ArchiveError::Unwritable {
         path: archive.to_owned(),
         source,
@@ -43,8 +47,8 @@ pub(super) fn write(
     for (at, node) in nodes {
         let put = match node {
             Node::Dir { mode } => {
-                let mut header = header(EntryType::Directory, mode, 0);
-                builder.append_data(&mut header, &at, io::empty())
+                let header = header(EntryType::Directory, mode, 0);
+                append(&mut builder, header, &at.join(""), io::empty()) // ends with a slash
             }
             Node::Link { to } => {
                 builder.append_link(&mut header(EntryType::Symlink, 0o777, 0), &at, to)
@@ -53,8 +57,8 @@ pub(super) fn write(
                 from: Source::Bytes(bytes),
                 mode,
             } => {
-                let mut header = header(EntryType::Regular, mode, bytes.len() as u64);
-                builder.append_data(&mut header, &at, bytes.as_slice())
+                let header = header(EntryType::Regular, mode, bytes.len() as u64);
+                append(&mut builder, header, &at, bytes.as_slice())
             }
             Node::File {
                 from: Source::Host(host),
@@ -66,39 +70,33 @@ pub(super) fn write(
         };
         put.map_err(unwritable)?;
     }
-    let written = builder.into_inner().map_err(unwritable)?;
-    Ok(Layer {
-        digest: hex(written.hash),
-        bytes: written.bytes,
-    })
+    let mut written = builder.into_inner().map_err(unwritable)?;
+    let rest = filling(written.bytes);
+    written.write_all(&rest).map_err(unwritable)?;
+    Ok(written.layer())
 }
 
 fn append_host<W: Write>(
     builder: &mut Builder<W>,
     at: &Path,
     mode: u32,
-    image: &Image,
+    image: &str,
     host: PathBuf,
     unwritable: impl Fn(io::Error) -> ArchiveError,
 ) -> Result<(), ArchiveError> {
     let opened = File::open(&host).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (bytes, file) = opened.map_err(|source| ArchiveError::Unreadable {
-        image: image.name.clone(),
+        image: image.to_owned(),
         path: host.clone(),
         source,
     })?;
     let mut contents = file.take(bytes);
-    builder
-        .append_data(
-            &mut header(EntryType::Regular, mode, bytes),
-            at,
-            &mut contents,
-        )
-        .map_err(unwritable)?;
+    let header = header(EntryType::Regular, mode, bytes);
+    append(builder, header, at, &mut contents).map_err(unwritable)?;
     match contents.limit() {
         0 => Ok(()),
         _ => Err(ArchiveError::Changed {
-            image: image.name.clone(),
+            image: image.to_owned(),
             path: host,
         }),
     }
@@ -116,6 +114,36 @@ pub(super) fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header
 }
 
+/// Adds a file or directory. A name that a header has no room for gets a header of its own, which the library writes.
+fn append<W: Write>(
+    builder: &mut Builder<W>,
+    mut header: Header,
+    at: &Path,
+    contents: impl io::Read,
+) -> io::Result<()> {
+    match header.set_path(at) {
+        Ok(()) => {
+            seal(&mut header);
+            builder.append(&header, contents)
+        }
+        Err(_) => builder.append_data(&mut header, at, contents),
+    }
+}
+
+/// Writes the checksum as GNU tar and most others do: six digits, a zero byte and a blank. The same files are the same layer then,
+/// whichever program made it.
+pub(super) fn seal(header: &mut Header) {
+    header.set_cksum(); // seven digits and a zero byte
+    let field = &mut header.as_old_mut().cksum;
+    field.rotate_left(1);
+    field[7] = b' ';
+}
+
+/// What fills a tar stream of so many bytes up to whole records.
+pub(super) fn filling(bytes: u64) -> Vec<u8> {
+    vec![0; (bytes.next_multiple_of(RECORD) - bytes) as usize]
+}
+
 /// Hexadecimal digits of a digest.
 pub(super) fn hex(hash: Sha256) -> String {
     hash.finalize()
@@ -125,16 +153,24 @@ pub(super) fn hex(hash: Sha256) -> String {
 }
 
 /// Passes on what is written, and counts and hashes it.
-struct Hashing<W> {
+pub(super) struct Hashing<W> {
     to: W,
     hash: Sha256,
     bytes: u64,
 }
 
 impl<W> Hashing<W> {
-    fn new(to: W) -> Self {
+    pub(super) fn new(to: W) -> Self {
         let hash = Sha256::new();
         Self { to, hash, bytes: 0 }
+    }
+
+    /// What has been written.
+    pub(super) fn layer(self) -> Layer {
+        Layer {
+            digest: hex(self.hash),
+            bytes: self.bytes,
+        }
     }
 }
 

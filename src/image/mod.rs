@@ -2,8 +2,14 @@
 
 pub mod archive;
 mod error;
+pub mod istio;
+pub mod kubernetes;
 mod layer;
+mod list;
+pub mod save;
 mod tree;
+mod whole;
 
 pub use archive::{Written, write, write_all};
 pub use error::ArchiveError;
+pub use list::{Listed, list};

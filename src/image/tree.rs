@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::ArchiveError;
-use crate::toolchain::{Image, TreeEntry};
+use crate::toolchain::TreeEntry;
 
 /// Links that may follow each other before the path counts as a circle; the kernel's own limit.
 const MAX_LINKS: usize = 40;
@@ -45,16 +45,20 @@ impl Node {
     }
 }
 
-/// Everything in the image's root but the root itself, by path without the leading slash. A directory precedes what is in it.
+/// Everything in the image's root but the root itself, by path without the leading slash. A directory precedes what is in it. `image`
+/// is its name, for errors.
 ///
 /// # Errors
 /// When a host directory cannot be read, holds what no layer can hold, or entries contradict each other.
-pub(super) fn flatten(image: &Image) -> Result<BTreeMap<PathBuf, Node>, ArchiveError> {
+pub(super) fn flatten(
+    image: &str,
+    entries: &[TreeEntry],
+) -> Result<BTreeMap<PathBuf, Node>, ArchiveError> {
     let mut tree = Tree {
-        image: &image.name,
+        image,
         nodes: BTreeMap::new(),
     };
-    for entry in &image.tree {
+    for entry in entries {
         tree.add(entry)?;
     }
     Ok(tree.nodes)

@@ -4,20 +4,9 @@ use rstest::rstest;
 
 use super::*;
 
-fn image(tree: Vec<TreeEntry>) -> Image {
-    Image {
-        name: "app:1".to_owned(),
-        entrypoint: Vec::new(),
-        env: Vec::new(),
-        user: None,
-        workdir: PathBuf::from("/"),
-        tree,
-    }
-}
-
 /// One line for each path, in order.
 fn listed(tree: Vec<TreeEntry>) -> Vec<String> {
-    let nodes = flatten(&image(tree)).expect("a tree that can be");
+    let nodes = flatten("app:1", &tree).expect("a tree that can be");
     let line = |(at, node): (PathBuf, Node)| {
         let what = match node {
             Node::Dir { mode } => format!("dir {mode:o}"),
@@ -64,7 +53,7 @@ fn links_in_a_circle_are_named() {
         TreeEntry::link("/b", "a"),
         TreeEntry::file("/a/x", ""),
     ];
-    let said = flatten(&image(tree)).unwrap_err().to_string();
+    let said = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
         said.contains("/a/x") && said.contains("circle") && said.contains("app:1"),
         "{said}"
@@ -107,7 +96,7 @@ fn a_directory_of_the_host_is_copied_and_hides_what_was_there() {
 #[case::below_a_file(vec![TreeEntry::file("/a", ""), TreeEntry::file("/a/b", "")], "a file")]
 #[case::link_for_full_directory(vec![TreeEntry::file("/a/b", ""), TreeEntry::link("/a", "c")], "a directory")]
 fn what_cannot_be_both_is_refused(#[case] tree: Vec<TreeEntry>, #[case] kind: &str) {
-    let said = flatten(&image(tree)).unwrap_err().to_string();
+    let said = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
         said.contains("in the way") && said.contains(kind) && said.contains("image app:1: /a "),
         "{said}"
@@ -122,7 +111,7 @@ fn an_empty_directory_gives_way_to_a_link_and_a_file_to_a_file() {
         TreeEntry::file("/x", "1"),
         TreeEntry::file("/x", "22"),
     ];
-    let nodes = flatten(&image(tree)).unwrap();
+    let nodes = flatten("app:1", &tree).unwrap();
     assert!(matches!(nodes[Path::new("var/run")], Node::Link { .. }));
     let from = Source::Bytes(b"22".to_vec());
     assert_eq!(nodes[Path::new("x")], Node::File { from, mode: 0o644 });
@@ -138,7 +127,7 @@ fn what_no_layer_can_hold_is_named(#[case] name: &str, #[case] word: &str) {
         "socket" => drop(UnixListener::bind(&path).unwrap()),
         _ => fs::write(&path, "").unwrap(),
     }
-    let error = flatten(&image(vec![TreeEntry::bind(host.path(), "/x")])).unwrap_err();
+    let error = flatten("app:1", &[TreeEntry::bind(host.path(), "/x")]).unwrap_err();
     let said = error.to_string();
     assert!(
         said.contains(&*path.to_string_lossy()) && said.contains(word),
@@ -149,7 +138,7 @@ fn what_no_layer_can_hold_is_named(#[case] name: &str, #[case] word: &str) {
 #[test]
 fn what_is_not_there_is_named() {
     let tree = vec![TreeEntry::bind("/does/not/exist", "/x")];
-    let said = flatten(&image(tree)).unwrap_err().to_string();
+    let said = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
         said.contains("app:1") && said.contains("/does/not/exist"),
         "{said}"

@@ -122,30 +122,13 @@ fn digest(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Names of the images in an archive (`manifest.json` of `docker save`).
+/// Names of the images in an archive.
 fn tags(path: &Path) -> io::Result<Vec<String>> {
-    let file = File::open(path)?;
-    let manifest = manifest(file).ok_or_else(|| {
-        let words = "this is no uncompressed archive of docker save";
-        io::Error::new(io::ErrorKind::InvalidData, words)
-    })?;
-    let images = manifest.as_array().into_iter().flatten();
-    let tags = images.flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
-    Ok(tags
-        .filter_map(|tag| tag.as_str())
-        .map(|tag| tag.trim_start_matches("docker.io/").to_owned())
+    let images = image::list(path)?;
+    let names = images.into_iter().flat_map(|image| image.names);
+    Ok(names
+        .map(|name| name.trim_start_matches("docker.io/").to_owned())
         .collect())
-}
-
-fn manifest(file: File) -> Option<serde_json::Value> {
-    let mut archive = tar::Archive::new(file);
-    let entries = archive.entries_with_seek().ok()?;
-    let mut entries = entries.map_while(Result::ok);
-    let named = entries.find(|entry| {
-        let path = entry.path();
-        path.is_ok_and(|path| path.as_ref() == Path::new("manifest.json"))
-    });
-    serde_json::from_reader(named?).ok()
 }
 
 #[cfg(test)]
