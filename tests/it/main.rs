@@ -4,6 +4,7 @@
 
 mod attack;
 mod budget;
+mod checks;
 mod cli;
 mod contract;
 mod doctor;

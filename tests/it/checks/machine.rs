@@ -1,0 +1,192 @@
+//! What is on this machine that a run could leave behind, as lines that can be compared.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use meshproof::wait::{Look, WaitError, until};
+
+use super::program::{command, output};
+
+/// How long a listing may take.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How many differences are shown.
+const SHOWN: usize = 20;
+
+/// What belongs to the runs that are looked at.
+pub struct Ours {
+    /// The program.
+    pub program: PathBuf,
+    /// `XDG_RUNTIME_DIR` of the runs: worlds have their state below it.
+    pub state: PathBuf,
+    /// `TMPDIR` of the runs.
+    pub scratch: PathBuf,
+}
+
+impl Ours {
+    /// Processes, network links and rules, named network namespaces, mounts, nft's rules, control groups, and files.
+    ///
+    /// # Errors
+    /// When a program that lists them fails.
+    pub async fn listed(&self) -> Result<BTreeSet<String>, String> {
+        let mut all = BTreeSet::new();
+        let mut add = |kind: &str, lines: Vec<String>| {
+            all.extend(lines.into_iter().map(|line| format!("{kind} {line}")));
+        };
+        add("process", self.processes());
+        for (kind, program, words) in [
+            ("link", "ip", &["-o", "link"][..]),
+            ("rule", "ip", &["rule"]),
+            ("nft", "nft", &["list", "ruleset"]),
+        ] {
+            let text = output(command(program, words), LIMIT).await?;
+            let line = |line: &str| match kind {
+                "link" => line.split(": ").nth(1).unwrap_or(line).to_owned(), // without number and state
+                _ => line.to_owned(),
+            };
+            add(kind, text.lines().map(line).collect());
+        }
+        add("netns", names(Path::new("/run/netns")));
+        add("mount", mounts());
+        add("cgroup", cgroups());
+        for folder in [&self.state, &self.scratch] {
+            add(
+                "file",
+                below(folder)
+                    .into_iter()
+                    .filter(|path| !path.ends_with("/.lock"))
+                    .collect(),
+            );
+        }
+        Ok(all)
+    }
+
+    /// All processes of the program or with our directory in their arguments, and everything below them.
+    fn processes(&self) -> Vec<String> {
+        let state = self.state.display().to_string();
+        let all: BTreeMap<u32, Process> = names(Path::new("/proc"))
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .filter_map(|pid| Some((pid, Process::of(pid)?)))
+            .collect();
+        let own = |process: &Process| {
+            process.exe.as_ref() == Some(&self.program) || process.words.contains(&state)
+        };
+        let is_ours = |pid: &u32| {
+            let (mut at, mut seen) = (*pid, BTreeSet::new());
+            // Numbers may be taken again between two looks, so that parents could go round in a circle.
+            while let Some(process) = all.get(&at).filter(|_| seen.insert(at)) {
+                if own(process) {
+                    return true;
+                }
+                at = process.parent;
+            }
+            false
+        };
+        let lines = all.iter().filter(|(pid, _)| is_ours(pid));
+        lines
+            .map(|(pid, process)| {
+                format!(
+                    "{pid} {}",
+                    process.words.chars().take(150).collect::<String>()
+                )
+            })
+            .collect()
+    }
+
+    /// Waits until everything is as it was.
+    ///
+    /// # Errors
+    /// What has come and gone. `before` is then what there is now, so that each difference is told once.
+    pub async fn as_before(
+        &self,
+        before: &mut BTreeSet<String>,
+        limit: Duration,
+    ) -> Result<String, String> {
+        let last = until(limit, async |_| {
+            let now = self.listed().await?;
+            Ok::<_, String>(match now == *before {
+                true => Look::Met(()),
+                false => Look::Unmet(difference(before, &now)),
+            })
+        });
+        let outcome = last.await;
+        match outcome {
+            Ok(()) => Ok(String::new()),
+            Err(WaitError::Failed(why)) => Err(why),
+            Err(WaitError::TimedOut(late)) => {
+                *before = self.listed().await?;
+                Err(late.last_seen)
+            }
+        }
+    }
+}
+
+/// `+` before what has come, `-` before what has gone.
+pub fn difference(before: &BTreeSet<String>, now: &BTreeSet<String>) -> String {
+    let come = now.difference(before).map(|line| ('+', line));
+    let gone = before.difference(now).map(|line| ('-', line));
+    let lines = come.chain(gone).take(SHOWN);
+    let lines = lines
+        .map(|(sign, line)| format!("\n{sign} {}", line.chars().take(200).collect::<String>()));
+    lines.collect()
+}
+
+struct Process {
+    parent: u32,
+    exe: Option<PathBuf>,
+    /// Its arguments with blanks between.
+    words: String,
+}
+
+impl Process {
+    /// `None` when it has ended meanwhile.
+    fn of(pid: u32) -> Option<Self> {
+        let folder = PathBuf::from(format!("/proc/{pid}"));
+        let stat = fs::read_to_string(folder.join("stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?; // the name may have blanks and brackets
+        let words = fs::read(folder.join("cmdline")).ok()?;
+        Some(Self {
+            parent: after_name.split_whitespace().nth(1)?.parse().ok()?,
+            exe: fs::read_link(folder.join("exe")).ok(),
+            words: String::from_utf8_lossy(&words).replace('\0', " "),
+        })
+    }
+}
+
+/// Names in a directory; none when there is no such directory.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Everything below a directory; links are not followed.
+fn below(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        found.push(path.display().to_string());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(below(&path));
+        }
+    }
+    found
+}
+
+fn mounts() -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let point = |line: &str| line.split(' ').nth(4).map(str::to_owned);
+    text.lines().filter_map(point).collect()
+}
+
+/// Directories of control groups that bear our name. Those of others come and go.
+fn cgroups() -> Vec<String> {
+    let all = below(Path::new("/sys/fs/cgroup")).into_iter();
+    all.filter(|path| path.contains("meshproof") && Path::new(path).is_dir())
+        .collect()
+}

@@ -1,0 +1,215 @@
+//! Programs that run with a deadline, and what they say.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use meshproof::wait::{Look, WaitError, until};
+use nix::{
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+use tempfile::NamedTempFile;
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+use super::tally::tail;
+
+/// The program under test.
+pub fn meshproof() -> PathBuf {
+    let path = std::env::var_os("MESHPROOF").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_meshproof")),
+        PathBuf::from,
+    );
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("no program {}: {error}", path.display()))
+}
+
+/// A number that says how much is tried, from a variable.
+pub fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|error| panic!("{variable}={text} is no number: {error}"))
+    })
+}
+
+/// Words of a variable.
+pub fn words(variable: &str, default: &str) -> Vec<String> {
+    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Whether a program is on PATH.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// A program of the search path, also of the system's, with words.
+pub fn command(program: impl AsRef<OsStr>, words: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command
+        .args(words)
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    command
+}
+
+/// How a program ended, and all that it said.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit status, 128 and the number of the signal, or `None` when it did not end in time.
+    pub status: Option<i32>,
+    pub text: String,
+}
+
+impl Said {
+    pub fn ok(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// For messages.
+    pub fn told(&self) -> String {
+        let status = self.status.map_or_else(
+            || "did not end in time".to_owned(),
+            |status| format!("status {status}"),
+        );
+        format!("{status}, said:\n{}", tail(&self.text, 15))
+    }
+}
+
+/// Runs a command to its end, or kills it at its deadline.
+pub async fn said(command: Command, limit: Duration) -> Said {
+    let mut running = Running::start(command);
+    let status = running.ended(limit).await;
+    Said {
+        status,
+        text: running.text(),
+    }
+}
+
+/// The standard output of a command that has to succeed.
+///
+/// # Errors
+/// How it ended and what it said.
+pub async fn output(mut command: Command, limit: Duration) -> Result<String, String> {
+    let name = command.as_std().get_program().display().to_string();
+    let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = match timeout(limit, child).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(error)) => return Err(format!("{name}: {error}")),
+        Err(_) => return Err(format!("{name} did not end within {limit:?}")),
+    };
+    let [out, error] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    match output.status.success() {
+        true => Ok(out.into_owned()),
+        false => Err(format!("{name}: {}: {}", output.status, tail(&error, 10))),
+    }
+}
+
+/// A program that runs, with all that it says in a file. Its process group ends with this.
+pub struct Running {
+    child: Child,
+    log: NamedTempFile,
+}
+
+impl Running {
+    /// # Panics
+    /// When it does not start.
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
+        let log = NamedTempFile::new().expect("a file for what it says");
+        let to = || Stdio::from(log.as_file().try_clone().expect("a second handle"));
+        command
+            .stdin(stdin)
+            .stdout(to())
+            .stderr(to())
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self { child, log }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        let id = self.child.id()?; // none once it has been waited for
+        i32::try_from(id).ok().map(Pid::from_raw)
+    }
+
+    /// Sends a signal to this process alone.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            let _ = kill(pid, signal); // it may have ended
+        }
+    }
+
+    /// How it ended, as [`Said::status`]. At the deadline its process group is killed.
+    pub async fn ended(&mut self, limit: Duration) -> Option<i32> {
+        let status = match timeout(limit, self.child.wait()).await {
+            Ok(status) => Some(code(status.expect("a child of ours"))),
+            Err(_) => None,
+        };
+        if status.is_none() {
+            self.end();
+            let _ = self.child.wait().await;
+        }
+        status
+    }
+
+    /// The first line that `wanted` takes.
+    ///
+    /// # Errors
+    /// At the deadline, with what it has said instead.
+    pub async fn line(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String, String> {
+        let look = async |_| {
+            let text = self.text();
+            let found = text.lines().find(|line| wanted(line)).map(str::to_owned);
+            Ok::<_, String>(found.map_or_else(|| Look::Unmet(tail(&text, 5)), Look::Met))
+        };
+        until(limit, look).await.map_err(|error| match error {
+            WaitError::TimedOut(late) => format!("it did not say so: {late}"),
+            WaitError::Failed(why) => why,
+        })
+    }
+
+    /// All that it has said until now.
+    pub fn text(&self) -> String {
+        let bytes = fs::read(self.log.path()).expect("what it said");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn end(&self) {
+        if let Some(pid) = self.pid() {
+            let _ = killpg(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// As a shell has it.
+fn code(status: ExitStatus) -> i32 {
+    let signal = || status.signal().map(|signal| 128 + signal);
+    status.code().or_else(signal).unwrap_or(-1)
+}
