@@ -25,7 +25,7 @@ pub enum ScenarioError {
     Step {
         number: StepNumber,
         what: String,
-        source: StepError,
+        source: Box<StepError>,
     },
     #[error(transparent)]
     Background(StepError),

@@ -26,7 +26,7 @@ fn at_step(source: impl Into<StepError>) -> ScenarioError {
     ScenarioError::Step {
         number: StepNumber::WORLD.next(),
         what: "probe one".to_owned(),
-        source: source.into(),
+        source: Box::new(source.into()),
     }
 }
 
@@ -147,12 +147,12 @@ fn stalled() -> Trouble {
     ErrorClass::Input
 )]
 #[case::endpoints_while_the_machine_stood_still(
-    at_step(PlaceError::Endpoints(EndpointsError::Excused { cause: stalled(), withheld: withheld() })),
+    at_step(PlaceError::from(EndpointsError::Excused { cause: stalled(), withheld: withheld() })),
     "step 1 (probe one): this machine stood still for 9000 ms: istiod has the endpoints 10.0.0.1 of Service greeter: without 10.0.0.1 after 20s",
     ErrorClass::Machine
 )]
 #[case::endpoints_that_istiod_was_not_told_of(
-    at_step(PlaceError::Endpoints(EndpointsError::Untold {
+    at_step(PlaceError::from(EndpointsError::Untold {
         withheld: withheld(),
         told: BTreeSet::new(),
         unasked: None,

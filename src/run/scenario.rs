@@ -242,7 +242,7 @@ impl Run<'_> {
                 return Err(ScenarioError::Step {
                     number,
                     what,
-                    source: *source,
+                    source,
                 });
             }
             if over {

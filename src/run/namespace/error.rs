@@ -24,7 +24,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Live(#[from] LiveError),
     #[error(transparent)]
-    Endpoints(#[from] EndpointsError),
+    Endpoints(Box<EndpointsError>),
     #[error(transparent)]
     Reach(#[from] ReachError),
     #[error("{what}, which was applied, is not as wanted after {seconds:.1} s: {last}")]
@@ -37,6 +37,12 @@ pub enum PlaceError {
     NoWorkload(String),
     #[error("no pod of {workload} is ready: {seen}")]
     NoPod { workload: String, seen: String },
+}
+
+impl From<EndpointsError> for PlaceError {
+    fn from(error: EndpointsError) -> Self {
+        Self::Endpoints(Box::new(error))
+    }
 }
 
 impl Classified for PlaceError {
@@ -55,7 +61,10 @@ impl Classified for PlaceError {
 impl PlaceError {
     /// The claim that the mesh violates; `None`: nothing is known of the mesh.
     pub fn fault(&self) -> Option<Check> {
-        let Self::Endpoints(EndpointsError::Withheld(withheld)) = self else {
+        let Self::Endpoints(error) = self else {
+            return None;
+        };
+        let EndpointsError::Withheld(withheld) = &**error else {
             return None;
         };
         Some(Check {

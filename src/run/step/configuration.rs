@@ -103,8 +103,11 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestE
             .admit(&document.value, run.place.home())
             .await;
         if let Err(source @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
-            let line = document.key("").line;
-            return Err(ManifestError::NotAdmitted { file, line, source });
+            return Err(ManifestError::NotAdmitted {
+                file,
+                line: document.key("").line,
+                source: Box::new(source),
+            });
         }
         objects.push(document.value);
     }

@@ -124,7 +124,7 @@ pub enum ManifestError {
     NotAdmitted {
         file: String,
         line: usize,
-        source: ObjectError,
+        source: Box<ObjectError>,
     },
 }
 
