@@ -18,9 +18,8 @@ pub fn run(args: &CompletionsArgs) -> Result<Exit, CommandError> {
 fn shown() -> Command {
     let whole = Cli::command();
     let commands = whole.get_subcommands().filter(|own| !own.is_hide_set());
-    let root = Command::new("meshproof")
+    GlobalArgs::augment_args(Command::new("meshproof"))
         .version(env!("CARGO_PKG_VERSION"))
-        .about(whole.get_about().cloned())
-        .long_about(whole.get_long_about().cloned());
-    GlobalArgs::augment_args(root).subcommands(commands.cloned())
+        .long_about(whole.get_long_about().cloned().unwrap_or_default())
+        .subcommands(commands.cloned())
 }
