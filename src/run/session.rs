@@ -108,7 +108,7 @@ impl Session {
         let client = ready.client.clone();
         let ctx = Arc::new(Context {
             mesh: Mesh {
-                applier: Applier::start(writer.clone(), found.istiod, own.clone()),
+                applier: Applier::start(writer.clone(), found.control_planes, own.clone()),
                 istioctl: ready.istioctl.clone(),
                 gateways: found.gateways,
                 control: format!("{CONTROL}.{own}:{}", injection::CONTROL_SERVICE_PORT),

@@ -14,7 +14,10 @@ use crate::{
     cluster::fake::Fake,
     event::{Event, Kind, recorder::Recorder, run_id::RunId},
     fixture::fitting::Fitting,
-    mesh::istio::found::Found,
+    mesh::istio::{
+        control_plane::{ControlPlane, ControlPlanes, DEFAULT, ISTIOD_DEBUG_PORT},
+        found::Found,
+    },
     scenario::{Loaded, Suites, load_all},
     targets::Ready,
     transport::{Dial, http::Port},
@@ -58,12 +61,16 @@ impl Stage {
             fitting: Fitting::default(),
         };
         let found = Found {
-            istiod: Port {
-                dial,
-                namespace: "istio-system".into(),
-                pod: "istiod".into(),
-                port: 8080,
-            },
+            control_planes: ControlPlanes::new(vec![ControlPlane {
+                revision: DEFAULT.to_owned(),
+                debug: Port {
+                    dial,
+                    namespace: "istio-system".into(),
+                    pod: "istiod".into(),
+                    port: ISTIOD_DEBUG_PORT,
+                },
+            }])
+            .expect("one"),
             gateways: Vec::new(),
         };
         let terms = Terms {

@@ -6,13 +6,14 @@ use futures::future::{join_all, try_join_all};
 
 use super::{
     change::{Change, LiveError, SUSPICIOUS},
-    contents, marker,
+    contents,
+    control_plane::ControlPlanes,
+    marker,
 };
 use crate::{
     errors::chain,
     observe::data_plane::{Ability, Plane},
     timeouts::timeouts,
-    transport::http::Port,
     wait::{self, Look},
 };
 
@@ -26,7 +27,7 @@ pub(super) async fn rejections(proxies: impl Iterator<Item = &Plane>) -> BTreeMa
 }
 
 pub(super) async fn arrive(
-    istiod: &Port,
+    control_planes: &ControlPlanes,
     change: &Change,
     generation: u64,
     before: &BTreeMap<String, u64>,
@@ -40,11 +41,13 @@ pub(super) async fn arrive(
         accepted(proxy, before).await
     });
     try_join_all(waits).await?;
-    if compared.is_empty() {
-        return Ok(());
-    }
     let mark = (change.namespace.as_str(), generation);
-    contents::await_live(istiod, &change.reference, mark, &compared).await
+    let waits = control_planes.all().map(|control_plane| {
+        let own = |plane: &&&Plane| control_planes.of(plane).revision == control_plane.revision;
+        let own: Vec<&Plane> = compared.iter().filter(own).copied().collect();
+        contents::await_live(control_plane, &change.references, mark, own)
+    });
+    try_join_all(waits).await.map(drop)
 }
 
 /// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.

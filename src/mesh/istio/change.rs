@@ -75,8 +75,8 @@ pub struct Change {
     pub delete: Vec<Written>,
     /// Every data plane that must have it.
     pub planes: Vec<Plane>,
-    /// Proxy, `POD.NAMESPACE`, whose connection shows istiod's debug interface the marker; only needed for those whose contents are compared.
-    pub reference: String,
+    /// Proxies whose connections show the marker in the debug interface of their control planes; only needed for those whose contents are compared.
+    pub references: Vec<Plane>,
 }
 
 impl Change {

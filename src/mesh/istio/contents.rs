@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{change::LiveError, marker};
+use super::{change::LiveError, control_plane::ControlPlane, marker};
 use crate::{
     errors::chain,
     observe::data_plane::{AskError, Lag, Plane, envoy::newest, grpc::version},
@@ -18,17 +18,24 @@ use crate::{
     wait::{self, Look, TimedOut},
 };
 
-/// Waits until every program holds what istiod has for it, from the push with this generation's marker on. `reference` is the proxy,
-/// `POD.NAMESPACE`, that shows the marker to istiod's debug interface.
+/// Waits until every program holds what its control plane has for it, from the push with this generation's marker on. One of the `references` that
+/// belongs to this control plane shows the marker to its debug interface.
 ///
 /// # Errors
 /// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what was last seen.
 pub async fn await_live(
-    istiod: &Port,
-    reference: &str,
+    control_plane: &ControlPlane,
+    references: &[Plane],
     (namespace, generation): (&str, u64),
-    programs: &[&Plane],
+    programs: Vec<&Plane>,
 ) -> Result<(), LiveError> {
+    if programs.is_empty() {
+        return Ok(());
+    }
+    let istiod = &control_plane.debug;
+    let mut references = references.iter();
+    let reference = references.find(|one| one.revision() == control_plane.revision);
+    let reference = reference.map_or_else(String::new, |one| one.id());
     let (began, limit) = (Instant::now(), timeouts().mesh.push);
     let not_live = |program: &str| {
         let proxy = program.to_owned();
@@ -40,10 +47,10 @@ pub async fn await_live(
         }
     };
     let pushed = wait::until(limit, async |_| {
-        has_pushed(istiod, reference, namespace, generation).await
+        has_pushed(istiod, &reference, namespace, generation).await
     });
     let pushed = pushed.await;
-    let pushed = pushed.map_err(|error| error.or_late(not_live(reference)))?;
+    let pushed = pushed.map_err(|error| error.or_late(not_live(&reference)))?;
     let left = limit.saturating_sub(began.elapsed());
     let waits = programs.iter().map(|program| async {
         let waited = wait::until(left, async |_| holds(istiod, program, pushed).await);

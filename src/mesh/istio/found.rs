@@ -5,18 +5,20 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::install::NAMESPACE;
+use super::{
+    control_plane::{ControlPlane, ControlPlanes},
+    injection::revision,
+    install::NAMESPACE,
+};
 use crate::{
     cluster::pods,
     errors::{Classified, ErrorClass},
     observe::data_plane::{Plane, envoy::Envoy},
     timeouts::timeouts,
-    transport::{Dial, http::Port},
+    transport::Dial,
     wait::{self, Look},
 };
 
-/// istiod's debug interface, on the pod's loopback.
-pub const ISTIOD_DEBUG_PORT: u16 = 8080;
 /// Labels of istiod's pods.
 pub const ISTIOD: &str = "app=istiod";
 /// Labels of the ingress gateway's pods.
@@ -51,8 +53,8 @@ impl Classified for FindError {
 /// Where the mesh's parts are reached.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The debug port of a ready istiod.
-    pub istiod: Port,
+    /// A ready istiod of each revision.
+    pub control_planes: ControlPlanes,
     /// Proxies of the ingress gateway; none where the mesh has no such gateway.
     pub gateways: Vec<Plane>,
 }
@@ -62,34 +64,26 @@ pub struct Found {
 /// # Errors
 /// [`FindError`].
 pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
-    let port = |pod: &str, port| Port {
-        dial: dial.clone(),
-        namespace: NAMESPACE.to_owned(),
-        pod: pod.to_owned(),
-        port,
-    };
     let limit = timeouts().mesh.ready;
     let istiod = ready(client, ISTIOD, limit).await?;
     let gateways = ready(client, GATEWAY, limit).await?;
+    let istiod = istiod.iter().map(|pod| ControlPlane::of(dial, pod));
     Ok(Found {
-        istiod: port(
-            istiod.first().ok_or(FindError::NoIstiod)?,
-            ISTIOD_DEBUG_PORT,
-        ),
+        control_planes: ControlPlanes::new(istiod.collect()).ok_or(FindError::NoIstiod)?,
         gateways: gateways
             .iter()
-            .map(|pod| Envoy::of(dial, NAMESPACE, pod, true))
+            .map(|pod| Envoy::of(dial, (NAMESPACE, &pod.name_any()), &revision(pod), true))
             .collect(),
     })
 }
 
-/// Names of the ready pods; of none where there are no such pods. Pods that are there and not ready are waited for: what they are for is
+/// The ready pods; none where there are no such pods. Pods that are there and not ready are waited for: what they are for is
 /// not missing, and must not be skipped.
 async fn ready(
     client: &Client,
     selector: &'static str,
     limit: Duration,
-) -> Result<Vec<String>, FindError> {
+) -> Result<Vec<Pod>, FindError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let waited = wait::until(limit, async |_| any_ready(&api, selector).await);
     waited.await.map_err(|error| {
@@ -102,7 +96,7 @@ async fn ready(
 }
 
 /// Some pod is ready, or there is none at all.
-async fn any_ready(api: &Api<Pod>, selector: &str) -> Result<Look<Vec<String>>, FindError> {
+async fn any_ready(api: &Api<Pod>, selector: &str) -> Result<Look<Vec<Pod>>, FindError> {
     let list = api.list(&ListParams::default().labels(selector)).await;
     let list = list.map_err(|source| FindError::List {
         source: Box::new(source),
@@ -110,9 +104,9 @@ async fn any_ready(api: &Api<Pod>, selector: &str) -> Result<Look<Vec<String>>, 
     let mut pods = list?.items;
     pods.retain(|pod| pod.metadata.deletion_timestamp.is_none());
     let ready = pods.iter().filter(|pod| pods::is_ready(pod));
-    let names: Vec<String> = ready.map(|pod| pod.name_any()).collect();
-    Ok(if !names.is_empty() || pods.is_empty() {
-        Look::Met(names)
+    let ready: Vec<Pod> = ready.cloned().collect();
+    Ok(if !ready.is_empty() || pods.is_empty() {
+        Look::Met(ready)
     } else {
         Look::Unmet(pods::brief(&pods))
     })
@@ -141,8 +135,10 @@ mod tests {
 
     #[tokio::test]
     async fn pods_that_are_there_and_not_ready_are_waited_for_and_told() {
-        let found =
-            async |pods: &[&str]| ready(&server(pods), ISTIOD, Duration::from_millis(100)).await;
+        let found = async |pods: &[&str]| {
+            let found = ready(&server(pods), ISTIOD, Duration::from_millis(100)).await;
+            found.map(|pods| pods.iter().map(|pod| pod.name_any()).collect::<Vec<_>>())
+        };
         assert_eq!(found(&[]).await.unwrap(), [""; 0]);
         assert_eq!(found(&["False", "True"]).await.unwrap(), ["istiod-1"]);
         let error = found(&["False"]).await.unwrap_err();

@@ -4,7 +4,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-use crate::cluster::pods;
+use crate::{
+    cluster::pods,
+    observe::data_plane::{Plane, envoy::Envoy, grpc::Grpc},
+    transport::Dial,
+};
 
 /// Container that Istio's proxy and agent run in.
 pub const PROXY: &str = "istio-proxy";
@@ -37,6 +41,25 @@ pub fn is_gateway_file(documents: &[Value]) -> bool {
     };
     let mut all = documents.iter().filter_map(annotations);
     all.any(|annotations| annotations[TEMPLATES] == "gateway")
+}
+
+/// Revision of the control plane that a pod belongs to (Istio's label or annotation `istio.io/rev`, of its own pods and of those that it injects).
+pub fn revision(pod: &Pod) -> String {
+    const KEY: &str = "istio.io/rev";
+    let said = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
+    said.map_or_else(|| "default".to_owned(), Clone::clone)
+}
+
+/// The data plane that the proxy of a pod is.
+pub fn proxy(dial: &Dial, pod: &Pod) -> Plane {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    Envoy::of(dial, (&namespace, &name), &revision(pod), is_gateway(pod))
+}
+
+/// The data plane that a proxyless program of a pod is.
+pub fn program(dial: &Dial, pod: &Pod) -> Plane {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    Grpc::of(dial, (&namespace, &name), &revision(pod))
 }
 
 /// The pod has Istio's sidecar, as a container or as a native sidecar.

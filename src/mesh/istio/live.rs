@@ -15,16 +15,14 @@ use tokio::{
 use super::{
     arrival::{arrive, rejections},
     change::{Change, Live, LiveError},
+    control_plane::{ControlPlane, ControlPlanes},
     marker,
     order::{self, Ordered},
     taken::{Narrowed, await_accepted, await_taken},
 };
-use crate::{
-    cluster::{
-        object::{ObjectError, Written},
-        writer::{Home, Writer},
-    },
-    transport::http::Port,
+use crate::cluster::{
+    object::{ObjectError, Written},
+    writer::{Home, Writer},
 };
 
 struct Request {
@@ -39,15 +37,14 @@ struct Request {
 pub struct Applier {
     writer: Writer,
     queue: mpsc::UnboundedSender<Request>,
-    /// istiod's debug port.
-    istiod: watch::Sender<Port>,
+    control_planes: watch::Sender<ControlPlanes>,
 }
 
 impl Applier {
-    /// Starts the group commit. `istiod` is its debug port (8080), `shared` the namespace of the run's entry at the ingress gateway.
-    pub fn start(writer: Writer, istiod: Port, shared: String) -> Self {
+    /// Starts the group commit. `shared` is the namespace of the run's entry at the ingress gateway.
+    pub fn start(writer: Writer, control_planes: ControlPlanes, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
-        let (istiod, current) = watch::channel(istiod);
+        let (control_planes, current) = watch::channel(control_planes);
         let door = writer.clone();
         tokio::spawn(async move {
             let mut marks = BTreeMap::new();
@@ -56,25 +53,26 @@ impl Applier {
                 while let Ok(next) = requests.try_recv() {
                     batch.push(next);
                 }
-                let istiod = current.borrow().clone();
-                commit(&door, &istiod, &shared, &mut marks, batch).await;
+                let planes = current.borrow().clone();
+                commit(&door, &planes, &shared, &mut marks, batch).await;
             }
         });
         Self {
             writer,
             queue,
-            istiod,
+            control_planes,
         }
     }
 
-    /// Asks another istiod from now on: the old one was replaced.
-    pub fn follow(&self, istiod: Port) {
-        self.istiod.send_replace(istiod);
+    /// Asks another istiod of a revision from now on: the old one was replaced.
+    pub fn follow(&self, fresh: ControlPlane) {
+        self.control_planes
+            .send_modify(|control_planes| control_planes.follow(fresh));
     }
 
-    /// The debug port of the istiod that runs now.
-    pub fn istiod(&self) -> Port {
-        self.istiod.borrow().clone()
+    /// The control planes that run now.
+    pub fn control_planes(&self) -> ControlPlanes {
+        self.control_planes.borrow().clone()
     }
 
     /// Makes a change and waits until every proxy concerned has it. Documents are written in their order, and so that their ages have
@@ -108,7 +106,7 @@ type Marks = BTreeMap<String, Mark>;
 
 async fn commit(
     writer: &Writer,
-    istiod: &Port,
+    control_planes: &ControlPlanes,
     shared: &str,
     marks: &mut Marks,
     batch: Vec<Request>,
@@ -121,7 +119,7 @@ async fn commit(
     let wanted = going
         .iter()
         .map(|(request, written)| (written.as_slice(), request.change.delete.as_slice()));
-    let (taken, narrowed) = await_taken(istiod, &wanted.collect::<Vec<_>>()).await;
+    let (taken, narrowed) = await_taken(control_planes, &wanted.collect::<Vec<_>>()).await;
     let going = only_good(going.into_iter().zip(taken));
     let going: Vec<(Request, Vec<Written>)> = going
         .into_iter()
@@ -130,7 +128,7 @@ async fn commit(
     let accepted = join_all(
         going
             .iter()
-            .map(|(_, written)| await_accepted(istiod, written)),
+            .map(|(_, written)| await_accepted(control_planes, written)),
     )
     .await;
     let going = only_good(going.into_iter().zip(accepted));
@@ -145,12 +143,12 @@ async fn commit(
     .await;
     // What is on its way to the proxies holds up nothing that is written next.
     for ((((request, written), ()), (_, mark)), marked) in going.into_iter().zip(next).zip(marked) {
-        let (istiod, before) = (istiod.clone(), Arc::clone(&before));
+        let (control_planes, before) = (control_planes.clone(), Arc::clone(&before));
         tokio::spawn(async move {
             let (change, generation) = (&request.change, mark.generation);
             let arrived = match marked {
                 Err(error) => Err(LiveError::Object(Arc::new(error))),
-                Ok(()) => arrive(&istiod, change, generation, &before).await,
+                Ok(()) => arrive(&control_planes, change, generation, &before).await,
             };
             let live = arrived.map(|()| Live {
                 written,

@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod change;
 pub mod compete;
 pub mod contents;
+pub mod control_plane;
 pub mod endpoints;
 pub mod found;
 pub mod gateway_api;

@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::try_join_all;
 use kube::Client;
 use serde_json::Value;
 
 use super::{
     change::LiveError,
+    control_plane::{ControlPlane, ControlPlanes},
     endpoints::{EndpointsError, Withheld},
 };
 use crate::{
@@ -23,20 +25,33 @@ use crate::{
 /// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio, pilot/pkg/model, `Healthy`).
 const HEALTHY: u64 = 1;
 
-/// Waits until istiod has exactly these addresses as healthy endpoints, by Service of the namespace.
+/// Waits until every control plane has exactly these addresses as healthy endpoints, by Service of the namespace.
 ///
 /// # Errors
 /// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not, [`EndpointsError::Untold`] with what
 /// was last seen when they had not either.
 pub async fn await_pods(
     client: &Client,
-    istiod: &Port,
+    control_planes: &ControlPlanes,
     namespace: &str,
     wanted: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), EndpointsError> {
     if wanted.is_empty() {
         return Ok(());
     }
+    let each = control_planes.all();
+    try_join_all(each.map(|one| await_pods_at(client, one, namespace, wanted)))
+        .await
+        .map(drop)
+}
+
+async fn await_pods_at(
+    client: &Client,
+    control_plane: &ControlPlane,
+    namespace: &str,
+    wanted: &BTreeMap<String, Vec<String>>,
+) -> Result<(), EndpointsError> {
+    let istiod = &control_plane.debug;
     let limit = timeouts().mesh.endpoints;
     let waited = wait::until(limit, async |_| {
         Ok::<_, EndpointsError>(has_pods(istiod, namespace, wanted).await)
@@ -52,7 +67,7 @@ pub async fn await_pods(
         Err(WaitError::TimedOut(late)) => late.last_seen,
     };
     let withheld = Withheld {
-        who: "istiod".to_owned(),
+        who: control_plane.name(),
         what: format!("Service {service}"),
         wanted,
         seen,
@@ -167,7 +182,7 @@ fn host(service: &str, namespace: &str) -> String {
 /// # Errors
 /// [`LiveError::NotTaken`] with the first that differs.
 pub async fn await_services(
-    istiod: &Port,
+    control_planes: &ControlPlanes,
     namespace: &str,
     there: &[String],
     gone: &[String],
@@ -176,15 +191,19 @@ pub async fn await_services(
         return Ok(());
     }
     let limit = timeouts().mesh.push;
-    let waited = wait::until(limit, async |_| {
-        knows_services(istiod, namespace, there, gone).await
-    });
-    waited.await.map_err(|error| {
-        error.or_late(|late| LiveError::NotTaken {
-            missing: late.last_seen,
-            limit,
+    let waits = control_planes.all().map(|one| async {
+        let waited = wait::until(limit, async |_| {
+            knows_services(&one.debug, namespace, there, gone).await
+        });
+        let waited = waited.await;
+        waited.map_err(|error| {
+            error.or_late(|late| LiveError::NotTaken {
+                missing: late.last_seen,
+                limit,
+            })
         })
-    })
+    });
+    try_join_all(waits).await.map(drop)
 }
 
 async fn knows_services(

@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use super::{
     change::LiveError,
+    control_plane::ControlPlanes,
     gateway_api::{self, Progress},
     install::NAMESPACE as ROOT,
 };
@@ -16,8 +18,18 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// Waits until istiod reports of every route and gateway that it is as it should be.
-pub(super) async fn await_accepted(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
+/// Waits until every control plane reports of every route and gateway that it is as it should be.
+pub(super) async fn await_accepted(
+    control_planes: &ControlPlanes,
+    written: &[Written],
+) -> Result<(), LiveError> {
+    let each = control_planes.all();
+    try_join_all(each.map(|one| await_accepted_by(&one.debug, written)))
+        .await
+        .map(drop)
+}
+
+async fn await_accepted_by(istiod: &Port, written: &[Written]) -> Result<(), LiveError> {
     let ours = |written: &&Written| written.api_version.starts_with(gateway_api::GROUP);
     let wanted: Vec<&Written> = written.iter().filter(ours).collect();
     if wanted.is_empty() {
@@ -66,9 +78,27 @@ async fn store(istiod: &Port) -> Result<Value, LiveError> {
 /// What one change wrote, and what it deleted.
 type Changed<'w> = (&'w [Written], &'w [Written]);
 
-/// Waits until istiod's store holds every written object in at least its version, and none of the deleted; tells for each change
-/// whether it does, and where proxies are narrowed.
+/// Waits until the store of every control plane holds every written object in at least its version, and none of the deleted; tells for each
+/// change whether all do, and where proxies are narrowed.
 pub(super) async fn await_taken(
+    control_planes: &ControlPlanes,
+    changes: &[Changed<'_>],
+) -> (Vec<Result<(), LiveError>>, Narrowed) {
+    let waits = control_planes.all();
+    let waits = waits.map(|one| await_taken_by(&one.debug, changes));
+    let mut all = (vec![Ok(()); changes.len()], Narrowed::default());
+    for (taken, narrowed) in join_all(waits).await {
+        for (so_far, taken) in all.0.iter_mut().zip(taken) {
+            if so_far.is_ok() {
+                *so_far = taken;
+            }
+        }
+        all.1.0.extend(narrowed.0);
+    }
+    all
+}
+
+async fn await_taken_by(
     istiod: &Port,
     changes: &[Changed<'_>],
 ) -> (Vec<Result<(), LiveError>>, Narrowed) {

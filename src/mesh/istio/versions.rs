@@ -59,7 +59,7 @@ pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>
     let found = found::find(client, dial).await?;
     let monitoring = Port {
         port: ISTIOD_MONITORING_PORT,
-        ..found.istiod
+        ..found.control_planes.first().debug.clone()
     };
     let mut versions = BTreeMap::from([
         ("kubernetes".to_owned(), server.git_version),

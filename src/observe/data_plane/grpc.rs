@@ -14,18 +14,20 @@ use crate::transport::{Dial, http::Port};
 #[derive(Debug, Clone)]
 pub struct Grpc {
     control: Port,
+    revision: String,
 }
 
 impl Grpc {
-    /// The program of a pod.
-    pub fn of(dial: &Dial, namespace: &str, pod: &str) -> Plane {
+    /// The program of a pod, configured by the control plane of a revision.
+    pub fn of(dial: &Dial, (namespace, pod): (&str, &str), revision: &str) -> Plane {
         let control = Port {
             dial: dial.clone(),
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             port: CONTROL_PORT,
         };
-        Arc::new(Self { control })
+        let revision = revision.to_owned();
+        Arc::new(Self { control, revision })
     }
 }
 
@@ -41,6 +43,10 @@ impl DataPlane for Grpc {
 
     fn port(&self) -> &Port {
         &self.control
+    }
+
+    fn revision(&self) -> &str {
+        &self.revision
     }
 
     async fn contents(&self) -> Result<Option<Contents>, AskError> {

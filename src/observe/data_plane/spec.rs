@@ -143,6 +143,9 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
     /// Where it is asked: the pod's name and namespace are the data plane's own.
     fn port(&self) -> &Port;
 
+    /// Revision of the control plane that it belongs to.
+    fn revision(&self) -> &str;
+
     /// A gateway: it stands alone, not beside a workload.
     fn is_gateway(&self) -> bool {
         false

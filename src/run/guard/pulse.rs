@@ -15,7 +15,7 @@ use crate::{
     errors::ErrorClass,
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
-        found::ISTIOD_DEBUG_PORT,
+        control_plane::ISTIOD_DEBUG_PORT,
         injection::{PROXY, is_gateway, is_injected, is_proxyless},
     },
     observe::data_plane::envoy,

@@ -124,11 +124,7 @@ impl Place {
             apply,
             delete,
             planes: [self.told(ctx, gateway), self.programs(ctx)].concat(),
-            reference: ctx
-                .mesh
-                .gateways
-                .first()
-                .map_or_else(String::new, |gateway| gateway.id()),
+            references: ctx.mesh.gateways.clone(),
         };
         Ok(ctx.mesh.applier.change(change).await?)
     }
@@ -145,9 +141,9 @@ impl Place {
     ) -> Result<Live, PlaceError> {
         rollout::await_gone(ctx, &self.namespace, deleted).await?;
         rollout::await_rolled_out(ctx, &self.namespace, written).await?;
-        let istiod = ctx.mesh.applier.istiod();
+        let control_planes = ctx.mesh.applier.control_planes();
         let (there, gone) = (self.services_among(applied), self.services_among(deleted));
-        shards::await_services(&istiod, &self.namespace, &there, &gone).await?;
+        shards::await_services(&control_planes, &self.namespace, &there, &gone).await?;
         self.await_pods_known(ctx, &self.selected(ctx, applied))
             .await?;
         self.push(ctx, Vec::new(), Vec::new(), gateway).await

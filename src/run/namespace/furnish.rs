@@ -164,8 +164,13 @@ impl Place {
         // A push with a marker that is written now holds what istiod knows now.
         place.await_pods_known(ctx, &place.addresses(ctx)).await?;
         let services: Vec<String> = place.services.keys().cloned().collect();
-        shards::await_services(&ctx.mesh.applier.istiod(), &place.namespace, &services, &[])
-            .await?;
+        shards::await_services(
+            &ctx.mesh.applier.control_planes(),
+            &place.namespace,
+            &services,
+            &[],
+        )
+        .await?;
         let mutated = place.mutated(ctx);
         let (live, ()) = try_join!(
             place.change(ctx, mutated, Vec::new(), gateway),

@@ -21,10 +21,10 @@ use crate::{
     evidence::redact::Redactor,
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
-        injection::{is_gateway, is_injected, is_plain, is_proxyless},
+        injection::{self, is_gateway, is_injected, is_plain, is_proxyless},
         install::GATEWAY_LABEL,
     },
-    observe::data_plane::{Plane, envoy::Envoy, grpc::Grpc},
+    observe::data_plane::Plane,
     run::{context::Context, guard::Guard},
     scenario::{
         manifest::{Names, expand},
@@ -108,7 +108,7 @@ impl Place {
             .iter()
             .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
         injected
-            .map(|pod| Envoy::of(&ctx.dial, &self.namespace, &pod.name_any(), is_gateway(pod)))
+            .map(|pod| injection::proxy(&ctx.dial, pod))
             .collect()
     }
 
@@ -126,7 +126,7 @@ impl Place {
             .iter()
             .filter(|pod| pods::is_ready(pod) && is_proxyless(pod));
         ready
-            .map(|pod| Grpc::of(&ctx.dial, &self.namespace, &pod.name_any()))
+            .map(|pod| injection::program(&ctx.dial, pod))
             .collect()
     }
 

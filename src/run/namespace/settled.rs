@@ -58,8 +58,8 @@ impl Place {
         ctx: &Context,
         addresses: &BTreeMap<String, Vec<String>>,
     ) -> Result<(), PlaceError> {
-        let (start, istiod) = (Instant::now(), ctx.mesh.applier.istiod());
-        let waited = shards::await_pods(&ctx.client, &istiod, &self.namespace, addresses).await;
+        let (start, all) = (Instant::now(), ctx.mesh.applier.control_planes());
+        let waited = shards::await_pods(&ctx.client, &all, &self.namespace, addresses).await;
         self.unless_slowed(ctx, start, waited).await
     }
 
@@ -70,10 +70,11 @@ impl Place {
         proxies: &[Plane],
         settled: bool,
     ) -> Result<(), PlaceError> {
-        let (start, istiod) = (Instant::now(), &ctx.mesh.applier.istiod());
-        let waits = proxies
-            .iter()
-            .map(|proxy| endpoints::await_endpoints(istiod, proxy, &self.namespace, settled));
+        let (start, all) = (Instant::now(), &ctx.mesh.applier.control_planes());
+        let waits = proxies.iter().map(|proxy| {
+            let istiod = &all.of(proxy).debug;
+            endpoints::await_endpoints(istiod, proxy, &self.namespace, settled)
+        });
         let waited = try_join_all(waits).await.map(drop);
         self.unless_slowed(ctx, start, waited).await
     }

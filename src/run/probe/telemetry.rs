@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use kube::ResourceExt as _;
 use testbed::control::{CONTROL_PORT, Span};
 
 use super::{error::ProbeError, flags, hops};
 use crate::{
+    mesh::istio::injection,
     observe::{
-        data_plane::{AskError, Plane, envoy::Envoy},
+        data_plane::{AskError, Plane},
         testbed as bed,
     },
     run::{context::Context, namespace::place::Place},
@@ -44,14 +46,10 @@ pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
     if at == "gateway" {
         return ctx.mesh.gateways.clone();
     }
-    let pods = place.pods(ctx).remove(at).unwrap_or_default();
-    let gateways = place.proxies(ctx);
-    let is_gateway = |pod: &String| {
-        let mut own = gateways.iter().filter(|proxy| proxy.is_gateway());
-        own.any(|proxy| proxy.pod() == pod)
-    };
-    let planes = pods.iter();
-    let planes = planes.map(|pod| Envoy::of(&ctx.dial, &place.namespace, pod, is_gateway(pod)));
+    let named = place.pods(ctx).remove(at).unwrap_or_default();
+    let mut pods = ctx.pods.of(&place.namespace);
+    pods.retain(|pod| named.contains(&pod.name_any()));
+    let planes = pods.iter().map(|pod| injection::proxy(&ctx.dial, pod));
     planes.collect()
 }
 

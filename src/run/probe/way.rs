@@ -10,7 +10,7 @@ use crate::{
     cluster::pods,
     fixture::workload::{WORKLOAD_LABEL, app},
     mesh::istio::injection,
-    observe::data_plane::{AskError, Plane, envoy::Envoy},
+    observe::data_plane::{AskError, Plane},
     plan::resolve::ResolvedProbe,
     run::{context::Context, namespace::place::Place, probe},
     timeouts::timeouts,
@@ -80,12 +80,7 @@ fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Plane>
         .iter()
         .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.from.as_str()));
     let pod = mine.find(|pod| injection::is_sidecar(pod))?;
-    Some(Envoy::of(
-        &ctx.dial,
-        &place.namespace,
-        &pod.name_any(),
-        false,
-    ))
+    Some(injection::proxy(&ctx.dial, pod))
 }
 
 /// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it names no other workload.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::try_join_all;
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -15,8 +16,7 @@ use crate::{
     cluster::pods,
     errors::chain,
     mesh::istio::{
-        found::{ISTIOD, ISTIOD_DEBUG_PORT},
-        install::NAMESPACE,
+        control_plane::ControlPlane, found::ISTIOD, injection::revision, install::NAMESPACE,
     },
     observe::data_plane::Plane,
     run::context::Context,
@@ -31,9 +31,10 @@ use crate::{
 /// [`RestartError`]: what is still there, or not yet.
 pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
-    let old: Vec<String> = pods(&api).await?.iter().map(Pod::name_any).collect();
+    let old = pods(&api).await?;
     for pod in &old {
-        let deleted = api.delete(pod, &DeleteParams::default()).await;
+        let pod = pod.name_any();
+        let deleted = api.delete(&pod, &DeleteParams::default()).await;
         deleted.map_err(|error| RestartError::Istiod(Box::new(error)))?;
     }
     let limit = timeouts().mesh.restart;
@@ -44,9 +45,17 @@ pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartErro
             pods: late.last_seen,
         })
     })?;
-    let debug = ctx.port(NAMESPACE, &fresh, ISTIOD_DEBUG_PORT);
-    ctx.mesh.applier.follow(debug.clone());
-    connected(&debug, proxies).await
+    for pod in &fresh {
+        ctx.mesh.applier.follow(ControlPlane::of(&ctx.dial, pod));
+    }
+    let control_planes = ctx.mesh.applier.control_planes();
+    let waits = control_planes.all().map(|one| {
+        let own = proxies
+            .iter()
+            .filter(|proxy| control_planes.of(proxy).revision == one.revision);
+        connected(&one.debug, own.collect())
+    });
+    try_join_all(waits).await.map(drop)
 }
 
 async fn pods(api: &Api<Pod>) -> Result<Vec<Pod>, RestartError> {
@@ -57,27 +66,29 @@ async fn pods(api: &Api<Pod>) -> Result<Vec<Pod>, RestartError> {
         .map_err(|error| RestartError::Istiod(Box::new(error)))
 }
 
-/// The old pods are gone, and another is ready: its name.
-async fn replaced(api: &Api<Pod>, old: &[String]) -> Result<Look<String>, RestartError> {
+/// The old pods are gone, and of each revision another is ready: these.
+async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, RestartError> {
     let now = pods(api).await?;
-    let (left, others): (Vec<&Pod>, Vec<&Pod>) =
-        now.iter().partition(|pod| old.contains(&pod.name_any()));
-    let fresh = others.into_iter().find(|pod| pods::is_ready(pod));
-    Ok(match fresh.filter(|_| left.is_empty()) {
-        Some(fresh) => Look::Met(fresh.name_any()),
-        None => {
-            let names: Vec<String> = now.iter().map(Pod::name_any).collect();
-            Look::Unmet(names.join(", "))
-        }
+    let names = |pods: &[Pod]| -> Vec<String> { pods.iter().map(Pod::name_any).collect() };
+    let gone = names(old);
+    let mut fresh = now.clone();
+    fresh.retain(|pod| !gone.contains(&pod.name_any()));
+    let is_left = fresh.len() < now.len();
+    fresh.retain(pods::is_ready);
+    let wanted: BTreeSet<String> = old.iter().map(revision).collect();
+    let there: BTreeSet<String> = fresh.iter().map(revision).collect();
+    Ok(match !is_left && wanted.is_subset(&there) {
+        true => Look::Met(fresh),
+        false => Look::Unmet(names(&now).join(", ")),
     })
 }
 
 /// Waits until istiod lists every one of the proxies.
-async fn connected(istiod: &Port, proxies: &[Plane]) -> Result<(), RestartError> {
+async fn connected(istiod: &Port, proxies: Vec<&Plane>) -> Result<(), RestartError> {
     let limit = timeouts().mesh.reconnect;
     let waited = wait::until(limit, async |_| {
         Ok(match istiod.fetch(Method::GET, "/debug/syncz").await {
-            Ok(body) => match missing(&body, proxies) {
+            Ok(body) => match missing(&body, &proxies) {
                 missing if missing.is_empty() => Look::Met(()),
                 missing => Look::Unmet(format!("not connected: {}", missing.join(", "))),
             },
@@ -93,7 +104,7 @@ async fn connected(istiod: &Port, proxies: &[Plane]) -> Result<(), RestartError>
 }
 
 /// Those of the proxies that a list of connections does not name. istiod calls each `POD.NAMESPACE`.
-fn missing(syncz: &[u8], proxies: &[Plane]) -> Vec<String> {
+fn missing(syncz: &[u8], proxies: &[&Plane]) -> Vec<String> {
     let list: Value = serde_json::from_slice(syncz).unwrap_or_default();
     let connected: BTreeSet<&str> = list
         .as_array()
@@ -117,9 +128,9 @@ mod tests {
     #[test]
     fn proxies_that_are_not_connected_are_named() {
         let dial = Dial::node(PathBuf::new());
-        let proxy = |pod: &str| Envoy::of(&dial, "ns", pod, false);
+        let proxy = |pod: &str| Envoy::of(&dial, ("ns", pod), "default", false);
         let list = br#"[{"cluster_id": "Kubernetes", "proxy": "a.ns"}, {"proxy": "b.other"}]"#;
-        assert_eq!(missing(list, &[proxy("a"), proxy("b")]), ["b.ns"]);
-        assert_eq!(missing(b"null", &[proxy("a")]), ["a.ns"]);
+        assert_eq!(missing(list, &[&proxy("a"), &proxy("b")]), ["b.ns"]);
+        assert_eq!(missing(b"null", &[&proxy("a")]), ["a.ns"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The data plane that a sidecar or a gateway is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::Method;
@@ -27,19 +27,24 @@ const AT_ONCE: &str =
 #[derive(Debug, Clone)]
 pub struct Envoy {
     admin: Port,
+    revision: String,
     gateway: bool,
 }
 
 impl Envoy {
-    /// The proxy of a pod.
-    pub fn of(dial: &Dial, namespace: &str, pod: &str, gateway: bool) -> Plane {
+    /// The proxy of a pod, configured by the control plane of a revision.
+    pub fn of(dial: &Dial, (namespace, pod): (&str, &str), revision: &str, gateway: bool) -> Plane {
         let admin = Port {
             dial: dial.clone(),
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             port: ADMIN_PORT,
         };
-        std::sync::Arc::new(Self { admin, gateway })
+        Arc::new(Self {
+            admin,
+            revision: revision.to_owned(),
+            gateway,
+        })
     }
 }
 
@@ -70,6 +75,10 @@ impl DataPlane for Envoy {
 
     fn port(&self) -> &Port {
         &self.admin
+    }
+
+    fn revision(&self) -> &str {
+        &self.revision
     }
 
     fn is_gateway(&self) -> bool {
