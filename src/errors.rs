@@ -4,11 +4,13 @@ use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Whose trouble an error is. Reports group by it: what a reader does about an ERROR hangs on nothing else as much.
+/// Whose trouble an error is. Reports group by it: what a reader does about an ERROR hangs on
+/// nothing else as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
-    /// The mesh or the cluster that it runs in: istiod, a proxy, the API server, a pod that does not become ready.
+    /// The mesh or the cluster that it runs in: istiod, a proxy, the API server, a pod that does
+    /// not become ready.
     Mesh,
     /// meshproof itself: its callers, its servers, the control channel to them, its observations.
     Harness,

@@ -1,4 +1,5 @@
-//! Parses, sets up what the process needs once, runs one command, turns its outcome into an exit code.
+//! Parses, sets up what the process needs once, runs one command, turns its outcome into an exit
+//! code.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -17,7 +18,8 @@ use tracing_subscriber::EnvFilter;
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
-    // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap, before any thread.
+    // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap,
+    // before any thread.
     if let Some(code) = meshproof::targets::local::internal::dispatch() {
         return code;
     }
@@ -47,7 +49,8 @@ fn work_off() -> Exit {
     })
 }
 
-/// As clap leaves; what it quotes of the command line may be a URL with a password, which is masked on the way out.
+/// As clap leaves; what it quotes of the command line may be a URL with a password, which is masked
+/// on the way out.
 #[expect(clippy::exit, reason = "as clap's own way to leave")]
 fn leave(error: &clap::Error) -> ! {
     let text = error.render().to_string();
@@ -95,9 +98,11 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
     }
 }
 
-/// The TLS provider (ring, nothing else is compiled in) and developers' logs on stderr (`RUST_LOG`).
+/// The TLS provider (ring, nothing else is compiled in) and developers' logs on stderr
+/// (`RUST_LOG`).
 fn install_process_defaults() {
-    // A file that may not grow (`ulimit -f`) is then an error of writing, with the file's name, and not the end of the process.
+    // A file that may not grow (`ulimit -f`) is then an error of writing, with the file's name, and
+    // not the end of the process.
     let mut file_size = SigSet::empty();
     file_size.add(Signal::SIGXFSZ);
     let _ = file_size.thread_block();

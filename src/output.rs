@@ -37,7 +37,8 @@ pub fn data(text: &str) -> io::Result<()> {
     Stdout.flush()
 }
 
-/// Stdout as a writer, with the rule of [`data`]. Give it whole lines: what steers a reader is looked for in each piece by itself.
+/// Stdout as a writer, with the rule of [`data`]. Give it whole lines: what steers a reader is
+/// looked for in each piece by itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Stdout;
 
@@ -95,7 +96,8 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     json_text(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Writes JSON to stdout. What would steer a terminal or a CI runner is escaped as JSON escapes it, so that the data stay what they are.
+/// Writes JSON to stdout. What would steer a terminal or a CI runner is escaped as JSON escapes it,
+/// so that the data stay what they are.
 pub fn json_text(text: &str) -> io::Result<()> {
     data(&json_escaped(text))
 }
@@ -115,14 +117,16 @@ pub fn command(text: &str) {
 static STDOUT_COLOUR: AtomicBool = AtomicBool::new(false);
 static STDERR_COLOUR: AtomicBool = AtomicBool::new(false);
 
-/// GitHub's runner takes `##[command]` anywhere in a line, and `::command::` after leading white space (`ActionCommand.cs`).
+/// GitHub's runner takes `##[command]` anywhere in a line, and `::command::` after leading white
+/// space (`ActionCommand.cs`).
 const V1: &str = "##[";
 const V1_BROKEN: &str = "## [";
 const V2: &str = "::";
 const V2_BROKEN: &str = ": :";
 
-/// What every text passes on its way out: userinfo of URLs is masked; escape sequences and control characters go, but for colours where they are on; under GitHub
-/// Actions nothing is left that its runner would obey.
+/// What every text passes on its way out: userinfo of URLs is masked; escape sequences and control
+/// characters go, but for colours where they are on; under GitHub Actions nothing is left that its
+/// runner would obey.
 fn door(text: &str, colour: bool, actions: bool) -> Cow<'_, str> {
     let text = &*userinfo(text);
     let text: Cow<'_, str> = match colour {
@@ -170,7 +174,8 @@ fn clean_but_colours(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// JSON that says the same without a character that steers a reader. Outside of its strings there is none.
+/// JSON that says the same without a character that steers a reader. Outside of its strings there
+/// is none.
 fn json_escaped(text: &str) -> String {
     let text = text.replace(V1, "##\\u005b");
     let mut safe = String::with_capacity(text.len());
@@ -229,8 +234,8 @@ impl Palette {
     }
 }
 
-/// Makes text from elsewhere (servers, proxies, suite files) safe to print: escape sequences and control characters go,
-/// line breaks and tabs stay.
+/// Makes text from elsewhere (servers, proxies, suite files) safe to print: escape sequences and
+/// control characters go, line breaks and tabs stay.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);

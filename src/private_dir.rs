@@ -1,7 +1,8 @@
 //! Directories that are this user's alone, so that nothing in them was put there by somebody else.
 //!
-//! State that is trusted later (kubeconfigs, names of programs to start, sockets, process numbers) lies only below such a directory.
-//! A name that anybody can make beforehand, as in `/tmp`, is never one of them.
+//! State that is trusted later (kubeconfigs, names of programs to start, sockets, process numbers)
+//! lies only below such a directory. A name that anybody can make beforehand, as in `/tmp`, is
+//! never one of them.
 
 use std::{
     ffi::OsString,
@@ -70,8 +71,8 @@ impl Untrusted {
     }
 }
 
-/// Makes `parent/names…` with mode 0700 where it is not there, and makes sure that it belongs to this user alone. `parent` must be
-/// there and trustworthy: see [`trusted`].
+/// Makes `parent/names…` with mode 0700 where it is not there, and makes sure that it belongs to
+/// this user alone. `parent` must be there and trustworthy: see [`trusted`].
 ///
 /// # Errors
 /// [`NotPrivate`]: a part is a link, no directory, somebody else's, or others may write to it.
@@ -93,7 +94,8 @@ pub fn make(parent: &Path, names: &[&str]) -> Result<PathBuf, NotPrivate> {
     Ok(path)
 }
 
-/// Makes sure that the directory at `path` is this user's alone, without following a link, and lets nobody else look into it.
+/// Makes sure that the directory at `path` is this user's alone, without following a link, and lets
+/// nobody else look into it.
 ///
 /// # Errors
 /// [`NotPrivate`], as [`make`].
@@ -131,7 +133,8 @@ pub fn own(path: &Path) -> Result<(), NotPrivate> {
     Ok(())
 }
 
-/// The real path of a directory that is there, when nobody but root and this user can change what it or any part of its path leads to.
+/// The real path of a directory that is there, when nobody but root and this user can change what
+/// it or any part of its path leads to.
 ///
 /// # Errors
 /// [`Untrusted`], of the first part that is.
@@ -180,7 +183,8 @@ pub fn trusted_own(dir: &Path) -> Result<PathBuf, Untrusted> {
     }
 }
 
-/// The user's home directory: `$HOME` when it is an absolute path, else what the user database says.
+/// The user's home directory: `$HOME` when it is an absolute path, else what the user database
+/// says.
 pub fn home() -> Option<PathBuf> {
     let given = variable("HOME");
     given.or_else(|| Some(User::from_uid(Uid::effective()).ok()??.dir))
@@ -192,7 +196,8 @@ pub fn variable(name: &str) -> Option<PathBuf> {
     Some(PathBuf::from(value)).filter(|path| path.is_absolute())
 }
 
-/// `names` below the user's state home, `$XDG_STATE_HOME` or `~/.local/state`, made where it is not there.
+/// `names` below the user's state home, `$XDG_STATE_HOME` or `~/.local/state`, made where it is not
+/// there.
 ///
 /// # Errors
 /// [`NotPrivate`].

@@ -8,10 +8,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Above this, programs that hold numbers in double precision (jq, JavaScript) read another number (RFC 8259, section 6).
+/// Above this, programs that hold numbers in double precision (jq, JavaScript) read another number
+/// (RFC 8259, section 6).
 const EXACT_IN_JSON: u64 = (1 << 53) - 1;
 
-/// A seed. One of our own choice has 32 bits, so that every reader of a report keeps it; any 64 bits are accepted.
+/// A seed. One of our own choice has 32 bits, so that every reader of a report keeps it; any 64
+/// bits are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seed(u64);
 

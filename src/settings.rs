@@ -19,7 +19,8 @@ use crate::{
     verdict::Rates,
 };
 
-/// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a flag says otherwise.
+/// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a
+/// flag says otherwise.
 pub const ERROR_RATE: f64 = 1e-6;
 
 /// Everything that decides a run.
@@ -237,7 +238,8 @@ impl From<&MeshSettings> for MadeOf {
     }
 }
 
-/// Every flag and variable that was given is one that the target can honour ([`crate::flags::table`]).
+/// Every flag and variable that was given is one that the target can honour
+/// ([`crate::flags::table`]).
 ///
 /// # Errors
 /// [`SettingsError::Target`] of the first that is not.

@@ -1,4 +1,5 @@
-//! How long things may take: every deadline of a run in one place, and the factor by which a slow cluster stretches them.
+//! How long things may take: every deadline of a run in one place, and the factor by which a slow
+//! cluster stretches them.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -10,7 +11,8 @@ pub fn set_scale(factor: f64) {
     let _ = SCALE.set(factor);
 }
 
-/// The factor by which deadlines are stretched; a process of a local world is told it by whoever starts it.
+/// The factor by which deadlines are stretched; a process of a local world is told it by whoever
+/// starts it.
 #[must_use]
 pub fn scale() -> f64 {
     SCALE.get().copied().unwrap_or(1.0)
@@ -22,8 +24,8 @@ pub fn timeouts() -> Timeouts {
     Timeouts::PLAIN.stretched(scale())
 }
 
-/// Deadlines. What Envoy, Istio or Kubernetes fix by themselves (a debounce, a flush interval, a lease) is no deadline and stands where
-/// it is used.
+/// Deadlines. What Envoy, Istio or Kubernetes fix by themselves (a debounce, a flush interval, a
+/// lease) is no deadline and stands where it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     pub mesh: MeshTimeouts,
@@ -63,24 +65,27 @@ impl Timeouts {
 /// Deadlines of Istio and its proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeshTimeouts {
-    /// istiod and the proxies, for one batch of configuration: until istiod has taken it, and until each proxy shows it.
+    /// istiod and the proxies, for one batch of configuration: until istiod has taken it, and until
+    /// each proxy shows it.
     pub push: Duration,
-    /// What istiod says against an object, until it counts: before that it may be of the moment before another object of the same apply
-    /// came.
+    /// What istiod says against an object, until it counts: before that it may be of the moment
+    /// before another object of the same apply came.
     pub refusal: Duration,
-    /// istiod, until it knows the pods that are ready, and a proxy, until it has the endpoints that istiod has for it.
+    /// istiod, until it knows the pods that are ready, and a proxy, until it has the endpoints that
+    /// istiod has for it.
     pub endpoints: Duration,
     /// A gateway, until it has what its Secrets hold.
     pub certificates: Duration,
-    /// The second of the API server's clock by which an object has to be younger than another. Clocks of several API servers may be
-    /// apart.
+    /// The second of the API server's clock by which an object has to be younger than another.
+    /// Clocks of several API servers may be apart.
     pub clock: Duration,
-    /// Pods of a mesh that is there, until they are ready. A container that crashed once is started again after ten seconds (Kubernetes,
-    /// "Pod Lifecycle", restart back-off).
+    /// Pods of a mesh that is there, until they are ready. A container that crashed once is started
+    /// again after ten seconds (Kubernetes, "Pod Lifecycle", restart back-off).
     pub ready: Duration,
     /// An API server, until its first answer, with the connection.
     pub first_answer: Duration,
-    /// istiod, and then the ingress gateway, of a new installation: their images may have to be pulled and loaded first.
+    /// istiod, and then the ingress gateway, of a new installation: their images may have to be
+    /// pulled and loaded first.
     pub install: Duration,
     /// istiod's injection webhook, once istiod is ready.
     pub webhook: Duration,
@@ -88,8 +93,9 @@ pub struct MeshTimeouts {
     pub definitions: Duration,
     /// istiod, when a step restarts it: until the old pods are gone and another is ready.
     pub restart: Duration,
-    /// Proxies, until they are connected to another istiod. Where kube-proxy still sends them to the old one for a moment they fail
-    /// first, and Envoy then waits for up to 30 s (Envoy docs: xDS, `GrpcService` retry policy of an ADS stream).
+    /// Proxies, until they are connected to another istiod. Where kube-proxy still sends them to
+    /// the old one for a moment they fail first, and Envoy then waits for up to 30 s (Envoy docs:
+    /// xDS, `GrpcService` retry policy of an ADS stream).
     pub reconnect: Duration,
 }
 
@@ -130,8 +136,8 @@ impl MeshTimeouts {
 /// Deadlines of pods and of the ways to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PodTimeouts {
-    /// The pods of one workload, until they are as wanted: of the world, of an applied file, of a gateway. A hundred injected pods at
-    /// once on two cores take most of a minute.
+    /// The pods of one workload, until they are as wanted: of the world, of an applied file, of a
+    /// gateway. A hundred injected pods at once on two cores take most of a minute.
     pub ready: Duration,
     /// A pod that a step deletes, until it has ended: it may take its grace period.
     pub gone: Duration,
@@ -139,7 +145,8 @@ pub struct PodTimeouts {
     pub plain_network: Duration,
     /// One small request to a port of a pod.
     pub answer: Duration,
-    /// A connection that has waited for its next request, until it counts as dead: nobody may have said that its pod is gone.
+    /// A connection that has waited for its next request, until it counts as dead: nobody may have
+    /// said that its pod is gone.
     pub kept_connection: Duration,
 }
 
@@ -172,10 +179,11 @@ pub struct ProbeTimeouts {
     pub arrival: Duration,
     /// A cancellation, until it has reached the server.
     pub cancellation: Duration,
-    /// Log lines, counters and spans that are wanted; Envoy writes its access log at the latest one second after a request (`--file-
-    /// flush-interval-msec` of pilot-agent).
+    /// Log lines, counters and spans that are wanted; Envoy writes its access log at the latest one
+    /// second after a request (`--file- flush-interval-msec` of pilot-agent).
     pub telemetry: Duration,
-    /// Log lines that only explain a verdict and do not make one: what has not come then is done without.
+    /// Log lines that only explain a verdict and do not make one: what has not come then is done
+    /// without.
     pub explanation: Duration,
 }
 
@@ -208,12 +216,14 @@ pub struct RunTimeouts {
     pub api_gone: Duration,
     /// The end of a target that may be why a scenario failed, until it is noticed.
     pub end_noticed: Duration,
-    /// The end of a program, until the API tells of it (the kubelet looks at its containers once a second).
+    /// The end of a program, until the API tells of it (the kubelet looks at its containers once a
+    /// second).
     pub end_told: Duration,
     /// The log of a container that ended.
     pub last_log: Duration,
-    /// The namespaces of a run, until those that are left are told. The namespace controller waits 5 s before it begins
-    /// (`namespaceDeletionGracePeriod`, kubernetes/pkg/controller/namespace), and a pod may take its grace period.
+    /// The namespaces of a run, until those that are left are told. The namespace controller waits
+    /// 5 s before it begins (`namespaceDeletionGracePeriod`, kubernetes/pkg/controller/namespace),
+    /// and a pod may take its grace period.
     pub namespaces: Duration,
     /// The clean-up of a run that a signal ended; then the process leaves as at a second signal.
     pub orderly_end: Duration,
@@ -246,18 +256,22 @@ impl RunTimeouts {
 /// Deadlines of questions to an API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClusterTimeouts {
-    /// A connection to it, with its TLS handshake: far more than a handshake takes over any network.
+    /// A connection to it, with its TLS handshake: far more than a handshake takes over any
+    /// network.
     pub connect: Duration,
-    /// One request about namespaces. A server that hangs must not keep a process that was told to end.
+    /// One request about namespaces. A server that hangs must not keep a process that was told to
+    /// end.
     pub request: Duration,
-    /// A credential plugin of the kubeconfig, from its start to its end: it may ask its own server, but no person.
+    /// A credential plugin of the kubeconfig, from its start to its end: it may ask its own server,
+    /// but no person.
     pub plugin: Duration,
-    /// A webhook that the API server cannot reach, until it is taken for gone. kube-proxy was seen to send to an istiod that had ended
-    /// for some seconds.
+    /// A webhook that the API server cannot reach, until it is taken for gone. kube-proxy was seen
+    /// to send to an istiod that had ended for some seconds.
     pub webhook: Duration,
     /// All that `target status` asks of one target; a person waits for it.
     pub status: Duration,
-    /// Namespaces that `target gc` has deleted, until those that are left are told. A pod may take its grace period.
+    /// Namespaces that `target gc` has deleted, until those that are left are told. A pod may take
+    /// its grace period.
     pub gone: Duration,
 }
 
@@ -286,8 +300,8 @@ impl ClusterTimeouts {
 /// Deadlines of bringing a target up and of taking it down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetTimeouts {
-    /// The API server of a local world, from its start to its first answer. Measured: about 3 s on two idle cores; a loaded machine takes
-    /// several times that.
+    /// The API server of a local world, from its start to its first answer. Measured: about 3 s on
+    /// two idle cores; a loaded machine takes several times that.
     pub api_server: Duration,
     /// DNS of a local world, once its API server answers.
     pub dns: Duration,
@@ -301,7 +315,8 @@ pub struct TargetTimeouts {
     pub kind_control_plane: Duration,
     /// `kind delete cluster`, again and again until it knows no such cluster.
     pub kind_delete: Duration,
-    /// The nodes of a kind cluster, once its control plane is ready: the container network starts last.
+    /// The nodes of a kind cluster, once its control plane is ready: the container network starts
+    /// last.
     pub kind_nodes: Duration,
     /// Loading one archive of images into the nodes.
     pub kind_images: Duration,

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 const FIRST: Duration = Duration::from_millis(5);
 /// Pauses do not grow longer than this.
 const MOST: Duration = Duration::from_millis(100);
-/// A pause is this part of the time that has gone by: what takes long is seen a little later, and not slowed by being looked at.
+/// A pause is this part of the time that has gone by: what takes long is seen a little later, and
+/// not slowed by being looked at.
 const PART: u32 = 10;
 
 /// What one look at a condition showed.
@@ -70,13 +71,16 @@ impl<E: Error, U: fmt::Debug + fmt::Display> Error for WaitError<E, U> {
     }
 }
 
-/// Looks until a condition holds, at least once, and no longer than `limit`. The condition is told how long it has been waited for.
+/// Looks until a condition holds, at least once, and no longer than `limit`. The condition is told
+/// how long it has been waited for.
 ///
-/// It is no `AsyncFnMut`: whether the future of such a closure is `Send` cannot be said for every lifetime, and waits are part of spawned
-/// tasks. An `async |_|` closure that changes nothing outside is fine.
+/// It is no `AsyncFnMut`: whether the future of such a closure is `Send` cannot be said for every
+/// lifetime, and waits are part of spawned tasks. An `async |_|` closure that changes nothing
+/// outside is fine.
 ///
 /// # Errors
-/// [`WaitError::TimedOut`] with what the last look showed, and what the condition itself fails with, at once.
+/// [`WaitError::TimedOut`] with what the last look showed, and what the condition itself fails
+/// with, at once.
 pub async fn until<T, U, E, F>(
     limit: Duration,
     mut condition: impl FnMut(Duration) -> F,
@@ -99,7 +103,8 @@ where
     }
 }
 
-/// As [`until`], where what there is in the end is good enough: what was waited for or, when the time is over, what the last look showed.
+/// As [`until`], where what there is in the end is good enough: what was waited for or, when the
+/// time is over, what the last look showed.
 ///
 /// # Errors
 /// Those of the condition itself.

@@ -1,4 +1,5 @@
-//! The only place that reads YAML. Text from users is bounded before anything is built from it, and every error has a place.
+//! The only place that reads YAML. Text from users is bounded before anything is built from it, and
+//! every error has a place.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +24,8 @@ pub const MAX_DOCUMENTS: usize = 1000;
 pub const MAX_KEY: usize = 1024;
 /// Paths of all nodes together, in bytes.
 const MAX_PATHS: usize = 32 << 20;
-/// YAML's merge key (<https://yaml.org/type/merge.html>): the maps behind it lie below the map that holds it.
+/// YAML's merge key (<https://yaml.org/type/merge.html>): the maps behind it lie below the map that
+/// holds it.
 const MERGE: &str = "<<";
 
 /// Where something stands: line and column from 1, offset and length in bytes.
@@ -92,7 +94,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Place of the key (or list item); of the nearest enclosing one when the path itself is not there.
+    /// Place of the key (or list item); of the nearest enclosing one when the path itself is not
+    /// there.
     pub fn key(&self, path: &str) -> Place {
         self.nearest(&self.keys, path)
     }
@@ -135,11 +138,12 @@ pub struct Document {
     pub places: Places,
 }
 
-/// Reads a text with exactly one document into a type. Enum variants with data are written as a map with one key.
+/// Reads a text with exactly one document into a type. Enum variants with data are written as a map
+/// with one key.
 ///
 /// # Errors
-/// Syntax, limits, a key that is given twice, a merge key, a second document, or a value that does not fit the type: then
-/// with the path to it.
+/// Syntax, limits, a key that is given twice, a merge key, a second document, or a value that does
+/// not fit the type: then with the path to it.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> {
     let text = unmarked(text);
     let mut all = places(text)?;
@@ -174,7 +178,8 @@ pub fn unmarked(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Splits a stream of documents; empty ones are left out, merge keys (`<<`) are replaced by what they merge.
+/// Splits a stream of documents; empty ones are left out, merge keys (`<<`) are replaced by what
+/// they merge.
 ///
 /// # Errors
 /// Syntax, limits and a key that is given twice, at the place in the whole file.
@@ -196,7 +201,8 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
     Ok(found)
 }
 
-/// Replaces every merge key by the keys that it brings in; keys of the map itself win, then the first of several maps.
+/// Replaces every merge key by the keys that it brings in; keys of the map itself win, then the
+/// first of several maps.
 fn merge(value: &mut Value) -> Result<(), NoMap> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(merge),
@@ -466,7 +472,8 @@ impl<'t> Walk<'t> {
         Err(error(place, words))
     }
 
-    /// Counts a node, records its place, and returns its path. `scalar`: its text, and whether it stands without quotes.
+    /// Counts a node, records its place, and returns its path. `scalar`: its text, and whether it
+    /// stands without quotes.
     fn node(
         &mut self,
         place: Place,

@@ -1,4 +1,5 @@
-//! Chromium over the DevTools protocol: started once for a scenario, one tab for each run of a probe.
+//! Chromium over the DevTools protocol: started once for a scenario, one tab for each run of a
+//! probe.
 
 use std::{
     collections::BTreeMap,
@@ -215,7 +216,8 @@ enum News {
     Ended(String, Option<String>),
 }
 
-/// What happens to the page's own requests; preflights, which the browser makes by itself, are left out by their method.
+/// What happens to the page's own requests; preflights, which the browser makes by itself, are left
+/// out by their method.
 async fn network(
     tab: &Tab,
     base: &str,

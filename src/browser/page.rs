@@ -1,5 +1,6 @@
-//! The page's files. Sources and lock file are built in; what npm and esbuild make of them lies in the user's cache, in a folder
-//! named by the hash of all sources, which appears whole or not at all.
+//! The page's files. Sources and lock file are built in; what npm and esbuild make of them lies in
+//! the user's cache, in a folder named by the hash of all sources, which appears whole or not at
+//! all.
 
 use std::{
     fs, io,
@@ -68,7 +69,8 @@ impl Classified for PageError {
     }
 }
 
-/// The page, built when the cache has none of these sources. Takes seconds then, and needs npm's registry or cache.
+/// The page, built when the cache has none of these sources. Takes seconds then, and needs npm's
+/// registry or cache.
 ///
 /// # Errors
 /// [`PageError`].

@@ -1,5 +1,5 @@
-//! Two listeners on this machine's loopback: one serves the page under whatever host the browser believes it came from, one leads
-//! to a port of a pod.
+//! Two listeners on this machine's loopback: one serves the page under whatever host the browser
+//! believes it came from, one leads to a port of a pod.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 

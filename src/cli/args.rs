@@ -11,8 +11,9 @@ use crate::output::{ColorChoice, Format};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
-/// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends real calls and gives
-/// each behaviour a verdict with evidence. `meshproof run` is the place to start.
+/// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends
+/// real calls and gives each behaviour a verdict with evidence. `meshproof run` is the place to
+/// start.
 #[derive(Debug, Parser)]
 #[command(name = "meshproof", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -42,14 +43,15 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Keep a mesh up between runs, and look around in it.
     Target(TargetArgs),
-    /// Say what is missing on this machine for a target, and how to get it. Exit code 3 when something is.
+    /// Say what is missing on this machine for a target, and how to get it. Exit code 3 when
+    /// something is.
     Doctor(DoctorArgs),
     /// Build or inspect the binaries that the local target runs.
     Toolchain(ToolchainArgs),
     /// Render the reports of a finished or interrupted run again from its event log.
     ///
-    /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-` in place of FILE
-    /// writes to stdout.
+    /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-`
+    /// in place of FILE writes to stdout.
     Report(ReportArgs),
     /// Write the images of places without a registry, for `scripts/kind-offline`.
     #[command(hide = true)]

@@ -7,7 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, parser::Val
 use super::Cli;
 use crate::flags::given::Given;
 
-/// The flags of a command that were given, in the order of its definition. `path` names the command below `meshproof`.
+/// The flags of a command that were given, in the order of its definition. `path` names the command
+/// below `meshproof`.
 pub fn given(path: &[&str], matches: &ArgMatches) -> Vec<Given> {
     let root = Cli::command();
     let command = path

@@ -1,4 +1,5 @@
-//! `meshproof image`: what `scripts/kind-offline` needs to know and to write. Not shown in help texts.
+//! `meshproof image`: what `scripts/kind-offline` needs to know and to write. Not shown in help
+//! texts.
 
 use std::path::PathBuf;
 
@@ -12,13 +13,15 @@ pub struct ImageArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImageCommand {
-    /// Print where the tool chain's sets are, with versions, as variables of a shell. Exit code 3 when something is missing.
+    /// Print where the tool chain's sets are, with versions, as variables of a shell. Exit code 3
+    /// when something is missing.
     Inputs(ImageInputs),
     /// Write an image that consists of tar archives.
     Pack(ImagePack),
     /// Write Istio's images, HUB/pilot:TAG and HUB/proxyv2:TAG.
     Istio(ImageIstio),
-    /// Write what `kind build node-image --type file` takes: Kubernetes' programs and a node's images.
+    /// Write what `kind build node-image --type file` takes: Kubernetes' programs and a node's
+    /// images.
     Kubernetes(ImageKubernetes),
     /// Print the images of an archive: id, names, layers.
     List(ImageList),

@@ -25,7 +25,8 @@ pub struct MeshArgs {
     /// How Istio is installed.
     #[arg(long, value_enum, value_name = "PROFILE", env = crate::env::PROFILE)]
     pub profile: Option<Profile>,
-    /// Nodes of a new kind cluster: `single`, `multi` (two workers; callers and servers run apart), or a kind configuration file.
+    /// Nodes of a new kind cluster: `single`, `multi` (two workers; callers and servers run apart),
+    /// or a kind configuration file.
     #[arg(long, value_name = "NODES", env = crate::env::NODES)]
     pub nodes: Option<String>,
     /// Node image of a new kind cluster, when not kind's own.
@@ -34,8 +35,9 @@ pub struct MeshArgs {
     /// Image archive (docker save) to load into a kind cluster. Repeatable.
     #[arg(long = "image-archive", value_name = "FILE", env = crate::env::IMAGE_ARCHIVES, value_delimiter = ' ')]
     pub image_archives: Vec<PathBuf>,
-    /// Registry that a kind cluster's nodes pull from elsewhere: `HOST=URL` names a mirror of yours, `HOST` alone keeps what is pulled in a
-    /// registry of its own for the next cluster. Repeatable.
+    /// Registry that a kind cluster's nodes pull from elsewhere: `HOST=URL` names a mirror of
+    /// yours, `HOST` alone keeps what is pulled in a registry of its own for the next cluster.
+    /// Repeatable.
     #[arg(long = "registry-mirror", value_name = "HOST[=URL]", env = crate::env::REGISTRY_MIRRORS, value_delimiter = ' ')]
     pub registry_mirrors: Vec<Mirror>,
     /// Name under which an existing cluster can pull the test bed's image.

@@ -17,13 +17,15 @@ pub struct MutateArgs {
     /// Only print what mutations there are.
     #[arg(long)]
     pub list: bool,
-    /// Print, as Markdown, which fields of what istiod sends are claimed; from the report directory of a run.
+    /// Print, as Markdown, which fields of what istiod sends are claimed; from the report directory
+    /// of a run.
     #[arg(long, value_name = "DIR", conflicts_with = "list")]
     pub coverage: Option<PathBuf>,
     /// Name of a target kept up by `meshproof target up`; one of its own when absent.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
-    /// Run every scenario under every mutation, also those that read none of the files that it changes.
+    /// Run every scenario under every mutation, also those that read none of the files that it
+    /// changes.
     #[arg(long)]
     pub all: bool,
     /// Scenarios at the same time.

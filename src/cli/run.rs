@@ -84,7 +84,8 @@ pub struct RunTargetArgs {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY, help_heading = "Target")]
     pub envoy: Option<String>,
-    /// Image of the local target: a name, the directory with its files, and optionally its entrypoint. Repeatable.
+    /// Image of the local target: a name, the directory with its files, and optionally its
+    /// entrypoint. Repeatable.
     #[arg(
         long = "image",
         value_name = "NAME=DIR[,ENTRYPOINT…]",

@@ -19,7 +19,8 @@ pub enum TargetCommand {
     Down(TargetDown),
     /// Show what is up, and the runs on it: living, dead, or ended with something kept.
     Status(TargetStatus),
-    /// Remove what dead runs left on a target: their namespaces, and what they wrote outside of them.
+    /// Remove what dead runs left on a target: their namespaces, and what they wrote outside of
+    /// them.
     Gc(TargetGc),
     /// Open a shell (or run a command) inside a target, with kubectl's configuration set.
     Shell(TargetShell),
@@ -39,7 +40,8 @@ pub struct TargetWhich {
     /// Name of a target kept up by `meshproof target up`.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
-    /// Where, when a local target and a kind cluster have the same name; `cluster` with `--context`.
+    /// Where, when a local target and a kind cluster have the same name; `cluster` with
+    /// `--context`.
     #[arg(long, value_enum, value_name = "KIND")]
     pub target: Option<TargetKind>,
     /// Context of the kubeconfig: an existing cluster.
@@ -91,7 +93,8 @@ pub struct TargetUp {
     pub envoy: Option<String>,
     #[command(flatten)]
     pub mesh: MeshArgs,
-    /// Image of the local target: a name, the directory with its files, and optionally its entrypoint. Repeatable.
+    /// Image of the local target: a name, the directory with its files, and optionally its
+    /// entrypoint. Repeatable.
     #[arg(long = "image", value_name = "NAME=DIR[,ENTRYPOINT…]")]
     pub images: Vec<String>,
     /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a machine that is slow.

@@ -16,7 +16,8 @@ pub enum ToolchainCommand {
     Prepare(ToolchainPrepare),
     /// Show which binaries are there, with versions. Exit code 3 when something is missing.
     Status(ToolchainStatus),
-    /// Remove what other versions left in the cache. Nothing that is being made or that a local target runs.
+    /// Remove what other versions left in the cache. Nothing that is being made or that a local
+    /// target runs.
     Prune,
 }
 

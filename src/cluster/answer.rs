@@ -40,7 +40,8 @@ pub async fn ask(
     })
 }
 
-/// Texts of `Warning: 299 - "TEXT"` (RFC 7234 section 5.5; Kubernetes sends no other code). A quote within is `\"`.
+/// Texts of `Warning: 299 - "TEXT"` (RFC 7234 section 5.5; Kubernetes sends no other code). A quote
+/// within is `\"`.
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     let all = headers.get_all(WARNING).iter();
     let text = |value: &http::HeaderValue| {

@@ -1,5 +1,5 @@
-//! What an API server may ask of us: time until its answer begins, time and size of the answer. A server that hangs, trickles or never
-//! ends is an error.
+//! What an API server may ask of us: time until its answer begins, time and size of the answer. A
+//! server that hangs, trickles or never ends is an error.
 
 use std::{
     pin::Pin,
@@ -29,7 +29,8 @@ struct Limits {
     line: u64,
 }
 
-/// The API server itself gives a request 60 s, webhooks included. A list of ten thousand pods is a tenth of the largest answer.
+/// The API server itself gives a request 60 s, webhooks included. A list of ten thousand pods is a
+/// tenth of the largest answer.
 const LIMITS: Limits = Limits {
     head: Duration::from_secs(70),
     body: Duration::from_secs(60),

@@ -1,4 +1,5 @@
-//! A client of a cluster, by a kubeconfig that is named: never by what happens to be the current context.
+//! A client of a cluster, by a kubeconfig that is named: never by what happens to be the current
+//! context.
 
 use std::{
     path::Path,
@@ -90,7 +91,8 @@ pub async fn with(
     Ok(builder.with_layer(&Bounds::new(token)).build())
 }
 
-/// Runs the plugin: its certificate goes into the configuration, its token into requests, and is renewed before it expires.
+/// Runs the plugin: its certificate goes into the configuration, its token into requests, and is
+/// renewed before it expires.
 async fn ask(
     read: &mut Kubeconfig,
     context: Option<&str>,

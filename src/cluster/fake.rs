@@ -1,5 +1,5 @@
-//! An API server in memory, for tests: objects by path, uids, labels, server-side apply with owners, deletes with preconditions, and
-//! watches.
+//! An API server in memory, for tests: objects by path, uids, labels, server-side apply with
+//! owners, deletes with preconditions, and watches.
 
 use std::{
     collections::BTreeMap,
@@ -250,7 +250,8 @@ fn selects(selector: Option<&str>, object: &Value) -> bool {
     terms.all(|fits| fits)
 }
 
-/// Ends with a kind's plural and not with a name: `/api/v1/namespaces`, `/apis/G/V/namespaces/N/KINDS`.
+/// Ends with a kind's plural and not with a name: `/api/v1/namespaces`,
+/// `/apis/G/V/namespaces/N/KINDS`.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let rest = if parts[0] == "api" {

@@ -1,4 +1,5 @@
-//! Nothing of others is touched, and nothing of ours is left: what writes, notes and sweeps, against an API server in memory.
+//! Nothing of others is touched, and nothing of ours is left: what writes, notes and sweeps,
+//! against an API server in memory.
 
 use std::time::Duration;
 
@@ -261,7 +262,8 @@ async fn only_what_dead_runs_left_is_swept() {
         .identity()
         .replace(&format!("/{}.", std::process::id()), "/999999999.");
     run(&fake, "dead2", &ended, FRESH);
-    // Look-alikes: no label; a label alone; label and annotations under another name; a stale Lease in a namespace that is not ours.
+    // Look-alikes: no label; a label alone; label and annotations under another name; a stale Lease
+    // in a namespace that is not ours.
     let space = |name: &str, metadata: Value| {
         fake.put(
             &format!("/api/v1/namespaces/{name}"),

@@ -2,8 +2,9 @@
 
 use std::{fs, process};
 
-/// Names a process: boot, namespace of process numbers, number and start time (proc(5), field 22 of `stat`). A later process with the
-/// same number is another, and so is one of another boot or container.
+/// Names a process: boot, namespace of process numbers, number and start time (proc(5), field 22 of
+/// `stat`). A later process with the same number is another, and so is one of another boot or
+/// container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     boot: String,
@@ -38,7 +39,8 @@ impl Holder {
         format!("{}/{}/{}", self.boot, self.namespace, self.process)
     }
 
-    /// The holder was a process of this boot and namespace, and is no more. `false` where nobody here can know.
+    /// The holder was a process of this boot and namespace, and is no more. `false` where nobody
+    /// here can know.
     pub fn is_gone(identity: &str) -> bool {
         let mut parts = identity.split('/');
         let (Some(boot), Some(namespace), Some(named), None) =

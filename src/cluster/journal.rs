@@ -1,4 +1,5 @@
-//! What a run writes outside its namespaces, noted before it is written: so that it is found again after the run was killed.
+//! What a run writes outside its namespaces, noted before it is written: so that it is found again
+//! after the run was killed.
 //!
 //! The journal is a ConfigMap in the run's control namespace, with one key for each object.
 
@@ -71,8 +72,8 @@ impl Entry {
         }
     }
 
-    /// Deletes the object, when it is the one that the run `run` made: by its uid, or while that is not known by the run's label, which
-    /// it has from its first moment on.
+    /// Deletes the object, when it is the one that the run `run` made: by its uid, or while that is
+    /// not known by the run's label, which it has from its first moment on.
     ///
     /// # Errors
     /// The API server refuses or does not answer.

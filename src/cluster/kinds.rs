@@ -1,4 +1,5 @@
-//! Kinds as the API server knows them: plural and scope come from its discovery, asked once for each version of a group.
+//! Kinds as the API server knows them: plural and scope come from its discovery, asked once for
+//! each version of a group.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,8 @@ pub struct Known {
 pub struct Kinds(Arc<Mutex<BTreeMap<(String, String), Known>>>);
 
 impl Kinds {
-    /// The kind, `None` when the server has none such. Only what is there is remembered: a definition may come later.
+    /// The kind, `None` when the server has none such. Only what is there is remembered: a
+    /// definition may come later.
     ///
     /// # Errors
     /// The API server refuses or does not answer.

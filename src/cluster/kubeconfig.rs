@@ -1,4 +1,5 @@
-//! The user's kubeconfig, read with care: only plain files, only so large, and no program is run unasked.
+//! The user's kubeconfig, read with care: only plain files, only so large, and no program is run
+//! unasked.
 
 use std::{
     fs, io,
@@ -129,7 +130,8 @@ impl Plugins {
     }
 }
 
-/// Files of the user's kubeconfig, as kubectl looks for them: the list in `KUBECONFIG`, else `~/.kube/config`.
+/// Files of the user's kubeconfig, as kubectl looks for them: the list in `KUBECONFIG`, else
+/// `~/.kube/config`.
 pub fn files() -> Vec<PathBuf> {
     match std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
         Some(list) => std::env::split_paths(&list)
@@ -142,7 +144,8 @@ pub fn files() -> Vec<PathBuf> {
     }
 }
 
-/// Reads files together, the first of two equal names counts; files that are not there are passed over as long as one is.
+/// Reads files together, the first of two equal names counts; files that are not there are passed
+/// over as long as one is.
 ///
 /// # Errors
 /// [`KubeconfigError`]: there is none, one is no plain file, is too large, or no kubeconfig.
@@ -186,12 +189,12 @@ fn check_file(path: &Path) -> Result<(), NotRead> {
     }
 }
 
-/// Looks at what a context's cluster and user name, before any of it is read or sent. Takes the credential plugin out, for it is run
-/// with bounds of our own.
+/// Looks at what a context's cluster and user name, before any of it is read or sent. Takes the
+/// credential plugin out, for it is run with bounds of our own.
 ///
 /// # Errors
-/// [`KubeconfigError`]: a file that must not be read, a way of signing in that is not taken, a plugin that nobody allowed, a token that no
-/// request can carry.
+/// [`KubeconfigError`]: a file that must not be read, a way of signing in that is not taken, a
+/// plugin that nobody allowed, a token that no request can carry.
 pub fn credentials(
     config: &mut Kubeconfig,
     context: Option<&str>,
@@ -238,8 +241,9 @@ pub fn credentials(
     }
 }
 
-/// Texts of a kubeconfig that must not stand in any report: tokens, passwords, private keys, what is in the userinfo of proxies, and values
-/// that are given to credential plugins under sensitive names.
+/// Texts of a kubeconfig that must not stand in any report: tokens, passwords, private keys, what
+/// is in the userinfo of proxies, and values that are given to credential plugins under sensitive
+/// names.
 pub fn secrets(config: &Kubeconfig) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for info in config

@@ -1,4 +1,5 @@
-//! A run holds a Lease while it is at work; one that is not renewed any more shows that the run is dead.
+//! A run holds a Lease while it is at work; one that is not renewed any more shows that the run is
+//! dead.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ use super::{
 
 /// Name of the Lease in a run's control namespace.
 pub const LEASE: &str = "meshproof-run";
-/// A Lease that is not renewed for this long is stale. A run that stood still for longer (a closed laptop) may find its namespaces gone.
+/// A Lease that is not renewed for this long is stale. A run that stood still for longer (a closed
+/// laptop) may find its namespaces gone.
 pub const DURATION: Duration = Duration::from_secs(60);
 /// Pause between two renewals.
 const RENEW: Duration = Duration::from_secs(15);
@@ -34,7 +36,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Asks the server for its time (the header `date` of an answer, whole seconds); this machine's counts where it sends none.
+    /// Asks the server for its time (the header `date` of an answer, whole seconds); this machine's
+    /// counts where it sends none.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -75,8 +78,8 @@ impl Drop for Held {
     }
 }
 
-/// Takes the Lease of the run `run` in its control namespace and renews it. `tell` hears once when that fails for so long that others
-/// may take the run for dead.
+/// Takes the Lease of the run `run` in its control namespace and renews it. `tell` hears once when
+/// that fails for so long that others may take the run for dead.
 ///
 /// # Errors
 /// The API server refuses or does not answer.
@@ -143,7 +146,8 @@ async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {
     }
 }
 
-/// Whether the run that holds a Lease is dead: its process is known to have ended, or the Lease is stale at the time `now`.
+/// Whether the run that holds a Lease is dead: its process is known to have ended, or the Lease is
+/// stale at the time `now`.
 pub fn is_dead(spec: &LeaseSpec, now: Timestamp) -> bool {
     if Holder::is_gone(spec.holder_identity.as_deref().unwrap_or_default()) {
         return true;

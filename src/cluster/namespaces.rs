@@ -1,4 +1,5 @@
-//! Namespaces of runs: found by label, deleted by uid, and waited for, with what holds those that do not end.
+//! Namespaces of runs: found by label, deleted by uid, and waited for, with what holds those that
+//! do not end.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -76,7 +77,8 @@ pub fn is_ending(namespace: &Namespace) -> bool {
 /// Deletes exactly this namespace (by uid) and ends its pods at once. Does not wait.
 ///
 /// # Errors
-/// [`RequestError`]: the API server refuses or does not answer. A namespace that is gone already is no error.
+/// [`RequestError`]: the API server refuses or does not answer. A namespace that is gone already is
+/// no error.
 pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), RequestError> {
     let name = namespace.name_any();
     let api: Api<Namespace> = Api::all(client.clone());
@@ -127,8 +129,9 @@ pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
         .map(drop)
 }
 
-/// Deletes what the selector finds, again and again until there is none, so that one whose creation was under way goes too.
-/// Returns those that are still there after `limit`; `limit` zero deletes without waiting and returns only what was refused.
+/// Deletes what the selector finds, again and again until there is none, so that one whose creation
+/// was under way goes too. Returns those that are still there after `limit`; `limit` zero deletes
+/// without waiting and returns only what was refused.
 pub async fn remove_all(client: &Client, selector: &str, limit: Duration) -> Vec<Left> {
     let round = async |_| {
         let stay = still_there(client, selector, limit.is_zero()).await;
@@ -141,7 +144,8 @@ pub async fn remove_all(client: &Client, selector: &str, limit: Duration) -> Vec
     stay
 }
 
-/// One round: deletes what the selector finds and returns that with what holds it; with `only_refused`, what was refused.
+/// One round: deletes what the selector finds and returns that with what holds it; with
+/// `only_refused`, what was refused.
 async fn still_there(client: &Client, selector: &str, only_refused: bool) -> Vec<Left> {
     let found = match list(client, selector).await {
         Ok(found) => found,
@@ -166,8 +170,8 @@ async fn still_there(client: &Client, selector: &str, only_refused: bool) -> Vec
         .collect()
 }
 
-/// Deletes these namespaces, by uid, and waits up to `limit` until they are gone. Returns those that are still there; with `limit`
-/// zero only those that were refused.
+/// Deletes these namespaces, by uid, and waits up to `limit` until they are gone. Returns those
+/// that are still there; with `limit` zero only those that were refused.
 pub async fn remove_these(client: &Client, these: &[Namespace], limit: Duration) -> Vec<Left> {
     let (mut stay, mut waiting) = (Vec::new(), Vec::new());
     let done = join_all(these.iter().map(|one| delete(client, one))).await;
@@ -218,7 +222,8 @@ pub fn left(namespace: &Namespace) -> Left {
     }
 }
 
-/// Conditions of the namespace controller that say what keeps a namespace (k8s.io/api/core/v1, `NamespaceConditionType`).
+/// Conditions of the namespace controller that say what keeps a namespace (k8s.io/api/core/v1,
+/// `NamespaceConditionType`).
 fn why(namespace: &Namespace) -> String {
     if !is_ending(namespace) {
         return "it could not be deleted".to_owned();

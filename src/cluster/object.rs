@@ -187,8 +187,9 @@ fn regular(api_version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
-/// Applies an object of an installation on a target of our own (server-side, as [`MANAGER`], over whoever owns its fields). A
-/// namespaced object without a namespace goes into `namespace`. What scenarios write goes through [`super::writer::Writer`].
+/// Applies an object of an installation on a target of our own (server-side, as [`MANAGER`], over
+/// whoever owns its fields). A namespaced object without a namespace goes into `namespace`. What
+/// scenarios write goes through [`super::writer::Writer`].
 ///
 /// # Errors
 /// [`ObjectError`] with the words of the API server or of the webhook that refused.
@@ -212,7 +213,8 @@ pub async fn install(
     }
 }
 
-/// Applies server-side as [`MANAGER`]. A webhook that cannot be reached, because what serves it has just restarted, is waited for.
+/// Applies server-side as [`MANAGER`]. A webhook that cannot be reached, because what serves it has
+/// just restarted, is waited for.
 pub(super) async fn patch(
     client: &Client,
     api: &Api<DynamicObject>,
@@ -231,7 +233,8 @@ pub(super) async fn patch(
     .await
 }
 
-/// Writes again until the API server could ask its webhooks, or `limit` is over: then its last refusal counts.
+/// Writes again until the API server could ask its webhooks, or `limit` is over: then its last
+/// refusal counts.
 async fn once_asked<F>(limit: Duration, write: impl Fn() -> F) -> Result<Answer, kube::Error>
 where
     F: Future<Output = Result<Answer, kube::Error>>,
@@ -245,12 +248,14 @@ where
     written.map_err(|error| error.or_late(|late| late.last_seen))
 }
 
-/// The API server could not ask a webhook, so that nobody has decided anything (its words, `ErrCallingWebhook`).
+/// The API server could not ask a webhook, so that nobody has decided anything (its words,
+/// `ErrCallingWebhook`).
 fn is_unasked(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed calling webhook"))
 }
 
-/// The 404 of a path that the API server does not serve. One of an object that is missing (the namespace, the Role of a RoleBinding) names it.
+/// The 404 of a path that the API server does not serve. One of an object that is missing (the
+/// namespace, the Role of a RoleBinding) names it.
 fn is_of_a_kind(status: &Status) -> bool {
     let missing = status.details.as_ref();
     status.code == 404 && missing.is_none_or(|missing| missing.name.is_empty())
@@ -419,7 +424,8 @@ mod tests {
         assert_eq!(error.class(), ErrorClass::Mesh);
     }
 
-    /// Bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding without its Role and into no namespace.
+    /// Bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding without its
+    /// Role and into no namespace.
     #[rstest::rstest]
     #[case::no_kind(
         json!({"message": "the server could not find the requested resource", "details": {}}),

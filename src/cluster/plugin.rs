@@ -1,4 +1,5 @@
-//! A kubeconfig's credential plugin (client.authentication.k8s.io), run with a deadline, a bound on what it prints, and to its end.
+//! A kubeconfig's credential plugin (client.authentication.k8s.io), run with a deadline, a bound on
+//! what it prints, and to its end.
 
 use std::{
     io,
@@ -106,7 +107,8 @@ impl Drop for Group {
 /// Runs a plugin and reads its answer.
 ///
 /// # Errors
-/// [`PluginError`]: it cannot be started, takes too long, prints too much, fails, or says nothing of use.
+/// [`PluginError`]: it cannot be started, takes too long, prints too much, fails, or says nothing
+/// of use.
 pub async fn run(exec: &ExecConfig) -> Result<Credential, PluginError> {
     within(exec, timeouts().cluster.plugin).await
 }

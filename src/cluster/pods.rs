@@ -74,7 +74,8 @@ impl PodWatch {
         let config = watcher::Config::default().labels(selector);
         let task = tokio::spawn(async move {
             let mut events = watcher::watcher(api, config).default_backoff().boxed();
-            // A list that is read anew takes the place of the old one at once: pods that are not read yet are not gone.
+            // A list that is read anew takes the place of the old one at once: pods that are not
+            // read yet are not gone.
             let mut listed = BTreeMap::new();
             while let Some(event) = events.next().await {
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,12 +193,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Restarts after which a container that waits for the next one is not expected to recover: the kubelet's delays are then 20 s
-/// and more.
+/// Restarts after which a container that waits for the next one is not expected to recover: the
+/// kubelet's delays are then 20 s and more.
 const RESTARTS: i32 = 3;
 
-/// The pod will not become ready by waiting: its image is not there, its node refuses it or has waited for a volume long enough (the
-/// local node says so), or it ends again and again.
+/// The pod will not become ready by waiting: its image is not there, its node refuses it or has
+/// waited for a volume long enough (the local node says so), or it ends again and again.
 pub fn is_hopeless(pod: &Pod) -> bool {
     let status = pod.status.iter();
     let containers = status.flat_map(|status| {
@@ -301,7 +302,8 @@ fn age_words(seconds: i64) -> String {
     }
 }
 
-/// What a person would look at first: state of each container of each pod that is not ready, its last events and log lines.
+/// What a person would look at first: state of each container of each pod that is not ready, its
+/// last events and log lines.
 pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     let mut lines = Vec::new();
     for pod in pods.iter().filter(|pod| !is_ready(pod)).take(3) {
@@ -321,7 +323,8 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     }
 }
 
-/// What is known of pods that are not ready, in one line, without asking anybody: which container ended, how and when.
+/// What is known of pods that are not ready, in one line, without asking anybody: which container
+/// ended, how and when.
 pub fn brief(pods: &[Pod]) -> String {
     if pods.is_empty() {
         return "it has no pod".to_owned();
@@ -398,7 +401,8 @@ fn phase(pod: &Pod) -> String {
     )
 }
 
-/// What is wrong with a container, and how it ended before; `None` for one that runs well or ended well.
+/// What is wrong with a container, and how it ended before; `None` for one that runs well or ended
+/// well.
 fn trouble(container: &ContainerStatus) -> Option<String> {
     let state = container.state.clone().unwrap_or_default();
     let restarts = match container.restart_count {

@@ -23,13 +23,14 @@ impl Classified for RequestError {
     }
 }
 
-/// A status by which an API server says that it cannot do its work now, whatever it is asked (RFC 9110, RFC 6585).
+/// A status by which an API server says that it cannot do its work now, whatever it is asked (RFC
+/// 9110, RFC 6585).
 pub fn is_failure(code: u16) -> bool {
     code >= 500 || code == 429
 }
 
-/// The API server is of the cluster that the mesh runs in. What it does not let somebody do is a matter of the credentials that were
-/// given; what it does not understand is a matter of who asks.
+/// The API server is of the cluster that the mesh runs in. What it does not let somebody do is a
+/// matter of the credentials that were given; what it does not understand is a matter of who asks.
 impl Classified for kube::Error {
     fn class(&self) -> ErrorClass {
         match self {

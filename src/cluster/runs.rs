@@ -1,7 +1,9 @@
-//! The runs on a cluster, by what they made: which are at work, which are dead, and what of the dead is removed.
+//! The runs on a cluster, by what they made: which are at work, which are dead, and what of the
+//! dead is removed.
 //!
-//! A namespace is a run's when it carries the run's label, is named after it, and says by annotation which scenario it was made for and
-//! where its Lease lies. One that lacks any of these is somebody else's, however it is called.
+//! A namespace is a run's when it carries the run's label, is named after it, and says by
+//! annotation which scenario it was made for and where its Lease lies. One that lacks any of these
+//! is somebody else's, however it is called.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -200,8 +202,9 @@ fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Times
     }
 }
 
-/// Removes what runs left: first the objects outside their namespaces, by uid, then the namespaces, the control namespace with the
-/// journal only when nothing in it is needed any more. Waits up to `limit` for namespaces to go. With `dry`, only says so.
+/// Removes what runs left: first the objects outside their namespaces, by uid, then the namespaces,
+/// the control namespace with the journal only when nothing in it is needed any more. Waits up to
+/// `limit` for namespaces to go. With `dry`, only says so.
 ///
 /// # Errors
 /// [`RunsError`]: the API server refuses or does not answer.

@@ -1,4 +1,5 @@
-//! Whether an object lies in the namespace of the scenario that writes it, and whether its words can stand in a request's path.
+//! Whether an object lies in the namespace of the scenario that writes it, and whether its words
+//! can stand in a request's path.
 
 use serde_json::Value;
 
@@ -41,8 +42,9 @@ impl Classified for WordError {
     }
 }
 
-/// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of the object's kind: see
-/// [`crate::scenario::kinds::is_cluster_scoped`], or ask the API server. Before placeholders are replaced, `own` is `${namespace}`.
+/// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of
+/// the object's kind: see [`crate::scenario::kinds::is_cluster_scoped`], or ask the API server.
+/// Before placeholders are replaced, `own` is `${namespace}`.
 ///
 /// A Namespace called `OWN-…`, and what is in it, belongs to the scenario as `OWN` does.
 pub fn outside(object: &Value, own: &str, cluster_scoped: bool) -> Option<Outside> {
@@ -100,7 +102,8 @@ pub fn check_words(object: &Value) -> Result<(), WordError> {
         return wrong("apiVersion", version, wanted);
     }
     let name = text("/metadata/name").unwrap_or_default();
-    // A path segment (k8s.io/apimachinery/pkg/api/validation/path); names of RBAC have colons, and some capitals.
+    // A path segment (k8s.io/apimachinery/pkg/api/validation/path); names of RBAC have colons, and
+    // some capitals.
     let segment = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     if matches!(name, "" | "." | "..") || name.len() > 253 || !name.chars().all(segment) {
         let wanted = "a name has letters, digits, '-', '.' and at most 253 of them";

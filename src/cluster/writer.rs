@@ -1,4 +1,5 @@
-//! How scenarios write: into their own namespaces only, and elsewhere only with leave, labelled, noted before, and never over others.
+//! How scenarios write: into their own namespaces only, and elsewhere only with leave, labelled,
+//! noted before, and never over others.
 
 use std::{
     collections::BTreeMap,
@@ -80,10 +81,12 @@ impl Writer {
         &self.journal
     }
 
-    /// Whether an object may be written at all; nothing is sent but the question what the server knows of its kind.
+    /// Whether an object may be written at all; nothing is sent but the question what the server
+    /// knows of its kind.
     ///
     /// # Errors
-    /// [`ObjectError`]: its words cannot stand in a request, there is no such kind, or it lies where the scenario may not write.
+    /// [`ObjectError`]: its words cannot stand in a request, there is no such kind, or it lies
+    /// where the scenario may not write.
     pub async fn admit(&self, object: &Value, home: Home<'_>) -> Result<(), ObjectError> {
         self.look(object, home).await.map(drop)
     }
@@ -110,7 +113,8 @@ impl Writer {
         }
     }
 
-    /// Applies an object of a scenario, server-side. One without a namespace goes into the scenario's own. Fields of others stay theirs.
+    /// Applies an object of a scenario, server-side. One without a namespace goes into the
+    /// scenario's own. Fields of others stay theirs.
     ///
     /// # Errors
     /// [`ObjectError`] with the words of the API server or of the webhook that refused.
@@ -155,7 +159,8 @@ impl Writer {
         object
     }
 
-    /// Makes an object outside of the scenario's namespaces, or applies it again when this run made it.
+    /// Makes an object outside of the scenario's namespaces, or applies it again when this run made
+    /// it.
     async fn apply_outside(&self, object: &Value, known: &Known) -> Result<Written, ObjectError> {
         let mut object = object.clone();
         object["metadata"]["labels"][RUN_LABEL] = self.run.as_str().into();
@@ -202,7 +207,8 @@ impl Writer {
         }
     }
 
-    /// Deletes what was written outside the namespace `own` and strikes it from the journal. Returns what stays, in words.
+    /// Deletes what was written outside the namespace `own` and strikes it from the journal.
+    /// Returns what stays, in words.
     pub async fn remove_outside(&self, written: &[Written], own: &str) -> Vec<String> {
         let further = format!("{own}-");
         let outside = written.iter().filter(|one| {
@@ -309,8 +315,9 @@ fn foreign(object: &Value) -> ObjectError {
     }
 }
 
-/// Who owns the fields that an apply would have taken, and which they are (`FieldManagerConflict`, k8s.io/apimachinery/pkg/apis/meta/v1);
-/// somebody else before ourselves. `None` when it is no such conflict.
+/// Who owns the fields that an apply would have taken, and which they are (`FieldManagerConflict`,
+/// k8s.io/apimachinery/pkg/apis/meta/v1); somebody else before ourselves. `None` when it is no such
+/// conflict.
 fn owners(status: &kube::core::Status) -> Option<(String, String)> {
     let causes = status.details.as_ref()?.causes.iter();
     let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");

@@ -1,4 +1,5 @@
-//! The commands that run the same again, written once from clap's definition of `run` and the flags that were given.
+//! The commands that run the same again, written once from clap's definition of `run` and the flags
+//! that were given.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,7 +22,8 @@ use crate::{
     text::glob,
 };
 
-/// The command that runs the same again, whole, from any folder of this machine (of any, when the scenarios are built in).
+/// The command that runs the same again, whole, from any folder of this machine (of any, when the
+/// scenarios are built in).
 pub fn whole(given: &[Given], seed: Seed, scenarios: &[Loaded]) -> String {
     let words = given.iter().find(|given| given.id == "paths");
     let words = words.map_or(&[][..], |given| &given.values);
@@ -113,7 +115,8 @@ fn below(root: &Path, pattern: &str, scenarios: &[Loaded]) -> Vec<OsString> {
     named.flat_map(Loaded::again).map(OsString::from).collect()
 }
 
-/// The ids of built-in scenarios that a path on disk named: one for a folder of an area, none for all of them.
+/// The ids of built-in scenarios that a path on disk named: one for a folder of an area, none for
+/// all of them.
 fn ids(path: &Path, scenarios: &[Loaded]) -> Vec<OsString> {
     let parts: Vec<_> = path.components().collect();
     let at = parts.iter().rposition(|part| part.as_os_str() == "suites");
@@ -151,7 +154,8 @@ mod tests {
         cli::given(&["run"], matches.subcommand_matches("run").expect("run"))
     }
 
-    /// For each flag of clap's definition: both commands hold it, or the table says why not, and clap reads it back as it was.
+    /// For each flag of clap's definition: both commands hold it, or the table says why not, and
+    /// clap reads it back as it was.
     #[test]
     fn every_flag_survives_or_is_left_out_on_purpose() {
         let cli = Cli::command();

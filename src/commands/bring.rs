@@ -155,7 +155,8 @@ pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>
     Ok(Box::new(existing))
 }
 
-/// istioctl as the flags name it, else the one on PATH, else the tool chain's; of the version that the flags name.
+/// istioctl as the flags name it, else the one on PATH, else the tool chain's; of the version that
+/// the flags name.
 async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<PathBuf, CommandError> {
     let named = mesh.istioctl.clone();
     let found = named

@@ -52,7 +52,8 @@ pub async fn run(args: &TargetGc) -> Result<Exit, CommandError> {
     sweep(&reached, which, args.dry_run).await
 }
 
-/// Removes what the runs concerned left, and says so, a line for each. What cannot be removed is said with its reason, and is an error.
+/// Removes what the runs concerned left, and says so, a line for each. What cannot be removed is
+/// said with its reason, and is an error.
 ///
 /// # Errors
 /// The target does not answer.

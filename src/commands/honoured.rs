@@ -1,4 +1,5 @@
-//! What flags ask for, looked at before anything starts: values that are none, and meshes that are kept and made of something else.
+//! What flags ask for, looked at before anything starts: values that are none, and meshes that are
+//! kept and made of something else.
 
 use clap::ArgMatches;
 
@@ -48,7 +49,8 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Everything that can be known without touching the target. A run uses a mesh that is kept, so its flags have to agree with that.
+    /// Everything that can be known without touching the target. A run uses a mesh that is kept, so
+    /// its flags have to agree with that.
     ///
     /// # Errors
     /// [`CommandError::Usage`], with the flag or the variable as it was given.

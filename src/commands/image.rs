@@ -1,4 +1,5 @@
-//! `meshproof image`: archives for places without a registry, as `scripts/kind-offline` writes them.
+//! `meshproof image`: archives for places without a registry, as `scripts/kind-offline` writes
+//! them.
 
 use std::{path::Path, rc::Rc};
 

@@ -20,7 +20,8 @@ use crate::{
     verdict::Rates,
 };
 
-/// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are data: they go to stdout.
+/// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are
+/// data: they go to stdout.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let mut set = selected::load(&args.paths)?;
     let (known, wrong) = lists(&args.paths);
@@ -52,7 +53,8 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     Ok(if wrong == 0 { Exit::Ok } else { Exit::Usage })
 }
 
-/// Lists of expected failures speak about a suite as a whole: they are checked when its root is named.
+/// Lists of expected failures speak about a suite as a whole: they are checked when its root is
+/// named.
 fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
     let (mut known, mut findings) = (Vec::new(), Vec::new());
     for word in words.iter().filter(|word| word.join(KNOWN_FOLDER).is_dir()) {

@@ -200,8 +200,8 @@ impl Mesh<'_> {
         ))
         .map_err(CommandError::Stdout)?;
         let total = plan.len();
-        // Narrow ones side by side: most change the configuration of one scenario. What touches the control plane, or the gateway that
-        // all share, has it for itself.
+        // Narrow ones side by side: most change the configuration of one scenario. What touches the
+        // control plane, or the gateway that all share, has it for itself.
         let by_itself = |(mutation, mine): &(Mutation, Vec<Loaded>)| {
             mine.len() > self.jobs
                 || mine.iter().any(|loaded| loaded.scenario.alone)
@@ -300,7 +300,8 @@ struct Row {
     missed: Vec<String>,
     /// Scenarios that should not have noticed, or noticed with another verdict than FAIL.
     strays: Vec<String>,
-    /// Scenarios that should have noticed and were skipped: this mesh or this build does not offer what they need.
+    /// Scenarios that should have noticed and were skipped: this mesh or this build does not offer
+    /// what they need.
     skipped: Vec<String>,
 }
 

@@ -42,7 +42,8 @@ impl On {
         }
     }
 
-    /// Removes what an [`On::open`] that was given up has begun. A local world has ended with it; a cluster of kind's has not.
+    /// Removes what an [`On::open`] that was given up has begun. A local world has ended with it; a
+    /// cluster of kind's has not.
     ///
     /// # Errors
     /// kind's words: the cluster is still there.
@@ -60,7 +61,8 @@ impl On {
         }
     }
 
-    /// Commands that remove everything of a run, when the process has to leave before its clean-up; none where nothing can stay.
+    /// Commands that remove everything of a run, when the process has to leave before its clean-up;
+    /// none where nothing can stay.
     pub fn removal(&self, settings: &Settings, run_id: &str) -> Vec<String> {
         if self.is_of_the_run(settings) {
             return match self {

@@ -35,7 +35,8 @@ use crate::{
 /// Runs the selected scenarios.
 ///
 /// # Errors
-/// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes wrong later is a verdict.
+/// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes
+/// wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
     timeouts::set_scale(settings.pace.timeout_scale);
     let scenarios = select(settings)?;
@@ -57,7 +58,8 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         .block_on(go(scenarios, terms, settings))
 }
 
-/// Everything that is asked for can be honoured, as far as that can be known before anything starts.
+/// Everything that is asked for can be honoured, as far as that can be known before anything
+/// starts.
 fn check(settings: &Settings, scenarios: &[Loaded]) -> Result<(), CommandError> {
     let asked = honoured::Asked {
         target: settings.target.kind,
@@ -201,7 +203,8 @@ async fn work(
         let judged = scenarios_on(
             &ready, scenarios, terms, open, settings, recorder, kept, cancel,
         );
-        // Scenarios have that as their verdict; what is neither judged nor over by then has nobody to answer it.
+        // Scenarios have that as their verdict; what is neither judged nor over by then has nobody
+        // to answer it.
         let ended = async {
             let why = on.ended().await;
             lost.tell(why.clone());

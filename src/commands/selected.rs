@@ -28,7 +28,8 @@ pub fn load(words: &[PathBuf]) -> Result<LoadedSet, CommandError> {
 /// The scenarios of a set that a filter lets through.
 ///
 /// # Errors
-/// Nothing is let through because of a key or a value that no scenario at all has: that is a slip, not a choice.
+/// Nothing is let through because of a key or a value that no scenario at all has: that is a slip,
+/// not a choice.
 pub fn filter(set: &[Loaded], filter: &Filter) -> Result<Vec<Loaded>, CommandError> {
     let wanted: Vec<Loaded> = set
         .iter()

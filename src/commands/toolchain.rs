@@ -188,7 +188,8 @@ fn versions(versions: &std::collections::BTreeMap<String, String>) -> String {
         .join(", ")
 }
 
-/// Steps as lines; what the build tools say as one changing line, where there is a terminal to change it on.
+/// Steps as lines; what the build tools say as one changing line, where there is a terminal to
+/// change it on.
 struct Teller {
     bar: ProgressBar,
     told_at: u64,

@@ -1,4 +1,5 @@
-//! Who claims a field: a `config` matcher, a mutation that is caught, or the list of what behaviour shows.
+//! Who claims a field: a `config` matcher, a mutation that is caught, or the list of what behaviour
+//! shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,7 +152,8 @@ fn holders<'a>(
         .collect()
 }
 
-/// The field is `above` or in it; `*` above stands for anything, a number for an element of a list that has no name.
+/// The field is `above` or in it; `*` above stands for anything, a number for an element of a list
+/// that has no name.
 fn is_below(path: &str, above: &str) -> bool {
     let mut path = path.split('/');
     above.split('/').all(|wanted| {

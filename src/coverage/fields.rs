@@ -1,4 +1,5 @@
-//! The fields that istiod wrote for the hops that took calls, out of the evidence of a run (`hop` lines).
+//! The fields that istiod wrote for the hops that took calls, out of the evidence of a run (`hop`
+//! lines).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Why there is no answer. Who does not answer has only words for it, and they are what a check shows.
+/// Why there is no answer. Who does not answer has only words for it, and they are what a check
+/// shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     #[error("no answer within {0:?}")]

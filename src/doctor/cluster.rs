@@ -1,4 +1,5 @@
-//! The cluster target: a cluster that is there already. Only the API server of a context that is named is asked.
+//! The cluster target: a cluster that is there already. Only the API server of a context that is
+//! named is asked.
 
 use std::path::PathBuf;
 

@@ -11,7 +11,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Room {
     pub path: PathBuf,
-    /// Bytes that this user may still write there; the error in words when it cannot be told or written to.
+    /// Bytes that this user may still write there; the error in words when it cannot be told or
+    /// written to.
     pub free: Result<u64, String>,
 }
 

@@ -67,7 +67,8 @@ fn client(docker: &Docker) -> Check {
     }
 }
 
-/// The client's words tell apart what has different ways out; they have changed between its versions, so parts of them are enough.
+/// The client's words tell apart what has different ways out; they have changed between its
+/// versions, so parts of them are enough.
 fn engine(docker: &Docker) -> Check {
     let about = About::new("docker engine", "runs kind's nodes");
     let words = match &docker.engine {

@@ -194,7 +194,8 @@ fn controllers(found: &BTreeSet<String>) -> Check {
     }
 }
 
-/// Only an engine that runs here as root is concerned: a rootless one has a bounding set of its own user namespace.
+/// Only an engine that runs here as root is concerned: a rootless one has a bounding set of its own
+/// user namespace.
 fn privileges(facts: &Kind) -> Option<Check> {
     let engine = facts.docker.engine.as_ref().ok();
     if engine.is_some_and(|engine| engine.rootless) {

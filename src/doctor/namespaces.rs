@@ -8,8 +8,8 @@ use super::{
 /// What is known about namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespaces {
-    /// What came of making those of a world; the kernel's words when it refused. `None` when this program could not be started again
-    /// to try.
+    /// What came of making those of a world; the kernel's words when it refused. `None` when this
+    /// program could not be started again to try.
     pub tried: Option<Result<(), NoAnswer>>,
     /// Effective user is root, to whom the two switches for ordinary users do not apply.
     pub root: bool,

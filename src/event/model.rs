@@ -172,11 +172,13 @@ pub struct ScenarioEnd {
     pub verdict: Verdict,
     /// One line: why. Empty for PASS.
     pub cause: String,
-    /// Whose trouble an ERROR is; absent for other verdicts, and in logs of before errors had a class.
+    /// Whose trouble an ERROR is; absent for other verdicts, and in logs of before errors had a
+    /// class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
-    /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the scenario.
+    /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the
+    /// scenario.
     pub floor_ms: u64,
     /// Calls made, attempts the servers counted, …
     pub samples: BTreeMap<String, u64>,

@@ -67,7 +67,8 @@ mod tests {
         assert_eq!(clean.kind, ready("***", "*** 1"));
     }
 
-    /// Every text of every event in the golden logs: wherever a log can hold a text, it can hold a secret.
+    /// Every text of every event in the golden logs: wherever a log can hold a text, it can hold a
+    /// secret.
     #[test]
     fn no_text_of_any_event_keeps_a_secret() {
         let redactor = redactor();

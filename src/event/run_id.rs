@@ -8,7 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What a run's namespaces are named after and labelled with, and what its reports call it. Made once for a run ([`RunId::random`]).
+/// What a run's namespaces are named after and labelled with, and what its reports call it. Made
+/// once for a run ([`RunId::random`]).
 ///
 /// The default is the empty id of an event log whose beginning is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct RunId(pub(super) String);
 
 impl RunId {
-    /// Five letters and digits, from the operating system's random numbers: 24 million ids, so that no two runs on a target meet.
+    /// Five letters and digits, from the operating system's random numbers: 24 million ids, so that
+    /// no two runs on a target meet.
     pub fn random() -> Self {
         /// No vowels, so that no words come about; what a label and a DNS name take.
         const ALPHABET: &[u8; 30] = b"bcdfghjklmnpqrstvwxz0123456789";

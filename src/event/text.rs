@@ -9,9 +9,11 @@ use crate::verdict::outcome::Check;
 pub type Rewrite<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl Event {
-    /// Rewrites every text of the event; `None` leaves one as it is. Verdicts, levels and numbers are no texts.
+    /// Rewrites every text of the event; `None` leaves one as it is. Verdicts, levels and numbers
+    /// are no texts.
     ///
-    /// Every field is named here, so that one which is added does not compile until it is decided what it is.
+    /// Every field is named here, so that one which is added does not compile until it is decided
+    /// what it is.
     pub fn rewrite(&mut self, with: &Rewrite<'_>) {
         let Self { at_ms: _, kind } = self;
         kind.rewrite(with);

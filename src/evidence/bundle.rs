@@ -70,8 +70,8 @@ impl Bundle {
         &self.dir
     }
 
-    /// Keeps one piece of evidence of a scenario and returns its file name for the event. Names are made safe:
-    /// they stay inside `evidence/<id>/`.
+    /// Keeps one piece of evidence of a scenario and returns its file name for the event. Names are
+    /// made safe: they stay inside `evidence/<id>/`.
     ///
     /// # Errors
     /// The file can't be written.
@@ -108,8 +108,9 @@ impl Bundle {
     }
 }
 
-/// Writes a file so that it is there whole or not at all; makes its directory. Only a file, or nothing, is replaced: what is a link is
-/// written where it leads, and a device or a pipe is written to as it is.
+/// Writes a file so that it is there whole or not at all; makes its directory. Only a file, or
+/// nothing, is replaced: what is a link is written where it leads, and a device or a pipe is
+/// written to as it is.
 ///
 /// # Errors
 /// The directory or the file can't be written.

@@ -2,7 +2,8 @@
 
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path};
 
-/// Mode of the directories of a report, before the umask: evidence is for those who may read the run's.
+/// Mode of the directories of a report, before the umask: evidence is for those who may read the
+/// run's.
 pub const DIR_MODE: u32 = 0o750;
 /// Mode of the files of a report, before the umask.
 pub const FILE_MODE: u32 = 0o640;

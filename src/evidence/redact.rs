@@ -20,8 +20,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// From now on, `secret` and its encodings are replaced. Of a PEM text, each line counts by itself.
-    /// Secrets of fewer than six characters are ignored.
+    /// From now on, `secret` and its encodings are replaced. Of a PEM text, each line counts by
+    /// itself. Secrets of fewer than six characters are ignored.
     pub fn register(&self, secret: &str) {
         let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
         let lines = secret.lines().filter(|line| !line.starts_with("-----"));
@@ -83,7 +83,8 @@ fn url_form(secret: &str) -> String {
     percent_encode(secret.as_bytes(), KEEP).to_string()
 }
 
-/// The characters of a base64 text that depend on the secret alone when `shift` bytes (mod 3) stand before it.
+/// The characters of a base64 text that depend on the secret alone when `shift` bytes (mod 3) stand
+/// before it.
 fn base64_core(engine: &impl Engine, secret: &str, shift: usize) -> String {
     let padded: Vec<u8> = std::iter::repeat_n(0, shift)
         .chain(secret.bytes())

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 pub use crate::text::MASK;
 
-/// Fields of HTTP that carry credentials (RFC 9110 section 11, RFC 6265), and what API keys are sent in.
+/// Fields of HTTP that carry credentials (RFC 9110 section 11, RFC 6265), and what API keys are
+/// sent in.
 const NAMES: [&str; 5] = [
     "authorization",
     "proxy-authorization",
@@ -41,7 +42,8 @@ pub fn metadata(fields: &mut [(String, String)], shown: impl Fn(&str) -> bool) {
     }
 }
 
-/// An object as it may be kept: without the values of a Secret, of sensitive names, and programs of EnvoyFilters.
+/// An object as it may be kept: without the values of a Secret, of sensitive names, and programs of
+/// EnvoyFilters.
 #[must_use]
 pub fn object(mut object: Value) -> Value {
     if object["kind"] == "Secret" {
@@ -117,8 +119,8 @@ pub fn decoded(text: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(packed).ok()?).ok()
 }
 
-/// Words of a proxy that refused a configuration, without the program that they quote: Lua calls a chunk by its text
-/// (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and says near which word it failed.
+/// Words of a proxy that refused a configuration, without the program that they quote: Lua calls a
+/// chunk by its text (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and says near which word it failed.
 pub fn refusal(words: &str) -> String {
     let lines: Vec<String> = words.split('\n').map(refusal_line).collect();
     lines.join("\n")
@@ -133,7 +135,8 @@ fn refusal_line(words: &str) -> String {
     })
 }
 
-/// What stands between two marks, as far as the last one before the next begins, is masked; without a second mark, all of the rest.
+/// What stands between two marks, as far as the last one before the next begins, is masked; without
+/// a second mark, all of the rest.
 fn between(text: &str, from: &str, to: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,5 @@
-//! What every flag of `run` is for: which targets can honour it, what a kept mesh has to agree with, and which commands repeat it.
+//! What every flag of `run` is for: which targets can honour it, what a kept mesh has to agree
+//! with, and which commands repeat it.
 //!
 //! A flag that is added to `cli::RunArgs` has to be added here: a test compares the two.
 
@@ -21,7 +22,8 @@ pub struct Flag {
 pub enum Concerns {
     /// The run: it counts on a kept mesh as on a new one.
     Run,
-    /// What target and mesh are made of: on a mesh that is kept it can only say what that is made of already.
+    /// What target and mesh are made of: on a mesh that is kept it can only say what that is made
+    /// of already.
     Mesh,
 }
 

@@ -1,8 +1,8 @@
 //! Archives that `docker load`, `ctr images import` and `kind load image-archive` read.
 //!
-//! The form is that of `docker save`: one tar with `manifest.json`, and for every image a layer (itself a tar) and a configuration
-//! as the OCI image specification has it. Nothing in an archive tells when, where or by whom it was written: the same files give
-//! the same bytes.
+//! The form is that of `docker save`: one tar with `manifest.json`, and for every image a layer
+//! (itself a tar) and a configuration as the OCI image specification has it. Nothing in an archive
+//! tells when, where or by whom it was written: the same files give the same bytes.
 
 use std::{
     collections::BTreeSet,
@@ -51,12 +51,14 @@ pub fn write(image: &Image, to: &Path) -> Result<Written, ArchiveError> {
     Ok(written.remove(0))
 }
 
-/// Writes images to the archive `to`, which appears whole or not at all. Files and directories that an image shows from this machine
-/// are copied in as they are now, one block at a time; what the local node binds read-only is a writable copy in a container.
-/// An image without a tag gets `latest`.
+/// Writes images to the archive `to`, which appears whole or not at all. Files and directories that
+/// an image shows from this machine are copied in as they are now, one block at a time; what the
+/// local node binds read-only is a writable copy in a container. An image without a tag gets
+/// `latest`.
 ///
 /// # Errors
-/// [`ArchiveError`] when a file of an image cannot be read, an image cannot be a layer, or the archive cannot be written.
+/// [`ArchiveError`] when a file of an image cannot be read, an image cannot be a layer, or the
+/// archive cannot be written.
 pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<Written>, ArchiveError> {
     whole(to, |file| {
         let mut archive = Archive::of(file, to);
@@ -108,7 +110,8 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// The layer's header names its digest and size, so it is written when the layer is. A layer that is there already goes again.
+    /// The layer's header names its digest and size, so it is written when the layer is. A layer
+    /// that is there already goes again.
     fn add_layer(&mut self, image: &Image) -> Result<Layer, ArchiveError> {
         let path = self.path;
         let failed = |source| unwritable(path, source);

@@ -29,7 +29,8 @@ pub enum ArchiveError {
     /// A file grew or shrank between the writing of its size and of its contents.
     #[error("image {image}: {path} changed while it was read; write the image again", path = .path.display())]
     Changed { image: String, path: PathBuf },
-    /// Two entries of the tree cannot both be: a file where a directory has to be, or the other way round.
+    /// Two entries of the tree cannot both be: a file where a directory has to be, or the other way
+    /// round.
     #[error("image {image}: {at} is in the way: it is {kind} already; give each path of the image once", at = .at.display())]
     InTheWay {
         image: String,

@@ -1,4 +1,5 @@
-//! Istio's own images, made of the tool chain's programs: `HUB/pilot:TAG` and `HUB/proxyv2:TAG`, as `kind load image-archive` takes them.
+//! Istio's own images, made of the tool chain's programs: `HUB/pilot:TAG` and `HUB/proxyv2:TAG`, as
+//! `kind load image-archive` takes them.
 
 use std::{fs, path::Path, rc::Rc};
 
@@ -23,7 +24,8 @@ pub struct Parts<'a> {
     pub envoy: &'a Path,
     /// Its version, such as `1.39.3`.
     pub envoy_version: &'a str,
-    /// An uncompressed tar of a Debian tree with `iptables` and certificate authorities: what a proxy stands on.
+    /// An uncompressed tar of a Debian tree with `iptables` and certificate authorities: what a
+    /// proxy stands on.
     pub userland: &'a Path,
 }
 

@@ -1,5 +1,6 @@
-//! What `kind build node-image --type file` takes: one compressed archive of Kubernetes' programs and of every image that a node starts
-//! with. kind fetches what the archive lacks, so that an archive with all of it needs no registry.
+//! What `kind build node-image --type file` takes: one compressed archive of Kubernetes' programs
+//! and of every image that a node starts with. kind fetches what the archive lacks, so that an
+//! archive with all of it needs no registry.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,8 @@ use super::{
 };
 use crate::toolchain::TreeEntry;
 
-/// kind reads the images of the control plane from one archive each; the last one may hold any others.
+/// kind reads the images of the control plane from one archive each; the last one may hold any
+/// others.
 const MAIN: [&str; 4] = [
     "kube-apiserver",
     "kube-controller-manager",
@@ -51,7 +53,8 @@ pub struct Parts<'a> {
 /// Writes the archive to the file `to`, which appears whole or not at all.
 ///
 /// # Errors
-/// When a program cannot be read or run, kind's files are not as they were, or the archive cannot be written.
+/// When a program cannot be read or run, kind's files are not as they were, or the archive cannot
+/// be written.
 pub fn write(parts: Parts<'_>, to: &Path) -> Result<(), ArchiveError> {
     let kubeadm = parts.kind.join("bin/kubeadm");
     let version = output(&kubeadm, ["version", "-o", "short"])?;
@@ -153,8 +156,8 @@ fn images(
     Ok(images)
 }
 
-/// The names of each image: those that kubeadm has `listed`, and for the pause image the one that containerd asks for and those of what is
-/// never started.
+/// The names of each image: those that kubeadm has `listed`, and for the pause image the one that
+/// containerd asks for and those of what is never started.
 fn names(
     parts: Parts<'_>,
     kubeadm: &Path,
@@ -186,7 +189,8 @@ fn last_part(name: &str) -> &str {
         .map_or(repository, |(_, last)| last)
 }
 
-/// The pause image stands in for the images of kind's network and storage, which its builder insists on and which never run here.
+/// The pause image stands in for the images of kind's network and storage, which its builder
+/// insists on and which never run here.
 fn pause_names(share: &Path) -> Result<Vec<String>, ArchiveError> {
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|source| unreadable("pause", path.to_owned(), source))

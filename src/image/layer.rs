@@ -27,8 +27,9 @@ pub(super) struct Layer {
     pub bytes: u64,
 }
 
-/// Writes the files of `tree` to `to`, which becomes part of the archive `archive`: sorted by path, every time stamp 0, every owner
-/// root. Extended attributes and hard links are not kept: a second name of a file is a second copy. `image` is for errors.
+/// Writes the files of `tree` to `to`, which becomes part of the archive `archive`: sorted by path,
+/// every time stamp 0, every owner root. Extended attributes and hard links are not kept: a second
+/// name of a file is a second copy. `image` is for errors.
 ///
 /// # Errors
 /// When a file cannot be read or the stream not be written.
@@ -114,7 +115,8 @@ pub(super) fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header
 }
 
-/// Adds a file or directory. A name that a header has no room for gets a header of its own, which the library writes.
+/// Adds a file or directory. A name that a header has no room for gets a header of its own, which
+/// the library writes.
 fn append<W: Write>(
     builder: &mut Builder<W>,
     mut header: Header,
@@ -130,8 +132,8 @@ fn append<W: Write>(
     }
 }
 
-/// Writes the checksum as GNU tar and most others do: six digits, a zero byte and a blank. The same files are the same layer then,
-/// whichever program made it.
+/// Writes the checksum as GNU tar and most others do: six digits, a zero byte and a blank. The same
+/// files are the same layer then, whichever program made it.
 pub(super) fn seal(header: &mut Header) {
     header.set_cksum(); // seven digits and a zero byte
     let field = &mut header.as_old_mut().cksum;

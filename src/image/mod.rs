@@ -1,4 +1,5 @@
-//! Images as files that container runtimes load: a tree of files becomes a layer, a layer and its configuration an archive.
+//! Images as files that container runtimes load: a tree of files becomes a layer, a layer and its
+//! configuration an archive.
 
 pub mod archive;
 mod error;

@@ -1,8 +1,10 @@
-//! Images of several layers, and archives of several images that share layers, in the form of `docker save`.
+//! Images of several layers, and archives of several images that share layers, in the form of
+//! `docker save`.
 //!
-//! What [`super::archive`] writes has one layer for an image and is read by runtimes only. kind's builder reads archives too, and takes
-//! names from whichever list it meets first, from `manifest.json` only those of the first image: so here `repositories` comes first,
-//! and with it everything that hangs on the digests of layers, which are therefore read twice.
+//! What [`super::archive`] writes has one layer for an image and is read by runtimes only. kind's
+//! builder reads archives too, and takes names from whichever list it meets first, from
+//! `manifest.json` only those of the first image: so here `repositories` comes first, and with it
+//! everything that hangs on the digests of layers, which are therefore read twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -149,7 +151,8 @@ impl Layered {
     }
 }
 
-/// The image's configuration (OCI image specification, "Image Configuration"). What is not set is left out.
+/// The image's configuration (OCI image specification, "Image Configuration"). What is not set is
+/// left out.
 fn config(layers: &[Rc<Layer>], start: &Start) -> Value {
     let env = std::iter::once(PATH).chain(start.env.iter().map(String::as_str));
     let mut config = json!({"Env": Vec::from_iter(env), "WorkingDir": "/"});
@@ -260,7 +263,8 @@ impl Archive {
 /// What ends a tar: two blocks of zeros.
 const END: u64 = 2 * BLOCK;
 
-/// A tar stream of files whose sizes are known, in which a file may itself be written piece by piece.
+/// A tar stream of files whose sizes are known, in which a file may itself be written piece by
+/// piece.
 pub(super) struct Members<'a, W> {
     to: &'a mut W,
     bytes: u64,

@@ -1,6 +1,7 @@
 //! An image's list of entries, carried out in memory: what is at which path in the end.
 //!
-//! The local node carries out the same list with mounts; here what it would bind is looked up, to be copied later.
+//! The local node carries out the same list with mounts; here what it would bind is looked up, to
+//! be copied later.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -45,11 +46,12 @@ impl Node {
     }
 }
 
-/// Everything in the image's root but the root itself, by path without the leading slash. A directory precedes what is in it. `image`
-/// is its name, for errors.
+/// Everything in the image's root but the root itself, by path without the leading slash. A
+/// directory precedes what is in it. `image` is its name, for errors.
 ///
 /// # Errors
-/// When a host directory cannot be read, holds what no layer can hold, or entries contradict each other.
+/// When a host directory cannot be read, holds what no layer can hold, or entries contradict each
+/// other.
 pub(super) fn flatten(
     image: &str,
     entries: &[TreeEntry],
@@ -109,7 +111,8 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// The last component itself is not resolved: it becomes the link. An empty directory in its place gives way.
+    /// The last component itself is not resolved: it becomes the link. An empty directory in its
+    /// place gives way.
     fn put_link(&mut self, at: &Path, to: &Path) -> Result<(), ArchiveError> {
         let name = at.file_name().unwrap_or_default();
         let at = self

@@ -7,7 +7,8 @@ use std::{
 
 use super::{ArchiveError, error::unwritable};
 
-/// Lets `write` fill a file beside `to`, which gets that name when all of it is there and goes when something fails.
+/// Lets `write` fill a file beside `to`, which gets that name when all of it is there and goes when
+/// something fails.
 pub(super) fn whole<T>(
     to: &Path,
     write: impl FnOnce(File) -> Result<T, ArchiveError>,

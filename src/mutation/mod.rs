@@ -1,4 +1,5 @@
-//! Mutations: the mesh broken in exactly one way, to see that exactly the scenarios concerned notice.
+//! Mutations: the mesh broken in exactly one way, to see that exactly the scenarios concerned
+//! notice.
 
 mod model;
 mod patch;

@@ -1,5 +1,5 @@
-//! One way to break the mesh: an edit of files as they are loaded, or patches of what the control plane sends to proxies. Files on
-//! disk stay as they are.
+//! One way to break the mesh: an edit of files as they are loaded, or patches of what the control
+//! plane sends to proxies. Files on disk stay as they are.
 
 use serde::Deserialize;
 
@@ -21,7 +21,8 @@ pub struct Mutation {
     /// What proxies get otherwise than the control plane has it.
     #[serde(default)]
     pub patches: Vec<Patch>,
-    /// Scenarios (globs over ids) that get the patches besides those of `turns-red`: they must stay PASS.
+    /// Scenarios (globs over ids) that get the patches besides those of `turns-red`: they must stay
+    /// PASS.
     #[serde(default)]
     pub beside: Vec<String>,
     /// Ids of the scenarios that must turn from PASS to FAIL; all others must stay PASS.
@@ -39,7 +40,8 @@ pub struct Edit {
 }
 
 impl Mutation {
-    /// The text as the mutation has it. `path` may be absolute or relative to anything: its end is matched.
+    /// The text as the mutation has it. `path` may be absolute or relative to anything: its end is
+    /// matched.
     pub fn mutate(&self, path: &str, text: String) -> String {
         let path = path
             .find("suites/")
@@ -51,8 +53,9 @@ impl Mutation {
 }
 
 impl Mutation {
-    /// The scenario reads a file that this mutation changes, or is named by it for its patches. One that does not is given the same
-    /// mesh as without the mutation, so that a run of it would tell nothing.
+    /// The scenario reads a file that this mutation changes, or is named by it for its patches. One
+    /// that does not is given the same mesh as without the mutation, so that a run of it would tell
+    /// nothing.
     ///
     /// # Errors
     /// In words: a file of the scenario cannot be read.

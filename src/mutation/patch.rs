@@ -1,7 +1,9 @@
-//! What proxies get otherwise than the control plane has it: patches of Istio's EnvoyFilter, which istiod puts over its own output.
+//! What proxies get otherwise than the control plane has it: patches of Istio's EnvoyFilter, which
+//! istiod puts over its own output.
 //!
-//! A patch that fits nothing is silent in Istio. So each one leaves a trace: a key of `metadata.filter_metadata` in the route, virtual
-//! host, cluster, listener or filter chain that it changes, which the proxy's configuration dump shows.
+//! A patch that fits nothing is silent in Istio. So each one leaves a trace: a key of
+//! `metadata.filter_metadata` in the route, virtual host, cluster, listener or filter chain that it
+//! changes, which the proxy's configuration dump shows.
 
 use std::fmt::Write as _;
 
@@ -24,7 +26,8 @@ const WITH_METADATA: [&str; 6] = [
     "FILTER_CHAIN",
 ];
 
-/// One patch, in the words of EnvoyFilter's `configPatches`. Field names of `patch.value` are Envoy's own (`lb_policy`, with underscores).
+/// One patch, in the words of EnvoyFilter's `configPatches`. Field names of `patch.value` are
+/// Envoy's own (`lb_policy`, with underscores).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Patch {
@@ -73,7 +76,8 @@ impl Patch {
         json!({"applyTo": self.apply_to, "match": self.matching, "patch": patch})
     }
 
-    /// Whether a proxy's configuration dump shows that the patch of this number was taken. What is removed shows nothing.
+    /// Whether a proxy's configuration dump shows that the patch of this number was taken. What is
+    /// removed shows nothing.
     pub fn is_in(&self, number: usize, dump: &Value) -> bool {
         if self.leaves_trace() {
             return holds_key(dump, &trace(number));
@@ -94,7 +98,8 @@ pub fn sidecars(mutation: &Mutation) -> Option<Value> {
     filter(mutation, |_| true, &json!({}))
 }
 
-/// The object that changes the shared ingress gateway, when a patch is for gateways and names nothing of one scenario.
+/// The object that changes the shared ingress gateway, when a patch is for gateways and names
+/// nothing of one scenario.
 pub fn shared_gateway(mutation: &Mutation) -> Option<Value> {
     let (namespace, label) = SHARED_GATEWAY;
     let ours = |patch: &Patch| patch.is_for_gateways() && !patch.is_of_one_namespace();

@@ -1,4 +1,5 @@
-//! What was seen: calls by the caller, attempts by the servers, configuration and logs by data planes.
+//! What was seen: calls by the caller, attempts by the servers, configuration and logs by data
+//! planes.
 
 pub mod data_plane;
 pub mod testbed;

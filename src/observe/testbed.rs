@@ -12,7 +12,8 @@ use crate::{
     transport::http::{HttpError, Port},
 };
 
-/// A caller stops its calls when it hears nothing of us for so long. Longer than this process stalls on a busy machine.
+/// A caller stops its calls when it hears nothing of us for so long. Longer than this process
+/// stalls on a busy machine.
 const LEASE: Duration = Duration::from_secs(10);
 /// How often it hears of us.
 const BEAT: Duration = Duration::from_secs(2);
@@ -56,8 +57,8 @@ pub struct Ended {
     pub stalls: Vec<Stall>,
 }
 
-/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the caller's last word, when it
-/// was not stopped.
+/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the
+/// caller's last word, when it was not stopped.
 ///
 /// # Errors
 /// [`CallerError`]: our own side failed, nothing is known of the mesh.

@@ -1,4 +1,5 @@
-//! Pure: from scenarios to what a run does: their probes with every value filled in, their rules, their order.
+//! Pure: from scenarios to what a run does: their probes with every value filled in, their rules,
+//! their order.
 
 mod call_plan;
 pub mod explain;

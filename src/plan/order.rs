@@ -51,7 +51,8 @@ pub enum Action {
     Skip(String),
 }
 
-/// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target is up: then nothing is skipped.
+/// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target
+/// is up: then nothing is skipped.
 pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet<String>>) -> Plan {
     let mut scenarios = scenarios;
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));

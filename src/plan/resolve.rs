@@ -30,7 +30,8 @@ use crate::{
     },
 };
 
-/// One run of a probe, or of one cell of its table, ready for the engine. Placeholders are still in the text.
+/// One run of a probe, or of one cell of its table, ready for the engine. Placeholders are still in
+/// the text.
 #[derive(Debug, Clone)]
 pub struct ResolvedProbe {
     /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
@@ -256,8 +257,9 @@ fn ready(
     })
 }
 
-/// Calls of a probe that does not say how many: what its tests may need and some in reserve, since a call that no application
-/// answers is no sample; enough for exact matchers beside them; and one for each value of a key. The run stops as soon as it can tell.
+/// Calls of a probe that does not say how many: what its tests may need and some in reserve, since
+/// a call that no application answers is no sample; enough for exact matchers beside them; and one
+/// for each value of a key. The run stops as soon as it can tell.
 fn planned(
     tests: Option<u64>,
     keys: Option<u64>,
@@ -320,7 +322,8 @@ fn needed(
     Some(cap + extra)
 }
 
-/// Invented pods in the largest numbers that the world and its `scale` steps give, by workload and by `app`.
+/// Invented pods in the largest numbers that the world and its `scale` steps give, by workload and
+/// by `app`.
 pub fn pods(scenario: &Scenario) -> Pods {
     let mut pods = Pods::new();
     for workload in &scenario.world {

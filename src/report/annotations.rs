@@ -1,4 +1,5 @@
-//! GitHub Actions: one error annotation for each scenario that is not as expected, at its suite file.
+//! GitHub Actions: one error annotation for each scenario that is not as expected, at its suite
+//! file.
 
 use super::model::{Model, ScenarioReport};
 use super::text;

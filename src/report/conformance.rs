@@ -1,6 +1,6 @@
-//! `conformance.yaml`: the field names of Gateway API's ConformanceReport in a group of our own, since the claims are ours.
-//! Each area is a profile with a part for each level; a part's result is success, partial (something was skipped or known to
-//! fail) or failure.
+//! `conformance.yaml`: the field names of Gateway API's ConformanceReport in a group of our own,
+//! since the claims are ours. Each area is a profile with a part for each level; a part's result is
+//! success, partial (something was skipped or known to fail) or failure.
 
 use std::collections::BTreeMap;
 

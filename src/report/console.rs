@@ -1,4 +1,5 @@
-//! What a person reads while a run goes on and at its end. Pure: events in, lines out; [`super::sink`] writes them.
+//! What a person reads while a run goes on and at its end. Pure: events in, lines out;
+//! [`super::sink`] writes them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -226,8 +227,8 @@ fn ready(versions: &std::collections::BTreeMap<String, String>, lacks: &[String]
     clean_line(&line)
 }
 
-/// `  name       text`, further lines of the text below its first and marked, so that none can pass for a line of ours or
-/// for a command to a CI runner.
+/// `  name       text`, further lines of the text below its first and marked, so that none can pass
+/// for a line of ours or for a command to a CI runner.
 fn field(page: &mut String, name: &str, text: &str) {
     const INDENT: usize = 13;
     let text = clean(text);

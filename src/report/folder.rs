@@ -1,6 +1,8 @@
-//! Takes a report directory for one run: nobody else writes into it meanwhile, what an earlier run left goes, and what is not of a run stays.
+//! Takes a report directory for one run: nobody else writes into it meanwhile, what an earlier run
+//! left goes, and what is not of a run stays.
 //!
-//! Files of an earlier run are known by its event log: the reports have fixed names, the evidence is named by its events.
+//! Files of an earlier run are known by its event log: the reports have fixed names, the evidence
+//! is named by its events.
 
 use std::{
     collections::BTreeSet,
@@ -44,8 +46,8 @@ impl FolderError {
     }
 }
 
-/// Makes the directory where it is not there, locks it for as long as the file lives, and takes away what an earlier run left. The file is
-/// the event log, empty.
+/// Makes the directory where it is not there, locks it for as long as the file lives, and takes
+/// away what an earlier run left. The file is the event log, empty.
 ///
 /// # Errors
 /// [`FolderError`]; nothing was changed then, unless a file of an earlier run can't be removed.
@@ -93,7 +95,8 @@ fn is_regular(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file())
 }
 
-/// The log, locked where it is a file. A device is written to as it is; what would block or is no file is refused.
+/// The log, locked where it is a file. A device is written to as it is; what would block or is no
+/// file is refused.
 fn open(path: &Path) -> Result<File, FolderError> {
     let wrong = |source| FolderError::Io {
         path: path.to_owned(),

@@ -1,4 +1,5 @@
-//! Golden event logs through every reporter. One table says what must come out; all reporters are held to it.
+//! Golden event logs through every reporter. One table says what must come out; all reporters are
+//! held to it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -408,7 +409,8 @@ fn a_full_disk_is_told_and_changes_no_verdict() {
 }
 
 proptest! {
-    /// Whatever a server, a proxy or a suite file says: reports stay well-formed and say the same numbers.
+    /// Whatever a server, a proxy or a suite file says: reports stay well-formed and say the same
+    /// numbers.
     #[test]
     fn any_text_in_any_place_keeps_reports_well_formed(text in any::<String>(), other in ".*<.*|\\PC*") {
         let replaced = std::fs::read_to_string(golden("evil-text")).expect("readable");

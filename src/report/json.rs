@@ -1,4 +1,5 @@
-//! `report.json`. Field names are a contract: add, never rename; a change of meaning raises `schema`.
+//! `report.json`. Field names are a contract: add, never rename; a change of meaning raises
+//! `schema`.
 
 use std::collections::BTreeMap;
 

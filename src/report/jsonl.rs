@@ -51,7 +51,8 @@ pub enum LogError {
     Schema { path: PathBuf, found: u32 },
 }
 
-/// Appends events. After the first failure it writes nothing more, so that the file stays a prefix of the truth.
+/// Appends events. After the first failure it writes nothing more, so that the file stays a prefix
+/// of the truth.
 #[derive(Debug)]
 pub struct LogWriter<W = File> {
     path: PathBuf,
@@ -101,7 +102,8 @@ impl<W: LogTarget> LogWriter<W> {
         }
     }
 
-    /// Writes and flushes one event. A failure is kept for [`Self::finish`]: it must not change a verdict.
+    /// Writes and flushes one event. A failure is kept for [`Self::finish`]: it must not change a
+    /// verdict.
     pub fn write(&mut self, event: &Event) {
         if self.failed.is_some() {
             return;
@@ -233,7 +235,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
     })
 }
 
-/// The first line alone tells whether this version can read the rest. `Err(None)`: it is no beginning at all.
+/// The first line alone tells whether this version can read the rest. `Err(None)`: it is no
+/// beginning at all.
 fn check_beginning(bytes: &[u8]) -> Result<u32, Option<u32>> {
     #[derive(Deserialize)]
     struct Beginning {

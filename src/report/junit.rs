@@ -1,5 +1,6 @@
-//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is an error whose type says whose
-//! trouble it is, SKIP and KNOWN-FAILURE are skipped with their reason.
+//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is
+//! an error whose type says whose trouble it is, SKIP and KNOWN-FAILURE are skipped with their
+//! reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub fn render(model: &Model) -> String {
     report.to_string().expect("writing to memory")
 }
 
-/// A part of the run that failed, as a test case: a reader that knows nothing else sees that something is wrong.
+/// A part of the run that failed, as a test case: a reader that knows nothing else sees that
+/// something is wrong.
 fn failed(failure: &Failure) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status

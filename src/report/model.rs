@@ -402,13 +402,15 @@ impl Model {
         &mut self.scenarios[index]
     }
 
-    /// The record of this run of a scenario, as [`Self::apply`] filled it; without a number the newest one.
+    /// The record of this run of a scenario, as [`Self::apply`] filled it; without a number the
+    /// newest one.
     pub fn find(&self, id: &str, attempt: u32) -> Option<&ScenarioReport> {
         let is_it = |s: &&ScenarioReport| s.id == id && (attempt == 0 || s.attempt == attempt);
         self.scenarios.iter().rev().find(is_it)
     }
 
-    /// The record of a run that begins. Logs of before runs had numbers begin a new one when the last has ended.
+    /// The record of a run that begins. Logs of before runs had numbers begin a new one when the
+    /// last has ended.
     fn begun(&mut self, id: &str, attempt: u32) -> &mut ScenarioReport {
         match attempt {
             0 => self.open(id),
@@ -424,7 +426,8 @@ impl Model {
         }
     }
 
-    /// The newest record of this id that has not ended. A verdict is never overwritten: starting again opens a new record.
+    /// The newest record of this id that has not ended. A verdict is never overwritten: starting
+    /// again opens a new record.
     fn open(&mut self, id: &str) -> &mut ScenarioReport {
         let last = self.latest(id);
         if last.end.verdict.is_none() {
@@ -483,8 +486,9 @@ impl Model {
             .filter(|scenario| is_unexpected(scenario.verdict()))
     }
 
-    /// What failed beside the scenarios, once for each part of the run. A phase that fails makes those fail that it is within: it is told
-    /// where the first one failed, in the words of whoever knows most.
+    /// What failed beside the scenarios, once for each part of the run. A phase that fails makes
+    /// those fail that it is within: it is told where the first one failed, in the words of whoever
+    /// knows most.
     pub fn failures(&self) -> Vec<Failure> {
         let mut failures: Vec<Failure> = Vec::new();
         for phase in &self.phases {
@@ -534,7 +538,8 @@ impl Model {
         }
     }
 
-    /// Command that runs one scenario of this run again. A log of before the words were kept names the scenario and the seed.
+    /// Command that runs one scenario of this run again. A log of before the words were kept names
+    /// the scenario and the seed.
     pub fn reproduce(&self, scenario: &ScenarioReport) -> String {
         let mut words = vec!["meshproof".to_owned(), "run".to_owned()];
         if scenario.plan.again.is_empty() {
@@ -621,7 +626,8 @@ mod tests {
         );
     }
 
-    /// Logs without numbers of runs: starting again opens a new record, which keeps all that was planned.
+    /// Logs without numbers of runs: starting again opens a new record, which keeps all that was
+    /// planned.
     #[test]
     fn a_scenario_that_starts_again_keeps_what_was_planned() {
         let id = || "a/b".to_owned();

@@ -55,7 +55,8 @@ pub fn present(dir: &Path) -> Option<PathBuf> {
         .find(|path| std::fs::symlink_metadata(path).is_ok())
 }
 
-/// Takes the reports of a former or failed run away, so that nobody takes them for this one's. The log and evidence stay.
+/// Takes the reports of a former or failed run away, so that nobody takes them for this one's. The
+/// log and evidence stay.
 pub fn remove_all(dir: &Path) {
     for rendering in ALL {
         // Best effort: what can't be removed can't be written either, and that is told.

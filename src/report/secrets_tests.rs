@@ -63,7 +63,8 @@ fn calls() -> String {
     )
 }
 
-/// 8 to 10: a Secret, and the words of an API server that refuses it. 11: a program of an EnvoyFilter.
+/// 8 to 10: a Secret, and the words of an API server that refuses it. 11: a program of an
+/// EnvoyFilter.
 fn manifests(redactor: &Redactor) -> (String, String) {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let packed = STANDARD.encode(secret(8));

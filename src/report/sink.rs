@@ -1,4 +1,5 @@
-//! Takes each event once: redacts it, keeps it in the log, folds it, shows it. At the end it writes the reports.
+//! Takes each event once: redacts it, keeps it in the log, folds it, shows it. At the end it writes
+//! the reports.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -31,7 +32,8 @@ use crate::{
 pub struct SinkOptions {
     /// `None`: no files.
     pub report_dir: Option<PathBuf>,
-    /// `Text`: verdicts go to stdout. `Json`: `report.json` goes to stdout at the end, verdicts to stderr.
+    /// `Text`: verdicts go to stdout. `Json`: `report.json` goes to stdout at the end, verdicts to
+    /// stderr.
     pub format: Format,
     pub color: Option<ColorChoice>,
     pub verbose: bool,
@@ -221,7 +223,8 @@ impl Sink {
         }
     }
 
-    /// Ends the run: settles what has no verdict, prints the end, makes the log durable and writes every report.
+    /// Ends the run: settles what has no verdict, prints the end, makes the log durable and writes
+    /// every report.
     pub fn finish(mut self) -> Finished {
         self.model.settle();
         if let Some(progress) = self.progress.take() {

@@ -1,4 +1,5 @@
-//! `summary.md`: a table of claims, then what is not as expected. Also what GitHub Actions shows for a step.
+//! `summary.md`: a table of claims, then what is not as expected. Also what GitHub Actions shows
+//! for a step.
 
 use std::fmt::Write;
 

@@ -38,7 +38,8 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
-/// `3 passed, 1 failed, 2 errors (1 mesh, 1 machine), 2 skipped, 1 known failure, 0 unexpected passes`.
+/// `3 passed, 1 failed, 2 errors (1 mesh, 1 machine), 2 skipped, 1 known failure, 0 unexpected
+/// passes`.
 pub fn counts(model: &Model) -> String {
     let counts = model.counts();
     let plural =
@@ -103,7 +104,8 @@ pub fn result(check: &CheckReport) -> &'static str {
     }
 }
 
-/// A word for a shell, quoted when it has to be; bytes that are no UTF-8 as `$'…'` (POSIX.1-2024, section 2.2.4).
+/// A word for a shell, quoted when it has to be; bytes that are no UTF-8 as `$'…'` (POSIX.1-2024,
+/// section 2.2.4).
 pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=,@%".contains(c);
     match word.as_ref().to_str() {

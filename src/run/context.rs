@@ -21,8 +21,9 @@ use crate::{
 pub enum Tidy {
     /// Not before its world does, which ends with this run.
     WithTheWorld,
-    /// Its world ends with this run: only what costs something until then goes, pods, Services and configuration. Deleting a
-    /// namespace makes the API server look through every kind that it knows, a sixth of a run's processor time.
+    /// Its world ends with this run: only what costs something until then goes, pods, Services and
+    /// configuration. Deleting a namespace makes the API server look through every kind that it
+    /// knows, a sixth of a run's processor time.
     Emptied,
     /// As soon as the verdict is known: others use this target.
     Deleted,

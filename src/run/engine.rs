@@ -21,8 +21,8 @@ pub struct Pace {
     pub fail_fast: bool,
 }
 
-/// Runs every entry of a plan. A cancelled run starts nothing new and gives up what is under way: such scenarios get
-/// no verdict from here (the report says so).
+/// Runs every entry of a plan. A cancelled run starts nothing new and gives up what is under way:
+/// such scenarios get no verdict from here (the report says so).
 pub async fn run(
     ctx: &Arc<Context>,
     entries: &[Entry],
@@ -36,7 +36,8 @@ pub async fn run(
     let stop = cancel.child_token();
     let all = || entries.iter().enumerate();
     let (together, alone): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.alone.is_none());
-    // What touches the control plane or reaches other scenarios comes last, one by one: nothing runs beside it.
+    // What touches the control plane or reaches other scenarios comes last, one by one: nothing
+    // runs beside it.
     for (scenarios, jobs) in [(together, pace.jobs.max(1)), (alone, 1)] {
         let each = scenarios
             .into_iter()

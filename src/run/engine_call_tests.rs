@@ -1,4 +1,5 @@
-//! The engine with calls that are made: the test bed's own callers and servers in this process, and no mesh.
+//! The engine with calls that are made: the test bed's own callers and servers in this process, and
+//! no mesh.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -62,7 +62,8 @@ fn stalled() -> Trouble {
     Trouble::new("this machine stood still for 9000 ms", ErrorClass::Machine)
 }
 
-/// The causes of ERRORs as people read them, from the outermost error to the innermost, and whose trouble each is.
+/// The causes of ERRORs as people read them, from the outermost error to the innermost, and whose
+/// trouble each is.
 #[rstest]
 #[case::a_workload_that_nobody_has(
     ScenarioError::Workload("no workload file nowhere.yaml".to_owned()),

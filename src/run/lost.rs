@@ -1,4 +1,5 @@
-//! That the target of a run has ended: then no scenario has a verdict but ERROR, with that as the cause.
+//! That the target of a run has ended: then no scenario has a verdict but ERROR, with that as the
+//! cause.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -40,8 +41,8 @@ impl Lost {
         self.why().unwrap_or("the target ended")
     }
 
-    /// The reason, where what just went wrong may be its doing: an API server that does not answer is waited for until the
-    /// target is known to have ended.
+    /// The reason, where what just went wrong may be its doing: an API server that does not answer
+    /// is waited for until the target is known to have ended.
     pub async fn suspected(&self, client: &Client) -> Option<&str> {
         let limits = timeouts().run;
         if self.why().is_none() && answers(client, limits.api_answer).await.is_ok() {
@@ -72,7 +73,8 @@ async fn answers(client: &Client, limit: Duration) -> Result<(), NoAnswer> {
     }
 }
 
-/// Returns when the API server has not answered for so long that it is gone, with the last that was heard of it.
+/// Returns when the API server has not answered for so long that it is gone, with the last that was
+/// heard of it.
 pub async fn gone(client: &Client) -> String {
     gone_after(client, timeouts().run.api_gone, BEAT).await
 }

@@ -181,7 +181,8 @@ fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>
 }
 
 impl Run<'_> {
-    /// What the verdicts rest on: times that the scenario's configuration states, and pods whose readiness it claims itself.
+    /// What the verdicts rest on: times that the scenario's configuration states, and pods whose
+    /// readiness it claims itself.
     fn note_claims(&self) {
         let mut times = Times::default();
         for step in &self.loaded.scenario.steps {
@@ -200,7 +201,8 @@ impl Run<'_> {
         let _ = self.place.times.set(times);
     }
 
-    /// What was to blame for an error of a step, where that is known, stands before it, and it is the trouble of whoever that is.
+    /// What was to blame for an error of a step, where that is known, stands before it, and it is
+    /// the trouble of whoever that is.
     async fn explain(&self, error: &mut Trouble, began: tokio::time::Instant) {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         let mut known = guard::judge::gather(self.ctx, &self.place, gateway, began, true).await;

@@ -1,4 +1,5 @@
-//! A run's hold on a target: its label, its watch of pods, its door for configuration, its control server.
+//! A run's hold on a target: its label, its watch of pods, its door for configuration, its control
+//! server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,7 +87,8 @@ pub struct Session {
 pub enum Ending {
     /// Every verdict is known; the target is ours, and goes on removing what was deleted.
     Done,
-    /// Nothing of the run may be on its target when the process ends: somebody else's cluster, or a run that was stopped.
+    /// Nothing of the run may be on its target when the process ends: somebody else's cluster, or a
+    /// run that was stopped.
     Watched,
 }
 
@@ -133,8 +135,8 @@ impl Session {
         })
     }
 
-    /// Removes what dead runs left here, takes the run's Lease, and makes its journal, its control server and its entry at the
-    /// ingress gateway.
+    /// Removes what dead runs left here, takes the run's Lease, and makes its journal, its control
+    /// server and its entry at the ingress gateway.
     ///
     /// # Errors
     /// [`SessionError`]; [`Session::close`] removes what was made until then.
@@ -164,8 +166,8 @@ impl Session {
         Ok(())
     }
 
-    /// Removes what the run made and what is not to stay: what was finished, what is under way, what only began. Tells of what does
-    /// not go, with what holds it; verdicts stay what they are.
+    /// Removes what the run made and what is not to stay: what was finished, what is under way,
+    /// what only began. Tells of what does not go, with what holds it; verdicts stay what they are.
     pub async fn close(self, ending: Ending) {
         let ctx = &self.ctx;
         if ctx.lost.why().is_some() {
@@ -219,7 +221,8 @@ async fn sweep(ctx: &Context) {
     }
 }
 
-/// Removes what scenarios that were given up have outside their namespaces; returns what stays, in words.
+/// Removes what scenarios that were given up have outside their namespaces; returns what stays, in
+/// words.
 async fn left_outside(ctx: &Context) -> Vec<String> {
     match ctx.writer.journal().entries().await {
         Ok(entries) => {

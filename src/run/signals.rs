@@ -1,4 +1,5 @@
-//! Signals escalate: the first asks for an orderly end, the second leaves at once and says what removes the rest.
+//! Signals escalate: the first asks for an orderly end, the second leaves at once and says what
+//! removes the rest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +13,8 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// The signal that asked to end, and what is said when the process has to leave before its clean-up is done: commands that
-/// remove what stays.
+/// The signal that asked to end, and what is said when the process has to leave before its clean-up
+/// is done: commands that remove what stays.
 #[derive(Debug, Clone, Default)]
 pub struct Parting(Arc<Mutex<Inner>>);
 
@@ -79,8 +80,9 @@ impl Signals {
     }
 }
 
-/// Cancels `cancel` at the first signal and tells which it was. At the second, or when the orderly end takes too long, the process
-/// ends: the local world's lifeline breaks with it, and `parting` says how the rest is removed.
+/// Cancels `cancel` at the first signal and tells which it was. At the second, or when the orderly
+/// end takes too long, the process ends: the local world's lifeline breaks with it, and `parting`
+/// says how the rest is removed.
 ///
 /// # Errors
 /// When signal handlers cannot be installed.

@@ -73,7 +73,8 @@ pub struct Background {
     pub running: JoinHandle<Result<Vec<Outcome>, ProbeError>>,
     /// Ends with `running`.
     pub ended: oneshot::Receiver<()>,
-    /// Its streams were not all in progress in time: an error, unless the mesh turned some of them away, which their claims then tell.
+    /// Its streams were not all in progress in time: an error, unless the mesh turned some of them
+    /// away, which their claims then tell.
     pub late: Option<BusyError>,
 }
 
@@ -101,7 +102,8 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    /// Why something that was to come within a time may not have come, where the mesh is not to blame.
+    /// Why something that was to come within a time may not have come, where the mesh is not to
+    /// blame.
     pub async fn slowed(&self, began: Instant, within: Duration) -> Option<Trouble> {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         guard::judge::slowed(self.ctx, &self.place, gateway, began.into(), within).await
@@ -111,8 +113,8 @@ impl Run<'_> {
         self.resolved_with(step, self.ctx.terms.rates)
     }
 
-    /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look spends its part of the rate of
-    /// misses, and makes the calls which that needs.
+    /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look
+    /// spends its part of the rate of misses, and makes the calls which that needs.
     pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
         let mut probes = self.resolved_with(step, self.ctx.terms.rates.at_look(look))?;
         for probe in &mut probes {

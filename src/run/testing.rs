@@ -1,4 +1,5 @@
-//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod, or a [`World`] of callers and servers.
+//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod,
+//! or a [`World`] of callers and servers.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -100,7 +101,8 @@ impl Stage {
     }
 }
 
-/// A scenario that no mesh is needed for: its workload is not there, so that it ends at once as an error. `more` are further keys.
+/// A scenario that no mesh is needed for: its workload is not there, so that it ends at once as an
+/// error. `more` are further keys.
 pub(crate) fn hopeless(more: &str) -> String {
     format!(
         "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}world: [{{name: caller, uses: nowhere}}]\nprobes:\n  \

@@ -1,12 +1,13 @@
-//! How a scenario is named on the command line so that it is the same one wherever the command is given.
+//! How a scenario is named on the command line so that it is the same one wherever the command is
+//! given.
 
 use std::path::Path;
 
 use super::{dialect, load::Tree, loaded::Loaded};
 
 impl Loaded {
-    /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in; else the absolute path of its file, and
-    /// its dialect where the file holds it in two.
+    /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in;
+    /// else the absolute path of its file, and its dialect where the file holds it in two.
     pub fn again(&self) -> Vec<String> {
         if self.is_built_in() {
             return vec![self.id.clone()];
@@ -18,7 +19,8 @@ impl Loaded {
         words
     }
 
-    /// It is the scenario of this id that every copy of this program holds, with the same configuration.
+    /// It is the scenario of this id that every copy of this program holds, with the same
+    /// configuration.
     pub fn is_built_in(&self) -> bool {
         if self.tree == Tree::Embedded {
             return true;

@@ -1,7 +1,9 @@
-//! One scenario, two dialects: the same probes, steps and contrasts over Istio's own objects and over those of Gateway API.
+//! One scenario, two dialects: the same probes, steps and contrasts over Istio's own objects and
+//! over those of Gateway API.
 //!
-//! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` makes a second scenario out of `<behaviour>.yaml`. Its id ends in
-//! `@gateway-api`; `apply: istio` takes the twin's file there, and `apply: NAME` takes `<behaviour>.NAME.gateway-api.yaml`.
+//! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` makes a second scenario out of
+//! `<behaviour>.yaml`. Its id ends in `@gateway-api`; `apply: istio` takes the twin's file there,
+//! and `apply: NAME` takes `<behaviour>.NAME.gateway-api.yaml`.
 
 use serde::Serialize;
 
@@ -15,15 +17,16 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
-    /// `VirtualService`, `DestinationRule`, `Gateway` of Istio, and everything that has one dialect only.
+    /// `VirtualService`, `DestinationRule`, `Gateway` of Istio, and everything that has one dialect
+    /// only.
     #[default]
     Istio,
     /// `GRPCRoute`, `HTTPRoute` and `Gateway` of Kubernetes' Gateway API.
     GatewayApi,
 }
 
-/// Capability that a twin needs, and the requirement that it proves besides its own: "`GRPCRoute` behaves as the
-/// `VirtualService` does".
+/// Capability that a twin needs, and the requirement that it proves besides its own: "`GRPCRoute`
+/// behaves as the `VirtualService` does".
 const NEEDED: &str = "gateway-api";
 const PROVED: &str = "R7";
 /// What follows the id of a twin.

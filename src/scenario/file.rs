@@ -86,8 +86,8 @@ impl LoadError {
 
 /// Text of a file without its byte order mark; `None` when there is none of this name.
 ///
-/// Only regular files are read, and never more of them than [`MAX_SIZE`]: a FIFO, a device or a file of the kernel (`/proc/kmsg`)
-/// may block or never end.
+/// Only regular files are read, and never more of them than [`MAX_SIZE`]: a FIFO, a device or a
+/// file of the kernel (`/proc/kmsg`) may block or never end.
 ///
 /// # Errors
 /// See [`LoadError`].

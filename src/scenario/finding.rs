@@ -14,7 +14,8 @@ use crate::{
     yaml::{Place, YamlError},
 };
 
-/// Characters of a message and of a way out; what a file says in them may be longer than anybody reads.
+/// Characters of a message and of a way out; what a file says in them may be longer than anybody
+/// reads.
 const MESSAGE: usize = 400;
 const HELP: usize = 1200;
 /// Longest line that is drawn, in bytes.
@@ -30,7 +31,8 @@ pub enum Severity {
     Warning,
 }
 
-/// One mistake in one file. Its text is clean: what comes from files can neither steer a terminal nor go on for ever.
+/// One mistake in one file. Its text is clean: what comes from files can neither steer a terminal
+/// nor go on for ever.
 #[derive(Debug, Clone, Error, Diagnostic, Serialize)]
 #[error("{message}")]
 pub struct Finding {
@@ -155,7 +157,8 @@ impl Finding {
 /// Characters of the end of a long text that are kept.
 const END: usize = 80;
 
-/// One clean line of about so many characters at most: of a long one, which may be megabytes, beginning and end.
+/// One clean line of about so many characters at most: of a long one, which may be megabytes,
+/// beginning and end.
 fn short(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return clean_line(text);
@@ -289,7 +292,8 @@ pub fn render(findings: &[Finding], style: Style) -> String {
 /// Findings that GitHub shows of one step.
 const SHOWN: usize = 10;
 
-/// The first findings as workflow commands of GitHub Actions, one a line: it shows them at their lines.
+/// The first findings as workflow commands of GitHub Actions, one a line: it shows them at their
+/// lines.
 pub fn commands(findings: &[Finding]) -> String {
     let data = |text: &str| text.replace('%', "%25");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");

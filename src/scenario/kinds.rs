@@ -1,7 +1,8 @@
 //! What is known of kinds of objects without asking an API server.
 
-/// Versions that are served no longer, with what to write in their place. Sources: Kubernetes' deprecated API migration guide, Istio's
-/// notes of 1.6 (`authentication.istio.io`, `rbac.istio.io`) and 1.8 (`config.istio.io`), Gateway API's versions of 1.1.
+/// Versions that are served no longer, with what to write in their place. Sources: Kubernetes'
+/// deprecated API migration guide, Istio's notes of 1.6 (`authentication.istio.io`,
+/// `rbac.istio.io`) and 1.8 (`config.istio.io`), Gateway API's versions of 1.1.
 const REMOVED: &[(&str, &[&str], &str)] = &[
     (
         "extensions/v1beta1",
@@ -98,7 +99,8 @@ pub fn served_instead(api_version: &str, kind: &str) -> Option<&'static str> {
         .next()
 }
 
-/// Kinds without a namespace, by API group: those of Kubernetes 1.36, Gateway API and Istio. What a server says itself counts more.
+/// Kinds without a namespace, by API group: those of Kubernetes 1.36, Gateway API and Istio. What a
+/// server says itself counts more.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     (
         "",

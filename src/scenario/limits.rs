@@ -1,4 +1,5 @@
-//! How much a scenario may ask for. What is beyond is refused before anything is made of it: neither lint nor plan nor a mesh would end.
+//! How much a scenario may ask for. What is beyond is refused before anything is made of it:
+//! neither lint nor plan nor a mesh would end.
 
 use serde_json::Value;
 
@@ -21,7 +22,8 @@ const STEPS: usize = 300;
 const CELLS: usize = 500;
 /// Runs of probes over all steps: each row of a table is one.
 const RUNS: usize = 1000;
-/// Words of one list (`needs`, `proves`, `refutes`, …) and keys of one map (`labels`, `metadata`, …).
+/// Words of one list (`needs`, `proves`, `refutes`, …) and keys of one map (`labels`, `metadata`,
+/// …).
 const WORDS: usize = 200;
 /// Calls of one run of a probe; values of a `per-call` key.
 const CALLS: u64 = 1_000_000;
@@ -32,7 +34,8 @@ const IN_FLIGHT: u64 = 10_000;
 const RATE: f64 = 100_000.0;
 /// Messages of one stream.
 const MESSAGES: u64 = 1_000_000;
-/// Bytes of one message, of all messages of one stream, of added metadata, of a flow-control window (RFC 9113, section 6.9.1).
+/// Bytes of one message, of all messages of one stream, of added metadata, of a flow-control window
+/// (RFC 9113, section 6.9.1).
 const MESSAGE_BYTES: u64 = 64 << 20;
 const STREAM_BYTES: u64 = 1 << 30;
 const PAD_BYTES: u64 = 1 << 20;
@@ -184,7 +187,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A name of Kubernetes objects (DNS label that begins with a letter, RFC 1035), short enough for the names made of it.
+    /// A name of Kubernetes objects (DNS label that begins with a letter, RFC 1035), short enough
+    /// for the names made of it.
     fn object_name(&mut self, path: &str, name: &str) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let ok = name.len() <= NAME

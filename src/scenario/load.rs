@@ -42,11 +42,13 @@ pub struct Scan {
 /// Who a file is, however it was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Path below the nearest folder `suites`, without the ending; where there is none, the file's own folder and its name.
+    /// Path below the nearest folder `suites`, without the ending; where there is none, the file's
+    /// own folder and its name.
     pub id: String,
     /// The same for every name of one file: its path without links.
     pub origin: PathBuf,
-    /// Root of its suite: the nearest folder `suites`, else the file's folder or the one above, whichever has a folder `known`.
+    /// Root of its suite: the nearest folder `suites`, else the file's folder or the one above,
+    /// whichever has a folder `known`.
     pub home: Option<Tree>,
 }
 

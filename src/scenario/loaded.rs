@@ -46,7 +46,8 @@ pub struct Beside {
     pub text: String,
 }
 
-/// Name of one of the runs of a scenario: the id, and `~N` for the N-th. The first, and the only one (0), has the id's own.
+/// Name of one of the runs of a scenario: the id, and `~N` for the N-th. The first, and the only
+/// one (0), has the id's own.
 pub fn run_name(id: &str, attempt: u32) -> String {
     match attempt {
         0 | 1 => id.to_owned(),
@@ -98,7 +99,8 @@ impl Loaded {
         self.stem.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as `apply:` would have them with their endings.
+    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as `apply:`
+    /// would have them with their endings.
     ///
     /// # Errors
     /// Its folder cannot be listed.

@@ -1,4 +1,5 @@
-//! The typed suite file: load, parse, select, and what belongs to it: workloads, manifests, lists of known failures.
+//! The typed suite file: load, parse, select, and what belongs to it: workloads, manifests, lists
+//! of known failures.
 
 pub mod again;
 pub mod dialect;

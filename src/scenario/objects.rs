@@ -1,4 +1,5 @@
-//! Kubernetes objects as people paste them: lists are taken apart, what an API server fills in is left out.
+//! Kubernetes objects as people paste them: lists are taken apart, what an API server fills in is
+//! left out.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::yaml::{self, Place, Places, YamlError};
 #[derive(Debug, Clone)]
 pub struct Object {
     pub value: Value,
-    /// Fields that an API server fills in and refuses, or misunderstands, when they are applied: left out of `value`.
+    /// Fields that an API server fills in and refuses, or misunderstands, when they are applied:
+    /// left out of `value`.
     pub dropped: Vec<&'static str>,
     places: Arc<Places>,
     /// Path of the object in its document; empty unless it is an item of a list.
@@ -41,7 +43,8 @@ impl Object {
         self.value.pointer(pointer)?.as_str()
     }
 
-    /// Group of the API, kind, namespace as written, and name: two objects of one file that agree in it are one.
+    /// Group of the API, kind, namespace as written, and name: two objects of one file that agree
+    /// in it are one.
     pub fn address(&self) -> Option<(String, String, String, String)> {
         let version = self.text("/apiVersion")?;
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -52,7 +55,8 @@ impl Object {
     }
 }
 
-/// All objects of a file in their order. The items of a `List` (what `kubectl get -o yaml` prints) stand for themselves.
+/// All objects of a file in their order. The items of a `List` (what `kubectl get -o yaml` prints)
+/// stand for themselves.
 ///
 /// # Errors
 /// The text is no YAML, or beyond the reader's limits.
@@ -102,8 +106,8 @@ fn take_apart(mut value: Value, places: &Arc<Places>, prefix: String, found: &mu
     }
 }
 
-/// Fields of `metadata` that a server writes (Kubernetes' API conventions), owners of another cluster among them: an object whose owner
-/// does not exist is collected as garbage.
+/// Fields of `metadata` that a server writes (Kubernetes' API conventions), owners of another
+/// cluster among them: an object whose owner does not exist is collected as garbage.
 const FILLED_IN: [(&str, &str); 8] = [
     ("managedFields", "metadata.managedFields"),
     ("uid", "metadata.uid"),

@@ -27,7 +27,8 @@ pub enum Role {
     Foreign,
 }
 
-/// By its id and its name: a second dot is mesh configuration; `known/` and `mutations/` hold lists.
+/// By its id and its name: a second dot is mesh configuration; `known/` and `mutations/` hold
+/// lists.
 pub fn role(id: &str, path: &str) -> Role {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.strip_suffix(".yaml").unwrap_or(name);
@@ -48,7 +49,8 @@ pub fn is_manifest(text: &str) -> bool {
 /// Reads one text as a scenario.
 ///
 /// # Errors
-/// Findings with place and way out: it cannot be read, or it asks for more than any scenario may ([`limits`]).
+/// Findings with place and way out: it cannot be read, or it asks for more than any scenario may
+/// ([`limits`]).
 pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Vec<Finding>> {
     let text: Arc<str> = text.into();
     let file = tree.display(path);
@@ -77,7 +79,8 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Vec<Findin
     Ok(loaded)
 }
 
-/// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the workload's file.
+/// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the
+/// workload's file.
 fn read_replicas(loaded: &mut Loaded) {
     for at in 0..loaded.scenario.world.len() {
         let workload = &loaded.scenario.world[at];

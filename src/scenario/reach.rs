@@ -1,10 +1,14 @@
-//! What a manifest does to others: objects that change more than the scenario's own namespace and host.
+//! What a manifest does to others: objects that change more than the scenario's own namespace and
+//! host.
 //!
-//! Pure, on objects as their author wrote them, placeholders and all: `${namespace}` and `${host}` are what belongs to one scenario
-//! alone. What is found here runs by itself (`plan`), and lint names the place and the way out.
+//! Pure, on objects as their author wrote them, placeholders and all: `${namespace}` and `${host}`
+//! are what belongs to one scenario alone. What is found here runs by itself (`plan`), and lint
+//! names the place and the way out.
 //!
-//! Sources: Istio's reference of Gateway (`selector`, `servers.hosts`), VirtualService and ServiceEntry (`gateways`, `exportTo`), the
-//! root namespace of its policies (`meshConfig.rootNamespace`), Gateway API's `parentRefs` and `hostnames`, Kubernetes' Ingress and Service.
+//! Sources: Istio's reference of Gateway (`selector`, `servers.hosts`), VirtualService and
+//! ServiceEntry (`gateways`, `exportTo`), the root namespace of its policies
+//! (`meshConfig.rootNamespace`), Gateway API's `parentRefs` and `hostnames`, Kubernetes' Ingress
+//! and Service.
 
 use serde_json::Value;
 
@@ -18,13 +22,15 @@ use super::{
 mod hosts;
 mod kinds;
 
-/// The mesh's own namespace, which is its root namespace too: policies in it hold for every namespace.
+/// The mesh's own namespace, which is its root namespace too: policies in it hold for every
+/// namespace.
 const ROOT: &str = "istio-system";
 
 /// One way in which an object reaches others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Path of the value inside of the object, as [`yaml::Places`] has it: `spec.servers[0].hosts[0]`.
+    /// Path of the value inside of the object, as [`yaml::Places`] has it:
+    /// `spec.servers[0].hosts[0]`.
     pub at: String,
     /// What it reaches: `Gateway my-gateway takes every host at the gateway that all share`.
     pub words: String,
@@ -59,8 +65,8 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
     all
 }
 
-/// Every object that the scenario's steps apply, and every one of its workloads' files, that reaches others. Files that cannot
-/// be read have none: lint says what is wrong with them.
+/// Every object that the scenario's steps apply, and every one of its workloads' files, that
+/// reaches others. Files that cannot be read have none: lint says what is wrong with them.
 pub fn found(loaded: &Loaded) -> Vec<Found> {
     let files = loaded.scenario.steps.iter().filter_map(Step::file);
     let applied = files.filter(|file| matches!(file.fate, Fate::Taken | Fate::RefusedByProxy));

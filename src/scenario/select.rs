@@ -157,7 +157,8 @@ pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> 
         .collect()
 }
 
-/// `area`, `level` and `dialect` are every scenario's; `slow` is `false` unless labelled; others are empty unless labelled.
+/// `area`, `level` and `dialect` are every scenario's; `slow` is `false` unless labelled; others
+/// are empty unless labelled.
 fn label(loaded: &Loaded, key: &str) -> String {
     let labels = &loaded.scenario.labels;
     match key {

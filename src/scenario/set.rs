@@ -25,7 +25,8 @@ pub struct LoadedSet {
 /// Loads what the words name; everything in `suites` when there are none.
 ///
 /// # Errors
-/// A word that names nothing. A file or folder that is there and cannot be read, or is no scenario, is a finding instead.
+/// A word that names nothing. A file or folder that is there and cannot be read, or is no scenario,
+/// is a finding instead.
 pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadError> {
     let mut set = LoadedSet::default();
     if words.is_empty() {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Scenario, Step};
 
-/// Position of a step in its scenario, from 1: the first step of the file is step 1 on the console, in every report, in `explain` and in
-/// the names of evidence files.
+/// Position of a step in its scenario, from 1: the first step of the file is step 1 on the console,
+/// in every report, in `explain` and in the names of evidence files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StepNumber(u32);

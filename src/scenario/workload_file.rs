@@ -1,4 +1,5 @@
-//! Workload files: beside the scenario, in `fixtures/workloads` of the working directory, or built in.
+//! Workload files: beside the scenario, in `fixtures/workloads` of the working directory, or built
+//! in.
 
 use std::path::Path;
 
@@ -15,7 +16,8 @@ use super::{
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/workloads");
 
 impl Loaded {
-    /// Every file that can change what this scenario does to the mesh: its own configuration and its workloads.
+    /// Every file that can change what this scenario does to the mesh: its own configuration and
+    /// its workloads.
     ///
     /// # Errors
     /// In words: a file that cannot be read, a workload that is not there.
@@ -47,7 +49,8 @@ pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), String>
     shared(uses)
 }
 
-/// The first `spec.replicas` of the file; `None` when it has none, is missing or cannot be read (lint says so).
+/// The first `spec.replicas` of the file; `None` when it has none, is missing or cannot be read
+/// (lint says so).
 pub fn replicas(loaded: &Loaded, uses: &str) -> Option<u32> {
     let (_, text) = workload(loaded, uses).ok()?;
     let documents = objects::values(&text).ok()?;
@@ -57,14 +60,16 @@ pub fn replicas(loaded: &Loaded, uses: &str) -> Option<u32> {
     Some(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// The workload takes call plans: its file says so. One that is missing or cannot be read does not (lint says why).
+/// The workload takes call plans: its file says so. One that is missing or cannot be read does not
+/// (lint says why).
 pub fn is_caller(loaded: &Loaded, uses: &str) -> bool {
     let text = workload(loaded, uses).map(|(_, text)| text);
     let documents = text.ok().and_then(|text| objects::values(&text).ok());
     documents.is_some_and(|documents| makes_caller(&documents))
 }
 
-/// These objects make a caller, which probes can be sent `from`: one of their pods takes call plans on the control port.
+/// These objects make a caller, which probes can be sent `from`: one of their pods takes call plans
+/// on the control port.
 pub fn makes_caller(documents: &[Value]) -> bool {
     let containers = documents.iter().filter_map(|object| {
         let containers = object.pointer("/spec/template/spec/containers")?;

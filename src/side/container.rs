@@ -21,7 +21,8 @@ use tokio::runtime::Handle;
 use super::{Endpoint, Image, LABEL, SideError, System, tail::tail};
 use crate::errors::chain;
 
-/// Network that is made for a side system where the engine has no default one, and removed after it.
+/// Network that is made for a side system where the engine has no default one, and removed after
+/// it.
 const NETWORK: &str = "meshproof-side";
 /// Where a container has the directory that outlives it.
 const DATA: &str = "/data";
@@ -176,7 +177,8 @@ async fn has(engine: &Docker, system: &System, image: &Image) -> Result<bool, Si
     }
 }
 
-/// An engine without its default network (`dockerd --bridge none`) publishes no port of a container that names none.
+/// An engine without its default network (`dockerd --bridge none`) publishes no port of a container
+/// that names none.
 async fn lacks_bridge(engine: &Docker) -> bool {
     let found = engine.inspect_network("bridge", None).await;
     matches!(
@@ -221,7 +223,8 @@ fn request(
     }
 }
 
-/// An engine elsewhere, and one that is asked from inside a container, are not reached over this loopback.
+/// An engine elsewhere, and one that is asked from inside a container, are not reached over this
+/// loopback.
 fn loopback() -> bool {
     let host = std::env::var("DOCKER_HOST").unwrap_or_default();
     (host.is_empty() || host.starts_with("unix:")) && !Path::new("/.dockerenv").exists()

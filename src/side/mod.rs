@@ -1,5 +1,6 @@
-//! Side systems: what stands beside the mesh in a run, such as a collector of spans or a registry of images. Users run them as
-//! containers; here they run as containers where a Docker engine answers, and as plain processes elsewhere.
+//! Side systems: what stands beside the mesh in a run, such as a collector of spans or a registry
+//! of images. Users run them as containers; here they run as containers where a Docker engine
+//! answers, and as plain processes elsewhere.
 
 #[cfg(feature = "containers")]
 mod container;

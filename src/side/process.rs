@@ -95,7 +95,8 @@ impl Process {
     }
 }
 
-/// A free port for each. Whoever takes one of them before the process does keeps it from becoming ready, and is told in its log.
+/// A free port for each. Whoever takes one of them before the process does keeps it from becoming
+/// ready, and is told in its log.
 fn free_ports(address: Ipv4Addr, ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
     let listen = |port: &u16| Ok((*port, TcpListener::bind((address, 0))?));
     let held: Vec<(u16, TcpListener)> = ports.iter().map(listen).collect::<std::io::Result<_>>()?;

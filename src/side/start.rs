@@ -104,7 +104,8 @@ impl Side {
         }
     }
 
-    /// What it has printed so far: of a process the last 2000 lines as they came, of a container standard output before standard error.
+    /// What it has printed so far: of a process the last 2000 lines as they came, of a container
+    /// standard output before standard error.
     pub async fn log(&self) -> String {
         match &self.runs {
             Runs::Process(process) => process.log(),

@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-/// Label of every container, with the run's identity as its value. A harness that is killed cannot stop its containers; this finds
-/// them: `docker ps --filter label=meshproof.run`.
+/// Label of every container, with the run's identity as its value. A harness that is killed cannot
+/// stop its containers; this finds them: `docker ps --filter label=meshproof.run`.
 pub const LABEL: &str = "meshproof.run";
 
 /// A side system to be. It is started from its image or as its program, with the same arguments.
 ///
-/// In arguments and environment `{address}` stands for the address to listen on, `{4317}` for the port that takes the place of port
-/// 4317 (the same in a container, which has all ports to itself, a free one for a process), and `{data}` for the directory that stays.
+/// In arguments and environment `{address}` stands for the address to listen on, `{4317}` for the
+/// port that takes the place of port 4317 (the same in a container, which has all ports to itself,
+/// a free one for a process), and `{data}` for the directory that stays.
 #[derive(Debug, Clone)]
 pub struct System {
     /// What to call it in errors.
@@ -28,7 +29,8 @@ pub struct System {
     pub env: Vec<(String, String)>,
     /// TCP ports on which it serves.
     pub ports: Vec<u16>,
-    /// The address of this machine under which the ports are reached: loopback, unless others than this process need them.
+    /// The address of this machine under which the ports are reached: loopback, unless others than
+    /// this process need them.
     pub listen: Ipv4Addr,
     /// The engine's network that a container joins, when not the default one.
     pub network: Option<String>,
@@ -97,7 +99,8 @@ pub(super) struct Words {
 }
 
 impl System {
-    /// Arguments and environment with everything filled in. `ports` leads from a port of the system to the one that takes its place.
+    /// Arguments and environment with everything filled in. `ports` leads from a port of the system
+    /// to the one that takes its place.
     pub(super) fn filled(
         &self,
         address: &str,

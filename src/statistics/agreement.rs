@@ -1,7 +1,8 @@
 //! Agreement: all answers of a group (a connection, a value of a key) come from one pod.
 //!
-//! A second pod refutes at once. Agreement is accepted when independent uniform draws over the N candidate pods would agree
-//! so long only with probability `rate`: each answer beyond the first of its group agrees by chance with 1/N.
+//! A second pod refutes at once. Agreement is accepted when independent uniform draws over the N
+//! candidate pods would agree so long only with probability `rate`: each answer beyond the first of
+//! its group agrees by chance with 1/N.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,8 @@ impl Agreement {
         self.candidates.get_or_insert(candidates);
     }
 
-    /// Sees an answer of `pod` in `group`: holds when agreement is beyond chance, refuted by a second pod.
+    /// Sees an answer of `pod` in `group`: holds when agreement is beyond chance, refuted by a
+    /// second pod.
     pub fn feed(&mut self, group: u32, pod: usize) -> Decision {
         match self.first.get(&group) {
             None => {
@@ -83,7 +85,8 @@ impl Agreement {
     }
 }
 
-/// Answers beyond the first of each group that agree by chance with probability at most `rate`: N^-n, so n = ln(1/rate) / ln N.
+/// Answers beyond the first of each group that agree by chance with probability at most `rate`:
+/// N^-n, so n = ln(1/rate) / ln N.
 pub fn repeats_needed(candidates: u64, rate: f64) -> u64 {
     ((1.0 / rate).ln() / (candidates as f64).ln()).ceil() as u64
 }

@@ -1,7 +1,8 @@
 //! Coverage: no pod is starved.
 //!
-//! Holds as soon as every pod has answered (exact). Refuted when some pod has not after as many answers as independent
-//! uniform draws need to reach all but for a chance of alpha; round robin and least-request reach all sooner.
+//! Holds as soon as every pod has answered (exact). Refuted when some pod has not after as many
+//! answers as independent uniform draws need to reach all but for a chance of alpha; round robin
+//! and least-request reach all sooner.
 
 use crate::Decision;
 
@@ -61,8 +62,9 @@ impl Coverage {
     }
 }
 
-/// Calls after which every one of `endpoints` was reached but for a chance of `alpha`, under independent uniform draws:
-/// P(some endpoint unseen) = sum over j of (-1)^(j+1) C(N,j) (1-j/N)^n (inclusion and exclusion).
+/// Calls after which every one of `endpoints` was reached but for a chance of `alpha`, under
+/// independent uniform draws: P(some endpoint unseen) = sum over j of (-1)^(j+1) C(N,j) (1-j/N)^n
+/// (inclusion and exclusion).
 pub fn coverage_size(endpoints: u64, alpha: f64) -> u64 {
     let mut n = endpoints;
     while unseen(endpoints, n) > alpha {

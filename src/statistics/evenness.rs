@@ -1,9 +1,11 @@
-//! Evenness over N pods: the largest and the smallest count after a fixed number of answers, each by the exact binomial distribution.
+//! Evenness over N pods: the largest and the smallest count after a fixed number of answers, each
+//! by the exact binomial distribution.
 //!
-//! The claim is that every pod gets 1/N; what must not be missed is one pod with twice what each other gets, 2/(N+1). The count
-//! of a given pod is binomial whatever the others get, so both rates are exact up to the union over pods (Bonferroni), which errs on
-//! the safe side: alpha/(2N) for each pod and direction. Least-request under load spreads *more* evenly than independent draws, so
-//! it stays further from both limits.
+//! The claim is that every pod gets 1/N; what must not be missed is one pod with twice what each
+//! other gets, 2/(N+1). The count of a given pod is binomial whatever the others get, so both rates
+//! are exact up to the union over pods (Bonferroni), which errs on the safe side: alpha/(2N) for
+//! each pod and direction. Least-request under load spreads *more* evenly than independent draws,
+//! so it stays further from both limits.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 

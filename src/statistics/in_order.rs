@@ -1,8 +1,9 @@
 //! Answers in the order in which their calls were numbered, not in the order in which they came.
 //!
-//! With several calls in flight the faster answers come first. A sequential test that counts them as they come sees a sample that
-//! speed has chosen, and may end on it: a canary that is slower than the stable version looks as if it got too few calls. The
-//! numbers were given out before anything was seen, so a test that reads answers by number, and waits at a gap, keeps its rates
+//! With several calls in flight the faster answers come first. A sequential test that counts them
+//! as they come sees a sample that speed has chosen, and may end on it: a canary that is slower
+//! than the stable version looks as if it got too few calls. The numbers were given out before
+//! anything was seen, so a test that reads answers by number, and waits at a gap, keeps its rates
 //! whatever the times are.
 
 use std::collections::VecDeque;

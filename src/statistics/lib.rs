@@ -1,7 +1,8 @@
 //! Tests with declared error rates: answers go in as small numbers, decisions come out.
 //!
-//! Nothing here knows of calls or pods; `verdict` gives the numbers their names. A crate of its own, optimised in every profile,
-//! because its proof is simulation: a million runs of each rule, with calls in flight that end in another order than they began.
+//! Nothing here knows of calls or pods; `verdict` gives the numbers their names. A crate of its
+//! own, optimised in every profile, because its proof is simulation: a million runs of each rule,
+//! with calls in flight that end in another order than they began.
 
 mod agreement;
 mod coverage;

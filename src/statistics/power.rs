@@ -1,13 +1,15 @@
 //! What a claim about *every* call can see: the power of an exact check.
 //!
-//! A fault that hits a share p of the calls, each independently, stays unseen in n calls with probability (1 - p)^n.
+//! A fault that hits a share p of the calls, each independently, stays unseen in n calls with
+//! probability (1 - p)^n.
 
 /// Probability that `calls` calls show a fault of `share` at least once.
 pub fn seen_in(calls: u64, share: f64) -> f64 {
     1.0 - (1.0 - share).powf(calls as f64)
 }
 
-/// The share of calls below which a fault may stay unseen in `calls` calls with more than probability `beta`.
+/// The share of calls below which a fault may stay unseen in `calls` calls with more than
+/// probability `beta`.
 pub fn largest_unseen(calls: u64, beta: f64) -> f64 {
     if calls == 0 {
         return 1.0;

@@ -4,12 +4,13 @@ use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF};
 
 use crate::{Decision, Rates};
 
-/// One-sided test of a proportion: Wald's sequential probability ratio test (A. Wald, *Sequential Analysis*, 1947),
-/// cut at the size where an exact binomial test decides alone.
+/// One-sided test of a proportion: Wald's sequential probability ratio test (A. Wald, *Sequential
+/// Analysis*, 1947), cut at the size where an exact binomial test decides alone.
 ///
-/// The boundaries are `ln(2/alpha)` and `ln(beta/2)`: by Ville's inequality a likelihood ratio exceeds `2/alpha` with
-/// probability at most `alpha/2` under H0 (the mirror image holds for beta), so overshoot is on the safe side. The other halves of both rates
-/// are spent on the binomial decision at the cut.
+/// The boundaries are `ln(2/alpha)` and `ln(beta/2)`: by Ville's inequality a likelihood ratio
+/// exceeds `2/alpha` with probability at most `alpha/2` under H0 (the mirror image holds for beta),
+/// so overshoot is on the safe side. The other halves of both rates are spent on the binomial
+/// decision at the cut.
 #[derive(Debug, Clone)]
 pub struct Proportion {
     pub p0: f64,
@@ -94,8 +95,8 @@ pub struct Fixed {
 }
 
 impl Fixed {
-    /// Doubles until the rates are kept, then bisects. Feasibility is a saw-tooth in `n`, so the end is walked down by
-    /// hand; the result is sufficient, and minimal up to the tooth.
+    /// Doubles until the rates are kept, then bisects. Feasibility is a saw-tooth in `n`, so the
+    /// end is walked down by hand; the result is sufficient, and minimal up to the tooth.
     pub fn new(p0: f64, p1: f64, rates: Rates) -> Self {
         let above = p1 > p0;
         let (q0, q1) = if above {
@@ -134,7 +135,8 @@ impl Fixed {
     }
 }
 
-/// Smallest count `c` with P(X >= c | p0) <= alpha, given that P(X < c | p1) <= beta; `None` when `n` is too small.
+/// Smallest count `c` with P(X >= c | p0) <= alpha, given that P(X < c | p1) <= beta; `None` when
+/// `n` is too small.
 fn critical(n: u64, p0: f64, p1: f64, rates: Rates) -> Option<u64> {
     let healthy = Binomial::new(p0, n).ok()?;
     let broken = Binomial::new(p1, n).ok()?;

@@ -1,7 +1,7 @@
 //! Error rates, and what a test can say.
 //!
-//! H0 is the claim as stated, H1 the fault that must not be missed. `alpha` bounds P(refuted | H0), `beta` bounds
-//! P(holds | H1).
+//! H0 is the claim as stated, H1 the fault that must not be missed. `alpha` bounds P(refuted | H0),
+//! `beta` bounds P(holds | H1).
 
 /// Declared error rates of one check.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,10 +13,12 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// The rates of look number `look` (from 1) at a claim that may be looked at any number of times until it holds.
+    /// The rates of look number `look` (from 1) at a claim that may be looked at any number of
+    /// times until it holds.
     ///
-    /// Each look is another chance to miss, so the rate of misses is spent over the looks: look k gets beta / (k (k + 1)), and these
-    /// add up to beta. A false alarm needs every look to fail, so alpha stays.
+    /// Each look is another chance to miss, so the rate of misses is spent over the looks: look k
+    /// gets beta / (k (k + 1)), and these add up to beta. A false alarm needs every look to fail,
+    /// so alpha stays.
     #[must_use]
     pub fn at_look(self, look: u32) -> Self {
         let k = f64::from(look.max(1));
@@ -28,7 +30,8 @@ impl Rates {
 }
 
 impl Default for Rates {
-    /// One in a million each: a run of a hundred statistical checks alarms falsely once in 10,000 runs at most.
+    /// One in a million each: a run of a hundred statistical checks alarms falsely once in 10,000
+    /// runs at most.
     fn default() -> Self {
         Self {
             alpha: 1e-6,

@@ -1,9 +1,10 @@
 //! Shares of several kinds of answers, by two-sided sequential tests.
 //!
-//! Each declared share p is tested against p + 10 and p - 10 percentage points. Near 0 and 1 that would leave the unit interval or
-//! make one call decide, so the alternative is kept a fifth of the distance from the border (90 %: 80 % and 98 %).
-//! One-sided tests split alpha evenly; a miss needs the one test of the broken side to pass, so each keeps beta. Of two
-//! kinds one is tested, since the other's share is the rest.
+//! Each declared share p is tested against p + 10 and p - 10 percentage points. Near 0 and 1 that
+//! would leave the unit interval or make one call decide, so the alternative is kept a fifth of the
+//! distance from the border (90 %: 80 % and 98 %). One-sided tests split alpha evenly; a miss needs
+//! the one test of the broken side to pass, so each keeps beta. Of two kinds one is tested, since
+//! the other's share is the rest.
 
 use crate::{Decision, Proportion, Rates};
 

@@ -1,4 +1,5 @@
-//! Error rates by simulation: a million runs of each rule, with four calls in flight whose times differ, and with calls that fail.
+//! Error rates by simulation: a million runs of each rule, with four calls in flight whose times
+//! differ, and with calls that fail.
 
 use crate::*;
 
@@ -156,7 +157,8 @@ fn shares_of_a_healthy_mesh_whatever_their_times() {
     }
 }
 
-/// Why answers are read by number: read as they come, a slow canary is called wrong many times oftener than declared.
+/// Why answers are read by number: read as they come, a slow canary is called wrong many times
+/// oftener than declared.
 #[test]
 fn answers_read_as_they_come_break_the_rate() {
     let rule = Shares::new(&[0.9, 0.1], PERCENT);
@@ -328,7 +330,8 @@ fn independent_draws_do_not_agree_by_chance() {
     );
 }
 
-/// Least-request among three pods takes the busy one in a ninth of its draws, blind choice in a third.
+/// Least-request among three pods takes the busy one in a ninth of its draws, blind choice in a
+/// third.
 #[test]
 fn a_proportion_keeps_its_rates() {
     let rule = Proportion::new(1.0 / 9.0, 1.0 / 3.0, PERCENT);

@@ -1,8 +1,8 @@
 //! Orders of answers: strict turns, and independent draws.
 //!
-//! Envoy's round robin keeps one index per worker thread, and a connection belongs to one worker, so that the calls of *one*
-//! connection, one at a time, take strict turns. Independent draws imitate N pods in strict turn over n calls with
-//! probability (N!/N^N) N^-(n-N).
+//! Envoy's round robin keeps one index per worker thread, and a connection belongs to one worker,
+//! so that the calls of *one* connection, one at a time, take strict turns. Independent draws
+//! imitate N pods in strict turn over n calls with probability (N!/N^N) N^-(n-N).
 
 use crate::{Decision, Rates, coverage_size};
 
@@ -152,7 +152,8 @@ impl Independence {
     }
 }
 
-/// Calls whose order is cyclic by chance with probability at most `rate`: N!/N^N for the first turn, 1/N for each later call.
+/// Calls whose order is cyclic by chance with probability at most `rate`: N!/N^N for the first
+/// turn, 1/N for each later call.
 pub fn turns_size(endpoints: u64, rate: f64) -> u64 {
     let size = endpoints as f64;
     let mut chance: f64 = (1..=endpoints).map(|k| k as f64 / size).product();

@@ -153,7 +153,8 @@ impl Existing {
 /// A client of the cluster that a context of the user's kubeconfig names, and its address.
 ///
 /// # Errors
-/// [`ExistingError`]: the kubeconfig cannot be read, has no such context, or its credentials cannot be used. Nothing is sent.
+/// [`ExistingError`]: the kubeconfig cannot be read, has no such context, or its credentials cannot
+/// be used. Nothing is sent.
 pub async fn client(context: &str, plugins: Plugins) -> Result<(Client, String), ExistingError> {
     let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
     by(read, context, plugins).await

@@ -14,7 +14,8 @@ pub fn glob(pattern: &str, text: &str) -> bool {
             [byte, more @ ..] => matches!(text, [b, tail @ ..] if b == byte && rest(more, tail)),
         }
     }
-    // Every star multiplies the work; patterns come from a command line, not from a stranger, but stay bounded.
+    // Every star multiplies the work; patterns come from a command line, not from a stranger, but
+    // stay bounded.
     pattern.matches('*').count() <= 8 && rest(pattern.as_bytes(), text.as_bytes())
 }
 

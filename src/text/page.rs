@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 /// Set, tests write the tables instead of comparing them.
 const UPDATE: &str = "UPDATE_DOCS";
 
-/// A page has this table between the two comments that name it (`<!-- NAME -->` and `<!-- /NAME -->`).
+/// A page has this table between the two comments that name it (`<!-- NAME -->` and `<!-- /NAME
+/// -->`).
 pub fn assert_in_page(page: &str, name: &str, table: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let text = fs::read_to_string(&path).expect("the page");

@@ -1,6 +1,7 @@
 //! Hints for mistyped words.
 
-/// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and comparing takes time by its square.
+/// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and
+/// comparing takes time by its square.
 const COMPARED: usize = 64;
 /// Known words that are told at most.
 const TOLD: usize = 70;
@@ -23,7 +24,8 @@ pub fn listed(known: &[&str]) -> String {
     }
 }
 
-/// The closest known word within a third of its length (edits: insert, delete, change, swap neighbours).
+/// The closest known word within a third of its length (edits: insert, delete, change, swap
+/// neighbours).
 pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.len() > COMPARED {
         return None;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 /// What stands where a secret stood.
 pub const MASK: &str = "***";
 
-/// The text with the userinfo of every URL masked (RFC 3986 section 3.2.1): `https://user:password@host` is `https://***@host`.
+/// The text with the userinfo of every URL masked (RFC 3986 section 3.2.1):
+/// `https://user:password@host` is `https://***@host`.
 pub fn userinfo(text: &str) -> Cow<'_, str> {
     const START: &str = "://";
     let mut clean: Option<String> = None;

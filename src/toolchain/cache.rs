@@ -1,6 +1,8 @@
-//! The cache: one directory per set of binaries, named by its inputs, which appears whole or not at all.
+//! The cache: one directory per set of binaries, named by its inputs, which appears whole or not at
+//! all.
 //!
-//! `<set>` is finished, `<set>.partial` is being made or was interrupted, `<set>.lock` names the process that is at it.
+//! `<set>` is finished, `<set>.partial` is being made or was interrupted, `<set>.lock` names the
+//! process that is at it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -23,8 +25,8 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// The user's cache, by the XDG base directory specification: `$XDG_CACHE_HOME/meshproof/toolchain`, else
-    /// `~/.cache/meshproof/toolchain`.
+    /// The user's cache, by the XDG base directory specification:
+    /// `$XDG_CACHE_HOME/meshproof/toolchain`, else `~/.cache/meshproof/toolchain`.
     ///
     /// # Errors
     /// [`ToolchainError::NoCacheHome`] when neither variable holds an absolute path.
@@ -54,8 +56,9 @@ impl Cache {
         self.root.join(format!("{name}.partial"))
     }
 
-    /// The set `name`, made by `make` unless it is there already. `make` gets a directory of its own, which keeps what an
-    /// interrupted run left there, and returns the finished tree inside that directory.
+    /// The set `name`, made by `make` unless it is there already. `make` gets a directory of its
+    /// own, which keeps what an interrupted run left there, and returns the finished tree inside
+    /// that directory.
     pub(super) fn ensure(
         &self,
         name: &str,
@@ -108,7 +111,8 @@ impl Cache {
         Ok((entry, manifest))
     }
 
-    /// Takes the lock of a set, saying whom it waits for. The kernel releases it when the holder and its commands have ended.
+    /// Takes the lock of a set, saying whom it waits for. The kernel releases it when the holder
+    /// and its commands have ended.
     fn lock(&self, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> std::io::Result<File> {
         let path = self.root.join(format!("{name}.lock"));
         let mut file = OpenOptions::new()
@@ -144,7 +148,8 @@ impl Cache {
         file.try_lock().is_ok().then_some(file)
     }
 
-    /// Notes with which Go a set was built, so that it is found without one. Best effort: a cache may be read-only.
+    /// Notes with which Go a set was built, so that it is found without one. Best effort: a cache
+    /// may be read-only.
     pub(super) fn note_go(&self, name: &str, go: &str) {
         let path = self.root.join(format!("{name}.go"));
         if fs::read_to_string(&path).is_ok_and(|noted| noted == go) {

@@ -13,13 +13,16 @@ use super::error::ToolchainError;
 /// How many of the last lines an error repeats.
 const TAIL: usize = 20;
 
-/// Runs `command` to its end and returns its standard output; every line of its standard error goes to `on_line`.
+/// Runs `command` to its end and returns its standard output; every line of its standard error goes
+/// to `on_line`.
 ///
-/// `lock`, when given, becomes the command's standard input, which none of them reads: the lock then outlives this process
-/// for as long as the command runs, so that nobody else touches the files that the command still writes.
+/// `lock`, when given, becomes the command's standard input, which none of them reads: the lock
+/// then outlives this process for as long as the command runs, so that nobody else touches the
+/// files that the command still writes.
 ///
 /// # Errors
-/// [`ToolchainError::Command`] with the last lines; [`ToolchainError::DiskFull`] when these speak of a full disk.
+/// [`ToolchainError::Command`] with the last lines; [`ToolchainError::DiskFull`] when these speak
+/// of a full disk.
 pub(super) fn run(
     doing: &str,
     command: &mut Command,

@@ -67,7 +67,8 @@ fn go(dir: &Path) -> Command {
     command
 }
 
-/// Builds everything of `recipe` below `partial`, keeping what is there from an interrupted run; returns the finished tree.
+/// Builds everything of `recipe` below `partial`, keeping what is there from an interrupted run;
+/// returns the finished tree.
 pub(super) fn build(
     recipe: &Recipe,
     partial: &Path,
@@ -230,7 +231,8 @@ impl Job<'_> {
         })
     }
 
-    /// Copies the files of the modules that the local target needs at run time, so that Go's caches may be cleaned.
+    /// Copies the files of the modules that the local target needs at run time, so that Go's caches
+    /// may be cleaned.
     fn take_assets(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), ToolchainError> {
         if self.recipe.assets.is_empty() {
             return Ok(());

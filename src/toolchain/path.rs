@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The program of this name on PATH; a name with a slash is a file. `None` when it is not there or cannot be executed.
+/// The program of this name on PATH; a name with a slash is a file. `None` when it is not there or
+/// cannot be executed.
 pub fn on_path(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return is_program(name).then(|| name.to_owned());

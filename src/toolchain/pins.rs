@@ -13,7 +13,8 @@ pub const GO_MINIMUM: &str = "1.26";
 /// The Go module of the control plane, carried inside this program so that no checkout is needed.
 static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/controlplane");
 
-/// The Go module of the other clients and servers, apart from the control plane's so that an edit there builds nothing here.
+/// The Go module of the other clients and servers, apart from the control plane's so that an edit
+/// there builds nothing here.
 static WITNESSES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/witness");
 
 /// Version that istiod, pilot-agent and istioctl report: the line of the pinned commit.
@@ -35,7 +36,8 @@ pub(super) struct Recipe {
     pub files: BTreeMap<String, Vec<u8>>,
     pub components: Vec<Component>,
     pub ldflags: String,
-    /// Files to take out of Go modules: module path, path inside the module, path inside the entry's `share`.
+    /// Files to take out of Go modules: module path, path inside the module, path inside the
+    /// entry's `share`.
     pub assets: Vec<(String, String, String)>,
     /// Versions for the report, by the names users know.
     pub versions: BTreeMap<String, String>,
@@ -237,7 +239,8 @@ pub(super) struct Wheel {
 pub(super) const GRPCIO: &str = "1.85.1";
 
 impl Wheel {
-    /// gRPC's Python package and what it needs, for Python 3.11 to 3.14 on x86-64 (later and others: none, and no second witness).
+    /// gRPC's Python package and what it needs, for Python 3.11 to 3.14 on x86-64 (later and
+    /// others: none, and no second witness).
     pub fn grpcio() -> Vec<Self> {
         let pin = |requirement: String, sha256: &[&str]| Self {
             requirement,

@@ -61,15 +61,17 @@ pub struct Toolchain {
     kind: Option<PathBuf>,
     registry: Option<PathBuf>,
     envoy: PathBuf,
-    /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`, `grpc-go`, `grpcurl`.
+    /// Versions for the report: `kubernetes`, `istio`, `etcd`, `coredns`, `gateway-api`, `envoy`,
+    /// `grpc-go`, `grpcurl`.
     pub versions: BTreeMap<String, String>,
     /// Size and build time of every component.
     pub built: Vec<Built>,
 }
 
 impl Toolchain {
-    /// A program of the control plane by its usual name: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-proxy`,
-    /// `pilot-discovery`, `pilot-agent`, `istioctl`, `coredns` or `kubelet-streams`.
+    /// A program of the control plane by its usual name: `etcd`, `kube-apiserver`,
+    /// `kube-controller-manager`, `kube-proxy`, `pilot-discovery`, `pilot-agent`, `istioctl`,
+    /// `coredns` or `kubelet-streams`.
     pub fn bin(&self, name: &str) -> PathBuf {
         self.controlplane.join("bin").join(name)
     }
@@ -104,7 +106,8 @@ impl Toolchain {
         self.controlplane.join("share/envoy_bootstrap.json")
     }
 
-    /// Istio's charts and profiles, as `istioctl --manifests` takes them (istioctl carries the same inside).
+    /// Istio's charts and profiles, as `istioctl --manifests` takes them (istioctl carries the same
+    /// inside).
     pub fn istio_manifests(&self) -> PathBuf {
         self.controlplane.join("share/istio-manifests")
     }
@@ -115,8 +118,8 @@ impl Toolchain {
     }
 }
 
-/// Makes the tool chain, or finds it in the cache. Blocks for as long as it takes (minutes when cold); `progress` is called
-/// from the calling thread.
+/// Makes the tool chain, or finds it in the cache. Blocks for as long as it takes (minutes when
+/// cold); `progress` is called from the calling thread.
 ///
 /// # Errors
 /// [`ToolchainError`], each kind with its way out.
@@ -202,7 +205,8 @@ fn prepare_envoy(
     )
 }
 
-/// The set that the `go` on PATH makes. Without one, a whole set of the same recipe does as well, whichever Go made it.
+/// The set that the `go` on PATH makes. Without one, a whole set of the same recipe does as well,
+/// whichever Go made it.
 pub(super) fn module_set(
     kind: &str,
     recipe: &Recipe,
@@ -283,8 +287,8 @@ impl Status {
 /// Looks at the cache without changing it.
 ///
 /// # Errors
-/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's version is then part of
-/// what is looked for.
+/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's
+/// version is then part of what is looked for.
 pub fn status(options: &Options) -> Result<Status, ToolchainError> {
     let (recipe, others) = (Recipe::pinned(), Recipe::witnesses());
     let controlplane = module_set(CONTROLPLANE, &recipe, &options.cache)?;

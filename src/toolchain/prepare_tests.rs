@@ -104,7 +104,8 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
     );
 }
 
-/// The state once nobody holds the set: a child that another test forks has the lock as well until it is the program that it becomes.
+/// The state once nobody holds the set: a child that another test forks has the lock as well until
+/// it is the program that it becomes.
 fn quiet_state(cache: &Cache, set: &str) -> State {
     let begun = std::time::Instant::now();
     loop {

@@ -23,7 +23,8 @@ pub enum Progress<'a> {
         index: usize,
         total: usize,
     },
-    /// A line that the client said; `packages` are the Go packages compiled so far, of `of` at most.
+    /// A line that the client said; `packages` are the Go packages compiled so far, of `of` at
+    /// most.
     Line {
         component: &'a str,
         line: &'a str,

@@ -2,8 +2,9 @@
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
-/// Lets everybody read all files below `root`, and execute those that its owner may, whatever the umask was when they were made. Who may
-/// reach `root` at all is decided by the directories above it.
+/// Lets everybody read all files below `root`, and execute those that its owner may, whatever the
+/// umask was when they were made. Who may reach `root` at all is decided by the directories above
+/// it.
 ///
 /// # Errors
 /// A file whose mode is too narrow and cannot be changed.

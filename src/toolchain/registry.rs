@@ -1,4 +1,5 @@
-//! A registry of container images as a program, for where no image of one can be pulled. Built only when asked for, with kind.
+//! A registry of container images as a program, for where no image of one can be pulled. Built only
+//! when asked for, with kind.
 
 use std::collections::BTreeMap;
 

@@ -21,7 +21,8 @@ pub const HUB: &str = "local";
 /// `tag` of the Istio installation whose images these are.
 pub const TAG: &str = "dev";
 
-/// Directories of a user's tree that are made anew with each child bound into it, so that volumes can be mounted between them.
+/// Directories of a user's tree that are made anew with each child bound into it, so that volumes
+/// can be mounted between them.
 const OPENED: &[&str] = &[
     "/",
     "/etc",
@@ -59,7 +60,8 @@ fn host_userland() -> std::io::Result<Vec<TreeEntry>> {
     Ok(tree)
 }
 
-/// `local/pilot:dev`: istiod. Entrypoint and user are those of Istio's published image (pilot/docker in istio.io/istio).
+/// `local/pilot:dev`: istiod. Entrypoint and user are those of Istio's published image
+/// (pilot/docker in istio.io/istio).
 pub fn pilot(pilot_discovery: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.extend(userland::authorities(Path::new("/")));
@@ -73,9 +75,9 @@ pub fn pilot(pilot_discovery: &Path) -> Image {
     }
 }
 
-/// `local/proxyv2:dev`: pilot-agent and Envoy, for sidecars, gateways and the init container that writes iptables rules.
-/// `iptables`, `ip6tables`, `ip` and their libraries are the host's. `envoy_version` goes to `ISTIO_META_ISTIO_PROXY_SHA`,
-/// which istiod shows as the proxy's build.
+/// `local/proxyv2:dev`: pilot-agent and Envoy, for sidecars, gateways and the init container that
+/// writes iptables rules. `iptables`, `ip6tables`, `ip` and their libraries are the host's.
+/// `envoy_version` goes to `ISTIO_META_ISTIO_PROXY_SHA`, which istiod shows as the proxy's build.
 ///
 /// # Errors
 /// When the host's directories cannot be looked at.
@@ -112,8 +114,8 @@ pub fn testbed(testbed: &Path) -> Image {
     image("testbed", &["/testbed"], tree)
 }
 
-/// `local/witness:dev`: clients and servers whose gRPC is not ours, from the directory of their programs, and the descriptor set of
-/// the test services.
+/// `local/witness:dev`: clients and servers whose gRPC is not ours, from the directory of their
+/// programs, and the descriptor set of the test services.
 pub fn witness(programs: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.extend([
@@ -125,7 +127,8 @@ pub fn witness(programs: &Path) -> Image {
     image("witness", &["/witness"], tree)
 }
 
-/// `local/grpcio:dev`: a caller whose calls are made by gRPC's Python package, from a directory of packages. Python is the host's.
+/// `local/grpcio:dev`: a caller whose calls are made by gRPC's Python package, from a directory of
+/// packages. Python is the host's.
 ///
 /// # Errors
 /// When the host's directories cannot be looked at.
@@ -172,11 +175,13 @@ pub fn shell() -> std::io::Result<Image> {
     Ok(image("shell", &["/bin/sh"], host_userland()?))
 }
 
-/// An image from `NAME=DIR[,ENTRYPOINT…]`: `DIR` is the root of the tree, shown read-only, the words after it are the
-/// program and its leading arguments. In the place of `DIR`, one static executable will do; it is then also what runs.
+/// An image from `NAME=DIR[,ENTRYPOINT…]`: `DIR` is the root of the tree, shown read-only, the
+/// words after it are the program and its leading arguments. In the place of `DIR`, one static
+/// executable will do; it is then also what runs.
 ///
 /// # Errors
-/// [`ImageError`] when the text has another form, the path cannot be read or there is nothing to run.
+/// [`ImageError`] when the text has another form, the path cannot be read or there is nothing to
+/// run.
 pub fn from_option(given: &str) -> Result<Image, ImageError> {
     let syntax = || ImageError::Syntax {
         given: given.to_owned(),
@@ -220,7 +225,8 @@ pub fn from_option(given: &str) -> Result<Image, ImageError> {
     })
 }
 
-/// Lists the children of a user's directory: links as links, the directories of [`OPENED`] made anew, all else bound.
+/// Lists the children of a user's directory: links as links, the directories of [`OPENED`] made
+/// anew, all else bound.
 fn open(host: &Path, at: &Path, tree: &mut Vec<TreeEntry>) -> std::io::Result<()> {
     let mut children = fs::read_dir(host)?.collect::<Result<Vec<_>, _>>()?;
     children.sort_by_key(fs::DirEntry::file_name);

@@ -108,7 +108,8 @@ fn size(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Removes every unused set. One that somebody begins to make meanwhile stays. Gives what was removed.
+/// Removes every unused set. One that somebody begins to make meanwhile stays. Gives what was
+/// removed.
 ///
 /// # Errors
 /// As [`stored`]; and when a set can't be removed.

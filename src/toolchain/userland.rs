@@ -1,7 +1,8 @@
 //! The host's programs and libraries as an image's base.
 //!
-//! Images of this harness bring no distribution of their own: a shell, `ip`, `iptables` and the C library come from the host,
-//! read-only. `/usr/local` is left out, because images put their own programs there.
+//! Images of this harness bring no distribution of their own: a shell, `ip`, `iptables` and the C
+//! library come from the host, read-only. `/usr/local` is left out, because images put their own
+//! programs there.
 
 use std::{
     fs, io,
@@ -10,14 +11,15 @@ use std::{
 
 use super::images::TreeEntry;
 
-/// Top-level directories of a distribution; each may be a directory or, on merged-usr hosts, a link into `/usr`.
+/// Top-level directories of a distribution; each may be a directory or, on merged-usr hosts, a link
+/// into `/usr`.
 const TOP: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// The parts of `/usr` that programs need at run time.
 const USR: &[&str] = &[
     "bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share",
 ];
-/// The parts of `/etc` that programs of the host need: the linker's cache, the targets of links such as `/usr/sbin/iptables`,
-/// names of protocols and services.
+/// The parts of `/etc` that programs of the host need: the linker's cache, the targets of links
+/// such as `/usr/sbin/iptables`, names of protocols and services.
 const ETC: &[&str] = &[
     "alternatives",
     "ld.so.cache",
@@ -82,7 +84,8 @@ pub fn skeleton() -> Vec<TreeEntry> {
     tree
 }
 
-/// The host's certificate authorities at the place where programs look for them; empty when the host has none.
+/// The host's certificate authorities at the place where programs look for them; empty when the
+/// host has none.
 pub fn authorities(root: &Path) -> Vec<TreeEntry> {
     let Some(bundle) = CA_BUNDLES
         .iter()
@@ -97,7 +100,8 @@ pub fn authorities(root: &Path) -> Vec<TreeEntry> {
     ]
 }
 
-/// The host's programs, libraries and the few settings that they need, below `root` (`/` but for tests).
+/// The host's programs, libraries and the few settings that they need, below `root` (`/` but for
+/// tests).
 ///
 /// # Errors
 /// When a directory that exists cannot be looked at.
@@ -112,8 +116,9 @@ pub fn programs(root: &Path) -> io::Result<Vec<TreeEntry>> {
     Ok(tree)
 }
 
-/// The entry that makes `path` look in the container as it does below `root`: links stay links when they stay inside the
-/// parts that the container has, everything else is bound. `None` when the host has no such file.
+/// The entry that makes `path` look in the container as it does below `root`: links stay links when
+/// they stay inside the parts that the container has, everything else is bound. `None` when the
+/// host has no such file.
 fn mirror(root: &Path, path: &Path) -> io::Result<Option<TreeEntry>> {
     let (host, at) = (root.join(path), Path::new("/").join(path));
     match fs::symlink_metadata(&host) {

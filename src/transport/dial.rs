@@ -1,5 +1,5 @@
-//! A byte stream to a port of a pod, as `kubectl port-forward` makes it: it arrives on the pod's own loopback, past any
-//! redirection of the mesh.
+//! A byte stream to a port of a pod, as `kubectl port-forward` makes it: it arrives on the pod's
+//! own loopback, past any redirection of the mesh.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -89,8 +89,8 @@ impl Dial {
         Self::ApiServer(client, Idle::default())
     }
 
-    /// Connections that can be used again. A new one is work for both sides of it and for everybody in between, and each program that takes
-    /// part is asked twice a second.
+    /// Connections that can be used again. A new one is work for both sides of it and for everybody
+    /// in between, and each program that takes part is asked twice a second.
     pub fn idle(&self) -> &Idle {
         match self {
             Self::Node(_, idle) | Self::ApiServer(_, idle) => idle,
@@ -100,8 +100,8 @@ impl Dial {
     /// Opens a stream to `port` on the loopback of a pod.
     ///
     /// # Errors
-    /// [`DialError`] with the words of the node, of the API server or of the connection. A kubelet says only when the stream is used
-    /// that nothing listens: then reading fails with its words.
+    /// [`DialError`] with the words of the node, of the API server or of the connection. A kubelet
+    /// says only when the stream is used that nothing listens: then reading fails with its words.
     pub async fn open(
         &self,
         namespace: &str,

@@ -10,8 +10,8 @@ use std::{
 use kube::api::Portforwarder;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Kubernetes tells on a channel of its own why a port cannot be forwarded, and merely ends the stream. Here the end of such a stream
-/// is an error with these words.
+/// Kubernetes tells on a channel of its own why a port cannot be forwarded, and merely ends the
+/// stream. Here the end of such a stream is an error with these words.
 pub struct Forwarded {
     stream: DuplexStream,
     error: Pin<Box<dyn Future<Output = Option<String>> + Send>>,
@@ -28,7 +28,8 @@ impl Forwarded {
         })
     }
 
-    /// What the kubelet said, once: `None` while it said nothing, or when it will not say anything any more.
+    /// What the kubelet said, once: `None` while it said nothing, or when it will not say anything
+    /// any more.
     fn words(&mut self, cx: &mut Context<'_>) -> Option<String> {
         if self.told {
             return None;

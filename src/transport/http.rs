@@ -94,8 +94,8 @@ impl Port {
         self.succeeded(path, response).await
     }
 
-    /// As [`Self::send`], with a body that goes on while the answer is read: the text in one line, then an empty line every
-    /// `beat`. Whoever reads it knows that we are there.
+    /// As [`Self::send`], with a body that goes on while the answer is read: the text in one line,
+    /// then an empty line every `beat`. Whoever reads it knows that we are there.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -124,7 +124,8 @@ impl Port {
         self.succeeded(path, response).await
     }
 
-    /// Sends a request without a body and reads the whole answer, within 10 s ([`crate::timeouts::PodTimeouts::answer`]).
+    /// Sends a request without a body and reads the whole answer, within 10 s
+    /// ([`crate::timeouts::PodTimeouts::answer`]).
     ///
     /// # Errors
     /// As [`Self::send`], and when the answer does not come.
@@ -139,8 +140,9 @@ impl Port {
         timeout(limit, exchange).await.map_err(|_| silent())?
     }
 
-    /// Fetches a document of JSON. It is parsed by code that is optimised in every profile (`Value::from_str` lies in serde_json; what is
-    /// generic would be compiled with this crate): dumps of a mesh are large, and are read often.
+    /// Fetches a document of JSON. It is parsed by code that is optimised in every profile
+    /// (`Value::from_str` lies in serde_json; what is generic would be compiled with this crate):
+    /// dumps of a mesh are large, and are read often.
     ///
     /// # Errors
     /// As [`Self::fetch`], and when the answer is no JSON.
@@ -159,8 +161,8 @@ impl Port {
         Ok(body.to_bytes())
     }
 
-    /// The answer, over a connection that waits where there is one. The other side may have closed it meanwhile: what only reads
-    /// is asked again over a new one.
+    /// The answer, over a connection that waits where there is one. The other side may have closed
+    /// it meanwhile: what only reads is asked again over a new one.
     async fn answered(
         &self,
         method: Method,

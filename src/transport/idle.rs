@@ -1,5 +1,6 @@
-//! HTTP connections to pods that wait for their next request. Through an API server each new one is a TLS handshake, an upgrade
-//! and work for kubelet and container runtime; on a local node, a thread that enters the pod's network namespace.
+//! HTTP connections to pods that wait for their next request. Through an API server each new one is
+//! a TLS handshake, an upgrade and work for kubelet and container runtime; on a local node, a
+//! thread that enters the pod's network namespace.
 
 use std::{
     collections::HashMap,

@@ -2,8 +2,9 @@
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
 
-/// Passes bytes on until both sides are done. What one side has said is delivered although it takes nothing any more: a program that ends
-/// resets its connection with the first byte that comes after it, and its last answer may still be on its way then.
+/// Passes bytes on until both sides are done. What one side has said is delivered although it takes
+/// nothing any more: a program that ends resets its connection with the first byte that comes after
+/// it, and its last answer may still be on its way then.
 pub async fn pass(
     near: impl AsyncRead + AsyncWrite + Unpin,
     far: impl AsyncRead + AsyncWrite + Unpin,

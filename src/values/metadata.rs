@@ -11,8 +11,8 @@ use serde::{
 /// Metadata that is expected, by key; `None`: the key must be absent.
 pub type Fields = BTreeMap<String, Option<Values>>;
 
-/// A text, or the list of texts that a key has in this order. Values of keys that end in `-bin` are bytes in base64, with or
-/// without padding (gRPC over HTTP/2, "Custom-Metadata").
+/// A text, or the list of texts that a key has in this order. Values of keys that end in `-bin` are
+/// bytes in base64, with or without padding (gRPC over HTTP/2, "Custom-Metadata").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values(Vec<String>);
 
@@ -72,7 +72,8 @@ impl<'de> Visitor<'de> for OneOrMore {
         Ok(Values::from(value))
     }
 
-    // Whole numbers and truths are read as the texts that they were; of other numbers the text is lost (1.10).
+    // Whole numbers and truths are read as the texts that they were; of other numbers the text is
+    // lost (1.10).
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Values, E> {
         Ok(Values(vec![value.to_string()]))
     }

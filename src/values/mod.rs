@@ -1,4 +1,5 @@
-//! The values that suite files are written in: times, counts and shares, gRPC status codes, metadata.
+//! The values that suite files are written in: times, counts and shares, gRPC status codes,
+//! metadata.
 
 pub mod metadata;
 pub mod range;

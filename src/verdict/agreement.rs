@@ -6,7 +6,8 @@ use testbed::control::{Observation, Origin};
 
 use super::{answer, calls::Calls, judgement::Judgement, outcome::CheckResult, seen::Seen};
 
-/// What both sides counted. After an early stop, calls were sent that nobody judged: they are no retries.
+/// What both sides counted. After an early stop, calls were sent that nobody judged: they are no
+/// retries.
 fn counted(calls: &Calls<'_>) -> String {
     let (judged, attempts) = (calls.judged.len(), calls.seen.attempts.len());
     let seen = calls.seen.calls.iter().map(|call| call.call.as_str());
@@ -18,9 +19,10 @@ fn counted(calls: &Calls<'_>) -> String {
     }
 }
 
-/// Each call that an application answered must stand in the ledger of the very pod that answered, and each id in a ledger must be
-/// a call of ours; after an early stop, ids of calls that were in flight are ours but unobserved. Where that is not so, *we* lost
-/// something and nothing can be said. A pod of another namespace that answered is no loss: the mesh sent a call to a stranger.
+/// Each call that an application answered must stand in the ledger of the very pod that answered,
+/// and each id in a ledger must be a call of ours; after an early stop, ids of calls that were in
+/// flight are ours but unobserved. Where that is not so, *we* lost something and nothing can be
+/// said. A pod of another namespace that answered is no loss: the mesh sent a call to a stranger.
 pub fn agreement(calls: &Calls<'_>) -> Judgement {
     let samples = calls.judged.len() as u64;
     let (result, actual) = if let Some(words) = strangers(calls.seen) {

@@ -23,7 +23,8 @@ pub fn pod(call: &Observation) -> Option<&str> {
     mark(call, SERVER_HEADER)
 }
 
-/// Identity of the pod that answered; `None`: no application did, or one that was not told who it is.
+/// Identity of the pod that answered; `None`: no application did, or one that was not told who it
+/// is.
 pub fn identity(call: &Observation) -> Option<Identity<'_>> {
     let (namespace, uid) = mark(call, POD_HEADER)?.split_once('/')?;
     Some(Identity { namespace, uid })

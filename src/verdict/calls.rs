@@ -14,7 +14,8 @@ use super::{
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
     pub seen: &'a Seen,
-    /// Calls that are judged: without those that the caller gave up, and those that strangers answered.
+    /// Calls that are judged: without those that the caller gave up, and those that strangers
+    /// answered.
     pub judged: Vec<&'a Observation>,
     pub attempts: BTreeMap<&'a str, Vec<&'a Attempt>>,
     /// Status that a call must have to be no loss.
@@ -63,7 +64,8 @@ impl<'a> Calls<'a> {
         call.status.code != self.wanted
     }
 
-    /// Calls that matchers other than `status` look at: permitted losses are no evidence against them.
+    /// Calls that matchers other than `status` look at: permitted losses are no evidence against
+    /// them.
     pub fn kept(&self) -> Vec<&'a Observation> {
         let lost = self.judged.iter().filter(|call| self.is_lost(call)).count() as u64;
         let excuse = lost <= self.lost;

@@ -34,7 +34,8 @@ impl Conclusion {
         }
     }
 
-    /// It rests on a check that decides nothing. Where nobody else is known to be the reason, what we observed does not suffice.
+    /// It rests on a check that decides nothing. Where nobody else is known to be the reason, what
+    /// we observed does not suffice.
     fn undecided(check: &Check, cause: String) -> Self {
         Self::error(cause, check.class.unwrap_or(ErrorClass::Harness))
     }
@@ -42,9 +43,9 @@ impl Conclusion {
 
 /// The verdict of a scenario, with its cause.
 ///
-/// Order: our own troubles, then the untrustworthy (ledgers disagree, calls given up), then refuted claims, then contrasts
-/// that were not refuted, then what is undecided. So FAIL always rests on trusted observations and ERROR never hides a proven
-/// violation.
+/// Order: our own troubles, then the untrustworthy (ledgers disagree, calls given up), then refuted
+/// claims, then contrasts that were not refuted, then what is undecided. So FAIL always rests on
+/// trusted observations and ERROR never hides a proven violation.
 pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Known>) -> Conclusion {
     if let Some(first) = errors.first() {
         let cause = with_more(first.words.clone(), errors.len() - 1);

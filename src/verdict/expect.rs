@@ -25,8 +25,9 @@ impl ResolvedExpect {
         }
     }
 
-    /// Only the named matchers: what a [`super::monitor::Monitor`] watches in a contrast. Judging takes the whole expectation and
-    /// filters the checks with [`super::as_contrast`], since `status` and `lost` say which calls count.
+    /// Only the named matchers: what a [`super::monitor::Monitor`] watches in a contrast. Judging
+    /// takes the whole expectation and filters the checks with [`super::as_contrast`], since
+    /// `status` and `lost` say which calls count.
     #[must_use]
     pub fn only(&self, names: &[String]) -> Self {
         let listed = |m: &&Matcher| names.iter().any(|name| name == m.name());

@@ -1,7 +1,8 @@
 //! Headers, trailers and metadata: all values of a key, and whether they are the wanted ones.
 //!
-//! A key may be repeated. The rule is the same everywhere: exactly the wanted values, in their order. One wanted value means that
-//! there is one. Keys that end in `-bin` hold bytes and are compared as such.
+//! A key may be repeated. The rule is the same everywhere: exactly the wanted values, in their
+//! order. One wanted value means that there is one. Keys that end in `-bin` hold bytes and are
+//! compared as such.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,8 @@ pub fn all<'f>(fields: &'f [(String, String)], key: &str) -> Vec<&'f str> {
     named.map(|(_, value)| value.as_str()).collect()
 }
 
-/// As [`all`], as one value: what a reader has that joins repeated fields (RFC 9110 section 5.3; the Fetch standard's "get").
+/// As [`all`], as one value: what a reader has that joins repeated fields (RFC 9110 section 5.3;
+/// the Fetch standard's "get").
 pub fn joined(fields: &[(String, String)], key: &str) -> Option<String> {
     let values = all(fields, key);
     (!values.is_empty()).then(|| values.join(", "))
@@ -32,7 +34,8 @@ pub fn only<'f>(fields: &'f [(String, String)], key: &str) -> Option<&'f str> {
     }
 }
 
-/// Metadata that the client got before the first message; none in an answer that is trailers only (gRPC over HTTP/2).
+/// Metadata that the client got before the first message; none in an answer that is trailers only
+/// (gRPC over HTTP/2).
 pub fn initial(call: &Observation) -> &[(String, String)] {
     match call.trailers_only {
         true => &[],

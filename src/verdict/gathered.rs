@@ -23,7 +23,8 @@ pub struct Telemetry {
 /// What proxies had when the calls were over.
 #[derive(Debug, Clone, Default)]
 pub struct Hops {
-    /// Where each call went, by call id; none for a call that met no cluster, or has no line in the log.
+    /// Where each call went, by call id; none for a call that met no cluster, or has no line in the
+    /// log.
     pub taken: BTreeMap<String, Taken>,
     pub parts: BTreeMap<Taken, Hop>,
 }

@@ -9,11 +9,14 @@
 //! | a pod lost its readiness, now or before, and no step asked for it | those that are not as wanted are undecided, and contrasts: they may be refuted for that alone |
 //! | the caller could not look up the name, or nothing of that address ever answered it | those that are refuted or not as wanted are undecided, unless a status of the client's own is claimed |
 //!
-//! What is undecided makes the scenario an ERROR with that cause; nothing here turns a check into one that holds.
+//! What is undecided makes the scenario an ERROR with that cause; nothing here turns a check into
+//! one that holds.
 //!
-//! Who ended a program: signals that the kernel sends for a program's own fault (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS; signal(7))
-//! and exit codes other than 0 are its own doing; every other signal came from outside. The exit code of a container is 128 + the signal that ended
-//! its first process. A program of ours that fails by itself says nothing of the mesh either.
+//! Who ended a program: signals that the kernel sends for a program's own fault (SIGSEGV, SIGBUS,
+//! SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS; signal(7)) and exit codes other than 0 are its own
+//! doing; every other signal came from outside. The exit code of a container is 128 + the signal
+//! that ended its first process. A program of ours that fails by itself says nothing of the mesh
+//! either.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -33,8 +36,8 @@ use crate::{
     values::range,
 };
 
-/// A time that is always judged: the period and the time limit of our pods' readiness probes (Kubernetes' default for the limit). What stands still
-/// as long may lose its endpoints.
+/// A time that is always judged: the period and the time limit of our pods' readiness probes
+/// (Kubernetes' default for the limit). What stands still as long may lose its endpoints.
 const ALWAYS: Duration = Duration::from_secs(1);
 /// What is waited for for some time may fail by a stall of more than one such part of it.
 const SLOWED_PART: u32 = 10;
@@ -105,7 +108,8 @@ impl Death {
         self.mesh && self.how.is_own()
     }
 
-    /// Memory is the machine's; a pod that nobody here deleted, the cluster's; everything else is a matter of whose program it was.
+    /// Memory is the machine's; a pod that nobody here deleted, the cluster's; everything else is a
+    /// matter of whose program it was.
     pub fn class(&self) -> ErrorClass {
         match self.how {
             Ending::OutOfMemory => ErrorClass::Machine,
@@ -157,7 +161,8 @@ impl fmt::Display for Stalled {
 /// The times that what is judged rests on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
-    /// Limits and bounds: of the probe, of what it expects, and of the configuration that is applied.
+    /// Limits and bounds: of the probe, of what it expects, and of the configuration that is
+    /// applied.
     limits: BTreeSet<Duration>,
     /// What only shifts others: how long a server waits.
     delays: BTreeSet<Duration>,
@@ -261,15 +266,16 @@ enum Unconnected {
 }
 
 impl Circumstances {
-    /// The first cause that makes an undecided run of what went wrong by our own doing; for errors of steps.
+    /// The first cause that makes an undecided run of what went wrong by our own doing; for errors
+    /// of steps.
     pub fn cause(&self) -> Option<Trouble> {
         let death = self.deaths.first().map(Death::trouble);
         let long = self.stalls.iter().filter(|stall| stall.time >= ALWAYS);
         death.or_else(|| longest(long).map(Stalled::trouble))
     }
 
-    /// The first cause by which what did not come within a time may be our own doing: something was ended from outside, or stood still
-    /// for more than a tenth of it.
+    /// The first cause by which what did not come within a time may be our own doing: something was
+    /// ended from outside, or stood still for more than a tenth of it.
     pub fn slowed(&self, within: Duration) -> Option<Trouble> {
         let death = self.deaths.iter().find(|death| !death.is_fault());
         let long = self
@@ -330,7 +336,8 @@ impl Circumstances {
         others.next().map(Death::trouble)
     }
 
-    /// What only shows when something takes long may have shown for that: a contrast, a least time. Where no time is stated, none is judged.
+    /// What only shows when something takes long may have shown for that: a contrast, a least time.
+    /// Where no time is stated, none is judged.
     fn caused(&self) -> Option<Trouble> {
         let least = self.times.limits.iter().min()?;
         let long = (*least).max(SHORT);
@@ -350,8 +357,8 @@ impl Circumstances {
             .or_else(|| self.unready.first().cloned())
     }
 
-    /// The calls never came to anything that the mesh is answerable for. DNS and the plain network are the cluster's; a port that no
-    /// Service has is a mistake of whoever wrote it.
+    /// The calls never came to anything that the mesh is answerable for. DNS and the plain network
+    /// are the cluster's; a port that no Service has is a mistake of whoever wrote it.
     fn unreached(&self, expect: &ResolvedExpect, calls: &[Observation]) -> Option<Trouble> {
         if claims_the_client(expect) {
             return None;

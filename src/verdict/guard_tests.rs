@@ -28,7 +28,8 @@ fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
     }
 }
 
-/// A claim that holds, one that does not, a contrast that is refuted, one that is not, and the ledgers that agree.
+/// A claim that holds, one that does not, a contrast that is refuted, one that is not, and the
+/// ledgers that agree.
 fn checks() -> Vec<Check> {
     vec![
         check("status", CheckResult::Holds, false),

@@ -14,9 +14,11 @@ use super::{
     words::percent,
 };
 
-/// Judges every matcher of one run of a probe. `probe` is the name in reports, `<probe>` or `<probe>[<cell>]`.
+/// Judges every matcher of one run of a probe. `probe` is the name in reports, `<probe>` or
+/// `<probe>[<cell>]`.
 ///
-/// The result always has a [`LEDGER`] check; an undecided one makes the scenario an ERROR, as does [`PATIENCE`].
+/// The result always has a [`LEDGER`] check; an undecided one makes the scenario an ERROR, as does
+/// [`PATIENCE`].
 pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) -> Vec<Check> {
     let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.lost());
     let mut checks: Vec<Check> = expect
@@ -38,8 +40,8 @@ pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) ->
     checks
 }
 
-/// Turns checks into those of a contrast: only the listed matchers, each of which must be refuted. Agreement of the ledgers
-/// and patience are still wanted as they are.
+/// Turns checks into those of a contrast: only the listed matchers, each of which must be refuted.
+/// Agreement of the ledgers and patience are still wanted as they are.
 #[must_use]
 pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
     let ours = |check: &Check| check.matcher == LEDGER || check.matcher == PATIENCE;

@@ -567,7 +567,8 @@ fn beside_an_exact_claim_a_run_goes_on_until_a_fault_in_a_tenth_of_the_calls_wou
     assert_eq!(stop(matchers, &order(&"abc".repeat(60), 3)), Some(132));
 }
 
-/// The slow version's answers come last, and count all the same: a run that stopped before them would have seen the fast one only.
+/// The slow version's answers come last, and count all the same: a run that stopped before them
+/// would have seen the fast one only.
 #[test]
 fn calls_are_read_by_their_numbers_not_as_they_end() {
     let mut seen = workloads(
@@ -782,7 +783,8 @@ fn a_claim_about_pods_does_not_rest_on_a_strangers_answers() {
     assert!(words.starts_with("1 of 2 pods answered 1 calls"), "{words}");
 }
 
-/// One call of 1.5 s where 1 s is the limit, while the caller stalled for so many milliseconds in its middle.
+/// One call of 1.5 s where 1 s is the limit, while the caller stalled for so many milliseconds in
+/// its middle.
 fn took_while_stalled(span: &str, stalled_ms: u64) -> (CheckResult, String) {
     let mut call = answered(0, "greeter-a", "greeter");
     (call.sent_us, call.end_us) = (1_000, 1_501_000);

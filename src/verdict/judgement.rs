@@ -37,11 +37,13 @@ impl Judgement {
     }
 }
 
-/// One statistical matcher at work. Calls that no application answered are no samples: `status` judges them.
+/// One statistical matcher at work. Calls that no application answered are no samples: `status`
+/// judges them.
 pub trait Sequential: Send {
     /// Sees a call; a decision once made stays.
     fn feed(&mut self, call: &Observation) -> Decision;
-    /// Samples after which a decision is certain; `None` when the world (e.g. a single pod) makes it impossible.
+    /// Samples after which a decision is certain; `None` when the world (e.g. a single pod) makes
+    /// it impossible.
     fn cap(&self) -> Option<u64>;
     /// What can be said now.
     fn conclude(&self) -> Judgement;
@@ -122,7 +124,8 @@ pub fn concluded(mut test: Box<dyn Sequential>, calls: &Calls<'_>) -> Judgement 
     test.conclude()
 }
 
-/// The calls that a statistical test reads: in the order of their numbers, up to the first that is missing because the run was cut.
+/// The calls that a statistical test reads: in the order of their numbers, up to the first that is
+/// missing because the run was cut.
 fn in_order(calls: &[Observation]) -> Vec<&Observation> {
     let mut order = InOrder::default();
     let read = calls

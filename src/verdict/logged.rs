@@ -1,8 +1,9 @@
 //! What proxies logged of calls: flags and details of their access logs, found by call id.
 //!
-//! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy documentation, "Access logging",
-//! `%RESPONSE_FLAGS%`, and "HTTP response code details"). `via_upstream` and a cluster of the proxy's own pod say nothing that is not
-//! known from elsewhere.
+//! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy
+//! documentation, "Access logging", `%RESPONSE_FLAGS%`, and "HTTP response code details").
+//! `via_upstream` and a cluster of the proxy's own pod say nothing that is not known from
+//! elsewhere.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The statistical matchers of a probe at work while its calls run: so that it stops as soon as they can tell.
+//! The statistical matchers of a probe at work while its calls run: so that it stops as soon as
+//! they can tell.
 
 use statistics::{Decision, InOrder, Rates, calls_to_see};
 use testbed::control::Observation;
@@ -10,12 +11,15 @@ use super::{
     pods::{Pods, World},
 };
 
-/// The share of calls that an exact claim ("every call …") must be able to see before a run may end early.
+/// The share of calls that an exact claim ("every call …") must be able to see before a run may end
+/// early.
 ///
-/// Beside a claim that a few calls decide, such as `reaches-all`, a run would otherwise stop after a handful.
+/// Beside a claim that a few calls decide, such as `reaches-all`, a run would otherwise stop after
+/// a handful.
 pub const SEEN_SHARE: f64 = 0.1;
 
-/// Calls that an exact matcher beside a statistical one looks at, at least, unless the probe says how many it makes.
+/// Calls that an exact matcher beside a statistical one looks at, at least, unless the probe says
+/// how many it makes.
 pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
     let exact = expect
         .matchers
@@ -28,9 +32,11 @@ pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
     }
 }
 
-/// All statistical matchers of one probe, fed while the calls run, so that the caller can be stopped early.
+/// All statistical matchers of one probe, fed while the calls run, so that the caller can be
+/// stopped early.
 ///
-/// Calls are read in the order of their numbers ([`InOrder`]), whatever the order in which they end.
+/// Calls are read in the order of their numbers ([`InOrder`]), whatever the order in which they
+/// end.
 pub struct Monitor {
     /// Of the scenario, where strangers are told apart.
     namespace: Option<String>,
@@ -61,8 +67,9 @@ impl Monitor {
         self
     }
 
-    /// Sees the last of `calls`, which are all that have ended. True: every statistical matcher has decided and exact ones have seen
-    /// enough, so the run may stop. Always false without any statistical matcher.
+    /// Sees the last of `calls`, which are all that have ended. True: every statistical matcher has
+    /// decided and exact ones have seen enough, so the run may stop. Always false without any
+    /// statistical matcher.
     pub fn feed(&mut self, calls: &[Observation]) -> bool {
         let Some(newest) = calls.last() else {
             return false;

@@ -9,7 +9,8 @@ pub const LEDGER: &str = "ledger";
 /// Check that no call ran into the caller's own limit; only there when one did.
 pub const PATIENCE: &str = "patience";
 
-/// What is said of one scenario. ERROR (could not tell) is never FAIL (the mesh violates the claim).
+/// What is said of one scenario. ERROR (could not tell) is never FAIL (the mesh violates the
+/// claim).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
 pub enum Verdict {

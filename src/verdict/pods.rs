@@ -13,7 +13,8 @@ pub struct World<'a> {
     pub busy: Option<&'a str>,
 }
 
-/// The largest set of pods that holds `pod`: with several workloads behind one `app`, all of the `app`.
+/// The largest set of pods that holds `pod`: with several workloads behind one `app`, all of the
+/// `app`.
 pub fn peers<'a>(pods: &'a Pods, pod: &str) -> Option<&'a [String]> {
     pods.values()
         .filter(|set| set.iter().any(|member| member == pod))

@@ -11,11 +11,12 @@
 //! | no server header, and the near proxy passed it on | far proxy; without one, the application |
 //! | no server header, and the near proxy made it up | near proxy |
 //!
-//! Whether the near proxy passed an answer on is said by `x-envoy-upstream-service-time`, which Envoy's router sets on what an
-//! *upstream* answered (router filter documentation, "HTTP headers (set on downstream responses)"); a reply that the proxy makes up
-//! itself has none. A proxy may be told to hide its headers, and of two near proxies (sidecar and gateway) the header means either:
-//! then the log decides, whose response code details are `via_upstream` for what was passed on (Envoy documentation, "Response Code
-//! Details"). Where neither tells, it is some proxy.
+//! Whether the near proxy passed an answer on is said by `x-envoy-upstream-service-time`, which
+//! Envoy's router sets on what an *upstream* answered (router filter documentation, "HTTP headers
+//! (set on downstream responses)"); a reply that the proxy makes up itself has none. A proxy may be
+//! told to hide its headers, and of two near proxies (sidecar and gateway) the header means either:
+//! then the log decides, whose response code details are `via_upstream` for what was passed on
+//! (Envoy documentation, "Response Code Details"). Where neither tells, it is some proxy.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,8 @@ pub struct Way {
     pub near: bool,
     /// A proxy on the servers' side.
     pub far: bool,
-    /// Both a sidecar and a gateway are near: each sets Envoy's header on what it gets from the other.
+    /// Both a sidecar and a gateway are near: each sets Envoy's header on what it gets from the
+    /// other.
     pub two: bool,
     /// A near proxy hides its headers.
     pub hidden: bool,

@@ -1,4 +1,5 @@
-//! What was observed of one run of a probe: the client's calls and the servers' ledgers side by side.
+//! What was observed of one run of a probe: the client's calls and the servers' ledgers side by
+//! side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ pub struct Seen {
     pub flags: BTreeMap<String, String>,
     /// Namespace of the scenario: what answers from another one is a stranger.
     pub namespace: String,
-    /// Uids of pods of the scenario that are gone, and their ledger with them: scaled down or restarted on purpose.
+    /// Uids of pods of the scenario that are gone, and their ledger with them: scaled down or
+    /// restarted on purpose.
     pub departed: BTreeSet<String>,
     /// Which pod answered which key in the run that `moved` compares with.
     pub before: Option<Owners>,
@@ -32,7 +34,8 @@ pub struct Seen {
     pub stalls: Stalls,
     /// Pod that was kept busy by a background probe.
     pub busy_pod: Option<String>,
-    /// The run was cut short once every sequential matcher had decided: calls in flight were given up by us.
+    /// The run was cut short once every sequential matcher had decided: calls in flight were given
+    /// up by us.
     pub stopped_early: bool,
     /// What proxies logged, counted and reported.
     pub telemetry: Telemetry,

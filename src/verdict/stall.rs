@@ -1,4 +1,5 @@
-//! Whether a time that was too long may be our own: the caller, or the machine, did not run meanwhile.
+//! Whether a time that was too long may be our own: the caller, or the machine, did not run
+//! meanwhile.
 
 use std::{fmt, time::Duration};
 
@@ -31,8 +32,9 @@ impl fmt::Display for Excuse {
 }
 
 impl Stalls {
-    /// A stall that is long enough to have made `call` end `excess` too late. One tick more than what was noticed counts,
-    /// since a stall may begin that long before it is noticed; where nothing was noticed, nothing is excused.
+    /// A stall that is long enough to have made `call` end `excess` too late. One tick more than
+    /// what was noticed counts, since a stall may begin that long before it is noticed; where
+    /// nothing was noticed, nothing is excused.
     pub fn excuse(&self, call: &Observation, excess: Duration) -> Option<Excuse> {
         let of = |stalls: &[Stall], who| {
             let beside = stalls.iter().map(|stall| overlap(stall, call));
@@ -55,7 +57,8 @@ mod tests {
     use super::*;
     use crate::verdict::testing::answered;
 
-    /// A call from 1 s to 2 s on the caller's clock, with stalls of (start, length) in milliseconds.
+    /// A call from 1 s to 2 s on the caller's clock, with stalls of (start, length) in
+    /// milliseconds.
     fn excused(stalls: &[(u64, u64)], excess_ms: u64) -> bool {
         let mut call = answered(0, "greeter-a", "greeter");
         (call.sent_us, call.end_us) = (1_000_000, 2_000_000);

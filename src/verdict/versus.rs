@@ -1,8 +1,9 @@
 //! Paired comparison: in how many rounds was one run cheaper than a share of the other?
 //!
-//! Both runs of a round see the same machine, so only their ratio counts. If the true median of the ratios lies above the claimed
-//! bound, a round falls below it with a chance of at most one half (sign test): the claim holds when so many rounds below it have a
-//! chance of at most `beta`, and is refuted when so few have one of at most `alpha`. Anything between decides nothing.
+//! Both runs of a round see the same machine, so only their ratio counts. If the true median of the
+//! ratios lies above the claimed bound, a round falls below it with a chance of at most one half
+//! (sign test): the claim holds when so many rounds below it have a chance of at most `beta`, and
+//! is refuted when so few have one of at most `alpha`. Anything between decides nothing.
 
 use statistics::Rates;
 use statrs::distribution::{Binomial, DiscreteCDF};

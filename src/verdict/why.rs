@@ -23,8 +23,8 @@ fn is_unexpected(check: &Check) -> bool {
     !ours && check.result != CheckResult::Undecided && !is_wanted(check)
 }
 
-/// Adds to checks that did not come out as wanted what proxies say of their calls; `status` and `lost` tell it beside each status that was
-/// not wanted.
+/// Adds to checks that did not come out as wanted what proxies say of their calls; `status` and
+/// `lost` tell it beside each status that was not wanted.
 #[must_use]
 pub fn tell(mut checks: Vec<Check>, seen: &Seen) -> Vec<Check> {
     let calls = Calls::new(seen, 0, 0);

@@ -1,5 +1,6 @@
-//! Bad input of every kind, within limits of memory and time: nothing panics, aborts or hangs, every message has a place and a way
-//! out, nothing in a file steers a terminal, and one bad file keeps no other from being looked at.
+//! Bad input of every kind, within limits of memory and time: nothing panics, aborts or hangs,
+//! every message has a place and a way out, nothing in a file steers a terminal, and one bad file
+//! keeps no other from being looked at.
 
 use std::{
     fmt::Write as _,
@@ -11,7 +12,8 @@ use std::{
 
 use rstest::rstest;
 
-/// Address space of the process, in KiB. A debug build of the static binary needs some 100 MiB of it.
+/// Address space of the process, in KiB. A debug build of the static binary needs some 100 MiB of
+/// it.
 const MEMORY: u64 = 700_000;
 /// Seconds of processor time for one bad file, by a debug build.
 const ONE: u64 = 5;

@@ -1,5 +1,5 @@
-//! Errors are types: a `Result` whose error is a `String` has neither a cause nor a class. How many there still are is counted, and may
-//! only become fewer.
+//! Errors are types: a `Result` whose error is a `String` has neither a cause nor a class. How many
+//! there still are is counted, and may only become fewer.
 
 use std::{
     collections::BTreeSet,
@@ -12,8 +12,8 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// `Result<_, String>` in code that is no test. Parsers of a command line's values are among them, for which it is right: clap shows
-/// the words as they are.
+/// `Result<_, String>` in code that is no test. Parsers of a command line's values are among them,
+/// for which it is right: clap shows the words as they are.
 const BUDGET: usize = 9;
 
 fn is_test(attributes: &[Attribute]) -> bool {

@@ -1,4 +1,5 @@
-//! Examples that users copy: they parse, and each of their command lines is one that this version takes.
+//! Examples that users copy: they parse, and each of their command lines is one that this version
+//! takes.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Files that are made from code and kept beside it. `INSTA_UPDATE=always cargo test`, which writes snapshots anew, does the same with them.
+//! Files that are made from code and kept beside it. `INSTA_UPDATE=always cargo test`, which writes
+//! snapshots anew, does the same with them.
 
 use std::{env, fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! The arrows between modules: each may only point down the list, and few files may import each other in a circle.
+//! The arrows between modules: each may only point down the list, and few files may import each
+//! other in a circle.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +15,8 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// Folders and files of `src`, from what knows most to what knows nothing of the others. ARCHITECTURE.md shows the same list.
+/// Folders and files of `src`, from what knows most to what knows nothing of the others.
+/// ARCHITECTURE.md shows the same list.
 const LAYERS: [&str; 35] = [
     "commands",
     "settings",
@@ -55,7 +57,8 @@ const LAYERS: [&str; 35] = [
 
 type Module = Vec<String>;
 
-/// The modules of the library as the compiler finds them, without those of tests, and what each names.
+/// The modules of the library as the compiler finds them, without those of tests, and what each
+/// names.
 #[derive(Default)]
 struct Tree {
     files: BTreeMap<Module, PathBuf>,
@@ -211,7 +214,8 @@ impl Tree {
         }
     }
 
-    /// The file that a name is in: through what a `mod.rs` shows, which may stand for what another shows.
+    /// The file that a name is in: through what a `mod.rs` shows, which may stand for what another
+    /// shows.
     fn file_of(&self, name: &[String]) -> Option<&Module> {
         (1..=name.len()).rev().find_map(|at| {
             let file = self.files.get_key_value(&name[..at]);

@@ -1,4 +1,5 @@
-//! What the local target may do to the machine, tried by doing it. No test writes a setting that is not there already, and none needs a mesh.
+//! What the local target may do to the machine, tried by doing it. No test writes a setting that is
+//! not there already, and none needs a mesh.
 
 use std::{
     ffi::OsStr,
@@ -68,8 +69,9 @@ fn tree(shown: &Path) -> Vec<RootEntry> {
     tree
 }
 
-/// Runs a script as the first process of a container, as user 0 of a world: the machine's root where the tests run as root. `None` where
-/// the kernel gives no namespaces, or this user has no range of ids.
+/// Runs a script as the first process of a container, as user 0 of a world: the machine's root
+/// where the tests run as root. `None` where the kernel gives no namespaces, or this user has no
+/// range of ids.
 fn in_container(script: &str) -> Option<String> {
     let scratch = tempfile::tempdir().expect("a directory");
     let dir = fs::canonicalize(scratch.path()).expect("its real path");
@@ -97,7 +99,8 @@ fn in_container(script: &str) -> Option<String> {
     if !nix::unistd::Uid::effective().is_root() {
         command.args(["--user", "--map-root-user", "--map-auto"]);
     }
-    // Something is mounted below the directory that is shown, as disks are below a machine's directories.
+    // Something is mounted below the directory that is shown, as disks are below a machine's
+    // directories.
     let prepare = "mount -t tmpfs below \"$1/below\" && exec \"$0\" __container";
     let child = command
         .args(["sh", "-c", prepare, BIN])

@@ -81,7 +81,8 @@ fn a_good_scenario_has_no_findings() {
     assert!(found.is_empty(), "{lines:#?}");
 }
 
-/// `from` is replaced by `to` in the good file; the message, and text on the line that the finding must point at.
+/// `from` is replaced by `to` in the good file; the message, and text on the line that the finding
+/// must point at.
 #[rstest]
 #[case::unknown_key("needs:", "neds:", "unknown key 'neds'", "neds:")]
 #[case::unknown_verb(

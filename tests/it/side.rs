@@ -1,7 +1,9 @@
-//! The test bed's collector as a side system: as a process always, as a container where a Docker engine answers.
+//! The test bed's collector as a side system: as a process always, as a container where a Docker
+//! engine answers.
 //!
-//! The container's test is ignored unless asked for (`cargo test --features containers --test it -- --ignored side::`); then it fails where
-//! no engine answers. It builds its image itself and pulls nothing.
+//! The container's test is ignored unless asked for (`cargo test --features containers --test it --
+//! --ignored side::`); then it fails where no engine answers. It builds its image itself and pulls
+//! nothing.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 

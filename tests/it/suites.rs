@@ -1,5 +1,6 @@
-//! One test for each suite file: it lints, it plans, and it has a check that can fail. With `MESHPROOF_NAME` set to a target that
-//! is up (`meshproof target up --name NAME`), each is also run there.
+//! One test for each suite file: it lints, it plans, and it has a check that can fail. With
+//! `MESHPROOF_NAME` set to a target that is up (`meshproof target up --name NAME`), each is also
+//! run there.
 
 use std::{
     collections::BTreeSet,

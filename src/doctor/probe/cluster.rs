@@ -46,7 +46,8 @@ pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
     }
 }
 
-/// Asks the API server of a context for its version, as a run would: the same address, credentials and trust.
+/// Asks the API server of a context for its version, as a run would: the same address, credentials
+/// and trust.
 async fn server(context: &str, plugins: Plugins) -> Result<String, NoAnswer> {
     let asking = async {
         let client = target::client(context, plugins).await;

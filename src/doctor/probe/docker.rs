@@ -38,7 +38,8 @@ pub(super) async fn docker() -> Docker {
     }
 }
 
-/// `docker version` first: `docker info` hides the cause behind other words when there is no engine.
+/// `docker version` first: `docker info` hides the cause behind other words when there is no
+/// engine.
 async fn engine(docker: &Path) -> Result<Engine, NoAnswer> {
     ask(docker, &["version", "--format", "{{.Server.Version}}"]).await?;
     let info = ask(docker, &["info", "--format", "{{json .}}"]).await?;

@@ -8,7 +8,8 @@ use crate::doctor::kind::Kernel;
 /// Number of CAP_SYS_RESOURCE (capabilities(7), linux/capability.h).
 const SYS_RESOURCE: u64 = 24;
 
-/// `running` tells whether an engine answers: then its own bounding set counts, else that of whoever would start one.
+/// `running` tells whether an engine answers: then its own bounding set counts, else that of
+/// whoever would start one.
 pub(super) fn kernel(running: bool) -> Kernel {
     Kernel {
         instances: number("/proc/sys/fs/inotify/max_user_instances"),
@@ -26,7 +27,8 @@ pub(super) fn kernel(running: bool) -> Kernel {
     }
 }
 
-/// Version 2 lists its controllers; of version 1 count those that are enabled and mounted (cgroups(7), "/proc/cgroups").
+/// Version 2 lists its controllers; of version 1 count those that are enabled and mounted
+/// (cgroups(7), "/proc/cgroups").
 fn controllers(v2: &str, v1: &str) -> BTreeSet<String> {
     let mounted = v1.lines().filter(|line| !line.starts_with('#'));
     let mounted = mounted.filter_map(|line| {

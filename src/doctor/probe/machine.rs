@@ -32,7 +32,8 @@ pub(super) fn number(path: &str) -> Option<u64> {
     text(path)?.parse().ok()
 }
 
-/// What the kernel says can be had, but not more than the control group (of version 2 or 1) lets this process have.
+/// What the kernel says can be had, but not more than the control group (of version 2 or 1) lets
+/// this process have.
 fn memory() -> Option<u64> {
     let available = available(&fs::read_to_string("/proc/meminfo").ok()?)?;
     let left = |limit: &str, used: &str| {

@@ -49,7 +49,8 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
     Program { path, version }
 }
 
-/// What a program prints; the last line of its errors when it fails, or why it could not be started.
+/// What a program prints; the last line of its errors when it fails, or why it could not be
+/// started.
 pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, NoAnswer> {
     let asked = try_to_ask(program, words).await;
     asked.unwrap_or_else(|error| Err(NoAnswer::Unasked(error.to_string())))

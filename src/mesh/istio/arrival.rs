@@ -50,7 +50,8 @@ pub(super) async fn arrive(
     try_join_all(waits).await.map(drop)
 }
 
-/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the routes all the same.
+/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the
+/// routes all the same.
 async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), LiveError> {
     let pod = proxy.pod();
     let (Some(before), Ok(now)) = (before.get(pod), proxy.rejections().await) else {
@@ -92,7 +93,8 @@ pub async fn await_marker(
     })
 }
 
-/// The proxy shows that generation, and can use all of it. One that is `suspicious` is asked whether it rejected something.
+/// The proxy shows that generation, and can use all of it. One that is `suspicious` is asked
+/// whether it rejected something.
 async fn shows(
     proxy: &Plane,
     namespace: &str,

@@ -1,5 +1,5 @@
-//! What an Istio that is up can be asked for (`needs:` of scenarios). It is asked, not assumed: its settings and its proxy's own list of
-//! extensions are looked at.
+//! What an Istio that is up can be asked for (`needs:` of scenarios). It is asked, not assumed: its
+//! settings and its proxy's own list of extensions are looked at.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +31,8 @@ const ALWAYS: &[&str] = &[
     "jwt",
 ];
 
-/// Extensions that Istio compiles into its own proxy, by a part of their names, with the capability that needs them and what a report
-/// says when they are missing.
+/// Extensions that Istio compiles into its own proxy, by a part of their names, with the capability
+/// that needs them and what a report says when they are missing.
 const EXTENSIONS: &[(&str, &str, &str)] = &[
     ("istio_stats", "telemetry", "Istio's telemetry filters"),
     ("istio.alpn", "alpn-filter", "Istio's ALPN filter"),

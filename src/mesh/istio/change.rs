@@ -75,7 +75,8 @@ pub struct Change {
     pub delete: Vec<Written>,
     /// Every data plane that must have it.
     pub planes: Vec<Plane>,
-    /// Proxies whose connections show the marker in the debug interface of their control planes; only needed for those whose contents are compared.
+    /// Proxies whose connections show the marker in the debug interface of their control planes;
+    /// only needed for those whose contents are compared.
     pub references: Vec<Plane>,
 }
 

@@ -1,17 +1,19 @@
 //! Which objects compete, so that the older one counts.
 //!
-//! istiod orders objects of a kind by their creation time, which has whole seconds, then by name, then by namespace
-//! (`configCompareByCreationTime` in istio.io/istio, pilot/pkg/model/config.go; Services by host, model/context.go; Gateway API's "conflict
-//! resolution" has the same rule). Which of two counts, or comes first, is documented by kind:
-//! one DestinationRule's policy for a host, the routes of VirtualServices that share a host, one Sidecar, PeerAuthentication or
-//! Telemetry for a selection, the order of EnvoyFilters and plug-ins, one Gateway for a port, one Service for a pod's port.
+//! istiod orders objects of a kind by their creation time, which has whole seconds, then by name,
+//! then by namespace (`configCompareByCreationTime` in istio.io/istio, pilot/pkg/model/config.go;
+//! Services by host, model/context.go; Gateway API's "conflict resolution" has the same rule).
+//! Which of two counts, or comes first, is documented by kind: one DestinationRule's policy for a
+//! host, the routes of VirtualServices that share a host, one Sidecar, PeerAuthentication or
+//! Telemetry for a selection, the order of EnvoyFilters and plug-ins, one Gateway for a port, one
+//! Service for a pod's port.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// Whether one of two objects counts, or counts first, by its age. `namespace` is where objects go that name none. An object does not
-/// compete with itself.
+/// Whether one of two objects counts, or counts first, by its age. `namespace` is where objects go
+/// that name none. An object does not compete with itself.
 pub fn competes(a: &Value, b: &Value, namespace: &str) -> bool {
     let (a, b) = (Object::of(a, namespace), Object::of(b, namespace));
     if a.is(&b) {
@@ -51,8 +53,8 @@ pub fn competes(a: &Value, b: &Value, namespace: &str) -> bool {
     }
 }
 
-/// By name alone, `a` counts before `b`. Objects that were written one after the other have the wished order in any case when their
-/// names have it: the ages are then equal or in the same order.
+/// By name alone, `a` counts before `b`. Objects that were written one after the other have the
+/// wished order in any case when their names have it: the ages are then equal or in the same order.
 pub fn sorts_before(a: &Value, b: &Value, namespace: &str) -> bool {
     let (a, b) = (Object::of(a, namespace), Object::of(b, namespace));
     (a.name, a.namespace) < (b.name, b.namespace)

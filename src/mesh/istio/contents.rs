@@ -1,9 +1,11 @@
 //! "Is this configuration live" in data planes whose contents are compared (proxyless gRPC).
 //!
-//! Such a program tells what its xDS clients hold, and istiod tells what it would send on the same connection (`/debug/config_dump`). The two are compared by
-//! content, once istiod's view of that connection is at least as new as the push in which the ingress gateway got the marker: the
-//! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a time and grpc-go opens one for each
-//! target. Resources that no open channel watches are not there; a new channel asks for them and gets the newest.
+//! Such a program tells what its xDS clients hold, and istiod tells what it would send on the same
+//! connection (`/debug/config_dump`). The two are compared by content, once istiod's view of that
+//! connection is at least as new as the push in which the ingress gateway got the marker: the
+//! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a
+//! time and grpc-go opens one for each target. Resources that no open channel watches are not
+//! there; a new channel asks for them and gets the newest.
 
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -18,11 +20,13 @@ use crate::{
     wait::{self, Look, TimedOut},
 };
 
-/// Waits until every program holds what its control plane has for it, from the push with this generation's marker on. One of the `references` that
-/// belongs to this control plane shows the marker to its debug interface.
+/// Waits until every program holds what its control plane has for it, from the push with this
+/// generation's marker on. One of the `references` that belongs to this control plane shows the
+/// marker to its debug interface.
 ///
 /// # Errors
-/// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what was last seen.
+/// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what
+/// was last seen.
 pub async fn await_live(
     control_plane: &ControlPlane,
     references: &[Plane],

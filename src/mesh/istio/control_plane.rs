@@ -1,4 +1,5 @@
-//! The control planes of a mesh: an istiod for each revision. Every data plane belongs to one of them.
+//! The control planes of a mesh: an istiod for each revision. Every data plane belongs to one of
+//! them.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

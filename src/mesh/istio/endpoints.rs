@@ -1,8 +1,9 @@
 //! "Does this proxy have the endpoints that istiod has for it": content of EDS, not versions.
 //!
-//! What a proxy is to have is istiod's to say: a `Sidecar`, `exportTo`, a subset or a rule about localities may rightly leave some out.
-//! So its configuration is compared with what istiod computes for exactly this proxy, out of the same store from which it pushes
-//! (`/debug/edsz`), once istiod has taken the pods themselves ([`super::shards`]).
+//! What a proxy is to have is istiod's to say: a `Sidecar`, `exportTo`, a subset or a rule about
+//! localities may rightly leave some out. So its configuration is compared with what istiod
+//! computes for exactly this proxy, out of the same store from which it pushes (`/debug/edsz`),
+//! once istiod has taken the pods themselves ([`super::shards`]).
 
 use std::{fmt, time::Duration};
 
@@ -106,16 +107,19 @@ impl fmt::Display for Withheld {
     }
 }
 
-/// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this window, unless membership changed
-/// (`common_lb_config.update_merge_window`, default 1 s). Istio announces a new pod as unhealthy first
-/// (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness is such a change.
+/// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this
+/// window, unless membership changed (`common_lb_config.update_merge_window`, default 1 s). Istio
+/// announces a new pod as unhealthy first (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness
+/// is such a change.
 const MERGE_WINDOW: Duration = Duration::from_secs(1);
 
-/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every cluster of the namespace's Services. With
-/// `settled`, they must have stayed so for Envoy's merge window: then its workers have them too.
+/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every cluster
+/// of the namespace's Services. With `settled`, they must have stayed so for Envoy's merge window:
+/// then its workers have them too.
 ///
 /// # Errors
-/// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where both could be asked.
+/// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where
+/// both could be asked.
 pub async fn await_endpoints(
     istiod: &Port,
     proxy: &Plane,

@@ -77,8 +77,8 @@ pub async fn find(client: &Client, dial: &Dial) -> Result<Found, FindError> {
     })
 }
 
-/// The ready pods; none where there are no such pods. Pods that are there and not ready are waited for: what they are for is
-/// not missing, and must not be skipped.
+/// The ready pods; none where there are no such pods. Pods that are there and not ready are waited
+/// for: what they are for is not missing, and must not be skipped.
 async fn ready(
     client: &Client,
     selector: &'static str,

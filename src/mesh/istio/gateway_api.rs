@@ -1,8 +1,9 @@
 //! Gateway API in Istio: its CRDs, the shared Gateway, and whether istiod accepted an object.
 //!
-//! istiod turns routes of Gateway API into VirtualServices of its own, in memory, and reports what became of an object in its status. The
-//! status is computed together with the conversion and comes back through the API server, so a status for the newest
-//! generation says that the conversion has happened: a marker written afterwards (`marker`) is in no push without it.
+//! istiod turns routes of Gateway API into VirtualServices of its own, in memory, and reports what
+//! became of an object in its status. The status is computed together with the conversion and comes
+//! back through the API server, so a status for the newest generation says that the conversion has
+//! happened: a marker written afterwards (`marker`) is in no push without it.
 
 use std::path::Path;
 
@@ -18,10 +19,11 @@ use crate::{
 
 /// API group of gateways and routes.
 pub const GROUP: &str = "gateway.networking.k8s.io";
-/// Name of the Gateway in the mesh's own namespace that stands for the ingress gateway; routes of every namespace may attach.
+/// Name of the Gateway in the mesh's own namespace that stands for the ingress gateway; routes of
+/// every namespace may attach.
 pub const SHARED: &str = "ingressgateway";
-/// Annotation of an object under test: a condition that is to be reported in this way instead of `True`, e.g.
-/// `ResolvedRefs=False` for a route whose backend does not exist.
+/// Annotation of an object under test: a condition that is to be reported in this way instead of
+/// `True`, e.g. `ResolvedRefs=False` for a route whose backend does not exist.
 pub const CONDITION: &str = "meshproof.dev/condition";
 /// istiod's name in statuses (`PILOT_GATEWAY_API_CONTROLLER_NAME`).
 const CONTROLLER: &str = "istio.io/gateway-controller";
@@ -34,7 +36,8 @@ const KINDS: [&str; 5] = [
     "referencegrants",
 ];
 
-/// Applies the CRDs out of a folder of the tool chain, and the shared Gateway as soon as its kind is served.
+/// Applies the CRDs out of a folder of the tool chain, and the shared Gateway as soon as its kind
+/// is served.
 ///
 /// # Errors
 /// A file that is missing, or an API server that refuses.
@@ -54,7 +57,8 @@ pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError>
         .map_err(|error| error.or_late(|late| late.last_seen))?)
 }
 
-/// The API server takes the shared Gateway. What it says while it does not know the kind yet may be a refusal too.
+/// The API server takes the shared Gateway. What it says while it does not know the kind yet may be
+/// a refusal too.
 async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, ObjectError> {
     match object::install(client, &shared(), Some(NAMESPACE)).await {
         Ok(_) => Ok(Look::Met(())),
@@ -65,8 +69,9 @@ async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, Object
     }
 }
 
-/// A Gateway whose proxy is the ingress gateway that is there already (Istio's "manual deployment": an address of the type
-/// `Hostname` names its Service). A Gateway without an address would get a proxy of its own.
+/// A Gateway whose proxy is the ingress gateway that is there already (Istio's "manual deployment":
+/// an address of the type `Hostname` names its Service). A Gateway without an address would get a
+/// proxy of its own.
 fn shared() -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
@@ -114,7 +119,8 @@ pub enum Progress {
     Refused(String),
 }
 
-/// What the store's copy of an object says of its newest generation; objects of other kinds are done when they are there.
+/// What the store's copy of an object says of its newest generation; objects of other kinds are
+/// done when they are there.
 pub fn progress(config: &Value) -> Progress {
     let wanted: &[&str] = match config["kind"].as_str() {
         Some("GRPCRoute" | "HTTPRoute") => &["Accepted", "ResolvedRefs"],

@@ -14,7 +14,8 @@ use crate::{
 pub const PROXY: &str = "istio-proxy";
 /// Pod annotation by which Istio leaves ports out of the redirection to the proxy.
 pub const EXCLUDED_PORTS: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
-/// Port of the control server's Service; nothing else uses it, and every caller's proxy leaves it out.
+/// Port of the control server's Service; nothing else uses it, and every caller's proxy leaves it
+/// out.
 pub const CONTROL_SERVICE_PORT: u16 = 15996;
 /// The value of [`EXCLUDED_PORTS`] where nothing but [`CONTROL_SERVICE_PORT`] is left out.
 pub const CONTROL_PORT_EXCLUDED: &str = "15996";
@@ -25,7 +26,8 @@ pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// Annotation by which Istio makes a gateway of a pod instead of adding a sidecar.
 const TEMPLATES: &str = "inject.istio.io/templates";
 
-/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`), or was deployed for a Gateway object of it.
+/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`), or was deployed
+/// for a Gateway object of it.
 pub fn is_gateway(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|templates| templates == "gateway")
@@ -43,7 +45,8 @@ pub fn is_gateway_file(documents: &[Value]) -> bool {
     all.any(|annotations| annotations[TEMPLATES] == "gateway")
 }
 
-/// Revision of the control plane that a pod belongs to (Istio's label or annotation `istio.io/rev`, of its own pods and of those that it injects).
+/// Revision of the control plane that a pod belongs to (Istio's label or annotation `istio.io/rev`,
+/// of its own pods and of those that it injects).
 pub fn revision(pod: &Pod) -> String {
     const KEY: &str = "istio.io/rev";
     let said = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
@@ -77,14 +80,15 @@ pub fn is_injected(pod: &Pod) -> bool {
         .any(|container| container.name == PROXY)
 }
 
-/// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the control plane themselves.
+/// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the
+/// control plane themselves.
 pub fn is_proxyless(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
 }
 
-/// Annotations by which connections of a pod pass its proxy by, with the value that lets none pass, which injection itself writes (Istio,
-/// "Resource Annotations").
+/// Annotations by which connections of a pod pass its proxy by, with the value that lets none pass,
+/// which injection itself writes (Istio, "Resource Annotations").
 const PAST_THE_PROXY: [(&str, &str); 5] = [
     ("traffic.sidecar.istio.io/excludeOutboundIPRanges", ""),
     (EXCLUDED_PORTS, CONTROL_PORT_EXCLUDED),

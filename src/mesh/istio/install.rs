@@ -1,4 +1,5 @@
-//! Installs Istio from the manifests that istioctl makes of our values, and waits until it can take work.
+//! Installs Istio from the manifests that istioctl makes of our values, and waits until it can take
+//! work.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -128,8 +129,8 @@ async fn generate(mut command: Command, istioctl: &Path) -> Result<Vec<Value>, I
     documents(&text)
 }
 
-/// Applies an installation and waits until istiod, its webhook and the gateway are ready. Everything runs at once that can:
-/// see [`Wave`].
+/// Applies an installation and waits until istiod, its webhook and the gateway are ready.
+/// Everything runs at once that can: see [`Wave`].
 ///
 /// # Errors
 /// [`InstallError`] with the last state of whatever is missing.
@@ -145,7 +146,8 @@ pub async fn install(
             .filter(|object| wave_of(object) == wave)
             .collect()
     };
-    // istiod starts while the API server is still busy with the definitions, and watches for those that come later.
+    // istiod starts while the API server is still busy with the definitions, and watches for those
+    // that come later.
     apply_all(client, &of(Wave::Needed)).await?;
     let (workloads, definitions) = (of(Wave::Workloads), of(Wave::Definitions));
     tokio::try_join!(
@@ -225,8 +227,8 @@ async fn ready(
     }
 }
 
-/// A pod made while the webhook does not answer is refused, and its ReplicaSet backs off for tens of seconds: so the webhook is
-/// asked first, by a dry run of a pod that wants injection.
+/// A pod made while the webhook does not answer is refused, and its ReplicaSet backs off for tens
+/// of seconds: so the webhook is asked first, by a dry run of a pod that wants injection.
 async fn await_webhook(client: &Client) -> Result<(), InstallError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pod = serde_json::from_value(json!({

@@ -1,8 +1,10 @@
-//! "Is this configuration live": applies are gathered, written together, and reported live per proxy.
+//! "Is this configuration live": applies are gathered, written together, and reported live per
+//! proxy.
 //!
-//! Istio waits until 100 ms passed without a change before it pushes (`PILOT_DEBOUNCE_AFTER`), so scenarios that apply one
-//! after the other would each pay that, and delay each other. This is a group commit: until istiod has taken one batch, later
-//! applies wait and then go together. On its way to the proxies a batch holds up nobody.
+//! Istio waits until 100 ms passed without a change before it pushes (`PILOT_DEBOUNCE_AFTER`), so
+//! scenarios that apply one after the other would each pay that, and delay each other. This is a
+//! group commit: until istiod has taken one batch, later applies wait and then go together. On its
+//! way to the proxies a batch holds up nobody.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -41,7 +43,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Starts the group commit. `shared` is the namespace of the run's entry at the ingress gateway.
+    /// Starts the group commit. `shared` is the namespace of the run's entry at the ingress
+    /// gateway.
     pub fn start(writer: Writer, control_planes: ControlPlanes, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (control_planes, current) = watch::channel(control_planes);
@@ -75,11 +78,13 @@ impl Applier {
         self.control_planes.borrow().clone()
     }
 
-    /// Makes a change and waits until every proxy concerned has it. Documents are written in their order, and so that their ages have
-    /// it too ([`order`]): what has to wait for that waits here and holds up nobody else.
+    /// Makes a change and waits until every proxy concerned has it. Documents are written in their
+    /// order, and so that their ages have it too ([`order`]): what has to wait for that waits here
+    /// and holds up nobody else.
     ///
     /// # Errors
-    /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live without an error.
+    /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live
+    /// without an error.
     pub async fn change(&self, mut change: Change) -> Result<Live, LiveError> {
         let apply = std::mem::take(&mut change.apply);
         let ordered = order::order(&self.writer, apply, change.home()).await?;

@@ -1,17 +1,21 @@
-//! The generation marker of a namespace: configuration whose arrival at a proxy proves that everything applied before it has
-//! arrived too.
+//! The generation marker of a namespace: configuration whose arrival at a proxy proves that
+//! everything applied before it has arrived too.
 //!
-//! Istio builds each push from one snapshot of all its configuration (pilot/pkg/model/push_context.go). Once istiod has taken
-//! the objects of an apply into its store, a marker written afterwards can only be in pushes that hold these objects. The marker
-//! is a VirtualService whose route name is its generation; it lies in the same kind of message (RDS) as the routes
-//! under test, which is the last kind of a push, so when a proxy shows it, listeners, clusters and routes are there.
+//! Istio builds each push from one snapshot of all its configuration
+//! (pilot/pkg/model/push_context.go). Once istiod has taken the objects of an apply into its store,
+//! a marker written afterwards can only be in pushes that hold these objects. The marker is a
+//! VirtualService whose route name is its generation; it lies in the same kind of message (RDS) as
+//! the routes under test, which is the last kind of a push, so when a proxy shows it, listeners,
+//! clusters and routes are there.
 //!
-//! A `Sidecar` says which hosts a proxy is told of, and so may leave the marker's out. Where there is one, the same route name is put
-//! into a route configuration that no `Sidecar` concerns: an `EnvoyFilter` adds a listener that nothing reaches, whose routes istiod
-//! makes for every sidecar of the namespace, and one virtual host to them. istiod pushes to every proxy of a namespace when an
-//! `EnvoyFilter` of it changes (`clusterScopedKnownConfigTypes`, pilot/pkg/model/sidecar.go), and in the same order of kinds, so
-//! what is said above holds. It is not written elsewhere, because such a push sends everything anew: a mesh that forgets something in
-//! a smaller one would not be found out.
+//! A `Sidecar` says which hosts a proxy is told of, and so may leave the marker's out. Where there
+//! is one, the same route name is put into a route configuration that no `Sidecar` concerns: an
+//! `EnvoyFilter` adds a listener that nothing reaches, whose routes istiod makes for every sidecar
+//! of the namespace, and one virtual host to them. istiod pushes to every proxy of a namespace when
+//! an `EnvoyFilter` of it changes (`clusterScopedKnownConfigTypes`, pilot/pkg/model/sidecar.go),
+//! and in the same order of kinds, so what is said above holds. It is not written elsewhere,
+//! because such a push sends everything anew: a mesh that forgets something in a smaller one would
+//! not be found out.
 
 use serde_json::{Value, json};
 
@@ -27,7 +31,8 @@ const ROUTES: &str = "1599[78]";
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-generation";
 
-/// Host of the collector of spans (`fixtures/mesh/istio.yaml`, `fixtures/workloads/collector.yaml`).
+/// Host of the collector of spans (`fixtures/mesh/istio.yaml`,
+/// `fixtures/workloads/collector.yaml`).
 pub const COLLECTOR: &str = "collector.meshproof.dev";
 
 /// Host of the marker of a namespace; nobody resolves or calls it.
@@ -48,7 +53,8 @@ pub fn route(namespace: &str, generation: u64) -> String {
     format!("{}{generation}", mark(namespace).prefix)
 }
 
-/// The gateway entry that makes markers visible at the ingress gateway; one for each run, in a namespace of the run.
+/// The gateway entry that makes markers visible at the ingress gateway; one for each run, in a
+/// namespace of the run.
 pub fn gateway(namespace: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
@@ -60,8 +66,8 @@ pub fn gateway(namespace: &str) -> Value {
     })
 }
 
-/// The host that the mesh's tracing providers name, in a namespace that is always there; nobody sees it from elsewhere. Each
-/// scenario that collects spans has an entry of its own for it.
+/// The host that the mesh's tracing providers name, in a namespace that is always there; nobody
+/// sees it from elsewhere. Each scenario that collects spans has an entry of its own for it.
 pub fn collector() -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
@@ -79,8 +85,8 @@ pub fn collector() -> Value {
     })
 }
 
-/// The same for a gateway that belongs to one namespace, on a port that no scenario uses: the gateway is selected by the label
-/// `istio: <namespace>`.
+/// The same for a gateway that belongs to one namespace, on a port that no scenario uses: the
+/// gateway is selected by the label `istio: <namespace>`.
 pub fn own_gateway(namespace: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
@@ -107,8 +113,8 @@ pub fn entry(namespace: &str) -> Value {
     })
 }
 
-/// The marker in a generation, seen at the ingress gateway through the [`gateway`] entry in the namespace `shared`. Its route answers
-/// by itself, so it needs no backend.
+/// The marker in a generation, seen at the ingress gateway through the [`gateway`] entry in the
+/// namespace `shared`. Its route answers by itself, so it needs no backend.
 pub fn marker(namespace: &str, shared: &str, generation: u64) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",

@@ -1,8 +1,9 @@
 //! Objects are written so that their ages have the order in which their author applies them.
 //!
-//! Documents of a file are written one after the other, as kubectl does it; side by side only where nothing hangs on the order. Where
-//! one that is made new competes with an older one ([`compete`]) and its name would put it first within one second, the next second
-//! of the API server's own clock is waited for.
+//! Documents of a file are written one after the other, as kubectl does it; side by side only where
+//! nothing hangs on the order. Where one that is made new competes with an older one ([`compete`])
+//! and its name would put it first within one second, the next second of the API server's own clock
+//! is waited for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -113,8 +114,8 @@ impl Ordered {
     }
 }
 
-/// Waits where an age has to differ, and writes what has to be older than something in the same list. The last part is left to the
-/// caller, who writes it with those of others.
+/// Waits where an age has to differ, and writes what has to be older than something in the same
+/// list. The last part is left to the caller, who writes it with those of others.
 ///
 /// # Errors
 /// [`OrderError`].
@@ -162,7 +163,8 @@ pub async fn order(
     Ok(done)
 }
 
-/// The newer object could count before the older one if both were as old. Between kinds, names decide nothing that is documented.
+/// The newer object could count before the older one if both were as old. Between kinds, names
+/// decide nothing that is documented.
 fn overtakes(new: &Value, old: &Value, namespace: &str) -> bool {
     competes(new, old, namespace)
         && (new["kind"] != old["kind"] || sorts_before(new, old, namespace))
@@ -308,7 +310,8 @@ pub async fn write(
     Ok(written)
 }
 
-/// Writes objects of which only those that compete hang on one another: all at once but for these, which follow in their order.
+/// Writes objects of which only those that compete hang on one another: all at once but for these,
+/// which follow in their order.
 ///
 /// # Errors
 /// The first that is refused.
@@ -334,8 +337,8 @@ pub async fn write_all(
     Ok(written)
 }
 
-/// Cuts a list where order counts: before what is there twice or competes, and around everything that is not plain configuration
-/// (a Namespace, a CRD, an account and the pods that use it).
+/// Cuts a list where order counts: before what is there twice or competes, and around everything
+/// that is not plain configuration (a Namespace, a CRD, an account and the pods that use it).
 fn groups<'o>(objects: &'o [Value], namespace: &str) -> Vec<&'o [Value]> {
     let (mut all, mut start) = (Vec::new(), 0);
     for at in 1..objects.len() {

@@ -24,8 +24,9 @@ impl Classified for SecretError {
     }
 }
 
-/// Waits until every Secret of `current` that the gateway uses is there in its present state. Listeners are waited for as long as
-/// nothing but them is missing: one that wants a Secret nobody wrote never becomes ready, which a scenario may want to see.
+/// Waits until every Secret of `current` that the gateway uses is there in its present state.
+/// Listeners are waited for as long as nothing but them is missing: one that wants a Secret nobody
+/// wrote never becomes ready, which a scenario may want to see.
 ///
 /// # Errors
 /// The first Secret or listener that is late when the deadline is over.

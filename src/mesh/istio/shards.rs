@@ -1,4 +1,5 @@
-//! "Has istiod taken these Services and pods": its own registry, not what it makes of it for a proxy.
+//! "Has istiod taken these Services and pods": its own registry, not what it makes of it for a
+//! proxy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,14 +23,16 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio, pilot/pkg/model, `Healthy`).
+/// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio,
+/// pilot/pkg/model, `Healthy`).
 const HEALTHY: u64 = 1;
 
-/// Waits until every control plane has exactly these addresses as healthy endpoints, by Service of the namespace.
+/// Waits until every control plane has exactly these addresses as healthy endpoints, by Service of
+/// the namespace.
 ///
 /// # Errors
-/// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not, [`EndpointsError::Untold`] with what
-/// was last seen when they had not either.
+/// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not,
+/// [`EndpointsError::Untold`] with what was last seen when they had not either.
 pub async fn await_pods(
     client: &Client,
     control_planes: &ControlPlanes,
@@ -109,7 +112,8 @@ async fn shards(istiod: &Port) -> Result<Value, HttpError> {
     istiod.json("/debug/endpointShardz").await
 }
 
-/// istiod is at fault only where it was told: what is ready in the API server's EndpointSlices is what istiod is told of.
+/// istiod is at fault only where it was told: what is ready in the API server's EndpointSlices is
+/// what istiod is told of.
 async fn blame(
     client: &Client,
     namespace: &str,

@@ -47,7 +47,8 @@ async fn await_accepted_by(istiod: &Port, written: &[Written]) -> Result<(), Liv
     })
 }
 
-/// istiod says of all of them what it should. What it says against one counts once it has said it for a while.
+/// istiod says of all of them what it should. What it says against one counts once it has said it
+/// for a while.
 async fn accepts(
     istiod: &Port,
     wanted: &[&Written],
@@ -78,8 +79,8 @@ async fn store(istiod: &Port) -> Result<Value, LiveError> {
 /// What one change wrote, and what it deleted.
 type Changed<'w> = (&'w [Written], &'w [Written]);
 
-/// Waits until the store of every control plane holds every written object in at least its version, and none of the deleted; tells for each
-/// change whether all do, and where proxies are narrowed.
+/// Waits until the store of every control plane holds every written object in at least its version,
+/// and none of the deleted; tells for each change whether all do, and where proxies are narrowed.
 pub(super) async fn await_taken(
     control_planes: &ControlPlanes,
     changes: &[Changed<'_>],
@@ -175,8 +176,8 @@ fn holds(store: &Value, written: &Written) -> bool {
     have.is_some_and(|have| number(have) >= number(&written.resource_version))
 }
 
-/// Namespaces in which a `Sidecar` says what proxies see, so that it may leave the marker out. One of the mesh's own namespace says it
-/// for all.
+/// Namespaces in which a `Sidecar` says what proxies see, so that it may leave the marker out. One
+/// of the mesh's own namespace says it for all.
 pub(super) fn narrowed(store: &Value) -> Narrowed {
     let configs = store.as_array().into_iter().flatten();
     let sidecars = configs.filter(|config| config["kind"] == "Sidecar");

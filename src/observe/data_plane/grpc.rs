@@ -1,5 +1,6 @@
-//! gRPC as its own data plane (proxyless): a program of ours whose control port tells what its xDS clients hold (client status discovery service,
-//! gRFC A40). It has no admin interface, no log and no counters.
+//! gRPC as its own data plane (proxyless): a program of ours whose control port tells what its xDS
+//! clients hold (client status discovery service, gRFC A40). It has no admin interface, no log and
+//! no counters.
 
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ impl Compare for Held {
     }
 }
 
-/// Compares what a program holds (CSDS) with istiod's view of its connection. Endpoints are no part of it: they come on their own.
+/// Compares what a program holds (CSDS) with istiod's view of its connection. Endpoints are no part
+/// of it: they come on their own.
 fn lag(held: &Value, sent: &Value, pushed: u64) -> Option<Lag> {
     let at = version(sent);
     if at < pushed {
@@ -108,7 +110,8 @@ fn find<'a>(value: &'a Value, kind: &str, name: &str) -> Option<&'a Value> {
     }
 }
 
-/// Number of the push that a dump was made from: istiod's versions are `TIME/NUMBER`, and the number grows.
+/// Number of the push that a dump was made from: istiod's versions are `TIME/NUMBER`, and the
+/// number grows.
 pub fn version(dump: &Value) -> u64 {
     let configs = dump["configs"].as_array().into_iter().flatten();
     let numbers = configs.filter_map(|config| {

@@ -1,5 +1,5 @@
-//! The questions to a data plane: to one proxy, or to one program that is its own. What is above asks these and knows neither ports nor forms of
-//! an answer.
+//! The questions to a data plane: to one proxy, or to one program that is its own. What is above
+//! asks these and knows neither ports nor forms of an answer.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,10 +85,12 @@ impl Classified for AskError {
     }
 }
 
-/// A name that shows from which push on a data plane has its configuration: a route whose name is a prefix and a number that grows.
+/// A name that shows from which push on a data plane has its configuration: a route whose name is a
+/// prefix and a number that grows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// Regular expression for the route configurations that hold it in a sidecar; a gateway has it among those of its ports.
+    /// Regular expression for the route configurations that hold it in a sidecar; a gateway has it
+    /// among those of its ports.
     pub tables: &'static str,
     pub prefix: String,
 }
@@ -102,7 +104,8 @@ pub enum Lag {
 
 /// What a data plane holds, to be compared with what a control plane has for it.
 pub trait Compare: fmt::Debug + Send + Sync {
-    /// Why the two differ; `None`: they do not. `sent` as the control plane tells it, which has to be of push number `pushed` or a later one.
+    /// Why the two differ; `None`: they do not. `sent` as the control plane tells it, which has to
+    /// be of push number `pushed` or a later one.
     fn lag(&self, sent: &Value, pushed: u64) -> Option<Lag>;
 }
 
@@ -134,7 +137,8 @@ pub struct Build {
 /// One data plane: a proxy, or a program that speaks xDS by itself.
 ///
 /// # Errors
-/// Every question: [`AskError::Http`] where it does not answer, [`AskError::Unable`] where its kind has nothing of the sort.
+/// Every question: [`AskError::Http`] where it does not answer, [`AskError::Unable`] where its kind
+/// has nothing of the sort.
 #[async_trait]
 pub trait DataPlane: fmt::Debug + Send + Sync {
     /// Its kind, for messages.
@@ -210,7 +214,8 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         Err(self.unable(Ability::Endpoints))
     }
 
-    /// The first certificate that it uses and does not serve in its present state, or what else keeps it from serving; in words.
+    /// The first certificate that it uses and does not serve in its present state, or what else
+    /// keeps it from serving; in words.
     async fn late_certificate(&self, current: &[Served]) -> Result<Option<String>, AskError> {
         let _ = current;
         Err(self.unable(Ability::Certificates))

@@ -1,4 +1,5 @@
-//! Calls that cannot be made: no such host or port in this world, or a plan that every caller refuses.
+//! Calls that cannot be made: no such host or port in this world, or a plan that every caller
+//! refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -186,7 +187,8 @@ struct Net {
     services: BTreeMap<String, BTreeSet<u64>>,
     /// Ports of hosts of ServiceEntries; a host may begin with `*.`.
     entries: BTreeMap<String, BTreeSet<u64>>,
-    /// Hosts that routes and gateways name: somebody made them reachable in a way that is not looked into.
+    /// Hosts that routes and gateways name: somebody made them reachable in a way that is not
+    /// looked into.
     routed: BTreeSet<String>,
     /// A file could not be read: what is missing may stand there.
     partial: bool,
@@ -269,7 +271,8 @@ impl Net {
         }
     }
 
-    /// What is wrong with where a run's calls go; nothing where a failure of the client itself is expected.
+    /// What is wrong with where a run's calls go; nothing where a failure of the client itself is
+    /// expected.
     fn unreachable(&self, run: &ResolvedProbe) -> Option<Problem> {
         let who = run.expect.get::<ProducedBy>().map(|claim| claim.0);
         if self.partial || who == Some(Producer::Client) {

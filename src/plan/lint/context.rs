@@ -16,7 +16,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// The methods of our own servers and the given rates; `workloads` are the names in `fixtures/workloads`.
+    /// The methods of our own servers and the given rates; `workloads` are the names in
+    /// `fixtures/workloads`.
     pub fn new(rates: Rates, workloads: Option<BTreeSet<String>>) -> Self {
         let services = testbed::proto::pool().services();
         let methods = services.flat_map(|service| {

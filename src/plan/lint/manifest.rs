@@ -31,7 +31,8 @@ pub struct Allowed {
     pub reach: bool,
 }
 
-/// Every file that the scenario applies or makes workloads of, and files beside it that nothing uses.
+/// Every file that the scenario applies or makes workloads of, and files beside it that nothing
+/// uses.
 pub fn lint(loaded: &Loaded, findings: &mut Findings) {
     let allowed = Allowed {
         outside: loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
@@ -383,17 +384,20 @@ fn no_key(object: &Object, key: &str) -> &'static str {
     "every Kubernetes object has one"
 }
 
-/// Words that actions of Go's templates begin with, as charts use them (`text/template`, Helm's functions).
+/// Words that actions of Go's templates begin with, as charts use them (`text/template`, Helm's
+/// functions).
 const ACTIONS: [&str; 13] = [
     "if", "else", "end", "range", "with", "define", "template", "include", "block", "toYaml",
     "tpl", "required", "default",
 ];
 
-/// Openings (`{{`) that are looked at: a template has an action among them. Longest action, in bytes.
+/// Openings (`{{`) that are looked at: a template has an action among them. Longest action, in
+/// bytes.
 const LOOKED_AT: usize = 1000;
 const ACTION: usize = 200;
 
-/// Offset of the first action of a Helm template: `{{ .Values.x }}`, `{{- if … }}`, `{{ $x }}`, `{{/* … */}}`.
+/// Offset of the first action of a Helm template: `{{ .Values.x }}`, `{{- if … }}`, `{{ $x }}`,
+/// `{{/* … */}}`.
 fn helm(text: &str) -> Option<usize> {
     let openings = text.match_indices("{{").map(|(at, _)| at);
     openings.take(LOOKED_AT).find(|at| {

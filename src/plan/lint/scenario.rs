@@ -1,4 +1,5 @@
-//! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and types.
+//! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and
+//! types.
 
 use super::{
     calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders, tls,
@@ -13,7 +14,8 @@ use crate::scenario::{
     set::LoadedSet,
 };
 
-/// Everything that is wrong with a set of scenarios and the lists of known failures, by file and line.
+/// Everything that is wrong with a set of scenarios and the lists of known failures, by file and
+/// line.
 pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<Finding> {
     let mut findings = set.findings.clone();
     for loaded in &set.scenarios {

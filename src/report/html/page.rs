@@ -197,7 +197,8 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
     }
 }
 
-/// Client and servers counted the same: a quarter of all checks, of which one line says enough while they hold.
+/// Client and servers counted the same: a quarter of all checks, of which one line says enough
+/// while they hold.
 fn is_agreement(check: &CheckReport) -> bool {
     check.check.matcher == LEDGER && !text::is_bad(check)
 }

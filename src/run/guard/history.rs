@@ -53,7 +53,8 @@ pub struct Ended {
     pub container: String,
 }
 
-/// A pod is ready again, and proxies may not have been told: endpoints, a push, and Envoy's merge window of a second come after it.
+/// A pod is ready again, and proxies may not have been told: endpoints, a push, and Envoy's merge
+/// window of a second come after it.
 const SPREADS: Duration = Duration::from_secs(5);
 
 /// A pod was not ready for some time, and no step asked for it.
@@ -75,7 +76,8 @@ struct Known {
     ready: bool,
     has_been_ready: bool,
     leaving: bool,
-    /// The end of a program of it, by its place in [`History::ended`], after which it has not been ready.
+    /// The end of a program of it, by its place in [`History::ended`], after which it has not been
+    /// ready.
     fell: Option<usize>,
     /// Ends that were there when the pod was first ready, or have been told.
     ends: BTreeSet<String>,
@@ -111,7 +113,8 @@ impl History {
         self.asked.insert(workload.to_owned());
     }
 
-    /// The scenario claims how many pods of this workload are ready: what it configures may take their readiness away.
+    /// The scenario claims how many pods of this workload are ready: what it configures may take
+    /// their readiness away.
     pub fn claim_readiness(&mut self, workload: &str) {
         self.claimed.insert(workload.to_owned());
     }
@@ -146,8 +149,8 @@ impl History {
         }
     }
 
-    /// Pods whose lack of readiness calls after `start` may have met. Where a program of the mesh crashed by itself, that is what
-    /// has to be told, and nothing excuses it.
+    /// Pods whose lack of readiness calls after `start` may have met. Where a program of the mesh
+    /// crashed by itself, that is what has to be told, and nothing excuses it.
     pub fn unready_since(&self, start: Instant) -> Vec<Trouble> {
         let concerns = |one: &&Unready| one.to.is_none_or(|to| to + SPREADS >= start);
         let trouble = |one: &Unready| {

@@ -61,7 +61,8 @@ pub async fn judge(
     circumstances.guard(checks, expect, &seen.calls)
 }
 
-/// What befell everything that takes part since `began`. Where nothing is in doubt, what is known already is enough.
+/// What befell everything that takes part since `began`. Where nothing is in doubt, what is known
+/// already is enough.
 pub async fn gather(
     ctx: &Context,
     place: &Place,
@@ -191,7 +192,8 @@ pub fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
     all.iter().any(|pod| is_gateway(pod) && named(pod))
 }
 
-/// Whether a Service has this name and port; what is no name of a Service is somebody else's, and counts as there.
+/// Whether a Service has this name and port; what is no name of a Service is somebody else's, and
+/// counts as there.
 async fn is_served(ctx: &Context, place: &Place, address: &str) -> bool {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let mut labels = host.split('.');

@@ -1,4 +1,5 @@
-//! What happens to everything that takes part in a scenario, beside what the mesh is judged by; `verdict::guard` has the rule.
+//! What happens to everything that takes part in a scenario, beside what the mesh is judged by;
+//! `verdict::guard` has the rule.
 
 mod api;
 mod history;

@@ -1,4 +1,5 @@
-//! Whether everything that takes part answers: each program is asked at every beat, and how long it takes is how long it may have stood still.
+//! Whether everything that takes part answers: each program is asked at every beat, and how long it
+//! takes is how long it may have stood still.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,9 +29,10 @@ use crate::{
 
 /// Time between two questions to the same program.
 pub const BEAT: Duration = Duration::from_millis(500);
-/// An answer that takes less is how busy machines are. Envoy answers on its main thread, which also takes in configuration, while its
-/// workers go on with calls (Envoy, "Threading model"): two seconds were seen on two full cores that nothing had stopped. What this machine and the caller missed is
-/// measured there, to the millisecond.
+/// An answer that takes less is how busy machines are. Envoy answers on its main thread, which also
+/// takes in configuration, while its workers go on with calls (Envoy, "Threading model"): two
+/// seconds were seen on two full cores that nothing had stopped. What this machine and the caller
+/// missed is measured there, to the millisecond.
 pub const NOTICED: Duration = Duration::from_secs(3);
 
 /// A program that is asked.
@@ -94,8 +96,8 @@ fn who(roles: &Roles, pod: &Pod, container: &str) -> Who {
     Who { name, class }
 }
 
-/// The container of the program of ours that a workload's pod has: callers have a control port, and so have servers, whose ledgers are read
-/// there.
+/// The container of the program of ours that a workload's pod has: callers have a control port, and
+/// so have servers, whose ledgers are read there.
 fn ours(pod: &Pod) -> Option<String> {
     if is_gateway(pod) || pods::label(pod, WORKLOAD_LABEL).is_none() {
         return None;
@@ -138,7 +140,8 @@ fn answer(got: Result<bytes::Bytes, HttpError>, up: impl Fn(&[u8]) -> Option<Dur
     }
 }
 
-/// `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is whole seconds, rounded down.
+/// `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is whole
+/// seconds, rounded down.
 fn uptime(body: &[u8]) -> Option<Duration> {
     let told: Value = serde_json::from_slice(body).ok()?;
     if let Some(ms) = told["up_ms"].as_u64() {

@@ -143,8 +143,9 @@ impl Guard {
         }
     }
 
-    /// The same, and nothing that happened before now is still to be told: every program that takes part is asked whether it is the one
-    /// that ran at `start`; where one is not, its end is waited for.
+    /// The same, and nothing that happened before now is still to be told: every program that takes
+    /// part is asked whether it is the one that ran at `start`; where one is not, its end is waited
+    /// for.
     pub async fn settled(&self, start: Instant) -> Guarded {
         let hearts = self.hearts();
         let asked = Instant::now();
@@ -182,7 +183,8 @@ impl Guard {
             .collect()
     }
 
-    /// Istio's agent runs Envoy and ends with it, with a code of its own: how Envoy ended stands in its log alone.
+    /// Istio's agent runs Envoy and ends with it, with a code of its own: how Envoy ended stands in
+    /// its log alone.
     async fn read_logs(&self) {
         let open =
             |ended: &Ended| ended.container == PROXY && matches!(ended.death.how, Ending::Code(_));
@@ -217,7 +219,8 @@ impl Guard {
     }
 }
 
-/// The signal that ended the proxy, in the words of Go's `os.ProcessState` ("Epoch 0 exited with error: signal: killed").
+/// The signal that ended the proxy, in the words of Go's `os.ProcessState` ("Epoch 0 exited with
+/// error: signal: killed").
 fn signal(log: &str) -> Option<i32> {
     const WORDS: [(&str, i32); 10] = [
         ("hangup", 1),

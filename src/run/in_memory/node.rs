@@ -1,4 +1,5 @@
-//! The node's socket: a stream to a port of a pod, as [`crate::transport::Dial`] asks the local node for one.
+//! The node's socket: a stream to a port of a pod, as [`crate::transport::Dial`] asks the local
+//! node for one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -35,7 +35,8 @@ fn workload(name: &str, role: &str, port: u16) -> String {
     )
 }
 
-/// A scenario whose server has the address of this number, and whose caller has the next. Its probes:
+/// A scenario whose server has the address of this number, and whose caller has the next. Its
+/// probes:
 ///
 /// - `fine`: three calls that succeed, and are claimed to
 /// - `miscounted`: a call that succeeds, and is claimed to take two attempts

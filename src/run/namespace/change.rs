@@ -1,4 +1,5 @@
-//! Configuration that changes in a scenario's namespace: written, and waited for wherever it has to arrive.
+//! Configuration that changes in a scenario's namespace: written, and waited for wherever it has to
+//! arrive.
 
 use std::time::Instant;
 
@@ -24,10 +25,12 @@ use crate::{
 };
 
 impl Place {
-    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when told) has it.
+    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when
+    /// told) has it.
     ///
     /// # Errors
-    /// As [`crate::mesh::istio::live::Applier::change`]; pods of what was applied that do not become ready.
+    /// As [`crate::mesh::istio::live::Applier::change`]; pods of what was applied that do not
+    /// become ready.
     pub async fn change(
         &self,
         ctx: &Context,
@@ -129,8 +132,8 @@ impl Place {
         Ok(ctx.mesh.applier.change(change).await?)
     }
 
-    /// Services and pods come to istiod on a way of their own: when it has them, a push that holds them is waited for, at the proxies
-    /// of the new pods too.
+    /// Services and pods come to istiod on a way of their own: when it has them, a push that holds
+    /// them is waited for, at the proxies of the new pods too.
     async fn follow(
         &self,
         ctx: &Context,
@@ -174,7 +177,8 @@ impl Place {
         mutated::objects(ctx, &self.names(), address)
     }
 
-    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and the endpoints.
+    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and
+    /// the endpoints.
     async fn await_gateway(
         &self,
         ctx: &Context,

@@ -1,9 +1,12 @@
-//! The control call: a plain call from the scenario's caller to a server that no scenario configures. When it fails, caller,
-//! network or machine is at fault, and nothing can be said of the mesh.
+//! The control call: a plain call from the scenario's caller to a server that no scenario
+//! configures. When it fails, caller, network or machine is at fault, and nothing can be said of
+//! the mesh.
 //!
-//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts may rightly keep a proxy from the control
-//! server. So it goes to a port that Istio's redirection leaves out for every caller (the pod annotation
-//! `traffic.sidecar.istio.io/excludeOutboundPorts`): past the proxy, over the network of the pod all the same.
+//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts may
+//! rightly keep a proxy from the control server. So it goes to a port that Istio's redirection
+//! leaves out for every caller (the pod annotation
+//! `traffic.sidecar.istio.io/excludeOutboundPorts`): past the proxy, over the network of the pod
+//! all the same.
 
 use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
@@ -17,7 +20,8 @@ use crate::{
     scenario::{loaded::Loaded, workload_file},
 };
 
-/// The pods of a caller as they must be for the control call: what its file or scenario excludes stays excluded.
+/// The pods of a caller as they must be for the control call: what its file or scenario excludes
+/// stays excluded.
 #[must_use]
 pub fn past_the_proxy(mut object: Value) -> Value {
     let Some(metadata) = object.pointer_mut("/spec/template/metadata") else {

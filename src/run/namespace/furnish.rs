@@ -40,7 +40,8 @@ pub struct Unmade {
 }
 
 impl Place {
-    /// Makes the namespace and its workloads, and waits until pods are ready and proxies know each other.
+    /// Makes the namespace and its workloads, and waits until pods are ready and proxies know each
+    /// other.
     ///
     /// # Errors
     /// [`PlaceError`], with the last state of whatever is missing.
@@ -176,7 +177,8 @@ impl Place {
             place.change(ctx, mutated, Vec::new(), gateway),
             place.await_settled(ctx, gateway),
         )?;
-        // The push may have been behind what was looked at beside it; the gateways were looked at after it.
+        // The push may have been behind what was looked at beside it; the gateways were looked at
+        // after it.
         place
             .await_endpoints_at(ctx, &place.proxies(ctx), false)
             .await?;
@@ -184,8 +186,8 @@ impl Place {
         Ok(place)
     }
 
-    /// Does with the namespace what the run's [`tidy::Tidy`] says, or keeps it; `configuration` is what was applied to it since it
-    /// was made. Does not wait.
+    /// Does with the namespace what the run's [`tidy::Tidy`] says, or keeps it; `configuration` is
+    /// what was applied to it since it was made. Does not wait.
     pub async fn end(&self, ctx: &Context, configuration: &[Written], keep: bool) {
         let all = [&self.entries, configuration].concat();
         tidy::end(ctx, &self.root, &all, keep).await;
@@ -196,7 +198,8 @@ fn is_headless(object: &Value) -> bool {
     object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
 }
 
-/// Services that proxies balance by endpoint discovery, those with an address of their own, and their selectors.
+/// Services that proxies balance by endpoint discovery, those with an address of their own, and
+/// their selectors.
 fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
     let services = objects.filter(|object| object["kind"] == "Service" && !is_headless(object));
     let selecting = services.filter_map(|service| {

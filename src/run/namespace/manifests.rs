@@ -1,4 +1,5 @@
-//! Manifests as they were applied, and what the API server answered: evidence of a scenario that did not pass.
+//! Manifests as they were applied, and what the API server answered: evidence of a scenario that
+//! did not pass.
 
 use std::path::Path;
 

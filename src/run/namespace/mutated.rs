@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-/// What a scenario's own namespace gets once its pods are ready. `${address:WORKLOAD}` is the address of the workload's first pod.
+/// What a scenario's own namespace gets once its pods are ready. `${address:WORKLOAD}` is the
+/// address of the workload's first pod.
 pub fn objects(
     ctx: &Context,
     names: &Names<'_>,
@@ -119,7 +120,8 @@ pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
     }
 }
 
-/// A patch that no proxy had, in a scenario that was to notice: then nothing is known of what it would have noticed.
+/// A patch that no proxy had, in a scenario that was to notice: then nothing is known of what it
+/// would have noticed.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "patch {number} of mutation {mutation} ({operation} {apply_to}) was in no proxy: it fits nothing here, or was not accepted"

@@ -1,4 +1,5 @@
-//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `furnish` makes it, `change` changes it.
+//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `furnish`
+//! makes it, `change` changes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +59,8 @@ pub struct Place {
     pub(crate) services: BTreeMap<String, Value>,
     /// What makes the pods of each workload, by its name.
     pub makers: BTreeMap<String, Maker>,
-    /// A Service without an address of its own: proxies know its pods by listeners instead of endpoints.
+    /// A Service without an address of its own: proxies know its pods by listeners instead of
+    /// endpoints.
     pub(crate) headless: bool,
     /// Its objects may lie outside the namespace.
     pub(super) outside: bool,
@@ -112,7 +114,8 @@ impl Place {
             .collect()
     }
 
-    /// The proxies that are told of a change: those of this namespace, and the shared gateways where that is said.
+    /// The proxies that are told of a change: those of this namespace, and the shared gateways
+    /// where that is said.
     pub(crate) fn told(&self, ctx: &Context, gateway: bool) -> Vec<Plane> {
         let shared = ctx.mesh.gateways.iter().filter(|_| gateway);
         let own = self.proxies(ctx).into_iter();
@@ -209,8 +212,8 @@ impl Place {
         !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
     }
 
-    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is not ready may have been called
-    /// all the same. One that is on its way out counts as departed.
+    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is
+    /// not ready may have been called all the same. One that is on its way out counts as departed.
     pub fn ledgers(&self, ctx: &Context) -> Vec<(String, bool)> {
         let pods = ctx.pods.of(&self.namespace);
         let staying = pods
@@ -222,7 +225,8 @@ impl Place {
             .collect()
     }
 
-    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never will be.
+    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never
+    /// will be.
     ///
     /// # Errors
     /// The pods' last state, events and log lines.

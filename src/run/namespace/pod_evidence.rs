@@ -11,7 +11,8 @@ use crate::{
     run::{context::Context, probe::flags},
 };
 
-/// What a person wants to see of a scenario that did not pass: the pods' state and the proxies' last log lines.
+/// What a person wants to see of a scenario that did not pass: the pods' state and the proxies'
+/// last log lines.
 pub async fn pod_evidence(ctx: &Context, namespace: &str) -> Vec<(String, String)> {
     let pods = ctx.pods.of(namespace);
     let mut all = vec![(

@@ -1,9 +1,12 @@
-//! The plain path: before anything is judged, callers without a proxy in their way reach every Service of the place.
+//! The plain path: before anything is judged, callers without a proxy in their way reach every
+//! Service of the place.
 //!
-//! A proxy waits for what it is told, and that is waited for (`mesh::istio::live`). A caller without one meets the cluster's own network, where
-//! a Service is known some time after its pods are ready: until then a connection is refused, and one to a pod that is gone is lost. Neither is
-//! the mesh's doing. So two things are waited for, both as the caller itself sees them: the API's EndpointSlices name exactly the ready pods, and
-//! connections to each port of each Service are made.
+//! A proxy waits for what it is told, and that is waited for (`mesh::istio::live`). A caller
+//! without one meets the cluster's own network, where a Service is known some time after its pods
+//! are ready: until then a connection is refused, and one to a pod that is gone is lost. Neither is
+//! the mesh's doing. So two things are waited for, both as the caller itself sees them: the API's
+//! EndpointSlices name exactly the ready pods, and connections to each port of each Service are
+//! made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,12 +28,14 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Ways that are tried at once: to a control port on a cluster each takes a connection through the API server.
+/// Ways that are tried at once: to a control port on a cluster each takes a connection through the
+/// API server.
 const SIDE_BY_SIDE: usize = 4;
 /// Label by which a slice names its Service (Kubernetes, "EndpointSlices", Ownership).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Rate at which an address that is gone, but still in the rules, is missed by all connections. Each takes one of the addresses at random
-/// (kube-proxy: "random" of nftables and "statistic" of iptables).
+/// Rate at which an address that is gone, but still in the rules, is missed by all connections.
+/// Each takes one of the addresses at random (kube-proxy: "random" of nftables and "statistic" of
+/// iptables).
 const MISSED: f64 = 1e-6;
 
 /// A port of a Service, and what stands behind it.
@@ -44,7 +49,8 @@ struct Way {
     endpoints: Vec<String>,
 }
 
-/// Waits until every plain caller of the place reaches every Service of it; returns at once where there is no such caller.
+/// Waits until every plain caller of the place reaches every Service of it; returns at once where
+/// there is no such caller.
 ///
 /// # Errors
 /// [`ReachError`], with what was last missing.
@@ -133,7 +139,8 @@ async fn closed(caller: &Port, way: &Way) -> Option<String> {
         Some(words) => {
             let direct = join_all(way.endpoints.iter().map(|one| bed::reach(caller, one, 1))).await;
             let open = direct.iter().flatten().filter(|one| one.made > 0).count();
-            // Where nobody listens, the Service is as closed as its pods are; where some do, as open.
+            // Where nobody listens, the Service is as closed as its pods are; where some do, as
+            // open.
             let settled = open == 0 || (open < way.endpoints.len() && found.made > 0);
             (!settled).then_some(words)
         }
@@ -151,7 +158,8 @@ async fn by_name(caller: &Port, way: &Way) -> Option<String> {
     }
 }
 
-/// Connections by which one address more than the `endpoints` would have been met but for [`MISSED`].
+/// Connections by which one address more than the `endpoints` would have been met but for
+/// [`MISSED`].
 fn connections(endpoints: usize) -> u64 {
     if endpoints == 0 {
         return 1;
@@ -239,7 +247,8 @@ fn ways(services: &[Service], slices: &[EndpointSlice]) -> Vec<Way> {
             let address = address.filter(|address| address != "None" && !address.is_empty());
             let endpoints = endpoints(service, port.name.as_deref(), slices);
             let behind = endpoints.first().and_then(|one| one.rsplit_once(':'));
-            // A name without an address of its own stands for its pods, whose ports a client has to know.
+            // A name without an address of its own stands for its pods, whose ports a client has to
+            // know.
             let number = match (&address, behind) {
                 (None, Some((_, number))) => number.to_owned(),
                 _ => port.port.to_string(),

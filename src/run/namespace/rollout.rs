@@ -1,4 +1,5 @@
-//! Workloads in applied files: their pods are awaited as those of the world are, or found to be hopeless.
+//! Workloads in applied files: their pods are awaited as those of the world are, or found to be
+//! hopeless.
 
 use std::time::Instant;
 
@@ -50,7 +51,8 @@ pub fn labelled(mut object: Value, run: &str) -> Value {
     object
 }
 
-/// Waits until every workload among these objects is rolled out and its pods are ready, or one of them never will be.
+/// Waits until every workload among these objects is rolled out and its pods are ready, or one of
+/// them never will be.
 ///
 /// # Errors
 /// [`PlaceError::Pods`] with the pods' own reasons.
@@ -108,7 +110,8 @@ async fn is_rolled_out(
     })
 }
 
-/// Waits until no pod of these workloads is left; told by what they selected before they were deleted.
+/// Waits until no pod of these workloads is left; told by what they selected before they were
+/// deleted.
 ///
 /// # Errors
 /// [`PlaceError::Applied`] with what is still there.

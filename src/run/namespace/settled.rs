@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Place {
-    /// Waits until istiod has exactly the ready pods as endpoints of every app here, and every sidecar (and the gateway, when told)
-    /// has what istiod then has for it.
+    /// Waits until istiod has exactly the ready pods as endpoints of every app here, and every
+    /// sidecar (and the gateway, when told) has what istiod then has for it.
     ///
     /// # Errors
     /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
@@ -28,7 +28,8 @@ impl Place {
         self.await_settled(ctx, gateway).await
     }
 
-    /// Waits until the workers of every proxy that is told of this place have its endpoints, and plain callers reach its Services.
+    /// Waits until the workers of every proxy that is told of this place have its endpoints, and
+    /// plain callers reach its Services.
     pub(crate) async fn await_settled(
         &self,
         ctx: &Context,
@@ -39,8 +40,8 @@ impl Place {
         try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
     }
 
-    /// The same after pods came or went. Proxies know the pods behind a Service without an address by listeners and routes, which come
-    /// with a push of their own.
+    /// The same after pods came or went. Proxies know the pods behind a Service without an address
+    /// by listeners and routes, which come with a push of their own.
     ///
     /// # Errors
     /// As [`Self::await_endpoints`].
@@ -88,8 +89,8 @@ impl Place {
             .collect()
     }
 
-    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway API's routes want one for
-    /// each version).
+    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway
+    /// API's routes want one for each version).
     pub(crate) fn selected(
         &self,
         ctx: &Context,

@@ -25,7 +25,8 @@ use crate::{
     run::context::{Context, Tidy},
 };
 
-/// Ends the namespace `root` of a scenario as the run wants it, or marks it as one that stays. What cannot be done is told.
+/// Ends the namespace `root` of a scenario as the run wants it, or marks it as one that stays. What
+/// cannot be done is told.
 pub async fn end(ctx: &Context, root: &Written, configuration: &[Written], keep: bool) {
     let (client, name) = (&ctx.client, &root.name);
     // It concerns others, so it goes also where the rest stays.
@@ -53,7 +54,8 @@ pub async fn end(ctx: &Context, root: &Written, configuration: &[Written], keep:
     }
 }
 
-/// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without grace.
+/// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without
+/// grace.
 ///
 /// # Errors
 /// When the API server refuses.

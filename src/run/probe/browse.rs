@@ -164,7 +164,8 @@ fn plan(
 /// The call as the wire-level caller would tell it, as far as a page can know.
 fn observation(tag: &str, index: u64, page: &str, call: PageCall, fetched: Fetched) -> Observation {
     let http = fetched.http_status.filter(|_| fetched.refused.is_none());
-    // The ledger's rule is about answers of an application; what the page was not allowed to read is none to it.
+    // The ledger's rule is about answers of an application; what the page was not allowed to read
+    // is none to it.
     let origin = if http.is_some() {
         Origin::Wire
     } else {

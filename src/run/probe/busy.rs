@@ -154,7 +154,8 @@ fn by_pod(attempts: impl Iterator<Item = Attempt>) -> Running {
     running
 }
 
-/// The pod with strictly more than every other: only then does least-request prefer each of the others to it.
+/// The pod with strictly more than every other: only then does least-request prefer each of the
+/// others to it.
 fn most(running: Running) -> Result<Busy, BusyError> {
     let counts = counts(&running);
     let mut pods: Vec<(String, BTreeSet<String>)> = running.into_iter().collect();

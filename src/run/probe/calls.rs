@@ -1,4 +1,5 @@
-//! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes checks.
+//! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes
+//! checks.
 
 use std::{
     collections::BTreeMap,
@@ -176,8 +177,9 @@ pub struct Made {
     pub read: telemetry::Before,
 }
 
-/// How long a run may take: a time for each round of calls and what they wait for by their script, stream, deadline or the configuration, and
-/// [`spare`](crate::timeouts::ProbeTimeouts::spare) for all of it.
+/// How long a run may take: a time for each round of calls and what they wait for by their script,
+/// stream, deadline or the configuration, and [`spare`](crate::timeouts::ProbeTimeouts::spare) for
+/// all of it.
 fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
     let script = probe.script.clone().unwrap_or_default();
     let stream = probe.stream.clone().unwrap_or_default();
@@ -286,8 +288,8 @@ pub async fn conclude(
     })
 }
 
-/// All attempts of a run. A cancellation reaches a server after the client has seen its call end: when the end is what matters,
-/// it is waited for.
+/// All attempts of a run. A cancellation reaches a server after the client has seen its call end:
+/// when the end is what matters, it is waited for.
 async fn attempts(
     ctx: &Context,
     place: &Place,
@@ -356,7 +358,8 @@ fn call_plan(
     Ok(plan)
 }
 
-/// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes it.
+/// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes
+/// it.
 fn address(to: &str) -> String {
     match to.strip_prefix("gateway") {
         Some("") => format!("{GATEWAY_ADDRESS}:80"),
@@ -399,8 +402,9 @@ async fn response_flags(
     flags::flags(ctx, &proxies, &format!("{id}-"), calls).await
 }
 
-/// The first calls and attempts. Where a hop was looked at, its configuration too: that of a contrast is not the mesh's own.
-/// Values of metadata that carries credentials by its name are masked, unless the expectation is about them.
+/// The first calls and attempts. Where a hop was looked at, its configuration too: that of a
+/// contrast is not the mesh's own. Values of metadata that carries credentials by its name are
+/// masked, unless the expectation is about them.
 pub(crate) fn evidence(seen: &Seen, expect: &ResolvedExpect, contrast: bool) -> String {
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();

@@ -1,4 +1,5 @@
-//! Which hop took each call, and how it was configured: the proxy's access log beside its configuration dump.
+//! Which hop took each call, and how it was configured: the proxy's access log beside its
+//! configuration dump.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,7 +31,8 @@ use crate::{
     wait::{self, Look, Steady},
 };
 
-/// A line that is not there so long after the interval at which Envoy writes its access log was not written.
+/// A line that is not there so long after the interval at which Envoy writes its access log was not
+/// written.
 const SURE: Duration = Duration::from_millis(500);
 /// No span came for so long: no more will.
 const QUIET: Duration = Duration::from_millis(800);
@@ -96,7 +97,8 @@ async fn counters(
     Ok(all)
 }
 
-/// Gathers everything that the expectation looks at, after the calls. `contrast`: what is wanted may well not come.
+/// Gathers everything that the expectation looks at, after the calls. `contrast`: what is wanted
+/// may well not come.
 ///
 /// # Errors
 /// A proxy, the collector or the tool does not answer.
@@ -135,7 +137,8 @@ pub async fn gather(
 
 pub(crate) type Lines = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be missing, as soon as no more can come.
+/// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be
+/// missing, as soon as no more can come.
 pub(crate) async fn lines(
     ctx: &Context,
     place: &Place,
@@ -200,7 +203,8 @@ async fn grown(
     waited.await
 }
 
-/// The collector's spans, as soon as each call has those that are wanted; for a share, once no more come.
+/// The collector's spans, as soon as each call has those that are wanted; for a share, once no more
+/// come.
 async fn collected(
     ctx: &Context,
     place: &Place,

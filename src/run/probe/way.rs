@@ -1,4 +1,5 @@
-//! Which proxies a call passes, as the world has them, and what their logs say where their headers do not tell who answered.
+//! Which proxies a call passes, as the world has them, and what their logs say where their headers
+//! do not tell who answered.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +27,8 @@ use crate::{
 /// Field of the access log, and its value for what an upstream answered.
 const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
 
-/// The way of a probe's calls. Configuration and logs are asked only where the expectation tells near and far apart and the answers
-/// do not.
+/// The way of a probe's calls. Configuration and logs are asked only where the expectation tells
+/// near and far apart and the answers do not.
 ///
 /// # Errors
 /// A proxy does not answer.
@@ -83,7 +84,8 @@ fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Plane>
     Some(injection::proxy(&ctx.dial, pod))
 }
 
-/// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it names no other workload.
+/// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it
+/// names no other workload.
 fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
     if probe::through_gateway(probe) {
         return ctx.mesh.gateways.clone();
@@ -120,7 +122,8 @@ async fn are_hidden(near: &[Plane]) -> Result<bool, AskError> {
     Ok(false)
 }
 
-/// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log tells of are missing.
+/// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log
+/// tells of are missing.
 async fn passed_on(
     ctx: &Context,
     near: &[Plane],
@@ -138,7 +141,8 @@ async fn passed_on(
     waited.await
 }
 
-/// What the near proxies' logs tell of calls: whether every one that logged it passed its answer on.
+/// What the near proxies' logs tell of calls: whether every one that logged it passed its answer
+/// on.
 async fn told(ctx: &Context, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
     for proxy in near {

@@ -43,7 +43,8 @@ fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Plane)
     hops
 }
 
-/// Lines of the run's calls in the logs of all proxies on the way, as soon as each call that left its caller has them.
+/// Lines of the run's calls in the logs of all proxies on the way, as soon as each call that left
+/// its caller has them.
 pub async fn read(ctx: &Context, place: &Place, probe: &ResolvedProbe, seen: &Seen) -> Logged {
     let hops = hops(ctx, place, probe);
     let left = seen

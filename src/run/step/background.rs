@@ -29,8 +29,9 @@ fn all_hold(outcomes: &[Outcome]) -> bool {
 }
 
 impl Background {
-    /// Waits until the streams that it holds are in progress at servers, so that what follows happens to them. Streams that
-    /// cannot arrive are judged like others, so this gives up without an error.
+    /// Waits until the streams that it holds are in progress at servers, so that what follows
+    /// happens to them. Streams that cannot arrive are judged like others, so this gives up without
+    /// an error.
     async fn arrived(&mut self, ctx: &Context, place: &Place) -> Result<(), BusyError> {
         let held = [self.holding.clone()];
         tokio::select! {

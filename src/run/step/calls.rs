@@ -17,7 +17,8 @@ use crate::{
 };
 
 impl Run<'_> {
-    /// Makes the calls of a probe and keeps what they show; `refutes` are the claims that a contrast has to break.
+    /// Makes the calls of a probe and keeps what they show; `refutes` are the claims that a
+    /// contrast has to break.
     ///
     /// # Errors
     /// [`StepError`]: its calls could not be made or understood.
@@ -41,7 +42,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Makes the calls of a probe again and again until all its claims hold, or the time for it is over.
+    /// Makes the calls of a probe again and again until all its claims hold, or the time for it is
+    /// over.
     ///
     /// # Errors
     /// As [`Self::probe`]; something stood still meanwhile.

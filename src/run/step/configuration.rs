@@ -38,7 +38,8 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     run.floor_ms += live.push_ms;
     let mut written = live.written;
     run.answered(&written);
-    // An edit of what is there already: objects that the new file does not name stay, as kubectl apply leaves them.
+    // An edit of what is there already: objects that the new file does not name stay, as kubectl
+    // apply leaves them.
     let before = run.applied.remove(name).unwrap_or_default();
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
     run.applied.insert(name.to_owned(), written);
@@ -89,10 +90,12 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may write.
+/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may
+/// write.
 ///
 /// # Errors
-/// [`ManifestError`]: there is no such file, it is no YAML, or an object lies where the scenario may not write (with file and line).
+/// [`ManifestError`]: there is no such file, it is no YAML, or an object lies where the scenario
+/// may not write (with file and line).
 pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestError> {
     let (file, documents) = documents(run, name)?;
     let mut objects = Vec::new();
@@ -162,8 +165,9 @@ async fn known(run: &Run<'_>) -> Result<(), Stop> {
     Ok(run.place.await_known(run.ctx, gateway).await?)
 }
 
-/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy before the next goes. A pod is known
-/// by its uid: that of a StatefulSet comes back under its old name.
+/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy
+/// before the next goes. A pod is known by its uid: that of a StatefulSet comes back under its old
+/// name.
 pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
     run.place.guard.ask(workload);
     let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);

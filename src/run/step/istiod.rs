@@ -25,7 +25,8 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Deletes istiod's pods; returns when all of them are gone, another is ready, and these proxies are connected to it.
+/// Deletes istiod's pods; returns when all of them are gone, another is ready, and these proxies
+/// are connected to it.
 ///
 /// # Errors
 /// [`RestartError`]: what is still there, or not yet.
@@ -103,7 +104,8 @@ async fn connected(istiod: &Port, proxies: Vec<&Plane>) -> Result<(), RestartErr
     })
 }
 
-/// Those of the proxies that a list of connections does not name. istiod calls each `POD.NAMESPACE`.
+/// Those of the proxies that a list of connections does not name. istiod calls each
+/// `POD.NAMESPACE`.
 fn missing(syncz: &[u8], proxies: &[&Plane]) -> Vec<String> {
     let list: Value = serde_json::from_slice(syncz).unwrap_or_default();
     let connected: BTreeSet<&str> = list

@@ -12,7 +12,8 @@ use crate::{
 /// Who refused something, and the words; nobody for what was taken.
 type Answer = (Option<RefusedBy>, String);
 
-/// Applies every object of the file and says who refused it. What is taken all the same is deleted again.
+/// Applies every object of the file and says who refused it. What is taken all the same is deleted
+/// again.
 ///
 /// # Errors
 /// The API server does not answer; proxies do not show that they have what is left.

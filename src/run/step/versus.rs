@@ -1,4 +1,5 @@
-//! The step `versus`: two probes by turns, their call times and the processor time of the calling pods.
+//! The step `versus`: two probes by turns, their call times and the processor time of the calling
+//! pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::AttachParams};
@@ -20,7 +21,8 @@ use crate::{
     },
 };
 
-/// Run time of every thread of a container in nanoseconds (first field of schedstat, kernel document sched-stats).
+/// Run time of every thread of a container in nanoseconds (first field of schedstat, kernel
+/// document sched-stats).
 const RUN_TIMES: &str = "cat /proc/[0-9]*/task/*/schedstat";
 
 /// What one run of a probe cost.
@@ -31,7 +33,8 @@ struct Cost {
     cpu: f64,
 }
 
-/// Runs all rounds and judges them. Where calls do not as their probe expects, that is the verdict: their cost says nothing.
+/// Runs all rounds and judges them. Where calls do not as their probe expects, that is the verdict:
+/// their cost says nothing.
 ///
 /// # Errors
 /// A run failed.
@@ -122,7 +125,8 @@ async fn cost(
     }))
 }
 
-/// Processor time that the calling program and what stands in for its proxy have used so far, in microseconds.
+/// Processor time that the calling program and what stands in for its proxy have used so far, in
+/// microseconds.
 async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
     let pod = run.place.pod(run.ctx, &probe.from)?;
     let control = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);

@@ -1,5 +1,6 @@
-//! The typed suite file: what an author may write. Parsing with positions is in `scenario::parse`, rules across fields in `plan::lint`; verbs
-//! are in `scenario::verb`, matchers in `verdict::matcher`.
+//! The typed suite file: what an author may write. Parsing with positions is in `scenario::parse`,
+//! rules across fields in `plan::lint`; verbs are in `scenario::verb`, matchers in
+//! `verdict::matcher`.
 
 pub mod probe;
 pub mod scenario;

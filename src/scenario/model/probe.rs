@@ -40,10 +40,12 @@ pub struct Probe {
     /// One request message, or the list of messages of a client stream.
     #[serde(default)]
     pub send: Value,
-    /// Request metadata; a list sends the key once for each value. Values of keys that end in `-bin` are base64.
+    /// Request metadata; a list sends the key once for each value. Values of keys that end in
+    /// `-bin` are base64.
     #[serde(default)]
     pub metadata: BTreeMap<String, Values>,
-    /// Request metadata that takes so many values in turn over the calls: `KEY-0`, `KEY-1`, … and from the start again.
+    /// Request metadata that takes so many values in turn over the calls: `KEY-0`, `KEY-1`, … and
+    /// from the start again.
     #[serde(default)]
     pub per_call: BTreeMap<String, u64>,
     /// What the server is told to do (`testbed::control::Script`).
@@ -74,7 +76,8 @@ pub struct Probe {
     /// A fresh connection for each call.
     #[serde(default)]
     pub reconnect: bool,
-    /// Only multiplication there is: one run of the probe per cell, each cell a checked claim of its own.
+    /// Only multiplication there is: one run of the probe per cell, each cell a checked claim of
+    /// its own.
     #[serde(default)]
     pub vary: Vec<Cell>,
     #[serde(default)]

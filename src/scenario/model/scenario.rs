@@ -23,7 +23,8 @@ pub struct Scenario {
     pub proves: Vec<String>,
     #[serde(default)]
     pub level: Level,
-    /// Capabilities of mesh or target; a missing one makes the verdict SKIP with that word as the reason.
+    /// Capabilities of mesh or target; a missing one makes the verdict SKIP with that word as the
+    /// reason.
     #[serde(default)]
     pub needs: Vec<String>,
     /// It touches what all share (the control plane), so nothing else runs beside it.
@@ -56,7 +57,8 @@ pub enum Level {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Workload {
-    /// Name of the Deployment, of its `app` label and (unless `service` says otherwise) of its Service.
+    /// Name of the Deployment, of its `app` label and (unless `service` says otherwise) of its
+    /// Service.
     pub name: String,
     /// `<uses>.yaml` beside the scenario, else in `fixtures/workloads`.
     pub uses: String,

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// TLS as the caller offers it. Fields of a row or a contrast are laid over those of the probe one by one.
+/// TLS as the caller offers it. Fields of a row or a contrast are laid over those of the probe one
+/// by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Tls {

@@ -81,8 +81,8 @@ impl From<Http> for Form {
     }
 }
 
-/// Calls by a real browser: Chromium loads a page from `page` and the page calls by `client`. The probe's `to` is a workload and
-/// a port of its pods.
+/// Calls by a real browser: Chromium loads a page from `page` and the page calls by `client`. The
+/// probe's `to` is a workload and a port of its pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Browser {

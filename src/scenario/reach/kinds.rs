@@ -31,8 +31,9 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
     }
 }
 
-/// Gateways of Istio are selected by labels of pods in every namespace. What is selected by the name of the scenario's namespace is
-/// its own; at any other gateway only the scenario's own hosts are.
+/// Gateways of Istio are selected by labels of pods in every namespace. What is selected by the
+/// name of the scenario's namespace is its own; at any other gateway only the scenario's own hosts
+/// are.
 fn gateway(object: &Value) -> Vec<Reach> {
     let selector = object.pointer("/spec/selector").and_then(Value::as_object);
     let own = |labels: &Map<String, Value>| {
@@ -64,7 +65,8 @@ fn shared_gateway(host: &str) -> String {
     }
 }
 
-/// A port has one protocol at a gateway, and without HTTP or SNI it has one server: the first Gateway gets it.
+/// A port has one protocol at a gateway, and without HTTP or SNI it has one server: the first
+/// Gateway gets it.
 fn port(object: &Value, server: &Value, at: &str) -> Option<Reach> {
     let number = server.pointer("/port/number").and_then(Value::as_u64);
     let protocol = text(server, "/port/protocol").to_ascii_uppercase();
@@ -106,8 +108,8 @@ fn is_exported(object: &Value) -> bool {
     names.is_empty() || !names.iter().all(own)
 }
 
-/// A gateway of another namespace takes the hosts as they are; one of the scenario's own is judged by itself. In the mesh, hosts of
-/// others are changed for every namespace that sees the object.
+/// A gateway of another namespace takes the hosts as they are; one of the scenario's own is judged
+/// by itself. In the mesh, hosts of others are changed for every namespace that sees the object.
 fn virtual_service(object: &Value) -> Vec<Reach> {
     let hosts = list(object, "/spec/hosts");
     let gateways = list(object, "/spec/gateways");
@@ -139,8 +141,8 @@ fn exported(object: &Value, verb: &str, own: impl Fn(&str) -> bool) -> Vec<Reach
     found.collect()
 }
 
-/// Hosts are taken as they are written. Without an address, a port that is neither HTTP nor told apart by SNI is one listener for
-/// all hosts (`0.0.0.0:PORT`).
+/// Hosts are taken as they are written. Without an address, a port that is neither HTTP nor told
+/// apart by SNI is one listener for all hosts (`0.0.0.0:PORT`).
 fn service_entry(object: &Value) -> Vec<Reach> {
     if !is_exported(object) {
         return Vec::new();
@@ -159,7 +161,8 @@ fn service_entry(object: &Value) -> Vec<Reach> {
     found
 }
 
-/// A Gateway with an address is one of the proxies that are there already (Istio's manual deployment).
+/// A Gateway with an address is one of the proxies that are there already (Istio's manual
+/// deployment).
 fn listeners(object: &Value) -> Vec<Reach> {
     let addresses = list(object, "/spec/addresses");
     let own = |address: &Value| {

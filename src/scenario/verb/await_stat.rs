@@ -11,7 +11,8 @@ use super::spec::{Limit, Verb};
 pub struct Await {
     /// Workload whose sidecars are asked.
     pub at: String,
-    /// Regular expression over the names of Envoy's statistics; what it matches is added up over the workload's pods.
+    /// Regular expression over the names of Envoy's statistics; what it matches is added up over
+    /// the workload's pods.
     pub stat: String,
     /// Grown by so much since this step began, or so large when `from-zero`.
     pub at_least: u64,

@@ -9,7 +9,8 @@ use super::spec::{Around, Before, Limit, Mistake, Verb};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Certificate {
-    /// Name of the Secret in the scenario's namespace. A second certificate for the same Secret is a rotation.
+    /// Name of the Secret in the scenario's namespace. A second certificate for the same Secret is
+    /// a rotation.
     pub secret: String,
     /// DNS names of the certificate.
     pub hosts: Vec<String>,
@@ -19,7 +20,8 @@ pub struct Certificate {
     /// Authority that signs, made at its first use; `authority` when absent.
     #[serde(default)]
     pub issuer: Option<String>,
-    /// Issuer whose certificates a gateway that asks clients for one accepts (`ca.crt` of the Secret).
+    /// Issuer whose certificates a gateway that asks clients for one accepts (`ca.crt` of the
+    /// Secret).
     #[serde(default)]
     pub clients: Option<String>,
     /// Its time is over already.

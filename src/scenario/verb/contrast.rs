@@ -13,7 +13,8 @@ pub struct Contrast {
     /// What is broken in this run of the probe.
     #[serde(default)]
     pub with: Override,
-    /// Matchers that must be refuted (names of `Expect` fields); at least one. Others are not judged.
+    /// Matchers that must be refuted (names of `Expect` fields); at least one. Others are not
+    /// judged.
     pub refutes: Vec<String>,
     /// Only these cells of a truth table; all when absent.
     #[serde(default)]

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Around, Before, Limit, Mistake, Verb};
 
-/// Ends a background: its streams end their half, no new call starts, and all of its calls are judged.
+/// Ends a background: its streams end their half, no new call starts, and all of its calls are
+/// judged.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Finish {
     pub probe: String,
-    /// Matchers that must be refuted: what happened since has broken it. Empty: what it expects must hold.
+    /// Matchers that must be refuted: what happened since has broken it. Empty: what it expects
+    /// must hold.
     #[serde(default)]
     pub refutes: Vec<String>,
 }

@@ -1,4 +1,5 @@
-//! The verbs of `steps:`: one file each. A verb is added by its file and by its line in `registry.rs`; what it does to a mesh is in `run/step/`.
+//! The verbs of `steps:`: one file each. A verb is added by its file and by its line in
+//! `registry.rs`; what it does to a mesh is in `run/step/`.
 
 pub mod apply;
 pub mod await_stat;

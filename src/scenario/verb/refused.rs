@@ -9,7 +9,8 @@ use super::spec::{Fate, File, Limit, Verb};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Refused {
-    /// `<behaviour>.<name>.yaml`; every object in it must be refused. A proxy refuses what it is sent, not single objects.
+    /// `<behaviour>.<name>.yaml`; every object in it must be refused. A proxy refuses what it is
+    /// sent, not single objects.
     pub apply: String,
     pub by: RefusedBy,
     /// Words that the refusal must hold.
@@ -21,7 +22,8 @@ pub struct Refused {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusedBy {
-    /// The API server serves no such kind: the group, the version or the kind is wrong, or its CRD is not installed.
+    /// The API server serves no such kind: the group, the version or the kind is wrong, or its CRD
+    /// is not installed.
     UnknownKind,
     /// The kind's schema.
     Schema,

@@ -1,5 +1,6 @@
-//! The list of all verbs, and what follows from it: the steps of a scenario, and the one place where each is asked. A verb is added by its
-//! file, by its line here, and by what it does (`run/step/`, called from `run/scenario.rs`).
+//! The list of all verbs, and what follows from it: the steps of a scenario, and the one place
+//! where each is asked. A verb is added by its file, by its line here, and by what it does
+//! (`run/step/`, called from `run/scenario.rs`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,6 @@
-//! What a verb of `steps:` is: how an author writes it, what it does in words, what it names, and the mistakes one can make with it. Each file
-//! beside this one is one verb; `registry.rs` lists them. What it does to a mesh is in `run/step/`.
+//! What a verb of `steps:` is: how an author writes it, what it does in words, what it names, and
+//! the mistakes one can make with it. Each file beside this one is one verb; `registry.rs` lists
+//! them. What it does to a mesh is in `run/step/`.
 
 use std::{collections::BTreeSet, fmt};
 

@@ -23,7 +23,8 @@ pub struct Versus {
     /// The median time of a call is at most this share of the other's, e.g. `80%`.
     #[serde(default)]
     pub latency: Option<String>,
-    /// The processor time that caller and proxy of the calling pod take is at most this share of the other's.
+    /// The processor time that caller and proxy of the calling pod take is at most this share of
+    /// the other's.
     #[serde(default)]
     pub cpu: Option<String>,
     /// Makes it a contrast: these of `latency` and `cpu` must be refuted.

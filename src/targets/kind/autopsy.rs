@@ -1,4 +1,5 @@
-//! Why the nodes of a cluster that kind gave up did not come up, in their own words: kind's are only that it waited in vain.
+//! Why the nodes of a cluster that kind gave up did not come up, in their own words: kind's are
+//! only that it waited in vain.
 
 use super::{cause, error::KindError, program::Program};
 use crate::{output::clean_line, timeouts::timeouts};
@@ -10,7 +11,8 @@ const SHOWN: usize = 6;
 /// What a line of a log that is worth showing contains.
 const TELLING: &[&str] = &["error", "fail", "too many", "no space", "denied"];
 
-/// The error of kind with what the nodes said, and their cause instead of kind's where they name one. The nodes must still be there.
+/// The error of kind with what the nodes said, and their cause instead of kind's where they name
+/// one. The nodes must still be there.
 pub(super) async fn explain(cluster: &str, error: KindError) -> KindError {
     let KindError::Failed {
         what,

@@ -71,8 +71,8 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A cluster that was made here and did not
-    /// come up is removed.
+    /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A
+    /// cluster that was made here and did not come up is removed.
     ///
     /// # Errors
     /// [`KindError`] of the phase that failed.
@@ -163,7 +163,8 @@ async fn engine() -> Result<String, KindError> {
         .await
 }
 
-/// The record of the cluster that is to be used; a cluster of somebody else's gets one that says so.
+/// The record of the cluster that is to be used; a cluster of somebody else's gets one that says
+/// so.
 async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindError> {
     let clusters = kind
         .run(&["get", "clusters"], timeouts().target.kind_question)
@@ -270,7 +271,8 @@ async fn fill(
     Ok((ready, mirrors))
 }
 
-/// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both cases.
+/// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both
+/// cases.
 async fn cluster(
     kind: &Program,
     record: &mut Record,
@@ -358,7 +360,8 @@ async fn version(kind: &Program) -> Result<String, KindError> {
     Ok(said.trim().to_owned())
 }
 
-/// Deletes a cluster until kind knows none of its name: one that was being made may get another container meanwhile.
+/// Deletes a cluster until kind knows none of its name: one that was being made may get another
+/// container meanwhile.
 async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
     record.end_maker();
     let kubeconfig = record.kubeconfig().display().to_string();

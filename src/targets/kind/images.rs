@@ -48,7 +48,8 @@ impl Images {
         Ok(names)
     }
 
-    /// What meshproof brings itself. Without a Python of the host one witness is missing, and nothing else.
+    /// What meshproof brings itself. Without a Python of the host one witness is missing, and
+    /// nothing else.
     pub fn ours(&self) -> Vec<Image> {
         let mut images = vec![stock::testbed(&self.testbed)];
         images.extend(self.witnesses.as_deref().map(stock::witness));

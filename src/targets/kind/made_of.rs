@@ -1,5 +1,5 @@
-//! What a kind cluster and its Istio were asked to be made of, flag by flag: on a cluster that is there already, a flag can only say what
-//! that is made of.
+//! What a kind cluster and its Istio were asked to be made of, flag by flag: on a cluster that is
+//! there already, a flag can only say what that is made of.
 
 use std::collections::BTreeMap;
 

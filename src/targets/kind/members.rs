@@ -22,8 +22,8 @@ pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
     Ok(nodes.items)
 }
 
-/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes docs, "Well-Known Labels,
-/// Annotations and Taints"). Where every node has it, pods tolerate it.
+/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes
+/// docs, "Well-Known Labels, Annotations and Taints"). Where every node has it, pods tolerate it.
 pub(super) fn workers(nodes: &[Node]) -> Vec<String> {
     let takes_pods = |node: &&Node| {
         let taints = node

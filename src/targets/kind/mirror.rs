@@ -1,5 +1,6 @@
-//! Registries between the nodes of a kind cluster and those that the names of images say: one of the user's, or one of our own that
-//! keeps what it has once pulled, so that the next cluster does not wait for the network.
+//! Registries between the nodes of a kind cluster and those that the names of images say: one of
+//! the user's, or one of our own that keeps what it has once pulled, so that the next cluster does
+//! not wait for the network.
 
 use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
@@ -17,10 +18,12 @@ const PORT: u16 = 5000;
 /// The registry that distribution publishes as an image.
 const IMAGE: &str = "registry:3";
 
-/// What kind has to tell containerd, so that it looks for mirrors (containerd's documents, "Registry Configuration").
+/// What kind has to tell containerd, so that it looks for mirrors (containerd's documents,
+/// "Registry Configuration").
 pub const CONTAINERD_PATCH: &str = "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n";
 
-/// One `--registry-mirror`: `HOST`, to keep what is pulled from there in a registry of our own, or `HOST=URL`, to pull it from there.
+/// One `--registry-mirror`: `HOST`, to keep what is pulled from there in a registry of our own, or
+/// `HOST=URL`, to pull it from there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     /// The registry as names of images have it.
@@ -90,7 +93,8 @@ impl Mirror {
         name == "localhost" || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
     }
 
-    /// `hosts.toml` for the nodes: the mirror first, then the registry itself, where a node can reach it.
+    /// `hosts.toml` for the nodes: the mirror first, then the registry itself, where a node can
+    /// reach it.
     fn hosts_toml(&self, url: &str) -> String {
         let server = match self.is_here() {
             true => String::new(),
@@ -109,8 +113,8 @@ pub struct Own {
     pub kept: PathBuf,
 }
 
-/// Starts the registries that are to be ours, and tells every node of all. They end when what is returned is dropped; the nodes then
-/// pull from the registries themselves.
+/// Starts the registries that are to be ours, and tells every node of all. They end when what is
+/// returned is dropped; the nodes then pull from the registries themselves.
 ///
 /// # Errors
 /// A registry does not start, or a node cannot be told.
@@ -193,7 +197,8 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
     Ok((side, url.unwrap_or_default()))
 }
 
-/// distribution's documents, "Configuring a registry": a variable for each field of the configuration.
+/// distribution's documents, "Configuring a registry": a variable for each field of the
+/// configuration.
 fn environment(upstream: Option<&str>) -> Vec<(String, String)> {
     let address = format!("{{address}}:{{{PORT}}}");
     let always = [

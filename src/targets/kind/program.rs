@@ -65,7 +65,8 @@ impl Program {
         Ok(Self { path, engine: None })
     }
 
-    /// Runs the program and gives its standard output. `limit` is for the whole run; then it is killed.
+    /// Runs the program and gives its standard output. `limit` is for the whole run; then it is
+    /// killed.
     ///
     /// # Errors
     /// [`KindError::Slow`] and [`KindError::Failed`] with what it said and the cause.

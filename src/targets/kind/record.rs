@@ -1,7 +1,7 @@
 //! What is known of a kind cluster between commands: whose it is, and how it is reached.
 //!
-//! It is written before kind is called, so that a harness that is killed in the middle leaves a trace: `target status` shows the
-//! cluster and `target down` removes it.
+//! It is written before kind is called, so that a harness that is killed in the middle leaves a
+//! trace: `target status` shows the cluster and `target down` removes it.
 
 use std::{
     fs, io,
@@ -50,8 +50,8 @@ pub struct Record {
     dir: PathBuf,
 }
 
-/// Where records of this user lie: they outlive a boot, as clusters do. A record names a program that is started, so nobody else may
-/// write there.
+/// Where records of this user lie: they outlive a boot, as clusters do. A record names a program
+/// that is started, so nobody else may write there.
 fn root() -> Result<PathBuf, NotPrivate> {
     private_dir::in_state_home(&["meshproof", "kind"])
 }
@@ -170,7 +170,8 @@ impl Record {
         self.write()
     }
 
-    /// Ends the process of kind that still makes the cluster: its harness was killed, and it would go on after the cluster is deleted.
+    /// Ends the process of kind that still makes the cluster: its harness was killed, and it would
+    /// go on after the cluster is deleted.
     pub fn end_maker(&self) {
         if let Some(pid) = self.maker.as_deref().and_then(alive) {
             // It may end by itself in between.
@@ -186,7 +187,8 @@ fn alive(process: &str) -> Option<i32> {
     same.then(|| i32::try_from(pid).ok()).flatten()
 }
 
-/// A process by number and start time (proc(5), field 22 of `stat`): a later one with the same number is another.
+/// A process by number and start time (proc(5), field 22 of `stat`): a later one with the same
+/// number is another.
 fn owner(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;

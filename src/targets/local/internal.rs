@@ -1,7 +1,7 @@
 //! The hidden roles of this program: every process of the local world is `meshproof __<role> …`.
 //!
-//! They are told apart before the command line is parsed and before any thread exists, because a process must be
-//! single-threaded to enter a new user namespace (user_namespaces(7)).
+//! They are told apart before the command line is parsed and before any thread exists, because a
+//! process must be single-threaded to enter a new user namespace (user_namespaces(7)).
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -22,7 +22,8 @@ pub fn dispatch() -> Option<ExitCode> {
         return Some(ExitCode::from(2));
     };
     if ["__world", "__init", "__inside"].contains(&role.as_str()) {
-        // What a world writes is read by its pods' users (1337), whatever the user's own files shall be. Keys have modes of their own.
+        // What a world writes is read by its pods' users (1337), whatever the user's own files
+        // shall be. Keys have modes of their own.
         umask(Mode::from_bits_truncate(0o022));
     }
     Some(match role.as_str() {

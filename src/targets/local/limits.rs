@@ -1,5 +1,6 @@
-//! What this process may use (getrlimit(2)), compared with what a local world needs: too little is told before anything starts, in the
-//! shell's words. Soft limits are raised as far as the hard ones allow, for this process and what it starts.
+//! What this process may use (getrlimit(2)), compared with what a local world needs: too little is
+//! told before anything starts, in the shell's words. Soft limits are raised as far as the hard
+//! ones allow, for this process and what it starts.
 
 use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
@@ -35,8 +36,9 @@ struct Need {
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Measured on a world with one scenario: some 40 open files in a process, 300 threads of all processes together; a scenario with six
-/// pods adds about 100 threads. Address space: a Go program reserves about 2 GiB. Largest file: etcd's log, 64 MB at once.
+/// Measured on a world with one scenario: some 40 open files in a process, 300 threads of all
+/// processes together; a scenario with six pods adds about 100 threads. Address space: a Go program
+/// reserves about 2 GiB. Largest file: etcd's log, 64 MB at once.
 const WORLD: [Need; 5] = [
     Need {
         resource: Resource::RLIMIT_NOFILE,
@@ -134,7 +136,8 @@ fn check(need: &Need, hard: u64, exempt: bool) -> Result<(), TooLow> {
 
 /// Words of a program's log that mean a limit of processes was reached, explained.
 pub fn explain(log: &str) -> Option<String> {
-    // Go's runtime, and its and libc's words for EAGAIN of clone(2) (golang/go src/runtime/os_linux.go, newosproc).
+    // Go's runtime, and its and libc's words for EAGAIN of clone(2) (golang/go
+    // src/runtime/os_linux.go, newosproc).
     let threads = ["failed to create new OS thread", "pthread_create failed"];
     if threads.iter().any(|words| log.contains(words)) {
         let limit = getrlimit(Resource::RLIMIT_NPROC).map_or(0, |(soft, _)| soft);

@@ -1,10 +1,12 @@
-//! The few raw kernel calls that the local target needs and that no safe wrapper offers: fork and clone with namespaces, and
-//! capabilities. It is the only file of the harness that may use `unsafe`; each function states why it is sound.
+//! The few raw kernel calls that the local target needs and that no safe wrapper offers: fork and
+//! clone with namespaces, and capabilities. It is the only file of the harness that may use
+//! `unsafe`; each function states why it is sound.
 //!
-//! Everything else about namespaces has a safe wrapper in `nix`: `unshare`, `setns`, `mount`, `pivot_root`, `prctl`. A thread
-//! may `unshare` or `setns` its network, UTS, IPC and mount namespaces and the PID namespace of its *children* without
-//! touching its siblings, so containers need no fork of a process with threads: a short-lived thread enters the
-//! namespaces and spawns the program from there.
+//! Everything else about namespaces has a safe wrapper in `nix`: `unshare`, `setns`, `mount`,
+//! `pivot_root`, `prctl`. A thread may `unshare` or `setns` its network, UTS, IPC and mount
+//! namespaces and the PID namespace of its *children* without touching its siblings, so containers
+//! need no fork of a process with threads: a short-lived thread enters the namespaces and spawns
+//! the program from there.
 #![allow(unsafe_code)]
 
 use std::{fs, io, process};
@@ -15,21 +17,24 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
-/// Forks, runs `child` in the new process and makes its return value the exit code. Returns the child's id.
+/// Forks, runs `child` in the new process and makes its return value the exit code. Returns the
+/// child's id.
 ///
 /// # Errors
-/// When the process has more than one thread (a forked copy of it could dead-lock on a lock that another thread held), or
-/// when fork(2) fails.
+/// When the process has more than one thread (a forked copy of it could dead-lock on a lock that
+/// another thread held), or when fork(2) fails.
 pub fn fork_child(child: impl FnOnce() -> i32) -> io::Result<Pid> {
     only_one_thread()?;
-    // SAFETY: the process has a single thread (checked above), so the child sees every lock and the heap in a settled state.
+    // SAFETY: the process has a single thread (checked above), so the child sees every lock and the
+    // heap in a settled state.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => leave(child()),
     }
 }
 
-/// Like [`fork_child`], with the child in new namespaces (`CLONE_NEWUSER`, `CLONE_NEWPID`, …): clone3(2) without a new stack.
+/// Like [`fork_child`], with the child in new namespaces (`CLONE_NEWUSER`, `CLONE_NEWPID`, …):
+/// clone3(2) without a new stack.
 ///
 /// # Errors
 /// As [`fork_child`]; `EPERM` when the caller may not make one of the namespaces.
@@ -40,8 +45,8 @@ pub fn clone_child(flags: CloneFlags, child: impl FnOnce() -> i32) -> io::Result
         exit_signal: libc::SIGCHLD.cast_unsigned().into(),
         ..CloneArgs::default()
     };
-    // SAFETY: `args` is a valid clone_args of the size given; without CLONE_VM and a stack the call behaves as fork(2), and
-    // the process has a single thread (checked above).
+    // SAFETY: `args` is a valid clone_args of the size given; without CLONE_VM and a stack the call
+    // behaves as fork(2), and the process has a single thread (checked above).
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,
@@ -87,7 +92,8 @@ fn only_one_thread() -> io::Result<()> {
     )))
 }
 
-/// Gives SIGPIPE its default action back, which Rust programs ignore and an exec'ed program would inherit ignored.
+/// Gives SIGPIPE its default action back, which Rust programs ignore and an exec'ed program would
+/// inherit ignored.
 pub fn restore_sigpipe() {
     // SAFETY: setting a signal to its default action installs no handler of ours.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
@@ -151,7 +157,8 @@ impl CapSet {
     /// Every capability this harness knows by name.
     pub const ALL: Self = Self((1 << CAP_NAMES.len()) - 1);
 
-    /// The set of these names; `ALL` stands for all, a leading `CAP_` is ignored. The first unknown name is the error.
+    /// The set of these names; `ALL` stands for all, a leading `CAP_` is ignored. The first unknown
+    /// name is the error.
     ///
     /// # Errors
     /// [`NoCapability`].
@@ -184,7 +191,8 @@ impl CapSet {
     }
 }
 
-/// Takes every capability that is not in `keep` out of the bounding set, so that no later exec can regain it.
+/// Takes every capability that is not in `keep` out of the bounding set, so that no later exec can
+/// regain it.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETPCAP`.
@@ -206,7 +214,8 @@ pub fn limit_bounding_set(keep: CapSet) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes `set` the effective and permitted capabilities of the calling thread and empties the inheritable set.
+/// Makes `set` the effective and permitted capabilities of the calling thread and empties the
+/// inheritable set.
 ///
 /// # Errors
 /// `EPERM` when the set has a capability that the thread does not hold.
@@ -236,7 +245,8 @@ pub fn set_capabilities(set: CapSet) -> io::Result<()> {
         pid: 0,
     };
     let data = [half(set.0), half(set.0 >> 32)];
-    // SAFETY: version 3 of capset(2) reads one header and exactly two data elements, which both outlive the call.
+    // SAFETY: version 3 of capset(2) reads one header and exactly two data elements, which both
+    // outlive the call.
     if unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) } == 0 {
         Ok(())
     } else {

@@ -68,8 +68,8 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// A program that every user may execute: the file itself, or a copy in `private` where its mode says otherwise (it was built with a
-/// narrow umask).
+/// A program that every user may execute: the file itself, or a copy in `private` where its mode
+/// says otherwise (it was built with a narrow umask).
 fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, ServeError> {
     let say = |source| ServeError::Program {
         path: program.to_owned(),

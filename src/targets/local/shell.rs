@@ -1,4 +1,5 @@
-//! `__shell STATE [COMMAND…]`: a program inside the world, beside the control plane, with kubectl and istioctl ready to use.
+//! `__shell STATE [COMMAND…]`: a program inside the world, beside the control plane, with kubectl
+//! and istioctl ready to use.
 
 use std::{
     ffi::OsString,

@@ -1,4 +1,5 @@
-//! `attempts`: how many the servers counted for each call. A client cannot see retries that succeed.
+//! `attempts`: how many the servers counted for each call. A client cannot see retries that
+//! succeed.
 
 use statistics::Rates;
 use testbed::control::Observation;

@@ -18,12 +18,13 @@ use crate::{
     },
 };
 
-/// Fields of a part of the configuration: JSON pointers (RFC 6901) with the value that must stand there, as Envoy's configuration dump
-/// has it; `null`: must be absent, which in a dump is also how a default looks. An element of a list is named by its number or by its `name`.
+/// Fields of a part of the configuration: JSON pointers (RFC 6901) with the value that must stand
+/// there, as Envoy's configuration dump has it; `null`: must be absent, which in a dump is also how
+/// a default looks. An element of a list is named by its number or by its `name`.
 pub type Fields = BTreeMap<String, Value>;
 
-/// The configuration of the hop that took each call: of the proxy's access log the route's name, the cluster and the authority say
-/// which route, virtual host, … that is.
+/// The configuration of the hop that took each call: of the proxy's access log the route's name,
+/// the cluster and the authority say which route, virtual host, … that is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "EffectiveConfig")]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]

@@ -128,7 +128,8 @@ impl Counted {
 }
 
 impl Exact for Counted {
-    /// A counter that the proxy does not have counts nothing; if it has none of them, nothing can be said.
+    /// A counter that the proxy does not have counts nothing; if it has none of them, nothing can
+    /// be said.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let grown = &calls.seen.telemetry.counters;
         let mut words = Vec::new();

@@ -1,8 +1,9 @@
 //! `detects`: how small a share of calls that break an exact matcher is still seen.
 //!
-//! An exact matcher looks at every call, and says "never" of as many as there were. Of n calls that each break it with probability p, none
-//! does with probability (1-p)^n: 60 calls miss one in a hundred in 55 of 100 runs. So the sample is chosen by the share that must
-//! not be missed: n = ln beta / ln (1-p).
+//! An exact matcher looks at every call, and says "never" of as many as there were. Of n calls that
+//! each break it with probability p, none does with probability (1-p)^n: 60 calls miss one in a
+//! hundred in 55 of 100 runs. So the sample is chosen by the share that must not be missed: n = ln
+//! beta / ln (1-p).
 
 use statistics::{Rates, calls_to_see, seen_in};
 

@@ -19,7 +19,8 @@ use crate::verdict::{
 pub struct Diagnosis {
     pub run: Tool,
     pub of: String,
-    /// Texts, and how many lines must contain each (white space is one blank; placeholders are those of manifests).
+    /// Texts, and how many lines must contain each (white space is one blank; placeholders are
+    /// those of manifests).
     pub lines: BTreeMap<String, u64>,
 }
 

@@ -1,5 +1,5 @@
-//! Groups of calls that stay on one pod ([`statistics::Agreement`]): what `pinned` (calls of one connection) and `sticky-by` (calls with
-//! one metadata value) share.
+//! Groups of calls that stay on one pod ([`statistics::Agreement`]): what `pinned` (calls of one
+//! connection) and `sticky-by` (calls with one metadata value) share.
 
 use statistics::{Agreement, Decision, repeats_needed};
 

@@ -58,7 +58,8 @@ impl Exact for Lost {
     }
 }
 
-/// `status` and `lost` are one rule: at most so many calls may end otherwise (none, unless `lost` says more).
+/// `status` and `lost` are one rule: at most so many calls may end otherwise (none, unless `lost`
+/// says more).
 pub(super) fn judge(calls: &Calls<'_>) -> Judgement {
     let tally = calls.judged.iter().map(|call| {
         let name = status::name(call.status.code);

@@ -1,4 +1,5 @@
-//! The matchers: one file each, and what several of them share. A matcher is added by its file and by its line in `registry.rs`.
+//! The matchers: one file each, and what several of them share. A matcher is added by its file and
+//! by its line in `registry.rs`.
 
 pub mod access_log;
 pub mod answered_by;

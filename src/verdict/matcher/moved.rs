@@ -1,15 +1,18 @@
-//! `moved`: how many keys another pod answers than before, counted exactly over the values of a `per-call` key.
+//! `moved`: how many keys another pod answers than before, counted exactly over the values of a
+//! `per-call` key.
 //!
-//! Envoy's ring has a fixed number of points (Istio's `minimumRingSize`, 1024 by default) that the hosts share, each
-//! point hashed from address and number (Envoy, `ring_hash_lb.cc`). From n to m > n hosts, the new ones bring (m-n)/m of
-//! the points, and the old ones give up as many. So a key moves when a new point comes first on its way, and also when a
-//! point that was given up came first and the next is another host's: (m-n)/(2m-n) · (2 - 1/m) of them. That is 35 % from 3
-//! to 4, more than the 1/m of a ring on which old hosts keep all their points. Scaling in is the same backwards.
-//! Where nothing hashes, each call is drawn anew and 1 - 1/m of the keys move; as many do when the hash is taken modulo
-//! the number of hosts.
+//! Envoy's ring has a fixed number of points (Istio's `minimumRingSize`, 1024 by default) that the
+//! hosts share, each point hashed from address and number (Envoy, `ring_hash_lb.cc`). From n to m >
+//! n hosts, the new ones bring (m-n)/m of the points, and the old ones give up as many. So a key
+//! moves when a new point comes first on its way, and also when a point that was given up came
+//! first and the next is another host's: (m-n)/(2m-n) · (2 - 1/m) of them. That is 35 % from 3 to
+//! 4, more than the 1/m of a ring on which old hosts keep all their points. Scaling in is the same
+//! backwards. Where nothing hashes, each call is drawn anew and 1 - 1/m of the keys move; as many
+//! do when the hash is taken modulo the number of hosts.
 //!
-//! A key falls on a random place of a random ring. The arcs between T random points share the circle as Dirichlet(1, …, 1),
-//! so the count over N keys is beta-binomial; the points' owners vary as well, for which T is halved.
+//! A key falls on a random place of a random ring. The arcs between T random points share the
+//! circle as Dirichlet(1, …, 1), so the count over N keys is beta-binomial; the points' owners vary
+//! as well, for which T is halved.
 
 use std::collections::BTreeMap;
 
@@ -204,7 +207,8 @@ impl Moved {
     }
 }
 
-/// P(`moved` of `keys` move) on a ring with so many `points` of which `share` is the part that moves.
+/// P(`moved` of `keys` move) on a ring with so many `points` of which `share` is the part that
+/// moves.
 fn ring_chance(moved: u64, keys: u64, share: f64, points: f64) -> f64 {
     if share <= 0.0 {
         return if moved == 0 { 1.0 } else { 0.0 };

@@ -1,9 +1,13 @@
-//! `page-sees`: what a page's script would see of a call from another origin, by the rules of the Fetch standard (sections "CORS protocol"
-//! and "CORS-preflight fetch"), for requests without credentials:
+//! `page-sees`: what a page's script would see of a call from another origin, by the rules of the
+//! Fetch standard (sections "CORS protocol" and "CORS-preflight fetch"), for requests without
+//! credentials:
 //!
-//! - an answer is readable when `access-control-allow-origin` is `*` or the page's origin, to the byte;
-//! - of its headers a script sees those in `access-control-expose-headers` and a short safelist that has no `grpc-status`;
-//! - a preflight must be answered with 2xx, name the method unless that is GET, HEAD or POST (always safe), and name every
+//! - an answer is readable when `access-control-allow-origin` is `*` or the page's origin, to the
+//!   byte;
+//! - of its headers a script sees those in `access-control-expose-headers` and a short safelist
+//!   that has no `grpc-status`;
+//! - a preflight must be answered with 2xx, name the method unless that is GET, HEAD or POST
+//!   (always safe), and name every
 //!   header that is asked for. `*` stands for all of them but `authorization`.
 
 use std::fmt;
@@ -184,7 +188,8 @@ fn list(text: Option<&str>) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The status in the body; else the one among the headers, when the script may read it; else what HTTP says.
+/// The status in the body; else the one among the headers, when the script may read it; else what
+/// HTTP says.
 fn visible_status(call: &Observation, web: &WebSeen) -> u32 {
     let own = call.status.origin == Origin::Wire;
     let exposed = header(call, "access-control-expose-headers");

@@ -10,7 +10,8 @@ use crate::verdict::{
     judgement::{Judgement, every_attempt},
 };
 
-/// Metadata in which a proxy tells the application about the peer's certificate (Envoy documentation, "x-forwarded-client-cert").
+/// Metadata in which a proxy tells the application about the peer's certificate (Envoy
+/// documentation, "x-forwarded-client-cert").
 const FORWARDED: &str = "x-forwarded-client-cert";
 
 /// URI of the caller's certificate, `none` without one.
@@ -47,7 +48,8 @@ impl Exact for PeerIdentity {
     }
 }
 
-/// The identity that the server's proxy vouches for: the URI of the last element of [`FORWARDED`], `none` without one.
+/// The identity that the server's proxy vouches for: the URI of the last element of [`FORWARDED`],
+/// `none` without one.
 fn identity(attempt: &Attempt) -> String {
     let value = fields::joined(&attempt.metadata, FORWARDED).unwrap_or_default();
     let last = value.rsplit(',').next().unwrap_or_default();

@@ -1,4 +1,5 @@
-//! `pinned`: all calls of one connection are answered by one pod. `false` is the same test with both answers exchanged, at alpha.
+//! `pinned`: all calls of one connection are answered by one pod. `false` is the same test with
+//! both answers exchanged, at alpha.
 
 use statistics::{Decision, Rates};
 use testbed::control::Observation;

@@ -49,7 +49,8 @@ impl Spec for ProducedBy {
 }
 
 impl Exact for ProducedBy {
-    /// Where it is not known which proxy it was, a claim of one is open unless another call refutes it.
+    /// Where it is not known which proxy it was, a claim of one is open unless another call refutes
+    /// it.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let (who, way) = (self.0, &calls.seen.way);
         let by = |call: &Observation| calls.producer(call);

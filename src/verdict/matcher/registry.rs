@@ -1,5 +1,6 @@
-//! The list of all matchers, in the order in which they are judged, and what follows from it: the fields of `expect:`, their parsed form,
-//! and the one place where each is asked. A matcher is added by its file and by its line here.
+//! The list of all matchers, in the order in which they are judged, and what follows from it: the
+//! fields of `expect:`, their parsed form, and the one place where each is asked. A matcher is
+//! added by its file and by its line here.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,8 @@ macro_rules! matchers {
                 Self { $($field: self.$field.clone().or_else(|| below.$field.clone())),* }
             }
 
-            /// Every set field, read, in the order of the list. All errors are given, not only the first.
+            /// Every set field, read, in the order of the list. All errors are given, not only the
+            /// first.
             pub(crate) fn read(&self) -> (Vec<Matcher>, Vec<ExpectError>) {
                 let (mut matchers, mut errors) = (Vec::new(), Vec::new());
                 $(

@@ -64,7 +64,8 @@ impl Exact for ServerDeadline {
     }
 }
 
-/// Has a field of its own in an attempt, and stands among its metadata only when it came more than once.
+/// Has a field of its own in an attempt, and stands among its metadata only when it came more than
+/// once.
 const TIMEOUT: &str = "grpc-timeout";
 
 fn deadline(attempt: &Attempt) -> String {

@@ -1,4 +1,5 @@
-//! `server-metadata-includes`: a value among those that a key of request metadata had at the servers.
+//! `server-metadata-includes`: a value among those that a key of request metadata had at the
+//! servers.
 
 use std::collections::BTreeMap;
 

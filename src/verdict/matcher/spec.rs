@@ -1,5 +1,6 @@
-//! What a matcher is: how an author writes it, what it means, the mistakes one can make with it, and how a run is judged by it. Each file
-//! beside this one is one matcher; `registry.rs` lists them.
+//! What a matcher is: how an author writes it, what it means, the mistakes one can make with it,
+//! and how a run is judged by it. Each file beside this one is one matcher; `registry.rs` lists
+//! them.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -62,12 +63,14 @@ pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
         Self::COUNTS_ANSWERS
     }
 
-    /// A bound on a time: what stands still as long may be to blame for what is seen ([`crate::verdict::guard`]).
+    /// A bound on a time: what stands still as long may be to blame for what is seen
+    /// ([`crate::verdict::guard`]).
     fn bound(&self) -> Option<Span> {
         None
     }
 
-    /// It expects what the client itself says: that a call never left it is no doubt about the mesh.
+    /// It expects what the client itself says: that a call never left it is no doubt about the
+    /// mesh.
     fn is_about_the_client(&self) -> bool {
         false
     }
@@ -84,7 +87,8 @@ pub trait Exact: Spec {
     fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement;
 }
 
-/// A matcher that a sequential test decides while the calls run: the same test, over the same calls in the same order, gives the verdict.
+/// A matcher that a sequential test decides while the calls run: the same test, over the same calls
+/// in the same order, gives the verdict.
 pub trait Sampled: Spec {
     fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential>;
 }

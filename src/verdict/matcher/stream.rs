@@ -29,7 +29,8 @@ pub struct Written {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Number(Counts),
-    /// As many as were sent (requests), or as the server received (replies of a method that echoes).
+    /// As many as were sent (requests), or as the server received (replies of a method that
+    /// echoes).
     All,
 }
 

@@ -67,8 +67,9 @@ pub struct Tls {
     pub names: Option<Vec<String>>,
     /// Which certificate was served, by the name that a `certificate` step gave it.
     pub certificate: Option<String>,
-    /// There is no connection, for this reason: an alert of the peer by its name in RFC 8446 (`certificate-required`), or one of
-    /// `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`.
+    /// There is no connection, for this reason: an alert of the peer by its name in RFC 8446
+    /// (`certificate-required`), or one of `closed`, `no-listener`, `no-tls`, `untrusted`,
+    /// `wrong-name`.
     pub refused: Option<String>,
 }
 
@@ -232,8 +233,8 @@ const ENDS: [&str; 5] = [
 
 /// Why a call had no connection; `None` when it had one, or when it ended for another reason.
 ///
-/// With TLS 1.3 a client has finished before the server judges its certificate, so that an alert may come after a handshake that
-/// looked good.
+/// With TLS 1.3 a client has finished before the server judges its certificate, so that an alert
+/// may come after a handshake that looked good.
 fn refusal(call: &Observation) -> Option<String> {
     let words = call.transport_error.as_deref()?;
     if let Some((_, rest)) = words.split_once("received fatal alert: ") {

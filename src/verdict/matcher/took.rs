@@ -45,8 +45,9 @@ impl Spec for Took {
 }
 
 impl Exact for Took {
-    /// Times have too many kinds for a tally: shortest and longest say it. A call that ended too late is no evidence against
-    /// the mesh when our own side stalled that long; when all of them are such, nothing can be said.
+    /// Times have too many kinds for a tally: shortest and longest say it. A call that ended too
+    /// late is no evidence against the mesh when our own side stalled that long; when all of them
+    /// are such, nothing can be said.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let (span, calls, stalls) = (self.0, calls.kept(), &calls.seen.stalls);
         let time =

@@ -20,7 +20,8 @@ pub struct Trace {
     /// Trace id that must arrive; any when absent.
     #[serde(default)]
     pub id: Option<String>,
-    /// Span id that the client sent: the server must see another one, since a proxy's span is between.
+    /// Span id that the client sent: the server must see another one, since a proxy's span is
+    /// between.
     #[serde(default)]
     pub client_span: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! That a local target is a cluster to programs which know nothing of meshproof: kubectl and istioctl do their everyday work in it. Needs
-//! kubectl on PATH.
+//! That a local target is a cluster to programs which know nothing of meshproof: kubectl and
+//! istioctl do their everyday work in it. Needs kubectl on PATH.
 
 use std::{
     fs,
@@ -22,7 +22,8 @@ use super::{
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long a run of scenarios may take.
 const RUN: Duration = Duration::from_secs(240);
-/// A shell that hands SIGTERM on: the first process of a container gets no signal that it has no handler for.
+/// A shell that hands SIGTERM on: the first process of a container gets no signal that it has no
+/// handler for.
 const SERVE: &str = "python3 -u -m http.server 8000 & trap \"kill $!\" TERM; wait";
 /// What a run with the documented rights runs: it scales, restarts and uses Gateway API.
 const SCENARIOS: [&str; 4] = [

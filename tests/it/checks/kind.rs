@@ -1,5 +1,6 @@
-//! What a user is told when a kind cluster does not come up, images through a registry mirror, and that `target status` finds what a killed
-//! harness leaves and `target down` removes it, and nothing of others. Needs a container engine, and a node image and Istio's images as the
+//! What a user is told when a kind cluster does not come up, images through a registry mirror, and
+//! that `target status` finds what a killed harness leaves and `target down` removes it, and
+//! nothing of others. Needs a container engine, and a node image and Istio's images as the
 //! variables of `scripts/kind-offline env` name them.
 
 use std::{
@@ -292,7 +293,8 @@ async fn set_of(kind: &Kind, name: &str) -> Result<PathBuf, String> {
     })
 }
 
-/// A registry on this machine that no node can reach, with Istio's images; nodes that have none of them pull through a mirror.
+/// A registry on this machine that no node can reach, with Istio's images; nodes that have none of
+/// them pull through a mirror.
 async fn mirrored(kind: &Kind) -> Result<String, String> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let port = free.map_err(|error| error.to_string())?.port();
@@ -384,7 +386,8 @@ fn bytes(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// kill -9 of the harness at a moment that nobody chose; then status finds what is left and down removes it.
+/// kill -9 of the harness at a moment that nobody chose; then status finds what is left and down
+/// removes it.
 async fn killed(kind: &mut Kind) {
     let (tries, most) = (number("CHECK_TRIES", 2), number("CHECK_SECONDS", 60));
     let report = kind.word("report");

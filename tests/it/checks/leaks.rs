@@ -1,5 +1,5 @@
-//! That nothing is left behind, whatever ends a run: after a whole run, after SIGINT and SIGTERM, and after kill -9 at random moments of
-//! bring-up and run.
+//! That nothing is left behind, whatever ends a run: after a whole run, after SIGINT and SIGTERM,
+//! and after kill -9 at random moments of bring-up and run.
 
 use std::{
     collections::{BTreeSet, hash_map::RandomState},

@@ -27,7 +27,8 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Processes, network links and rules, named network namespaces, mounts, nft's rules, control groups, and files.
+    /// Processes, network links and rules, named network namespaces, mounts, nft's rules, control
+    /// groups, and files.
     ///
     /// # Errors
     /// When a program that lists them fails.
@@ -64,7 +65,8 @@ impl Ours {
         Ok(all)
     }
 
-    /// All processes of the program or with our directory in their arguments, and everything below them.
+    /// All processes of the program or with our directory in their arguments, and everything below
+    /// them.
     fn processes(&self) -> Vec<String> {
         let state = self.state.display().to_string();
         let all: BTreeMap<u32, Process> = names(Path::new("/proc"))
@@ -77,7 +79,8 @@ impl Ours {
         };
         let is_ours = |pid: &u32| {
             let (mut at, mut seen) = (*pid, BTreeSet::new());
-            // Numbers may be taken again between two looks, so that parents could go round in a circle.
+            // Numbers may be taken again between two looks, so that parents could go round in a
+            // circle.
             while let Some(process) = all.get(&at).filter(|_| seen.insert(at)) {
                 if own(process) {
                     return true;
@@ -100,7 +103,8 @@ impl Ours {
     /// Waits until everything is as it was.
     ///
     /// # Errors
-    /// What has come and gone. `before` is then what there is now, so that each difference is told once.
+    /// What has come and gone. `before` is then what there is now, so that each difference is told
+    /// once.
     pub async fn as_before(
         &self,
         before: &mut BTreeSet<String>,

@@ -1,13 +1,15 @@
-//! The whole program on this machine, in a real mesh: what it leaves behind, whether a local target is a cluster to others, what a user is
-//! told when a kind cluster does not come up. Ignored, because each takes minutes, root and programs that not every machine has;
-//! `scripts/test` runs them. By hand, for example:
+//! The whole program on this machine, in a real mesh: what it leaves behind, whether a local target
+//! is a cluster to others, what a user is told when a kind cluster does not come up. Ignored,
+//! because each takes minutes, root and programs that not every machine has; `scripts/test` runs
+//! them. By hand, for example:
 //!
 //! ```sh
 //! cargo test --test it -- --ignored --nocapture checks::cluster
 //! CHECK_TRIES=20 cargo test --test it -- --ignored --nocapture checks::leaks::objects
 //! ```
 //!
-//! Every check prints a line that begins with `ok` or `FAILED`; the test fails at its end if one did. Variables:
+//! Every check prints a line that begins with `ok` or `FAILED`; the test fails at its end if one
+//! did. Variables:
 //!
 //! | variable | what | default |
 //! |---|---|---|

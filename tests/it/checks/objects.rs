@@ -1,5 +1,5 @@
-//! Every object of every kind that an API server knows, with its uid, generation, labels and annotations, beside namespaces and objects
-//! that only look like a run's.
+//! Every object of every kind that an API server knows, with its uid, generation, labels and
+//! annotations, beside namespaces and objects that only look like a run's.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock, time::Duration};
 
@@ -22,8 +22,9 @@ static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
 /// A leader's lock, renewed all the time.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
-/// What meshproof must never touch. A namespace that is only named like a run's; one with the label and no annotation; one with label,
-/// annotations and another name; a control namespace whose stale Lease and journal nobody of ours has written.
+/// What meshproof must never touch. A namespace that is only named like a run's; one with the label
+/// and no annotation; one with label, annotations and another name; a control namespace whose stale
+/// Lease and journal nobody of ours has written.
 const ALIKES: &str = r#"
 apiVersion: v1
 kind: Namespace

@@ -16,7 +16,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Waits for other tests. `title` stands alone on its line: what libtest has begun to print ends there.
+    /// Waits for other tests. `title` stands alone on its line: what libtest has begun to print
+    /// ends there.
     pub async fn of(title: &str) -> Self {
         let alone = MACHINE.lock().await;
         eprintln!("\n== {title}");

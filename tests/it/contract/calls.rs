@@ -1,4 +1,5 @@
-//! Single gRPC calls, which every caller makes: what it says of them is what the test bed's server saw.
+//! Single gRPC calls, which every caller makes: what it says of them is what the test bed's server
+//! saw.
 
 use std::collections::BTreeSet;
 

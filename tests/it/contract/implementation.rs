@@ -1,4 +1,5 @@
-//! The programs that speak the control protocol: where they are, how each is started, and what each says that it offers.
+//! The programs that speak the control protocol: where they are, how each is started, and what each
+//! says that it offers.
 
 use std::{
     env,
@@ -68,7 +69,8 @@ impl Implementation {
         self == Self::Rust
     }
 
-    /// A caller that waits for plans; `None` where its program is not there, which has been told then.
+    /// A caller that waits for plans; `None` where its program is not there, which has been told
+    /// then.
     pub async fn caller(self) -> Option<Caller> {
         let (port, ended) = match self {
             Self::Rust => {

@@ -9,7 +9,8 @@ const MESSAGES: [&str; 8] = [
     "Info", "Alive", "Reached", "CallPlan", "RunLine", "Script", "Attempt", "Span",
 ];
 
-/// By the name of the message's type. What is checked in is what counts: a test holds it to the types.
+/// By the name of the message's type. What is checked in is what counts: a test holds it to the
+/// types.
 static VALIDATORS: LazyLock<BTreeMap<&str, Validator>> = LazyLock::new(|| {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),

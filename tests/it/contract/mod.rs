@@ -1,9 +1,11 @@
-//! One contract for all that speak the control protocol: the test bed's own caller and server (Rust), those of `tools/witness` (Go) and
-//! `fixtures/python/caller.py`. Each is started as it is in a pod and driven over its control port; every message either way is held to
+//! One contract for all that speak the control protocol: the test bed's own caller and server
+//! (Rust), those of `tools/witness` (Go) and `fixtures/python/caller.py`. Each is started as it is
+//! in a pod and driven over its control port; every message either way is held to
 //! `fixtures/testbed/control.schema.json`.
 //!
-//! The programs that are not Rust come from the tool chain (`meshproof toolchain prepare`). Without it their cases say SKIPPED and why;
-//! with `MESHPROOF_ALL_IMPLEMENTATIONS` set, as `scripts/test` does, they fail.
+//! The programs that are not Rust come from the tool chain (`meshproof toolchain prepare`). Without
+//! it their cases say SKIPPED and why; with `MESHPROOF_ALL_IMPLEMENTATIONS` set, as `scripts/test`
+//! does, they fail.
 
 mod calls;
 mod control;

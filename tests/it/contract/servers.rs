@@ -1,4 +1,5 @@
-//! Servers: scripts, ledgers and what a control port answers, under calls of the test bed's own caller.
+//! Servers: scripts, ledgers and what a control port answers, under calls of the test bed's own
+//! caller.
 
 use http::{Method, StatusCode};
 use rstest::rstest;

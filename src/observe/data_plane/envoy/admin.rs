@@ -36,8 +36,8 @@ fn escaped(pattern: &str) -> String {
     each.collect()
 }
 
-/// Names of a namespace's clusters that are known but not usable yet: their endpoints are still awaited, and a route to
-/// one of them fails with `NC`; the collector of spans is one of them.
+/// Names of a namespace's clusters that are known but not usable yet: their endpoints are still
+/// awaited, and a route to one of them fails with `NC`; the collector of spans is one of them.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -64,7 +64,8 @@ pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, Ht
         .await
 }
 
-/// How many updates of listeners and clusters the proxy has rejected since it started (`update_rejected` of LDS and CDS).
+/// How many updates of listeners and clusters the proxy has rejected since it started
+/// (`update_rejected` of LDS and CDS).
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -133,8 +134,9 @@ pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
     Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
 }
 
-/// The cluster, and all listeners and routes that may lead to it. A dump of everything keeps Envoy's main thread for so long that it looks
-/// stalled: only what may concern a call is asked for.
+/// The cluster, and all listeners and routes that may lead to it. A dump of everything keeps
+/// Envoy's main thread for so long that it looks stalled: only what may concern a call is asked
+/// for.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -145,7 +147,8 @@ pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value,
     let number = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     let (listeners, routes) = match number {
         _ if name.starts_with("inbound|") => ("virtualInbound".to_owned(), None),
-        // A sidecar names listeners and routes by the port that is called, a gateway by its pod's own, and has few.
+        // A sidecar names listeners and routes by the port that is called, a gateway by its pod's
+        // own, and has few.
         Some(port) if !gateway => (format!(".*_{port}"), Some(format!("{port}%7C.*:{port}"))),
         _ => (".*".to_owned(), Some(".*".to_owned())),
     };
@@ -171,7 +174,8 @@ pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
     admin.json("/config_dump").await
 }
 
-/// Secrets (SDS) that are `active`, or `warming`: asked for and not there yet. Private keys are left out by Envoy.
+/// Secrets (SDS) that are `active`, or `warming`: asked for and not there yet. Private keys are
+/// left out by Envoy.
 ///
 /// # Errors
 /// When the proxy does not answer.

@@ -1,4 +1,5 @@
-//! The configuration of the hop that took a call, out of a proxy's configuration dump (Envoy admin API, `/config_dump`).
+//! The configuration of the hop that took a call, out of a proxy's configuration dump (Envoy admin
+//! API, `/config_dump`).
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ const MANAGER: &str = "envoy.filters.network.http_connection_manager";
 /// Adds the parts of `dump` that took a call.
 pub fn find(dump: &Value, taken: &Taken, hop: &mut Hop) {
     let managers = managers(dump);
-    // Those of connection managers, not all that the dump lists as static: it has those of listeners that are drained, too.
+    // Those of connection managers, not all that the dump lists as static: it has those of
+    // listeners that are drained, too.
     let mut tables: Vec<&Value> = each(dump, "dynamic_route_configs")
         .filter_map(|entry| entry.get("route_config"))
         .collect();
@@ -86,8 +88,8 @@ fn table_of(manager: &Value) -> Option<&str> {
         .as_str()
 }
 
-/// Routes of this name that lead to the cluster, with all around them; only those of virtual hosts that name the authority, if
-/// one does.
+/// Routes of this name that lead to the cluster, with all around them; only those of virtual hosts
+/// that name the authority, if one does.
 fn routes<'a>(
     tables: &[&'a Value],
     taken: &Taken,

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::observe::data_plane::spec::{Addresses, Clusters};
 
-/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a dump of Envoy's or of istiod's: the
-/// one writes fields as they are declared, the other as JSON has them.
+/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a
+/// dump of Envoy's or of istiod's: the one writes fields as they are declared, the other as JSON
+/// has them.
 pub fn clusters(dump: &Value, namespace: &str) -> Clusters {
     let configs = dump["configs"].as_array().into_iter().flatten();
     let each = configs.filter_map(|config| {

@@ -3,9 +3,10 @@
 use super::admin;
 use crate::transport::http::{HttpError, Port};
 
-/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after the routes of the same push have come,
-/// and a new port is opened only when the routes of that port have come, which the marker's port does not wait for. A port
-/// whose Secret is missing stays closed for as long as it is: that is no matter of time ([`super::certificates`]).
+/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after
+/// the routes of the same push have come, and a new port is opened only when the routes of that
+/// port have come, which the marker's port does not wait for. A port whose Secret is missing stays
+/// closed for as long as it is: that is no matter of time ([`super::certificates`]).
 pub async fn unfinished(port: &Port, namespace: &str) -> Result<Option<String>, HttpError> {
     let clusters = admin::warming_clusters(port, namespace).await?;
     if !clusters.is_empty() {

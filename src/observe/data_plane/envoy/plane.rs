@@ -18,8 +18,8 @@ use crate::{
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
 const ADMIN_PORT: u16 = 15000;
-/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the OpenTelemetry and Zipkin
-/// tracers); with these values each span goes at once.
+/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the
+/// OpenTelemetry and Zipkin tracers); with these values each span goes at once.
 const AT_ONCE: &str =
     "/runtime_modify?tracing.opentelemetry.min_flush_spans=1&tracing.zipkin.min_flush_spans=1";
 
@@ -121,8 +121,8 @@ impl DataPlane for Envoy {
         Ok(())
     }
 
-    /// It is told not to show Envoy's headers, or to take the one away that matters (`suppress_envoy_headers` of the router filter,
-    /// `response_headers_to_remove` of a route).
+    /// It is told not to show Envoy's headers, or to take the one away that matters
+    /// (`suppress_envoy_headers` of the router filter, `response_headers_to_remove` of a route).
     async fn hides(&self) -> Result<bool, AskError> {
         for kind in ["dynamic_listeners", "dynamic_route_configs"] {
             let dump = admin::dump(&self.admin, kind).await?;

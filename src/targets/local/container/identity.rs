@@ -28,7 +28,8 @@ pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     unistd::setresgid(gid, gid, gid)?;
     unistd::setresuid(uid, uid, uid)?;
     if uid.is_root() {
-        // exec of uid 0 grants the whole bounding set; the inheritable set is left empty, as runtimes do since CVE-2022-24769
+        // exec of uid 0 grants the whole bounding set; the inheritable set is left empty, as
+        // runtimes do since CVE-2022-24769
         ns::set_capabilities(identity.capabilities)?;
     }
     if identity.no_new_privs {
@@ -37,8 +38,8 @@ pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the process by `argv[0]`, looked up in the `PATH` of `env`. Returns only with the error, in the words that
-/// container runtimes use.
+/// Replaces the process by `argv[0]`, looked up in the `PATH` of `env`. Returns only with the
+/// error, in the words that container runtimes use.
 pub(super) fn exec(argv: &[String], env: &[(String, String)]) -> String {
     let Some(program) = argv.first().filter(|name| !name.is_empty()) else {
         return "no command specified: neither the image nor the pod names a program".to_owned();

@@ -1,10 +1,13 @@
-//! What a container may not reach of the kernel: its settings and switches, which belong to the machine and not to the world.
+//! What a container may not reach of the kernel: its settings and switches, which belong to the
+//! machine and not to the world.
 //!
-//! The paths are those of the field's container runtimes (OCI runtime specification, "Masked Paths" and "Readonly Paths"; moby
-//! `daemon/pkg/oci/defaults.go`). A world of root's has the machine's root as its user 0, and many files of `/proc` ask for no more
-//! than that; so everything in `/proc` that is not a process is read-only, by whatever name a kernel has it. No container can take a mask
-//! away: mounts of the world are not its own to change without `SYS_ADMIN`, and a new `/proc` is refused by the kernel where the
-//! one that is there is partly covered (mount_namespaces(7)).
+//! The paths are those of the field's container runtimes (OCI runtime specification, "Masked Paths"
+//! and "Readonly Paths"; moby `daemon/pkg/oci/defaults.go`). A world of root's has the machine's
+//! root as its user 0, and many files of `/proc` ask for no more than that; so everything in
+//! `/proc` that is not a process is read-only, by whatever name a kernel has it. No container can
+//! take a mask away: mounts of the world are not its own to change without `SYS_ADMIN`, and a new
+//! `/proc` is refused by the kernel where the one that is there is partly covered
+//! (mount_namespaces(7)).
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -54,8 +57,8 @@ pub(super) fn apply(root: &Path) -> Result<(), ContainerError> {
     Ok(())
 }
 
-/// Something that can be written to and is not a process: a directory of settings, or a file whose mode says so. The links `self`,
-/// `thread-self`, `net` and `mounts` lead to processes.
+/// Something that can be written to and is not a process: a directory of settings, or a file whose
+/// mode says so. The links `self`, `thread-self`, `net` and `mounts` lead to processes.
 fn is_setting(entry: &fs::DirEntry) -> bool {
     let process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     if entry.file_name().to_str().is_none_or(process) {
@@ -67,7 +70,8 @@ fn is_setting(entry: &fs::DirEntry) -> bool {
     !meta.is_symlink() && (meta.is_dir() || meta.permissions().mode() & 0o222 != 0)
 }
 
-/// Covers a file with `/dev/null` and a directory with an empty one; what is not there needs no cover.
+/// Covers a file with `/dev/null` and a directory with an empty one; what is not there needs no
+/// cover.
 fn mask(root: &Path, place: &Path) -> io::Result<()> {
     let Ok(meta) = fs::symlink_metadata(place) else {
         return Ok(());

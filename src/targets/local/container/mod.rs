@@ -1,4 +1,5 @@
-//! What runs inside a container's namespaces before the container's own program: the root is built, rights are dropped.
+//! What runs inside a container's namespaces before the container's own program: the root is built,
+//! rights are dropped.
 mod enter;
 mod error;
 mod identity;

@@ -1,4 +1,5 @@
-//! Building a container's root file system: a small tmpfs with bind mounts of what the image and the pod name.
+//! Building a container's root file system: a small tmpfs with bind mounts of what the image and
+//! the pod name.
 //!
 //! An overlay over `/` is refused in a user namespace; binds into a tmpfs work everywhere.
 
@@ -40,12 +41,14 @@ const DEV_LINKS: [(&str, &str); 4] = [
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
-/// A container's own writable files are in memory: a program that fills its disk must not fill the machine.
+/// A container's own writable files are in memory: a program that fills its disk must not fill the
+/// machine.
 const ROOT_OPTIONS: &str = "mode=755,size=256m";
 /// Links that may follow each other before the path counts as a loop; the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
-/// Makes the root that `spec` describes and moves into it. The calling process must be in a mount namespace of its own.
+/// Makes the root that `spec` describes and moves into it. The calling process must be in a mount
+/// namespace of its own.
 pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError> {
     let root = spec.root.as_path();
     mount(
@@ -74,8 +77,8 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError
     masks::apply(root)?;
     let mut mounts: Vec<&MountSpec> = spec.mounts.iter().collect();
     mounts.sort_by_key(|mount| mount.target.components().count());
-    // All are mounted writable first: a volume may need a directory inside another one to be mounted at, and the kubelet makes
-    // it there even when that other volume is read-only.
+    // All are mounted writable first: a volume may need a directory inside another one to be
+    // mounted at, and the kubelet makes it there even when that other volume is read-only.
     for mount in &mounts {
         let step = format!("open {} for the container", mount.source.display());
         let source = pinned(&mount.source).map_err(ContainerError::io(step))?;
@@ -96,8 +99,9 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError
     enter(root).map_err(ContainerError::io("move into the new root"))
 }
 
-/// Opens a volume without following a link. Its path was looked at before and has none; a container that shares the volume may have put
-/// one there since, which would lead to a file of the machine (CVE-2021-25741 was that, of the kubelet).
+/// Opens a volume without following a link. Its path was looked at before and has none; a container
+/// that shares the volume may have put one there since, which would lead to a file of the machine
+/// (CVE-2021-25741 was that, of the kubelet).
 fn pinned(source: &Path) -> io::Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
@@ -147,7 +151,8 @@ fn write_file(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
     fs::set_permissions(&place, fs::Permissions::from_mode(0o644))
 }
 
-/// The last component itself is not resolved: it becomes the link. An empty directory in its place gives way.
+/// The last component itself is not resolved: it becomes the link. An empty directory in its place
+/// gives way.
 fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::other("a link needs a name"));
@@ -165,7 +170,8 @@ fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
 
 /// Binds `source` at `target` in the root, making an empty file or directory there when nothing is.
 ///
-/// What is mounted below `source` comes with it; read-only is all of it, or what lies below could be written to.
+/// What is mounted below `source` comes with it; read-only is all of it, or what lies below could
+/// be written to.
 pub(super) fn bind(
     root: &Path,
     source: &Path,
@@ -198,7 +204,8 @@ pub(super) fn bind(
     Ok(())
 }
 
-/// The mount at `place` and all that are mounted below it (proc(5), `mountinfo`, field 5), each once.
+/// The mount at `place` and all that are mounted below it (proc(5), `mountinfo`, field 5), each
+/// once.
 fn mounts_at(place: &Path) -> io::Result<Vec<PathBuf>> {
     let text = fs::read("/proc/self/mountinfo")?;
     let mut found = BTreeSet::from([place.to_owned()]);
@@ -237,7 +244,8 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Remounts one mount read-only. In a user namespace the flags that the mount already has are locked and must be given again.
+/// Remounts one mount read-only. In a user namespace the flags that the mount already has are
+/// locked and must be given again.
 pub(super) fn read_only(place: &Path) -> io::Result<()> {
     let has = statvfs(place)?.flags();
     let pairs = [
@@ -273,7 +281,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     let proc = make("proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     if mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).is_err() {
-        // refused where the world's own /proc is partly covered; /proc/self works through the world's as well
+        // refused where the world's own /proc is partly covered; /proc/self works through the
+        // world's as well
         bind(root, Path::new("/proc"), Path::new("/proc"), false)?;
     }
     make("sys")?;
@@ -289,7 +298,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     .map_err(ContainerError::kernel("mount /dev in the container"))?;
     for name in DEVICES {
         let path = Path::new("/dev").join(name);
-        // The node is the machine's: read-only keeps its mode and owner as they are, reading and writing go on.
+        // The node is the machine's: read-only keeps its mode and owner as they are, reading and
+        // writing go on.
         bind(root, &path, &path, true)?;
     }
     for (name, to) in DEV_LINKS {
@@ -321,7 +331,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     fs::set_permissions(tmp, fs::Permissions::from_mode(0o1777)).map_err(at(Path::new("/tmp")))
 }
 
-/// Swaps the roots by stacking the old one over the new and detaching it, which needs no directory for the old root.
+/// Swaps the roots by stacking the old one over the new and detaching it, which needs no directory
+/// for the old root.
 fn enter(root: &Path) -> io::Result<()> {
     chdir(root)?;
     pivot_root(".", ".")?;
@@ -329,8 +340,8 @@ fn enter(root: &Path) -> io::Result<()> {
     Ok(chdir("/")?)
 }
 
-/// Where `path` of a container lies on this side, with every link resolved as if `root` were `/`. Missing components stay
-/// as they are. Names no path outside `root`.
+/// Where `path` of a container lies on this side, with every link resolved as if `root` were `/`.
+/// Missing components stay as they are. Names no path outside `root`.
 ///
 /// # Errors
 /// More than 40 links in a row.

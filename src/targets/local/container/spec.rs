@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::targets::local::ns::CapSet;
 
-/// Everything that a container's first process needs to build its root and become the container's program.
+/// Everything that a container's first process needs to build its root and become the container's
+/// program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ContainerSpec {
     /// An existing empty directory over which the new root is mounted.
     pub root: PathBuf,
     /// The image's files, in order.
     pub tree: Vec<RootEntry>,
-    /// Volumes and the files that the node writes for the pod; the target is a path in the container.
+    /// Volumes and the files that the node writes for the pod; the target is a path in the
+    /// container.
     pub mounts: Vec<MountSpec>,
     /// `securityContext.readOnlyRootFilesystem`.
     pub read_only_root: bool,
@@ -86,7 +88,8 @@ pub struct EnterSpec {
     pub env: Vec<(String, String)>,
 }
 
-/// Why a container's program was not started; sent back over the socket that brought the [`ContainerSpec`].
+/// Why a container's program was not started; sent back over the socket that brought the
+/// [`ContainerSpec`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StartFailure {
     /// What was tried, on what, and the error.

@@ -1,7 +1,8 @@
-//! The node's main task: watches, hands events to the pods' workers, and binds pods that nobody has bound.
+//! The node's main task: watches, hands events to the pods' workers, and binds pods that nobody has
+//! bound.
 //!
-//! There is no scheduler and only one node, so an unbound pod is bound to it as soon as it is seen, unless its nodeSelector
-//! asks for another node or a scheduling gate holds it back.
+//! There is no scheduler and only one node, so an unbound pod is bound to it as soon as it is seen,
+//! unless its nodeSelector asks for another node or a scheduling gate holds it back.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -41,8 +42,8 @@ use super::{
 /// Runs the node until `shutdown` or until it cannot go on.
 ///
 /// # Errors
-/// When the node cannot register, make its socket or reach the world's links. Trouble with single pods is told in their
-/// statuses and events.
+/// When the node cannot register, make its socket or reach the world's links. Trouble with single
+/// pods is told in their statuses and events.
 pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), NodeError> {
     let node = cfg.node_name.clone();
     let io = |what: &str| {
@@ -123,7 +124,8 @@ async fn follow_pods(shared: Arc<Shared>) {
 
 struct Agent {
     shared: Arc<Shared>,
-    /// Senders of the workers by the pods' uids; a pod whose worker has ended stays until its object is gone.
+    /// Senders of the workers by the pods' uids; a pod whose worker has ended stays until its
+    /// object is gone.
     pods: HashMap<String, mpsc::UnboundedSender<Message>>,
     /// The uids seen so far in a list that is under way.
     listed: Option<HashSet<String>>,

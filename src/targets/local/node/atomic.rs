@@ -1,7 +1,8 @@
 //! Directories whose files all change at once, as the kubelet lays them out.
 //!
-//! The files lie in a directory with a name of its own, `..data` is a link to it, and every visible name is a link through
-//! `..data`. Renaming a new `..data` over the old one swaps everything, and programs that watch `..data` notice.
+//! The files lie in a directory with a name of its own, `..data` is a link to it, and every visible
+//! name is a link through `..data`. Renaming a new `..data` over the old one swaps everything, and
+//! programs that watch `..data` notice.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,8 @@ use super::volumes::Files;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Makes `dir` hold exactly `files`, readable by `group` if there is one. Returns whether anything changed.
+/// Makes `dir` hold exactly `files`, readable by `group` if there is one. Returns whether anything
+/// changed.
 pub(super) fn publish(dir: &Path, files: &Files, group: Option<u32>) -> io::Result<bool> {
     let data = dir.join("..data");
     let old = fs::read_link(&data).ok();

@@ -1,4 +1,5 @@
-//! Asking a container: HTTP, gRPC health, TCP, or a command inside it. Probes and lifecycle hooks use it.
+//! Asking a container: HTTP, gRPC health, TCP, or a command inside it. Probes and lifecycle hooks
+//! use it.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
 
@@ -172,7 +173,8 @@ pub(super) async fn connect(host: &str, port: u16) -> Result<TcpStream, CheckErr
     })
 }
 
-/// Success is a status from 200 to 399 (Kubernetes documentation, "Configure Liveness, Readiness and Startup Probes").
+/// Success is a status from 200 to 399 (Kubernetes documentation, "Configure Liveness, Readiness
+/// and Startup Probes").
 async fn http_get(
     host: &str,
     port: u16,

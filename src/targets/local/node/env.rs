@@ -1,4 +1,5 @@
-//! A container's environment, command line and working directory: what the image gives, overridden by the pod.
+//! A container's environment, command line and working directory: what the image gives, overridden
+//! by the pod.
 
 use std::net::SocketAddrV4;
 
@@ -21,7 +22,8 @@ pub(super) struct EnvContext<'a> {
     pub hostname: &'a str,
 }
 
-/// The variables in the order in which they were first named; a later value replaces an earlier one.
+/// The variables in the order in which they were first named; a later value replaces an earlier
+/// one.
 pub(super) fn environment(
     context: &EnvContext<'_>,
     image: &[(String, String)],
@@ -178,8 +180,8 @@ fn lookup<'a>(
     }
 }
 
-/// Replaces `$(NAME)` by the variable's value; `$$` is a dollar sign, and a reference to an unknown variable stays as it is
-/// (Kubernetes API, `EnvVar.value` and `Container.command`).
+/// Replaces `$(NAME)` by the variable's value; `$$` is a dollar sign, and a reference to an unknown
+/// variable stays as it is (Kubernetes API, `EnvVar.value` and `Container.command`).
 pub(super) fn expand(text: &str, env: &[(String, String)]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,4 +1,5 @@
-//! Events about pods, for `kubectl describe` and for evidence. Best effort: nothing waits for an event.
+//! Events about pods, for `kubectl describe` and for evidence. Best effort: nothing waits for an
+//! event.
 
 use std::{
     collections::HashSet,
@@ -21,7 +22,8 @@ use tokio::sync::mpsc;
 
 /// Events waiting to be sent; more are dropped.
 const QUEUE: usize = 512;
-/// Least time between two events, so that a hundred pods at once do not keep the API server from its work.
+/// Least time between two events, so that a hundred pods at once do not keep the API server from
+/// its work.
 const PACE: Duration = Duration::from_millis(20);
 /// Recently sent warnings that are not repeated; forgotten all at once when there are this many.
 const REMEMBERED: usize = 1024;

@@ -7,7 +7,8 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-/// What the node offers; stands in where a container has no limit (Kubernetes: "defaults to node allocatable").
+/// What the node offers; stands in where a container has no limit (Kubernetes: "defaults to node
+/// allocatable").
 pub(super) const NODE_CPU: &str = "64";
 /// See [`NODE_CPU`].
 pub(super) const NODE_MEMORY: &str = "64Gi";
@@ -78,7 +79,8 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
     Some((map, key.trim_matches(['\'', '"'])))
 }
 
-/// A map as the downward API writes it into a file: one `key="value"` per line, in the order of the keys, quoted as Go does.
+/// A map as the downward API writes it into a file: one `key="value"` per line, in the order of the
+/// keys, quoted as Go does.
 fn map_text(map: Option<&BTreeMap<String, String>>) -> String {
     let lines: Vec<String> = map
         .into_iter()

@@ -1,4 +1,5 @@
-//! Addresses for pods: in turn through the whole network, so that an address is not reused while anybody remembers it.
+//! Addresses for pods: in turn through the whole network, so that an address is not reused while
+//! anybody remembers it.
 
 use std::{collections::HashSet, net::Ipv4Addr, sync::Mutex};
 
@@ -16,7 +17,8 @@ struct State {
 }
 
 impl Ipam {
-    /// Skips the first 256 addresses, which the world keeps for itself (the node's own is among them), and the last one.
+    /// Skips the first 256 addresses, which the world keeps for itself (the node's own is among
+    /// them), and the last one.
     pub fn new((network, prefix): (Ipv4Addr, u8)) -> Self {
         let hosts = 1u32.checked_shl(32 - u32::from(prefix)).unwrap_or(u32::MAX);
         let skip = 256.min(hosts / 2);

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would hide behind it.
+/// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would
+/// hide behind it.
 const POST_START_LIMIT: Duration = Duration::from_secs(600);
-/// What a process gets after SIGTERM even when its hook or the containers that stop before it used up the grace period, as the
-/// kubelet grants it.
+/// What a process gets after SIGTERM even when its hook or the containers that stop before it used
+/// up the grace period, as the kubelet grants it.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the container's postStart hook, if it has one.
@@ -61,8 +62,8 @@ async fn run(
     }
 }
 
-/// Stops the container: preStop hook, the stop signal, and SIGKILL at the deadline. Returns when the process has ended;
-/// a hook's failure goes to `complain`.
+/// Stops the container: preStop hook, the stop signal, and SIGKILL at the deadline. Returns when
+/// the process has ended; a hook's failure goes to `complain`.
 pub(super) async fn stop(
     container: Container,
     place: Place,

@@ -11,7 +11,8 @@ use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 /// Size at which a log file is moved aside; one older file is kept.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
-/// Longest piece of a line in one entry; longer lines are split and marked `P` (partial), as container runtimes do.
+/// Longest piece of a line in one entry; longer lines are split and marked `P` (partial), as
+/// container runtimes do.
 const MAX_LINE: usize = 16 * 1024;
 
 /// One container's log, shared by its two streams.
@@ -142,8 +143,8 @@ fn entry(line: &[u8], stream: &str, tag: char, now: jiff::Timestamp, out: &mut V
     out.push(b'\n');
 }
 
-/// The end of a log without times and marks: at most 80 lines and 2048 bytes (Kubernetes documentation, "Customizing the
-/// termination message").
+/// The end of a log without times and marks: at most 80 lines and 2048 bytes (Kubernetes
+/// documentation, "Customizing the termination message").
 pub(super) fn last_words(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

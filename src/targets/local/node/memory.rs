@@ -1,7 +1,9 @@
-//! Memory of containers: who takes more than its limit, or what the machine has left, is killed, as the kernel does it in a control group.
+//! Memory of containers: who takes more than its limit, or what the machine has left, is killed, as
+//! the kernel does it in a control group.
 //!
-//! Control groups are not used: a world would have to write into the machine's, and a group stays when its world is killed. So the node
-//! looks itself, several times a second, and a limit of the process itself (see `container::init`) holds where it comes too late.
+//! Control groups are not used: a world would have to write into the machine's, and a group stays
+//! when its world is killed. So the node looks itself, several times a second, and a limit of the
+//! process itself (see `container::init`) holds where it comes too late.
 
 use std::{
     collections::HashMap,
@@ -19,12 +21,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::process::Process;
 
-/// How often the node looks. A program that fills a page after the other gets about 1 GB a second, so much may be too late.
+/// How often the node looks. A program that fills a page after the other gets about 1 GB a second,
+/// so much may be too late.
 const LOOK: Duration = Duration::from_millis(500);
-/// What has to stay free on the machine, in bytes: the kubelet's hard eviction threshold is 100 MiB (Kubernetes documentation,
-/// "Node-pressure Eviction"), to which the harness and a compiler beside it are added.
+/// What has to stay free on the machine, in bytes: the kubelet's hard eviction threshold is 100 MiB
+/// (Kubernetes documentation, "Node-pressure Eviction"), to which the harness and a compiler beside
+/// it are added.
 const LEAST_FREE: u64 = 192 << 20;
-/// How long one that was killed for the machine's sake has to give its memory back before the next is.
+/// How long one that was killed for the machine's sake has to give its memory back before the next
+/// is.
 const RELIEF: Duration = Duration::from_secs(3);
 
 /// The containers that are looked after.
@@ -153,8 +158,8 @@ fn usage() -> Usage {
     usage
 }
 
-/// Resident pages that no file stands behind (proc(5), `statm`: the second number without the third): programs and libraries are the
-/// machine's anyway, and shared by all containers.
+/// Resident pages that no file stands behind (proc(5), `statm`: the second number without the
+/// third): programs and libraries are the machine's anyway, and shared by all containers.
 fn own_pages(statm: &str) -> Option<u64> {
     let mut numbers = statm.split_whitespace().skip(1).map(str::parse::<u64>);
     let (resident, shared) = (numbers.next()?.ok()?, numbers.next()?.ok()?);

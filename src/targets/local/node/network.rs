@@ -1,8 +1,9 @@
 //! A pod's link to the world: one veth pair with point-to-point routes.
 //!
-//! There is no bridge, so every packet between pods is routed by the world's stack, where kube-proxy's rules see both
-//! directions. The pod has its address with a full-length prefix and sends everything to a link-local gateway, which is the
-//! other end of its link; the world has a route to that one address.
+//! There is no bridge, so every packet between pods is routed by the world's stack, where
+//! kube-proxy's rules see both directions. The pod has its address with a full-length prefix and
+//! sends everything to a link-local gateway, which is the other end of its link; the world has a
+//! route to that one address.
 
 use std::{
     fs::File,
@@ -30,10 +31,12 @@ const ETH0: u32 = 2;
 /// Indices for the world's ends of the links, chosen here so that no look-up by name is needed.
 static NEXT_INDEX: AtomicU32 = AtomicU32::new(10_000);
 
-/// Makes the pair between the world and the network namespace `net` and gives both ends their addresses and routes.
+/// Makes the pair between the world and the network namespace `net` and gives both ends their
+/// addresses and routes.
 ///
-/// Nothing takes it away again: it goes with the network namespace, which the kernel tears down in batches. Deleting links one
-/// by one takes over 100 ms each, during which no other link can be made.
+/// Nothing takes it away again: it goes with the network namespace, which the kernel tears down in
+/// batches. Deleting links one by one takes over 100 ms each, during which no other link can be
+/// made.
 pub(super) async fn connect(
     world: &Handle,
     pod: &Handle,
@@ -121,8 +124,8 @@ pub(super) async fn connect(
     Ok(())
 }
 
-/// Gives the world itself a route to a network of Service addresses. kube-proxy rewrites such addresses, but only after the
-/// kernel has found a route for them.
+/// Gives the world itself a route to a network of Service addresses. kube-proxy rewrites such
+/// addresses, but only after the kernel has found a route for them.
 pub(super) async fn route_services(
     world: &Handle,
     network: Ipv4Addr,

@@ -106,8 +106,8 @@ pub(super) async fn fetch_source(
     }
 }
 
-/// Has a token issued and reports it together with the time after which it is to be replaced: four fifths of its life, as
-/// the kubelet does.
+/// Has a token issued and reports it together with the time after which it is to be replaced: four
+/// fifths of its life, as the kubelet does.
 pub(super) async fn fetch_token(
     shared: Arc<Shared>,
     pod: Arc<Pod>,

@@ -1,8 +1,10 @@
-//! Probes: when they are made and what their results mean. One task per probe of a running container.
+//! Probes: when they are made and what their results mean. One task per probe of a running
+//! container.
 //!
-//! The rules are the kubelet's, with one deviation that makes pods ready sooner: until its first success, a startup or
-//! readiness probe that failed is repeated after 20 ms, 40 ms, … up to its period. Repetitions within one period count as
-//! one failure, so a startup probe's budget (failureThreshold × periodSeconds) stays what the manifest says.
+//! The rules are the kubelet's, with one deviation that makes pods ready sooner: until its first
+//! success, a startup or readiness probe that failed is repeated after 20 ms, 40 ms, … up to its
+//! period. Repetitions within one period count as one failure, so a startup probe's budget
+//! (failureThreshold × periodSeconds) stays what the manifest says.
 
 use std::time::Duration;
 
@@ -77,7 +79,8 @@ pub(super) enum Verdict {
     Bad(String),
 }
 
-/// Counts results. The kubelet's rule: a result holds once it was seen as often in a row as its threshold says.
+/// Counts results. The kubelet's rule: a result holds once it was seen as often in a row as its
+/// threshold says.
 #[derive(Debug)]
 struct Counter {
     kind: ProbeKind,
@@ -139,8 +142,8 @@ impl Counter {
     }
 }
 
-/// Probes until the task is aborted, or a startup probe has its verdict. `tell` hears every verdict, `failed` every failure
-/// that is not a fast repetition.
+/// Probes until the task is aborted, or a startup probe has its verdict. `tell` hears every
+/// verdict, `failed` every failure that is not a fast repetition.
 pub(super) async fn probe(
     kind: ProbeKind,
     timing: Timing,

@@ -73,8 +73,8 @@ impl Process {
     }
 }
 
-/// Starts the container in its pod's namespaces; returns when its program runs. `exited` is called once, at its end, after
-/// all of its output is in `log`.
+/// Starts the container in its pod's namespaces; returns when its program runs. `exited` is called
+/// once, at its end, after all of its output is in `log`.
 pub(super) async fn launch(
     self_exe: &Path,
     namespaces: Arc<Namespaces>,
@@ -114,7 +114,8 @@ pub(super) async fn launch(
     }
 }
 
-/// Spawns `__container` from a thread that entered the pod's namespaces and will have children in a PID namespace of their own.
+/// Spawns `__container` from a thread that entered the pod's namespaces and will have children in a
+/// PID namespace of their own.
 async fn spawn_inside(
     self_exe: PathBuf,
     namespaces: Arc<Namespaces>,
@@ -152,7 +153,8 @@ async fn hand_over(
         Err(error) => Err(error),
     };
     let mut reply = Vec::new();
-    // a process that died before it read everything resets the socket; its exit is reported by its watcher
+    // a process that died before it read everything resets the socket; its exit is reported by its
+    // watcher
     let read = stream.read_to_end(&mut reply).await;
     if !reply.is_empty() {
         return serde_json::from_slice(&reply)

@@ -18,7 +18,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::config::Shared;
 
-/// How long changes are collected before they are sent, so that a start in quick steps is one update.
+/// How long changes are collected before they are sent, so that a start in quick steps is one
+/// update.
 const COLLECT: Duration = Duration::from_millis(8);
 /// How long until a failed update is sent again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -59,8 +60,9 @@ impl Publisher {
         });
     }
 
-    /// Has the newest status sent again when what the API server shows is not what it was told: somebody else has written there, such as
-    /// the node controller, which calls all pods of a lost node not ready.
+    /// Has the newest status sent again when what the API server shows is not what it was told:
+    /// somebody else has written there, such as the node controller, which calls all pods of a lost
+    /// node not ready.
     pub fn insist(&self, shown: Option<&PodStatus>) {
         self.newest.send_if_modified(|last| {
             let told = last
@@ -130,8 +132,9 @@ async fn send(
     }
 }
 
-/// A strategic merge patch. Conditions are merged by type there, so what a condition no longer says must be taken away
-/// explicitly; the uid makes the API server refuse the patch for another pod of the same name.
+/// A strategic merge patch. Conditions are merged by type there, so what a condition no longer says
+/// must be taken away explicitly; the uid makes the API server refuse the patch for another pod of
+/// the same name.
 fn patch(status: &PodStatus, uid: Option<&str>) -> Value {
     let mut status_json = serde_json::to_value(status).unwrap_or_default();
     for condition in status_json["conditions"]

@@ -5,7 +5,8 @@ use std::{io, time::Duration};
 use super::{fields::FieldError, source::SourceKey};
 use crate::{errors::chain, targets::local::ns::NoCapability};
 
-/// How long until a container that could not be configured is tried again, unless what it lacks appears before.
+/// How long until a container that could not be configured is tried again, unless what it lacks
+/// appears before.
 pub(super) const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
 /// Why a container cannot be configured; the words are shown in `CreateContainerConfigError`.
@@ -35,7 +36,8 @@ pub(super) enum ConfigError {
     SubPathLeaves { path: String },
 }
 
-/// Why a container did not start, and when to try again; `None` when the try counts as a run that ended.
+/// Why a container did not start, and when to try again; `None` when the try counts as a run that
+/// ended.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub reason: &'static str,

@@ -23,7 +23,8 @@ use super::{
     fields::{NODE_CPU, NODE_MEMORY},
 };
 
-/// How often the node says that it lives: twice as often as a kubelet, so that one that was taken for lost is back within seconds.
+/// How often the node says that it lives: twice as often as a kubelet, so that one that was taken
+/// for lost is back within seconds.
 const RENEW: Duration = Duration::from_secs(5);
 /// How long that holds: the kubelet's value.
 const LEASE_SECONDS: i32 = 40;
@@ -76,7 +77,8 @@ pub(super) async fn node(cfg: &NodeConfig) -> Result<(), NodeError> {
     api.patch_status(&cfg.node_name, &PatchParams::default(), &body)
         .await
         .map_err(fail("report its status"))?;
-    // the API server marks new nodes as not ready until somebody takes the mark away; this node is ready at once
+    // the API server marks new nodes as not ready until somebody takes the mark away; this node is
+    // ready at once
     let body = Patch::Merge(json!({"spec": {"taints": null}}));
     api.patch(&cfg.node_name, &PatchParams::default(), &body)
         .await
@@ -113,9 +115,9 @@ fn status(cfg: &NodeConfig) -> serde_json::Value {
     }})
 }
 
-/// Says that the node lives, for ever: renews its Lease, and reports its status again where the API server no longer has it as ready.
-/// The node controller takes a node that was silent for 40 s (a paused machine, a closed laptop) for lost, and nobody but the node
-/// can take that back.
+/// Says that the node lives, for ever: renews its Lease, and reports its status again where the API
+/// server no longer has it as ready. The node controller takes a node that was silent for 40 s (a
+/// paused machine, a closed laptop) for lost, and nobody but the node can take that back.
 pub(super) async fn keep_alive(shared: Arc<Shared>) {
     let mut beat = tokio::time::interval(RENEW);
     // After a pause once is enough, and at once.

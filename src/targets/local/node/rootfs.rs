@@ -59,7 +59,8 @@ pub(super) fn identity(
         .or(pod.run_as_group)
         .map(number)
         .transpose()?;
-    // without a group, an image's own user comes with a group of the same number; any other user is in group 0
+    // without a group, an image's own user comes with a group of the same number; any other user is
+    // in group 0
     let gid = gid.unwrap_or(if uid.is_none() {
         image.user.unwrap_or(0)
     } else {
@@ -123,7 +124,8 @@ pub(super) fn volume_dir(pod_dir: &Path, name: &str) -> PathBuf {
     pod_dir.join("volumes").join(name)
 }
 
-/// Where a container's own files lie: its root's mount point, its description, its termination message.
+/// Where a container's own files lie: its root's mount point, its description, its termination
+/// message.
 pub(super) fn container_dir(pod_dir: &Path, name: &str) -> PathBuf {
     pod_dir.join("containers").join(name)
 }

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 
 use super::network;
 
-/// Kernel settings of a pod's network. Container runtimes let every user bind every port; reverse-path filtering would drop
-/// what Istio's rules send back through another link.
+/// Kernel settings of a pod's network. Container runtimes let every user bind every port;
+/// reverse-path filtering would drop what Istio's rules send back through another link.
 const SYSCTLS: [(&str, &str); 3] = [
     ("net.ipv4.ip_unprivileged_port_start", "0"),
     ("net.ipv4.conf.all.rp_filter", "0"),
@@ -43,7 +43,8 @@ pub(super) struct Sandbox {
 }
 
 impl Namespaces {
-    /// Moves the calling thread into the namespaces. The thread must be short-lived: it does not come back.
+    /// Moves the calling thread into the namespaces. The thread must be short-lived: it does not
+    /// come back.
     pub fn enter(&self) -> io::Result<()> {
         if let Some(net) = &self.net {
             setns(net, CloneFlags::CLONE_NEWNET)?;

@@ -1,11 +1,13 @@
-//! One container's place in its pod: its role, where it is in its life, and the delay before it may start again.
+//! One container's place in its pod: its role, where it is in its life, and the delay before it may
+//! start again.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 
-/// First delay between restarts, longest delay, and the run time after which the delay starts anew: the kubelet's values.
+/// First delay between restarts, longest delay, and the run time after which the delay starts anew:
+/// the kubelet's values.
 const BACKOFF_FIRST: Duration = Duration::from_secs(10);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(300);
 const BACKOFF_FORGET: Duration = Duration::from_secs(600);
@@ -15,7 +17,8 @@ const BACKOFF_FORGET: Duration = Duration::from_secs(600);
 pub(super) enum Role {
     /// Runs to its end before the next container starts.
     Init,
-    /// An init container with `restartPolicy: Always`: starts in its turn, stays, and stops after the main containers.
+    /// An init container with `restartPolicy: Always`: starts in its turn, stays, and stops after
+    /// the main containers.
     Sidecar,
     Main,
 }
@@ -64,7 +67,8 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after a run of this length. The first restart is immediate; then 10 s, doubling up to five minutes.
+    /// How long to wait after a run of this length. The first restart is immediate; then 10 s,
+    /// doubling up to five minutes.
     pub fn after(&mut self, ran: Duration) -> Duration {
         if ran >= BACKOFF_FORGET {
             self.delay = None;

@@ -1,7 +1,8 @@
 //! The node's Unix socket: newline-delimited JSON, one request per connection.
 //!
-//! `exec` answers with a command prefix that enters the container, `logs` with the log file's path, and `portforward` turns
-//! the connection into one to a port of the pod's loopback, as `kubectl port-forward` expects it.
+//! `exec` answers with a command prefix that enters the container, `logs` with the log file's path,
+//! and `portforward` turns the connection into one to a port of the pod's loopback, as `kubectl
+//! port-forward` expects it.
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 

@@ -52,7 +52,8 @@ impl Sources {
         });
     }
 
-    /// Tells the pods concerned what the object holds now. `data` is asked for only when there is one.
+    /// Tells the pods concerned what the object holds now. `data` is asked for only when there is
+    /// one.
     pub fn publish(&self, namespace: &str, key: SourceKey, data: impl FnOnce() -> Option<Data>) {
         let listeners = self
             .listeners

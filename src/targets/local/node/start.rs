@@ -1,4 +1,5 @@
-//! Starting one container of a pod: from its image and spec to a running process, its postStart hook included.
+//! Starting one container of a pod: from its image and spec to a running process, its postStart
+//! hook included.
 
 use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +26,8 @@ use crate::{
     targets::local::container::{ContainerSpec, EnterSpec},
 };
 
-/// How long until an image that was not found is looked for again. Images are given when the target comes up, so this is rare.
+/// How long until an image that was not found is looked for again. Images are given when the target
+/// comes up, so this is rare.
 const IMAGE_RETRY: Duration = Duration::from_secs(300);
 
 /// Everything a start needs to know.

@@ -1,6 +1,8 @@
-//! The life of a pod's containers as a pure state machine: given what has happened, what is to be done next.
+//! The life of a pod's containers as a pure state machine: given what has happened, what is to be
+//! done next.
 //!
-//! Order of start and stop follows the Kubernetes documentation of init containers, sidecar containers and pod lifecycle.
+//! Order of start and stop follows the Kubernetes documentation of init containers, sidecar
+//! containers and pod lifecycle.
 
 use std::time::Instant;
 
@@ -65,7 +67,8 @@ impl PodState {
         }
     }
 
-    /// Whether the pod has done its work or can no longer do it: no main container runs or will run again.
+    /// Whether the pod has done its work or can no longer do it: no main container runs or will run
+    /// again.
     pub fn complete(&self) -> bool {
         if let Some(init) = self
             .slots
@@ -126,7 +129,8 @@ impl PodState {
         true
     }
 
-    /// Main containers start one after the other, each when the one before it runs and its postStart hook is done.
+    /// Main containers start one after the other, each when the one before it runs and its
+    /// postStart hook is done.
     fn run_mains(&self, todo: &mut Todo) {
         for (index, slot) in self
             .slots
@@ -235,8 +239,9 @@ mod tests {
         }
     }
 
-    /// Letters per container: w = waiting, b = starting without process, l = starting with process, r = running and started,
-    /// n = running but not started, 0 = ended well, 1 = ended badly, d = ended badly and delayed.
+    /// Letters per container: w = waiting, b = starting without process, l = starting with process,
+    /// r = running and started, n = running but not started, 0 = ended well, 1 = ended badly, d =
+    /// ended badly and delayed.
     fn with_phases(mut state: PodState, phases: &str, now: Instant) -> PodState {
         for (slot, letter) in state.slots.iter_mut().zip(phases.chars()) {
             match letter {

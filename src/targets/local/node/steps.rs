@@ -31,9 +31,11 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Longest message of a container that is kept, in bytes (Kubernetes documentation, "Customizing the termination message").
+/// Longest message of a container that is kept, in bytes (Kubernetes documentation, "Customizing
+/// the termination message").
 const LONGEST_MESSAGE: u64 = 4096;
-/// How long a volume may be missing before that counts as the pod's state: what it is made from may be created just now.
+/// How long a volume may be missing before that counts as the pod's state: what it is made from may
+/// be created just now.
 const VOLUME_PATIENCE: Duration = Duration::from_secs(20);
 /// Reason of containers that wait for a volume.
 const FAILED_MOUNT: &str = "FailedMount";
@@ -100,8 +102,8 @@ impl Worker {
         }
     }
 
-    /// A volume that could not be had for a while becomes the reason for which the containers wait, for everybody to see. It may still
-    /// come: then they start. Returns when to look again.
+    /// A volume that could not be had for a while becomes the reason for which the containers wait,
+    /// for everybody to see. It may still come: then they start. Returns when to look again.
     fn give_up_volumes(&mut self, now: Instant) -> Option<Instant> {
         let running = self.prepared || self.state.terminating;
         let (since, message) = self.lacking.as_ref().filter(|_| !running)?;
@@ -113,8 +115,8 @@ impl Worker {
         None
     }
 
-    /// Asks for new tokens where four fifths of a token's life are over. Returns when to look again: at the latest in a minute, because a
-    /// timer stands still while the machine sleeps.
+    /// Asks for new tokens where four fifths of a token's life are over. Returns when to look
+    /// again: at the latest in a minute, because a timer stands still while the machine sleeps.
     fn refresh_tokens(&mut self) -> Option<Instant> {
         let now = SystemTime::now();
         let due: Vec<_> = self
@@ -208,7 +210,8 @@ impl Worker {
             .spawn(lifecycle::stop(container, place, process, by, complain));
     }
 
-    /// A liveness or startup probe has failed for good: the container is stopped, and its restart policy says what follows.
+    /// A liveness or startup probe has failed for good: the container is stopped, and its restart
+    /// policy says what follows.
     pub fn kill_unhealthy(&mut self, slot: usize, kind: ProbeKind) {
         if self.state.slots[slot].stopping {
             return;
@@ -309,7 +312,8 @@ impl Worker {
         self.publisher.give(status);
     }
 
-    /// Every container has ended for good. A pod that is being deleted vanishes; a finished one keeps its status.
+    /// Every container has ended for good. A pod that is being deleted vanishes; a finished one
+    /// keeps its status.
     async fn finish(&mut self) {
         if let Some(sandbox) = self.sandbox.take() {
             self.shared
@@ -371,7 +375,8 @@ impl Worker {
         )
     }
 
-    /// What the container left at its termination message path, or, where its policy says so, in the end of its log.
+    /// What the container left at its termination message path, or, where its policy says so, in
+    /// the end of its log.
     pub fn termination_message(&self, slot: usize, exit: Exit) -> Option<String> {
         let dir = rootfs::container_dir(&self.pod_dir, &self.state.slots[slot].name);
         let mut bytes = Vec::new();

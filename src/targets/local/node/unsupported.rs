@@ -1,15 +1,17 @@
 //! Pod fields that this node does not honour although a program could notice.
 //!
-//! A pod that has one of them is not started: its containers wait with the reason [`REASON`], which names the field. Going on
-//! without it would judge another pod than the one that was asked for. The pod does not become `Failed`, because its
-//! ReplicaSet would make a new one at once, again and again. What is left out harmlessly is listed in `docs/targets.md`.
+//! A pod that has one of them is not started: its containers wait with the reason [`REASON`], which
+//! names the field. Going on without it would judge another pod than the one that was asked for.
+//! The pod does not become `Failed`, because its ReplicaSet would make a new one at once, again and
+//! again. What is left out harmlessly is listed in `docs/targets.md`.
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume};
 
 /// Reason of the containers' waiting state and of the event.
 pub(super) const REASON: &str = "Unsupported";
 
-/// Kernel settings that belong to a pod's own namespaces (Kubernetes documentation, "Using sysctls in a Kubernetes Cluster").
+/// Kernel settings that belong to a pod's own namespaces (Kubernetes documentation, "Using sysctls
+/// in a Kubernetes Cluster").
 const OWN_SYSCTLS: [&str; 5] = [
     "net.",
     "kernel.shm",
@@ -20,8 +22,8 @@ const OWN_SYSCTLS: [&str; 5] = [
 /// Resources of which the node always has enough.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-/// Whether user 0 of this world is user 0 of the machine (user_namespaces(7): the map is the identity from 0 on). A map that cannot be
-/// read counts as such.
+/// Whether user 0 of this world is user 0 of the machine (user_namespaces(7): the map is the
+/// identity from 0 on). A map that cannot be read counts as such.
 pub fn is_machines_root() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     maps_root_to_root(&map)
@@ -35,7 +37,8 @@ fn maps_root_to_root(uid_map: &str) -> bool {
     uid_map.is_empty() || uid_map.lines().any(same)
 }
 
-/// The fields, each with what is missing, in words for a person. `machines_root`: see [`is_machines_root`].
+/// The fields, each with what is missing, in words for a person. `machines_root`: see
+/// [`is_machines_root`].
 pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
     let mut found = Found {
         words: Vec::new(),
@@ -51,7 +54,8 @@ pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
     found.words
 }
 
-/// What is missing for the ephemeral containers of a pod, if it has any. They come while the pod runs, and it runs on.
+/// What is missing for the ephemeral containers of a pod, if it has any. They come while the pod
+/// runs, and it runs on.
 pub(super) fn ephemeral(pod: &Pod) -> Option<String> {
     let names: Vec<&str> = pod
         .spec

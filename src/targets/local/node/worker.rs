@@ -1,4 +1,5 @@
-//! One pod's worker: a task that hears everything about the pod and decides, with the pure state machine, what comes next.
+//! One pod's worker: a task that hears everything about the pod and decides, with the pure state
+//! machine, what comes next.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -56,7 +57,8 @@ pub(super) struct Worker {
     pub sandbox: Option<Sandbox>,
     pub known: Arc<Known>,
     pub tokens: BTreeMap<TokenKey, String>,
-    /// When tokens are due to be replaced. By the wall clock, as they expire: a machine that slept has no other that went on.
+    /// When tokens are due to be replaced. By the wall clock, as they expire: a machine that slept
+    /// has no other that went on.
     pub refresh: HashMap<TokenKey, SystemTime>,
     /// Volumes are written; containers may start.
     pub prepared: bool,

@@ -19,7 +19,8 @@ pub struct NotReady {
     pub last: String,
 }
 
-/// A client as soon as the API server says that it is ready. The kubeconfig appears when the world has made its keys.
+/// A client as soon as the API server says that it is ready. The kubeconfig appears when the world
+/// has made its keys.
 ///
 /// # Errors
 /// [`NotReady`], with the last answer.

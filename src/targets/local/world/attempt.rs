@@ -1,4 +1,5 @@
-//! `__attempt`: makes the namespaces of a world in this process and ends, to see whether the kernel allows it.
+//! `__attempt`: makes the namespaces of a world in this process and ends, to see whether the kernel
+//! allows it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! The control-plane processes of a world: their arguments, their logs, and what it means that they are ready.
+//! The control-plane processes of a world: their arguments, their logs, and what it means that they
+//! are ready.
 
 use std::{fs::File, path::PathBuf, process::Stdio};
 
@@ -29,7 +30,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program` (a name under the tool chain's directory) with its output in `logs/<name>.log`.
+    /// Starts `program` (a name under the tool chain's directory) with its output in
+    /// `logs/<name>.log`.
     ///
     /// # Errors
     /// [`RoleError`], with the program or the log file.
@@ -52,7 +54,8 @@ impl Daemon {
                 "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             )
             .env("HOME", spec.private())
-            // A third of the API server's time was garbage collection (Go documentation, "A Guide to the Go Garbage Collector").
+            // A third of the API server's time was garbage collection (Go documentation, "A Guide
+            // to the Go Garbage Collector").
             .env("GOGC", "400")
             .env("GOMEMLIMIT", "1GiB")
             .current_dir(spec.private())
@@ -109,8 +112,8 @@ pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     Daemon::start(spec, "etcd", words(&args))
 }
 
-/// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it call webhooks by
-/// endpoint, before kube-proxy has written a rule.
+/// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it
+/// call webhooks by endpoint, before kube-proxy has written a rule.
 pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
     let pki = pki.display();

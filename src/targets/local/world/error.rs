@@ -1,5 +1,5 @@
-//! Why a process of a world cannot do its part. It is told in words: on stderr, and in the world's file `failure`, from which the harness
-//! has them.
+//! Why a process of a world cannot do its part. It is told in words: on stderr, and in the world's
+//! file `failure`, from which the harness has them.
 
 use std::io;
 

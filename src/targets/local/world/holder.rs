@@ -1,4 +1,5 @@
-//! `__world STATE`: enters the new namespaces, starts PID 1 in them, waits, and removes what is left.
+//! `__world STATE`: enters the new namespaces, starts PID 1 in them, waits, and removes what is
+//! left.
 
 use std::{
     io::Write as _,
@@ -17,19 +18,22 @@ use nix::{
 use super::{error::RoleError, spec::WorldSpec, state};
 use crate::errors::chain;
 
-/// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on which it sees something mounted.
+/// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on
+/// which it sees something mounted.
 pub(super) const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
     .union(CloneFlags::CLONE_NEWNET)
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWPID);
 
-/// Entry of the holder. Its stdin is the lifeline, its stdout the listening socket for the API server.
+/// Entry of the holder. Its stdin is the lifeline, its stdout the listening socket for the API
+/// server.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
         return ExitCode::from(2);
     };
-    // A session of its own: Ctrl-C reaches the harness, which decides. SIGHUP and SIGPIPE must not end the clean-up.
+    // A session of its own: Ctrl-C reaches the harness, which decides. SIGHUP and SIGPIPE must not
+    // end the clean-up.
     let _ = setsid();
     let mut ignored = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
@@ -51,8 +55,8 @@ pub fn main(args: &[String]) -> ExitCode {
     code
 }
 
-/// A world that failed leaves its state for the harness to read (it removes it then); when the harness is gone, or
-/// the world was meant to end, nothing stays.
+/// A world that failed leaves its state for the harness to read (it removes it then); when the
+/// harness is gone, or the world was meant to end, nothing stays.
 fn finish(state: &Path) {
     let failed = state.join("failure").exists();
     let kept = WorldSpec::read(state).is_ok_and(|spec| spec.kept);

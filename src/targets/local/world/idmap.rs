@@ -1,7 +1,9 @@
-//! `__idmap PID`: writes the user and group map of a process that has just entered a new user namespace.
+//! `__idmap PID`: writes the user and group map of a process that has just entered a new user
+//! namespace.
 //!
-//! It runs outside that namespace, because only there is the right to map more than one id (user_namespaces(7)): root writes
-//! the maps itself, an ordinary user has `newuidmap` and `newgidmap` write the ranges of /etc/subuid and /etc/subgid.
+//! It runs outside that namespace, because only there is the right to map more than one id
+//! (user_namespaces(7)): root writes the maps itself, an ordinary user has `newuidmap` and
+//! `newgidmap` write the ranges of /etc/subuid and /etc/subgid.
 
 use std::{
     io::{self, Read as _},

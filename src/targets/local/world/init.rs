@@ -1,4 +1,5 @@
-//! `__init STATE`: PID 1 of the world. Prepares mounts, starts `__inside`, reaps orphans, and ends with the lifeline.
+//! `__init STATE`: PID 1 of the world. Prepares mounts, starts `__inside`, reaps orphans, and ends
+//! with the lifeline.
 
 use std::{
     io::Read as _,
@@ -48,7 +49,8 @@ pub fn main(args: &[String]) -> ExitCode {
 
 fn start(state: &Path) -> Result<Pid, RoleError> {
     let spec = WorldSpec::read(state).map_err(RoleError::io("read the world's spec"))?;
-    // The holder blocks the signals that must not end it. Containers would inherit that, and never see a SIGTERM.
+    // The holder blocks the signals that must not end it. Containers would inherit that, and never
+    // see a SIGTERM.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .map_err(RoleError::kernel("unblock signals"))?;
     mounts(&spec)?;
@@ -76,7 +78,8 @@ fn mounts(spec: &WorldSpec) -> Result<(), RoleError> {
         .map_err(RoleError::kernel("make the mounts private"))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), safe, none).map_err(RoleError::Proc)?;
-    // Shows the world's own network devices; where it is refused, the host's /sys stays and nothing here depends on it.
+    // Shows the world's own network devices; where it is refused, the host's /sys stays and nothing
+    // here depends on it.
     let _ = mount(
         Some("sysfs"),
         "/sys",
@@ -100,7 +103,8 @@ fn mounts(spec: &WorldSpec) -> Result<(), RoleError> {
     )))
 }
 
-/// PID 1 leaves when its stdin closes; the kernel then ends every process of the namespace (pid_namespaces(7)).
+/// PID 1 leaves when its stdin closes; the kernel then ends every process of the namespace
+/// (pid_namespaces(7)).
 #[allow(
     clippy::exit,
     reason = "PID 1 has nothing to unwind: its end is the end of the world"

@@ -1,4 +1,5 @@
-//! `__inside STATE`: the world's main process. Brings the control plane up and lives as long as all of it does.
+//! `__inside STATE`: the world's main process. Brings the control plane up and lives as long as all
+//! of it does.
 
 use std::{
     convert::Infallible,

@@ -238,7 +238,8 @@ impl World {
         worlds
     }
 
-    /// PID 1 of the world as this PID namespace counts it; `None` when it cannot be seen from here, or has ended.
+    /// PID 1 of the world as this PID namespace counts it; `None` when it cannot be seen from here,
+    /// or has ended.
     pub fn init_pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.spec.init_pid()).ok()?;
         let pid: i32 = text.trim().parse().ok()?;

@@ -6,8 +6,9 @@
 //!                     └── __inside (etcd, API server, controllers, kube-proxy, node)
 //! ```
 //!
-//! A lifeline (a pipe) runs from the harness to holder and init: when the harness dies, however, both read end-of-file and
-//! leave. A world that is kept (`target up`) holds its own lifeline and ends with `target down`.
+//! A lifeline (a pipe) runs from the harness to holder and init: when the harness dies, however,
+//! both read end-of-file and leave. A world that is kept (`target up`) holds its own lifeline and
+//! ends with `target down`.
 
 pub mod api;
 pub mod attempt;

@@ -1,4 +1,5 @@
-//! The world's own network: loopback, which also carries the node's address (not every kernel has dummy links), and forwarding.
+//! The world's own network: loopback, which also carries the node's address (not every kernel has
+//! dummy links), and forwarding.
 
 use std::net::Ipv4Addr;
 

@@ -14,7 +14,8 @@ use super::{
 
 type Authority = Issuer<'static, KeyPair>;
 
-/// Makes everything that the control plane, the node and clients need, under `pki/`, and the two kubeconfigs.
+/// Makes everything that the control plane, the node and clients need, under `pki/`, and the two
+/// kubeconfigs.
 ///
 /// # Errors
 /// [`RoleError`], with the file or key that failed.

@@ -1,11 +1,13 @@
-//! The one door from the host into the world: a listener on the host's loopback that leads to the API server.
+//! The one door from the host into the world: a listener on the host's loopback that leads to the
+//! API server.
 //!
-//! A socket belongs to the network namespace in which it was made, so the harness makes the listener and the world inherits
-//! it (as stdout); the world dials its own loopback.
+//! A socket belongs to the network namespace in which it was made, so the harness makes the
+//! listener and the world inherits it (as stdout); the world dials its own loopback.
 //!
-//! Every user of the machine can connect to it, and can do nothing without the world's key; but connections cost something. Their number
-//! is limited: where it is reached, the one that was silent for longest gives way. One that says nothing at first is closed, and no error
-//! of accepting ends the world.
+//! Every user of the machine can connect to it, and can do nothing without the world's key; but
+//! connections cost something. Their number is limited: where it is reached, the one that was
+//! silent for longest gives way. One that says nothing at first is closed, and no error of
+//! accepting ends the world.
 
 use std::{
     io,
@@ -30,11 +32,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::spec::API_PORT;
 
-/// Connections at one time. A run with eight jobs has some thirty; each takes two file descriptors and no more than 64 KiB.
+/// Connections at one time. A run with eight jobs has some thirty; each takes two file descriptors
+/// and no more than 64 KiB.
 const MOST: usize = 256;
 /// How long a new connection may say nothing. A client of TLS speaks first.
 const FIRST_WORD: Duration = Duration::from_secs(10);
-/// How long until the next try where the machine has no descriptor or no memory left for a connection.
+/// How long until the next try where the machine has no descriptor or no memory left for a
+/// connection.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Takes the inherited listener from stdout.
@@ -84,7 +88,8 @@ impl Door {
                 match listener.accept().await {
                     Ok((outer, _)) => break outer,
                     Err(error) if is_final(&error) => return error,
-                    // Out of descriptors or memory, or the client is gone again: nothing to do with this world.
+                    // Out of descriptors or memory, or the client is gone again: nothing to do with
+                    // this world.
                     Err(error) => {
                         tracing::warn!(%error, "cannot take a connection to the API server");
                         sleep(BREATH).await;
@@ -156,8 +161,9 @@ impl Clock {
     }
 }
 
-/// Copies each way until its own end: what one side has said is delivered although it takes nothing any more (see [`crate::transport::pass`],
-/// which needs no clock). Nothing is dialled for one who says nothing.
+/// Copies each way until its own end: what one side has said is delivered although it takes nothing
+/// any more (see [`crate::transport::pass`], which needs no clock). Nothing is dialled for one who
+/// says nothing.
 async fn pass(
     outer: TcpStream,
     to: SocketAddr,

@@ -24,7 +24,8 @@ pub const API_PORT: u16 = 6443;
 /// Port of the kubelet API inside the world.
 pub const KUBELET_PORT: u16 = 10250;
 
-/// Everything that the processes of a world need to know. Written once as `spec.json` into the state directory.
+/// Everything that the processes of a world need to know. Written once as `spec.json` into the
+/// state directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorldSpec {
     pub name: String,

@@ -1,8 +1,10 @@
-//! State directories of worlds: where they lie, made one at a time, and swept when what made them is gone.
+//! State directories of worlds: where they lie, made one at a time, and swept when what made them
+//! is gone.
 //!
-//! A holder removes its directory itself. What is left is from a harness that was killed before there was a holder, or from
-//! a machine that lost power. Whoever lives in a directory (its maker, the holder, PID 1) holds a shared lock on a file in it; the
-//! kernel lets go of the lock with the process, and keeps it through other PID namespaces, where process numbers say nothing.
+//! A holder removes its directory itself. What is left is from a harness that was killed before
+//! there was a holder, or from a machine that lost power. Whoever lives in a directory (its maker,
+//! the holder, PID 1) holds a shared lock on a file in it; the kernel lets go of the lock with the
+//! process, and keeps it through other PID namespaces, where process numbers say nothing.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -19,7 +21,8 @@ use crate::{
     private_dir::{self, NotPrivate, Untrusted},
 };
 
-/// Held while a directory is made or directories are swept, so that nobody sees one without its lock.
+/// Held while a directory is made or directories are swept, so that nobody sees one without its
+/// lock.
 const LOCK: &str = ".lock";
 /// Held, shared, by everything that lives in a directory.
 const HELD: &str = "held";
@@ -27,11 +30,12 @@ const HELD: &str = "held";
 const OWN: &str = "meshproof";
 /// Longest path of a Unix socket, without the final zero (unix(7)).
 const LONGEST_SOCKET: usize = 107;
-/// Bytes that a world's files (keys, logs, socket, specification) take at most, roughly, in the state directory.
+/// Bytes that a world's files (keys, logs, socket, specification) take at most, roughly, in the
+/// state directory.
 const ROOM: u64 = 8 << 20;
 
-/// Runtime directories that may serve, best first: `$XDG_RUNTIME_DIR`, the one that login managers make, and for root `/run`.
-/// All are short, and gone at the latest with the next boot.
+/// Runtime directories that may serve, best first: `$XDG_RUNTIME_DIR`, the one that login managers
+/// make, and for root `/run`. All are short, and gone at the latest with the next boot.
 fn runtime_directories() -> Vec<(PathBuf, bool)> {
     let me = Uid::effective();
     let mut all: Vec<(PathBuf, bool)> = private_dir::variable("XDG_RUNTIME_DIR")
@@ -62,8 +66,9 @@ fn runtime_directory() -> Result<PathBuf, Vec<Untrusted>> {
     Err(tried)
 }
 
-/// Where worlds of this user have their state from now on: in a runtime directory, else in the user's state home. It is made where it
-/// is not there. A name that somebody else could have made, as in `/tmp`, is never used.
+/// Where worlds of this user have their state from now on: in a runtime directory, else in the
+/// user's state home. It is made where it is not there. A name that somebody else could have made,
+/// as in `/tmp`, is never used.
 ///
 /// # Errors
 /// [`NotPrivate`]: no such directory is there, or the one that is there is not this user's alone.
@@ -84,8 +89,8 @@ pub fn root_directory() -> Result<PathBuf, NotPrivate> {
     }
 }
 
-/// Every directory in which worlds of this user may have their state: a world is found again by a command that has another
-/// environment (cron, sudo, a second login) than the one that started it.
+/// Every directory in which worlds of this user may have their state: a world is found again by a
+/// command that has another environment (cron, sudo, a second login) than the one that started it.
 pub(super) fn roots() -> Vec<PathBuf> {
     let runtime = runtime_directories().into_iter().filter_map(|(dir, own)| {
         let dir = if own {
@@ -158,7 +163,8 @@ fn make_in(root: &Path, name: &str) -> Result<Made, WorldError> {
         }
         other => other.map_err(failed(&state))?,
     }
-    // Pods' users (1337) reach sockets and keys through mounts only; the directory must be searchable for the world's root.
+    // Pods' users (1337) reach sockets and keys through mounts only; the directory must be
+    // searchable for the world's root.
     fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).map_err(failed(&state))?;
     let held = hold(&state).map_err(failed(&state))?;
     Ok(Made { path: state, held })
@@ -240,7 +246,8 @@ fn sweep(root: &Path) {
             continue;
         }
         let removed = match File::open(state.join(HELD)) {
-            // The lock is kept until all is removed: who comes for it meanwhile finds nothing to live in.
+            // The lock is kept until all is removed: who comes for it meanwhile finds nothing to
+            // live in.
             Ok(held) => match held.try_lock() {
                 Ok(()) => fs::remove_dir_all(&state),
                 Err(_) => continue,
@@ -284,7 +291,8 @@ mod tests {
         let gone = left(root, "gone");
         let unnamed = root.join("unnamed");
         fs::create_dir(&unnamed).unwrap();
-        // No number of a process tells that somebody lives there: it may be counted in another namespace.
+        // No number of a process tells that somebody lives there: it may be counted in another
+        // namespace.
         let living = left(root, "living");
         fs::write(living.join("init.pid"), "2147483647").unwrap();
         let _held = hold(&living).unwrap();

@@ -1,7 +1,8 @@
 //! `spread` avoids-busy: a pod with a call in progress gets fewer calls.
 //!
-//! Envoy's least-request draws two of N hosts with replacement and takes the one with fewer active requests; a busy host among idle
-//! ones is taken only when both draws name it: 1/N^2. Blind choice gives it 1/N. (Envoy, `least_request_lb`.)
+//! Envoy's least-request draws two of N hosts with replacement and takes the one with fewer active
+//! requests; a busy host among idle ones is taken only when both draws name it: 1/N^2. Blind choice
+//! gives it 1/N. (Envoy, `least_request_lb`.)
 
 use statistics::{Decision, Proportion, Rates};
 use testbed::control::Observation;

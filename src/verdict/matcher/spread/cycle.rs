@@ -1,4 +1,5 @@
-//! Orders of answers: `round-robin` ([`statistics::Turns`]) and `random` ([`statistics::Independence`]).
+//! Orders of answers: `round-robin` ([`statistics::Turns`]) and `random`
+//! ([`statistics::Independence`]).
 
 use statistics::{Decision, Independence, Rates, Turns};
 use testbed::control::Observation;

@@ -1,5 +1,5 @@
-//! `spread` even: the largest and the smallest count after a fixed number of calls, against "one pod gets twice what each other
-//! gets" ([`statistics::Evenness`]).
+//! `spread` even: the largest and the smallest count after a fixed number of calls, against "one
+//! pod gets twice what each other gets" ([`statistics::Evenness`]).
 
 use statistics::{Decision, Evenness, Rates};
 use testbed::control::Observation;
