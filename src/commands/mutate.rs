@@ -22,7 +22,7 @@ use crate::{
         session::{Ending, Kept, Session},
         signals::{self, Parting},
     },
-    scenario::loaded::Loaded,
+    scenario::{loaded::Loaded, workload_file::WorkloadFileError},
     seed::Seed,
     targets::local::{bring_up::Local, world::launch::World},
     timeouts,
@@ -54,7 +54,8 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
             "these files do not lint, so nothing was started".to_owned(),
         ));
     }
-    let plan = concerned(&set.scenarios, mutations, args.all).map_err(CommandError::Usage)?;
+    let plan = concerned(&set.scenarios, mutations, args.all);
+    let plan = plan.map_err(|error| CommandError::usage(&error))?;
     timeouts::set_scale(args.timeout_scale.unwrap_or(1.0));
     let jobs = args.jobs.unwrap_or(8);
     let runtime = Runtime::new().map_err(CommandError::other)?;
@@ -88,7 +89,7 @@ fn concerned(
     scenarios: &[Loaded],
     mutations: Vec<Mutation>,
     all: bool,
-) -> Result<Vec<(Mutation, Vec<Loaded>)>, String> {
+) -> Result<Vec<(Mutation, Vec<Loaded>)>, WorkloadFileError> {
     let mut plan = Vec::new();
     for mutation in mutations {
         let mut mine = Vec::new();

@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use super::patch::Patch;
 use crate::{
-    scenario::loaded::{Beside, Loaded},
+    scenario::{
+        loaded::{Beside, Loaded},
+        workload_file::WorkloadFileError,
+    },
     text::glob,
 };
 
@@ -58,8 +61,8 @@ impl Mutation {
     /// nothing.
     ///
     /// # Errors
-    /// In words: a file of the scenario cannot be read.
-    pub fn concerns(&self, scenario: &Loaded) -> Result<bool, String> {
+    /// A file of the scenario cannot be read.
+    pub fn concerns(&self, scenario: &Loaded) -> Result<bool, WorkloadFileError> {
         let named = self.turns_red.iter().chain(&self.beside);
         if !self.patches.is_empty() && named.into_iter().any(|id| glob(id, &scenario.id)) {
             return Ok(true);

@@ -101,25 +101,25 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
         text,
         "  {}: {most}{} {} from {} to {}, {} connection(s)",
         run.name,
-        run.times,
+        run.load.times,
         call_words(run),
-        if run.browser.is_some() {
+        if run.request.browser.is_some() {
             "a browser"
         } else {
-            &run.from
+            &run.request.from
         },
-        run.to,
-        run.connections
+        run.request.to,
+        run.load.connections
     );
-    for (key, count) in &run.per_call {
+    for (key, count) in &run.request.per_call {
         let _ = writeln!(text, "    ({key} takes {count} values in turn)");
     }
-    if let Some(tls) = &run.tls {
+    if let Some(tls) = &run.request.tls {
         let _ = writeln!(text, "    (over TLS: {})", tls_words(tls));
     }
     let sample = Sample {
-        cap: run.needed.unwrap_or(run.times),
-        per_call: &run.per_call,
+        cap: run.load.needed.unwrap_or(run.load.times),
+        per_call: &run.request.per_call,
         rates,
     };
     for matcher in &run.expect.matchers {
@@ -134,22 +134,25 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
 }
 
 fn call_words(run: &ResolvedProbe) -> String {
-    if let Some(browser) = &run.browser {
+    if let Some(browser) = &run.request.browser {
         let (page, client) = (&browser.page, browser.client.word());
-        return format!("call(s) of {} by {client} in a page of {page}", run.call);
+        return format!(
+            "call(s) of {} by {client} in a page of {page}",
+            run.request.call
+        );
     }
-    match &run.form {
-        Form::Grpc => format!("call(s) of {}", run.call),
+    match &run.request.form {
+        Form::Grpc => format!("call(s) of {}", run.request.call),
         Form::Web(web) => {
             let mode = match web.mode {
                 WebMode::Binary => "binary",
                 WebMode::Text => "text",
             };
-            format!("gRPC-Web ({mode}) call(s) of {}", run.call)
+            format!("gRPC-Web ({mode}) call(s) of {}", run.request.call)
         }
         Form::Http(http) => {
             let path = http.path.clone();
-            let path = path.unwrap_or_else(|| format!("/{}", run.call));
+            let path = path.unwrap_or_else(|| format!("/{}", run.request.call));
             format!("HTTP request(s) {} {path}", http.method)
         }
     }

@@ -207,10 +207,10 @@ fn run_words(run: &ResolvedProbe) -> String {
     format!(
         "{}: {most}{} × {} from {} to {}: {}",
         run.name,
-        run.times,
-        run.call,
-        run.from,
-        run.to,
+        run.load.times,
+        run.request.call,
+        run.request.from,
+        run.request.to,
         run.expect
             .matchers
             .iter()
@@ -225,11 +225,11 @@ fn run_json(run: &ResolvedProbe) -> Value {
     let expect = expect.map(|m| json!({"matcher": m.name(), "expected": m.expected()}));
     json!({
         "probe": run.name,
-        "call": run.call,
-        "from": run.from,
-        "to": run.to,
-        "times": run.times,
-        "connections": run.connections,
+        "call": run.request.call,
+        "from": run.request.from,
+        "to": run.request.to,
+        "times": run.load.times,
+        "connections": run.load.connections,
         "sequential": run.expect.is_statistical(),
         "expect": expect.collect::<Vec<_>>(),
     })

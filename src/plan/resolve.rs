@@ -36,6 +36,16 @@ use crate::{
 pub struct ResolvedProbe {
     /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
     pub name: String,
+    pub request: Request,
+    pub load: Load,
+    pub expect: ResolvedExpect,
+    /// Error rates of its statistical matchers.
+    pub rates: Rates,
+}
+
+/// What each call is.
+#[derive(Debug, Clone)]
+pub struct Request {
     pub call: String,
     /// How the call is written on the wire.
     pub form: Form,
@@ -53,17 +63,20 @@ pub struct ResolvedProbe {
     pub pad: Option<u32>,
     pub deadline: Option<Duration>,
     pub tls: Option<Tls>,
+}
+
+/// How many calls there are, and how they are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
     /// Calls; the cap when a matcher is statistical.
     pub times: u64,
     /// Calls that the statistical matchers may need on the world as written.
     pub needed: Option<u64>,
     pub connections: u32,
     pub streams: u32,
+    /// Calls per second.
     pub rate: Option<f64>,
     pub reconnect: bool,
-    pub expect: ResolvedExpect,
-    /// Error rates of its statistical matchers.
-    pub rates: Rates,
 }
 
 /// A probe that cannot be made ready.
@@ -211,7 +224,7 @@ fn ready(
     }
     let script = script::script(probe.script.as_ref()).map_err(|error| ResolveError::Script {
         name: name.clone(),
-        error,
+        error: error.to_string(),
     })?;
     let stream = probe.stream.as_ref().map(stream).transpose();
     let stream = stream.map_err(|error| ResolveError::Stream {
@@ -227,8 +240,7 @@ fn ready(
         .get::<Detects>()
         .map(|detects| statistics::calls_to_see(detects.0, rates.beta));
     let needed = tests.max(keys).max(detected);
-    Ok(ResolvedProbe {
-        name,
+    let request = Request {
         call: probe.call,
         form: form(probe.web, probe.http),
         browser: probe.browser,
@@ -243,15 +255,20 @@ fn ready(
         pad: probe.pad,
         deadline,
         tls: probe.tls,
-        times: probe
-            .times
-            .or(planned(tests, keys.max(detected), &expect, rates))
-            .unwrap_or(1),
+    };
+    let planned = planned(tests, keys.max(detected), &expect, rates);
+    let load = Load {
+        times: probe.times.or(planned).unwrap_or(1),
         needed,
         connections: probe.connections,
         streams: probe.streams,
         rate: probe.rate,
         reconnect: probe.reconnect,
+    };
+    Ok(ResolvedProbe {
+        name,
+        request,
+        load,
         expect,
         rates,
     })

@@ -6,16 +6,16 @@ use super::{
 };
 use crate::{
     errors::{Classified, ErrorClass},
-    scenario::StepNumber,
+    scenario::{StepNumber, workload_file::WorkloadFileError},
     yaml::YamlError,
 };
 
 /// Makes an ERROR of a scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// A workload's file is missing or cannot be read, in the words of whoever looked for it.
-    #[error("{0}")]
-    Workload(String),
+    /// A workload's file is missing or cannot be read.
+    #[error(transparent)]
+    Workload(#[from] WorkloadFileError),
     #[error("{file}")]
     Documents { file: String, source: YamlError },
     /// Its namespace could not be made.

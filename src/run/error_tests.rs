@@ -19,6 +19,7 @@ use crate::{
         probe::{busy::BusyError, error::ProbeError},
         step::error::{ManifestError, RestartError, VersusError},
     },
+    scenario::workload_file::WorkloadFileError,
     transport::{DialError, Unreachable, http::HttpError},
 };
 
@@ -66,8 +67,11 @@ fn stalled() -> Trouble {
 /// trouble each is.
 #[rstest]
 #[case::a_workload_that_nobody_has(
-    ScenarioError::Workload("no workload file nowhere.yaml".to_owned()),
-    "no workload file nowhere.yaml",
+    ScenarioError::Workload(WorkloadFileError::Missing {
+        name: "nowhere.yaml".to_owned(),
+        built_in: "caller".to_owned(),
+    }),
+    "no workload file nowhere.yaml beside the scenario or in fixtures/workloads; built in are: caller",
     ErrorClass::Input
 )]
 #[case::a_namespace_that_is_not_made(

@@ -23,7 +23,10 @@ use crate::{
     event::{Kind, recorder::Recorder},
     evidence::{bundle::Bundle, redact::Redactor},
     mesh::istio::{change::LiveError, found::Found, injection, live::Applier, marker},
-    scenario::{model::Workload, workload_file},
+    scenario::{
+        model::Workload,
+        workload_file::{self, WorkloadFileError},
+    },
     targets::Ready,
     timeouts::timeouts,
     yaml::{self, YamlError},
@@ -32,8 +35,8 @@ use crate::{
 /// Why a run cannot begin on a target that is up.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    #[error("the control server: {0}")]
-    Workload(String),
+    #[error("the control server")]
+    Workload(#[source] WorkloadFileError),
     #[error("the control server: {file}")]
     Documents { file: String, source: YamlError },
     #[error("the run's control namespace")]

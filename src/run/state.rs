@@ -118,7 +118,7 @@ impl Run<'_> {
     pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
         let mut probes = self.resolved_with(step, self.ctx.terms.rates.at_look(look))?;
         for probe in &mut probes {
-            probe.times = probe.times.max(probe.needed.unwrap_or(0));
+            probe.load.times = probe.load.times.max(probe.load.needed.unwrap_or(0));
         }
         Ok(probes)
     }
@@ -159,7 +159,7 @@ impl Run<'_> {
             again,
             ..Manner::default()
         };
-        let outcome = match &probe.browser {
+        let outcome = match &probe.request.browser {
             Some(browser) => self.browse(probe, browser, &tag, manner).await?,
             None => probe::run(self.ctx, &self.place, probe, &tag, manner).await?,
         };
@@ -185,7 +185,7 @@ impl Run<'_> {
         use probe::browse::Browsing;
         let browsing = match &mut self.browsing {
             Some(browsing) => browsing,
-            none => none.insert(Browsing::start(self.ctx, &self.place, &probe.to).await?),
+            none => none.insert(Browsing::start(self.ctx, &self.place, &probe.request.to).await?),
         };
         browsing
             .run(self.ctx, &self.place, probe, browser, tag, manner)

@@ -5,16 +5,26 @@ use testbed::control::Script;
 
 use super::status;
 
+/// Why no server takes a script.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    #[error("'{0}' is no gRPC status")]
+    Status(String),
+    #[error(transparent)]
+    Form(#[from] serde_json::Error),
+}
+
 /// A script as the servers read it; a status may be given by name.
-pub fn script(value: Option<&Value>) -> Result<Option<Script>, String> {
+///
+/// # Errors
+/// [`ScriptError`].
+pub fn script(value: Option<&Value>) -> Result<Option<Script>, ScriptError> {
     let Some(mut value) = value.cloned() else {
         return Ok(None);
     };
     if let Some(Value::String(name)) = value.get("status") {
-        let code = status::code(name).ok_or_else(|| format!("'{name}' is no gRPC status"))?;
+        let code = status::code(name).ok_or_else(|| ScriptError::Status(name.clone()))?;
         value["status"] = code.into();
     }
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(|error| error.to_string())
+    Ok(Some(serde_json::from_value(value)?))
 }

@@ -8,26 +8,45 @@ use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 
 use super::{
-    file,
+    file::{self, LoadError},
     loaded::{Beside, Loaded},
     objects,
 };
+use crate::errors::{Classified, ErrorClass};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/workloads");
+
+/// Why a workload has no file.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadFileError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(
+        "no workload file {name} beside the scenario or in fixtures/workloads; built in are: {built_in}"
+    )]
+    Missing { name: String, built_in: String },
+}
+
+/// A scenario names it.
+impl Classified for WorkloadFileError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Input
+    }
+}
 
 impl Loaded {
     /// Every file that can change what this scenario does to the mesh: its own configuration and
     /// its workloads.
     ///
     /// # Errors
-    /// In words: a file that cannot be read, a workload that is not there.
-    pub fn inputs(&self) -> Result<Vec<Beside>, String> {
+    /// A file that cannot be read, a workload that is not there.
+    pub fn inputs(&self) -> Result<Vec<Beside>, WorkloadFileError> {
         let mut found = Vec::new();
-        for rest in self.own_files().map_err(|error| error.to_string())? {
+        for rest in self.own_files()? {
             let other_dialect = self.twin && !format!(".{rest}").contains(".gateway-api.");
             if rest.ends_with(".yaml") && !other_dialect {
                 let file = self.beside(&format!("{}.{rest}", self.stem));
-                found.extend(file.map_err(|error| error.to_string())?);
+                found.extend(file?);
             }
         }
         for workload in &self.scenario.world {
@@ -41,9 +60,9 @@ impl Loaded {
 /// Text of `<uses>.yaml` with its path for people.
 ///
 /// # Errors
-/// In words: no such file anywhere, or it cannot be read.
-pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), String> {
-    if let Some(file) = loaded.workload(uses).map_err(|error| error.to_string())? {
+/// No such file anywhere, or it cannot be read.
+pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), WorkloadFileError> {
+    if let Some(file) = loaded.workload(uses)? {
         return Ok((file.file, file.text));
     }
     shared(uses)
@@ -86,22 +105,21 @@ pub fn makes_caller(documents: &[Value]) -> bool {
 ///
 /// # Errors
 /// As [`workload`].
-pub fn shared(uses: &str) -> Result<(String, String), String> {
+pub fn shared(uses: &str) -> Result<(String, String), WorkloadFileError> {
     let name = format!("{uses}.yaml");
     let path = Path::new("fixtures/workloads").join(&name);
-    if let Some(text) = file::read(&path).map_err(|error| error.to_string())? {
+    if let Some(text) = file::read(&path)? {
         return Ok((path.display().to_string(), text));
     }
     let file = BUILT_IN
         .get_file(&name)
         .and_then(|file| file.contents_utf8());
-    let known = || built_in().collect::<Vec<_>>().join(", ");
     match file {
         Some(text) => Ok((path.display().to_string(), text.to_owned())),
-        None => Err(format!(
-            "no workload file {name} beside the scenario or in fixtures/workloads; built in are: {}",
-            known()
-        )),
+        None => Err(WorkloadFileError::Missing {
+            name,
+            built_in: built_in().collect::<Vec<_>>().join(", "),
+        }),
     }
 }
 

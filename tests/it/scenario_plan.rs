@@ -87,19 +87,20 @@ fn cells_are_laid_over_the_probe_field_by_field() {
     assert_eq!(names, ["table[listed]", "table[unlisted]"]);
     let scripts: Vec<Option<u32>> = runs
         .iter()
-        .map(|run| run.script.clone().unwrap().status)
+        .map(|run| run.request.script.clone().unwrap().status)
         .collect();
     assert_eq!(scripts, [Some(14), Some(13)]);
     let metadata: Vec<(&str, String)> = runs[1]
+        .request
         .metadata
         .iter()
         .map(|(k, v)| (k.as_str(), v.to_string()))
         .collect();
     let wanted = [("x-a", "1".to_owned()), ("x-b", "3".to_owned())];
     assert_eq!(metadata, wanted);
-    assert_eq!(runs[0].deadline.unwrap().as_millis(), 1500);
+    assert_eq!(runs[0].request.deadline.unwrap().as_millis(), 1500);
     assert_eq!(
-        (runs[0].times, runs[0].needed),
+        (runs[0].load.times, runs[0].load.needed),
         (1, None),
         "exact: one call"
     );
@@ -118,7 +119,10 @@ fn a_contrast_takes_its_cells_and_breaks_what_it_says() {
         |contrast: Contrast| step_probes(&scenario, &Step::Contrast(contrast), Rates::default());
     let broken = runs(contrast.clone()).unwrap();
     assert_eq!(broken.len(), 1);
-    assert_eq!((broken[0].times, broken[0].metadata.len()), (4, 3));
+    assert_eq!(
+        (broken[0].load.times, broken[0].request.metadata.len()),
+        (4, 3)
+    );
     contrast.cells = vec!["other".to_owned()];
     assert!(runs(contrast).is_err());
 }
@@ -128,11 +132,15 @@ fn defaults_come_from_the_matcher_and_the_largest_world() {
     let scenario = loaded().scenario;
     let all = &resolve_probe(&scenario, "all", Rates::default()).unwrap()[0];
     // Two pods of v1 and, after the scale step, three of v2: five to reach.
-    assert_eq!(all.needed, Some(70));
+    assert_eq!(all.load.needed, Some(70));
     // Its status is an exact claim, which wants 132 calls; the rest is in reserve.
-    assert_eq!(all.times, 132 + 70 / 10 + 8);
+    assert_eq!(all.load.times, 132 + 70 / 10 + 8);
     let split = &resolve_probe(&scenario, "split", Rates::default()).unwrap()[0];
-    assert!((2000..3500).contains(&split.times), "{}", split.times);
+    assert!(
+        (2000..3500).contains(&split.load.times),
+        "{}",
+        split.load.times
+    );
 }
 
 #[test]

@@ -94,15 +94,17 @@ type Problem = (&'static str, String, String, bool);
 fn problems(loaded: &Loaded, net: &Net, run: &ResolvedProbe) -> Vec<Problem> {
     let mut found = Vec::new();
     let world = &loaded.scenario.world;
-    let caller = world.iter().find(|workload| workload.name == run.from);
+    let caller = world
+        .iter()
+        .find(|workload| workload.name == run.request.from);
     let text =
         caller.and_then(|caller| Some(workload_file::workload(loaded, &caller.uses).ok()?.1));
     let by_witness = text.is_some_and(|text| text.contains(TESTBED));
-    let plan = || run.call_plan("lint", address(&expand(&run.to, &NAMES)), &NAMES);
+    let plan = || run.call_plan("lint", address(&expand(&run.request.to, &NAMES)), &NAMES);
     if by_witness && let Err(refusal) = caller::check(plan()) {
         found.extend(refused(net, run, &refusal));
     }
-    if found.is_empty() && run.browser.is_none() {
+    if found.is_empty() && run.request.browser.is_none() {
         found.extend(net.unreachable(run));
     }
     found
@@ -133,8 +135,10 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
         Refusal::Verb { .. } | Refusal::Path { .. } => {
             ("http", "write it as in a request line of HTTP".to_owned())
         }
-        Refusal::Address { .. } => ("to", net.ports_help(&run.to)),
-        Refusal::Authority { .. } if run.authority.is_none() => ("to", net.ports_help(&run.to)),
+        Refusal::Address { .. } => ("to", net.ports_help(&run.request.to)),
+        Refusal::Authority { .. } if run.request.authority.is_none() => {
+            ("to", net.ports_help(&run.request.to))
+        }
         Refusal::Authority { .. } => (
             "authority",
             "write a host, or host:port, without blanks".to_owned(),
@@ -278,7 +282,7 @@ impl Net {
         if self.partial || who == Some(Producer::Client) {
             return None;
         }
-        let to = expand(&run.to, &NAMES);
+        let to = expand(&run.request.to, &NAMES);
         let to = to.strip_prefix("xds:///").unwrap_or(&to);
         let (host, port) = to.rsplit_once(':')?;
         let port: u64 = port.parse().ok()?;
@@ -290,7 +294,7 @@ impl Net {
                 return None;
             }
             let message = format!("nothing of this world has port {port} at '{name}'");
-            return Some(("to", message, self.ports_help(&run.to), true));
+            return Some(("to", message, self.ports_help(&run.request.to), true));
         }
         if let Some(ports) = self.entry(host) {
             let message = format!("the ServiceEntry of '{host}' has no port {port}");

@@ -161,11 +161,11 @@ fn samples(
             continue;
         };
         let name = matcher.name();
-        match run.needed {
-            Some(needed) if run.times < needed => {
+        match run.load.needed {
+            Some(needed) if run.load.times < needed => {
                 let message = format!(
                     "{} calls are too few for '{name}': it may need {needed}",
-                    run.times
+                    run.load.times
                 );
                 let help = format!(
                     "drop `times`, or set it to {needed} or more ({rates}); the run stops as soon as it can tell"

@@ -132,10 +132,11 @@ fn times(place: &Place, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times
     let mut times = place.times.get().cloned().unwrap_or_default();
     times.expected(expect);
     probe
+        .request
         .deadline
         .into_iter()
         .for_each(|deadline| times.limit(deadline));
-    if let Some(script) = &probe.script {
+    if let Some(script) = &probe.request.script {
         let waits = [
             script.delay_ms,
             script.gap_ms,
@@ -144,7 +145,7 @@ fn times(place: &Place, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times
         ];
         waits.into_iter().for_each(|ms| times.delay_ms(ms));
     }
-    if let Some(stream) = &probe.stream {
+    if let Some(stream) = &probe.request.stream {
         let waits = [
             stream.gap_ms,
             stream.read_gap_ms,
@@ -164,7 +165,7 @@ async fn target(
 ) -> Target {
     let address = probe::target(place, probe);
     let now = calls.iter().any(is_answer);
-    let answered = place.has_answered(&probe.from, &address, now);
+    let answered = place.has_answered(&probe.request.from, &address, now);
     let gateway = probe::through_gateway(probe) || leads_to_a_gateway(ctx, place, &address);
     let broken = calls
         .iter()

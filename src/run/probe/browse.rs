@@ -82,11 +82,11 @@ impl Browsing {
         tag: &str,
         manner: Manner<'_>,
     ) -> Result<Outcome, ProbeError> {
-        if probe.to != self.to {
+        if probe.request.to != self.to {
             return Err(ProbeError::Browse(BrowseError::OtherTarget {
                 probe: probe.name.clone(),
                 first: self.to.clone(),
-                second: probe.to.clone(),
+                second: probe.request.to.clone(),
             }));
         }
         let (began, pods) = (Instant::now(), place.pods(ctx));
@@ -131,8 +131,13 @@ fn plan(
     base: &str,
 ) -> Result<Value, BrowseError> {
     let names = place.names();
-    let (service, method) = probe.call.split_once('/').unwrap_or((&probe.call, ""));
+    let (service, method) = probe
+        .request
+        .call
+        .split_once('/')
+        .unwrap_or((&probe.request.call, ""));
     let each = probe
+        .request
         .metadata
         .iter()
         .map(|(key, values)| match values.all() {
@@ -143,12 +148,14 @@ fn plan(
             }),
         });
     let mut metadata = each.collect::<Result<serde_json::Map<String, Value>, BrowseError>>()?;
-    if let Some(script) = &probe.script {
+    if let Some(script) = &probe.request.script {
         let script = serde_json::to_string(script)?;
         metadata.insert(SCRIPT_HEADER.to_owned(), script.into());
     }
-    let calls: Vec<String> = (0..probe.times).map(|at| format!("{tag}-{at}")).collect();
-    let message = probe.messages.first().cloned();
+    let calls: Vec<String> = (0..probe.load.times)
+        .map(|at| format!("{tag}-{at}"))
+        .collect();
+    let message = probe.request.messages.first().cloned();
     Ok(json!({
         "client": browser.client.word(),
         "base": base,

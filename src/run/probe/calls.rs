@@ -108,7 +108,7 @@ pub async fn run(
     let expect = probe.expect.expanded(|text| expand(text, &place.names()));
     let read = read_before(ctx, place, probe).await?;
     let pods = place.pods(ctx);
-    let caller = place.pod(ctx, &probe.from)?;
+    let caller = place.pod(ctx, &probe.request.from)?;
     let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
     let plan = call_plan(ctx, place, probe, tag)?;
     let watched = if manner.refutes.is_empty() {
@@ -181,17 +181,17 @@ pub struct Made {
 /// stream, deadline or the configuration, and [`spare`](crate::timeouts::ProbeTimeouts::spare) for
 /// all of it.
 fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
-    let script = probe.script.clone().unwrap_or_default();
-    let stream = probe.stream.clone().unwrap_or_default();
+    let script = probe.request.script.clone().unwrap_or_default();
+    let stream = probe.request.stream.clone().unwrap_or_default();
     let paced = script.gap_ms + script.read_gap_ms + stream.gap_ms + stream.read_gap_ms > 0;
     let waits = Duration::from_millis(script.delay_ms.saturating_add(script.hold_ms));
     let configured = place.times.get().map_or(Duration::ZERO, Times::longest);
-    let each = ROUND + waits + probe.deadline.unwrap_or_default() + configured;
+    let each = ROUND + waits + probe.request.deadline.unwrap_or_default() + configured;
     let each = if paced { PATIENCE } else { each.min(PATIENCE) };
-    let side_by_side = u64::from(probe.connections) * u64::from(probe.streams);
-    let rounds = probe.times.div_ceil(side_by_side.max(1));
-    let total = match probe.rate {
-        Some(rate) => each.as_secs_f64() + probe.times as f64 / rate,
+    let side_by_side = u64::from(probe.load.connections) * u64::from(probe.load.streams);
+    let rounds = probe.load.times.div_ceil(side_by_side.max(1));
+    let total = match probe.load.rate {
+        Some(rate) => each.as_secs_f64() + probe.load.times as f64 / rate,
         None => each.as_secs_f64() * rounds as f64,
     };
     let spare = timeouts().probe.spare;
@@ -354,7 +354,7 @@ fn call_plan(
     tag: &str,
 ) -> Result<CallPlan, CertificateError> {
     let mut plan = probe.call_plan(tag, target(place, probe), &place.names());
-    plan.tls = place.tls_plan(&ctx.redactor, probe.tls.as_ref())?;
+    plan.tls = place.tls_plan(&ctx.redactor, probe.request.tls.as_ref())?;
     Ok(plan)
 }
 
@@ -370,7 +370,7 @@ fn address(to: &str) -> String {
 
 /// The address that a probe's calls go to, as the client is told it.
 pub fn target(place: &Place, probe: &ResolvedProbe) -> String {
-    address(&expand(&probe.to, &place.names()))
+    address(&expand(&probe.request.to, &place.names()))
 }
 
 /// The gateway's proxies are waited for when any probe goes through it.
@@ -385,7 +385,9 @@ pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
 
 /// Whether a probe goes through the gateway.
 pub fn through_gateway(probe: &ResolvedProbe) -> bool {
-    probe.to == "gateway" || probe.to.starts_with("gateway:") || probe.to.contains("${gateway}")
+    probe.request.to == "gateway"
+        || probe.request.to.starts_with("gateway:")
+        || probe.request.to.contains("${gateway}")
 }
 
 async fn response_flags(

@@ -79,7 +79,7 @@ fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Plane>
     let pods = ctx.pods.of(&place.namespace);
     let mut mine = pods
         .iter()
-        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.from.as_str()));
+        .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.request.from.as_str()));
     let pod = mine.find(|pod| injection::is_sidecar(pod))?;
     Some(injection::proxy(&ctx.dial, pod))
 }
@@ -90,7 +90,12 @@ fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
     if probe::through_gateway(probe) {
         return ctx.mesh.gateways.clone();
     }
-    let to = probe.to.rsplit('/').next().unwrap_or(&probe.to);
+    let to = probe
+        .request
+        .to
+        .rsplit('/')
+        .next()
+        .unwrap_or(&probe.request.to);
     let host = to.split([':', '.']).next().unwrap_or_default();
     let own: Vec<_> = place
         .proxies(ctx)

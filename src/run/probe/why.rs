@@ -31,7 +31,7 @@ fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Plane)
         let workload = of(proxy.pod()).and_then(|pod| pods::label(pod, WORKLOAD_LABEL));
         let hop = match workload {
             _ if proxy.is_gateway() => Hop::Gateway,
-            Some(name) if name == probe.from => Hop::NearProxy,
+            Some(name) if name == probe.request.from => Hop::NearProxy,
             _ => Hop::FarProxy,
         };
         hops.push((hop, proxy));

@@ -61,9 +61,9 @@ impl Run<'_> {
             calls: probes.first().map_or(0, held_calls),
         };
         let runs = probes.iter().enumerate();
-        let runs = runs.map(|(at, probe)| (probe.from.clone(), format!("{tag}b{at}")));
+        let runs = runs.map(|(at, probe)| (probe.request.from.clone(), format!("{tag}b{at}")));
         let runs: Vec<(String, String)> = runs.collect();
-        let streams = probes.iter().any(|probe| probe.stream.is_some());
+        let streams = probes.iter().any(|probe| probe.request.stream.is_some());
         let (finish, refutes) = watch::channel(Vec::new());
         let (at_work, ended) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -134,9 +134,9 @@ impl Run<'_> {
 
 /// Calls that a closed loop keeps in flight; an open loop holds none.
 fn held_calls(probe: &ResolvedProbe) -> u64 {
-    let room = u64::from(probe.connections) * u64::from(probe.streams);
-    match probe.rate {
+    let room = u64::from(probe.load.connections) * u64::from(probe.load.streams);
+    match probe.load.rate {
         Some(_) => 0,
-        None => room.min(probe.times),
+        None => room.min(probe.load.times),
     }
 }

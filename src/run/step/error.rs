@@ -14,7 +14,7 @@ use crate::{
         namespace::{certificates::CertificateError, error::PlaceError, maker::ScaleError},
         probe::error::ProbeError,
     },
-    scenario::file::LoadError,
+    scenario::{file::LoadError, script::ScriptError},
     transport::http::HttpError,
     values::range::ValueError,
     yaml::YamlError,
@@ -45,9 +45,9 @@ pub enum StepError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A script that no server takes, in the words of whoever read it.
-    #[error("{0}")]
-    Script(String),
+    /// A script that no server takes.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// A server of ours was told something, and does not answer.

@@ -128,7 +128,7 @@ async fn cost(
 /// Processor time that the calling program and what stands in for its proxy have used so far, in
 /// microseconds.
 async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
-    let pod = run.place.pod(run.ctx, &probe.from)?;
+    let pod = run.place.pod(run.ctx, &probe.request.from)?;
     let control = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
     let told = control.json("/v1/cpu").await.map_err(StepError::Server)?;
     let own = told["cpu_us"].as_f64();
