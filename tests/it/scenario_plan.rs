@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, path::Path};
 use meshproof::{
     plan::{Action, Terms, explain::explain, plan, resolve::resolve_probe, step_probes},
     scenario::{
-        Suites, Tree, load_all,
+        Suites, Tree,
+        list::{by_requirement, by_requirement_text, list},
+        load_all,
         loaded::Loaded,
         model::{Contrast, Step},
         parse::parse,
@@ -186,6 +188,18 @@ fn an_explanation_says_claim_steps_tests_and_rates() {
 #[test]
 fn the_checked_in_schema_is_current() {
     crate::kept::file("docs/scenario.schema.json", &schema::scenario_text());
+}
+
+#[test]
+fn the_page_of_requirements_lists_every_scenario() {
+    const PAGE: &str = "docs/requirements.md";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let set = load_all(&Suites::open(root), &[]).unwrap();
+    let page = std::fs::read_to_string(root.join(PAGE)).unwrap();
+    let (head, rest) = page.split_once("```\n").expect("the table begins");
+    let (_, end) = rest.rsplit_once("```").expect("the table ends");
+    let table = by_requirement_text(&by_requirement(&list(&set.scenarios)));
+    crate::kept::file(PAGE, &format!("{head}```\n{table}```{end}"));
 }
 
 /// Every file in the repository's own suites is clean.

@@ -127,7 +127,8 @@ impl Port {
         calls.sort_by_key(|call| call.index);
         assert!(
             matches!(last, Some(RunLine::Done { calls: done, .. }) if done == calls.len() as u64),
-            "{last:?}"
+            "{last:?} after the calls {:?}",
+            calls.iter().map(|call| call.index).collect::<Vec<_>>()
         );
         calls
     }
