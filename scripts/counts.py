@@ -7,7 +7,7 @@ import sys
 
 # By what their lines begin with. The checks of this repository, whatever they are written in, say it the same way.
 MARKS = {"ok ": 0, "FAILED ": 1, "SKIPPED": 2}
-CHECKS = ("deny", "style", "cluster", "leaks", "containers", "kind-failures")
+CHECKS = ("deny", "style", "cluster", "leaks", "containers", "machine", "kind-failures")
 GO = {"--- PASS: ": 0, "--- FAIL: ": 1, "--- SKIP: ": 2}
 VERDICTS = {"pass": 0, "known": 0, "fail": 1, "error": 1, "unexpected": 1, "skip": 2}
 

@@ -36,6 +36,11 @@ class Counts(unittest.TestCase):
                 [1, 1, 0],
             ),
             (
+                "checks of the machine",
+                {"machine": "ok      all of it is ready\nFAILED  it goes down (status 1)\n        ok\n1 failed\n"},
+                [1, 1, 0],
+            ),
+            (
                 "cargo's own words are no checks",
                 {"cluster": "test checks::cluster::x ... ok\ntest result: FAILED. 0 passed\n"},
                 [0, 0, 0],

@@ -3,25 +3,26 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-/// Factor of all deadlines; set once, before anything waits.
-static SCALE: OnceLock<f64> = OnceLock::new();
+/// The factor, and the deadlines stretched by it; set once, before anything waits.
+static STRETCHED: OnceLock<(f64, Timeouts)> = OnceLock::new();
 
 /// Stretches every deadline of this process by a factor. Only the first call counts.
 pub fn set_scale(factor: f64) {
-    let _ = SCALE.set(factor);
+    let _ = STRETCHED.set((factor, Timeouts::PLAIN.stretched(factor)));
 }
 
 /// The factor by which deadlines are stretched; a process of a local world is told it by whoever
 /// starts it.
 #[must_use]
 pub fn scale() -> f64 {
-    SCALE.get().copied().unwrap_or(1.0)
+    STRETCHED.get().map_or(1.0, |(factor, _)| *factor)
 }
 
 /// The deadlines as they are for this run: those below, stretched by `--timeout-scale`.
 #[must_use]
-pub fn timeouts() -> Timeouts {
-    Timeouts::PLAIN.stretched(scale())
+pub fn timeouts() -> &'static Timeouts {
+    const PLAIN: &Timeouts = &Timeouts::PLAIN;
+    STRETCHED.get().map_or(PLAIN, |(_, stretched)| stretched)
 }
 
 /// Deadlines. What Envoy, Istio or Kubernetes fix by themselves (a debounce, a flush interval, a

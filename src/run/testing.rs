@@ -16,8 +16,9 @@ use crate::{
     event::{Event, Kind, recorder::Recorder, run_id::RunId},
     fixture::fitting::Fitting,
     mesh::istio::{
-        control_plane::{ControlPlane, ControlPlanes, DEFAULT, ISTIOD_DEBUG_PORT},
+        control_plane::{ControlPlane, ControlPlanes, ISTIOD_DEBUG_PORT},
         found::Found,
+        injection::DEFAULT_REVISION,
     },
     scenario::{Loaded, Suites, load_all},
     targets::Ready,
@@ -63,7 +64,7 @@ impl Stage {
         };
         let found = Found {
             control_planes: ControlPlanes::new(vec![ControlPlane {
-                revision: DEFAULT.to_owned(),
+                revision: DEFAULT_REVISION.to_owned(),
                 debug: Port {
                     dial,
                     namespace: "istio-system".into(),

@@ -14,6 +14,16 @@ pub enum ScriptError {
     Form(#[from] serde_json::Error),
 }
 
+impl ScriptError {
+    /// What an author does about it.
+    pub const HELP: &str = "docs/scenario-format.md lists what a server can be told";
+
+    /// As lint says it.
+    pub fn told(&self) -> String {
+        format!("the script cannot be read: {self}")
+    }
+}
+
 /// A script as the servers read it; a status may be given by name.
 ///
 /// # Errors

@@ -37,6 +37,13 @@ pub fn stranger(call: &Observation, namespace: &str) -> Option<String> {
     Some(format!("{}/{pod} (uid {})", other.namespace, other.uid))
 }
 
+/// What a statistical test reads: not what the caller gave up, nor what a stranger answered.
+/// Without a namespace nobody is one.
+pub fn is_sample(call: &Observation, namespace: Option<&str>) -> bool {
+    let own = |namespace| stranger(call, namespace).is_none();
+    !given_up(call) && namespace.is_none_or(own)
+}
+
 /// Workload of the application that answered.
 pub fn workload(call: &Observation) -> Option<&str> {
     mark(call, WORKLOAD_HEADER)

@@ -2,7 +2,7 @@
 
 use super::{
     known::Known,
-    outcome::{Check, CheckResult, LEDGER, PATIENCE, Verdict},
+    outcome::{Check, CheckResult, LEDGER, Verdict},
 };
 use crate::errors::{ErrorClass, Trouble};
 
@@ -52,7 +52,7 @@ pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Kno
         return Conclusion::error(cause, first.class);
     }
     let undecided = |check: &&Check| check.result == CheckResult::Undecided;
-    let ours = |check: &&Check| check.matcher == LEDGER || check.matcher == PATIENCE;
+    let ours = |check: &&Check| check.is_ours();
     if let Some(check) = checks.iter().filter(ours).find(undecided) {
         return Conclusion::undecided(check, line(check));
     }

@@ -70,8 +70,4 @@ impl ResolvedExpect {
         self.get::<Spread>()
             .is_some_and(|spread| spread.policy == SpreadPolicy::AvoidsBusy)
     }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.matchers.iter().any(|matcher| matcher.name() == name)
-    }
 }

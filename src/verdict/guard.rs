@@ -29,7 +29,7 @@ use testbed::{
 use super::{
     expect::ResolvedExpect,
     matcher::{Matcher, Spec as _, took::Took},
-    outcome::{Check, CheckResult, LEDGER, PATIENCE},
+    outcome::{Check, CheckResult},
 };
 use crate::{
     errors::{ErrorClass, Trouble},
@@ -300,7 +300,7 @@ impl Circumstances {
         let refuted = self.unreached(expect, calls);
         let crash = self.deaths.iter().find(|death| death.is_fault());
         let each = checks.into_iter().map(|mut check| {
-            let ours = check.matcher == LEDGER || check.matcher == PATIENCE;
+            let ours = check.is_ours();
             let wanted = is_wanted(&check);
             let causable = check.contrast || check.matcher == Took::NAME;
             let cause = all

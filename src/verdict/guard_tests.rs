@@ -7,7 +7,7 @@ use crate::{
     verdict::{
         conclude::scenario_verdict,
         matcher::{produced_by::ProducedBy, tls::Tls},
-        outcome::Verdict,
+        outcome::{LEDGER, Verdict},
         producer::Producer,
         testing::{answered, failed},
     },

@@ -44,7 +44,7 @@ pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) ->
 /// Agreement of the ledgers and patience are still wanted as they are.
 #[must_use]
 pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
-    let ours = |check: &Check| check.matcher == LEDGER || check.matcher == PATIENCE;
+    let ours = Check::is_ours;
     checks
         .into_iter()
         .filter(|check| ours(check) || refutes.contains(&check.matcher))

@@ -3,12 +3,7 @@
 use statistics::{Decision, InOrder};
 use testbed::control::{Attempt, Observation};
 
-use super::{
-    answer::{given_up, stranger},
-    calls::Calls,
-    outcome::CheckResult,
-    tally::Tally,
-};
+use super::{answer::is_sample, calls::Calls, outcome::CheckResult, tally::Tally};
 
 /// A test's last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +51,8 @@ pub fn every(
     good: impl Fn(&Observation) -> bool,
 ) -> Judgement {
     let tally: Tally = calls.iter().map(|call| text(call)).collect();
-    let result = match calls {
-        [] => CheckResult::Undecided,
-        _ if calls.iter().all(|call| good(call)) => CheckResult::Holds,
-        _ => CheckResult::Refuted,
-    };
-    exact(result, tally)
+    let good = calls.iter().all(|call| good(call));
+    exact(decide(calls.is_empty(), good), tally)
 }
 
 /// An exact check: no statistics behind it.
@@ -117,19 +108,19 @@ pub fn each(seen: impl Iterator<Item = (bool, String)>) -> Judgement {
 /// The same test that the monitor fed while the calls ran, over the same calls in the same order.
 pub fn concluded(mut test: Box<dyn Sequential>, calls: &Calls<'_>) -> Judgement {
     for call in in_order(&calls.seen.calls) {
-        if stranger(call, &calls.seen.namespace).is_none() {
+        if is_sample(call, Some(&calls.seen.namespace)) {
             test.feed(call);
         }
     }
     test.conclude()
 }
 
-/// The calls that a statistical test reads: in the order of their numbers, up to the first that is
-/// missing because the run was cut.
+/// The calls in the order of their numbers, up to the first that is missing because the run was
+/// cut.
 fn in_order(calls: &[Observation]) -> Vec<&Observation> {
     let mut order = InOrder::default();
     let read = calls
         .iter()
         .flat_map(|call| order.push(call.index, call).collect::<Vec<_>>());
-    read.filter(|call| !given_up(call)).collect()
+    read.collect()
 }

@@ -5,7 +5,7 @@ use statistics::{Decision, InOrder, Rates, calls_to_see};
 use testbed::control::Observation;
 
 use super::{
-    answer::{given_up, stranger},
+    answer::is_sample,
     expect::ResolvedExpect,
     judgement::Sequential,
     pods::{Pods, World},
@@ -76,8 +76,7 @@ impl Monitor {
         };
         for at in self.order.push(newest.index, calls.len() - 1) {
             let call = &calls[at];
-            let own = self.namespace.as_deref();
-            if given_up(call) || own.is_some_and(|own| stranger(call, own).is_some()) {
+            if !is_sample(call, self.namespace.as_deref()) {
                 continue;
             }
             self.read += 1;

@@ -48,6 +48,13 @@ pub struct Check {
     pub class: Option<ErrorClass>,
 }
 
+impl Check {
+    /// It is about our own observations, and no field of `expect:`.
+    pub fn is_ours(&self) -> bool {
+        self.matcher == LEDGER || self.matcher == PATIENCE
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckResult {

@@ -4,7 +4,7 @@ use super::{
     calls::Calls,
     guard::is_wanted,
     logged::reason,
-    outcome::{Check, CheckResult, LEDGER, PATIENCE},
+    outcome::{Check, CheckResult},
     seen::Seen,
     tally::Tally,
 };
@@ -19,7 +19,7 @@ pub fn is_asked(checks: &[Check]) -> bool {
 }
 
 fn is_unexpected(check: &Check) -> bool {
-    let ours = check.matcher == LEDGER || check.matcher == PATIENCE;
+    let ours = check.is_ours();
     !ours && check.result != CheckResult::Undecided && !is_wanted(check)
 }
 

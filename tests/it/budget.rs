@@ -12,17 +12,11 @@ use syn::{
     visit::{self, Visit},
 };
 
+use super::{comments::sources, layers::is_test};
+
 /// `Result<_, String>` in code that is no test. Parsers of a command line's values are among them,
 /// for which it is right: clap shows the words as they are.
 const BUDGET: usize = 3;
-
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        let words = attribute.meta.require_list();
-        attribute.path().is_ident("cfg")
-            && words.is_ok_and(|list| list.tokens.to_string() == "test")
-    })
-}
 
 /// The file that `#[path]` names.
 fn named(attributes: &[Attribute]) -> Option<String> {
@@ -36,17 +30,6 @@ fn named(attributes: &[Attribute]) -> Option<String> {
             ..
         }) => Some(text.value()),
         _ => None,
-    }
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
     }
 }
 

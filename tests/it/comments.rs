@@ -14,7 +14,8 @@ fn may_be_wide(comment: &str) -> bool {
     text.starts_with('|') || text.contains("://")
 }
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// The files of Rust in a folder and below it.
+pub(super) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the tree") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

@@ -67,7 +67,8 @@ struct Tree {
     shown: BTreeMap<Module, Module>,
 }
 
-fn is_test(attributes: &[Attribute]) -> bool {
+/// Whether what has these attributes is compiled for tests alone.
+pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let words = attribute.meta.require_list();
         attribute.path().is_ident("cfg")

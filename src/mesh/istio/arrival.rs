@@ -36,16 +36,17 @@ pub(super) async fn arrive(
         .planes
         .iter()
         .partition(|plane| plane.can(Ability::Marks));
-    let waits = marked.into_iter().map(|proxy| async {
+    let waits = marked.iter().map(|proxy| async {
         await_marker(proxy, &change.namespace, generation).await?;
         accepted(proxy, before).await
     });
     try_join_all(waits).await?;
     let mark = (change.namespace.as_str(), generation);
-    let waits = control_planes.all().map(|control_plane| {
-        let own = |plane: &&&Plane| control_planes.of(plane).revision == control_plane.revision;
-        let own: Vec<&Plane> = compared.iter().filter(own).copied().collect();
-        contents::await_live(control_plane, &change.references, mark, own)
+    let references: Vec<&Plane> = change.references.iter().chain(marked).collect();
+    let waits = control_planes.with(&compared).map(|(own, programs)| {
+        let mut references = references.iter();
+        let reference = references.find(|one| control_planes.of(one).revision == own.revision);
+        contents::await_live(own, reference.copied(), mark, programs)
     });
     try_join_all(waits).await.map(drop)
 }

@@ -8,6 +8,7 @@
 //! there; a new channel asks for them and gets the newest.
 
 use futures::future::try_join_all;
+use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -17,49 +18,50 @@ use crate::{
     observe::data_plane::{AskError, Lag, Plane, envoy::newest, grpc::version},
     timeouts::timeouts,
     transport::http::{HttpError, Port},
-    wait::{self, Look, TimedOut},
+    wait::{self, Look},
 };
 
 /// Waits until every program holds what its control plane has for it, from the push with this
-/// generation's marker on. One of the `references` that belongs to this control plane shows the
-/// marker to its debug interface.
+/// generation's marker on. The `reference` is a proxy of this control plane, whose connection shows
+/// the marker to its debug interface.
 ///
 /// # Errors
 /// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what
-/// was last seen.
+/// was last seen, at once where there is no such proxy.
 pub async fn await_live(
     control_plane: &ControlPlane,
-    references: &[Plane],
+    reference: Option<&Plane>,
     (namespace, generation): (&str, u64),
     programs: Vec<&Plane>,
 ) -> Result<(), LiveError> {
     if programs.is_empty() {
         return Ok(());
     }
-    let istiod = &control_plane.debug;
-    let mut references = references.iter();
-    let reference = references.find(|one| one.revision() == control_plane.revision);
-    let reference = reference.map_or_else(String::new, |one| one.id());
-    let (began, limit) = (Instant::now(), timeouts().mesh.push);
-    let not_live = |program: &str| {
-        let proxy = program.to_owned();
-        move |late: TimedOut| LiveError::NotLive {
-            proxy,
-            generation,
-            limit,
-            last: late.last_seen,
-        }
+    let (istiod, limit) = (&control_plane.debug, timeouts().mesh.push);
+    let not_live = |proxy: String, last| LiveError::NotLive {
+        proxy,
+        generation,
+        limit,
+        last,
     };
+    let Some(reference) = reference.map(|one| one.id()) else {
+        let last = "no proxy of it shows the marker".to_owned();
+        return Err(not_live(control_plane.name(), last));
+    };
+    let began = Instant::now();
     let pushed = wait::until(limit, async |_| {
         has_pushed(istiod, &reference, namespace, generation).await
     });
     let pushed = pushed.await;
-    let pushed = pushed.map_err(|error| error.or_late(not_live(&reference)))?;
+    let pushed = pushed
+        .map_err(|error| error.or_late(|late| not_live(reference.clone(), late.last_seen)))?;
     let left = limit.saturating_sub(began.elapsed());
     let waits = programs.iter().map(|program| async {
         let waited = wait::until(left, async |_| holds(istiod, program, pushed).await);
         let waited = waited.await;
-        waited.map_err(|error| error.or_late(not_live(program.pod())))
+        waited.map_err(|error| {
+            error.or_late(|late| not_live(program.pod().to_owned(), late.last_seen))
+        })
     });
     try_join_all(waits).await.map(drop)
 }
@@ -71,14 +73,18 @@ async fn has_pushed(
     namespace: &str,
     generation: u64,
 ) -> Result<Look<u64>, LiveError> {
-    Ok(match view(istiod, reference).await {
-        Ok(dump)
-            if newest(&dump.to_string(), &marker::mark(namespace).prefix) >= Some(generation) =>
-        {
-            Look::Met(version(&dump))
-        }
-        Ok(_) => Look::Unmet("no marker".to_owned()),
-        Err(error) => Look::Unmet(chain(&error)),
+    let answer = istiod.fetch(Method::GET, &view_path(reference)).await;
+    let dump = match &answer {
+        Ok(body) => String::from_utf8_lossy(body),
+        Err(error) => return Ok(Look::Unmet(chain(error))),
+    };
+    // Few of the looks find it: only then is the whole dump read.
+    if newest(&dump, &marker::mark(namespace).prefix) < Some(generation) {
+        return Ok(Look::Unmet("no marker".to_owned()));
+    }
+    Ok(match serde_json::from_str(&dump) {
+        Ok(dump) => Look::Met(version(&dump)),
+        Err(error) => Look::Unmet(error.to_string()),
     })
 }
 
@@ -97,8 +103,11 @@ async fn holds(istiod: &Port, program: &Plane, pushed: u64) -> Result<Look<()>, 
 
 /// What istiod has for a connected proxy or program.
 async fn view(istiod: &Port, proxy: &str) -> Result<Value, HttpError> {
-    let path = format!("/debug/config_dump?proxyID={proxy}");
-    istiod.json(&path).await
+    istiod.json(&view_path(proxy)).await
+}
+
+fn view_path(proxy: &str) -> String {
+    format!("/debug/config_dump?proxyID={proxy}")
 }
 
 async fn behind(istiod: &Port, program: &Plane, pushed: u64) -> Result<Option<Lag>, AskError> {

@@ -4,7 +4,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
-use super::injection::revision;
+use super::injection::{DEFAULT_REVISION, revision};
 use crate::{
     observe::data_plane::Plane,
     transport::{Dial, http::Port},
@@ -12,8 +12,6 @@ use crate::{
 
 /// istiod's debug interface, on the pod's loopback.
 pub const ISTIOD_DEBUG_PORT: u16 = 8080;
-/// Revision of an Istio that was installed without one.
-pub const DEFAULT: &str = "default";
 
 /// The istiod of one revision.
 #[derive(Debug, Clone)]
@@ -40,7 +38,7 @@ impl ControlPlane {
     /// For messages.
     pub fn name(&self) -> String {
         match self.revision.as_str() {
-            DEFAULT => "istiod".to_owned(),
+            DEFAULT_REVISION => "istiod".to_owned(),
             other => format!("istiod of revision {other}"),
         }
     }
@@ -56,7 +54,7 @@ pub struct ControlPlanes {
 impl ControlPlanes {
     /// One for each revision; the default revision comes first. `None` of none.
     pub fn new(mut all: Vec<ControlPlane>) -> Option<Self> {
-        all.sort_by_key(|one| (one.revision != DEFAULT, one.revision.clone()));
+        all.sort_by_key(|one| (one.revision != DEFAULT_REVISION, one.revision.clone()));
         all.dedup_by(|a, b| a.revision == b.revision);
         let mut all = all.into_iter();
         let first = all.next()?;
@@ -80,6 +78,18 @@ impl ControlPlanes {
         let mut all = self.all();
         let own = all.find(|one| one.revision == plane.revision());
         own.unwrap_or(&self.first)
+    }
+
+    /// Each of them with those of the data planes that belong to it.
+    pub fn with<'a>(
+        &'a self,
+        planes: &'a [&'a Plane],
+    ) -> impl Iterator<Item = (&'a ControlPlane, Vec<&'a Plane>)> {
+        self.all().map(|one| {
+            let own = planes.iter().copied();
+            let own = own.filter(|plane| self.of(plane).revision == one.revision);
+            (one, own.collect())
+        })
     }
 
     /// Another pod stands in for the one of its revision.
@@ -116,7 +126,11 @@ mod tests {
 
     #[test]
     fn a_data_plane_belongs_to_the_control_plane_of_its_revision() {
-        let all = vec![one("next", "b"), one(DEFAULT, "a"), one("next", "c")];
+        let all = vec![
+            one("next", "b"),
+            one(DEFAULT_REVISION, "a"),
+            one("next", "c"),
+        ];
         let mut all = ControlPlanes::new(all).expect("some");
         let pods: Vec<&str> = all.all().map(|one| one.debug.pod.as_str()).collect();
         assert_eq!(
@@ -134,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_revision_is_told_where_there_is_one() {
-        assert_eq!(one(DEFAULT, "a").name(), "istiod");
+        assert_eq!(one(DEFAULT_REVISION, "a").name(), "istiod");
         assert_eq!(one("next", "a").name(), "istiod of revision next");
     }
 }

@@ -45,12 +45,15 @@ pub fn is_gateway_file(documents: &[Value]) -> bool {
     all.any(|annotations| annotations[TEMPLATES] == "gateway")
 }
 
+/// Revision of an Istio that was installed without one.
+pub const DEFAULT_REVISION: &str = "default";
+
 /// Revision of the control plane that a pod belongs to (Istio's label or annotation `istio.io/rev`,
 /// of its own pods and of those that it injects).
 pub fn revision(pod: &Pod) -> String {
     const KEY: &str = "istio.io/rev";
     let said = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
-    said.map_or_else(|| "default".to_owned(), Clone::clone)
+    said.map_or(DEFAULT_REVISION, String::as_str).to_owned()
 }
 
 /// The data plane that the proxy of a pod is.

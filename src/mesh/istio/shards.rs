@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::Arc,
 };
 
@@ -57,18 +58,19 @@ async fn await_pods_at(
     let istiod = &control_plane.debug;
     let limit = timeouts().mesh.endpoints;
     let waited = wait::until(limit, async |_| {
-        Ok::<_, EndpointsError>(has_pods(istiod, namespace, wanted).await)
+        Ok::<_, Infallible>(has_pods(istiod, namespace, wanted).await)
     });
+    let late = match waited.await {
+        Ok(()) => return Ok(()),
+        Err(WaitError::Failed(never)) => match never {},
+        Err(WaitError::TimedOut(late)) => late.last_seen,
+    };
     let Lack {
         service,
         wanted,
         seen,
         unasked,
-    } = match waited.await {
-        Ok(()) => return Ok(()),
-        Err(WaitError::Failed(error)) => return Err(error),
-        Err(WaitError::TimedOut(late)) => late.last_seen,
-    };
+    } = late;
     let withheld = Withheld {
         who: control_plane.name(),
         what: format!("Service {service}"),

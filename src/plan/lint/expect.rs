@@ -1,5 +1,6 @@
 //! Expectations that cannot be read, cannot be decided, or cannot be true.
 
+use super::names::workloads;
 use crate::{
     plan::{
         resolve::{ResolvedProbe, of_cell, pods, resolve_probe},
@@ -133,8 +134,7 @@ fn around<'a>(
 fn names(loaded: &Loaded, at: &str, matcher: &Matcher, findings: &mut Vec<Finding>) {
     let pods = pods(&loaded.scenario);
     let apps: Vec<&str> = pods.keys().map(String::as_str).collect();
-    let world = loaded.scenario.world.iter();
-    let workloads: Vec<&str> = world.map(|workload| workload.name.as_str()).collect();
+    let workloads = workloads(loaded);
     for named in matcher.names() {
         let (name, known) = match named {
             Named::Proxy("gateway") => continue,

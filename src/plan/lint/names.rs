@@ -10,8 +10,9 @@ use crate::{
     scenario::{
         finding::{Finding, did_you_mean},
         loaded::Loaded,
-        model::{Contrast, Override, Step},
-        objects, script,
+        model::{Override, Step},
+        objects,
+        script::{self, ScriptError},
         verb::spec::{Around, Before},
         workload_file,
     },
@@ -83,7 +84,7 @@ fn doubled(loaded: &Loaded, findings: &mut Findings) {
     }
 }
 
-fn workloads(loaded: &Loaded) -> Vec<&str> {
+pub(super) fn workloads(loaded: &Loaded) -> Vec<&str> {
     loaded
         .scenario
         .world
@@ -209,18 +210,14 @@ fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: 
 
 fn script(loaded: &Loaded, path: &str, value: Option<&serde_json::Value>, findings: &mut Findings) {
     if let Err(error) = script::script(value) {
-        let help = "docs/scenario-format.md lists what a server can be told";
-        findings.push(loaded.at(path, format!("the script cannot be read: {error}"), help));
+        findings.push(loaded.at(path, error.told(), ScriptError::HELP));
     }
 }
 
 fn steps(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
     let scenario = &loaded.scenario;
-    let probes = scenario.probes.iter();
     let around = Around {
-        probes: probes
-            .map(|(name, probe)| (name.as_str(), probe.vary.len()))
-            .collect(),
+        probes: &scenario.probes,
         alone: scenario.alone,
         rates,
     };
@@ -238,16 +235,6 @@ fn steps(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
                 true => loaded.at_value(&path, mistake.message, mistake.help),
                 false => loaded.at(&path, mistake.message, mistake.help),
             });
-        }
-        match step {
-            Step::Contrast(contrast) => {
-                cells(loaded, &step.path(at, ""), contrast, findings);
-            }
-            Step::Tell(tell) => {
-                let path = step.path(at, "script");
-                script(loaded, &path, tell.script.as_ref(), findings);
-            }
-            _ => {}
         }
         if let Some((probe, names)) = step.refuted() {
             refuted(loaded, &step.path(at, ""), probe, names, findings);
@@ -269,28 +256,6 @@ fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     if !known.contains(&name) {
         let message = format!("no probe is named '{name}'");
         findings.push(loaded.at_value(path, message, did_you_mean(name, &known)));
-    }
-}
-
-/// Rows that a contrast names; it names something that must fail.
-fn cells(loaded: &Loaded, path: &str, contrast: &Contrast, findings: &mut Findings) {
-    let Some(probe) = loaded.scenario.probes.get(&contrast.probe) else {
-        return;
-    };
-    let cells: Vec<&str> = probe.vary.iter().map(|row| row.cell.as_str()).collect();
-    for (at, cell) in contrast.cells.iter().enumerate() {
-        if !cells.contains(&cell.as_str()) {
-            let message = format!("probe '{}' has no cell '{cell}'", contrast.probe);
-            findings.push(loaded.at(
-                &format!("{path}.cells[{at}]"),
-                message,
-                did_you_mean(cell, &cells),
-            ));
-        }
-    }
-    if contrast.refutes.is_empty() {
-        let help = "name the matchers that must fail, e.g. `refutes: [reaches-all]`";
-        findings.push(loaded.at(path, "this contrast refutes nothing", help));
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
         ResolvedExpect, answer,
         guard::Times,
         judge,
-        matcher::{Matcher, response_flag::ResponseFlag},
+        matcher::{Matcher, response_flag::ResponseFlag, server_end::ServerEnd},
         monitor::Monitor,
         outcome::{self, Check},
         owners::Owners,
@@ -234,7 +234,7 @@ pub async fn conclude(
     } = made;
     let expect = probe.expect.expanded(|text| expand(text, &place.names()));
     let departed = ctx.pods.departed(&place.namespace);
-    let attempts = attempts(ctx, place, id, expect.has("server-end")).await?;
+    let attempts = attempts(ctx, place, id, expect.get::<ServerEnd>().is_some()).await?;
     let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
     let mut seen = Seen {
         calls,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::LogParams};
 
@@ -51,11 +52,16 @@ async fn logged(
     proxies: &[Plane],
     prefix: &str,
 ) -> Result<BTreeMap<String, String>, ProbeError> {
-    let mut found = BTreeMap::new();
-    for proxy in proxies {
-        found.extend(of_calls(rows(ctx, proxy).await?, prefix));
-    }
-    Ok(found)
+    Ok(of_calls(all_rows(ctx, proxies).await?, prefix))
+}
+
+/// As [`rows`], of several proxies, in their order.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn all_rows(ctx: &Context, proxies: &[Plane]) -> Result<Vec<Row>, ProbeError> {
+    let logs = proxies.iter().map(|proxy| rows(ctx, proxy));
+    Ok(try_join_all(logs).await?.concat())
 }
 
 /// The last lines that a proxy logged of calls, with those that it had not written yet.

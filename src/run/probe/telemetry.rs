@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use kube::ResourceExt as _;
+use k8s_openapi::api::core::v1::Pod;
 use testbed::control::{CONTROL_PORT, Span};
 
 use super::{error::ProbeError, flags, hops};
 use crate::{
+    cluster::pods,
+    fixture::workload::WORKLOAD_LABEL,
     mesh::istio::injection,
     observe::{
         data_plane::{AskError, Plane},
@@ -47,10 +49,13 @@ pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
     if at == "gateway" {
         return ctx.mesh.gateways.clone();
     }
-    let named = place.pods(ctx).remove(at).unwrap_or_default();
-    let mut pods = ctx.pods.of(&place.namespace);
-    pods.retain(|pod| named.contains(&pod.name_any()));
-    let planes = pods.iter().map(|pod| injection::proxy(&ctx.dial, pod));
+    let is_named = |pod: &Pod| {
+        let mut keys = [WORKLOAD_LABEL, "app"].into_iter();
+        keys.any(|key| pods::label(pod, key) == Some(at))
+    };
+    let mut all = ctx.pods.of(&place.namespace);
+    all.retain(|pod| pods::is_ready(pod) && is_named(pod));
+    let planes = all.iter().map(|pod| injection::proxy(&ctx.dial, pod));
     planes.collect()
 }
 
@@ -166,12 +171,8 @@ pub(crate) async fn lines(
 }
 
 async fn logged(ctx: &Context, proxies: &[Plane]) -> Result<Lines, ProbeError> {
-    let mut found = Lines::new();
-    for proxy in proxies {
-        let rows = flags::rows(ctx, proxy).await?;
-        found.extend(rows.into_iter().map(|row| (row.call, row.fields)));
-    }
-    Ok(found)
+    let rows = flags::all_rows(ctx, proxies).await?.into_iter();
+    Ok(rows.map(|row| (row.call, row.fields)).collect())
 }
 
 /// Growth since `before`, as soon as it is what is wanted or nothing more can come.

@@ -150,12 +150,10 @@ async fn passed_on(
 /// on.
 async fn told(ctx: &Context, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
-    for proxy in near {
-        for row in flags::rows(ctx, proxy).await? {
-            if let Some(details) = row.fields.get(DETAILS.0) {
-                let same = details == DETAILS.1;
-                *found.entry(row.call).or_insert(true) &= same;
-            }
+    for row in flags::all_rows(ctx, near).await? {
+        if let Some(details) = row.fields.get(DETAILS.0) {
+            let same = details == DETAILS.1;
+            *found.entry(row.call).or_insert(true) &= same;
         }
     }
     Ok(found)

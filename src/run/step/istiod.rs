@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
-use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
@@ -50,12 +49,9 @@ pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartErro
         ctx.mesh.applier.follow(ControlPlane::of(&ctx.dial, pod));
     }
     let control_planes = ctx.mesh.applier.control_planes();
-    let waits = control_planes.all().map(|one| {
-        let own = proxies
-            .iter()
-            .filter(|proxy| control_planes.of(proxy).revision == one.revision);
-        connected(&one.debug, own.collect())
-    });
+    let proxies: Vec<&Plane> = proxies.iter().collect();
+    let each = control_planes.with(&proxies);
+    let waits = each.map(|(one, own)| connected(&one.debug, own));
     try_join_all(waits).await.map(drop)
 }
 
@@ -88,8 +84,8 @@ async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, Restart
 async fn connected(istiod: &Port, proxies: Vec<&Plane>) -> Result<(), RestartError> {
     let limit = timeouts().mesh.reconnect;
     let waited = wait::until(limit, async |_| {
-        Ok(match istiod.fetch(Method::GET, "/debug/syncz").await {
-            Ok(body) => match missing(&body, &proxies) {
+        Ok(match istiod.json("/debug/syncz").await {
+            Ok(list) => match missing(&list, &proxies) {
                 missing if missing.is_empty() => Look::Met(()),
                 missing => Look::Unmet(format!("not connected: {}", missing.join(", "))),
             },
@@ -106,8 +102,7 @@ async fn connected(istiod: &Port, proxies: Vec<&Plane>) -> Result<(), RestartErr
 
 /// Those of the proxies that a list of connections does not name. istiod calls each
 /// `POD.NAMESPACE`.
-fn missing(syncz: &[u8], proxies: &[&Plane]) -> Vec<String> {
-    let list: Value = serde_json::from_slice(syncz).unwrap_or_default();
+fn missing(list: &Value, proxies: &[&Plane]) -> Vec<String> {
     let connected: BTreeSet<&str> = list
         .as_array()
         .into_iter()
@@ -124,6 +119,8 @@ fn missing(syncz: &[u8], proxies: &[&Plane]) -> Vec<String> {
 mod tests {
     use std::path::PathBuf;
 
+    use serde_json::json;
+
     use super::*;
     use crate::{observe::data_plane::envoy::Envoy, transport::Dial};
 
@@ -131,8 +128,8 @@ mod tests {
     fn proxies_that_are_not_connected_are_named() {
         let dial = Dial::node(PathBuf::new());
         let proxy = |pod: &str| Envoy::of(&dial, ("ns", pod), "default", false);
-        let list = br#"[{"cluster_id": "Kubernetes", "proxy": "a.ns"}, {"proxy": "b.other"}]"#;
-        assert_eq!(missing(list, &[&proxy("a"), &proxy("b")]), ["b.ns"]);
-        assert_eq!(missing(b"null", &[&proxy("a")]), ["a.ns"]);
+        let list = json!([{"cluster_id": "Kubernetes", "proxy": "a.ns"}, {"proxy": "b.other"}]);
+        assert_eq!(missing(&list, &[&proxy("a"), &proxy("b")]), ["b.ns"]);
+        assert_eq!(missing(&Value::Null, &[&proxy("a")]), ["a.ns"]);
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::error::{LookError, StepError, VersusError};
 use crate::{
-    mesh::istio::injection::PROXY,
+    mesh::istio::injection::{PROXY, is_injected},
     plan::resolve::ResolvedProbe,
     run::{probe::Outcome, state::Run},
     scenario::{
@@ -143,7 +143,7 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     let all = run.ctx.pods.of(&run.place.namespace);
     if !all
         .iter()
-        .any(|one| one.name_any() == pod && has_proxy(one))
+        .any(|one| one.name_any() == pod && is_injected(one))
     {
         return Ok(0.0);
     }
@@ -162,17 +162,6 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     let ended = process.join().await;
     ended.map_err(|error| LookError::End(Box::new(error)))?;
     run_time(&text).ok_or(LookError::Nothing)
-}
-
-/// As a container of its own or, as Kubernetes has native sidecars, among the init containers.
-fn has_proxy(pod: &Pod) -> bool {
-    let spec = pod.spec.iter();
-    let mut containers = spec.flat_map(|spec| {
-        spec.containers
-            .iter()
-            .chain(spec.init_containers.iter().flatten())
-    });
-    containers.any(|container| container.name == PROXY)
 }
 
 /// Adds up the first fields; `None` without any.

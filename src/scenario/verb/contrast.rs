@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Limit, Run, Verb};
-use crate::scenario::model::probe::Override;
+use super::spec::{Around, Before, Limit, Mistake, Run, Verb};
+use crate::{scenario::model::probe::Override, text::did_you_mean};
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -63,6 +63,31 @@ impl Verb for Contrast {
 
     fn is_contrast(&self) -> bool {
         true
+    }
+
+    /// Its rows are there, and something must fail.
+    fn mistakes(&self, _: &Before, around: &Around<'_>) -> Vec<Mistake> {
+        let Some(probe) = around.probes.get(&self.probe) else {
+            return Vec::new();
+        };
+        let known: Vec<&str> = probe.vary.iter().map(|row| row.cell.as_str()).collect();
+        let cells = self.cells.iter().enumerate();
+        let unknown = cells.filter(|(_, cell)| !known.contains(&cell.as_str()));
+        let mut found: Vec<Mistake> = unknown
+            .map(|(at, cell)| {
+                let message = format!("probe '{}' has no cell '{cell}'", self.probe);
+                let help = did_you_mean(cell, &known);
+                Mistake::key(&format!("cells[{at}]"), message, help)
+            })
+            .collect();
+        if self.refutes.is_empty() {
+            found.push(Mistake::key(
+                "",
+                "this contrast refutes nothing",
+                "name the matchers that must fail, e.g. `refutes: [reaches-all]`",
+            ));
+        }
+        found
     }
 
     fn limits(&self) -> Vec<Limit<'_>> {

@@ -32,8 +32,59 @@ macro_rules! verbs {
         )),*];
 
         impl Step {
-            fn verb(&self) -> &dyn Asked {
-                match self { $(Self::$name(one) => one,)* }
+            /// The verb's word.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => <super::$module::$name as Verb>::NAME,)* }
+            }
+
+            /// What it does, as events and `explain` say it.
+            pub fn words(&self) -> String {
+                match self { $(Self::$name(one) => Verb::words(one),)* }
+            }
+
+            /// Workloads that it names, by field.
+            pub fn workloads(&self) -> Vec<(&'static str, &str)> {
+                match self { $(Self::$name(one) => Verb::workloads(one),)* }
+            }
+
+            /// Probes that it names, by field.
+            pub fn probes(&self) -> Vec<(&'static str, &str)> {
+                match self { $(Self::$name(one) => Verb::probes(one),)* }
+            }
+
+            /// Runs of probes that it makes.
+            pub fn runs(&self) -> Vec<Run<'_>> {
+                match self { $(Self::$name(one) => Verb::runs(one),)* }
+            }
+
+            /// A probe, and its matchers that must be refuted.
+            pub fn refuted(&self) -> Option<(&str, &[String])> {
+                match self { $(Self::$name(one) => Verb::refuted(one),)* }
+            }
+
+            /// Something must be refuted.
+            pub fn is_contrast(&self) -> bool {
+                match self { $(Self::$name(one) => Verb::is_contrast(one),)* }
+            }
+
+            /// The manifest beside the scenario that it writes.
+            pub fn file(&self) -> Option<File<'_>> {
+                match self { $(Self::$name(one) => Verb::file(one),)* }
+            }
+
+            /// See [`Verb::mistakes`].
+            pub fn mistakes(&self, before: &Before, around: &Around<'_>) -> Vec<Mistake> {
+                match self { $(Self::$name(one) => Verb::mistakes(one, before, around),)* }
+            }
+
+            /// See [`Verb::leaves`].
+            pub fn leaves(&self, before: &mut Before) {
+                match self { $(Self::$name(one) => Verb::leaves(one, before),)* }
+            }
+
+            /// What it asks for that has a limit.
+            pub fn limits(&self) -> Vec<Limit<'_>> {
+                match self { $(Self::$name(one) => Verb::limits(one),)* }
             }
         }
     };
@@ -58,113 +109,7 @@ verbs! {
     versus::Versus,
 }
 
-/// [`Verb`] without its types, for code that asks any step.
-trait Asked {
-    fn name(&self) -> &'static str;
-    fn words(&self) -> String;
-    fn workloads(&self) -> Vec<(&'static str, &str)>;
-    fn probes(&self) -> Vec<(&'static str, &str)>;
-    fn runs(&self) -> Vec<Run<'_>>;
-    fn refuted(&self) -> Option<(&str, &[String])>;
-    fn is_contrast(&self) -> bool;
-    fn file(&self) -> Option<File<'_>>;
-    fn mistakes(&self, before: &Before, around: &Around<'_>) -> Vec<Mistake>;
-    fn leaves(&self, before: &mut Before);
-    fn limits(&self) -> Vec<Limit<'_>>;
-}
-
-impl<T: Verb> Asked for T {
-    fn name(&self) -> &'static str {
-        T::NAME
-    }
-    fn words(&self) -> String {
-        Verb::words(self)
-    }
-    fn workloads(&self) -> Vec<(&'static str, &str)> {
-        Verb::workloads(self)
-    }
-    fn probes(&self) -> Vec<(&'static str, &str)> {
-        Verb::probes(self)
-    }
-    fn runs(&self) -> Vec<Run<'_>> {
-        Verb::runs(self)
-    }
-    fn refuted(&self) -> Option<(&str, &[String])> {
-        Verb::refuted(self)
-    }
-    fn is_contrast(&self) -> bool {
-        Verb::is_contrast(self)
-    }
-    fn file(&self) -> Option<File<'_>> {
-        Verb::file(self)
-    }
-    fn mistakes(&self, before: &Before, around: &Around<'_>) -> Vec<Mistake> {
-        Verb::mistakes(self, before, around)
-    }
-    fn leaves(&self, before: &mut Before) {
-        Verb::leaves(self, before);
-    }
-    fn limits(&self) -> Vec<Limit<'_>> {
-        Verb::limits(self)
-    }
-}
-
 impl Step {
-    /// The verb's word.
-    pub fn name(&self) -> &'static str {
-        self.verb().name()
-    }
-
-    /// What it does, as events and `explain` say it.
-    pub fn words(&self) -> String {
-        self.verb().words()
-    }
-
-    /// Workloads that it names, by field.
-    pub fn workloads(&self) -> Vec<(&'static str, &str)> {
-        self.verb().workloads()
-    }
-
-    /// Probes that it names, by field.
-    pub fn probes(&self) -> Vec<(&'static str, &str)> {
-        self.verb().probes()
-    }
-
-    /// Runs of probes that it makes.
-    pub fn runs(&self) -> Vec<Run<'_>> {
-        self.verb().runs()
-    }
-
-    /// A probe, and its matchers that must be refuted.
-    pub fn refuted(&self) -> Option<(&str, &[String])> {
-        self.verb().refuted()
-    }
-
-    /// Something must be refuted.
-    pub fn is_contrast(&self) -> bool {
-        self.verb().is_contrast()
-    }
-
-    /// The manifest beside the scenario that it writes.
-    pub fn file(&self) -> Option<File<'_>> {
-        self.verb().file()
-    }
-
-    /// See [`Verb::mistakes`].
-    pub fn mistakes(&self, before: &Before, around: &Around<'_>) -> Vec<Mistake> {
-        self.verb().mistakes(before, around)
-    }
-
-    /// See [`Verb::leaves`].
-    pub fn leaves(&self, before: &mut Before) {
-        self.verb().leaves(before);
-    }
-
-    /// What it asks for that has a limit.
-    pub fn limits(&self) -> Vec<Limit<'_>> {
-        self.verb().limits()
-    }
-
     /// Where a field of the verb stands in the file; the verb's own value for an empty one.
     pub fn path(&self, index: usize, field: &str) -> String {
         let verb = format!("steps[{index}].{}", self.name());

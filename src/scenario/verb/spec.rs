@@ -2,12 +2,15 @@
 //! the mistakes one can make with it. Each file beside this one is one verb; `registry.rs` lists
 //! them. What it does to a mesh is in `run/step/`.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde_json::Value;
 use statistics::Rates;
 
-use crate::scenario::model::probe::Override;
+use crate::scenario::model::probe::{Override, Probe};
 
 /// One verb: a step of a scenario. Reading order is time order.
 pub trait Verb: Clone + fmt::Debug {
@@ -126,8 +129,7 @@ pub struct Before {
 /// The scenario around a step.
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
-    /// Names and numbers of rows of its probes.
-    pub probes: Vec<(&'a str, usize)>,
+    pub probes: &'a BTreeMap<String, Probe>,
     pub alone: bool,
     pub rates: Rates,
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::spec::{Around, Before, Limit, Mistake, Verb};
+use crate::scenario::script::{self, ScriptError};
 
 /// What the servers of a workload are told, from here on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -65,14 +66,16 @@ impl Verb for Tell {
     }
 
     fn mistakes(&self, _: &Before, _: &Around<'_>) -> Vec<Mistake> {
-        if self.script.is_some() || self.health.is_some() || self.go_away {
-            return Vec::new();
+        if self.script.is_none() && self.health.is_none() && !self.go_away {
+            return vec![Mistake::key(
+                "",
+                "the servers are told nothing",
+                "add `script:`, `health:` or `go-away: true`",
+            )];
         }
-        vec![Mistake::key(
-            "",
-            "the servers are told nothing",
-            "add `script:`, `health:` or `go-away: true`",
-        )]
+        let unreadable = script::script(self.script.as_ref()).err();
+        let told = unreadable.map(|error| Mistake::key("script", error.told(), ScriptError::HELP));
+        told.into_iter().collect()
     }
 
     fn limits(&self) -> Vec<Limit<'_>> {

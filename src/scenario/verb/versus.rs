@@ -105,11 +105,8 @@ impl Verb for Versus {
             }
         }
         for (field, name) in self.probes() {
-            if around
-                .probes
-                .iter()
-                .any(|(known, rows)| *known == name && *rows > 0)
-            {
+            let probe = around.probes.get(name);
+            if probe.is_some_and(|probe| !probe.vary.is_empty()) {
                 found.push(Mistake::value(
                     field,
                     format!("probe '{name}' has rows"),

@@ -6,7 +6,7 @@ use testbed::control::Attempt;
 
 use crate::{
     values::range::Counts,
-    verdict::{judgement::Judgement, outcome::CheckResult},
+    verdict::judgement::{Judgement, decide},
 };
 
 /// Largest number of pings of each connection that brought an attempt.
@@ -23,13 +23,8 @@ pub fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
 
 /// Whether so many of something are behind these attempts.
 pub fn total(attempts: &[Attempt], wanted: Counts, number: u64, what: &str) -> Judgement {
-    let result = match (attempts, wanted.contains(number)) {
-        ([], _) => CheckResult::Undecided,
-        (_, true) => CheckResult::Holds,
-        (_, false) => CheckResult::Refuted,
-    };
     Judgement {
-        result,
+        result: decide(attempts.is_empty(), wanted.contains(number)),
         actual: format!("{number} {what} behind {} attempts", attempts.len()),
         samples: attempts.len() as u64,
         method: String::new(),

@@ -8,10 +8,8 @@ use crate::{
     values::status,
     verdict::{
         calls::Calls,
-        judgement::{Judgement, exact},
-        logged,
-        outcome::CheckResult,
-        producer,
+        judgement::{Judgement, decide, exact},
+        logged, producer,
         tally::{Tally, short},
     },
 };
@@ -80,12 +78,7 @@ pub(super) fn judge(calls: &Calls<'_>) -> Judgement {
         .iter()
         .filter(|call| calls.is_lost(call))
         .count() as u64;
-    let result = match calls.judged.len() {
-        0 => CheckResult::Undecided,
-        _ if lost <= calls.lost => CheckResult::Holds,
-        _ => CheckResult::Refuted,
-    };
-    exact(result, tally)
+    exact(decide(calls.judged.is_empty(), lost <= calls.lost), tally)
 }
 
 /// The most telling words that a failed call carries.

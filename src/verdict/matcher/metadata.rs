@@ -8,9 +8,7 @@ use crate::{
     values::metadata::binary_fault,
     verdict::{
         fields,
-        judgement::{Judgement, exact},
-        outcome::CheckResult,
-        tally::Tally,
+        judgement::{self, Judgement},
     },
 };
 
@@ -37,20 +35,14 @@ pub fn expand(wanted: &mut Fields, expand: &dyn Fn(&str) -> String) {
 }
 
 /// Every call has exactly the wanted values.
-pub fn every<'c>(
-    calls: &[&'c Observation],
+pub fn every(
+    calls: &[&Observation],
     wanted: &Fields,
-    all: impl Fn(&'c Observation, &str) -> Vec<&'c str>,
+    all: impl for<'c> Fn(&'c Observation, &str) -> Vec<&'c str>,
 ) -> Judgement {
-    let tally = calls
-        .iter()
-        .map(|call| fields::seen(wanted, |key| all(call, key)));
-    let tally: Tally = tally.collect();
-    let good = |call: &&'c Observation| fields::matches(wanted, |key| all(call, key));
-    let result = match calls {
-        [] => CheckResult::Undecided,
-        _ if calls.iter().all(good) => CheckResult::Holds,
-        _ => CheckResult::Refuted,
-    };
-    exact(result, tally)
+    judgement::every(
+        calls,
+        |call| fields::seen(wanted, |key| all(call, key)),
+        |call| fields::matches(wanted, |key| all(call, key)),
+    )
 }

@@ -108,12 +108,59 @@ macro_rules! matchers {
         ),*];
 
         impl Matcher {
-            fn spec(&self) -> &dyn Asked {
-                match self { $(Self::$name(one) => one,)* }
+            /// The field of `expect:`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => <super::$module::$name as Spec>::NAME,)* }
             }
 
-            fn spec_mut(&mut self) -> &mut dyn Asked {
-                match self { $(Self::$name(one) => one,)* }
+            /// See [`Spec::EVERY_CALL`].
+            pub fn every_call(&self) -> bool {
+                match self { $(Self::$name(_) => <super::$module::$name as Spec>::EVERY_CALL,)* }
+            }
+
+            /// See [`Spec::COUNTS_ANSWERS`].
+            pub fn counts_answers(&self) -> bool {
+                match self { $(Self::$name(_) => <super::$module::$name as Spec>::COUNTS_ANSWERS,)* }
+            }
+
+            /// The expectation in words, as reports show it.
+            pub fn expected(&self) -> String {
+                match self { $(Self::$name(one) => Spec::expected(one),)* }
+            }
+
+            /// Replaces the placeholders of its texts.
+            pub fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+                match self { $(Self::$name(one) => Spec::expand(one, expand),)* }
+            }
+
+            /// Workloads that it names.
+            pub fn names(&self) -> Vec<Named<'_>> {
+                match self { $(Self::$name(one) => Spec::names(one),)* }
+            }
+
+            /// See [`Spec::mistakes`].
+            pub fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
+                match self { $(Self::$name(one) => Spec::mistakes(one, around),)* }
+            }
+
+            /// Its answer rests on chance, with declared error rates.
+            pub fn declares_rates(&self) -> bool {
+                match self { $(Self::$name(one) => Spec::declares_rates(one),)* }
+            }
+
+            /// See [`Spec::bound`].
+            pub fn bound(&self) -> Option<Span> {
+                match self { $(Self::$name(one) => Spec::bound(one),)* }
+            }
+
+            /// See [`Spec::is_about_the_client`].
+            pub fn is_about_the_client(&self) -> bool {
+                match self { $(Self::$name(one) => Spec::is_about_the_client(one),)* }
+            }
+
+            /// How it is decided, for `explain`.
+            pub fn test(&self, sample: &Sample<'_>) -> String {
+                match self { $(Self::$name(one) => Spec::test(one, sample),)* }
             }
 
             /// The test that decides it while the calls run; `None` for exact ones.
@@ -179,114 +226,6 @@ matchers! {
 pub trait Member: Sized {
     /// It, if the matcher is one.
     fn of(matcher: &Matcher) -> Option<&Self>;
-}
-
-/// [`Spec`] without its types, for code that asks any matcher.
-trait Asked {
-    fn name(&self) -> &'static str;
-    fn every_call(&self) -> bool;
-    fn counts_answers(&self) -> bool;
-    fn expected(&self) -> String;
-    fn expand(&mut self, expand: &dyn Fn(&str) -> String);
-    fn names(&self) -> Vec<Named<'_>>;
-    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake>;
-    fn declares_rates(&self) -> bool;
-    fn bound(&self) -> Option<Span>;
-    fn is_about_the_client(&self) -> bool;
-    fn test(&self, sample: &Sample<'_>) -> String;
-}
-
-impl<T: Spec> Asked for T {
-    fn name(&self) -> &'static str {
-        T::NAME
-    }
-    fn every_call(&self) -> bool {
-        T::EVERY_CALL
-    }
-    fn counts_answers(&self) -> bool {
-        T::COUNTS_ANSWERS
-    }
-    fn expected(&self) -> String {
-        Spec::expected(self)
-    }
-    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
-        Spec::expand(self, expand);
-    }
-    fn names(&self) -> Vec<Named<'_>> {
-        Spec::names(self)
-    }
-    fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
-        Spec::mistakes(self, around)
-    }
-    fn declares_rates(&self) -> bool {
-        Spec::declares_rates(self)
-    }
-    fn bound(&self) -> Option<Span> {
-        Spec::bound(self)
-    }
-    fn is_about_the_client(&self) -> bool {
-        Spec::is_about_the_client(self)
-    }
-    fn test(&self, sample: &Sample<'_>) -> String {
-        Spec::test(self, sample)
-    }
-}
-
-impl Matcher {
-    /// The field of `expect:`.
-    pub fn name(&self) -> &'static str {
-        self.spec().name()
-    }
-
-    /// See [`Spec::EVERY_CALL`].
-    pub fn every_call(&self) -> bool {
-        self.spec().every_call()
-    }
-
-    /// See [`Spec::COUNTS_ANSWERS`].
-    pub fn counts_answers(&self) -> bool {
-        self.spec().counts_answers()
-    }
-
-    /// The expectation in words, as reports show it.
-    pub fn expected(&self) -> String {
-        self.spec().expected()
-    }
-
-    /// Replaces the placeholders of its texts.
-    pub fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
-        self.spec_mut().expand(expand);
-    }
-
-    /// Workloads that it names.
-    pub fn names(&self) -> Vec<Named<'_>> {
-        self.spec().names()
-    }
-
-    /// See [`Spec::mistakes`].
-    pub fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
-        self.spec().mistakes(around)
-    }
-
-    /// Its answer rests on chance, with declared error rates.
-    pub fn declares_rates(&self) -> bool {
-        self.spec().declares_rates()
-    }
-
-    /// See [`Spec::bound`].
-    pub fn bound(&self) -> Option<Span> {
-        self.spec().bound()
-    }
-
-    /// See [`Spec::is_about_the_client`].
-    pub fn is_about_the_client(&self) -> bool {
-        self.spec().is_about_the_client()
-    }
-
-    /// How it is decided, for `explain`.
-    pub fn test(&self, sample: &Sample<'_>) -> String {
-        self.spec().test(sample)
-    }
 }
 
 #[cfg(test)]

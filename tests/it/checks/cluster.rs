@@ -13,7 +13,7 @@ use regex::Regex;
 use tokio::process::Command;
 
 use super::{
-    program::{Running, Said, command, has, meshproof, output, said},
+    program::{Running, Said, command, meshproof, need_kubectl, output, said},
     tally::Tally,
     target::Target,
 };
@@ -109,10 +109,7 @@ async fn limited(outcome: impl Future<Output = Result<String, String>>) -> Resul
 #[tokio::test]
 #[ignore = "needs kubectl on PATH and a local mesh: scripts/test runs it"]
 async fn kubectl_and_istioctl_do_their_everyday_work() {
-    assert!(
-        has("kubectl"),
-        "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
-    );
+    need_kubectl();
     let tally = Tally::of("kubectl and istioctl in a local target").await;
     let mut cluster = Cluster {
         target: Target::up("cluster")

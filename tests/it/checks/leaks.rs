@@ -15,7 +15,7 @@ use tokio::{process::Command, time::sleep};
 use super::{
     machine::Ours,
     objects::Objects,
-    program::{Running, command, has, meshproof, number, words},
+    program::{Running, command, meshproof, need_kubectl, number, words},
     tally::{Tally, tail},
     target::Target,
 };
@@ -214,10 +214,7 @@ impl Lasting {
 }
 
 async fn objects_are_as_before(way: Way) {
-    assert!(
-        has("kubectl"),
-        "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
-    );
+    need_kubectl();
     let title = match way {
         Way::Kept => "the objects of a kept target",
         Way::Cluster => "the objects of a cluster",

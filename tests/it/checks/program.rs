@@ -4,12 +4,15 @@ use std::{
     ffi::OsStr,
     fs,
     os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use meshproof::wait::{Look, WaitError, until};
+use meshproof::{
+    toolchain::on_path,
+    wait::{Look, WaitError, until},
+};
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
@@ -46,10 +49,13 @@ pub fn words(variable: &str, default: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Whether a program is on PATH.
-pub fn has(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+/// # Panics
+/// When kubectl is not on PATH.
+pub fn need_kubectl() {
+    assert!(
+        on_path(Path::new("kubectl")).is_some(),
+        "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
+    );
 }
 
 /// A program of the search path, also of the system's, with words.

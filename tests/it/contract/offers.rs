@@ -15,6 +15,7 @@ use super::{
         Server,
     },
     message::written,
+    schema::with,
 };
 
 /// The only line, which has to be a refusal.
@@ -97,11 +98,7 @@ async fn run_can_be_finished_where_the_caller_offers_it(
 
 fn changed(pointer: &str, value: Value) -> impl Fn(Value) -> String {
     let pointer = pointer.to_owned();
-    move |mut plan| {
-        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
-        plan.pointer_mut(parent).expect("it is there")[key] = value.clone();
-        plan.to_string()
-    }
+    move |plan| with(plan, &pointer, value.clone()).to_string()
 }
 
 #[rstest]

@@ -13,7 +13,7 @@ fn checked_in_schema_is_that_of_the_types() {
     kept::file("fixtures/testbed/control.schema.json", &current);
 }
 
-fn with(mut document: Value, pointer: &str, value: Value) -> Value {
+pub(super) fn with(mut document: Value, pointer: &str, value: Value) -> Value {
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
     document.pointer_mut(parent).expect("it is there")[key] = value;
     document

@@ -70,10 +70,7 @@ pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, Ht
 /// # Errors
 /// When the proxy does not answer.
 pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
-    let body = admin
-        .fetch(Method::GET, "/stats?filter=update_rejected")
-        .await?;
-    Ok(sum(&String::from_utf8_lossy(&body)))
+    stat(admin, "update_rejected").await
 }
 
 /// Statistics whose name matches a regular expression, added up.

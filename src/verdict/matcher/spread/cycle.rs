@@ -27,11 +27,13 @@ impl Order {
         }
     }
 
-    /// The pod's number; a stranger has one of its own.
-    fn number(&mut self, pod: &str) -> usize {
+    /// The number of the pod that answered, for a test that has not decided yet; a stranger has one
+    /// of its own.
+    fn next(&mut self, so_far: Decision, call: &Observation) -> Option<usize> {
+        let pod = answer::pod(call).filter(|_| so_far == Decision::Continue)?;
         self.sequence.push(pod.to_owned());
         let known = self.pods.iter().position(|known| known == pod);
-        known.unwrap_or(self.pods.len())
+        Some(known.unwrap_or(self.pods.len()))
     }
 
     fn samples(&self) -> u64 {
@@ -56,12 +58,13 @@ impl Order {
         )
     }
 
-    fn too_few_pods(&self) -> String {
-        format!(
+    fn of_too_few_pods(&self) -> Judgement {
+        let actual = format!(
             "{} pods of {} are known: any order is the same",
             self.pods.len(),
             self.over
-        )
+        );
+        Judgement::of(Decision::Continue, actual, 0, String::new())
     }
 }
 
@@ -88,9 +91,9 @@ impl Sequential for RoundRobin {
         let Some(test) = &mut self.test else {
             return Decision::Continue;
         };
-        match (test.decision(), answer::pod(call)) {
-            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
-            (decided, _) => decided,
+        match self.order.next(test.decision(), call) {
+            Some(pod) => test.feed(pod),
+            None => test.decision(),
         }
     }
 
@@ -100,12 +103,7 @@ impl Sequential for RoundRobin {
 
     fn conclude(&self) -> Judgement {
         let Some(test) = &self.test else {
-            return Judgement::of(
-                Decision::Continue,
-                self.order.too_few_pods(),
-                0,
-                String::new(),
-            );
+            return self.order.of_too_few_pods();
         };
         let mut actual = self.order.around(test.broken_at());
         if test.decision() == Decision::Continue {
@@ -144,9 +142,9 @@ impl Sequential for RandomOrder {
         let Some(test) = &mut self.test else {
             return Decision::Continue;
         };
-        match (test.decision(), answer::pod(call)) {
-            (Decision::Continue, Some(pod)) => test.feed(self.order.number(pod)),
-            (decided, _) => decided,
+        match self.order.next(test.decision(), call) {
+            Some(pod) => test.feed(pod),
+            None => test.decision(),
         }
     }
 
@@ -156,12 +154,7 @@ impl Sequential for RandomOrder {
 
     fn conclude(&self) -> Judgement {
         let Some(test) = &self.test else {
-            return Judgement::of(
-                Decision::Continue,
-                self.order.too_few_pods(),
-                0,
-                String::new(),
-            );
+            return self.order.of_too_few_pods();
         };
         let actual = match test.starved() {
             0 => self.order.around(test.broken_at()),

@@ -29,8 +29,9 @@ func run(arguments []string) error {
 	if err != nil {
 		return err
 	}
+	names := withheld(bounding)
 	for _, file := range documents(arguments) {
-		if err := reduceFile(file, withheld(bounding)); err != nil {
+		if err := reduceFile(file, names); err != nil {
 			return err
 		}
 	}

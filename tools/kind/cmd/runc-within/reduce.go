@@ -70,9 +70,16 @@ func withheld(bounding uint64) []string {
 	return names
 }
 
-// reduceFile takes the capabilities that are withheld out of a document, which is replaced at once. What cannot be read or understood is
-// left alone: runc says what is wrong with it.
+// reduceFile takes the capabilities that are withheld out of a document, which is replaced at once and keeps its permissions. What cannot be
+// read or understood is left alone: runc says what is wrong with it. So is every document where nothing is withheld.
 func reduceFile(file document, withheld []string) error {
+	if len(withheld) == 0 {
+		return nil
+	}
+	info, err := os.Stat(file.path)
+	if err != nil {
+		return nil
+	}
 	text, err := os.ReadFile(file.path)
 	if err != nil {
 		return nil
@@ -82,7 +89,10 @@ func reduceFile(file document, withheld []string) error {
 		return nil
 	}
 	unfinished := file.path + ".reduced"
-	if err := os.WriteFile(unfinished, reduced, 0o644); err != nil {
+	if err := os.WriteFile(unfinished, reduced, info.Mode().Perm()); err != nil {
+		return err
+	}
+	if err := os.Chmod(unfinished, info.Mode().Perm()); err != nil { // whatever the umask is
 		return err
 	}
 	return os.Rename(unfinished, file.path)

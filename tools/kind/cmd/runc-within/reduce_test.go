@@ -117,10 +117,54 @@ func TestAFileIsReplacedOrLeftAlone(t *testing.T) {
 			t.Errorf("%s, %v, want %s", got, err, test.want)
 		}
 	}
-	if err := reduceFile(document{filepath.Join(folder, "missing.json"), nil}, nil); err != nil {
+	if err := reduceFile(document{filepath.Join(folder, "missing.json"), nil}, []string{"CAP_BPF"}); err != nil {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(folder, "*.reduced")); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+func TestAReplacedFileKeepsItsPermissions(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o666} { // the last is more than a umask leaves
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(`{"capabilities":{"bounding":["CAP_BPF"]}}`), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := reduceFile(document{path, []string{"capabilities"}}, []string{"CAP_BPF"}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || strings.Contains(string(text), "CAP_BPF") {
+			t.Errorf("%s, %v", text, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%v, %v, want %v", info, err, mode)
+		}
+	}
+}
+
+func TestADocumentIsUntouchedWhereNothingIsWithheld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	text := `{ "b": 1, "a": 2, "capabilities": {"bounding": ["CAP_BPF"]} }` // no encoder writes it so
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reduceFile(document{path, []string{"capabilities"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(path)
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("another file: %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("%s, %v, want %s", got, err, text)
 	}
 }
