@@ -2,6 +2,7 @@
 //!
 //! ARCHITECTURE.md says what is where, in which order; `tests/it/layers.rs` holds it.
 
+pub mod aux_service;
 #[cfg(feature = "browser")]
 pub mod browser;
 pub mod cli;
@@ -28,7 +29,6 @@ pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod settings;
-pub mod side;
 pub mod targets;
 pub mod text;
 pub mod timeouts;

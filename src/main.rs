@@ -74,7 +74,7 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
                 .subcommand_matches("target")
                 .and_then(|own| own.subcommand_matches("up"));
             if let (TargetCommand::Up(up), Some(own)) = (&args.command, own) {
-                commands::honoured::target_up(up, own)?;
+                commands::requested_target::target_up(up, own)?;
             }
             commands::target::run(args)
         }

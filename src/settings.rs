@@ -28,7 +28,7 @@ pub const ERROR_RATE: f64 = 1e-6;
 pub struct Settings {
     pub selection: Selection,
     pub target: TargetSettings,
-    pub pace: PaceSettings,
+    pub execution: ExecutionSettings,
     pub rates: Rates,
     pub seed: Seed,
     /// Name of the mutation by which the mesh is broken.
@@ -87,7 +87,7 @@ pub struct MeshSettings {
 
 /// How many at a time, how often, and how long anything may take.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PaceSettings {
+pub struct ExecutionSettings {
     pub jobs: usize,
     pub repeat: usize,
     pub fail_fast: bool,
@@ -164,7 +164,7 @@ impl Settings {
                 mesh: target.mesh.into(),
                 keep: target.keep.unwrap_or_default(),
             },
-            pace: PaceSettings {
+            execution: ExecutionSettings {
                 jobs: execution.jobs.unwrap_or_else(default_jobs),
                 repeat: execution.repeat.unwrap_or(1),
                 fail_fast: execution.fail_fast,
@@ -189,12 +189,12 @@ impl Settings {
 }
 
 impl TargetSettings {
-    /// How the mesh is installed, in a word for the report: `full`, `stock`, or `theirs`.
+    /// How the mesh is installed, in a word for the report: `full`, `stock`, or `existing`.
     pub fn profile(&self) -> &'static str {
         match self.kind {
             TargetKind::Local => Profile::Stock.name(),
             TargetKind::Kind => self.mesh.profile.unwrap_or_default().name(),
-            TargetKind::Cluster => "theirs",
+            TargetKind::Cluster => "existing",
         }
     }
 }
@@ -320,7 +320,7 @@ mod tests {
             (settings.target.kind, settings.target.keep),
             (TargetKind::Local, Keep::Never)
         );
-        let (pace, rates) = (settings.pace, settings.rates);
+        let (pace, rates) = (settings.execution, settings.rates);
         assert_eq!((rates.alpha, rates.beta), (ERROR_RATE, ERROR_RATE));
         assert!(pace.jobs >= 2);
         assert_eq!((pace.repeat, pace.timeout_scale), (1, 1.0));
@@ -332,7 +332,7 @@ mod tests {
         let settings =
             settings(&["-j", "3", "--keep", "failed", "--seed", "7", "a.yaml"]).expect("valid");
         assert_eq!(
-            (settings.pace.jobs, settings.target.keep, settings.seed),
+            (settings.execution.jobs, settings.target.keep, settings.seed),
             (3, Keep::Failed, Seed::new(7))
         );
         let given: Vec<String> = settings.given.iter().map(ToString::to_string).collect();
@@ -374,7 +374,7 @@ mod tests {
                     words.push(example(id));
                 }
                 if target == TargetKind::Cluster && id != "context" {
-                    words.extend(["--context", "theirs"]);
+                    words.extend(["--context", "existing"]);
                 }
                 let fits = table::find(id)
                     .expect("in the table")

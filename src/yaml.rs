@@ -30,14 +30,14 @@ const MERGE: &str = "<<";
 
 /// Where something stands: line and column from 1, offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     pub line: usize,
     pub column: usize,
     pub offset: usize,
     pub length: usize,
 }
 
-impl Default for Place {
+impl Default for Position {
     fn default() -> Self {
         Self {
             line: 1,
@@ -48,7 +48,7 @@ impl Default for Place {
     }
 }
 
-impl Place {
+impl Position {
     /// The place of a byte offset in a text.
     pub fn at(text: &str, offset: usize, length: usize) -> Self {
         let before = &text[..offset];
@@ -66,7 +66,7 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct YamlError {
-    pub place: Place,
+    pub place: Position,
     /// Path of the value, e.g. `steps[2].probe`; empty for syntax errors.
     pub path: String,
     pub message: String,
@@ -85,23 +85,23 @@ struct NoMap;
 
 /// Places of all keys and list items of one document by path (`probes.p.expect`, `steps[0]`).
 #[derive(Debug, Clone, Default)]
-pub struct Places {
-    keys: BTreeMap<String, Place>,
-    values: BTreeMap<String, Place>,
-    start: Place,
+pub struct SourceMap {
+    keys: BTreeMap<String, Position>,
+    values: BTreeMap<String, Position>,
+    start: Position,
     /// The first merge key.
-    merge: Option<Place>,
+    merge: Option<Position>,
 }
 
-impl Places {
+impl SourceMap {
     /// Place of the key (or list item); of the nearest enclosing one when the path itself is not
     /// there.
-    pub fn key(&self, path: &str) -> Place {
+    pub fn key(&self, path: &str) -> Position {
         self.nearest(&self.keys, path)
     }
 
     /// Place of the value.
-    pub fn value(&self, path: &str) -> Place {
+    pub fn value(&self, path: &str) -> Position {
         self.values
             .get(path)
             .copied()
@@ -117,7 +117,7 @@ impl Places {
         self.start.line
     }
 
-    fn nearest(&self, places: &BTreeMap<String, Place>, path: &str) -> Place {
+    fn nearest(&self, places: &BTreeMap<String, Position>, path: &str) -> Position {
         let mut path = path;
         loop {
             if let Some(place) = places.get(path) {
@@ -133,9 +133,9 @@ impl Places {
 
 /// One document of a stream.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct YamlDocument {
     pub value: Value,
-    pub places: Places,
+    pub places: SourceMap,
 }
 
 /// Reads a text with exactly one document into a type. Enum variants with data are written as a map
@@ -144,7 +144,7 @@ pub struct Document {
 /// # Errors
 /// Syntax, limits, a key that is given twice, a merge key, a second document, or a value that does
 /// not fit the type: then with the path to it.
-pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> {
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, SourceMap), YamlError> {
     let text = unmarked(text);
     let mut all = places(text)?;
     if all.len() > 1 {
@@ -154,7 +154,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, Places), YamlError> 
         ));
     }
     let Some(places) = all.pop() else {
-        return Err(error(Place::default(), "the file is empty"));
+        return Err(error(Position::default(), "the file is empty"));
     };
     if let Some(place) = places.merge {
         let words = "`<<` merges maps in manifests only: write the keys out here";
@@ -183,7 +183,7 @@ pub fn unmarked(text: &str) -> &str {
 ///
 /// # Errors
 /// Syntax, limits and a key that is given twice, at the place in the whole file.
-pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
+pub fn documents(text: &str) -> Result<Vec<YamlDocument>, YamlError> {
     let text = unmarked(text);
     let all = places(text)?;
     let values = serde_yaml::Deserializer::from_str(text);
@@ -195,7 +195,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, YamlError> {
             merge(&mut value).map_err(|no_map| error(place, no_map.to_string()))?;
         }
         if !value.is_null() {
-            found.push(Document { value, places });
+            found.push(YamlDocument { value, places });
         }
     }
     Ok(found)
@@ -227,7 +227,7 @@ fn merge(value: &mut Value) -> Result<(), NoMap> {
     }
 }
 
-fn typed(path: &str, reason: &serde_yaml::Error, places: &Places) -> YamlError {
+fn typed(path: &str, reason: &serde_yaml::Error, places: &SourceMap) -> YamlError {
     let path = path.trim_start_matches('.').replace(".?", "");
     let text = reason.to_string();
     let message = without_position(&text, &path);
@@ -263,7 +263,7 @@ fn without_position(text: &str, path: &str) -> String {
     message[start.unwrap_or(0)..].to_owned()
 }
 
-fn error(place: Place, message: impl Into<String>) -> YamlError {
+fn error(place: Position, message: impl Into<String>) -> YamlError {
     YamlError {
         place,
         path: String::new(),
@@ -275,14 +275,14 @@ fn error(place: Place, message: impl Into<String>) -> YamlError {
 ///
 /// # Errors
 /// Syntax errors and exceeded limits.
-pub fn places(text: &str) -> Result<Vec<Places>, YamlError> {
+pub fn places(text: &str) -> Result<Vec<SourceMap>, YamlError> {
     let text = unmarked(text);
     if text.len() > MAX_SIZE {
         let words = format!(
             "the file has {} bytes, at most {MAX_SIZE} are read",
             text.len()
         );
-        return Err(error(Place::default(), words));
+        return Err(error(Position::default(), words));
     }
     let mut walk = Walk::new(text);
     for event in Parser::new_from_str(text) {
@@ -327,7 +327,7 @@ struct Walk<'t> {
     offsets: Vec<usize>,
     /// Byte offset of each line's end.
     ends: Vec<usize>,
-    documents: Vec<Places>,
+    documents: Vec<SourceMap>,
     levels: Vec<Level>,
     anchors: BTreeMap<usize, Size>,
     /// Nodes and bytes of the whole text so far.
@@ -350,7 +350,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn place(&self, start: Marker, end: Option<Marker>) -> Place {
+    fn place(&self, start: Marker, end: Option<Marker>) -> Position {
         let byte = |marker: Marker| {
             let at = self.offsets.get(marker.index());
             at.copied().unwrap_or(self.text.len())
@@ -359,7 +359,7 @@ impl<'t> Walk<'t> {
         let line = self.ends.partition_point(|end| *end < offset);
         let line_end = self.ends.get(line).copied().unwrap_or(self.text.len());
         let end = end.map_or(offset, byte).min(line_end);
-        Place {
+        Position {
             line: start.line(),
             column: start.col() + 1,
             offset,
@@ -376,9 +376,9 @@ impl<'t> Walk<'t> {
                     let words = format!("more than {MAX_DOCUMENTS} documents");
                     return Err(error(place, words));
                 }
-                self.documents.push(Places {
+                self.documents.push(SourceMap {
                     start: place,
-                    ..Places::default()
+                    ..SourceMap::default()
                 });
             }
             Event::Scalar(text, style, anchor, _) => {
@@ -406,7 +406,12 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    fn open(&mut self, place: Place, index: Option<usize>, anchor: usize) -> Result<(), YamlError> {
+    fn open(
+        &mut self,
+        place: Position,
+        index: Option<usize>,
+        anchor: usize,
+    ) -> Result<(), YamlError> {
         let before = self.read;
         let size = Size {
             nodes: 1,
@@ -427,7 +432,7 @@ impl<'t> Walk<'t> {
     }
 
     /// Something of this depth stands in the innermost open list or map.
-    fn deepen(&mut self, place: Place, depth: usize) -> Result<(), YamlError> {
+    fn deepen(&mut self, place: Position, depth: usize) -> Result<(), YamlError> {
         if self.levels.len() + depth > MAX_DEPTH {
             let words = format!("nested deeper than {MAX_DEPTH} levels");
             return Err(error(place, words));
@@ -457,7 +462,7 @@ impl<'t> Walk<'t> {
     }
 
     /// Counts what is read and keeps it within the limits.
-    fn count(&mut self, place: Place, size: Size) -> Result<(), YamlError> {
+    fn count(&mut self, place: Position, size: Size) -> Result<(), YamlError> {
         self.read.nodes = self.read.nodes.saturating_add(size.nodes);
         self.read.bytes = self.read.bytes.saturating_add(size.bytes);
         let words = if self.read.nodes > MAX_NODES {
@@ -476,7 +481,7 @@ impl<'t> Walk<'t> {
     /// stands without quotes.
     fn node(
         &mut self,
-        place: Place,
+        place: Position,
         size: Size,
         scalar: Option<(&str, bool)>,
     ) -> Result<String, YamlError> {
@@ -512,7 +517,7 @@ impl<'t> Walk<'t> {
 
 impl Level {
     /// A key begins: it is text, not too long, and new in this map. Returns its path.
-    fn begin(&mut self, place: Place, key: Option<(&str, bool)>) -> Result<String, YamlError> {
+    fn begin(&mut self, place: Position, key: Option<(&str, bool)>) -> Result<String, YamlError> {
         let Some((key, _)) = key else {
             return Err(error(
                 place,

@@ -39,7 +39,7 @@ const BUNDLE: &str = "page.js";
 
 /// What the page consists of.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct TestPage {
     pub html: &'static str,
     pub script: Vec<u8>,
 }
@@ -74,7 +74,7 @@ impl Classified for PageError {
 ///
 /// # Errors
 /// [`PageError`].
-pub fn built() -> Result<Page, PageError> {
+pub fn built() -> Result<TestPage, PageError> {
     let cache = Cache::of_user()?;
     let folder = cache.root().with_file_name("browser").join(hash());
     let bundle = folder.join(BUNDLE);
@@ -82,7 +82,7 @@ pub fn built() -> Result<Page, PageError> {
         build(&folder)?;
     }
     let script = fs::read(&bundle).map_err(at(&bundle))?;
-    Ok(Page { html: HTML, script })
+    Ok(TestPage { html: HTML, script })
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> PageError + use<> {

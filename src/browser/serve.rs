@@ -10,10 +10,10 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::page::Page;
+use super::page::TestPage;
 use crate::{
     errors::chain,
-    transport::{http::Port, pass::pass},
+    transport::{http::PodPort, pass::pass},
 };
 
 /// A listener that ends with this value.
@@ -33,7 +33,7 @@ impl Drop for Listening {
 ///
 /// # Errors
 /// When no port of the loopback is free.
-pub async fn page(page: Page) -> io::Result<Listening> {
+pub async fn page(page: TestPage) -> io::Result<Listening> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let page = Arc::new(page);
@@ -52,7 +52,7 @@ pub async fn page(page: Page) -> io::Result<Listening> {
     Ok(Listening { address, task })
 }
 
-fn answer(page: &Page, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn answer(page: &TestPage, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let (media, body) = match request.uri().path() {
         "/" => ("text/html", Bytes::from_static(page.html.as_bytes())),
         "/page.js" => ("text/javascript", page.script.clone().into()),
@@ -76,7 +76,7 @@ fn answer(page: &Page, request: &Request<Incoming>) -> Response<Full<Bytes>> {
 ///
 /// # Errors
 /// When no port of the loopback is free.
-pub async fn forward(to: Port) -> io::Result<Listening> {
+pub async fn forward(to: PodPort) -> io::Result<Listening> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let task = tokio::spawn(async move {

@@ -12,7 +12,7 @@ use super::{
     lease::LEASE,
     namespaces::{self, KEPT_LABEL, SCENARIO},
     object::{ObjectError, RUN_LABEL},
-    runs::{self, CONTROL, State, Which, control},
+    runs::{self, CONTROL, RunState, SweepScope, control},
     writer::{Home, Writer},
 };
 
@@ -234,7 +234,7 @@ async fn a_journal_stays_while_something_in_it_does() {
     let journal = journal(&fake, "dead1", json!({"0": line("ours", Some(&uid))}));
     fake.with(|inner| inner.guarded.push(role.to_owned()));
     let sweep = async || {
-        let swept = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, false).await;
+        let swept = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, false).await;
         swept.unwrap().stays
     };
     let stays = sweep().await;
@@ -301,7 +301,7 @@ async fn only_what_dead_runs_left_is_swept() {
     let journal = journal(&fake, "dead1", data);
 
     let before = fake.paths();
-    let planned = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, true)
+    let planned = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, true)
         .await
         .unwrap();
     assert!(
@@ -312,7 +312,7 @@ async fn only_what_dead_runs_left_is_swept() {
     );
     assert_eq!(fake.paths(), before, "a dry run removes nothing");
 
-    let swept = runs::sweep(&fake.client(), Which::Dead, Duration::ZERO, false)
+    let swept = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, false)
         .await
         .unwrap();
     assert_eq!(swept.stays, Vec::<String>::new());
@@ -329,7 +329,7 @@ async fn only_what_dead_runs_left_is_swept() {
     ];
     assert_eq!(removed, wanted);
 
-    let states: Vec<(String, State)> = runs::find(&fake.client())
+    let states: Vec<(String, RunState)> = runs::find(&fake.client())
         .await
         .unwrap()
         .into_iter()
@@ -339,12 +339,12 @@ async fn only_what_dead_runs_left_is_swept() {
     assert_eq!(
         states,
         [
-            of("dead1", State::Ended),
-            of("dead2", State::Ended),
-            of("live1", State::Living)
+            of("dead1", RunState::Ended),
+            of("dead2", RunState::Ended),
+            of("live1", RunState::Living)
         ]
     );
-    runs::sweep(&fake.client(), Which::All, Duration::ZERO, false)
+    runs::sweep(&fake.client(), SweepScope::All, Duration::ZERO, false)
         .await
         .unwrap();
     let left = fake.paths();
@@ -356,9 +356,14 @@ async fn only_what_dead_runs_left_is_swept() {
         left.iter().any(|path| path.ends_with("mp-live1-2-b")),
         "{left:?}"
     );
-    runs::sweep(&fake.client(), Which::One("live1"), Duration::ZERO, false)
-        .await
-        .unwrap();
+    runs::sweep(
+        &fake.client(),
+        SweepScope::One("live1"),
+        Duration::ZERO,
+        false,
+    )
+    .await
+    .unwrap();
     assert!(
         !fake
             .paths()
@@ -375,7 +380,7 @@ async fn a_namespace_that_does_not_end_is_told_with_its_finalizer() {
     run(&fake, "dead1", "elsewhere/1/1.1", STALE);
     fake.with(|inner| inner.held.push("mp-dead1-1-a".into()));
     let limit = Duration::from_millis(600);
-    let swept = runs::sweep(&fake.client(), Which::Dead, limit, false)
+    let swept = runs::sweep(&fake.client(), SweepScope::Dead, limit, false)
         .await
         .unwrap();
     assert_eq!(

@@ -59,7 +59,7 @@ pub struct Entry {
 
 impl Entry {
     /// As people write it.
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let of = self.namespace.as_deref();
         let place = of.map_or_else(String::new, |namespace| format!(" in {namespace}"));
         format!("{} {}{place}", self.resource.kind, self.name)
@@ -214,7 +214,7 @@ mod tests {
             name: "a".into(),
             uid: None,
         };
-        assert_eq!(entry.words(), "ClusterRole a");
+        assert_eq!(entry.describe(), "ClusterRole a");
         for uid in [None, Some("u".to_owned())] {
             entry.uid = uid;
             let line = serde_json::to_string(&entry).unwrap();

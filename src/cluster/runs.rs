@@ -37,7 +37,7 @@ pub fn control(run: &str) -> String {
 
 /// What a run is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum RunState {
     /// It holds its Lease, or began just now.
     Living,
     /// Its process ended or its Lease is stale, and something of it is there.
@@ -46,9 +46,9 @@ pub enum State {
     Ended,
 }
 
-impl State {
+impl RunState {
     /// For people and programs.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Living => "living",
             Self::Dead => "dead",
@@ -61,7 +61,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct Run {
     pub id: String,
-    pub state: State,
+    pub state: RunState,
     /// Since its oldest namespace was made.
     pub age: Duration,
     /// Its namespaces, the control namespace among them.
@@ -70,7 +70,7 @@ pub struct Run {
 
 impl Run {
     /// Names of its namespaces, each with a word on what is peculiar about it.
-    pub fn words(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let word =
             |namespace: &Namespace| match (namespaces::is_ending(namespace), is_kept(namespace)) {
                 (true, _) => format!("{} (being deleted)", namespace.name_any()),
@@ -107,7 +107,7 @@ impl Classified for RunsError {
 
 /// Which runs are swept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which<'a> {
+pub enum SweepScope<'a> {
     /// Dead ones; what is kept stays.
     Dead,
     /// Dead and ended ones, also what is kept. Living ones stay.
@@ -190,15 +190,15 @@ fn age(all: &[Namespace], now: Timestamp) -> Duration {
         .unwrap_or_default()
 }
 
-fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Timestamp) -> State {
+fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Timestamp) -> RunState {
     let at_rest = |one: &Namespace| is_kept(one) || namespaces::is_ending(one);
     match lease {
-        _ if all.iter().all(at_rest) => State::Ended,
-        Some(spec) if lease::is_dead(spec, now) => State::Dead,
-        Some(_) => State::Living,
+        _ if all.iter().all(at_rest) => RunState::Ended,
+        Some(spec) if lease::is_dead(spec, now) => RunState::Dead,
+        Some(_) => RunState::Living,
         // Its first namespace is there before its Lease.
-        None if age <= lease::DURATION => State::Living,
-        None => State::Dead,
+        None if age <= lease::DURATION => RunState::Living,
+        None => RunState::Dead,
     }
 }
 
@@ -210,16 +210,16 @@ fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Times
 /// [`RunsError`]: the API server refuses or does not answer.
 pub async fn sweep(
     client: &Client,
-    which: Which<'_>,
+    which: SweepScope<'_>,
     limit: Duration,
     dry: bool,
 ) -> Result<Swept, RunsError> {
     let mut swept = Swept::default();
     for run in find(client).await? {
         let concerned = match which {
-            Which::Dead => run.state == State::Dead,
-            Which::All => run.state != State::Living,
-            Which::One(id) => run.id == id,
+            SweepScope::Dead => run.state == RunState::Dead,
+            SweepScope::All => run.state != RunState::Living,
+            SweepScope::One(id) => run.id == id,
         };
         if concerned {
             one(client, &run, which, limit, dry, &mut swept).await;
@@ -231,7 +231,7 @@ pub async fn sweep(
 async fn one(
     client: &Client,
     run: &Run,
-    which: Which<'_>,
+    which: SweepScope<'_>,
     limit: Duration,
     dry: bool,
     swept: &mut Swept,
@@ -239,7 +239,7 @@ async fn one(
     let journal = Journal::of(client, &control(&run.id));
     let left = match journal.entries().await {
         Ok(entries) if dry => {
-            swept.removed.extend(entries.iter().map(Entry::words));
+            swept.removed.extend(entries.iter().map(Entry::describe));
             Vec::new()
         }
         Ok(entries) => remove(client, &run.id, entries, swept).await,
@@ -248,7 +248,7 @@ async fn one(
     let keeps_journal = !left.is_empty();
     swept.stays.extend(left);
     let wanted = |namespace: &&Namespace| {
-        let kept = is_kept(namespace) && which == Which::Dead;
+        let kept = is_kept(namespace) && which == SweepScope::Dead;
         let needed = keeps_journal && namespace.name_any() == control(&run.id);
         !kept && !needed
     };
@@ -280,8 +280,8 @@ pub async fn remove(
     let mut left = Vec::new();
     for entry in entries {
         match entry.remove(client, run).await {
-            Ok(()) => swept.removed.push(entry.words()),
-            Err(error) => left.push(format!("{} stays: {}", entry.words(), chain(&error))),
+            Ok(()) => swept.removed.push(entry.describe()),
+            Err(error) => left.push(format!("{} stays: {}", entry.describe(), chain(&error))),
         }
     }
     left
@@ -345,17 +345,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case::renewed(Some(10), 500, false, State::Living)]
-    #[case::stale(Some(100), 500, false, State::Dead)]
-    #[case::begins(None, 3, false, State::Living)]
-    #[case::lost_its_lease(None, 500, false, State::Dead)]
-    #[case::only_kept(None, 500, true, State::Ended)]
-    #[case::kept_by_a_stale_run(Some(100), 500, true, State::Ended)]
+    #[case::renewed(Some(10), 500, false, RunState::Living)]
+    #[case::stale(Some(100), 500, false, RunState::Dead)]
+    #[case::begins(None, 3, false, RunState::Living)]
+    #[case::lost_its_lease(None, 500, false, RunState::Dead)]
+    #[case::only_kept(None, 500, true, RunState::Ended)]
+    #[case::kept_by_a_stale_run(Some(100), 500, true, RunState::Ended)]
     fn a_lease_says_who_lives(
         #[case] renewed: Option<i64>,
         #[case] age: u64,
         #[case] kept: bool,
-        #[case] state: State,
+        #[case] state: RunState,
     ) {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let spec = renewed.map(|ago| LeaseSpec {

@@ -187,7 +187,7 @@ impl Writer {
         };
         let noted = self.journal.intend(&entry).await;
         let key = noted.map_err(|source| ObjectError::Unnoted {
-            what: entry.words(),
+            what: entry.describe(),
             source: Box::new(source),
         })?;
         match self.create(&object, known, namespace.as_deref()).await {

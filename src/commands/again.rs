@@ -9,14 +9,14 @@ use std::{
 use crate::{
     flags::{
         given::Given,
-        table::{Again, Value},
+        table::{Repeats, Value},
     },
     report::text::shell_word,
     scenario::{
         Suites,
         again::absolute,
-        load::{Selection, Tree, selection},
-        loaded::Loaded,
+        load::{SelectionWord, Tree, selection},
+        loaded::LoadedScenario,
     },
     seed::Seed,
     text::glob,
@@ -24,21 +24,21 @@ use crate::{
 
 /// The command that runs the same again, whole, from any folder of this machine (of any, when the
 /// scenarios are built in).
-pub fn whole(given: &[Given], seed: Seed, scenarios: &[Loaded]) -> String {
+pub fn whole(given: &[Given], seed: Seed, scenarios: &[LoadedScenario]) -> String {
     let words = given.iter().find(|given| given.id == "paths");
     let words = words.map_or(&[][..], |given| &given.values);
     let mut command = vec!["meshproof".to_owned(), "run".to_owned()];
     command.extend(paths(words, scenarios).iter().map(shell_word));
-    command.extend(flags(given, seed, &[Again::Always, Again::Run]));
+    command.extend(flags(given, seed, &[Repeats::Always, Repeats::Run]));
     command.join(" ")
 }
 
 /// What follows `meshproof run SCENARIO` for one scenario of the run, as words of a shell.
 pub fn each(given: &[Given], seed: Seed) -> Vec<String> {
-    flags(given, seed, &[Again::Always])
+    flags(given, seed, &[Repeats::Always])
 }
 
-fn flags(given: &[Given], seed: Seed, wanted: &[Again]) -> Vec<String> {
+fn flags(given: &[Given], seed: Seed, wanted: &[Repeats]) -> Vec<String> {
     let mut words = Vec::new();
     for given in given {
         let Some(entry) = given.entry().filter(|entry| wanted.contains(&entry.again)) else {
@@ -79,8 +79,8 @@ fn image(value: &OsStr) -> OsString {
 }
 
 /// The words that name the same scenarios in any folder.
-fn paths(words: &[OsString], scenarios: &[Loaded]) -> Vec<OsString> {
-    let built_in = scenarios.iter().all(Loaded::is_built_in);
+fn paths(words: &[OsString], scenarios: &[LoadedScenario]) -> Vec<OsString> {
+    let built_in = scenarios.iter().all(LoadedScenario::is_built_in);
     let suites = Suites::open(Path::new("."));
     let root = match &suites.tree {
         Tree::Disk(root) if !built_in => root,
@@ -94,8 +94,8 @@ fn paths(words: &[OsString], scenarios: &[Loaded]) -> Vec<OsString> {
     let each = words.iter().map(|word| {
         let path = Path::new(word);
         match selection(path) {
-            Ok(Selection::Ids(_)) if built_in => vec![word.clone()],
-            Ok(Selection::Ids(pattern)) => below(root, &pattern, scenarios),
+            Ok(SelectionWord::Ids(_)) if built_in => vec![word.clone()],
+            Ok(SelectionWord::Ids(pattern)) => below(root, &pattern, scenarios),
             _ if built_in => ids(path, scenarios),
             _ => vec![file(word)],
         }
@@ -104,7 +104,7 @@ fn paths(words: &[OsString], scenarios: &[Loaded]) -> Vec<OsString> {
 }
 
 /// Files and folders behind a pattern over the ids of suites on disk.
-fn below(root: &Path, pattern: &str, scenarios: &[Loaded]) -> Vec<OsString> {
+fn below(root: &Path, pattern: &str, scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let folder = root.join(pattern);
     if folder.is_dir() {
         return vec![file(folder.as_os_str())];
@@ -112,12 +112,15 @@ fn below(root: &Path, pattern: &str, scenarios: &[Loaded]) -> Vec<OsString> {
     let named = scenarios
         .iter()
         .filter(|loaded| loaded.id == pattern || glob(pattern, &loaded.id));
-    named.flat_map(Loaded::again).map(OsString::from).collect()
+    named
+        .flat_map(LoadedScenario::again)
+        .map(OsString::from)
+        .collect()
 }
 
 /// The ids of built-in scenarios that a path on disk named: one for a folder of an area, none for
 /// all of them.
-fn ids(path: &Path, scenarios: &[Loaded]) -> Vec<OsString> {
+fn ids(path: &Path, scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let parts: Vec<_> = path.components().collect();
     let at = parts.iter().rposition(|part| part.as_os_str() == "suites");
     let inside: std::path::PathBuf = parts.iter().skip(at.map_or(0, |at| at + 1)).collect();
@@ -181,8 +184,8 @@ mod tests {
             let whole = whole(&was, seed, &[]);
             let each = format!("meshproof run x {}", each(&was, seed).join(" "));
             for (command, repeats) in [
-                (whole, entry.again != Again::Never),
-                (each, entry.again == Again::Always),
+                (whole, entry.again != Repeats::Never),
+                (each, entry.again == Repeats::Always),
             ] {
                 let read = shlex(&command);
                 assert_eq!(&read[..2], ["meshproof", "run"], "{command}");
@@ -191,7 +194,7 @@ mod tests {
                 assert_eq!(own, was.first().filter(|_| repeats), "{flag}: {command}");
                 let of_run = again.iter().find(|given| given.id == "seed");
                 assert_eq!(
-                    of_run.map(Given::words),
+                    of_run.map(Given::to_args),
                     Some(vec!["5".to_owned()]),
                     "{command}"
                 );

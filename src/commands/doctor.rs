@@ -6,7 +6,7 @@ use super::CommandError;
 use crate::{
     cli::{DoctorArgs, GlobalArgs},
     cluster::client::Plugins,
-    doctor::{Report, Words, cluster, kind, local, probe},
+    doctor::{Report, Verbosity, cluster, kind, local, probe},
     exit::Exit,
     output::{self, Format, Palette},
     targets::TargetKind,
@@ -40,9 +40,9 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
         Format::Json => output::json(&report),
         Format::Text => {
             let words = match (global.quiet, global.verbose) {
-                (true, _) => Words::Few,
-                (_, true) => Words::All,
-                _ => Words::Usual,
+                (true, _) => Verbosity::Few,
+                (_, true) => Verbosity::All,
+                _ => Verbosity::Usual,
             };
             output::data(&report.text(Palette::stdout(global.color), words))
         }

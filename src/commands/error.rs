@@ -100,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        aux_service::AuxServiceError,
         cluster::{
             client::ClientError,
             kubeconfig::{KubeconfigError, NotRead},
@@ -110,7 +111,6 @@ mod tests {
         },
         image::ArchiveError,
         private_dir::NotPrivate,
-        side::SideError,
         targets::{
             cluster::ExistingError,
             kind::KindError,
@@ -199,7 +199,7 @@ mod tests {
         ErrorClass::Machine
     )]
     #[case::mirror(
-        KindError::Mirror(SideError::Port { name: "the mirror of docker.io".into(), source: full() }),
+        KindError::Mirror(AuxServiceError::Port { name: "the mirror of docker.io".into(), source: full() }),
         "--registry-mirror: the mirror of docker.io: no free port on this machine: disk full",
         ErrorClass::Machine
     )]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     cli::TargetGc,
-    cluster::runs::{self, RunsError, State, Which},
+    cluster::runs::{self, RunState, RunsError, SweepScope},
     errors::{Classified, ErrorClass},
     exit::Exit,
     output::{self, clean},
@@ -45,9 +45,9 @@ impl Classified for Unswept {
 pub async fn run(args: &TargetGc) -> Result<Exit, CommandError> {
     let reached = Reached::find(&args.which)?;
     let which = match (&args.run, args.all) {
-        (Some(run), _) => Which::One(run),
-        (None, true) => Which::All,
-        (None, false) => Which::Dead,
+        (Some(run), _) => SweepScope::One(run),
+        (None, true) => SweepScope::All,
+        (None, false) => SweepScope::Dead,
     };
     sweep(&reached, which, args.dry_run).await
 }
@@ -59,7 +59,7 @@ pub async fn run(args: &TargetGc) -> Result<Exit, CommandError> {
 /// The target does not answer.
 pub(super) async fn sweep(
     reached: &Reached,
-    which: Which<'_>,
+    which: SweepScope<'_>,
     dry: bool,
 ) -> Result<Exit, CommandError> {
     let (name, kind) = (reached.name(), reached.kind().name());
@@ -83,7 +83,7 @@ pub(super) async fn sweep(
     }
     let left = runs::find(&client).await;
     let left = left.map_err(|error| trouble(error.into()))?;
-    for run in left.iter().filter(|run| run.state == State::Living) {
+    for run in left.iter().filter(|run| run.state == RunState::Living) {
         let (id, age) = (clean(&run.id), runs::age_words(run.age));
         output::say(&format!("the run {id} is living ({age}): left alone"));
     }

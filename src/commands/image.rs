@@ -13,7 +13,7 @@ use crate::{
     },
     output,
     report::text::shell_word,
-    toolchain::{self, Options},
+    toolchain::{self, PrepareOptions},
 };
 
 pub fn run(args: &ImageArgs) -> Result<Exit, CommandError> {
@@ -39,8 +39,8 @@ const VERSIONS: [(&str, &str); 2] = [
 
 fn inputs(args: &ImageInputs) -> Result<Exit, CommandError> {
     let envoy = envoy(args.envoy.as_deref())?;
-    let options = Options::new(envoy).map_err(CommandError::other)?;
-    let options = Options {
+    let options = PrepareOptions::new(envoy).map_err(CommandError::other)?;
+    let options = PrepareOptions {
         kind: true,
         ..options
     };
@@ -83,7 +83,7 @@ fn pack(args: &ImagePack) -> Result<Exit, CommandError> {
 }
 
 fn write_istio(args: &ImageIstio) -> Result<Exit, CommandError> {
-    let parts = istio::Parts {
+    let parts = istio::IstioImageInputs {
         control_plane: &args.control_plane,
         envoy: &args.envoy,
         envoy_version: &args.envoy_version,
@@ -95,7 +95,7 @@ fn write_istio(args: &ImageIstio) -> Result<Exit, CommandError> {
 }
 
 fn write_kubernetes(args: &ImageKubernetes) -> Result<Exit, CommandError> {
-    let parts = kubernetes::Parts {
+    let parts = kubernetes::KubernetesImageInputs {
         control_plane: &args.control_plane,
         kind: &args.kind,
         userland: &args.userland,

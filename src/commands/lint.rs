@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use super::{CommandError, selected};
+use super::{CommandError, selection};
 use crate::{
     cli::{GlobalArgs, LintArgs},
     exit::Exit,
     output::{self, Format, Palette, count},
-    plan::lint::{Context, lint_all},
+    plan::lint::{LintContext, lint_all},
     scenario::{
-        Finding, LoadedSet, Tree,
+        Finding, ScenarioSet, Tree,
         finding::render,
         known::{KnownFile, load_known},
         load::KNOWN_FOLDER,
@@ -23,23 +23,23 @@ use crate::{
 /// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are
 /// data: they go to stdout.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
-    let mut set = selected::load(&args.paths)?;
+    let mut set = selection::load(&args.paths)?;
     let (known, wrong) = lists(&args.paths);
     set.findings.extend(wrong);
     if set.scenarios.is_empty() && set.findings.is_empty() {
-        return Err(selected::nothing(&set));
+        return Err(selection::nothing(&set));
     }
     let findings = findings(&set, &known);
     let printed = match args.output {
         Format::Json => output::json(&findings),
         Format::Text => {
             let colour = Palette::stdout(global.color).on;
-            let style = selected::style(io::stdout().is_terminal(), colour);
+            let style = selection::style(io::stdout().is_terminal(), colour);
             output::data(&render(&findings, style))
         }
     };
     printed.map_err(CommandError::Stdout)?;
-    selected::annotate(&findings);
+    selection::annotate(&findings);
     let wrong = findings.iter().filter(|finding| finding.is_error()).count();
     let notes = match findings.len() - wrong {
         0 => String::new(),
@@ -66,18 +66,18 @@ fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
 }
 
 /// Everything that is wrong with loaded files; a run does not start while any of it is an error.
-pub fn findings(set: &LoadedSet, known: &[KnownFile]) -> Vec<Finding> {
-    let context = Context::new(Rates::default(), Some(shared_workloads(set)));
+pub fn findings(set: &ScenarioSet, known: &[KnownFile]) -> Vec<Finding> {
+    let context = LintContext::new(Rates::default(), Some(shared_workloads(set)));
     lint_all(set, known, &context)
 }
 
 /// The workload files that scenarios name and that are there for all of them.
-fn shared_workloads(set: &LoadedSet) -> BTreeSet<String> {
+fn shared_workloads(set: &ScenarioSet) -> BTreeSet<String> {
     let used = set
         .scenarios
         .iter()
-        .flat_map(|loaded| &loaded.scenario.world);
-    let used: BTreeSet<&String> = used.map(|workload| &workload.uses).collect();
+        .flat_map(|loaded| &loaded.scenario.workloads);
+    let used: BTreeSet<&String> = used.map(|workload| &workload.template).collect();
     let mut found: BTreeSet<String> = workload_file::built_in().map(str::to_owned).collect();
     found.extend(
         used.into_iter()

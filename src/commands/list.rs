@@ -1,6 +1,6 @@
 //! `meshproof list`.
 
-use super::{CommandError, selected};
+use super::{CommandError, selection};
 use crate::{
     cli::{GlobalArgs, ListArgs, ListBy},
     exit::Exit,
@@ -13,12 +13,12 @@ use crate::{
 
 pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let filter =
-        Filter::new(args.selector.as_deref(), &args.proves, None).map_err(selected::usage)?;
-    let set = selected::load(&args.paths)?;
-    selected::tell(&set.findings, global.color);
-    let listed = list(&selected::filter(&set.scenarios, &filter)?);
+        Filter::new(args.selector.as_deref(), &args.proves, None).map_err(selection::usage)?;
+    let set = selection::load(&args.paths)?;
+    selection::print_findings(&set.findings, global.color);
+    let listed = list(&selection::filter(&set.scenarios, &filter)?);
     if listed.is_empty() && set.findings.is_empty() && set.manifests > 0 {
-        return Err(selected::nothing(&set));
+        return Err(selection::nothing(&set));
     }
     let printed = match (args.by, args.output) {
         (None, Format::Text) => output::data(&list_text(&listed)),
@@ -34,7 +34,7 @@ pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     };
     printed.map_err(CommandError::Stdout)?;
     Ok(
-        match (!selected::has_errors(&set.findings), listed.is_empty()) {
+        match (!selection::has_errors(&set.findings), listed.is_empty()) {
             (false, _) => Exit::Usage,
             (true, true) => Exit::NothingSelected,
             (true, false) => Exit::Ok,

@@ -6,23 +6,23 @@ use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, bring, lint, offered::Offered, selected};
+use super::{CommandError, lint, mesh_capabilities::MeshCapabilities, provision, selection};
 use crate::{
     cli::MutateArgs,
     coverage::{self, Claims},
-    event::{Event, Kind, phases::Phases, recorder::Recorder, run_id::RunId},
+    event::{Event, EventKind, phases::Phases, recorder::Recorder, run_id::RunId},
     exit::Exit,
-    mesh::istio::found,
+    mesh::istio::discovery,
     mutation::{self, Mutation},
     output,
-    plan::Terms,
+    plan::PlanOptions,
     run::{
-        context::{self, Tidy},
-        engine::{self, Pace},
+        context::{self, CleanupPolicy},
+        engine::{self, EngineOptions},
         session::{Ending, Kept, Session},
         signals::{self, Parting},
     },
-    scenario::{loaded::Loaded, workload_file::WorkloadFileError},
+    scenario::{loaded::LoadedScenario, workload_file::WorkloadFileError},
     seed::Seed,
     targets::local::{bring_up::Local, world::launch::World},
     timeouts,
@@ -39,7 +39,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     if args.list {
         return list();
     }
-    let set = selected::load(&args.paths)?;
+    let set = selection::load(&args.paths)?;
     if let Some(dir) = &args.coverage {
         return covered(&set.scenarios, dir);
     }
@@ -48,8 +48,8 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
         mutations = vec![mutation::find(name).map_err(|error| CommandError::usage(&error))?];
     }
     let findings = lint::findings(&set, &[]);
-    if selected::has_errors(&findings) {
-        selected::tell(&findings, None);
+    if selection::has_errors(&findings) {
+        selection::print_findings(&findings, None);
         return Err(CommandError::Usage(
             "these files do not lint, so nothing was started".to_owned(),
         ));
@@ -75,7 +75,7 @@ fn list() -> Result<Exit, CommandError> {
 }
 
 /// The table of fields, on stdout.
-fn covered(scenarios: &[Loaded], dir: &Path) -> Result<Exit, CommandError> {
+fn covered(scenarios: &[LoadedScenario], dir: &Path) -> Result<Exit, CommandError> {
     let mutations = mutation::all().map_err(|error| CommandError::usage(&error))?;
     let claims = Claims::gather(scenarios, &mutations, coverage::CLAIMS);
     let claims = claims.map_err(|error| CommandError::usage(&error))?;
@@ -86,10 +86,10 @@ fn covered(scenarios: &[Loaded], dir: &Path) -> Result<Exit, CommandError> {
 
 /// Each mutation with the scenarios that it has to be tried on, the widest first.
 fn concerned(
-    scenarios: &[Loaded],
+    scenarios: &[LoadedScenario],
     mutations: Vec<Mutation>,
     all: bool,
-) -> Result<Vec<(Mutation, Vec<Loaded>)>, WorkloadFileError> {
+) -> Result<Vec<(Mutation, Vec<LoadedScenario>)>, WorkloadFileError> {
     let mut plan = Vec::new();
     for mutation in mutations {
         let mut mine = Vec::new();
@@ -108,8 +108,8 @@ fn concerned(
 }
 
 async fn matrix(
-    scenarios: &[Loaded],
-    plan: Vec<(Mutation, Vec<Loaded>)>,
+    scenarios: &[LoadedScenario],
+    plan: Vec<(Mutation, Vec<LoadedScenario>)>,
     jobs: usize,
     name: Option<&str>,
 ) -> Result<Exit, CommandError> {
@@ -127,12 +127,12 @@ async fn matrix(
     };
     let local = local?;
     let mesh = Mesh {
-        offered: Offered::by(&local.ready(), scenarios).await?,
+        offered: MeshCapabilities::by(&local.access(), scenarios).await?,
         // Deleting namespaces is work that only a mesh which stays has to do.
         tidy: if name.is_some() {
-            Tidy::Deleted
+            CleanupPolicy::Deleted
         } else {
-            Tidy::Emptied
+            CleanupPolicy::Emptied
         },
         jobs,
         local: &local,
@@ -153,12 +153,12 @@ async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandEr
     match name {
         Some(name) => Local::attach(name).await.map_err(CommandError::of),
         None => {
-            let parts = bring::Parts {
+            let parts = provision::LocalOptions {
                 name: None,
                 envoy: None,
                 images: &[],
             };
-            bring::local(&parts, &Phases::new(recorder)).await
+            provision::local(&parts, &Phases::new(recorder)).await
         }
     }
 }
@@ -166,8 +166,8 @@ async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandEr
 /// The mesh that is broken, and how scenarios run on it.
 struct Mesh<'a> {
     local: &'a Local,
-    offered: Offered,
-    tidy: Tidy,
+    offered: MeshCapabilities,
+    tidy: CleanupPolicy,
     jobs: usize,
     /// Somebody has asked to stop.
     cancel: CancellationToken,
@@ -176,14 +176,14 @@ struct Mesh<'a> {
 impl Mesh<'_> {
     async fn rows(
         &self,
-        scenarios: &[Loaded],
-        plan: Vec<(Mutation, Vec<Loaded>)>,
+        scenarios: &[LoadedScenario],
+        plan: Vec<(Mutation, Vec<LoadedScenario>)>,
     ) -> Result<Exit, CommandError> {
-        let tried = |scenario: &&Loaded| {
+        let tried = |scenario: &&LoadedScenario| {
             let mut all = plan.iter().flat_map(|(_, mine)| mine);
             all.any(|mine| mine.id == scenario.id)
         };
-        let tried: Vec<Loaded> = scenarios.iter().filter(tried).cloned().collect();
+        let tried: Vec<LoadedScenario> = scenarios.iter().filter(tried).cloned().collect();
         let healthy = self.verdicts(&tried, None).await?;
         if self.cancel.is_cancelled() {
             return Ok(Exit::INTERRUPTED);
@@ -203,9 +203,9 @@ impl Mesh<'_> {
         let total = plan.len();
         // Narrow ones side by side: most change the configuration of one scenario. What touches the
         // control plane, or the gateway that all share, has it for itself.
-        let by_itself = |(mutation, mine): &(Mutation, Vec<Loaded>)| {
+        let by_itself = |(mutation, mine): &(Mutation, Vec<LoadedScenario>)| {
             mine.len() > self.jobs
-                || mine.iter().any(|loaded| loaded.scenario.alone)
+                || mine.iter().any(|loaded| loaded.scenario.serial)
                 || mutation::shared_gateway(mutation).is_some()
         };
         let (wide, narrow): (Vec<_>, Vec<_>) = plan.into_iter().partition(by_itself);
@@ -221,7 +221,7 @@ impl Mesh<'_> {
                 if self.cancel.is_cancelled() {
                     return Ok(Exit::INTERRUPTED);
                 }
-                let row = Row::of(mutation, &seen);
+                let row = MutationResult::of(mutation, &seen);
                 exact += usize::from(row.is_exact());
                 untried += usize::from(!row.is_tried());
                 runs += seen.len();
@@ -243,31 +243,31 @@ impl Mesh<'_> {
 
     async fn verdicts(
         &self,
-        scenarios: &[Loaded],
+        scenarios: &[LoadedScenario],
         mutation: Option<&Mutation>,
     ) -> Result<Verdicts, CommandError> {
         let (recorder, mut events) = Recorder::new();
         let rates = Rates::default();
         let (local, jobs) = (self.local, self.jobs);
-        let terms = Terms {
+        let terms = PlanOptions {
             rates,
             seed: Seed::new(0),
             jobs,
         };
         let plan = self.offered.plan(scenarios.to_vec(), terms);
-        let terms = context::Terms {
+        let terms = context::SessionOptions {
             run_id: RunId::random(),
             rates,
-            tidy: self.tidy,
+            cleanup: self.tidy,
             keep_failed: false,
             mutation: mutation.cloned(),
         };
         // The last mutation may have had istiod restarted.
-        let found = found::find(&local.client, &local.dial).await;
-        let found = found.map_err(CommandError::of)?;
-        let session = Session::new(&local.ready(), found, recorder, Kept::default(), terms);
+        let endpoints = discovery::find(&local.client, &local.dial).await;
+        let endpoints = endpoints.map_err(CommandError::of)?;
+        let session = Session::new(&local.access(), endpoints, recorder, Kept::default(), terms);
         let mut session = session.map_err(CommandError::of)?;
-        let pace = Pace {
+        let pace = EngineOptions {
             jobs,
             fail_fast: false,
         };
@@ -287,7 +287,7 @@ impl Mesh<'_> {
         }
         let mut all = Verdicts::new();
         while let Ok(Event { kind, .. }) = events.try_recv() {
-            if let Kind::ScenarioEnded(end) = kind {
+            if let EventKind::ScenarioEnded(end) = kind {
                 all.insert(end.id, (end.verdict, end.cause));
             }
         }
@@ -296,7 +296,7 @@ impl Mesh<'_> {
 }
 
 /// What a mutation did, against what it should have done.
-struct Row {
+struct MutationResult {
     caught: Vec<String>,
     missed: Vec<String>,
     /// Scenarios that should not have noticed, or noticed with another verdict than FAIL.
@@ -306,7 +306,7 @@ struct Row {
     skipped: Vec<String>,
 }
 
-impl Row {
+impl MutationResult {
     fn of(mutation: &Mutation, seen: &Verdicts) -> Self {
         let was = |id: &String, wanted: Verdict| {
             seen.get(id).is_some_and(|(verdict, _)| *verdict == wanted)
@@ -391,7 +391,7 @@ mod tests {
             ("c".into(), verdict(Verdict::Error)),
             ("d".into(), verdict(Verdict::Pass)),
         ]);
-        let row = Row::of(&mutation, &seen);
+        let row = MutationResult::of(&mutation, &seen);
         assert!(row.is_tried() && !row.is_exact());
         assert_eq!(
             (row.caught, row.missed, row.strays),
@@ -407,7 +407,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a directory");
         let files = ["a", "b"].map(|name| (name, hopeless("")));
         let both = scenarios(root.path(), &files);
-        let tried = |of: &[Loaded]| {
+        let tried = |of: &[LoadedScenario]| {
             let plan = concerned(of, vec![mutation.clone()], true).expect("read");
             let each = plan.iter().map(|(_, mine)| mine.len());
             each.collect::<Vec<usize>>()
@@ -421,11 +421,11 @@ mod tests {
         let mutation = mutation("{name: m, what: w, turns-red: [a, b]}");
         let skipped = (Verdict::Skip, "not offered here: browser".to_owned());
         let mut seen = Verdicts::from([("a".into(), skipped.clone()), ("b".into(), skipped)]);
-        let row = Row::of(&mutation, &seen);
+        let row = MutationResult::of(&mutation, &seen);
         assert!(!row.is_tried() && !row.is_exact());
         assert!(row.text(&mutation, &seen).starts_with("not tried"));
         seen.insert("b".into(), (Verdict::Fail, String::new()));
-        let row = Row::of(&mutation, &seen);
+        let row = MutationResult::of(&mutation, &seen);
         assert!(row.is_tried() && row.is_exact());
     }
 }

@@ -5,30 +5,33 @@ use std::{collections::BTreeMap, path::PathBuf};
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
-use super::{CommandError, again, bring, honoured, lint, offered::Offered, on::On, selected};
+use super::{
+    CommandError, again, lint, mesh_capabilities::MeshCapabilities, provision, requested_target,
+    selection, target_handle::TargetHandle,
+};
 use crate::{
     cluster::kubeconfig,
-    event::{Event, Kind, RunInfo, SCHEMA, phases::Phases, recorder::Recorder, run_id::RunId},
+    event::{Event, EventKind, RunInfo, SCHEMA, phases::Phases, recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
     exit::Exit,
     mutation::{self, Mutation},
     output::{self, Format},
-    plan::{self, Plan, Terms},
+    plan::{self, Plan, PlanOptions},
     report::{Finished, Sink, SinkError, SinkOptions},
     run::{
-        context::{self, Tidy},
-        engine::{self, Pace},
-        lost::Lost,
+        context::{self, CleanupPolicy},
+        engine::{self, EngineOptions},
         session::{Ending, Kept, Session},
         signals::{self, Parting},
+        target_lost::TargetLost,
     },
     scenario::{
-        known::{self, Known, Running, load_known_of},
-        loaded::Loaded,
+        known::{self, Known, MeshVersions, load_known_of},
+        loaded::LoadedScenario,
         select::Filter,
     },
     settings::Settings,
-    targets::{Ready, TargetKind, keep::Keep},
+    targets::{TargetAccess, TargetKind, keep::Keep},
     timeouts::{self, timeouts},
 };
 
@@ -38,17 +41,17 @@ use crate::{
 /// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes
 /// wrong later is a verdict.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
-    timeouts::set_scale(settings.pace.timeout_scale);
+    timeouts::set_scale(settings.execution.timeout_scale);
     let scenarios = select(settings)?;
     if scenarios.is_empty() {
         output::say("nothing selected: `meshproof list` shows what there is");
         return Ok(Exit::NothingSelected);
     }
     check(settings, &scenarios)?;
-    let terms = Terms {
+    let terms = PlanOptions {
         rates: settings.rates,
         seed: settings.seed,
-        jobs: settings.pace.jobs,
+        jobs: settings.execution.jobs,
     };
     if settings.selection.dry_run {
         return dry_run(&plan::plan(scenarios, terms, None), settings);
@@ -60,8 +63,8 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
 
 /// Everything that is asked for can be honoured, as far as that can be known before anything
 /// starts.
-fn check(settings: &Settings, scenarios: &[Loaded]) -> Result<(), CommandError> {
-    let asked = honoured::Asked {
+fn check(settings: &Settings, scenarios: &[LoadedScenario]) -> Result<(), CommandError> {
+    let asked = requested_target::RequestedTarget {
         target: settings.target.kind,
         name: settings.target.name.as_deref(),
         context: settings.target.context.as_deref(),
@@ -77,7 +80,7 @@ fn check(settings: &Settings, scenarios: &[Loaded]) -> Result<(), CommandError> 
     let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !dry_run;
     if target.kind == TargetKind::Kind && asked_for {
         let runtime = Runtime::new().map_err(CommandError::other)?;
-        runtime.block_on(bring::check(target.name.as_deref(), mesh))?;
+        runtime.block_on(provision::check(target.name.as_deref(), mesh))?;
     }
     Ok(())
 }
@@ -95,8 +98,8 @@ fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
 }
 
 async fn go(
-    scenarios: Vec<Loaded>,
-    terms: Terms,
+    scenarios: Vec<LoadedScenario>,
+    terms: PlanOptions,
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
     let output = &settings.output;
@@ -116,13 +119,13 @@ async fn go(
     })?;
     let bundle = sink.bundle().cloned();
     let (recorder, events) = Recorder::new();
-    let telling = tokio::spawn(tell(sink, events));
+    let telling = tokio::spawn(write_events(sink, events));
     let (cancel, parting) = (CancellationToken::new(), Parting::default());
     signals::watch(cancel.clone(), recorder.clone(), parting.clone())
         .map_err(CommandError::other)?;
     let run_id = RunId::random();
     let info = info(settings, terms, run_id.clone(), &scenarios);
-    recorder.emit(Kind::RunStarted(Box::new(info)));
+    recorder.emit(EventKind::RunStarted(Box::new(info)));
     let mut wrong_usage = false;
     if let Err(error) = work(
         run_id, scenarios, terms, settings, &recorder, bundle, &redactor, &cancel, &parting,
@@ -130,13 +133,13 @@ async fn go(
     .await
     {
         wrong_usage = error.exit() == Exit::Usage;
-        recorder.emit(Kind::PhaseEnded {
+        recorder.emit(EventKind::PhaseEnded {
             phase: "bring-up".into(),
             ms: recorder.elapsed_ms(),
             error: Some(crate::errors::chain(&error)),
         });
     }
-    recorder.emit(Kind::RunEnded {
+    recorder.emit(EventKind::RunEnded {
         wall_ms: recorder.elapsed_ms(),
     });
     let finished = telling.await.map_err(CommandError::other)?;
@@ -153,8 +156,8 @@ async fn go(
 )]
 async fn work(
     run_id: RunId,
-    scenarios: Vec<Loaded>,
-    terms: Terms,
+    scenarios: Vec<LoadedScenario>,
+    terms: PlanOptions,
     settings: &Settings,
     recorder: &Recorder,
     bundle: Option<Bundle>,
@@ -170,27 +173,27 @@ async fn work(
         secrets.iter().for_each(|text| redactor.register(text));
     }
     let phases = Phases::new(recorder.clone());
-    let opening = On::open(settings, &run_id, &phases);
+    let opening = TargetHandle::open(settings, &run_id, &phases);
     let Some(on) = cancel.run_until_cancelled(opening).await else {
-        return On::abandon(settings, &run_id).await;
+        return TargetHandle::abandon(settings, &run_id).await;
     };
     let mut on = on?;
     parting.set(on.removal(settings, &run_id));
-    let ready = on.ready();
+    let ready = on.access();
     ready
         .secrets
         .iter()
         .for_each(|text| redactor.register(text));
-    let tidy = match on.is_of_the_run(settings) {
-        false => Tidy::Deleted,
-        true if scenarios.len() * settings.pace.repeat > terms.jobs => Tidy::Emptied,
-        true => Tidy::WithTheWorld,
+    let tidy = match on.is_ephemeral(settings) {
+        false => CleanupPolicy::Deleted,
+        true if scenarios.len() * settings.execution.repeat > terms.jobs => CleanupPolicy::Emptied,
+        true => CleanupPolicy::WithTheWorld,
     };
-    let lost = Lost::default();
-    let open = context::Terms {
+    let lost = TargetLost::default();
+    let open = context::SessionOptions {
         run_id,
         rates: terms.rates,
-        tidy,
+        cleanup: tidy,
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
     };
@@ -207,7 +210,7 @@ async fn work(
         // to answer it.
         let ended = async {
             let why = on.ended().await;
-            lost.tell(why.clone());
+            lost.set(why.clone());
             tokio::time::sleep(timeouts().target.lost).await;
             why
         };
@@ -231,33 +234,33 @@ async fn work(
     reason = "the ends of every thread of a run meet here once"
 )]
 async fn scenarios_on(
-    ready: &Ready,
-    scenarios: Vec<Loaded>,
-    terms: Terms,
-    open: context::Terms,
+    ready: &TargetAccess,
+    scenarios: Vec<LoadedScenario>,
+    terms: PlanOptions,
+    open: context::SessionOptions,
     settings: &Settings,
     recorder: &Recorder,
     kept: Kept,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
-    let offered = Offered::by(ready, &scenarios).await?;
-    recorder.emit(Kind::TargetReady {
+    let offered = MeshCapabilities::by(ready, &scenarios).await?;
+    recorder.emit(EventKind::TargetReady {
         versions: ready.versions.clone(),
         capabilities: offered.capabilities.iter().cloned().collect(),
         lacks: offered.lacks.clone(),
     });
     let known = known(&scenarios, &ready.versions)?;
-    let repeated = (0..settings.pace.repeat)
+    let repeated = (0..settings.execution.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
     let plan = offered.plan(repeated, terms);
-    let mut session = Session::new(ready, offered.found, recorder.clone(), kept, open)
+    let mut session = Session::new(ready, offered.endpoints, recorder.clone(), kept, open)
         .map_err(CommandError::of)?;
     let begun = cancel.run_until_cancelled(session.begin()).await;
     if let Some(Ok(())) = begun {
-        let pace = Pace {
+        let pace = EngineOptions {
             jobs: terms.jobs,
-            fail_fast: settings.pace.fail_fast,
+            fail_fast: settings.execution.fail_fast,
         };
         engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
     }
@@ -274,9 +277,9 @@ async fn scenarios_on(
     }
 }
 
-async fn tell(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {
+async fn write_events(mut sink: Sink, mut events: UnboundedReceiver<Event>) -> Finished {
     while let Some(event) = events.recv().await {
-        let last = matches!(event.kind, Kind::RunEnded { .. });
+        let last = matches!(event.kind, EventKind::RunEnded { .. });
         sink.event(&event);
         if last {
             break;
@@ -289,7 +292,12 @@ fn default_report_dir() -> PathBuf {
     PathBuf::from("meshproof-report")
 }
 
-fn info(settings: &Settings, terms: Terms, run_id: RunId, scenarios: &[Loaded]) -> RunInfo {
+fn info(
+    settings: &Settings,
+    terms: PlanOptions,
+    run_id: RunId,
+    scenarios: &[LoadedScenario],
+) -> RunInfo {
     let args = std::env::args_os().skip(1);
     RunInfo {
         schema: SCHEMA,
@@ -317,27 +325,27 @@ fn now() -> String {
 }
 
 /// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
-fn select(settings: &Settings) -> Result<Vec<Loaded>, CommandError> {
+fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
     let selection = &settings.selection;
     let shard = selection.shard.map(|shard| (shard.index, shard.count));
     let filter = Filter::new(selection.labels.as_deref(), &selection.proves, shard)
-        .map_err(selected::usage)?;
-    let set = selected::load(&selection.paths)?;
+        .map_err(selection::usage)?;
+    let set = selection::load(&selection.paths)?;
     if set.scenarios.is_empty() && set.findings.is_empty() {
-        return Err(selected::nothing(&set));
+        return Err(selection::nothing(&set));
     }
     let findings = lint::findings(&set, &[]);
-    if selected::has_errors(&findings) {
-        selected::tell(&findings, None);
+    if selection::has_errors(&findings) {
+        selection::print_findings(&findings, None);
         let words = "these files do not lint, so nothing was started".to_owned();
         return Err(CommandError::Usage(words));
     }
-    let scenarios = selected::filter(&set.scenarios, &filter)?;
-    let runs = scenarios.len().saturating_mul(settings.pace.repeat);
+    let scenarios = selection::filter(&set.scenarios, &filter)?;
+    let runs = scenarios.len().saturating_mul(settings.execution.repeat);
     if runs > MOST_RUNS {
         return Err(CommandError::Usage(format!(
             "--repeat {} of {} would be {runs} runs; at most {MOST_RUNS}",
-            settings.pace.repeat,
+            settings.execution.repeat,
             output::count(scenarios.len(), "scenario"),
         )));
     }
@@ -361,10 +369,10 @@ fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
 }
 
 /// The lists of expected failures of the suites that these scenarios belong to.
-fn known_files(scenarios: &[Loaded]) -> Result<Vec<known::KnownFile>, CommandError> {
+fn known_files(scenarios: &[LoadedScenario]) -> Result<Vec<known::KnownFile>, CommandError> {
     let (files, findings) = load_known_of(scenarios);
-    if selected::has_errors(&findings) {
-        selected::tell(&findings, None);
+    if selection::has_errors(&findings) {
+        selection::print_findings(&findings, None);
         let words = "the list of expected failures does not lint".to_owned();
         return Err(CommandError::Usage(words));
     }
@@ -373,12 +381,12 @@ fn known_files(scenarios: &[Loaded]) -> Result<Vec<known::KnownFile>, CommandErr
 
 /// Expected failures of the selected scenarios on this mesh and proxy.
 fn known(
-    scenarios: &[Loaded],
+    scenarios: &[LoadedScenario],
     versions: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Known>, CommandError> {
     let files = known_files(scenarios)?;
     let version = |name: &str| versions.get(name).map_or("", String::as_str);
-    let running = Running {
+    let running = MeshVersions {
         mesh: "istio",
         version: version("istio"),
         envoy: version("envoy"),

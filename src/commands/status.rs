@@ -19,7 +19,7 @@ use crate::{
     },
     errors::chain,
     exit::Exit,
-    mesh::istio::{found::ISTIOD, install::NAMESPACE},
+    mesh::istio::{discovery::ISTIOD, install::NAMESPACE},
     output::{self, Format, clean},
     targets::{kind::Record, local::world::launch::World},
     timeouts::timeouts,
@@ -37,7 +37,7 @@ enum Unasked {
 }
 
 /// A target with what its API server says of runs, or why it says nothing.
-struct Seen {
+struct TargetReport {
     target: Reached,
     runs: Result<Vec<Run>, Unasked>,
     /// What of a target of our own is not as it should be, in words.
@@ -67,7 +67,7 @@ pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
             Ok((runs, ailing)) => (Ok(runs), ailing),
             Err(why) => (Err(why), vec!["its API server does not answer".to_owned()]),
         };
-        Seen {
+        TargetReport {
             target,
             runs,
             ailing,
@@ -75,7 +75,10 @@ pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
     }));
     let seen = seen.await;
     let text = match args.output {
-        Format::Json => format!("{}\n", Value::from_iter(seen.iter().map(Seen::json))),
+        Format::Json => format!(
+            "{}\n",
+            Value::from_iter(seen.iter().map(TargetReport::json))
+        ),
         Format::Text if seen.is_empty() => "no target is up\n".to_owned(),
         Format::Text => text(&seen),
     };
@@ -118,7 +121,7 @@ fn is_ready(node: &Node) -> bool {
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-impl Seen {
+impl TargetReport {
     fn json(&self) -> Value {
         let mut object = match &self.target {
             Reached::Local(world) => json!({
@@ -168,7 +171,7 @@ impl Seen {
 }
 
 fn run_json(run: &Run) -> Value {
-    json!({"id": run.id, "state": run.state.word(), "age_seconds": run.age.as_secs(), "namespaces": run.words()})
+    json!({"id": run.id, "state": run.state.as_str(), "age_seconds": run.age.as_secs(), "namespaces": run.describe()})
 }
 
 fn world_state(world: &World) -> String {
@@ -191,9 +194,9 @@ fn cluster_state(record: &Record) -> &'static str {
 }
 
 /// The targets in one table, then their runs in another, then what could not be asked.
-fn text(seen: &[Seen]) -> String {
+fn text(seen: &[TargetReport]) -> String {
     let head = ["NAME", "TARGET", "RUNS", "KUBECONFIG", "STATE"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = seen.iter().map(Seen::row).collect();
+    let rows: Vec<[String; 5]> = seen.iter().map(TargetReport::row).collect();
     let mut text = table(&head, &rows);
     let mut runs = Vec::new();
     for one in seen {
@@ -202,8 +205,8 @@ fn text(seen: &[Seen]) -> String {
                 clean(&run.id).into_owned(),
                 clean(one.target.name()).into_owned(),
                 runs::age_words(run.age),
-                run.state.word().to_owned(),
-                clean(&run.words().join(", ")).into_owned(),
+                run.state.as_str().to_owned(),
+                clean(&run.describe().join(", ")).into_owned(),
             ]);
         }
     }

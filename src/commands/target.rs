@@ -4,10 +4,10 @@ use std::{path::Path, process::Command};
 
 use tokio::{runtime::Runtime, task::JoinHandle};
 
-use super::{CommandError, bring, gc, reached::Reached, status};
+use super::{CommandError, gc, provision, reached::Reached, status};
 use crate::{
     cli::{TargetArgs, TargetCommand, TargetDown, TargetShell, TargetUp},
-    cluster::runs::Which,
+    cluster::runs::SweepScope,
     event::{self, phases::Phases, recorder::Recorder},
     exit::Exit,
     output,
@@ -15,7 +15,7 @@ use crate::{
     settings::MeshSettings,
     targets::{
         TargetKind,
-        kind::{Kind, Record},
+        kind::{KindCluster, Record},
         local::{
             shell,
             world::launch::{World, WorldError},
@@ -73,12 +73,12 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
     }
     let mut signals = Signals::new().map_err(CommandError::other)?;
     let (phases, telling) = told_phases();
-    let parts = bring::Parts {
+    let parts = provision::LocalOptions {
         name: Some(name),
         envoy: args.envoy.as_deref(),
         images: &args.images,
     };
-    let working = bring::local(&parts, &phases);
+    let working = provision::local(&parts, &phases);
     let local = tokio::select! {
         done = working => done?,
         (_, number) = signals.next() => {
@@ -100,14 +100,14 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
 
 async fn up_kind(args: &TargetUp) -> Result<Exit, CommandError> {
     let (name, mesh) = (&args.which.name, MeshSettings::from(args.mesh.clone()));
-    bring::check(Some(name), &mesh).await?;
+    provision::check(Some(name), &mesh).await?;
     let mut signals = Signals::new().map_err(CommandError::other)?;
     let (phases, telling) = told_phases();
     let kind = tokio::select! {
-        done = bring::kind(name, true, &mesh, &phases) => done?,
+        done = provision::kind(name, true, &mesh, &phases) => done?,
         (_, number) = signals.next() => {
             if let Some(record) = Record::find(name) {
-                Kind::take_down(&record).await.map_err(CommandError::of)?;
+                KindCluster::take_down(&record).await.map_err(CommandError::of)?;
             }
             return Ok(Exit::Signal(number));
         }
@@ -131,7 +131,7 @@ fn told_phases() -> (Phases, JoinHandle<()>) {
     let (recorder, mut events) = Recorder::new();
     let telling = tokio::spawn(async move {
         while let Some(event) = events.recv().await {
-            if let event::Kind::PhaseEnded {
+            if let event::EventKind::PhaseEnded {
                 phase,
                 ms,
                 error: None,
@@ -154,11 +154,13 @@ async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
             format!("the local target {name} is down")
         }
         Reached::Kind(record) if record.made => {
-            Kind::take_down(&record).await.map_err(CommandError::of)?;
+            KindCluster::take_down(&record)
+                .await
+                .map_err(CommandError::of)?;
             format!("the kind cluster {name} is deleted")
         }
         Reached::Kind(_) | Reached::Cluster { .. } => {
-            let exit = gc::sweep(&reached, Which::All, false).await?;
+            let exit = gc::sweep(&reached, SweepScope::All, false).await?;
             if let Reached::Kind(record) = &reached {
                 record.remove();
             }

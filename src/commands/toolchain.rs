@@ -14,7 +14,8 @@ use crate::{
     output::{self, Format},
     targets::local::world::launch::World,
     toolchain::{
-        self, Cache, EnvoyVersion, Options, Progress, SetStatus, State, Status, Stored, Use,
+        self, Cache, CacheStatus, EnvoyVersion, PrepareOptions, PrepareProgress, SetState,
+        SetStatus, Stored, Use,
     },
 };
 
@@ -39,16 +40,16 @@ pub fn envoy(version: Option<&str>) -> Result<EnvoyVersion, CommandError> {
     Ok(parsed.unwrap_or_default())
 }
 
-fn options(version: Option<&str>, kind: bool) -> Result<Options, CommandError> {
-    let options = Options::new(envoy(version)?).map_err(CommandError::of)?;
-    Ok(Options { kind, ..options })
+fn options(version: Option<&str>, kind: bool) -> Result<PrepareOptions, CommandError> {
+    let options = PrepareOptions::new(envoy(version)?).map_err(CommandError::of)?;
+    Ok(PrepareOptions { kind, ..options })
 }
 
 /// Tells how far a preparation is, as lines; what the build tools say only now and then.
-pub fn tell(progress: Progress<'_>) {
+pub fn print_progress(progress: PrepareProgress<'_>) {
     let worth = match progress {
-        Progress::Line { packages, .. } => packages % 100 == 0,
-        Progress::Cached { .. } => false,
+        PrepareProgress::Line { packages, .. } => packages % 100 == 0,
+        PrepareProgress::Cached { .. } => false,
         _ => true,
     };
     if worth {
@@ -58,7 +59,7 @@ pub fn tell(progress: Progress<'_>) {
 
 fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
     let options = options(args.envoy.as_deref(), args.kind)?;
-    let mut teller = Teller::stderr();
+    let mut teller = ProgressPrinter::stderr();
     let prepared = toolchain::prepare(&options, |progress| teller.tell(&progress));
     teller.bar.finish_and_clear();
     let prepared = prepared.map_err(CommandError::of)?;
@@ -87,7 +88,7 @@ fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
 #[derive(Serialize)]
 struct WithStored {
     #[serde(flatten)]
-    status: Status,
+    status: CacheStatus,
     /// Everything in the cache, with what it is used for.
     stored: Vec<Stored>,
 }
@@ -100,7 +101,7 @@ fn running() -> Vec<PathBuf> {
         .flat_map(|spec| {
             [
                 spec.bins,
-                spec.witnesses,
+                spec.interop,
                 spec.grpcio.unwrap_or_default(),
                 spec.envoy,
                 spec.bootstrap_template,
@@ -121,7 +122,7 @@ fn prune() -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-fn table(status: &Status, stored: &[Stored]) -> String {
+fn table(status: &CacheStatus, stored: &[Stored]) -> String {
     let sets: String = status.sets.iter().map(row).collect();
     let hint = if status.ready() {
         ""
@@ -160,17 +161,17 @@ fn in_cache(stored: &[Stored]) -> String {
 
 fn row(set: &SetStatus) -> String {
     let state = match &set.state {
-        State::Ready { bytes, components } => {
+        SetState::Ready { bytes, components } => {
             format!(
                 "ready, {} programs, {} MB",
                 components.len(),
                 bytes / 1_000_000
             )
         }
-        State::Partial { done } => format!("interrupted after {} programs", done.len()),
-        State::Busy { holder } => format!("being made by {holder}"),
-        State::Damaged { why } => format!("damaged: {why}"),
-        State::Missing => "missing".to_owned(),
+        SetState::Partial { done } => format!("interrupted after {} programs", done.len()),
+        SetState::Busy { holder } => format!("being made by {holder}"),
+        SetState::Damaged { why } => format!("damaged: {why}"),
+        SetState::Missing => "missing".to_owned(),
     };
     format!(
         "{:<14} {state}\n{:<14} {}\n",
@@ -190,12 +191,12 @@ fn versions(versions: &std::collections::BTreeMap<String, String>) -> String {
 
 /// Steps as lines; what the build tools say as one changing line, where there is a terminal to
 /// change it on.
-struct Teller {
+struct ProgressPrinter {
     bar: ProgressBar,
     told_at: u64,
 }
 
-impl Teller {
+impl ProgressPrinter {
     fn stderr() -> Self {
         let terminal = Terminal::from_env();
         let calm = terminal.ci || terminal.dumb || !io::stderr().is_terminal();
@@ -206,11 +207,11 @@ impl Teller {
         Self { bar, told_at: 0 }
     }
 
-    fn tell(&mut self, progress: &Progress<'_>) {
+    fn tell(&mut self, progress: &PrepareProgress<'_>) {
         let text = output::clean_line(&progress.to_string());
         match progress {
-            Progress::Line { .. } if !self.bar.is_hidden() => self.bar.set_message(text),
-            Progress::Line { elapsed, .. } => {
+            PrepareProgress::Line { .. } if !self.bar.is_hidden() => self.bar.set_message(text),
+            PrepareProgress::Line { elapsed, .. } => {
                 let seconds = elapsed.as_secs();
                 if seconds >= self.told_at + QUIET_SECONDS {
                     self.told_at = seconds;

@@ -11,7 +11,7 @@ use crate::{
     errors::{Classified, ErrorClass},
     mutation::Mutation,
     observe::data_plane::hop::Part,
-    scenario::{loaded::Loaded, model::Expect},
+    scenario::{loaded::LoadedScenario, model::Expect},
     yaml::YamlError,
 };
 
@@ -63,7 +63,7 @@ impl Claims {
     /// # Errors
     /// [`ClaimsError`]: the list cannot be read, or names a scenario that is not there.
     pub fn gather(
-        scenarios: &[Loaded],
+        scenarios: &[LoadedScenario],
         mutations: &[Mutation],
         list: &str,
     ) -> Result<Self, ClaimsError> {
@@ -79,7 +79,7 @@ impl Claims {
         };
         for loaded in scenarios {
             for probe in loaded.scenario.probes.values() {
-                let rows = probe.vary.iter().filter_map(|row| row.expect.as_ref());
+                let rows = probe.cases.iter().filter_map(|row| row.expect.as_ref());
                 for expect in rows.chain([&probe.expect]) {
                     claims.effective_of(&loaded.id, expect);
                 }
@@ -94,7 +94,7 @@ impl Claims {
     fn effective_of(&mut self, id: &str, expect: &Expect) {
         for (part, fields) in expect.config.iter().flat_map(|config| config.parts()) {
             for pointer in fields.keys() {
-                let key = (part.word().to_owned(), pointer.clone());
+                let key = (part.as_str().to_owned(), pointer.clone());
                 self.effective.entry(key).or_default().insert(id.to_owned());
             }
         }
@@ -109,7 +109,7 @@ impl Claims {
             flatten(part, value, "", &mut paths);
             let plumbing = |path: &String| path.ends_with("/@type") || path.ends_with("/name");
             for path in paths.into_iter().filter(|path| !plumbing(path)) {
-                let key = (part.word().to_owned(), path);
+                let key = (part.as_str().to_owned(), path);
                 let by = self.mutations.entry(key).or_default();
                 by.insert(mutation.name.clone());
             }
@@ -133,7 +133,7 @@ impl Claims {
 
     fn listed_of(&self, part: Part, path: &str) -> impl Iterator<Item = &Listed> {
         let ours = move |entry: &&Listed| {
-            entry.parts.iter().any(|word| word == part.word())
+            entry.parts.iter().any(|word| word == part.as_str())
                 && entry.fields.iter().any(|field| is_below(path, field))
         };
         self.listed.iter().filter(ours)
@@ -146,7 +146,7 @@ fn holders<'a>(
     path: &str,
 ) -> BTreeSet<&'a str> {
     let ours = all.iter().filter(|((word, field), _)| {
-        word == part.word() && (is_below(path, field) || is_below(field, path))
+        word == part.as_str() && (is_below(path, field) || is_below(field, path))
     });
     ours.flat_map(|(_, by)| by.iter().map(String::as_str))
         .collect()

@@ -41,7 +41,7 @@ pub enum Hand {
 
 impl Hand {
     /// For the table.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client's sidecar",
             Self::Server => "server's sidecar",
@@ -108,7 +108,7 @@ fn hop(line: &str, found: &mut Written) {
         _ => Hand::Client,
     };
     for part in PARTS {
-        for value in parts[part.word()].as_array().into_iter().flatten() {
+        for value in parts[part.as_str()].as_array().into_iter().flatten() {
             let mut paths = BTreeSet::new();
             flatten(part, value, "", &mut paths);
             for path in paths {
@@ -167,7 +167,7 @@ mod tests {
         hop(&line.replace('\n', ""), &mut found);
         let names: Vec<String> = found
             .keys()
-            .map(|(part, path)| format!("{}{path}", part.word()))
+            .map(|(part, path)| format!("{}{path}", part.as_str()))
             .collect();
         assert_eq!(
             names,

@@ -26,7 +26,7 @@ pub fn markdown(written: &Written, claims: &Claims) -> String {
             let _ = write!(
                 body,
                 "\n## {}\n\n| field | at | claimed by | mutations caught |\n|---|---|---|---|\n",
-                part.word()
+                part.as_str()
             );
             last = Some(*part);
         }
@@ -39,7 +39,7 @@ pub fn markdown(written: &Written, claims: &Claims) -> String {
                 format!("not claimed: {}", reason.unwrap_or("nobody looked yet"))
             }
         };
-        let at: Vec<&str> = hands.iter().map(|hand: &Hand| hand.word()).collect();
+        let at: Vec<&str> = hands.iter().map(|hand: &Hand| hand.as_str()).collect();
         let _ = writeln!(
             body,
             "| `{path}` | {} | {by} | {} |",

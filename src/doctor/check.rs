@@ -10,7 +10,7 @@ use crate::{exit::Exit, output::Palette, targets::TargetKind};
 /// How it stands with one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     Ok,
     /// The target starts without it, but something is worse.
     Advice,
@@ -20,9 +20,9 @@ pub enum State {
 
 /// One thing that a target needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub struct DoctorCheck {
     pub name: String,
-    pub state: State,
+    pub state: CheckState,
     /// What there is: a version, a number, a path, or the words of whoever refused.
     pub found: String,
     /// What it is needed for.
@@ -37,43 +37,53 @@ pub struct Check {
 
 /// A check that has not been judged yet: what it is about.
 #[derive(Debug, Clone)]
-pub(super) struct About {
+pub(super) struct CheckBuilder {
     name: String,
     why: &'static str,
 }
 
-impl About {
+impl CheckBuilder {
     pub fn new(name: impl Into<String>, why: &'static str) -> Self {
         let name = name.into();
         Self { name, why }
     }
 
-    pub fn ok(self, found: impl Into<String>) -> Check {
-        self.judged(State::Ok, found.into(), None, None)
+    pub fn ok(self, found: impl Into<String>) -> DoctorCheck {
+        self.judged(CheckState::Ok, found.into(), None, None)
     }
 
-    pub fn missing(self, found: impl Into<String>, way_out: impl Into<String>) -> Check {
-        self.judged(State::Missing, found.into(), Some(way_out.into()), None)
+    pub fn missing(self, found: impl Into<String>, way_out: impl Into<String>) -> DoctorCheck {
+        self.judged(
+            CheckState::Missing,
+            found.into(),
+            Some(way_out.into()),
+            None,
+        )
     }
 
-    pub fn advice(self, found: impl Into<String>, way_out: impl Into<String>) -> Check {
-        self.judged(State::Advice, found.into(), Some(way_out.into()), None)
+    pub fn advice(self, found: impl Into<String>, way_out: impl Into<String>) -> DoctorCheck {
+        self.judged(CheckState::Advice, found.into(), Some(way_out.into()), None)
     }
 
     /// Missing or worth having, and a package of Debian's brings it.
-    pub fn package(self, state: State, found: impl Into<String>, package: &'static str) -> Check {
+    pub fn package(
+        self,
+        state: CheckState,
+        found: impl Into<String>,
+        package: &'static str,
+    ) -> DoctorCheck {
         let way_out = format!("as root: apt-get install {package}");
         self.judged(state, found.into(), Some(way_out), Some(package))
     }
 
     fn judged(
         self,
-        state: State,
+        state: CheckState,
         found: String,
         way_out: Option<String>,
         package: Option<&'static str>,
-    ) -> Check {
-        Check {
+    ) -> DoctorCheck {
+        DoctorCheck {
             name: self.name,
             state,
             found,
@@ -86,7 +96,7 @@ impl About {
 
 /// How much a report says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Words {
+pub enum Verbosity {
     /// Only what is not there.
     Few,
     Usual,
@@ -101,14 +111,16 @@ pub struct Report {
     pub target: &'static str,
     /// Nothing is missing.
     pub ready: bool,
-    pub checks: Vec<Check>,
+    pub checks: Vec<DoctorCheck>,
 }
 
 impl Report {
-    pub fn new(target: TargetKind, checks: Vec<Check>) -> Self {
+    pub fn new(target: TargetKind, checks: Vec<DoctorCheck>) -> Self {
         Self {
             target: target.name(),
-            ready: checks.iter().all(|check| check.state != State::Missing),
+            ready: checks
+                .iter()
+                .all(|check| check.state != CheckState::Missing),
             checks,
         }
     }
@@ -121,7 +133,7 @@ impl Report {
         }
     }
 
-    pub fn count(&self, state: State) -> usize {
+    pub fn count(&self, state: CheckState) -> usize {
         let checks = self.checks.iter();
         checks.filter(|check| check.state == state).count()
     }
@@ -131,12 +143,12 @@ impl Report {
         let missing = self
             .checks
             .iter()
-            .filter(|check| check.state == State::Missing);
+            .filter(|check| check.state == CheckState::Missing);
         missing.filter_map(|check| check.package).collect()
     }
 
     /// For people.
-    pub fn text(&self, palette: Palette, words: Words) -> String {
+    pub fn text(&self, palette: Palette, words: Verbosity) -> String {
         text::render(self, palette, words)
     }
 }
@@ -147,8 +159,8 @@ mod tests {
 
     use super::*;
 
-    fn about() -> About {
-        About::new("thing", "nothing works without it")
+    fn about() -> CheckBuilder {
+        CheckBuilder::new("thing", "nothing works without it")
     }
 
     #[rstest]
@@ -156,17 +168,17 @@ mod tests {
     #[case::ok(vec![about().ok("1.0")], 0)]
     #[case::advice_alone(vec![about().ok("1.0"), about().advice("none", "get one")], 0)]
     #[case::missing(vec![about().advice("none", "get one"), about().missing("none", "get one")], 3)]
-    fn only_what_is_missing_fails(#[case] checks: Vec<Check>, #[case] code: u8) {
+    fn only_what_is_missing_fails(#[case] checks: Vec<DoctorCheck>, #[case] code: u8) {
         assert_eq!(Report::new(TargetKind::Kind, checks).exit().code(), code);
     }
 
     #[test]
     fn packages_of_missing_things_are_named_together() {
         let checks = vec![
-            about().package(State::Missing, "none", "nftables"),
-            about().package(State::Missing, "none", "iptables"),
-            about().package(State::Missing, "none", "iptables"),
-            about().package(State::Advice, "none", "chromium"),
+            about().package(CheckState::Missing, "none", "nftables"),
+            about().package(CheckState::Missing, "none", "iptables"),
+            about().package(CheckState::Missing, "none", "iptables"),
+            about().package(CheckState::Advice, "none", "chromium"),
         ];
         let report = Report::new(TargetKind::Local, checks);
         assert_eq!(Vec::from_iter(report.packages()), ["iptables", "nftables"]);

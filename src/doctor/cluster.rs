@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use super::{
     answer::NoAnswer,
-    check::{About, Check},
-    machine::{self, Machine},
+    check::{CheckBuilder, DoctorCheck},
+    machine::{self, MachineFacts},
 };
 
 /// What is known about the user's clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cluster {
-    pub machine: Machine,
+pub struct ClusterFacts {
+    pub machine: MachineFacts,
     /// Files that `KUBECONFIG` names, else the usual one; and whether each is there.
     pub files: Vec<(PathBuf, bool)>,
     /// What they say together, or why they cannot be read.
@@ -31,7 +31,7 @@ pub struct Contexts {
 }
 
 /// Everything that the cluster target needs on this side.
-pub fn checks(facts: &Cluster) -> Vec<Check> {
+pub fn checks(facts: &ClusterFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![machine::system(&facts.machine), kubeconfig(facts)];
     let any = facts.files.iter().any(|(_, there)| *there);
     if let (Ok(contexts), true) = (&facts.config, any) {
@@ -43,8 +43,8 @@ pub fn checks(facts: &Cluster) -> Vec<Check> {
     checks
 }
 
-fn kubeconfig(facts: &Cluster) -> Check {
-    let about = About::new("kubeconfig", "says where the cluster is and who asks");
+fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
+    let about = CheckBuilder::new("kubeconfig", "says where the cluster is and who asks");
     let (there, absent): (Vec<_>, Vec<_>) = facts.files.iter().partition(|(_, there)| *there);
     let list = |files: Vec<&(PathBuf, bool)>| {
         let names = files.iter().map(|(path, _)| path.display().to_string());
@@ -65,8 +65,8 @@ fn kubeconfig(facts: &Cluster) -> Check {
     }
 }
 
-fn context(contexts: &Contexts, wanted: Option<&str>) -> Check {
-    let about = About::new(
+fn context(contexts: &Contexts, wanted: Option<&str>) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "context",
         "the cluster target uses the one that --context names, never merely the current one",
     );
@@ -91,8 +91,8 @@ fn context(contexts: &Contexts, wanted: Option<&str>) -> Check {
     }
 }
 
-fn server(answer: &Result<String, NoAnswer>) -> Check {
-    let about = About::new("API server", "every call of a run goes there");
+fn server(answer: &Result<String, NoAnswer>) -> DoctorCheck {
+    let about = CheckBuilder::new("API server", "every call of a run goes there");
     match answer {
         Ok(said) => about.ok(said),
         Err(why) => about.missing(
@@ -107,12 +107,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::doctor::State::{self, Advice, Missing, Ok};
+    use crate::doctor::CheckState::{self, Advice, Missing, Ok};
 
-    fn facts(files: &[(&str, bool)], config: Result<Contexts, &str>) -> Cluster {
+    fn facts(files: &[(&str, bool)], config: Result<Contexts, &str>) -> ClusterFacts {
         let files = files.iter().map(|(path, there)| (path.into(), *there));
-        Cluster {
-            machine: Machine::default(),
+        ClusterFacts {
+            machine: MachineFacts::default(),
             files: files.collect(),
             config: config.map_err(str::to_owned),
             context: None,
@@ -125,7 +125,7 @@ mod tests {
     #[case::closed(Err("https://a: Connection refused"), Missing)]
     fn a_server_that_does_not_answer_is_missing(
         #[case] answer: Result<&str, &str>,
-        #[case] state: State,
+        #[case] state: CheckState,
     ) {
         let mut facts = facts(&[("/a", true)], Result::Ok(Contexts::default()));
         let refused = |words: &str| NoAnswer::Refused(words.to_owned());
@@ -142,7 +142,7 @@ mod tests {
     fn a_kubeconfig_has_three_outcomes(
         #[case] files: &[(&str, bool)],
         #[case] config: Result<Contexts, &str>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] words: &str,
     ) {
         let check = kubeconfig(&facts(files, config));
@@ -167,7 +167,7 @@ mod tests {
     fn contexts_are_listed(
         #[case] names: &[&str],
         #[case] wanted: Option<&str>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] found: &str,
     ) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();

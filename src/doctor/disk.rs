@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use super::{
-    check::{About, Check},
+    check::{CheckBuilder, DoctorCheck},
     machine::gb,
 };
 
 /// A directory that something will be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskSpace {
     pub path: PathBuf,
     /// Bytes that this user may still write there; the error in words when it cannot be told or
     /// written to.
@@ -27,8 +27,8 @@ pub(super) struct Needs {
     pub elsewhere: &'static str,
 }
 
-pub(super) fn room(room: &Room, needs: Needs) -> Check {
-    let about = About::new(needs.name, needs.why);
+pub(super) fn room(room: &DiskSpace, needs: Needs) -> DoctorCheck {
+    let about = CheckBuilder::new(needs.name, needs.why);
     let path = room.path.display();
     match &room.free {
         Err(words) => about.missing(format!("{path}: {words}"), needs.elsewhere),
@@ -53,7 +53,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::doctor::State::{self, Advice, Missing, Ok};
+    use crate::doctor::CheckState::{self, Advice, Missing, Ok};
 
     #[rstest]
     #[case(Result::Ok(20_000_000_000), Ok, "20.0 GB")]
@@ -62,7 +62,7 @@ mod tests {
     #[case(Err("Read-only file system".to_owned()), Missing, "Read-only")]
     fn room_has_three_outcomes(
         #[case] free: Result<u64, String>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] word: &str,
     ) {
         let needs = Needs {
@@ -73,7 +73,7 @@ mod tests {
             elsewhere: "set XDG_CACHE_HOME to another directory",
         };
         let path = PathBuf::from("/var/cache");
-        let check = super::room(&Room { path, free }, needs);
+        let check = super::room(&DiskSpace { path, free }, needs);
         assert!(
             check.state == state
                 && check.found.contains(word)

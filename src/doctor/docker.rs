@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use super::{
     answer::NoAnswer,
-    check::{About, Check, State},
-    disk::{self, Needs, Room},
-    programs::Program,
+    check::{CheckBuilder, CheckState, DoctorCheck},
+    disk::{self, DiskSpace, Needs},
+    programs::FoundProgram,
 };
 
 const GB: u64 = 1_000_000_000;
 
 /// What is known about Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Docker {
-    pub client: Program,
+pub struct DockerFacts {
+    pub client: FoundProgram,
     /// `dockerd`, where it is installed.
     pub daemon: Option<PathBuf>,
     /// `DOCKER_HOST`, when set.
@@ -36,18 +36,18 @@ pub struct Engine {
     pub rootless: bool,
     pub default_runtime: String,
     /// Its directory, when that can be seen from here.
-    pub root: Option<Room>,
+    pub root: Option<DiskSpace>,
     /// It runs on this machine: it is reached through a socket file.
     pub here: bool,
 }
 
-impl Docker {
+impl DockerFacts {
     fn answering(&self) -> Option<&Engine> {
         self.client.path.as_ref().and(self.engine.as_ref().ok())
     }
 }
 
-pub fn checks(docker: &Docker) -> Vec<Check> {
+pub fn checks(docker: &DockerFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![client(docker)];
     if docker.client.path.is_some() {
         checks.push(engine(docker));
@@ -59,18 +59,18 @@ pub fn checks(docker: &Docker) -> Vec<Check> {
     checks
 }
 
-fn client(docker: &Docker) -> Check {
-    let about = About::new("docker", "kind's nodes are containers");
+fn client(docker: &DockerFacts) -> DoctorCheck {
+    let about = CheckBuilder::new("docker", "kind's nodes are containers");
     match docker.client.found() {
         Some(found) => about.ok(found),
-        None => about.package(State::Missing, "not on PATH", "docker.io"),
+        None => about.package(CheckState::Missing, "not on PATH", "docker.io"),
     }
 }
 
 /// The client's words tell apart what has different ways out; they have changed between its
 /// versions, so parts of them are enough.
-fn engine(docker: &Docker) -> Check {
-    let about = About::new("docker engine", "runs kind's nodes");
+fn engine(docker: &DockerFacts) -> DoctorCheck {
+    let about = CheckBuilder::new("docker engine", "runs kind's nodes");
     let words = match &docker.engine {
         Ok(engine) => {
             let rootless = if engine.rootless { ", rootless" } else { "" };
@@ -101,7 +101,7 @@ fn engine(docker: &Docker) -> Check {
             words,
             "start it, as root: systemctl start docker (without systemd: dockerd in a terminal of its own)",
         ),
-        (true, None) => about.package(State::Missing, words, "docker.io"),
+        (true, None) => about.package(CheckState::Missing, words, "docker.io"),
         (false, _) => about.missing(
             words,
             "`docker info` has to work first; `docker context ls` shows which engine it asks",
@@ -109,8 +109,8 @@ fn engine(docker: &Docker) -> Check {
     }
 }
 
-fn cgroups(engine: &Engine) -> Check {
-    let about = About::new("cgroup version", "limits and counts what nodes use");
+fn cgroups(engine: &Engine) -> DoctorCheck {
+    let about = CheckBuilder::new("cgroup version", "limits and counts what nodes use");
     let found = format!("version {}", engine.cgroups);
     match engine.cgroups.as_str() {
         "2" => about.ok(found),
@@ -126,7 +126,7 @@ fn cgroups(engine: &Engine) -> Check {
     }
 }
 
-fn room(room: &Room) -> Check {
+fn room(room: &DiskSpace) -> DoctorCheck {
     let needs = Needs {
         name: "docker's disk",
         why: "images of nodes, of Istio and of the test bed, in the engine and again in each node",
@@ -138,9 +138,9 @@ fn room(room: &Room) -> Check {
 }
 
 /// A cluster that is in the way, or that nobody uses any more.
-pub fn leftover(docker: &Docker, name: Option<&str>) -> Option<Check> {
+pub fn leftover(docker: &DockerFacts, name: Option<&str>) -> Option<DoctorCheck> {
     docker.answering()?;
-    let about = About::new(
+    let about = CheckBuilder::new(
         "clusters",
         "a new cluster needs a name that no other one has",
     );
@@ -162,11 +162,11 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use State::{Advice, Missing};
+    use CheckState::{Advice, Missing};
 
-    fn docker(engine: Result<Engine, &str>) -> Docker {
-        Docker {
-            client: Program {
+    fn docker(engine: Result<Engine, &str>) -> DockerFacts {
+        DockerFacts {
+            client: FoundProgram {
                 path: Some("/usr/bin/docker".into()),
                 version: None,
             },
@@ -234,7 +234,7 @@ mod tests {
     fn an_engine_that_answers_is_told_with_its_version() {
         let checks = checks(&docker(Ok(running())));
         assert!(
-            checks.iter().all(|check| check.state == State::Ok),
+            checks.iter().all(|check| check.state == CheckState::Ok),
             "{checks:?}"
         );
         assert!(checks[1].found.contains("28.2.2"));
@@ -251,12 +251,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case("2", false, State::Ok)]
-    #[case("2", true, State::Ok)]
+    #[case("2", false, CheckState::Ok)]
+    #[case("2", true, CheckState::Ok)]
     #[case("1", false, Advice)]
     #[case("1", true, Missing)]
     #[case("", false, Advice)]
-    fn cgroup_versions(#[case] version: &str, #[case] rootless: bool, #[case] state: State) {
+    fn cgroup_versions(#[case] version: &str, #[case] rootless: bool, #[case] state: CheckState) {
         let engine = Engine {
             cgroups: version.to_owned(),
             rootless,
@@ -266,23 +266,23 @@ mod tests {
     }
 
     #[rstest]
-    #[case(11, State::Ok)]
+    #[case(11, CheckState::Ok)]
     #[case(5, Advice)]
     #[case(2, Missing)]
-    fn docker_needs_room(#[case] free: u64, #[case] state: State) {
+    fn docker_needs_room(#[case] free: u64, #[case] state: CheckState) {
         let free = Ok(free * GB);
         let path = "/var/lib/docker".into();
-        assert_eq!(room(&Room { path, free }).state, state);
+        assert_eq!(room(&DiskSpace { path, free }).state, state);
     }
 
     #[rstest]
-    #[case::none(&[], None, State::Ok, "none")]
-    #[case::others(&["a"], Some("b"), State::Ok, "a")]
+    #[case::none(&[], None, CheckState::Ok, "none")]
+    #[case::others(&["a"], Some("b"), CheckState::Ok, "a")]
     #[case::the_same(&["a", "b"], Some("b"), Advice, "b is there already")]
     fn a_cluster_of_the_same_name_is_told(
         #[case] clusters: &[&str],
         #[case] name: Option<&str>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] found: &str,
     ) {
         let mut facts = docker(Ok(running()));

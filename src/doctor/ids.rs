@@ -1,6 +1,6 @@
 //! User and group ids of a local world: an ordinary user has others write the maps.
 
-use super::check::{About, Check, State};
+use super::check::{CheckBuilder, CheckState, DoctorCheck};
 
 /// Ids that a world needs beside the user's own (see the world's `__idmap` role).
 const IDS: u64 = 65_535;
@@ -22,14 +22,14 @@ pub struct Ids {
 }
 
 /// The program and the range.
-pub fn ids(facts: &Ids) -> [Check; 2] {
+pub fn ids(facts: &Ids) -> [DoctorCheck; 2] {
     let why = "maps the users of containers, for whoever is not root";
-    let program = About::new(facts.program, why);
+    let program = CheckBuilder::new(facts.program, why);
     let program = match &facts.found {
         Some(path) => program.ok(path),
-        None => program.package(State::Missing, "not on PATH", "uidmap"),
+        None => program.package(CheckState::Missing, "not on PATH", "uidmap"),
     };
-    let about = About::new(
+    let about = CheckBuilder::new(
         facts.file,
         "gives this user the ids that containers run as (65535 or more)",
     );
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case::by_name(Some("ann:100000:65536\n"), State::Ok, "65536")]
-    #[case::by_number(Some("bob:1:65536\n1000:100000:70000"), State::Ok, "70000")]
-    #[case::too_few(Some("ann:100000:1000"), State::Missing, "only 1000")]
-    #[case::of_somebody_else(Some("bob:100000:65536"), State::Missing, "no line for ann")]
-    #[case::no_file(None, State::Missing, "not there")]
+    #[case::by_name(Some("ann:100000:65536\n"), CheckState::Ok, "65536")]
+    #[case::by_number(Some("bob:1:65536\n1000:100000:70000"), CheckState::Ok, "70000")]
+    #[case::too_few(Some("ann:100000:1000"), CheckState::Missing, "only 1000")]
+    #[case::of_somebody_else(Some("bob:100000:65536"), CheckState::Missing, "no line for ann")]
+    #[case::no_file(None, CheckState::Missing, "not there")]
     fn a_range_has_to_be_large_enough(
         #[case] text: Option<&str>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] found: &str,
     ) {
         let [_, range] = ids(&facts(text));
@@ -98,7 +98,7 @@ mod tests {
             "{range:?}"
         );
         let way_out = range.way_out.unwrap_or_default();
-        assert_eq!(way_out.contains("--add-subuids"), state != State::Ok);
+        assert_eq!(way_out.contains("--add-subuids"), state != CheckState::Ok);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    check::{About, Check},
-    docker::{self, Docker},
+    check::{CheckBuilder, DoctorCheck},
+    docker::{self, DockerFacts},
     local,
-    machine::{self, Machine, Memory},
-    programs::Program,
+    machine::{self, MachineFacts, Memory},
+    programs::FoundProgram,
     version::at_least,
 };
 
@@ -24,10 +24,10 @@ const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 /// What is known about this machine as a place for a kind cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
-    pub machine: Machine,
-    pub docker: Docker,
-    pub kind: Program,
+pub struct KindFacts {
+    pub machine: MachineFacts,
+    pub docker: DockerFacts,
+    pub kind: FoundProgram,
     pub istioctl: Istioctl,
     pub testbed: Result<PathBuf, PathBuf>,
     /// All of the local target's tool chain is there.
@@ -40,7 +40,7 @@ pub struct Kind {
 /// istioctl and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Istioctl {
-    pub program: Program,
+    pub program: FoundProgram,
     /// The file that a flag or variable names.
     pub given: Option<PathBuf>,
     /// It is the tool chain's, of the version that the local target runs.
@@ -63,7 +63,7 @@ pub struct Kernel {
 }
 
 /// Everything that the kind target needs.
-pub fn checks(facts: &Kind) -> Vec<Check> {
+pub fn checks(facts: &KindFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![
         machine::system(&facts.machine),
         machine::memory(&facts.machine, Memory::KIND),
@@ -84,8 +84,8 @@ pub fn checks(facts: &Kind) -> Vec<Check> {
     checks
 }
 
-fn kind(program: &Program) -> Check {
-    let about = About::new("kind", "makes the cluster");
+fn kind(program: &FoundProgram) -> DoctorCheck {
+    let about = CheckBuilder::new("kind", "makes the cluster");
     let way_out = "install kind 0.27 or newer and have it on PATH (with Go: go install sigs.k8s.io/kind@latest), or name it: MESHPROOF_KIND=/path/to/kind";
     match (program.found(), program.version()) {
         (None, _) => about.missing("not on PATH", way_out),
@@ -98,8 +98,8 @@ fn kind(program: &Program) -> Check {
     }
 }
 
-fn istioctl(istioctl: &Istioctl) -> Check {
-    let about = About::new("istioctl", "installs the Istio of its own version");
+fn istioctl(istioctl: &Istioctl) -> DoctorCheck {
+    let about = CheckBuilder::new("istioctl", "installs the Istio of its own version");
     let Some(found) = istioctl.program.found() else {
         return match &istioctl.given {
             Some(path) => about.missing(
@@ -128,8 +128,8 @@ fn istioctl(istioctl: &Istioctl) -> Check {
 }
 
 /// Nothing is built for a cluster, so what is not there is skipped.
-fn chain(ready: bool) -> Check {
-    let about = About::new(
+fn chain(ready: bool) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "tool chain",
         "clients and servers of other gRPC implementations, and Gateway API's definitions",
     );
@@ -142,8 +142,8 @@ fn chain(ready: bool) -> Check {
     }
 }
 
-fn instances(found: Option<u64>) -> Check {
-    let about = About::new(
+fn instances(found: Option<u64>) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "inotify instances",
         "every kubelet, containerd and proxy watches files",
     );
@@ -159,8 +159,8 @@ fn instances(found: Option<u64>) -> Check {
     }
 }
 
-fn watches(found: Option<u64>) -> Check {
-    let about = About::new(
+fn watches(found: Option<u64>) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "inotify watches",
         "every kubelet, containerd and proxy watches files",
     );
@@ -173,8 +173,8 @@ fn watches(found: Option<u64>) -> Check {
     }
 }
 
-fn controllers(found: &BTreeSet<String>) -> Check {
-    let about = About::new(
+fn controllers(found: &BTreeSet<String>) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "cgroup controllers",
         "kubelets do not start without cpu, memory and pids",
     );
@@ -196,12 +196,12 @@ fn controllers(found: &BTreeSet<String>) -> Check {
 
 /// Only an engine that runs here as root is concerned: a rootless one has a bounding set of its own
 /// user namespace.
-fn privileges(facts: &Kind) -> Option<Check> {
+fn privileges(facts: &KindFacts) -> Option<DoctorCheck> {
     let engine = facts.docker.engine.as_ref().ok();
     if engine.is_some_and(|engine| engine.rootless) {
         return None;
     }
-    let about = About::new(
+    let about = CheckBuilder::new(
         "CAP_SYS_RESOURCE",
         "kind's nodes are privileged containers, which get every capability",
     );

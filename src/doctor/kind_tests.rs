@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::doctor::{
-    State::{self, Advice, Missing},
+    CheckState::{self, Advice, Missing},
     answer::NoAnswer,
     docker::Engine,
 };
@@ -11,17 +11,17 @@ fn refused(words: &str) -> NoAnswer {
     NoAnswer::Refused(words.to_owned())
 }
 
-fn program(version: Result<&str, &str>) -> Program {
-    Program {
+fn program(version: Result<&str, &str>) -> FoundProgram {
+    FoundProgram {
         path: Some("/usr/bin/thing".into()),
         version: Some(version.map(str::to_owned).map_err(refused)),
     }
 }
 
-fn facts(engine: Result<Engine, &str>) -> Kind {
-    Kind {
-        machine: Machine::default(),
-        docker: Docker {
+fn facts(engine: Result<Engine, &str>) -> KindFacts {
+    KindFacts {
+        machine: MachineFacts::default(),
+        docker: DockerFacts {
             client: program(Ok("28.2.2")),
             daemon: None,
             host: None,
@@ -55,21 +55,21 @@ fn here() -> Engine {
 }
 
 #[rstest]
-#[case(program(Ok("kind v0.29.0 go1.24.2 linux/amd64")), State::Ok)]
+#[case(program(Ok("kind v0.29.0 go1.24.2 linux/amd64")), CheckState::Ok)]
 #[case(program(Ok("kind v0.20.0 go1.20.4 linux/amd64")), Advice)]
 #[case(program(Err("exec format error")), Missing)]
-#[case(Program::default(), Missing)]
-fn kind_has_three_outcomes(#[case] program: Program, #[case] state: State) {
+#[case(FoundProgram::default(), Missing)]
+fn kind_has_three_outcomes(#[case] program: FoundProgram, #[case] state: CheckState) {
     assert_eq!(super::kind(&program).state, state);
 }
 
 #[rstest]
-#[case::there(program(Ok("client version: 1.27.1")), false, None, State::Ok)]
+#[case::there(program(Ok("client version: 1.27.1")), false, None, CheckState::Ok)]
 #[case::as_asked(
     program(Ok("client version: 1.27.1")),
     false,
     Some("1.27.1"),
-    State::Ok
+    CheckState::Ok
 )]
 #[case::another(program(Ok("client version: 1.27.1")), false, Some("1.27"), Missing)]
 #[case::ours(program(Ok("client version: 1.31-dev")), true, None, Advice)]
@@ -77,15 +77,15 @@ fn kind_has_three_outcomes(#[case] program: Program, #[case] state: State) {
     program(Ok("client version: 1.31-dev")),
     true,
     Some("1.31-dev"),
-    State::Ok
+    CheckState::Ok
 )]
 #[case::broken(program(Err("exec format error")), false, None, Missing)]
-#[case::absent(Program::default(), true, None, Missing)]
+#[case::absent(FoundProgram::default(), true, None, Missing)]
 fn istioctl_has_three_outcomes(
-    #[case] program: Program,
+    #[case] program: FoundProgram,
     #[case] ours: bool,
     #[case] wanted: Option<&str>,
-    #[case] state: State,
+    #[case] state: CheckState,
 ) {
     let facts = Istioctl {
         program,
@@ -100,7 +100,7 @@ fn istioctl_has_three_outcomes(
 #[test]
 fn an_istioctl_that_is_named_and_not_there_is_named_again() {
     let facts = Istioctl {
-        program: Program::default(),
+        program: FoundProgram::default(),
         given: Some("/opt/istioctl".into()),
         ours: false,
         wanted: None,
@@ -110,37 +110,37 @@ fn an_istioctl_that_is_named_and_not_there_is_named_again() {
 }
 
 #[rstest]
-#[case(true, State::Ok)]
+#[case(true, CheckState::Ok)]
 #[case(false, Advice)]
-fn a_tool_chain_is_worth_having(#[case] ready: bool, #[case] state: State) {
+fn a_tool_chain_is_worth_having(#[case] ready: bool, #[case] state: CheckState) {
     assert_eq!(chain(ready).state, state);
 }
 
 #[rstest]
-#[case(Some(8192), State::Ok)]
-#[case(Some(512), State::Ok)]
+#[case(Some(8192), CheckState::Ok)]
+#[case(Some(512), CheckState::Ok)]
 #[case(Some(511), Advice)]
 #[case(Some(64), Advice)]
 #[case(Some(63), Missing)]
 #[case(None, Advice)]
-fn inotify_instances(#[case] found: Option<u64>, #[case] state: State) {
+fn inotify_instances(#[case] found: Option<u64>, #[case] state: CheckState) {
     assert_eq!(instances(found).state, state);
 }
 
 #[rstest]
-#[case(Some(65_536), State::Ok)]
+#[case(Some(65_536), CheckState::Ok)]
 #[case(Some(8_192), Advice)]
 #[case(Some(100), Missing)]
 #[case(None, Advice)]
-fn inotify_watches(#[case] found: Option<u64>, #[case] state: State) {
+fn inotify_watches(#[case] found: Option<u64>, #[case] state: CheckState) {
     assert_eq!(watches(found).state, state);
 }
 
 #[rstest]
-#[case(&["cpu", "memory", "pids", "io"], State::Ok, "cpu, io, memory, pids")]
+#[case(&["cpu", "memory", "pids", "io"], CheckState::Ok, "cpu, io, memory, pids")]
 #[case(&["cpu", "pids"], Missing, "memory missing")]
 #[case(&[], Advice, "cannot be seen")]
-fn cgroup_controllers(#[case] found: &[&str], #[case] state: State, #[case] words: &str) {
+fn cgroup_controllers(#[case] found: &[&str], #[case] state: CheckState, #[case] words: &str) {
     let check = controllers(&found.iter().map(|&name| name.to_owned()).collect());
     assert!(
         check.state == state && check.found.contains(words),
@@ -149,7 +149,7 @@ fn cgroup_controllers(#[case] found: &[&str], #[case] state: State, #[case] word
 }
 
 #[rstest]
-#[case::has_it(Ok(here()), Some(true), Some(State::Ok))]
+#[case::has_it(Ok(here()), Some(true), Some(CheckState::Ok))]
 #[case::lacks_it(Ok(here()), Some(false), Some(Missing))]
 #[case::no_engine_yet(Err("not running"), Some(false), Some(Missing))]
 #[case::another_runtime(Ok(Engine { default_runtime: "offline".to_owned(), ..here() }), Some(false), Some(Advice))]
@@ -158,7 +158,7 @@ fn cgroup_controllers(#[case] found: &[&str], #[case] state: State, #[case] word
 fn the_capability_of_privileged_containers(
     #[case] engine: Result<Engine, &str>,
     #[case] resource: Option<bool>,
-    #[case] state: Option<State>,
+    #[case] state: Option<CheckState>,
 ) {
     let mut facts = facts(engine);
     facts.kernel.resource = resource;

@@ -3,31 +3,31 @@
 use std::path::PathBuf;
 
 use super::{
-    check::{About, Check, State},
-    disk::{self, Needs, Room},
+    check::{CheckBuilder, CheckState, DoctorCheck},
+    disk::{self, DiskSpace, Needs},
     ids::{self, Ids},
-    machine::{self, Machine, Memory},
-    namespaces::{self, Namespaces},
-    programs::{self, OF_THE_WORLD, Program},
+    machine::{self, MachineFacts, Memory},
+    namespaces::{self, NamespaceFacts},
+    programs::{self, FoundProgram, OF_THE_WORLD},
 };
 
 const GB: u64 = 1_000_000_000;
 
 /// What is known about this machine as a place for a local world.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Local {
-    pub machine: Machine,
-    pub namespaces: Namespaces,
+pub struct LocalFacts {
+    pub machine: MachineFacts,
+    pub namespaces: NamespaceFacts,
     /// For users and for groups; none for root, who writes the maps itself.
     pub ids: Vec<Ids>,
     /// In the order of [`OF_THE_WORLD`].
-    pub programs: Vec<Program>,
-    pub nft: Program,
+    pub programs: Vec<FoundProgram>,
+    pub nft: FoundProgram,
     pub chain: Chain,
     /// The test bed's program beside this one.
     pub testbed: Result<PathBuf, PathBuf>,
     /// Where the state of a running world lies.
-    pub state: Room,
+    pub state: DiskSpace,
     pub browser: Browser,
 }
 
@@ -37,13 +37,13 @@ pub struct Chain {
     /// What is there, in words; the error when the cache cannot be looked at.
     pub said: Result<String, String>,
     /// `Some` when programs have to be built.
-    pub go: Option<Program>,
+    pub go: Option<FoundProgram>,
     /// The oldest Go that builds them.
     pub go_minimum: &'static str,
     /// `Some` when wheels have to be fetched.
-    pub pip: Option<Program>,
+    pub pip: Option<FoundProgram>,
     /// The cache; `None` when nobody knows where it would be.
-    pub cache: Option<Room>,
+    pub cache: Option<DiskSpace>,
 }
 
 /// What a real browser as a client needs.
@@ -51,12 +51,12 @@ pub struct Chain {
 pub struct Browser {
     /// This program can drive one.
     pub built_in: bool,
-    pub chromium: Program,
-    pub npm: Program,
+    pub chromium: FoundProgram,
+    pub npm: FoundProgram,
 }
 
 /// Everything that the local target needs.
-pub fn checks(facts: &Local) -> Vec<Check> {
+pub fn checks(facts: &LocalFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![
         machine::system(&facts.machine),
         machine::kernel(&facts.machine),
@@ -83,8 +83,8 @@ pub fn checks(facts: &Local) -> Vec<Check> {
     checks
 }
 
-pub(super) fn testbed(found: &Result<PathBuf, PathBuf>) -> Check {
-    let about = About::new(
+pub(super) fn testbed(found: &Result<PathBuf, PathBuf>) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "testbed",
         "the servers and callers of every scenario; it lies beside meshproof",
     );
@@ -97,9 +97,9 @@ pub(super) fn testbed(found: &Result<PathBuf, PathBuf>) -> Check {
     }
 }
 
-fn chain(chain: &Chain) -> Vec<Check> {
+fn chain(chain: &Chain) -> Vec<DoctorCheck> {
     let ready = chain.go.is_none() && chain.pip.is_none();
-    let about = About::new(
+    let about = CheckBuilder::new(
         "tool chain",
         "etcd, API server, controllers, CoreDNS, istiod and Envoy",
     );
@@ -123,7 +123,7 @@ fn chain(chain: &Chain) -> Vec<Check> {
 }
 
 /// Building takes room once (0.7 GB here, Go's own caches about 5 GB); what is built takes none.
-fn cache(room: &Room, ready: bool) -> Check {
+fn cache(room: &DiskSpace, ready: bool) -> DoctorCheck {
     let (least, enough) = match ready {
         true => (0, GB / 2),
         false => (6 * GB, 10 * GB),
@@ -139,9 +139,9 @@ fn cache(room: &Room, ready: bool) -> Check {
 }
 
 /// Never missing: scenarios with a browser are skipped without one.
-fn browser(browser: &Browser) -> Vec<Check> {
+fn browser(browser: &Browser) -> Vec<DoctorCheck> {
     let why = "scenarios with a real browser, which are skipped without it";
-    let about = About::new("browser", why);
+    let about = CheckBuilder::new("browser", why);
     let mut checks = vec![match browser.built_in {
         true => about.ok("this meshproof can drive one"),
         false => about.advice(
@@ -156,10 +156,10 @@ fn browser(browser: &Browser) -> Vec<Check> {
         ("chromium", "chromium", &browser.chromium),
         ("npm", "npm", &browser.npm),
     ] {
-        let about = About::new(name, why);
+        let about = CheckBuilder::new(name, why);
         checks.push(match program.found() {
             Some(found) => about.ok(found),
-            None => about.package(State::Advice, "not on PATH", package),
+            None => about.package(CheckState::Advice, "not on PATH", package),
         });
     }
     checks
@@ -170,10 +170,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use State::{Advice, Missing};
+    use CheckState::{Advice, Missing};
 
-    fn at(path: &str) -> Program {
-        Program {
+    fn at(path: &str) -> FoundProgram {
+        FoundProgram {
             path: Some(path.into()),
             version: None,
         }
@@ -185,14 +185,14 @@ mod tests {
             go: None,
             go_minimum: "1.26",
             pip: None,
-            cache: Some(Room {
+            cache: Some(DiskSpace {
                 path: "/cache".into(),
                 free: Ok(GB),
             }),
         }
     }
 
-    fn states(checks: &[Check]) -> Vec<(&str, State)> {
+    fn states(checks: &[DoctorCheck]) -> Vec<(&str, CheckState)> {
         let pairs = checks.iter();
         pairs
             .map(|check| (check.name.as_str(), check.state))
@@ -203,15 +203,15 @@ mod tests {
     fn what_is_cached_needs_neither_go_nor_pip_nor_room() {
         assert_eq!(
             states(&chain(&ready())),
-            [("tool chain", State::Ok), ("cache", State::Ok)]
+            [("tool chain", CheckState::Ok), ("cache", CheckState::Ok)]
         );
     }
 
     #[test]
     fn what_is_not_cached_needs_all_three() {
         let facts = Chain {
-            go: Some(Program::default()),
-            pip: Some(Program::default()),
+            go: Some(FoundProgram::default()),
+            pip: Some(FoundProgram::default()),
             ..ready()
         };
         assert_eq!(
@@ -239,9 +239,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case::there(Ok("/opt/testbed".into()), State::Ok)]
+    #[case::there(Ok("/opt/testbed".into()), CheckState::Ok)]
     #[case::absent(Err("/opt/testbed".into()), Missing)]
-    fn the_testbed_lies_beside(#[case] found: Result<PathBuf, PathBuf>, #[case] state: State) {
+    fn the_testbed_lies_beside(#[case] found: Result<PathBuf, PathBuf>, #[case] state: CheckState) {
         let check = testbed(&found);
         assert!(
             check.state == state && check.found.contains("/opt/testbed"),
@@ -252,10 +252,10 @@ mod tests {
     #[rstest]
     #[case::not_built_in(Browser::default(), &[("browser", Advice)])]
     #[case::built_in(
-        Browser { built_in: true, chromium: at("/usr/bin/chromium"), npm: Program::default() },
-        &[("browser", State::Ok), ("chromium", State::Ok), ("npm", Advice)]
+        Browser { built_in: true, chromium: at("/usr/bin/chromium"), npm: FoundProgram::default() },
+        &[("browser", CheckState::Ok), ("chromium", CheckState::Ok), ("npm", Advice)]
     )]
-    fn a_browser_is_never_missing(#[case] facts: Browser, #[case] expected: &[(&str, State)]) {
+    fn a_browser_is_never_missing(#[case] facts: Browser, #[case] expected: &[(&str, CheckState)]) {
         assert_eq!(states(&browser(&facts)), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! The machine itself: system, processor, kernel, memory.
 
 use super::{
-    check::{About, Check},
+    check::{CheckBuilder, DoctorCheck},
     version::at_least,
 };
 
@@ -12,7 +12,7 @@ const GB: u64 = 1_000_000_000;
 
 /// What a machine is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Machine {
+pub struct MachineFacts {
     /// As Rust names it, `linux`.
     pub os: String,
     /// As Rust names it, `x86_64`.
@@ -43,8 +43,8 @@ impl Memory {
     };
 }
 
-pub fn system(machine: &Machine) -> Check {
-    let about = About::new("system", "the programs of every target are built for it");
+pub fn system(machine: &MachineFacts) -> DoctorCheck {
+    let about = CheckBuilder::new("system", "the programs of every target are built for it");
     let found = format!("{} on {}", machine.os, machine.arch);
     match (machine.os.as_str(), machine.arch.as_str()) {
         ("linux", "x86_64" | "aarch64") => about.ok(found),
@@ -55,8 +55,8 @@ pub fn system(machine: &Machine) -> Check {
     }
 }
 
-pub fn kernel(machine: &Machine) -> Check {
-    let about = About::new(
+pub fn kernel(machine: &MachineFacts) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "kernel",
         "namespaces, and nftables as kube-proxy writes them (5.13 or newer)",
     );
@@ -71,8 +71,8 @@ pub fn kernel(machine: &Machine) -> Check {
 }
 
 /// `None` is advice: a machine that does not tell may have enough.
-pub fn memory(machine: &Machine, needs: Memory) -> Check {
-    let about = About::new("memory", "the control plane and a proxy for every pod");
+pub fn memory(machine: &MachineFacts, needs: Memory) -> DoctorCheck {
+    let about = CheckBuilder::new("memory", "the control plane and a proxy for every pod");
     let Some(bytes) = machine.memory else {
         return about.advice(
             "cannot be told without /proc/meminfo",
@@ -110,18 +110,18 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::doctor::State::{self, Advice, Missing, Ok};
+    use crate::doctor::CheckState::{self, Advice, Missing, Ok};
 
     #[rstest]
     #[case("linux", "x86_64", Ok)]
     #[case("linux", "aarch64", Ok)]
     #[case("linux", "riscv64", Missing)]
     #[case("macos", "aarch64", Missing)]
-    fn linux_on_two_processors(#[case] os: &str, #[case] arch: &str, #[case] state: State) {
-        let machine = Machine {
+    fn linux_on_two_processors(#[case] os: &str, #[case] arch: &str, #[case] state: CheckState) {
+        let machine = MachineFacts {
             os: os.to_owned(),
             arch: arch.to_owned(),
-            ..Machine::default()
+            ..MachineFacts::default()
         };
         assert_eq!(system(&machine).state, state);
     }
@@ -132,7 +132,7 @@ mod tests {
     #[case(None, Missing, "/proc")]
     fn a_kernel_that_is_new_enough(
         #[case] release: Option<&str>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] word: &str,
     ) {
         let kernel = release.map(str::to_owned);
@@ -143,10 +143,10 @@ mod tests {
         );
     }
 
-    fn kernel_of(kernel: Option<String>) -> Check {
-        let machine = Machine {
+    fn kernel_of(kernel: Option<String>) -> DoctorCheck {
+        let machine = MachineFacts {
             kernel,
-            ..Machine::default()
+            ..MachineFacts::default()
         };
         super::kernel(&machine)
     }
@@ -158,12 +158,12 @@ mod tests {
     #[case(None, Advice, "/proc/meminfo")]
     fn memory_has_three_outcomes(
         #[case] memory: Option<u64>,
-        #[case] state: State,
+        #[case] state: CheckState,
         #[case] word: &str,
     ) {
-        let machine = Machine {
+        let machine = MachineFacts {
             memory,
-            ..Machine::default()
+            ..MachineFacts::default()
         };
         let check = super::memory(&machine, Memory::LOCAL);
         assert!(

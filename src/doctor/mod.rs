@@ -18,4 +18,4 @@ pub mod programs;
 mod text;
 mod version;
 
-pub use check::{Check, Report, State, Words};
+pub use check::{CheckState, DoctorCheck, Report, Verbosity};

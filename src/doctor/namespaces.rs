@@ -2,12 +2,12 @@
 
 use super::{
     answer::NoAnswer,
-    check::{About, Check},
+    check::{CheckBuilder, DoctorCheck},
 };
 
 /// What is known about namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Namespaces {
+pub struct NamespaceFacts {
     /// What came of making those of a world; the kernel's words when it refused. `None` when this
     /// program could not be started again to try.
     pub tried: Option<Result<(), NoAnswer>>,
@@ -21,8 +21,8 @@ pub struct Namespaces {
     pub apparmor: Option<u64>,
 }
 
-pub fn namespaces(facts: &Namespaces) -> Check {
-    let about = About::new(
+pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "namespaces",
         "a local world is a set of new namespaces, a user namespace first",
     );
@@ -32,11 +32,11 @@ pub fn namespaces(facts: &Namespaces) -> Check {
         None => return about.advice("could not be tried", "mount /proc and /dev and ask again"),
     };
     let (found, way_out) = match facts {
-        Namespaces { most: Some(0), .. } => (
+        NamespaceFacts { most: Some(0), .. } => (
             "user.max_user_namespaces is 0",
             "as root: sysctl -w user.max_user_namespaces=10000 (to keep it: a line in /etc/sysctl.d)",
         ),
-        Namespaces {
+        NamespaceFacts {
             root: false,
             unprivileged: Some(0),
             ..
@@ -44,7 +44,7 @@ pub fn namespaces(facts: &Namespaces) -> Check {
             "kernel.unprivileged_userns_clone is 0",
             "as root: sysctl -w kernel.unprivileged_userns_clone=1 (to keep it: a line in /etc/sysctl.d)",
         ),
-        Namespaces {
+        NamespaceFacts {
             root: false,
             apparmor: Some(1..),
             ..
@@ -65,10 +65,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::doctor::State;
+    use crate::doctor::CheckState;
 
-    fn refused() -> Namespaces {
-        Namespaces {
+    fn refused() -> NamespaceFacts {
+        NamespaceFacts {
             tried: Some(Err(NoAnswer::Refused("EPERM".to_owned()))),
             root: false,
             most: Some(1000),
@@ -78,15 +78,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::none_at_all(Namespaces { most: Some(0), ..refused() }, "max_user_namespaces=10000")]
-    #[case::debian(Namespaces { unprivileged: Some(0), ..refused() }, "unprivileged_userns_clone=1")]
-    #[case::ubuntu(Namespaces { apparmor: Some(1), ..refused() }, "apparmor_restrict_unprivileged_userns=0")]
+    #[case::none_at_all(NamespaceFacts { most: Some(0), ..refused() }, "max_user_namespaces=10000")]
+    #[case::debian(NamespaceFacts { unprivileged: Some(0), ..refused() }, "unprivileged_userns_clone=1")]
+    #[case::ubuntu(NamespaceFacts { apparmor: Some(1), ..refused() }, "apparmor_restrict_unprivileged_userns=0")]
     #[case::container(refused(), "seccomp=unconfined")]
-    #[case::not_for_root(Namespaces { root: true, unprivileged: Some(0), ..refused() }, "seccomp=unconfined")]
-    #[case::without_proc(Namespaces { most: None, ..refused() }, "seccomp=unconfined")]
-    fn who_refuses_decides_the_way_out(#[case] facts: Namespaces, #[case] word: &str) {
+    #[case::not_for_root(NamespaceFacts { root: true, unprivileged: Some(0), ..refused() }, "seccomp=unconfined")]
+    #[case::without_proc(NamespaceFacts { most: None, ..refused() }, "seccomp=unconfined")]
+    fn who_refuses_decides_the_way_out(#[case] facts: NamespaceFacts, #[case] word: &str) {
         let check = namespaces(&facts);
-        assert_eq!(check.state, State::Missing);
+        assert_eq!(check.state, CheckState::Missing);
         assert!(
             check.way_out.as_ref().is_some_and(|way| way.contains(word))
                 && check.found.contains("EPERM"),
@@ -96,21 +96,21 @@ mod tests {
 
     #[test]
     fn what_was_made_counts_whatever_the_switches_say() {
-        let facts = Namespaces {
+        let facts = NamespaceFacts {
             tried: Some(Ok(())),
             unprivileged: Some(0),
             apparmor: Some(1),
             ..refused()
         };
-        assert_eq!(namespaces(&facts).state, State::Ok);
+        assert_eq!(namespaces(&facts).state, CheckState::Ok);
     }
 
     #[test]
     fn what_could_not_be_tried_is_not_judged() {
-        let facts = Namespaces {
+        let facts = NamespaceFacts {
             tried: None,
             ..refused()
         };
-        assert_eq!(namespaces(&facts).state, State::Advice);
+        assert_eq!(namespaces(&facts).state, CheckState::Advice);
     }
 }

@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use super::{
     answer::NoAnswer,
-    check::{About, Check, State},
+    check::{CheckBuilder, CheckState, DoctorCheck},
     version::at_least,
 };
 
 /// Where a program was looked for, and what it says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Program {
+pub struct FoundProgram {
     /// The path, when it is there.
     pub path: Option<PathBuf>,
     /// What it prints when asked for its version; the words of the failure otherwise.
     pub version: Option<Result<String, NoAnswer>>,
 }
 
-impl Program {
+impl FoundProgram {
     /// Path and version for people; `None` when it is not there.
     pub fn found(&self) -> Option<String> {
         let path = self.path.as_ref()?.display().to_string();
@@ -41,25 +41,25 @@ const NOT_THERE: &str = "in none of /usr/sbin, /usr/bin, /sbin, /bin";
 
 /// A program that only has to be there.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted {
+pub(super) struct WantedProgram {
     pub name: &'static str,
     pub package: &'static str,
     pub why: &'static str,
 }
 
 /// What pods, proxies and kube-proxy of a local world run.
-pub(super) const OF_THE_WORLD: [Wanted; 3] = [
-    Wanted {
+pub(super) const OF_THE_WORLD: [WantedProgram; 3] = [
+    WantedProgram {
         name: "iptables",
         package: "iptables",
         why: "sends a pod's calls through its sidecar",
     },
-    Wanted {
+    WantedProgram {
         name: "ip",
         package: "iproute2",
         why: "routes inside pods",
     },
-    Wanted {
+    WantedProgram {
         name: "conntrack",
         package: "conntrack",
         why: "kube-proxy forgets connections to pods that are gone",
@@ -69,21 +69,21 @@ pub(super) const OF_THE_WORLD: [Wanted; 3] = [
 /// What kube-proxy's nftables mode needs.
 const NFT: &[u32] = &[1, 0, 1];
 
-pub(super) fn there(wanted: Wanted, program: &Program) -> Check {
-    let about = About::new(wanted.name, wanted.why);
+pub(super) fn there(wanted: WantedProgram, program: &FoundProgram) -> DoctorCheck {
+    let about = CheckBuilder::new(wanted.name, wanted.why);
     match program.found() {
         Some(found) => about.ok(found),
-        None => about.package(State::Missing, NOT_THERE, wanted.package),
+        None => about.package(CheckState::Missing, NOT_THERE, wanted.package),
     }
 }
 
-pub(super) fn nft(program: &Program) -> Check {
-    let about = About::new(
+pub(super) fn nft(program: &FoundProgram) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "nft",
         "kube-proxy carries Services with it (1.0.1 or newer)",
     );
     match (program.found(), program.version()) {
-        (None, _) => about.package(State::Missing, NOT_THERE, "nftables"),
+        (None, _) => about.package(CheckState::Missing, NOT_THERE, "nftables"),
         (Some(found), Some(version)) if at_least(version, NFT) => about.ok(found),
         (Some(found), Some(_)) => about.missing(
             found,
@@ -94,8 +94,8 @@ pub(super) fn nft(program: &Program) -> Check {
 }
 
 /// Go, of which the control plane is built once.
-pub(super) fn go(program: &Program, minimum: &str) -> Check {
-    let about = About::new(
+pub(super) fn go(program: &FoundProgram, minimum: &str) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "go",
         "the control plane is built from pinned Go modules, once",
     );
@@ -114,15 +114,15 @@ pub(super) fn go(program: &Program, minimum: &str) -> Check {
 }
 
 /// Python with pip, which fetches Envoy.
-pub(super) fn pip(program: &Program) -> Check {
-    let about = About::new(
+pub(super) fn pip(program: &FoundProgram) -> DoctorCheck {
+    let about = CheckBuilder::new(
         "python3 with pip",
         "Envoy comes as a pinned Python wheel, once",
     );
     match (program.found(), program.version()) {
-        (None, _) => about.package(State::Missing, "not on PATH", "python3-pip"),
+        (None, _) => about.package(CheckState::Missing, "not on PATH", "python3-pip"),
         (Some(found), Some(_)) => about.ok(found),
-        (Some(found), None) => about.package(State::Missing, found, "python3-pip"),
+        (Some(found), None) => about.package(CheckState::Missing, found, "python3-pip"),
     }
 }
 
@@ -131,10 +131,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use State::{Advice, Missing, Ok};
+    use CheckState::{Advice, Missing, Ok};
 
-    fn program(version: Option<Result<&str, &str>>) -> Program {
-        Program {
+    fn program(version: Option<Result<&str, &str>>) -> FoundProgram {
+        FoundProgram {
             path: Some("/usr/bin/thing".into()),
             version: version.map(|said| {
                 let refused = |words: &str| NoAnswer::Refused(words.to_owned());
@@ -145,10 +145,10 @@ mod tests {
 
     #[rstest]
     #[case::there(program(None), Ok, "/usr/bin/thing")]
-    #[case::absent(Program::default(), Missing, NOT_THERE)]
+    #[case::absent(FoundProgram::default(), Missing, NOT_THERE)]
     fn a_program_is_there_or_comes_in_a_package(
-        #[case] program: Program,
-        #[case] state: State,
+        #[case] program: FoundProgram,
+        #[case] state: CheckState,
         #[case] found: &str,
     ) {
         let check = there(OF_THE_WORLD[0], &program);
@@ -160,8 +160,8 @@ mod tests {
     #[case(program(Some(Result::Ok("nftables v1.0.6 (Lester Gooch #5)"))), Ok)]
     #[case(program(Some(Result::Ok("nftables v0.9.8"))), Missing)]
     #[case(program(Some(Err("Operation not permitted"))), Advice)]
-    #[case(Program::default(), Missing)]
-    fn nft_has_three_outcomes(#[case] program: Program, #[case] state: State) {
+    #[case(FoundProgram::default(), Missing)]
+    fn nft_has_three_outcomes(#[case] program: FoundProgram, #[case] state: CheckState) {
         assert_eq!(nft(&program).state, state);
     }
 
@@ -169,8 +169,8 @@ mod tests {
     #[case(program(Some(Result::Ok("go1.26.8"))), Ok)]
     #[case(program(Some(Result::Ok("go1.24.4"))), Missing)]
     #[case(program(Some(Err("no such toolchain"))), Missing)]
-    #[case(Program::default(), Missing)]
-    fn go_has_to_be_new_enough(#[case] program: Program, #[case] state: State) {
+    #[case(FoundProgram::default(), Missing)]
+    fn go_has_to_be_new_enough(#[case] program: FoundProgram, #[case] state: CheckState) {
         let check = go(&program, "1.26");
         assert_eq!(check.state, state);
         assert_eq!(
@@ -182,8 +182,11 @@ mod tests {
     #[rstest]
     #[case(program(Some(Result::Ok("pip 23.0.1"))), Ok)]
     #[case(program(Some(Err("No module named pip"))), Missing)]
-    #[case(Program::default(), Missing)]
-    fn pip_is_there_or_comes_in_a_package(#[case] program: Program, #[case] state: State) {
+    #[case(FoundProgram::default(), Missing)]
+    fn pip_is_there_or_comes_in_a_package(
+        #[case] program: FoundProgram,
+        #[case] state: CheckState,
+    ) {
         let check = pip(&program);
         assert_eq!(
             (check.state, check.package.is_some()),

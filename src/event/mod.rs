@@ -7,4 +7,4 @@ mod redacted;
 pub mod run_id;
 mod text;
 
-pub use model::{Event, Kind, OLDEST_SCHEMA, RunInfo, SCHEMA, ScenarioEnd};
+pub use model::{Event, EventKind, OLDEST_SCHEMA, RunInfo, SCHEMA, ScenarioEnd};

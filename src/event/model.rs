@@ -24,12 +24,12 @@ pub struct Event {
     /// Milliseconds since the run began (monotonic).
     pub at_ms: u64,
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: EventKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Kind {
+pub enum EventKind {
     RunStarted(Box<RunInfo>),
     /// A phase of bringing up target or mesh: progress for people, a timing for the report.
     PhaseStarted {
@@ -122,10 +122,10 @@ impl Event {
     /// Brings an event of an older log to [`SCHEMA`].
     pub fn upgrade(&mut self, from: u32) {
         match &mut self.kind {
-            Kind::RunStarted(run) => run.schema = SCHEMA,
-            Kind::StepStarted { step, .. }
-            | Kind::StepEnded { step, .. }
-            | Kind::Checked { step, .. }
+            EventKind::RunStarted(run) => run.schema = SCHEMA,
+            EventKind::StepStarted { step, .. }
+            | EventKind::StepEnded { step, .. }
+            | EventKind::Checked { step, .. }
                 if from == 1 =>
             {
                 *step = step.next();
@@ -179,7 +179,7 @@ pub struct ScenarioEnd {
     pub wall_ms: u64,
     /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the
     /// scenario.
-    pub floor_ms: u64,
+    pub min_ms: u64,
     /// Calls made, attempts the servers counted, …
     pub samples: BTreeMap<String, u64>,
     /// Link of the known-failure entry, when it decided.

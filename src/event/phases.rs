@@ -2,7 +2,7 @@
 
 use std::{error::Error, future::Future, time::Instant};
 
-use super::{Kind, recorder::Recorder};
+use super::{EventKind, recorder::Recorder};
 use crate::errors::chain;
 
 /// Times phases and tells of them.
@@ -24,11 +24,11 @@ impl Phases {
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let start = Instant::now();
-        self.0.emit(Kind::PhaseStarted {
+        self.0.emit(EventKind::PhaseStarted {
             phase: phase.to_owned(),
         });
         let result = work.await;
-        self.0.emit(Kind::PhaseEnded {
+        self.0.emit(EventKind::PhaseEnded {
             phase: phase.to_owned(),
             ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             error: result.as_ref().err().map(|error| chain(error)),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::{Event, Kind};
+use super::{Event, EventKind};
 
 /// Hands events on; cheap to clone.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl Recorder {
     }
 
     /// Records that something happened now. After the sink has gone there is nobody to tell.
-    pub fn emit(&self, kind: Kind) {
+    pub fn emit(&self, kind: EventKind) {
         let _ = self.to.send(Event {
             at_ms: self.elapsed_ms(),
             kind,

@@ -24,7 +24,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::Kind,
+        event::EventKind,
         evidence::redact::tests::{SECRET, redactor},
     };
 
@@ -32,7 +32,7 @@ mod tests {
     fn events_lose_secrets_and_nothing_else() {
         let event = Event {
             at_ms: 7,
-            kind: Kind::Note {
+            kind: EventKind::Note {
                 text: format!("authorization: Bearer {SECRET}"),
             },
         };
@@ -41,7 +41,7 @@ mod tests {
             clean,
             Event {
                 at_ms: 7,
-                kind: Kind::Note {
+                kind: EventKind::Note {
                     text: "authorization: Bearer ***".into()
                 }
             }
@@ -54,7 +54,7 @@ mod tests {
         ["target-ready", "versions", "capabilities", "my-host"]
             .iter()
             .for_each(|secret| redactor.register(secret));
-        let ready = |host: &str, versions: &str| Kind::TargetReady {
+        let ready = |host: &str, versions: &str| EventKind::TargetReady {
             versions: [(host.to_owned(), versions.to_owned())].into(),
             capabilities: vec![],
             lacks: vec![],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Event, Kind, RunInfo, ScenarioEnd};
+use super::{Event, EventKind, RunInfo, ScenarioEnd};
 use crate::verdict::outcome::Check;
 
 /// Rewrites one text.
@@ -20,7 +20,7 @@ impl Event {
     }
 }
 
-impl Kind {
+impl EventKind {
     fn rewrite(&mut self, with: &Rewrite<'_>) {
         match self {
             Self::RunStarted(run) => run.rewrite(with),
@@ -132,7 +132,7 @@ impl ScenarioEnd {
             cause,
             class: _,
             wall_ms: _,
-            floor_ms: _,
+            min_ms: _,
             samples,
             known,
         } = self;

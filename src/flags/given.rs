@@ -24,7 +24,7 @@ impl Given {
     }
 
     /// Its values as they read; bytes that are no text are replaced.
-    pub fn words(&self) -> Vec<String> {
+    pub fn to_args(&self) -> Vec<String> {
         let words = self.values.iter();
         words
             .map(|value| value.to_string_lossy().into_owned())
@@ -35,7 +35,7 @@ impl Given {
 /// As it was given: `--istio 1.28.0`, or `MESHPROOF_ISTIO=1.28.0`.
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.words().join(" ");
+        let value = self.to_args().join(" ");
         match &self.variable {
             Some(variable) => write!(f, "{variable}={value}"),
             None => f.write_str(format!("{} {value}", self.flag).trim()),

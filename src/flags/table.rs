@@ -13,7 +13,7 @@ pub struct Flag {
     /// Targets that can honour it.
     pub targets: &'static [TargetKind],
     pub concerns: Concerns,
-    pub again: Again,
+    pub again: Repeats,
     pub value: Value,
 }
 
@@ -29,7 +29,7 @@ pub enum Concerns {
 
 /// Which of the commands that run the same again repeat a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum Repeats {
     /// Both the one of the run and those of its scenarios.
     Always,
     /// The one of the run alone: it selects scenarios, or says how many at a time and how often.
@@ -55,7 +55,7 @@ const fn flag(
     id: &'static str,
     targets: &'static [TargetKind],
     concerns: Concerns,
-    again: Again,
+    again: Repeats,
     value: Value,
 ) -> Flag {
     Flag {
@@ -69,8 +69,8 @@ const fn flag(
 
 /// Every flag of `run`.
 pub const FLAGS: &[Flag] = &{
-    use Again::{Always, Never, Run as OfRun};
     use Concerns::{Mesh, Run};
+    use Repeats::{Always, Never, Run as OfRun};
     use Value::{File, Image, Word};
     [
         flag("paths", ALL, Run, Never, Word),

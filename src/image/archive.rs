@@ -31,7 +31,7 @@ const EPOCH: &str = "1970-01-01T00:00:00Z";
 
 /// An image that is in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Written {
+pub struct WrittenImage {
     /// Its name with a tag, as `docker images` shows it.
     pub name: String,
     /// `sha256:` and the digest of the configuration: what Docker calls the image's id.
@@ -46,7 +46,7 @@ pub struct Written {
 ///
 /// # Errors
 /// As [`write_all`].
-pub fn write(image: &Image, to: &Path) -> Result<Written, ArchiveError> {
+pub fn write(image: &Image, to: &Path) -> Result<WrittenImage, ArchiveError> {
     let mut written = write_all(std::slice::from_ref(image), to)?;
     Ok(written.remove(0))
 }
@@ -59,7 +59,7 @@ pub fn write(image: &Image, to: &Path) -> Result<Written, ArchiveError> {
 /// # Errors
 /// [`ArchiveError`] when a file of an image cannot be read, an image cannot be a layer, or the
 /// archive cannot be written.
-pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<Written>, ArchiveError> {
+pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<WrittenImage>, ArchiveError> {
     whole(to, |file| {
         let mut archive = Archive::of(file, to);
         let written = images
@@ -90,7 +90,7 @@ impl<'a> Archive<'a> {
         }
     }
 
-    fn add(&mut self, image: &Image) -> Result<Written, ArchiveError> {
+    fn add(&mut self, image: &Image) -> Result<WrittenImage, ArchiveError> {
         let layer = self.add_layer(image)?;
         let config = config(image, &layer.digest).to_string();
         let id = hex(Sha256::new_with_prefix(&config));
@@ -102,7 +102,7 @@ impl<'a> Archive<'a> {
         }));
         self.add_bytes(member, config.as_bytes())
             .map_err(|source| unwritable(self.path, source))?;
-        Ok(Written {
+        Ok(WrittenImage {
             name,
             id: format!("sha256:{id}"),
             layer: format!("sha256:{}", layer.digest),

@@ -17,7 +17,7 @@ const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 
 /// What Istio's images are made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+pub struct IstioImageInputs<'a> {
     /// The tool chain's set of the control plane.
     pub control_plane: &'a Path,
     /// The tool chain's set of Envoy.
@@ -33,7 +33,11 @@ pub struct Parts<'a> {
 ///
 /// # Errors
 /// When a program or a file of the userland cannot be read.
-pub fn images(parts: Parts<'_>, hub: &str, tag: &str) -> Result<[Layered; 2], ArchiveError> {
+pub fn images(
+    parts: IstioImageInputs<'_>,
+    hub: &str,
+    tag: &str,
+) -> Result<[Layered; 2], ArchiveError> {
     let (pilot, proxy) = (format!("{hub}/pilot:{tag}"), format!("{hub}/proxyv2:{tag}"));
     let layers = [Rc::new(Layer::of_tree(&pilot, istiod(&pilot, parts)?)?)];
     let start = Start {
@@ -57,7 +61,7 @@ pub fn images(parts: Parts<'_>, hub: &str, tag: &str) -> Result<[Layered; 2], Ar
     Ok([istiod, Layered::new(vec![proxy], layers.into(), &start)])
 }
 
-fn istiod(image: &str, parts: Parts<'_>) -> Result<Vec<TreeEntry>, ArchiveError> {
+fn istiod(image: &str, parts: IstioImageInputs<'_>) -> Result<Vec<TreeEntry>, ArchiveError> {
     let program = parts.control_plane.join("bin/pilot-discovery");
     Ok(vec![
         TreeEntry::dir("/tmp", 0o1777),
@@ -69,7 +73,7 @@ fn istiod(image: &str, parts: Parts<'_>) -> Result<Vec<TreeEntry>, ArchiveError>
     ])
 }
 
-fn proxies(image: &str, parts: Parts<'_>) -> Result<Vec<TreeEntry>, ArchiveError> {
+fn proxies(image: &str, parts: IstioImageInputs<'_>) -> Result<Vec<TreeEntry>, ArchiveError> {
     let template = parts.control_plane.join("share/envoy_bootstrap.json");
     let contents = fs::read(&template).map_err(|source| ArchiveError::Unreadable {
         image: image.to_owned(),
@@ -119,7 +123,7 @@ mod tests {
         tar.append_dir_all(".", at("tree")).unwrap();
         tar.into_inner().unwrap();
         let (control_plane, envoy, userland) = (at("ours"), at("envoy"), at("userland.tar"));
-        let parts = Parts {
+        let parts = IstioImageInputs {
             control_plane: &control_plane,
             envoy: &envoy,
             envoy_version: "1.39.3",

@@ -41,7 +41,7 @@ const KINDS_IMAGES: usize = 3;
 
 /// What a cluster's images are made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
+pub struct KubernetesImageInputs<'a> {
     /// The tool chain's set of the control plane.
     pub control_plane: &'a Path,
     /// The tool chain's set of kind and a node's programs.
@@ -55,7 +55,7 @@ pub struct Parts<'a> {
 /// # Errors
 /// When a program cannot be read or run, kind's files are not as they were, or the archive cannot
 /// be written.
-pub fn write(parts: Parts<'_>, to: &Path) -> Result<(), ArchiveError> {
+pub fn write(parts: KubernetesImageInputs<'_>, to: &Path) -> Result<(), ArchiveError> {
     let kubeadm = parts.kind.join("bin/kubeadm");
     let version = output(&kubeadm, ["version", "-o", "short"])?;
     let version = version.trim();
@@ -65,7 +65,7 @@ pub fn write(parts: Parts<'_>, to: &Path) -> Result<(), ArchiveError> {
 }
 
 fn write_as(
-    parts: Parts<'_>,
+    parts: KubernetesImageInputs<'_>,
     version: &str,
     names: &BTreeMap<String, Vec<String>>,
     to: &Path,
@@ -112,7 +112,7 @@ fn add_program(
 
 /// The images by the last part of their repository.
 fn images(
-    parts: Parts<'_>,
+    parts: KubernetesImageInputs<'_>,
     names: &BTreeMap<String, Vec<String>>,
 ) -> Result<BTreeMap<&'static str, Layered>, ArchiveError> {
     let base = Rc::new(Layer::of_tar("kube-proxy", parts.userland)?);
@@ -159,7 +159,7 @@ fn images(
 /// The names of each image: those that kubeadm has `listed`, and for the pause image the one that
 /// containerd asks for and those of what is never started.
 fn names(
-    parts: Parts<'_>,
+    parts: KubernetesImageInputs<'_>,
     kubeadm: &Path,
     listed: &str,
 ) -> Result<BTreeMap<String, Vec<String>>, ArchiveError> {

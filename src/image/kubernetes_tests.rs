@@ -53,7 +53,7 @@ fn sets(dir: &Path) {
 /// The archive made of these sets, unpacked.
 fn unpacked(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let (ours, kind) = (dir.join("ours"), dir.join("kind"));
-    let parts = Parts {
+    let parts = KubernetesImageInputs {
         control_plane: &ours,
         kind: &kind,
         userland: &dir.join("userland.tar"),
@@ -134,7 +134,7 @@ fn a_kubeadm_that_names_too_few_images_is_told() {
     let dir = tempfile::tempdir().unwrap();
     sets(dir.path());
     let kind = dir.path().join("kind");
-    let parts = Parts {
+    let parts = KubernetesImageInputs {
         control_plane: dir.path(),
         kind: &kind,
         userland: dir.path(),

@@ -12,7 +12,7 @@ use super::ArchiveError;
 
 /// An image of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct ListedImage {
     /// Names with tags.
     pub names: Vec<String>,
     /// The digest of its configuration, which Docker calls the image's id.
@@ -35,7 +35,7 @@ struct Entry {
 ///
 /// # Errors
 /// When there is no such file, or it is anything else.
-pub fn list(path: &Path) -> io::Result<Vec<Listed>> {
+pub fn list(path: &Path) -> io::Result<Vec<ListedImage>> {
     let file = File::open(path)?;
     let manifest = read(file, "manifest.json").ok().flatten();
     let entries = manifest.and_then(|text| serde_json::from_slice::<Vec<Entry>>(&text).ok());
@@ -47,7 +47,7 @@ pub fn list(path: &Path) -> io::Result<Vec<Listed>> {
         let name = member.strip_suffix(ending).unwrap_or(member);
         name.trim_start_matches("blobs/sha256/").to_owned()
     };
-    let listed = entries.into_iter().map(|entry| Listed {
+    let listed = entries.into_iter().map(|entry| ListedImage {
         names: entry.repo_tags.unwrap_or_default(),
         id: digest(&entry.config, ".json"),
         layers: entry

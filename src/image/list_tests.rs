@@ -31,7 +31,7 @@ fn images_are_listed(
 ) {
     let dir = tempfile::tempdir().unwrap();
     let path = archive(dir.path(), "manifest.json", manifest.to_string().as_bytes());
-    let expected = Listed {
+    let expected = ListedImage {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         id: id.to_owned(),
         layers: vec![layer.to_owned()],

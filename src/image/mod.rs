@@ -11,6 +11,6 @@ pub mod save;
 mod tree;
 mod whole;
 
-pub use archive::{Written, write, write_all};
+pub use archive::{WrittenImage, write, write_all};
 pub use error::ArchiveError;
-pub use list::{Listed, list};
+pub use list::{ListedImage, list};

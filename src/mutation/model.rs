@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::patch::Patch;
 use crate::{
     scenario::{
-        loaded::{Beside, Loaded},
+        loaded::{LoadedScenario, SiblingFile},
         workload_file::WorkloadFileError,
     },
     text::glob,
@@ -62,13 +62,13 @@ impl Mutation {
     ///
     /// # Errors
     /// A file of the scenario cannot be read.
-    pub fn concerns(&self, scenario: &Loaded) -> Result<bool, WorkloadFileError> {
+    pub fn concerns(&self, scenario: &LoadedScenario) -> Result<bool, WorkloadFileError> {
         let named = self.turns_red.iter().chain(&self.beside);
         if !self.patches.is_empty() && named.into_iter().any(|id| glob(id, &scenario.id)) {
             return Ok(true);
         }
         let inputs = scenario.inputs()?;
-        let changed = |file: &Beside| self.mutate(&file.file, file.text.clone()) != file.text;
+        let changed = |file: &SiblingFile| self.mutate(&file.file, file.text.clone()) != file.text;
         Ok(inputs.iter().any(changed))
     }
 }

@@ -9,7 +9,7 @@ use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
 
 use crate::{
     errors::{Classified, ErrorClass, chain},
-    transport::http::{HttpError, Port},
+    transport::http::{HttpError, PodPort},
 };
 
 /// A caller stops its calls when it hears nothing of us for so long. Longer than this process
@@ -51,7 +51,7 @@ impl Classified for CallerError {
 
 /// What a caller says at the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndOfRun {
     pub took_us: u64,
     /// When the caller itself did not run.
     pub stalls: Vec<Stall>,
@@ -63,10 +63,10 @@ pub struct Ended {
 /// # Errors
 /// [`CallerError`]: our own side failed, nothing is known of the mesh.
 pub async fn run(
-    caller: &Port,
+    caller: &PodPort,
     plan: &CallPlan,
     mut each: impl FnMut(RunLine) -> bool,
-) -> Result<Option<Ended>, CallerError> {
+) -> Result<Option<EndOfRun>, CallerError> {
     let body = serde_json::to_vec(plan).map_err(|error| CallerError::Refused(error.to_string()))?;
     let path = format!("/v1/run?lease_ms={}", LEASE.as_millis());
     let mut body = caller.send_on(&path, body, BEAT).await?;
@@ -91,7 +91,7 @@ pub async fn run(
                 RunLine::Done {
                     elapsed_us, stalls, ..
                 } => {
-                    return Ok(Some(Ended {
+                    return Ok(Some(EndOfRun {
                         took_us: elapsed_us,
                         stalls,
                     }));
@@ -112,7 +112,7 @@ pub async fn run(
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn ledger(server: &Port, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
+pub async fn ledger(server: &PodPort, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
     lines(server, &format!("/v1/ledger?prefix={prefix}")).await
 }
 
@@ -120,7 +120,7 @@ pub async fn ledger(server: &Port, prefix: &str) -> Result<Vec<Attempt>, CallerE
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn ledger_of(server: &Port, run: &str) -> Result<Vec<Attempt>, CallerError> {
+pub async fn ledger_of(server: &PodPort, run: &str) -> Result<Vec<Attempt>, CallerError> {
     let mut attempts = ledger(server, &format!("{run}-")).await?;
     attempts.retain(|attempt| is_call_of(run, &attempt.call));
     Ok(attempts)
@@ -140,7 +140,7 @@ fn is_call_of(run: &str, call: &str) -> bool {
 ///
 /// # Errors
 /// When the collector cannot be asked.
-pub async fn spans(collector: &Port) -> Result<Vec<Span>, CallerError> {
+pub async fn spans(collector: &PodPort) -> Result<Vec<Span>, CallerError> {
     lines(collector, "/v1/spans").await
 }
 
@@ -148,7 +148,7 @@ pub async fn spans(collector: &Port) -> Result<Vec<Span>, CallerError> {
 ///
 /// # Errors
 /// When the caller cannot be asked.
-pub async fn reach(caller: &Port, address: &str, times: u64) -> Result<Reached, CallerError> {
+pub async fn reach(caller: &PodPort, address: &str, times: u64) -> Result<Reached, CallerError> {
     document(
         caller,
         &format!("/v1/reach?address={address}&times={times}"),
@@ -160,12 +160,12 @@ pub async fn reach(caller: &Port, address: &str, times: u64) -> Result<Reached, 
 ///
 /// # Errors
 /// When it cannot be asked.
-pub async fn alive(port: &Port) -> Result<Alive, CallerError> {
+pub async fn alive(port: &PodPort) -> Result<Alive, CallerError> {
     document(port, "/v1/alive").await
 }
 
 async fn document<T: serde::de::DeserializeOwned>(
-    port: &Port,
+    port: &PodPort,
     path: &str,
 ) -> Result<T, CallerError> {
     let body = port.fetch(Method::GET, path).await?;
@@ -176,7 +176,7 @@ async fn document<T: serde::de::DeserializeOwned>(
 }
 
 async fn lines<T: serde::de::DeserializeOwned>(
-    port: &Port,
+    port: &PodPort,
     path: &str,
 ) -> Result<Vec<T>, CallerError> {
     let body = port.fetch(Method::GET, path).await?;

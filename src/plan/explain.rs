@@ -11,7 +11,7 @@ use super::{
 use crate::{
     scenario::{
         dialect::Dialect,
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Step, Workload, tls::Tls},
         reach,
         select::level_word,
@@ -23,16 +23,16 @@ use crate::{
 ///
 /// # Errors
 /// A probe that does not resolve: lint says where.
-pub fn explain(loaded: &Loaded, rates: Rates) -> Result<String, ResolveError> {
+pub fn explain(loaded: &LoadedScenario, rates: Rates) -> Result<String, ResolveError> {
     let scenario = &loaded.scenario;
     let mut text = String::new();
     head(&mut text, loaded);
-    for workload in &scenario.world {
+    for workload in &scenario.workloads {
         let _ = writeln!(text, "  - {}", workload_words(workload));
     }
     let _ = writeln!(text, "\nSteps");
     for (number, step) in scenario.numbered_steps() {
-        let _ = writeln!(text, "  {number}. {}", step.words());
+        let _ = writeln!(text, "  {number}. {}", step.describe());
         if let Step::Contrast(_) = step {
             let runs = step_probes(scenario, step, rates)?;
             let _ = writeln!(text, "     in {} run(s)", runs.len());
@@ -50,7 +50,7 @@ pub fn explain(loaded: &Loaded, rates: Rates) -> Result<String, ResolveError> {
     Ok(text)
 }
 
-fn head(text: &mut String, loaded: &Loaded) {
+fn head(text: &mut String, loaded: &LoadedScenario) {
     let scenario = &loaded.scenario;
     let _ = writeln!(text, "{}\n{}\n", loaded.id, scenario.title);
     for line in scenario.why.trim().lines() {
@@ -65,7 +65,7 @@ fn head(text: &mut String, loaded: &Loaded) {
     if !scenario.needs.is_empty() {
         let _ = writeln!(text, "Needs:   {} (else SKIP)", scenario.needs.join(", "));
     }
-    if let Some(reason) = reach::alone(loaded) {
+    if let Some(reason) = reach::serial(loaded) {
         let _ = writeln!(text, "Alone:   nothing runs beside it: {reason}");
     }
     let _ = writeln!(text, "\nWorld");
@@ -88,7 +88,7 @@ fn workload_words(workload: &Workload) -> String {
     };
     let parts = [replicas, version, app, sidecar, args];
     let parts: String = parts.into_iter().flatten().collect();
-    format!("{} (as {}){parts}", workload.name, workload.uses)
+    format!("{} (as {}){parts}", workload.name, workload.template)
 }
 
 fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
@@ -135,7 +135,7 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
 
 fn call_words(run: &ResolvedProbe) -> String {
     if let Some(browser) = &run.request.browser {
-        let (page, client) = (&browser.page, browser.client.word());
+        let (page, client) = (&browser.page, browser.client.as_str());
         return format!(
             "call(s) of {} by {client} in a page of {page}",
             run.request.call

@@ -7,4 +7,4 @@ pub mod lint;
 mod order;
 pub mod resolve;
 
-pub use order::{Action, Entry, Plan, Terms, action, plan, step_probes};
+pub use order::{Plan, PlanAction, PlanEntry, PlanOptions, action, plan, step_probes};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::resolve::{ResolveError, ResolvedProbe, resolve_run};
 use crate::{
     scenario::{
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Scenario, Step},
         reach,
         select::shuffle,
@@ -21,7 +21,7 @@ use crate::{
 
 /// What the plan depends on besides the scenarios.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Terms {
+pub struct PlanOptions {
     pub rates: Rates,
     pub seed: Seed,
     pub jobs: usize,
@@ -30,22 +30,22 @@ pub struct Terms {
 /// Scenarios in the order in which they start.
 #[derive(Debug)]
 pub struct Plan {
-    pub terms: Terms,
-    pub entries: Vec<Entry>,
+    pub terms: PlanOptions,
+    pub entries: Vec<PlanEntry>,
 }
 
 /// One scenario.
 #[derive(Debug)]
-pub struct Entry {
-    pub loaded: Loaded,
-    pub action: Action,
+pub struct PlanEntry {
+    pub loaded: LoadedScenario,
+    pub action: PlanAction,
     /// Why nothing else may run beside it.
-    pub alone: Option<String>,
+    pub serial: Option<String>,
 }
 
 /// Whether it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum PlanAction {
     Run,
     /// With the reason, for the report.
     Skip(String),
@@ -53,14 +53,18 @@ pub enum Action {
 
 /// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target
 /// is up: then nothing is skipped.
-pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet<String>>) -> Plan {
+pub fn plan(
+    scenarios: Vec<LoadedScenario>,
+    terms: PlanOptions,
+    capabilities: Option<&BTreeSet<String>>,
+) -> Plan {
     let mut scenarios = scenarios;
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));
     shuffle(&mut scenarios, terms.seed.number());
     number(&mut scenarios);
-    let entries = scenarios.into_iter().map(|loaded| Entry {
+    let entries = scenarios.into_iter().map(|loaded| PlanEntry {
         action: action(&loaded.scenario, capabilities),
-        alone: reach::alone(&loaded),
+        serial: reach::serial(&loaded),
         loaded,
     });
     Plan {
@@ -70,7 +74,7 @@ pub fn plan(scenarios: Vec<Loaded>, terms: Terms, capabilities: Option<&BTreeSet
 }
 
 /// Tells the runs of a scenario that runs several times apart.
-fn number(scenarios: &mut [Loaded]) {
+fn number(scenarios: &mut [LoadedScenario]) {
     let mut runs: BTreeMap<String, u32> = BTreeMap::new();
     for scenario in scenarios.iter() {
         *runs.entry(scenario.id.clone()).or_default() += 1;
@@ -85,9 +89,9 @@ fn number(scenarios: &mut [Loaded]) {
 }
 
 /// A missing capability is the reason, by its own word.
-pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> Action {
+pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> PlanAction {
     let Some(offered) = capabilities else {
-        return Action::Run;
+        return PlanAction::Run;
     };
     let missing: Vec<&str> = scenario
         .needs
@@ -96,8 +100,8 @@ pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> A
         .map(String::as_str)
         .collect();
     match missing.as_slice() {
-        [] => Action::Run,
-        words => Action::Skip(format!("not offered here: {}", words.join(", "))),
+        [] => PlanAction::Run,
+        words => PlanAction::Skip(format!("not offered here: {}", words.join(", "))),
     }
 }
 
@@ -121,7 +125,7 @@ impl Plan {
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_json(&self) -> Result<Value, ResolveError> {
-        let Terms { rates, seed, jobs } = self.terms;
+        let PlanOptions { rates, seed, jobs } = self.terms;
         let entries: Result<Vec<Value>, _> = self
             .entries
             .iter()
@@ -136,12 +140,12 @@ impl Plan {
         }))
     }
 
-    /// For `--dry-run`: one paragraph per scenario, with every cell.
+    /// For `--dry-run`: one paragraph per scenario, with every case.
     ///
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_text(&self) -> Result<String, ResolveError> {
-        let Terms { rates, seed, jobs } = self.terms;
+        let PlanOptions { rates, seed, jobs } = self.terms;
         let mut text = format!(
             "{} scenarios, seed {seed}, jobs {jobs}, {rates}\n",
             self.entries.len()
@@ -153,18 +157,18 @@ impl Plan {
     }
 }
 
-impl Entry {
+impl PlanEntry {
     fn to_json(&self, rates: Rates) -> Result<Value, ResolveError> {
         let scenario = &self.loaded.scenario;
         let mut steps = Vec::new();
         for (number, step) in scenario.numbered_steps() {
             let runs = step_probes(scenario, step, rates)?;
             let runs: Vec<Value> = runs.iter().map(run_json).collect();
-            steps.push(json!({"number": number, "step": step.words(), "runs": runs}));
+            steps.push(json!({"number": number, "step": step.describe(), "runs": runs}));
         }
         let (action, reason) = match &self.action {
-            Action::Run => ("run", Value::Null),
-            Action::Skip(reason) => ("skip", reason.as_str().into()),
+            PlanAction::Run => ("run", Value::Null),
+            PlanAction::Skip(reason) => ("skip", reason.as_str().into()),
         };
         Ok(json!({
             "id": self.loaded.id,
@@ -173,7 +177,7 @@ impl Entry {
             "proves": scenario.proves,
             "action": action,
             "reason": reason,
-            "alone": self.alone,
+            "serial": self.serial,
             "steps": steps,
         }))
     }
@@ -181,15 +185,15 @@ impl Entry {
     fn write_text(&self, text: &mut String, rates: Rates) -> Result<(), ResolveError> {
         let scenario = &self.loaded.scenario;
         let action = match &self.action {
-            Action::Run => "run ".to_owned(),
-            Action::Skip(reason) => format!("skip ({reason}) "),
+            PlanAction::Run => "run ".to_owned(),
+            PlanAction::Skip(reason) => format!("skip ({reason}) "),
         };
         let _ = writeln!(text, "\n{action}{}: {}", self.loaded.id, scenario.title);
-        if let Some(reason) = &self.alone {
-            let _ = writeln!(text, "  alone: {reason}");
+        if let Some(reason) = &self.serial {
+            let _ = writeln!(text, "  serial: {reason}");
         }
         for (number, step) in scenario.numbered_steps() {
-            let _ = writeln!(text, "  {number}. {}", step.words());
+            let _ = writeln!(text, "  {number}. {}", step.describe());
             for run in step_probes(scenario, step, rates)? {
                 let _ = writeln!(text, "       {}", run_words(&run));
             }

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::{
     scenario::{
         model::{
-            Cell, Override, Probe, Scenario, Step,
+            Case, Override, Probe, Scenario, Step,
             stream::Stream,
             tls::Tls,
             web::{Browser, Http, Web},
@@ -24,17 +24,17 @@ use crate::{
     },
     verdict::{
         Rates, ResolvedExpect,
-        matcher::{ExpectError, detects::Detects, moved::Moved, pinned::Pinned},
+        matcher::{ExpectError, detects::Detects, pinned::Pinned, remapped::Remapped},
         monitor::{Monitor, exact_floor},
         pods::Pods,
     },
 };
 
-/// One run of a probe, or of one cell of its table, ready for the engine. Placeholders are still in
+/// One run of a probe, or of one case of its table, ready for the engine. Placeholders are still in
 /// the text.
 #[derive(Debug, Clone)]
 pub struct ResolvedProbe {
-    /// `<probe>` or `<probe>[<cell>]`, as checks and reports name it.
+    /// `<probe>` or `<probe>[<case>]`, as checks and reports name it.
     pub name: String,
     pub request: Request,
     pub load: Load,
@@ -84,8 +84,8 @@ pub struct Load {
 pub enum ResolveError {
     #[error("no probe is named '{0}'")]
     NoProbe(String),
-    #[error("probe '{probe}' has no cell '{cell}'")]
-    NoCell { probe: String, cell: String },
+    #[error("probe '{probe}' has no case '{case}'")]
+    NoCase { probe: String, case: String },
     #[error("{name}: {error}")]
     Expect { name: String, error: ExpectError },
     #[error("{name}: deadline: {error}")]
@@ -98,7 +98,7 @@ pub enum ResolveError {
     Script { name: String, error: String },
 }
 
-/// All runs of a probe: one, or one per cell.
+/// All runs of a probe: one, or one per case.
 ///
 /// # Errors
 /// The first value that does not parse; lint finds all of them with their places.
@@ -110,10 +110,10 @@ pub fn resolve_probe(
     resolve(scenario, probe, &Override::default(), &[], rates)
 }
 
-/// What a step runs of a probe: its cells, with what is broken laid over probe and cell.
+/// What a step runs of a probe: its cases, with what is broken laid over probe and case.
 ///
 /// # Errors
-/// As [`resolve_probe`], and an unknown cell.
+/// As [`resolve_probe`], and an unknown case.
 pub fn resolve_run(
     scenario: &Scenario,
     run: Run<'_>,
@@ -121,44 +121,44 @@ pub fn resolve_run(
 ) -> Result<Vec<ResolvedProbe>, ResolveError> {
     let nothing = Override::default();
     let with = run.with.unwrap_or(&nothing);
-    resolve(scenario, run.probe, with, run.cells, rates)
+    resolve(scenario, run.probe, with, run.cases, rates)
 }
 
 fn resolve(
     scenario: &Scenario,
     name: &str,
     with: &Override,
-    cells: &[String],
+    cases: &[String],
     rates: Rates,
 ) -> Result<Vec<ResolvedProbe>, ResolveError> {
     let probe = scenario
         .probes
         .get(name)
         .ok_or_else(|| ResolveError::NoProbe(name.to_owned()))?;
-    let known = |cell: &&String| probe.vary.iter().any(|row| row.cell == **cell);
-    if let Some(cell) = cells.iter().find(|cell| !known(cell)) {
-        return Err(ResolveError::NoCell {
+    let known = |case: &&String| probe.cases.iter().any(|row| row.name == **case);
+    if let Some(case) = cases.iter().find(|case| !known(case)) {
+        return Err(ResolveError::NoCase {
             probe: name.to_owned(),
-            cell: cell.clone(),
+            case: case.clone(),
         });
     }
-    if probe.vary.is_empty() {
+    if probe.cases.is_empty() {
         let full = overlay(probe, with);
         return Ok(vec![ready(scenario, name.to_owned(), full, rates)?]);
     }
     let rows = probe
-        .vary
+        .cases
         .iter()
-        .filter(|row| cells.is_empty() || cells.contains(&row.cell));
+        .filter(|row| cases.is_empty() || cases.contains(&row.name));
     rows.map(|row| {
-        let full = overlay(&of_cell(probe, row), with);
-        ready(scenario, format!("{name}[{}]", row.cell), full, rates)
+        let full = overlay(&of_case(probe, row), with);
+        ready(scenario, format!("{name}[{}]", row.name), full, rates)
     })
     .collect()
 }
 
 /// The probe with one row of its table laid over it.
-pub fn of_cell(probe: &Probe, row: &Cell) -> Probe {
+pub fn of_case(probe: &Probe, row: &Case) -> Probe {
     let mut full = overlay(probe, &row.with);
     if let Some(expect) = &row.expect {
         full.expect = expect.over(&full.expect);
@@ -169,7 +169,7 @@ pub fn of_cell(probe: &Probe, row: &Cell) -> Probe {
 /// Set fields win; metadata is merged key by key.
 pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     let mut full = probe.clone();
-    full.vary.clear();
+    full.cases.clear();
     let replace = |slot: &mut String, value: &Option<String>| {
         if let Some(value) = value {
             slot.clone_from(value);
@@ -234,7 +234,7 @@ fn ready(
     let tests = needed(scenario, &expect, probe.connections, rates);
     // Every value of the key that is compared is sent once.
     let keys = expect
-        .get::<Moved>()
+        .get::<Remapped>()
         .and_then(|moved| probe.per_call.get(&moved.key).copied());
     let detected = expect
         .get::<Detects>()
@@ -343,7 +343,7 @@ fn needed(
 /// by `app`.
 pub fn pods(scenario: &Scenario) -> Pods {
     let mut pods = Pods::new();
-    for workload in &scenario.world {
+    for workload in &scenario.workloads {
         let scaled = scenario.steps.iter().filter_map(|step| match step {
             Step::Scale(scale) if scale.workload == workload.name => Some(scale.replicas),
             _ => None,

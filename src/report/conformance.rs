@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::model::{Counts, Model, ScenarioReport};
+use super::model::{Model, ScenarioReport, VerdictCounts};
 use crate::{scenario::model::Level, verdict::outcome::Verdict};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct ConformanceReport<'a> {
     api_version: &'static str,
     kind: &'static str,
     date: &'a str,
@@ -35,17 +35,17 @@ struct Profile<'a> {
     name: &'a str,
     summary: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    core: Option<Status>,
+    core: Option<LevelStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    extended: Option<Status>,
+    extended: Option<LevelStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    provisional: Option<Status>,
+    provisional: Option<LevelStatus>,
 }
 
 /// The scenarios of one level.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct LevelStatus {
     result: &'static str,
     statistics: Statistics,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -66,7 +66,7 @@ struct Statistics {
 pub fn render(model: &Model) -> String {
     let run = &model.run;
     let version = model.versions.get(&run.mesh).map_or("", String::as_str);
-    let document = Document {
+    let document = ConformanceReport {
         api_version: "meshproof.dev/v1alpha1",
         kind: "ConformanceReport",
         date: &run.started,
@@ -115,7 +115,7 @@ fn profile<'a>(model: &'a Model, area: &'a str) -> Profile<'a> {
     }
 }
 
-fn sentence(level: &str, status: &Status) -> String {
+fn sentence(level: &str, status: &LevelStatus) -> String {
     let Statistics {
         failed,
         passed,
@@ -125,8 +125,8 @@ fn sentence(level: &str, status: &Status) -> String {
 }
 
 /// `None`: the area has nothing of this level.
-fn status(model: &Model, area: &str, level: Level) -> Option<Status> {
-    let mut counts = Counts::default();
+fn status(model: &Model, area: &str, level: Level) -> Option<LevelStatus> {
+    let mut counts = VerdictCounts::default();
     let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());
     let ours = |s: &&ScenarioReport| s.plan.area == area && s.plan.level == level;
     for scenario in model.scenarios.iter().filter(ours) {
@@ -149,7 +149,7 @@ fn status(model: &Model, area: &str, level: Level) -> Option<Status> {
         passed: counts.pass,
         skipped: counts.skip,
     };
-    (counts.total() > 0).then_some(Status {
+    (counts.total() > 0).then_some(LevelStatus {
         result,
         statistics,
         failed_tests,

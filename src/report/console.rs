@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     errors::ErrorClass,
-    event::{Event, Kind, ScenarioEnd},
+    event::{Event, EventKind, ScenarioEnd},
     exit::Exit,
     output::{Palette, clean, clean_line},
     verdict::outcome::Verdict,
@@ -52,18 +52,18 @@ impl Console {
     /// The line for an event, if it is worth one. `model` already holds the event.
     pub fn line(&self, event: &Event, model: &Model) -> Option<Line> {
         match &event.kind {
-            Kind::ScenarioEnded(end) => self.verdict_line(end, model).map(Line::Result),
-            Kind::Interrupted { signal } => Some(Line::Progress(format!(
+            EventKind::ScenarioEnded(end) => self.verdict_line(end, model).map(Line::Result),
+            EventKind::Interrupted { signal } => Some(Line::Progress(format!(
                 "stopped by {}; cleaning up",
                 clean_line(signal)
             ))),
-            Kind::Note { text } => Some(Line::Progress(format!("note: {}", clean_line(text)))),
+            EventKind::Note { text } => Some(Line::Progress(format!("note: {}", clean_line(text)))),
             _ if self.detail == Detail::Quiet => None,
-            Kind::RunStarted(run) => Some(Line::Progress(clean_line(&format!(
+            EventKind::RunStarted(run) => Some(Line::Progress(clean_line(&format!(
                 "meshproof {}: run {}, target {}, mesh {}, profile {}, seed {}",
                 run.meshproof, run.run_id, run.target, run.mesh, run.profile, run.seed
             )))),
-            Kind::PhaseEnded {
+            EventKind::PhaseEnded {
                 phase,
                 ms,
                 error: None,
@@ -72,11 +72,11 @@ impl Console {
                 clean_line(phase),
                 self.dim(&text::duration(*ms))
             ))),
-            Kind::TargetReady {
+            EventKind::TargetReady {
                 versions, lacks, ..
             } => Some(Line::Progress(ready(versions, lacks))),
             _ if self.detail == Detail::Normal => None,
-            Kind::StepEnded {
+            EventKind::StepEnded {
                 id, attempt, step, ..
             } => {
                 let scenario = model.find(id, *attempt)?;

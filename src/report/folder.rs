@@ -14,7 +14,7 @@ use std::{
 
 use super::{jsonl, render};
 use crate::{
-    event::{Event, Kind},
+    event::{Event, EventKind},
     evidence::{
         bundle::{file_name, inside},
         dir::{self, FILE_MODE},
@@ -133,7 +133,7 @@ fn open(path: &Path) -> Result<File, FolderError> {
 fn remove_evidence(dir: &Path, events: &[Event]) -> Result<(), FolderError> {
     let mut folders = BTreeSet::new();
     for event in events {
-        let Kind::Evidence {
+        let EventKind::Evidence {
             id, attempt, file, ..
         } = &event.kind
         else {

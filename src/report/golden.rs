@@ -11,7 +11,7 @@ use rstest::rstest;
 use super::{
     console::{Console, Detail, Line},
     jsonl,
-    model::{Counts, Model},
+    model::{Model, VerdictCounts},
     render,
     sink::{Sink, SinkOptions},
     text,
@@ -38,8 +38,8 @@ fn counts(
     skip: usize,
     known: usize,
     unexpected: usize,
-) -> Counts {
-    Counts {
+) -> VerdictCounts {
+    VerdictCounts {
         pass,
         fail,
         error,
@@ -107,7 +107,7 @@ fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
 #[case("error-class", counts(0, 0, 1, 0, 0, 0), Exit::Error)]
 fn every_reporter_tells_the_same_outcome(
     #[case] name: &str,
-    #[case] expected: Counts,
+    #[case] expected: VerdictCounts,
     #[case] exit: Exit,
 ) {
     let log = log(name);

@@ -15,7 +15,7 @@ use crate::verdict::outcome::{CheckResult, Verdict};
 pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Serialize)]
-pub struct Document<'a> {
+pub struct JsonReport<'a> {
     pub schema: u32,
     pub run: Run<'a>,
     pub summary: Summary,
@@ -40,7 +40,7 @@ pub struct Run<'a> {
     pub beta: f64,
     pub args: &'a [String],
     pub reproduce: &'a str,
-    pub phases: Vec<Phase<'a>>,
+    pub phases: Vec<PhaseEntry<'a>>,
     /// What failed beside the scenarios; each counts as an error.
     pub failures: Vec<FailureEntry<'a>>,
     pub notes: &'a [String],
@@ -51,7 +51,7 @@ pub struct Run<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Phase<'a> {
+pub struct PhaseEntry<'a> {
     pub name: &'a str,
     pub ms: Option<u64>,
     pub error: Option<&'a str>,
@@ -90,7 +90,7 @@ pub struct Scenario<'a> {
     /// Whose trouble an ERROR is, else null.
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
-    pub floor_ms: u64,
+    pub min_ms: u64,
     pub proves: &'a [String],
     pub samples: &'a BTreeMap<String, u64>,
     /// Paths relative to the report directory.
@@ -117,9 +117,9 @@ pub struct CheckEntry<'a> {
 }
 
 /// The document of a settled model.
-pub fn document(model: &Model) -> Document<'_> {
+pub fn document(model: &Model) -> JsonReport<'_> {
     let counts = model.counts();
-    Document {
+    JsonReport {
         schema: SCHEMA,
         run: run(model),
         summary: Summary {
@@ -172,7 +172,7 @@ fn run(model: &Model) -> Run<'_> {
         phases: model
             .phases
             .iter()
-            .map(|p| Phase {
+            .map(|p| PhaseEntry {
                 name: &p.name,
                 ms: p.ms,
                 error: p.error.as_deref(),
@@ -203,7 +203,7 @@ fn entry<'a>(model: &Model, scenario: &'a ScenarioReport) -> Scenario<'a> {
         cause: &scenario.end.cause,
         class: scenario.end.class,
         wall_ms: scenario.end.wall_ms,
-        floor_ms: scenario.end.floor_ms,
+        min_ms: scenario.end.min_ms,
         proves: &scenario.plan.proves,
         samples: &scenario.end.samples,
         evidence: scenario.evidence_paths().collect(),

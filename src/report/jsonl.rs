@@ -260,7 +260,7 @@ fn check_beginning(bytes: &[u8]) -> Result<u32, Option<u32>> {
 mod tests {
     use super::*;
     use crate::{
-        event::{Kind, RunInfo},
+        event::{EventKind, RunInfo},
         seed::Seed,
     };
 
@@ -300,7 +300,7 @@ mod tests {
     fn beginning(schema: u32) -> Event {
         Event {
             at_ms: 0,
-            kind: Kind::RunStarted(Box::new(RunInfo {
+            kind: EventKind::RunStarted(Box::new(RunInfo {
                 schema,
                 seed: Seed::new(u64::MAX),
                 alpha: 1e-6,
@@ -312,7 +312,7 @@ mod tests {
     fn note(text: &str) -> Event {
         Event {
             at_ms: 1,
-            kind: Kind::Note { text: text.into() },
+            kind: EventKind::Note { text: text.into() },
         }
     }
 
@@ -403,7 +403,7 @@ mod tests {
             b"{\"at_ms\":1,\"event\":\"step-started\",\"id\":\"a\",\"step\":0,\"what\":\"apply\"}\n",
         );
         let log = parse(Path::new("x"), &bytes).expect("readable");
-        let Kind::StepStarted { step, .. } = log.events[1].kind else {
+        let EventKind::StepStarted { step, .. } = log.events[1].kind else {
             panic!("{:?}", log.events);
         };
         assert_eq!(step.to_string(), "1");

@@ -45,7 +45,7 @@ fn failed(failure: &Failure) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status
         .set_message(clean(&failure.words()))
-        .set_type(text::word(Verdict::Error));
+        .set_type(text::label(Verdict::Error));
     let mut case = TestCase::new(failure.part.name(), status);
     case.set_classname("meshproof");
     case.set_time(Duration::from_millis(failure.ms.unwrap_or_default()));
@@ -83,7 +83,7 @@ fn case(model: &Model, scenario: &ScenarioReport) -> TestCase {
     case.set_time(Duration::from_millis(scenario.end.wall_ms));
     case.set_assertions(scenario.checks.len());
     case.add_property(Property::new("title", clean(&scenario.plan.title)));
-    case.add_property(Property::new("verdict", text::word(scenario.verdict())));
+    case.add_property(Property::new("verdict", text::label(scenario.verdict())));
     case.add_property(Property::new("proves", scenario.plan.proves.join(",")));
     case.add_property(Property::new(
         "reproduce",
@@ -117,7 +117,7 @@ fn status(scenario: &ScenarioReport) -> TestCaseStatus {
     let kind = scenario
         .end
         .class
-        .map_or(text::word(verdict), ErrorClass::name);
+        .map_or(text::label(verdict), ErrorClass::name);
     status.set_message(clean(&cause)).set_type(kind);
     let details = details(scenario);
     if !details.is_empty() {

@@ -16,7 +16,7 @@ pub mod sink;
 pub mod summary;
 pub mod text;
 
-pub use model::{Counts, Model, ScenarioReport};
+pub use model::{Model, ScenarioReport, VerdictCounts};
 pub use sink::{Finished, Sink, SinkError, SinkOptions};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::text::shell_word;
 use crate::{
     errors::ErrorClass,
-    event::{Event, Kind, RunInfo, ScenarioEnd},
+    event::{Event, EventKind, RunInfo, ScenarioEnd},
     exit::Exit,
     scenario::{StepNumber, loaded::run_name, model::Level},
     verdict::outcome::{Check, Verdict},
@@ -18,7 +18,7 @@ pub struct Model {
     pub versions: BTreeMap<String, String>,
     pub capabilities: Vec<String>,
     pub lacks: Vec<String>,
-    pub phases: Vec<Phase>,
+    pub phases: Vec<BringUpPhase>,
     /// The target was up.
     pub ready: bool,
     /// Why the reports of this run are not whole. Never part of a report: there is none then.
@@ -35,7 +35,7 @@ pub struct Model {
 
 /// A part of bringing up target or mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phase {
+pub struct BringUpPhase {
     pub name: String,
     /// `None`: it did not end.
     pub ms: Option<u64>,
@@ -122,7 +122,7 @@ pub struct EndReport {
     /// Whose trouble an ERROR is.
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
-    pub floor_ms: u64,
+    pub min_ms: u64,
     pub samples: BTreeMap<String, u64>,
     pub known: Option<String>,
 }
@@ -151,7 +151,7 @@ pub struct EvidenceReport {
 
 /// How many of each verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct VerdictCounts {
     pub pass: usize,
     pub fail: usize,
     pub error: usize,
@@ -160,7 +160,7 @@ pub struct Counts {
     pub unexpected: usize,
 }
 
-impl Counts {
+impl VerdictCounts {
     pub fn add(&mut self, verdict: Verdict) {
         *match verdict {
             Verdict::Pass => &mut self.pass,
@@ -218,7 +218,7 @@ impl EndReport {
             cause: end.cause.clone(),
             class: end.class,
             wall_ms: end.wall_ms,
-            floor_ms: end.floor_ms,
+            min_ms: end.min_ms,
             samples: end.samples.clone(),
             known: end.known.clone(),
         }
@@ -248,8 +248,8 @@ impl Model {
     pub fn apply(&mut self, event: &Event) {
         self.wall_ms = self.wall_ms.max(event.at_ms);
         match &event.kind {
-            Kind::RunStarted(info) => self.run = (**info).clone(),
-            Kind::TargetReady {
+            EventKind::RunStarted(info) => self.run = (**info).clone(),
+            EventKind::TargetReady {
                 versions,
                 capabilities,
                 lacks,
@@ -259,11 +259,13 @@ impl Model {
                 self.capabilities.clone_from(capabilities);
                 self.lacks.clone_from(lacks);
             }
-            Kind::PhaseStarted { phase } => self.begin_phase(phase),
-            Kind::PhaseEnded { phase, ms, error } => self.end_phase(phase, *ms, error.as_deref()),
-            Kind::Note { text } => self.notes.push(text.clone()),
-            Kind::Interrupted { signal } => self.interrupted = Some(signal.clone()),
-            Kind::RunEnded { wall_ms } => {
+            EventKind::PhaseStarted { phase } => self.begin_phase(phase),
+            EventKind::PhaseEnded { phase, ms, error } => {
+                self.end_phase(phase, *ms, error.as_deref())
+            }
+            EventKind::Note { text } => self.notes.push(text.clone()),
+            EventKind::Interrupted { signal } => self.interrupted = Some(signal.clone()),
+            EventKind::RunEnded { wall_ms } => {
                 self.wall_ms = *wall_ms;
                 self.complete = true;
             }
@@ -271,9 +273,9 @@ impl Model {
         }
     }
 
-    fn apply_to_scenario(&mut self, kind: &Kind) {
+    fn apply_to_scenario(&mut self, kind: &EventKind) {
         match kind {
-            Kind::ScenarioPlanned {
+            EventKind::ScenarioPlanned {
                 id,
                 attempt,
                 title,
@@ -292,8 +294,8 @@ impl Model {
                     again: again.clone(),
                 };
             }
-            Kind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
-            Kind::StepStarted {
+            EventKind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
+            EventKind::StepStarted {
                 id,
                 attempt,
                 step,
@@ -308,7 +310,7 @@ impl Model {
                 };
                 self.at(id, *attempt).steps.push(started);
             }
-            Kind::StepEnded {
+            EventKind::StepEnded {
                 id,
                 attempt,
                 step,
@@ -327,7 +329,7 @@ impl Model {
                     open.class = *class;
                 }
             }
-            Kind::Evidence {
+            EventKind::Evidence {
                 id,
                 attempt,
                 file,
@@ -339,7 +341,7 @@ impl Model {
                 };
                 self.at(id, *attempt).evidence.push(evidence);
             }
-            Kind::Checked {
+            EventKind::Checked {
                 id,
                 attempt,
                 step,
@@ -350,7 +352,7 @@ impl Model {
                     check: (**check).clone(),
                 });
             }
-            Kind::ScenarioEnded(end) => {
+            EventKind::ScenarioEnded(end) => {
                 self.at(&end.id, end.attempt).end = EndReport::of(end);
             }
             _ => {}
@@ -363,7 +365,7 @@ impl Model {
             (_, true) => Part::Run,
             (_, false) => Part::BringUp,
         };
-        self.phases.push(Phase {
+        self.phases.push(BringUpPhase {
             name: name.to_owned(),
             ms: None,
             error: None,
@@ -460,8 +462,8 @@ impl Model {
     }
 
     /// How many of each verdict. A failure that is no scenario's is an error too.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> VerdictCounts {
+        let mut counts = VerdictCounts::default();
         let scenarios = self.scenarios.iter().map(ScenarioReport::verdict);
         scenarios.for_each(|verdict| counts.add(verdict));
         self.failures()
@@ -558,7 +560,7 @@ impl Model {
 mod tests {
     use super::*;
 
-    fn model(kinds: Vec<Kind>) -> Model {
+    fn model(kinds: Vec<EventKind>) -> Model {
         let events: Vec<_> = kinds
             .into_iter()
             .map(|kind| Event { at_ms: 1, kind })
@@ -568,12 +570,12 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_beginning_is_still_an_error() {
-        let failed = Kind::PhaseEnded {
+        let failed = EventKind::PhaseEnded {
             phase: "bring-up".into(),
             ms: 3,
             error: Some("no kernel".into()),
         };
-        let model = model(vec![failed, Kind::RunEnded { wall_ms: 4 }]);
+        let model = model(vec![failed, EventKind::RunEnded { wall_ms: 4 }]);
         let failures = model.failures();
         let told: Vec<_> = failures.iter().map(|f| (f.part, f.words())).collect();
         assert_eq!(told, [(Part::BringUp, "no kernel".to_owned())]);
@@ -583,7 +585,7 @@ mod tests {
     /// The phase within tells where it happened, the one around it why in full; both are one error.
     #[test]
     fn a_bring_up_that_fails_is_told_once() {
-        let failed = |phase: &str, error: &str| Kind::PhaseEnded {
+        let failed = |phase: &str, error: &str| EventKind::PhaseEnded {
             phase: phase.into(),
             ms: 3,
             error: Some(error.into()),
@@ -598,17 +600,17 @@ mod tests {
 
     #[test]
     fn what_fails_after_the_target_was_up_is_no_bring_up() {
-        let failed = |phase: &str, error: &str| Kind::PhaseEnded {
+        let failed = |phase: &str, error: &str| EventKind::PhaseEnded {
             phase: phase.into(),
             ms: 3,
             error: Some(error.into()),
         };
-        let ready = Kind::TargetReady {
+        let ready = EventKind::TargetReady {
             versions: BTreeMap::new(),
             capabilities: vec![],
             lacks: vec![],
         };
-        let told = |kinds: Vec<Kind>| {
+        let told = |kinds: Vec<EventKind>| {
             let failures = model(kinds).failures();
             let told = failures
                 .iter()
@@ -631,7 +633,7 @@ mod tests {
     #[test]
     fn a_scenario_that_starts_again_keeps_what_was_planned() {
         let id = || "a/b".to_owned();
-        let planned = Kind::ScenarioPlanned {
+        let planned = EventKind::ScenarioPlanned {
             id: id(),
             attempt: 0,
             title: "t".into(),
@@ -641,18 +643,18 @@ mod tests {
             file: "f".into(),
             again: vec!["/x/f".into()],
         };
-        let started = Kind::ScenarioStarted {
+        let started = EventKind::ScenarioStarted {
             id: id(),
             attempt: 0,
         };
-        let ended = Kind::ScenarioEnded(Box::new(ScenarioEnd {
+        let ended = EventKind::ScenarioEnded(Box::new(ScenarioEnd {
             id: id(),
             attempt: 0,
             verdict: Verdict::Pass,
             cause: "c".into(),
             class: None,
             wall_ms: 1,
-            floor_ms: 1,
+            min_ms: 1,
             samples: [("calls".to_owned(), 1)].into(),
             known: None,
         }));
@@ -677,7 +679,7 @@ mod tests {
     fn a_run_that_stops_without_an_end_is_never_a_success() {
         assert_eq!(model(vec![]).exit(), Exit::Error);
         assert_eq!(
-            model(vec![Kind::Interrupted {
+            model(vec![EventKind::Interrupted {
                 signal: "SIGTERM".into()
             }])
             .exit(),

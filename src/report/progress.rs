@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{
-    event::{Event, Kind},
+    event::{Event, EventKind},
     output::clean_line,
     scenario::loaded::run_name,
 };
@@ -15,7 +15,7 @@ use crate::{
 const REDRAWS: u8 = 4;
 
 #[derive(Debug)]
-pub struct Progress {
+pub struct RunProgress {
     bar: ProgressBar,
     planned: u64,
     ended: u64,
@@ -23,7 +23,7 @@ pub struct Progress {
     running: BTreeSet<String>,
 }
 
-impl Progress {
+impl RunProgress {
     /// Draws on stderr, which the caller knows to be a terminal.
     pub fn stderr() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS));
@@ -42,13 +42,13 @@ impl Progress {
 
     pub fn apply(&mut self, event: &Event) {
         match &event.kind {
-            Kind::PhaseStarted { phase } => self.phase = Some(phase.clone()),
-            Kind::PhaseEnded { .. } => self.phase = None,
-            Kind::ScenarioPlanned { .. } => self.planned += 1,
-            Kind::ScenarioStarted { id, attempt } => {
+            EventKind::PhaseStarted { phase } => self.phase = Some(phase.clone()),
+            EventKind::PhaseEnded { .. } => self.phase = None,
+            EventKind::ScenarioPlanned { .. } => self.planned += 1,
+            EventKind::ScenarioStarted { id, attempt } => {
                 self.running.insert(run_name(id, *attempt));
             }
-            Kind::ScenarioEnded(end) => {
+            EventKind::ScenarioEnded(end) => {
                 self.running.remove(&run_name(&end.id, end.attempt));
                 self.ended += 1;
             }

@@ -13,11 +13,11 @@ use testbed::control::Origin;
 use super::{SinkOptions, sink::Sink};
 use crate::{
     cluster::kubeconfig,
-    event::{Event, Kind},
+    event::{Event, EventKind},
     evidence::{redact::Redactor, sensitive},
     output::Palette,
     run::{namespace::manifests::Manifests, probe},
-    verdict::{ResolvedExpect, Seen, testing},
+    verdict::{Observations, ResolvedExpect, testing},
 };
 
 fn secret(number: usize) -> String {
@@ -49,10 +49,10 @@ fn calls() -> String {
         pair("x-api-key", 6),
         pair("proxy-authorization", 7),
     ];
-    let seen = Seen {
+    let seen = Observations {
         calls: vec![call],
         attempts: vec![attempt],
-        ..Seen::default()
+        ..Observations::default()
     };
     probe::evidence(
         &seen,
@@ -124,25 +124,25 @@ fn events(words: &str) -> Vec<Event> {
     let mut runs = 0;
     let mut events: Vec<Event> = read
         .take_while(|event| {
-            runs += usize::from(matches!(event.kind, Kind::RunStarted(_)));
+            runs += usize::from(matches!(event.kind, EventKind::RunStarted(_)));
             runs < 2
         })
         .collect();
     for event in &mut events {
         match &mut event.kind {
-            Kind::RunStarted(run) => {
+            EventKind::RunStarted(run) => {
                 run.args.push(url.clone());
                 run.reproduce += &format!(" {url}");
             }
-            Kind::Checked { check, .. } => check.actual += words,
-            Kind::ScenarioEnded(end) => end.cause += words,
-            Kind::StepEnded { error, .. } | Kind::PhaseEnded { error, .. } => {
+            EventKind::Checked { check, .. } => check.actual += words,
+            EventKind::ScenarioEnded(end) => end.cause += words,
+            EventKind::StepEnded { error, .. } | EventKind::PhaseEnded { error, .. } => {
                 *error = Some(words.to_owned());
             }
             _ => {}
         }
     }
-    let note = Kind::Note {
+    let note = EventKind::Note {
         text: format!("{words} {url}"),
     };
     events.insert(

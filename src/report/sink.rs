@@ -12,7 +12,7 @@ use super::{
     json,
     jsonl::{self, LogError, LogWriter},
     model::Model,
-    progress::Progress,
+    progress::RunProgress,
     render, summary,
 };
 use crate::{
@@ -88,7 +88,7 @@ pub struct Sink {
     _lock: Option<File>,
     bundle: Option<Bundle>,
     model: Model,
-    progress: Option<Progress>,
+    progress: Option<RunProgress>,
     /// Verdict lines, when not to stdout: tests read them.
     results: Box<dyn Write + Send>,
     stdout_error: Option<io::Error>,
@@ -111,7 +111,7 @@ impl Sink {
         };
         let calm = options.quiet || terminal.ci || terminal.dumb || !io::stderr().is_terminal();
         let mut sink = Self::with(options, palette, results)?;
-        sink.progress = (!calm).then(Progress::stderr);
+        sink.progress = (!calm).then(RunProgress::stderr);
         Ok(sink)
     }
 

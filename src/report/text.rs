@@ -10,7 +10,7 @@ use crate::report::model::{CheckReport, Model};
 use crate::verdict::outcome::{CheckResult, Verdict};
 
 /// The verdict's name, as in `report.json`.
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn label(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "PASS",
         Verdict::Fail => "FAIL",
@@ -24,8 +24,8 @@ pub fn word(verdict: Verdict) -> &'static str {
 /// The verdict of a scenario; of an ERROR also whose trouble it is: `ERROR (machine)`.
 pub fn verdict(verdict: Verdict, class: Option<ErrorClass>) -> String {
     match class {
-        Some(class) => format!("{} ({})", word(verdict), class.name()),
-        None => word(verdict).to_owned(),
+        Some(class) => format!("{} ({})", label(verdict), class.name()),
+        None => label(verdict).to_owned(),
     }
 }
 

@@ -1,24 +1,24 @@
 //! What every scenario of a run shares.
 
 use kube::Client;
-use testbed::stall::Watch;
+use testbed::stall::StallDetector;
 
-use super::{guard::Guards, lost::Lost};
+use super::{guard::Guards, target_lost::TargetLost};
 use crate::{
     cluster::{pods::PodWatch, writer::Writer},
     event::{recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
-    fixture::fitting::Fitting,
-    mesh::istio::{istioctl::Istioctl, live::Applier},
+    fixture::overrides::WorkloadOverrides,
+    mesh::istio::{istioctl::Istioctl, propagation::applier::Applier},
     mutation::Mutation,
     observe::data_plane::Plane,
-    transport::{Dial, http::Port},
+    transport::{PodDialer, http::PodPort},
     verdict::Rates,
 };
 
 /// When and how a namespace goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tidy {
+pub enum CleanupPolicy {
     /// Not before its world does, which ends with this run.
     WithTheWorld,
     /// Its world ends with this run: only what costs something until then goes, pods, Services and
@@ -30,27 +30,27 @@ pub enum Tidy {
 }
 
 /// The run's means: target, mesh, time, statistics.
-pub struct Context {
+pub struct RunContext {
     pub client: Client,
-    pub dial: Dial,
+    pub dialer: PodDialer,
     /// Writes what scenarios write.
     pub writer: Writer,
     /// What workloads need to run on this target.
-    pub fitting: Fitting,
+    pub overrides: WorkloadOverrides,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
     /// Watch over what all scenarios share.
     pub guards: Guards,
     /// Whether the target has ended.
-    pub lost: Lost,
+    pub lost: TargetLost,
     pub recorder: Recorder,
     /// Notices when this process does not run.
-    pub watchdog: Watch,
+    pub watchdog: StallDetector,
     pub bundle: Option<Bundle>,
     /// Knows what must not be written.
     pub redactor: Redactor,
     pub mesh: Mesh,
-    pub terms: Terms,
+    pub session: SessionOptions,
 }
 
 /// The mesh of a run.
@@ -66,29 +66,29 @@ pub struct Mesh {
 }
 
 /// What a run decides about the target.
-pub struct Terms {
+pub struct SessionOptions {
     pub run_id: RunId,
     pub rates: Rates,
-    pub tidy: Tidy,
+    pub cleanup: CleanupPolicy,
     /// Whether the namespaces of scenarios that did not pass stay.
     pub keep_failed: bool,
     /// The mesh is broken in this way, on purpose.
     pub mutation: Option<Mutation>,
 }
 
-impl Context {
+impl RunContext {
     /// The text of a manifest or workload file as this run has it.
     pub fn text(&self, path: &str, text: String) -> String {
-        match &self.terms.mutation {
+        match &self.session.mutation {
             Some(mutation) => mutation.mutate(path, text),
             None => text,
         }
     }
 
     /// A port of a pod.
-    pub fn port(&self, namespace: &str, pod: &str, port: u16) -> Port {
-        Port {
-            dial: self.dial.clone(),
+    pub fn port(&self, namespace: &str, pod: &str, port: u16) -> PodPort {
+        PodPort {
+            dial: self.dialer.clone(),
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             port,

@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
-use super::{context::Context, scenario};
+use super::{context::RunContext, scenario};
 use crate::{
     errors::ErrorClass,
-    event::{Kind, ScenarioEnd},
-    plan::{Action, Entry},
-    scenario::{known::Known, loaded::Loaded},
+    event::{EventKind, ScenarioEnd},
+    plan::{PlanAction, PlanEntry},
+    scenario::{known::Known, loaded::LoadedScenario},
     verdict::outcome::Verdict,
 };
 
 /// How the engine goes about a plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct EngineOptions {
     pub jobs: usize,
     pub fail_fast: bool,
 }
@@ -24,10 +24,10 @@ pub struct Pace {
 /// Runs every entry of a plan. A cancelled run starts nothing new and gives up what is under way:
 /// such scenarios get no verdict from here (the report says so).
 pub async fn run(
-    ctx: &Arc<Context>,
-    entries: &[Entry],
+    ctx: &Arc<RunContext>,
+    entries: &[PlanEntry],
     known: &BTreeMap<String, Known>,
-    pace: Pace,
+    pace: EngineOptions,
     cancel: &CancellationToken,
 ) {
     for entry in entries {
@@ -35,10 +35,10 @@ pub async fn run(
     }
     let stop = cancel.child_token();
     let all = || entries.iter().enumerate();
-    let (together, alone): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.alone.is_none());
+    let (together, serial): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.serial.is_none());
     // What touches the control plane or reaches other scenarios comes last, one by one: nothing
     // runs beside it.
-    for (scenarios, jobs) in [(together, pace.jobs.max(1)), (alone, 1)] {
+    for (scenarios, jobs) in [(together, pace.jobs.max(1)), (serial, 1)] {
         let each = scenarios
             .into_iter()
             .map(|(number, entry)| one(ctx, number, entry, known, pace, cancel, &stop));
@@ -50,20 +50,20 @@ pub async fn run(
 }
 
 async fn one(
-    ctx: &Arc<Context>,
+    ctx: &Arc<RunContext>,
     number: usize,
-    entry: &Entry,
+    entry: &PlanEntry,
     known: &BTreeMap<String, Known>,
-    pace: Pace,
+    pace: EngineOptions,
     cancel: &CancellationToken,
     stop: &CancellationToken,
 ) {
     let lost = &ctx.lost;
     let end = match (&entry.action, lost.why()) {
-        (Action::Skip(reason), _) => skipped(&entry.loaded, reason.clone()),
-        (Action::Run, Some(why)) => unjudged(&entry.loaded, format!("not begun: {why}")),
-        (Action::Run, None) if stop.is_cancelled() => return,
-        (Action::Run, None) => {
+        (PlanAction::Skip(reason), _) => skipped(&entry.loaded, reason.clone()),
+        (PlanAction::Run, Some(why)) => unjudged(&entry.loaded, format!("not begun: {why}")),
+        (PlanAction::Run, None) if stop.is_cancelled() => return,
+        (PlanAction::Run, None) => {
             let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
             let judged = async {
                 tokio::select! {
@@ -80,11 +80,11 @@ async fn one(
     if pace.fail_fast && is_bad(end.verdict) {
         stop.cancel();
     }
-    ctx.recorder.emit(Kind::ScenarioEnded(Box::new(end)));
+    ctx.recorder.emit(EventKind::ScenarioEnded(Box::new(end)));
 }
 
 /// What a scenario said of a target that was ending is no verdict.
-async fn unless_lost(ctx: &Context, end: ScenarioEnd) -> ScenarioEnd {
+async fn unless_lost(ctx: &RunContext, end: ScenarioEnd) -> ScenarioEnd {
     if !is_bad(end.verdict) {
         return end;
     }
@@ -106,8 +106,8 @@ fn is_bad(verdict: Verdict) -> bool {
     )
 }
 
-fn planned(loaded: &Loaded) -> Kind {
-    Kind::ScenarioPlanned {
+fn planned(loaded: &LoadedScenario) -> EventKind {
+    EventKind::ScenarioPlanned {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
         title: loaded.scenario.title.clone(),
@@ -123,7 +123,7 @@ fn planned(loaded: &Loaded) -> Kind {
 const LOST: ErrorClass = ErrorClass::Mesh;
 
 /// The end of a scenario whose target has ended.
-fn unjudged(loaded: &Loaded, cause: String) -> ScenarioEnd {
+fn unjudged(loaded: &LoadedScenario, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         verdict: Verdict::Error,
         class: Some(LOST),
@@ -132,7 +132,7 @@ fn unjudged(loaded: &Loaded, cause: String) -> ScenarioEnd {
 }
 
 /// The end of a scenario that was not begun.
-fn skipped(loaded: &Loaded, cause: String) -> ScenarioEnd {
+fn skipped(loaded: &LoadedScenario, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
@@ -140,7 +140,7 @@ fn skipped(loaded: &Loaded, cause: String) -> ScenarioEnd {
         cause,
         class: None,
         wall_ms: 0,
-        floor_ms: 0,
+        min_ms: 0,
         samples: BTreeMap::new(),
         known: None,
     }

@@ -7,8 +7,8 @@ use rstest::rstest;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    context::Tidy,
-    engine::Pace,
+    context::CleanupPolicy,
+    engine::EngineOptions,
     in_memory::{
         story::{PACE, Play, story},
         world::World,
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A contrast that is refuted, which no claim of a test is about.
 const REFUTED: &str =
-    "- contrast: {probe: fine, with: {script: {status: UNAVAILABLE}}, refutes: [status]}";
+    "- contrast: {probe: fine, with: {script: {status: UNAVAILABLE}}, must-fail: [status]}";
 
 /// Runs one scenario of these steps.
 async fn verdict(steps: &str) -> (Verdict, String) {
@@ -86,7 +86,7 @@ async fn contrast_that_is_refuted_is_as_it_should_be() {
 
 #[tokio::test]
 async fn contrast_that_is_not_refuted_proves_nothing_and_fails() {
-    let steps = "- contrast: {probe: fine, refutes: [status]}\n- probe: fine";
+    let steps = "- contrast: {probe: fine, must-fail: [status]}\n- probe: fine";
     let (verdict, cause) = verdict(steps).await;
     assert_eq!(verdict, Verdict::Fail, "{cause}");
     assert!(cause.contains("the check proves nothing"), "{cause}");
@@ -104,7 +104,7 @@ async fn converge_fails_when_its_time_is_over() {
 #[tokio::test]
 async fn converge_ends_as_soon_as_its_claims_hold() {
     let world = World::start().await;
-    let steps = "- tell: {workload: greeter, script: {status: UNAVAILABLE}}\n- converge: {probe: fine, within: 50s}";
+    let steps = "- configure-server: {workload: greeter, script: {status: UNAVAILABLE}}\n- converge: {probe: fine, within: 50s}";
     let play = Play::of(&world, vec![("a", story(&world, 1, "", steps))]);
     let healed = async {
         world
@@ -134,7 +134,7 @@ async fn fail_fast_begins_nothing_after_a_failure() {
     ];
     let stories = stories.into_iter().zip([1, 3, 5, 7]);
     let stories = stories.map(|((name, steps), number)| (name, story(&world, number, "", steps)));
-    let pace = Pace {
+    let pace = EngineOptions {
         jobs: 1,
         fail_fast: true,
     };
@@ -154,11 +154,11 @@ async fn fail_fast_begins_nothing_after_a_failure() {
 #[tokio::test]
 async fn scenario_that_runs_alone_calls_nobody_before_all_others_have_ended() {
     let world = World::start().await;
-    let alone = story(&world, 1, "alone: true\n", "- probe: fine");
+    let alone = story(&world, 1, "serial: true\n", "- probe: fine");
     let others = [("b", 3), ("c", 5)]
         .map(|(name, number)| (name, story(&world, number, "", "- probe: fine")));
     let stories = [("a", alone)].into_iter().chain(others);
-    let pace = Pace { jobs: 3, ..PACE };
+    let pace = EngineOptions { jobs: 3, ..PACE };
     let play = Play {
         pace,
         ..Play::of(&world, stories.collect())
@@ -177,7 +177,7 @@ async fn scenarios_side_by_side_have_namespaces_and_calls_of_their_own() {
     let world = World::start().await;
     let stories = [("a", 1), ("b", 3), ("c", 5)];
     let stories = stories.map(|(name, number)| (name, story(&world, number, "", "- probe: fine")));
-    let pace = Pace { jobs: 3, ..PACE };
+    let pace = EngineOptions { jobs: 3, ..PACE };
     let play = Play {
         pace,
         ..Play::of(&world, stories.into())
@@ -219,9 +219,9 @@ async fn cancelled_run_gives_up_the_calls_in_progress_and_no_verdict() {
 #[rstest]
 #[case::after_a_pass("- probe: fine", Verdict::Pass, false, false)]
 #[case::after_a_failure("- probe: failing", Verdict::Fail, false, false)]
-#[case::after_an_error("- finish: {probe: fine}", Verdict::Error, false, false)]
+#[case::after_an_error("- stop-background: {probe: fine}", Verdict::Error, false, false)]
 #[case::kept_after_a_failure("- probe: failing", Verdict::Fail, true, true)]
-#[case::kept_after_an_error("- finish: {probe: fine}", Verdict::Error, true, true)]
+#[case::kept_after_an_error("- stop-background: {probe: fine}", Verdict::Error, true, true)]
 #[case::not_kept_after_a_pass("- probe: fine", Verdict::Pass, true, false)]
 #[tokio::test]
 async fn namespace_goes_with_its_scenario_unless_it_is_to_be_looked_at(
@@ -255,7 +255,7 @@ async fn namespace_goes_with_its_scenario_unless_it_is_to_be_looked_at(
 async fn namespace_of_a_world_that_ends_with_the_run_is_left_to_it() {
     let world = World::start().await;
     let play = Play {
-        tidy: Tidy::WithTheWorld,
+        tidy: CleanupPolicy::WithTheWorld,
         ..Play::of(&world, vec![("a", story(&world, 1, "", "- probe: fine"))])
     };
     assert_eq!(play.run().await.end().0, Verdict::Pass);
@@ -342,7 +342,7 @@ async fn control_call_that_fails_makes_an_error_of_a_failure() {
 #[tokio::test]
 async fn step_that_fails_is_an_error_with_its_number_and_the_last() {
     let world = World::start().await;
-    let steps = "- probe: fine\n- finish: {probe: fine}\n- probe: fine";
+    let steps = "- probe: fine\n- stop-background: {probe: fine}\n- probe: fine";
     let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;
@@ -368,7 +368,7 @@ async fn known_failure_is_told_from_one_that_is_no_more(
     let known = Known {
         reason: "a reason".into(),
         link: "https://example.test/1".into(),
-        cells: Vec::new(),
+        cases: Vec::new(),
     };
     let play = Play {
         known: [("area/a".to_owned(), known)].into(),
@@ -385,7 +385,7 @@ async fn known_failure_is_told_from_one_that_is_no_more(
 #[tokio::test]
 async fn background_is_judged_when_it_is_told_to_finish() {
     let world = World::start().await;
-    let steps = "- background: failing\n- probe: fine\n- finish: {probe: failing}";
+    let steps = "- background: failing\n- probe: fine\n- stop-background: {probe: failing}";
     let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;

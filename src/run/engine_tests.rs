@@ -4,19 +4,19 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    plan::{Terms, plan},
+    plan::{PlanOptions, plan},
     run::testing::{Stage, hopeless, scenarios},
     seed::Seed,
     verdict::Rates,
 };
 
-const PACE: Pace = Pace {
+const PACE: EngineOptions = EngineOptions {
     jobs: 1,
     fail_fast: false,
 };
 
-fn entries(scenarios: Vec<Loaded>) -> Vec<Entry> {
-    let terms = Terms {
+fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
+    let terms = PlanOptions {
         rates: Rates::default(),
         seed: Seed::new(7),
         jobs: 1,
@@ -25,7 +25,11 @@ fn entries(scenarios: Vec<Loaded>) -> Vec<Entry> {
 }
 
 /// What is told of a run of these files.
-async fn told(files: &[(&str, String)], pace: Pace, cancel: &CancellationToken) -> Vec<Kind> {
+async fn told(
+    files: &[(&str, String)],
+    pace: EngineOptions,
+    cancel: &CancellationToken,
+) -> Vec<EventKind> {
     let root = tempfile::tempdir().expect("a directory");
     let entries = entries(scenarios(root.path(), files));
     let mut stage = Stage::new();
@@ -33,25 +37,25 @@ async fn told(files: &[(&str, String)], pace: Pace, cancel: &CancellationToken) 
     stage.told()
 }
 
-fn ends(told: &[Kind]) -> Vec<(&str, Verdict, &str)> {
+fn ends(told: &[EventKind]) -> Vec<(&str, Verdict, &str)> {
     let ends = told.iter().filter_map(|kind| match kind {
-        Kind::ScenarioEnded(end) => Some((end.id.as_str(), end.verdict, end.cause.as_str())),
+        EventKind::ScenarioEnded(end) => Some((end.id.as_str(), end.verdict, end.cause.as_str())),
         _ => None,
     });
     ends.collect()
 }
 
-fn starts(told: &[Kind]) -> Vec<&str> {
+fn starts(told: &[EventKind]) -> Vec<&str> {
     let starts = told.iter().filter_map(|kind| match kind {
-        Kind::ScenarioStarted { id, .. } => Some(id.as_str()),
+        EventKind::ScenarioStarted { id, .. } => Some(id.as_str()),
         _ => None,
     });
     starts.collect()
 }
 
-fn classes(told: &[Kind]) -> Vec<Option<ErrorClass>> {
+fn classes(told: &[EventKind]) -> Vec<Option<ErrorClass>> {
     let classes = told.iter().filter_map(|kind| match kind {
-        Kind::ScenarioEnded(end) => Some(end.class),
+        EventKind::ScenarioEnded(end) => Some(end.class),
         _ => None,
     });
     classes.collect()
@@ -64,7 +68,7 @@ fn three() -> [(&'static str, String); 3] {
 #[tokio::test]
 async fn everything_is_planned_before_anything_begins() {
     let told = told(&three(), PACE, &CancellationToken::new()).await;
-    let planned = |kind: &Kind| matches!(kind, Kind::ScenarioPlanned { .. });
+    let planned = |kind: &EventKind| matches!(kind, EventKind::ScenarioPlanned { .. });
     assert!(told[..3].iter().all(planned), "{told:?}");
     assert!(!told[3..].iter().any(planned), "{told:?}");
 }
@@ -103,7 +107,7 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
 #[case::two_at_a_time(2)]
 #[tokio::test]
 async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usize) {
-    let pace = Pace {
+    let pace = EngineOptions {
         jobs,
         fail_fast: true,
     };
@@ -123,9 +127,9 @@ async fn a_skip_is_nothing_bad() {
     let root = tempfile::tempdir().expect("a directory");
     let files = [("a", hopeless("needs: [telemetry]\n")), ("b", hopeless(""))];
     let mut entries = entries(scenarios(root.path(), &files));
-    entries.sort_by_key(|entry| entry.action == Action::Run);
+    entries.sort_by_key(|entry| entry.action == PlanAction::Run);
     let mut stage = Stage::new();
-    let pace = Pace {
+    let pace = EngineOptions {
         jobs: 1,
         fail_fast: true,
     };
@@ -139,7 +143,7 @@ async fn a_skip_is_nothing_bad() {
 #[case::one_by_one(1)]
 #[tokio::test]
 async fn what_runs_alone_comes_last(#[case] jobs: usize) {
-    let alone = hopeless("alone: true\n");
+    let alone = hopeless("serial: true\n");
     let files = [
         ("a", alone.clone()),
         ("b", hopeless("")),
@@ -147,13 +151,13 @@ async fn what_runs_alone_comes_last(#[case] jobs: usize) {
         ("d", alone),
         ("e", hopeless("")),
     ];
-    let pace = Pace { jobs, ..PACE };
+    let pace = EngineOptions { jobs, ..PACE };
     let told = told(&files, pace, &CancellationToken::new()).await;
     let order: Vec<(&str, bool)> = told
         .iter()
         .filter_map(|kind| match kind {
-            Kind::ScenarioStarted { id, .. } => Some((id.as_str(), true)),
-            Kind::ScenarioEnded(end) => Some((end.id.as_str(), false)),
+            EventKind::ScenarioStarted { id, .. } => Some((id.as_str(), true)),
+            EventKind::ScenarioEnded(end) => Some((end.id.as_str(), false)),
             _ => None,
         })
         .collect();
@@ -172,7 +176,7 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
     let root = tempfile::tempdir().expect("a directory");
     let entries = entries(scenarios(root.path(), &three()));
     let mut stage = Stage::new();
-    stage.lost.tell("etcd ended".into());
+    stage.lost.set("etcd ended".into());
     let cancel = CancellationToken::new();
     run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
     let told = stage.told();
@@ -207,7 +211,7 @@ async fn runs_of_one_scenario_are_told_apart_by_their_number() {
     run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
     let told = stage.told();
     let attempts = told.iter().filter_map(|kind| match kind {
-        Kind::ScenarioEnded(end) => Some(end.attempt),
+        EventKind::ScenarioEnded(end) => Some(end.attempt),
         _ => None,
     });
     assert_eq!(

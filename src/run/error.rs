@@ -1,7 +1,7 @@
 //! Why a scenario has no verdict of the mesh.
 
 use super::{
-    namespace::{control::ControlError, mutated::Untaken},
+    namespace::{control::ControlError, mutated::MutationNotTaken},
     step::error::StepError,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub enum ScenarioError {
     #[error(transparent)]
     Background(StepError),
     #[error(transparent)]
-    Untaken(#[from] Untaken),
+    Untaken(#[from] MutationNotTaken),
     #[error(transparent)]
     Control(#[from] ControlError),
 }

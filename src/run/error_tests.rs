@@ -8,15 +8,17 @@ use crate::{
     cluster::object::ObjectError,
     errors::Trouble,
     mesh::istio::{
-        change::LiveError,
-        endpoints::{EndpointsError, Withheld},
         istioctl::IstioctlError,
+        propagation::{
+            change::PropagationError,
+            endpoints::{EndpointsError, Withheld},
+        },
     },
     observe::{data_plane::AskError, testbed::CallerError},
     plan::resolve::ResolveError,
     run::{
-        namespace::error::{PlaceError, ReachError},
-        probe::{busy::BusyError, error::ProbeError},
+        namespace::error::{NamespaceError, ReachError},
+        probe::{error::ProbeError, in_flight::InFlightError},
         step::error::{ManifestError, RestartError, VersusError},
     },
     scenario::workload_file::WorkloadFileError,
@@ -75,7 +77,7 @@ fn stalled() -> Trouble {
     ErrorClass::Input
 )]
 #[case::a_namespace_that_is_not_made(
-    ScenarioError::World(StepError::Place(PlaceError::Pods {
+    ScenarioError::World(StepError::Place(NamespaceError::Pods {
         workload: "greeter".to_owned(),
         wanted: 2,
         seconds: 180.04,
@@ -123,22 +125,22 @@ fn stalled() -> Trouble {
     ErrorClass::Harness
 )]
 #[case::an_istiod_that_cannot_be_asked(
-    at_step(PlaceError::Live(LiveError::Istiod(std::sync::Arc::new(no_node())))),
+    at_step(NamespaceError::Live(PropagationError::Istiod(std::sync::Arc::new(no_node())))),
     "step 1 (probe one): cannot ask istiod: cannot reach port 15999 of pod ns/p: the node does not answer: connection refused",
     ErrorClass::Mesh
 )]
 #[case::a_proxy_that_is_late(
-    at_step(PlaceError::Live(LiveError::NotLive {
+    at_step(NamespaceError::Live(PropagationError::NotLive {
         proxy: "p".to_owned(),
-        generation: 3,
+        epoch: 3,
         limit: Duration::from_secs(20),
-        last: "generation 2".to_owned(),
+        last: "epoch 2".to_owned(),
     })),
-    "step 1 (probe one): proxy p did not show generation 3 within 20s; last seen: generation 2",
+    "step 1 (probe one): proxy p did not show epoch 3 within 20s; last seen: epoch 2",
     ErrorClass::Mesh
 )]
 #[case::a_manifest_that_is_refused(
-    at_step(PlaceError::Object(ObjectError::NoSuchKind {
+    at_step(NamespaceError::Object(ObjectError::NoSuchKind {
         api_version: "a/v1".to_owned(),
         kind: "Gate".to_owned(),
         name: "g".to_owned(),
@@ -152,12 +154,12 @@ fn stalled() -> Trouble {
     ErrorClass::Input
 )]
 #[case::endpoints_while_the_machine_stood_still(
-    at_step(PlaceError::from(EndpointsError::Excused { cause: stalled(), withheld: withheld() })),
+    at_step(NamespaceError::from(EndpointsError::Excused { cause: stalled(), withheld: withheld() })),
     "step 1 (probe one): this machine stood still for 9000 ms: istiod has the endpoints 10.0.0.1 of Service greeter: without 10.0.0.1 after 20s",
     ErrorClass::Machine
 )]
 #[case::endpoints_that_istiod_was_not_told_of(
-    at_step(PlaceError::from(EndpointsError::Untold {
+    at_step(NamespaceError::from(EndpointsError::Untold {
         withheld: withheld(),
         told: BTreeSet::new(),
         unasked: None,
@@ -166,7 +168,7 @@ fn stalled() -> Trouble {
     ErrorClass::Mesh
 )]
 #[case::a_cluster_that_does_not_list(
-    at_step(PlaceError::Reach(ReachError::List { what: "Services", error: Box::new(refused(503)) })),
+    at_step(NamespaceError::Reach(ReachError::List { what: "Services", error: Box::new(refused(503)) })),
     "step 1 (probe one): cannot list Services: ApiError: no room: Full (Status { status: Some(Failure), code: 503, \
      message: \"no room\", metadata: None, reason: \"Full\", details: None })",
     ErrorClass::Mesh
@@ -187,12 +189,12 @@ fn stalled() -> Trouble {
     ErrorClass::Input
 )]
 #[case::a_background_that_holds_nothing(
-    at_step(ProbeError::AvoidsBusy(BusyError::NoneHeld)),
-    "step 1 (probe one): 'avoids-busy': no background probe without `rate` holds a call",
+    at_step(ProbeError::LeastRequest(InFlightError::NoneHeld)),
+    "step 1 (probe one): 'least-request': no background probe without `rate` holds a call",
     ErrorClass::Input
 )]
 #[case::a_background_whose_calls_do_not_come(
-    ScenarioError::Background(StepError::Probe(ProbeError::Busy(BusyError::NotArrived {
+    ScenarioError::Background(StepError::Probe(ProbeError::Busy(InFlightError::NotArrived {
         arrived: 1,
         wanted: 4,
         limit: Duration::from_secs(10),

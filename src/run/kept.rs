@@ -1,15 +1,15 @@
 //! Telling of what a scenario leaves: checks, and evidence that was kept or could not be.
 
-use super::{caption::caption, context::Context};
+use super::{caption::caption, context::RunContext};
 use crate::{
-    event::Kind,
+    event::EventKind,
     evidence::bundle::WriteError,
-    scenario::{StepNumber, loaded::Loaded},
+    scenario::{StepNumber, loaded::LoadedScenario},
     verdict::outcome::Check,
 };
 
 /// Keeps texts as evidence of a scenario.
-pub fn keep(ctx: &Context, loaded: &Loaded, all: Vec<(String, String)>) {
+pub fn keep(ctx: &RunContext, loaded: &LoadedScenario, all: Vec<(String, String)>) {
     let Some(bundle) = &ctx.bundle else {
         return;
     };
@@ -20,23 +20,28 @@ pub fn keep(ctx: &Context, loaded: &Loaded, all: Vec<(String, String)>) {
 }
 
 /// Tells of a piece of evidence, or that it could not be kept.
-pub fn kept(ctx: &Context, loaded: &Loaded, caption: String, written: Result<String, WriteError>) {
+pub fn kept(
+    ctx: &RunContext,
+    loaded: &LoadedScenario,
+    caption: String,
+    written: Result<String, WriteError>,
+) {
     let id = loaded.id.clone();
     ctx.recorder.emit(match written {
-        Ok(file) => Kind::Evidence {
+        Ok(file) => EventKind::Evidence {
             id,
             attempt: loaded.attempt,
             file,
             caption,
         },
-        Err(error) => Kind::Note {
+        Err(error) => EventKind::Note {
             text: format!("{id}: {error}"),
         },
     });
 }
 
-pub fn told(ctx: &Context, loaded: &Loaded, step: StepNumber, check: &Check) {
-    ctx.recorder.emit(Kind::Checked {
+pub fn told(ctx: &RunContext, loaded: &LoadedScenario, step: StepNumber, check: &Check) {
+    ctx.recorder.emit(EventKind::Checked {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
         step,

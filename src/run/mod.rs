@@ -6,7 +6,6 @@ pub mod engine;
 pub mod error;
 pub mod guard;
 mod kept;
-pub mod lost;
 pub mod namespace;
 pub mod probe;
 pub mod scenario;
@@ -15,6 +14,7 @@ pub mod signals;
 pub mod state;
 pub mod step;
 pub mod stop;
+pub mod target_lost;
 
 #[cfg(test)]
 mod engine_call_tests;

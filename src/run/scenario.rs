@@ -10,24 +10,27 @@ use serde_json::Value;
 
 use super::{
     caption::caption,
-    context::Context,
+    context::RunContext,
     error::ScenarioError,
     guard,
     kept::{keep, kept, told},
-    namespace::{control, furnish::Unmade, mutated, place::Place, pod_evidence},
+    namespace::{
+        control, create::NamespaceFailure, mutated, pod_evidence,
+        scenario_namespace::ScenarioNamespace,
+    },
     probe,
     state::Run,
-    step::{certificates, change, configuration, istiod, refused, versus},
+    step::{certificates, change, compare, configuration, expect_rejected, istiod},
     stop::Stop,
 };
 use crate::{
     cluster::object::Written,
     errors::Trouble,
-    event::{Kind, ScenarioEnd},
+    event::{EventKind, ScenarioEnd},
     scenario::{
         StepNumber,
         known::Known,
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::Workload,
         objects,
         verb::{
@@ -53,13 +56,13 @@ pub const OUTSIDE: &str = "outside-namespace";
 
 /// Runs a scenario and tells of it. Never fails: what goes wrong is the verdict.
 pub async fn run(
-    ctx: &Arc<Context>,
-    loaded: &Loaded,
+    ctx: &Arc<RunContext>,
+    loaded: &LoadedScenario,
     number: usize,
     known: Option<&Known>,
 ) -> ScenarioEnd {
     let start = Instant::now();
-    ctx.recorder.emit(Kind::ScenarioStarted {
+    ctx.recorder.emit(EventKind::ScenarioStarted {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
     });
@@ -81,7 +84,7 @@ pub async fn run(
         cause,
         class,
         wall_ms: millis(start.elapsed()),
-        floor_ms,
+        min_ms: floor_ms,
         samples,
         known: known
             .map(|known| known.link.clone())
@@ -98,7 +101,7 @@ struct Attempt {
     floor_ms: u64,
 }
 
-async fn attempt(ctx: &Arc<Context>, loaded: &Loaded, number: usize) -> Attempt {
+async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) -> Attempt {
     let unmade = |error: &ScenarioError| Attempt {
         errors: vec![Trouble::of(error)],
         ..Attempt::default()
@@ -107,7 +110,7 @@ async fn attempt(ctx: &Arc<Context>, loaded: &Loaded, number: usize) -> Attempt 
         Ok(workloads) => workloads,
         Err(error) => return unmade(&error),
     };
-    let place = Place::make(
+    let ns = ScenarioNamespace::create(
         ctx,
         &loaded.id,
         number,
@@ -115,14 +118,14 @@ async fn attempt(ctx: &Arc<Context>, loaded: &Loaded, number: usize) -> Attempt 
         probe::uses_gateway(ctx, loaded),
         loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
     );
-    let place = place.await.map_err(|unmade| {
-        let Unmade { error, evidence } = *unmade;
+    let ns = ns.await.map_err(|unmade| {
+        let NamespaceFailure { error, evidence } = *unmade;
         keep(ctx, loaded, evidence);
         Stop::from(error)
     });
     let began = tokio::time::Instant::now();
-    match place {
-        Ok(place) => judged(Run::new(ctx, loaded, place), began).await,
+    match ns {
+        Ok(ns) => judged(Run::new(ctx, loaded, ns), began).await,
         Err(Stop::Unknown(error)) => unmade(&ScenarioError::World(*error)),
         Err(Stop::Fault(check)) => {
             told(ctx, loaded, StepNumber::WORLD, &check);
@@ -145,10 +148,10 @@ async fn judged(mut run: Run<'_>, began: tokio::time::Instant) -> Attempt {
     if let Some(browsing) = run.browsing.take() {
         browsing.close().await;
     }
-    let untaken = mutated::untaken(ctx, loaded, &run.place.taken);
+    let untaken = mutated::untaken(ctx, loaded, &run.ns.taken);
     errors.extend(untaken.map(ScenarioError::from));
     if errors.is_empty() {
-        let control = control::check(ctx, &run.place, loaded).await;
+        let control = control::check(ctx, &run.ns, loaded).await;
         errors.extend(control.err().map(ScenarioError::from));
     }
     let mut errors: Vec<Trouble> = errors.iter().map(Trouble::of).collect();
@@ -161,14 +164,17 @@ async fn judged(mut run: Run<'_>, began: tokio::time::Instant) -> Attempt {
         checks: run.checks,
         errors,
         samples: run.samples,
-        floor_ms: run.floor_ms,
+        floor_ms: run.min_ms,
     }
 }
 
 /// The workloads with the documents of their files.
-fn workloads(ctx: &Context, loaded: &Loaded) -> Result<Vec<(Workload, Vec<Value>)>, ScenarioError> {
-    let each = loaded.scenario.world.iter().map(|workload| {
-        let found = workload_file::workload(loaded, &workload.uses);
+fn workloads(
+    ctx: &RunContext,
+    loaded: &LoadedScenario,
+) -> Result<Vec<(Workload, Vec<Value>)>, ScenarioError> {
+    let each = loaded.scenario.workloads.iter().map(|workload| {
+        let found = workload_file::workload(loaded, &workload.template);
         let (file, text) = found.map_err(ScenarioError::Workload)?;
         let documents = objects::values(&ctx.text(&file, text));
         let documents = documents.map_err(|source| ScenarioError::Documents { file, source })?;
@@ -186,8 +192,8 @@ impl Run<'_> {
     fn note_claims(&self) {
         let mut times = Times::default();
         for step in &self.loaded.scenario.steps {
-            if let Step::Ready(ready) = step {
-                self.place.guard.claim_readiness(&ready.workload);
+            if let Step::ExpectReady(ready) = step {
+                self.ns.guard.claim_readiness(&ready.workload);
             }
             let file = step.file().filter(|file| file.fate == Fate::Taken);
             let Some(File { name, .. }) = file else {
@@ -198,14 +204,14 @@ impl Run<'_> {
             objects.iter().for_each(|object| times.configured(object));
         }
         // Nobody sets it before.
-        let _ = self.place.times.set(times);
+        let _ = self.ns.times.set(times);
     }
 
     /// What was to blame for an error of a step, where that is known, stands before it, and it is
     /// the trouble of whoever that is.
     async fn explain(&self, error: &mut Trouble, began: tokio::time::Instant) {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
-        let mut known = guard::judge::gather(self.ctx, &self.place, gateway, began, true).await;
+        let mut known = guard::judge::gather(self.ctx, &self.ns, gateway, began, true).await;
         known.stalls.extend(self.ctx.guards.api.since(began));
         if let Some(cause) = known.cause() {
             *error = Trouble::new(format!("{cause}: {error}"), cause.class);
@@ -216,8 +222,8 @@ impl Run<'_> {
         let scenario = &self.loaded.scenario;
         for (number, step) in scenario.numbered_steps() {
             let (start, id) = (Instant::now(), self.loaded.id.clone());
-            let what = step.words();
-            self.ctx.recorder.emit(Kind::StepStarted {
+            let what = step.describe();
+            self.ctx.recorder.emit(EventKind::StepStarted {
                 id: id.clone(),
                 attempt: self.loaded.attempt,
                 step: number,
@@ -232,7 +238,7 @@ impl Run<'_> {
                 }
             };
             let trouble = error.as_deref().map(Trouble::of);
-            self.ctx.recorder.emit(Kind::StepEnded {
+            self.ctx.recorder.emit(EventKind::StepEnded {
                 id,
                 attempt: self.loaded.attempt,
                 step: number,
@@ -261,27 +267,29 @@ impl Run<'_> {
             Step::Scale(scale) => configuration::scale(self, scale).await?,
             Step::Restart(Restart(workload)) if workload == ISTIOD => {
                 self.ctx.guards.istiod.ask(workload);
-                let mut proxies = self.place.proxies(self.ctx);
+                let mut proxies = self.ns.proxies(self.ctx);
                 proxies.extend(self.ctx.mesh.gateways.iter().cloned());
                 istiod::restart(self.ctx, &proxies).await?;
             }
             Step::Restart(Restart(workload)) => configuration::restart(self, workload).await?,
             Step::Certificate(step) => certificates::certificate(self, step).await?,
-            Step::Refused(step) => {
-                let check = refused::refused(self, step).await?;
+            Step::ExpectRejected(step) => {
+                let check = expect_rejected::refused(self, step).await?;
                 self.checked(number, check);
             }
-            Step::Tell(tell) => change::tell(self, tell).await?,
+            Step::ConfigureServer(step) => change::configure_server(self, step).await?,
             Step::Churn(churn) => change::churn(self, churn).await?,
-            Step::Await(wait) => change::await_stat(self, wait).await?,
-            Step::Ready(ready) => {
-                let check = change::ready(self, ready).await?;
+            Step::WaitForStat(step) => change::wait_for_stat(self, step).await?,
+            Step::ExpectReady(ready) => {
+                let check = change::expect_ready(self, ready).await?;
                 self.checked(number, check);
             }
-            Step::Finish(finish) => self.finish(finish).await?,
-            Step::Versus(wanted) => versus::versus(self, number, wanted).await?,
+            Step::StopBackground(step) => self.stop_background(step).await?,
+            Step::Compare(step) => compare::compare(self, number, step).await?,
             Step::Probe(_) => self.probe(number, step, &[]).await?,
-            Step::Contrast(Contrast { refutes, .. }) => self.probe(number, step, refutes).await?,
+            Step::Contrast(Contrast { must_fail, .. }) => {
+                self.probe(number, step, must_fail).await?
+            }
             Step::Converge(converge) => self.converge(number, step, converge).await?,
             Step::Background(Background(name)) => {
                 self.start_background(number, name, step).await?;
@@ -301,7 +309,7 @@ impl Run<'_> {
         let mut all = std::mem::take(&mut self.evidence);
         if failed || refuted {
             all.extend(self.manifests().evidence());
-            all.extend(pod_evidence::pod_evidence(self.ctx, &self.place.namespace).await);
+            all.extend(pod_evidence::pod_evidence(self.ctx, &self.ns.name).await);
         }
         keep(self.ctx, self.loaded, all);
         for (name, bytes) in std::mem::take(&mut self.pictures) {
@@ -320,8 +328,8 @@ impl Run<'_> {
             .iter()
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
         let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
-        let keep = self.ctx.terms.keep_failed && (failed || refuted);
-        self.place.end(self.ctx, &written, keep).await;
+        let keep = self.ctx.session.keep_failed && (failed || refuted);
+        self.ns.end(self.ctx, &written, keep).await;
     }
 }
 

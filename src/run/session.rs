@@ -3,31 +3,35 @@
 
 use std::{sync::Arc, time::Duration};
 
-use testbed::stall::Watch;
+use testbed::stall::StallDetector;
 
 use super::{
-    context::{Context, Mesh, Terms, Tidy},
+    context::{CleanupPolicy, Mesh, RunContext, SessionOptions},
     guard::Guards,
-    lost::Lost,
-    namespace::{control, error::PlaceError, mutated, place::Place},
+    namespace::{control, error::NamespaceError, mutated, scenario_namespace::ScenarioNamespace},
+    target_lost::TargetLost,
 };
 use crate::{
     cluster::{
         lease, namespaces,
         object::{ObjectError, RUN_LABEL, Written},
         pods::PodWatch,
-        runs::{self, CONTROL_SCENARIO as CONTROL, Swept, Which},
+        runs::{self, CONTROL_SCENARIO as CONTROL, SweepScope, Swept},
         writer::Writer,
     },
     errors::{Classified, ErrorClass, chain},
-    event::{Kind, recorder::Recorder},
+    event::{EventKind, recorder::Recorder},
     evidence::{bundle::Bundle, redact::Redactor},
-    mesh::istio::{change::LiveError, found::Found, injection, live::Applier, marker},
+    mesh::istio::{
+        discovery::IstioEndpoints,
+        injection,
+        propagation::{applier::Applier, change::PropagationError, marker},
+    },
     scenario::{
         model::Workload,
         workload_file::{self, WorkloadFileError},
     },
-    targets::Ready,
+    targets::TargetAccess,
     timeouts::timeouts,
     yaml::{self, YamlError},
 };
@@ -51,9 +55,9 @@ pub enum SessionError {
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     #[error("the control server")]
-    Place(#[from] PlaceError),
+    Place(#[from] NamespaceError),
     #[error("the mutation of the shared gateway")]
-    Mutation(#[source] LiveError),
+    Mutation(#[source] PropagationError),
 }
 
 impl Classified for SessionError {
@@ -74,12 +78,12 @@ impl Classified for SessionError {
 pub struct Kept {
     pub bundle: Option<Bundle>,
     pub redactor: Redactor,
-    pub lost: Lost,
+    pub lost: TargetLost,
 }
 
 /// A run on a target.
 pub struct Session {
-    pub ctx: Arc<Context>,
+    pub ctx: Arc<RunContext>,
     lease: Option<lease::Held>,
     /// What breaks the shared gateway.
     broken: Vec<Written>,
@@ -101,17 +105,17 @@ impl Session {
     /// # Errors
     /// [`SessionError::Thread`].
     pub fn new(
-        ready: &Ready,
-        found: Found,
+        ready: &TargetAccess,
+        found: IstioEndpoints,
         recorder: Recorder,
         kept: Kept,
-        terms: Terms,
+        terms: SessionOptions,
     ) -> Result<Self, SessionError> {
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
         let own = runs::control(&terms.run_id);
         let writer = Writer::new(&ready.client, &terms.run_id);
         let client = ready.client.clone();
-        let ctx = Arc::new(Context {
+        let ctx = Arc::new(RunContext {
             mesh: Mesh {
                 applier: Applier::start(writer.clone(), found.control_planes, own.clone()),
                 istioctl: ready.istioctl.clone(),
@@ -122,14 +126,14 @@ impl Session {
             pods: PodWatch::start(&client, &selector),
             guards: Guards::start(&client, &ready.dial),
             client,
-            dial: ready.dial.clone(),
+            dialer: ready.dial.clone(),
             lost: kept.lost,
             recorder,
-            watchdog: Watch::of_machine().map_err(SessionError::Thread)?,
+            watchdog: StallDetector::of_machine().map_err(SessionError::Thread)?,
             bundle: kept.bundle,
             redactor: kept.redactor,
-            fitting: ready.fitting.clone(),
-            terms,
+            overrides: ready.fitting.clone(),
+            session: terms,
         });
         Ok(Self {
             ctx,
@@ -144,8 +148,8 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; [`Session::close`] removes what was made until then.
     pub async fn begin(&mut self) -> Result<(), SessionError> {
-        let (ctx, run) = (&self.ctx, &self.ctx.terms.run_id);
-        if ctx.terms.tidy == Tidy::Deleted {
+        let (ctx, run) = (&self.ctx, &self.ctx.session.run_id);
+        if ctx.session.cleanup == CleanupPolicy::Deleted {
             sweep(ctx).await;
         }
         let name = runs::control(run);
@@ -158,7 +162,7 @@ impl Session {
             }
         };
         let recorder = ctx.recorder.clone();
-        let tell = move |text| recorder.emit(Kind::Note { text });
+        let tell = move |text| recorder.emit(EventKind::Note { text });
         let held = lease::hold(&ctx.client, &name, run, tell).await;
         self.lease = Some(held.map_err(records("Lease"))?);
         let journal = ctx.writer.journal().begin(run).await;
@@ -176,33 +180,33 @@ impl Session {
         if ctx.lost.why().is_some() {
             return; // nobody is there to remove it, or to have it
         }
-        let control = runs::control(&ctx.terms.run_id);
+        let control = runs::control(&ctx.session.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
             let text = format!("the shared gateway stays mutated: {}", chain(&error));
-            ctx.recorder.emit(Kind::Note { text });
+            ctx.recorder.emit(EventKind::Note { text });
         }
         for text in left_outside(ctx).await {
-            ctx.recorder.emit(Kind::Note { text });
+            ctx.recorder.emit(EventKind::Note { text });
         }
-        if ctx.terms.tidy != Tidy::Deleted {
+        if ctx.session.cleanup != CleanupPolicy::Deleted {
             return;
         }
         let limit = match ending {
             Ending::Done if !ctx.writer.saw_finalizers() => Duration::ZERO,
             _ => timeouts().run.namespaces,
         };
-        let ours = namespaces::of_run(&ctx.terms.run_id);
+        let ours = namespaces::of_run(&ctx.session.run_id);
         drop(self.lease);
         for left in namespaces::remove_all(&ctx.client, &ours, limit).await {
             let text = left.to_string();
-            ctx.recorder.emit(Kind::Note { text });
+            ctx.recorder.emit(EventKind::Note { text });
         }
     }
 }
 
 /// Removes what runs left here that are no more; says what, and what cannot be removed.
-async fn sweep(ctx: &Context) {
-    let swept = runs::sweep(&ctx.client, Which::Dead, Duration::ZERO, false).await;
+async fn sweep(ctx: &RunContext) {
+    let swept = runs::sweep(&ctx.client, SweepScope::Dead, Duration::ZERO, false).await;
     let notes = match swept {
         Ok(swept) => {
             let removed = match swept.removed.is_empty() {
@@ -220,18 +224,18 @@ async fn sweep(ctx: &Context) {
         )],
     };
     for text in notes {
-        ctx.recorder.emit(Kind::Note { text });
+        ctx.recorder.emit(EventKind::Note { text });
     }
 }
 
 /// Removes what scenarios that were given up have outside their namespaces; returns what stays, in
 /// words.
-async fn left_outside(ctx: &Context) -> Vec<String> {
+async fn left_outside(ctx: &RunContext) -> Vec<String> {
     match ctx.writer.journal().entries().await {
         Ok(entries) => {
             runs::remove(
                 &ctx.client,
-                &ctx.terms.run_id,
+                &ctx.session.run_id,
                 entries,
                 &mut Swept::default(),
             )
@@ -241,7 +245,7 @@ async fn left_outside(ctx: &Context) -> Vec<String> {
     }
 }
 
-async fn control_place(ctx: &Context, root: Written) -> Result<(), SessionError> {
+async fn control_place(ctx: &RunContext, root: Written) -> Result<(), SessionError> {
     let (file, text) = workload_file::shared("greeter").map_err(SessionError::Workload)?;
     let documents = yaml::documents(&text);
     let documents = documents.map_err(|source| SessionError::Documents { file, source })?;
@@ -253,9 +257,9 @@ async fn control_place(ctx: &Context, root: Written) -> Result<(), SessionError>
         .into_iter()
         .map(|document| control::with_port(document.value))
         .collect();
-    let place = Place::furnish(ctx, root, &[(workload, documents)], false, false).await?;
-    let entry = marker::gateway(&place.namespace);
-    let made = ctx.writer.apply(&entry, place.home()).await;
-    made.map_err(SessionError::Entry)?;
+    let ns = ScenarioNamespace::populate(ctx, root, &[(workload, documents)], false, false).await?;
+    let entry = marker::gateway(&ns.name);
+    let recorded = ctx.writer.apply(&entry, ns.home()).await;
+    recorded.map_err(SessionError::Entry)?;
     Ok(())
 }

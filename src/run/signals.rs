@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    event::{Kind, recorder::Recorder},
+    event::{EventKind, recorder::Recorder},
     exit::Exit,
     output,
     timeouts::timeouts,
@@ -94,7 +94,7 @@ pub fn watch(
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         let (name, number) = signals.next().await;
-        recorder.emit(Kind::Interrupted {
+        recorder.emit(EventKind::Interrupted {
             signal: name.to_owned(),
         });
         parting.with(|inner| inner.signal = Some(number));

@@ -13,42 +13,44 @@ use tokio::{
 };
 
 use super::{
-    context::Context,
+    context::RunContext,
     guard,
     kept::told,
-    namespace::{manifests::Manifests, place::Place},
+    namespace::{manifests::Manifests, scenario_namespace::ScenarioNamespace},
     probe::{
-        self, Manner, Outcome,
-        busy::{self, BusyError, Holding},
+        self, Outcome, ProbeOptions,
         error::ProbeError,
+        in_flight::{self, BackgroundHold, InFlightError},
     },
 };
 use crate::{
     cluster::object::Written,
     errors::Trouble,
-    event::Kind,
+    event::EventKind,
     plan::{
         resolve::{ResolveError, ResolvedProbe},
         step_probes,
     },
     scenario::{
         StepNumber,
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Step, web::Browser},
     },
-    verdict::{Rates, matcher::moved::Moved, outcome::Check, owners::Owners},
+    verdict::{
+        Rates, key_assignments::KeyAssignments, matcher::remapped::Remapped, outcome::Check,
+    },
 };
 
 /// A scenario at work.
 pub struct Run<'a> {
-    pub ctx: &'a Arc<Context>,
-    pub loaded: &'a Loaded,
-    pub place: Arc<Place>,
+    pub ctx: &'a Arc<RunContext>,
+    pub loaded: &'a LoadedScenario,
+    pub ns: Arc<ScenarioNamespace>,
     /// Objects by the name of the `apply` that wrote them.
     pub applied: BTreeMap<String, Vec<Written>>,
     pub(super) checks: Vec<Check>,
     pub(super) samples: BTreeMap<String, u64>,
-    pub floor_ms: u64,
+    pub min_ms: u64,
     pub(super) evidence: Vec<(String, String)>,
     pub(super) manifests: Mutex<Manifests>,
     pub(super) pictures: Vec<(String, Vec<u8>)>,
@@ -56,7 +58,7 @@ pub struct Run<'a> {
     pub(super) browsing: Option<probe::browse::Browsing>,
     pub background: Vec<Background>,
     /// Which pod answered which key in the last run of each probe.
-    pub(super) owners: BTreeMap<String, Owners>,
+    pub(super) owners: BTreeMap<String, KeyAssignments>,
     pub(super) runs: usize,
 }
 
@@ -66,7 +68,7 @@ pub struct Background {
     /// Probe, and the ids of its runs at the caller.
     pub name: String,
     pub runs: Vec<(String, String)>,
-    pub holding: Holding,
+    pub holding: BackgroundHold,
     pub stop: watch::Sender<bool>,
     /// What a contrast at its end must refute.
     pub finish: watch::Sender<Vec<String>>,
@@ -75,20 +77,24 @@ pub struct Background {
     pub ended: oneshot::Receiver<()>,
     /// Its streams were not all in progress in time: an error, unless the mesh turned some of them
     /// away, which their claims then tell.
-    pub late: Option<BusyError>,
+    pub late: Option<InFlightError>,
 }
 
 impl<'a> Run<'a> {
     /// A scenario that has its namespace, before its first step.
-    pub fn new(ctx: &'a Arc<Context>, loaded: &'a Loaded, place: Place) -> Self {
+    pub fn new(
+        ctx: &'a Arc<RunContext>,
+        loaded: &'a LoadedScenario,
+        ns: ScenarioNamespace,
+    ) -> Self {
         Self {
             ctx,
             loaded,
-            place: Arc::new(place),
+            ns: Arc::new(ns),
             applied: BTreeMap::new(),
             checks: Vec::new(),
             samples: BTreeMap::new(),
-            floor_ms: 0,
+            min_ms: 0,
             evidence: Vec::new(),
             manifests: Mutex::default(),
             pictures: Vec::new(),
@@ -106,17 +112,17 @@ impl Run<'_> {
     /// blame.
     pub async fn slowed(&self, began: Instant, within: Duration) -> Option<Trouble> {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
-        guard::judge::slowed(self.ctx, &self.place, gateway, began.into(), within).await
+        guard::judge::slowed(self.ctx, &self.ns, gateway, began.into(), within).await
     }
 
     pub fn resolved(&self, step: &Step) -> Result<Vec<ResolvedProbe>, ResolveError> {
-        self.resolved_with(step, self.ctx.terms.rates)
+        self.resolved_with(step, self.ctx.session.rates)
     }
 
     /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look
     /// spends its part of the rate of misses, and makes the calls which that needs.
     pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
-        let mut probes = self.resolved_with(step, self.ctx.terms.rates.at_look(look))?;
+        let mut probes = self.resolved_with(step, self.ctx.session.rates.at_look(look))?;
         for probe in &mut probes {
             probe.load.times = probe.load.times.max(probe.load.needed.unwrap_or(0));
         }
@@ -130,41 +136,41 @@ impl Run<'_> {
     /// A call-id prefix that no other run of a probe in this run of meshproof has.
     pub fn tag(&mut self) -> String {
         self.runs += 1;
-        format!("{}-{}", self.place.namespace, self.runs)
+        format!("{}-{}", self.ns.name, self.runs)
     }
 
     /// One run of a probe, with what earlier probes and backgrounds contribute to it.
     pub async fn once(
         &mut self,
         probe: &ResolvedProbe,
-        refutes: &[String],
+        must_fail: &[String],
         again: Option<Instant>,
     ) -> Result<Outcome, ProbeError> {
         let tag = self.tag();
-        let held: Vec<Holding> = self.background.iter().map(|b| b.holding.clone()).collect();
-        let busy = if probe.expect.avoids_busy() {
-            let busiest = busy::busiest(self.ctx, &self.place, &held).await;
-            Some(busiest.map_err(ProbeError::AvoidsBusy)?)
+        let held: Vec<BackgroundHold> = self.background.iter().map(|b| b.holding.clone()).collect();
+        let busiest = if probe.expect.least_request() {
+            let busiest = in_flight::busiest(self.ctx, &self.ns, &held).await;
+            Some(busiest.map_err(ProbeError::LeastRequest)?)
         } else {
             None
         };
         let since = probe
             .expect
-            .get::<Moved>()
+            .get::<Remapped>()
             .map(|moved| moved.since.as_str());
-        let manner = Manner {
-            refutes,
-            busy: busy.as_ref().map(|busy| busy.pod.clone()),
+        let options = ProbeOptions {
+            must_fail,
+            busy: busiest.as_ref().map(|busiest| busiest.pod.clone()),
             before: since.and_then(|since| self.owners.get(since).cloned()),
             again,
-            ..Manner::default()
+            ..ProbeOptions::default()
         };
         let outcome = match &probe.request.browser {
-            Some(browser) => self.browse(probe, browser, &tag, manner).await?,
-            None => probe::run(self.ctx, &self.place, probe, &tag, manner).await?,
+            Some(browser) => self.browse(probe, browser, &tag, options).await?,
+            None => probe::run(self.ctx, &self.ns, probe, &tag, options).await?,
         };
-        if let Some(busy) = &busy {
-            busy::still(self.ctx, &self.place, &held, busy).await?;
+        if let Some(busiest) = &busiest {
+            in_flight::still(self.ctx, &self.ns, &held, busiest).await?;
         }
         if !outcome.owners.is_empty() {
             self.owners
@@ -180,15 +186,15 @@ impl Run<'_> {
         probe: &ResolvedProbe,
         browser: &Browser,
         tag: &str,
-        manner: Manner<'_>,
+        options: ProbeOptions<'_>,
     ) -> Result<Outcome, ProbeError> {
         use probe::browse::Browsing;
         let browsing = match &mut self.browsing {
             Some(browsing) => browsing,
-            none => none.insert(Browsing::start(self.ctx, &self.place, &probe.request.to).await?),
+            none => none.insert(Browsing::start(self.ctx, &self.ns, &probe.request.to).await?),
         };
         browsing
-            .run(self.ctx, &self.place, probe, browser, tag, manner)
+            .run(self.ctx, &self.ns, probe, browser, tag, options)
             .await
     }
 
@@ -198,7 +204,7 @@ impl Run<'_> {
         probe: &ResolvedProbe,
         _: &Browser,
         _: &str,
-        _: Manner<'_>,
+        _: ProbeOptions<'_>,
     ) -> Result<Outcome, ProbeError> {
         Err(ProbeError::NoBrowser(probe.name.clone()))
     }
@@ -240,7 +246,7 @@ impl Run<'_> {
         self.manifests().answered(written);
         for one in written {
             for warning in &one.warnings {
-                self.ctx.recorder.emit(Kind::Note {
+                self.ctx.recorder.emit(EventKind::Note {
                     text: format!("{}: {} {}: {warning}", self.loaded.id, one.kind, one.name),
                 });
             }

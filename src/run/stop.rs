@@ -33,8 +33,8 @@ mod tests {
     use super::*;
     use crate::{
         errors::{ErrorClass, Trouble},
-        mesh::istio::endpoints::{EndpointsError, Withheld},
-        run::namespace::error::PlaceError,
+        mesh::istio::propagation::endpoints::{EndpointsError, Withheld},
+        run::namespace::error::NamespaceError,
         verdict::{
             conclude::{Conclusion, scenario_verdict},
             outcome::Verdict,
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_the_mesh_withholds_is_a_fail_that_names_it() {
-        let Stop::Fault(check) = PlaceError::from(EndpointsError::Withheld(withheld())).into()
+        let Stop::Fault(check) = NamespaceError::from(EndpointsError::Withheld(withheld())).into()
         else {
             panic!("no fault of the mesh");
         };
@@ -71,7 +71,7 @@ mod tests {
             withheld: withheld(),
         };
         assert!(matches!(
-            Stop::from(PlaceError::from(error)),
+            Stop::from(NamespaceError::from(error)),
             Stop::Unknown(_)
         ));
     }

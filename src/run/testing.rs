@@ -6,42 +6,42 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    context::{Context, Terms, Tidy},
+    context::{CleanupPolicy, RunContext, SessionOptions},
     in_memory::world::World,
-    lost::Lost,
     session::{Kept, Session},
+    target_lost::TargetLost,
 };
 use crate::{
     cluster::fake::Fake,
-    event::{Event, Kind, recorder::Recorder, run_id::RunId},
-    fixture::fitting::Fitting,
+    event::{Event, EventKind, recorder::Recorder, run_id::RunId},
+    fixture::overrides::WorkloadOverrides,
     mesh::istio::{
         control_plane::{ControlPlane, ControlPlanes, ISTIOD_DEBUG_PORT},
-        found::Found,
+        discovery::IstioEndpoints,
         injection::DEFAULT_REVISION,
     },
-    scenario::{Loaded, Suites, load_all},
-    targets::Ready,
-    transport::{Dial, http::Port},
+    scenario::{LoadedScenario, Suites, load_all},
+    targets::TargetAccess,
+    transport::{PodDialer, http::PodPort},
     verdict::Rates,
 };
 
 /// See the module.
 pub(crate) struct Stage {
-    pub ctx: Arc<Context>,
-    pub lost: Lost,
+    pub ctx: Arc<RunContext>,
+    pub lost: TargetLost,
     events: UnboundedReceiver<Event>,
 }
 
 impl Stage {
     /// Nobody is behind any port.
     pub fn new() -> Self {
-        let dial = Dial::node("/nowhere/node.sock".into());
-        Self::with(&Fake::default(), dial, Tidy::WithTheWorld, false).0
+        let dial = PodDialer::node("/nowhere/node.sock".into());
+        Self::with(&Fake::default(), dial, CleanupPolicy::WithTheWorld, false).0
     }
 
     /// With the pods of a world, and its server for control calls.
-    pub fn on(world: &World, tidy: Tidy, keep_failed: bool) -> Self {
+    pub fn on(world: &World, tidy: CleanupPolicy, keep_failed: bool) -> Self {
         let (mut stage, session) = Self::with(&world.fake, world.dial(), tidy, keep_failed);
         drop(session);
         let ctx = Arc::get_mut(&mut stage.ctx).expect("nobody else has it yet");
@@ -49,10 +49,15 @@ impl Stage {
         stage
     }
 
-    fn with(fake: &Fake, dial: Dial, tidy: Tidy, keep_failed: bool) -> (Self, Session) {
+    fn with(
+        fake: &Fake,
+        dial: PodDialer,
+        tidy: CleanupPolicy,
+        keep_failed: bool,
+    ) -> (Self, Session) {
         let (recorder, events) = Recorder::new();
-        let lost = Lost::default();
-        let ready = Ready {
+        let lost = TargetLost::default();
+        let ready = TargetAccess {
             client: fake.client(),
             dial: dial.clone(),
             istioctl: None,
@@ -60,12 +65,12 @@ impl Stage {
             programs: std::collections::BTreeSet::new(),
             own_mesh: true,
             secrets: Vec::new(),
-            fitting: Fitting::default(),
+            fitting: WorkloadOverrides::default(),
         };
-        let found = Found {
+        let found = IstioEndpoints {
             control_planes: ControlPlanes::new(vec![ControlPlane {
                 revision: DEFAULT_REVISION.to_owned(),
-                debug: Port {
+                debug: PodPort {
                     dial,
                     namespace: "istio-system".into(),
                     pod: "istiod".into(),
@@ -75,10 +80,10 @@ impl Stage {
             .expect("one"),
             gateways: Vec::new(),
         };
-        let terms = Terms {
+        let terms = SessionOptions {
             run_id: RunId::random(),
             rates: Rates::default(),
-            tidy,
+            cleanup: tidy,
             keep_failed,
             mutation: None,
         };
@@ -96,7 +101,7 @@ impl Stage {
     }
 
     /// What was told until now.
-    pub fn told(&mut self) -> Vec<Kind> {
+    pub fn told(&mut self) -> Vec<EventKind> {
         let all = std::iter::from_fn(|| self.events.try_recv().ok());
         all.map(|event| event.kind).collect()
     }
@@ -106,13 +111,13 @@ impl Stage {
 /// error. `more` are further keys.
 pub(crate) fn hopeless(more: &str) -> String {
     format!(
-        "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}world: [{{name: caller, uses: nowhere}}]\nprobes:\n  \
+        "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}workloads: [{{name: caller, template: nowhere}}]\nprobes:\n  \
          one: {{call: mypackage.Greeter/SayHello, from: caller, to: \"greeter:50051\", expect: {{status: OK}}}}\nsteps:\n- probe: one\n"
     )
 }
 
 /// Scenarios by name, as files of the suite `area`.
-pub(crate) fn scenarios(root: &Path, files: &[(&str, String)]) -> Vec<Loaded> {
+pub(crate) fn scenarios(root: &Path, files: &[(&str, String)]) -> Vec<LoadedScenario> {
     let folder = root.join("suites/area");
     fs::create_dir_all(&folder).expect("a folder");
     for (name, text) in files {

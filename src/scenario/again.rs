@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::{dialect, load::Tree, loaded::Loaded};
+use super::{dialect, load::Tree, loaded::LoadedScenario};
 
-impl Loaded {
+impl LoadedScenario {
     /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in;
     /// else the absolute path of its file, and its dialect where the file holds it in two.
     pub fn again(&self) -> Vec<String> {
@@ -13,7 +13,7 @@ impl Loaded {
             return vec![self.id.clone()];
         }
         let mut words = vec![absolute(&self.file)];
-        if self.is_twin() || dialect::twin(self).is_ok_and(|twin| twin.is_some()) {
+        if self.is_variant() || dialect::variant(self).is_ok_and(|variant| variant.is_some()) {
             words.extend(["-l".to_owned(), format!("dialect={}", self.dialect.name())]);
         }
         words
@@ -30,8 +30,8 @@ impl Loaded {
         let mut files = Tree::Embedded.scan().files;
         files.retain(|path| path.starts_with(&own));
         let folder = stem.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let uses = self.scenario.world.iter();
-        files.extend(uses.map(|workload| format!("{folder}/{}.yaml", workload.uses)));
+        let uses = self.scenario.workloads.iter();
+        files.extend(uses.map(|workload| format!("{folder}/{}.yaml", workload.template)));
         let same = |path: &String| {
             let name = path.rsplit('/').next().unwrap_or(path);
             let here = self.tree.read(&self.beside_it(name)).ok();
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::scenario::{Suites, load_all};
 
-    fn load(words: &[&Path]) -> Vec<Loaded> {
+    fn load(words: &[&Path]) -> Vec<LoadedScenario> {
         let words: Vec<_> = words.iter().map(|word| word.to_path_buf()).collect();
         let tree = Tree::Embedded;
         load_all(&Suites { tree }, &words)

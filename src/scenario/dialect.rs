@@ -2,14 +2,14 @@
 //! over those of Gateway API.
 //!
 //! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` makes a second scenario out of
-//! `<behaviour>.yaml`. Its id ends in `@gateway-api`; `apply: istio` takes the twin's file there,
+//! `<behaviour>.yaml`. Its id ends in `@gateway-api`; `apply: istio` takes the variant's file there,
 //! and `apply: NAME` takes `<behaviour>.NAME.gateway-api.yaml`.
 
 use serde::Serialize;
 
 use super::{
     file::LoadError,
-    loaded::Loaded,
+    loaded::LoadedScenario,
     model::{Scenario, Step},
 };
 
@@ -25,11 +25,11 @@ pub enum Dialect {
     GatewayApi,
 }
 
-/// Capability that a twin needs, and the requirement that it proves besides its own: "`GRPCRoute`
+/// Capability that a variant needs, and the requirement that it proves besides its own: "`GRPCRoute`
 /// behaves as the `VirtualService` does".
 const NEEDED: &str = "gateway-api";
 const PROVED: &str = "R7";
-/// What follows the id of a twin.
+/// What follows the id of a variant.
 const MARK: char = '@';
 
 impl Dialect {
@@ -52,8 +52,8 @@ impl Dialect {
 }
 
 /// The file that `apply: <name>` means for the scenario at `stem` (a path without its ending).
-pub fn file(stem: &str, name: &str, twin: bool) -> String {
-    match (twin, name) {
+pub fn file(stem: &str, name: &str, variant: bool) -> String {
+    match (variant, name) {
         (true, "istio") => format!("{stem}.{NEEDED}.yaml"),
         (true, name) => format!("{stem}.{name}.{NEEDED}.yaml"),
         (false, name) => format!("{stem}.{name}.yaml"),
@@ -77,21 +77,21 @@ fn applies(scenario: &Scenario, file: &str) -> bool {
 ///
 /// # Errors
 /// A file that is there and cannot be read.
-pub fn twin(loaded: &Loaded) -> Result<Option<Loaded>, LoadError> {
+pub fn variant(loaded: &LoadedScenario) -> Result<Option<LoadedScenario>, LoadError> {
     if !applies(&loaded.scenario, "istio") || applies(&loaded.scenario, NEEDED) {
         return Ok(None);
     }
-    let mut twin = loaded.clone();
-    twin.dialect = Dialect::GatewayApi;
-    twin.twin = true;
-    twin.id = format!("{}{MARK}{}", loaded.id, twin.dialect.name());
-    if twin.config("istio")?.is_none() {
+    let mut variant = loaded.clone();
+    variant.dialect = Dialect::GatewayApi;
+    variant.variant = true;
+    variant.id = format!("{}{MARK}{}", loaded.id, variant.dialect.name());
+    if variant.config("istio")?.is_none() {
         return Ok(None);
     }
-    twin.scenario.title = format!("{} (Gateway API)", loaded.scenario.title.trim_end());
-    add(&mut twin.scenario.needs, NEEDED);
-    add(&mut twin.scenario.proves, PROVED);
-    Ok(Some(twin))
+    variant.scenario.title = format!("{} (Gateway API)", loaded.scenario.title.trim_end());
+    add(&mut variant.scenario.needs, NEEDED);
+    add(&mut variant.scenario.proves, PROVED);
+    Ok(Some(variant))
 }
 
 fn add(words: &mut Vec<String>, word: &str) {
@@ -109,24 +109,24 @@ mod tests {
 title: Calls take the new route
 why: w
 source: [s]
-world:
-- {name: caller, uses: caller}
+workloads:
+- {name: caller, template: caller}
 probes: {}
 steps:
 - apply: istio
 - apply: half
 ";
 
-    fn scenario(files: &[&str], text: &str) -> Option<Loaded> {
+    fn scenario(files: &[&str], text: &str) -> Option<LoadedScenario> {
         let dir = tempfile::tempdir().expect("a directory");
         for file in files {
             std::fs::write(dir.path().join(file), "kind: X").expect("written");
         }
         let tree = Tree::Disk(dir.path().to_owned());
         let loaded = parse(&tree, "a.yaml", text.to_owned()).expect("it parses");
-        let twin = twin(&loaded).expect("readable")?;
-        assert!(twin.config("half").expect("readable").is_some());
-        Some(twin)
+        let variant = variant(&loaded).expect("readable")?;
+        assert!(variant.config("half").expect("readable").is_some());
+        Some(variant)
     }
 
     #[test]
@@ -136,10 +136,10 @@ steps:
             "a.gateway-api.yaml",
             "a.half.gateway-api.yaml",
         ];
-        let twin = scenario(&files, TEXT).expect("a twin");
-        assert!(twin.id.ends_with("/a@gateway-api"), "{}", twin.id);
-        assert_eq!(twin.scenario.needs, ["gateway-api"]);
-        assert_eq!(twin.scenario.proves, ["R7"]);
+        let variant = scenario(&files, TEXT).expect("a variant");
+        assert!(variant.id.ends_with("/a@gateway-api"), "{}", variant.id);
+        assert_eq!(variant.scenario.needs, ["gateway-api"]);
+        assert_eq!(variant.scenario.proves, ["R7"]);
         assert_eq!(split("b/a@gateway-api"), ("b/a", Some("gateway-api")));
     }
 
@@ -156,10 +156,10 @@ steps:
     #[case(true, "istio", "x/a.gateway-api.yaml")]
     #[case(true, "half", "x/a.half.gateway-api.yaml")]
     fn a_name_means_a_file_in_each_dialect(
-        #[case] twin: bool,
+        #[case] variant: bool,
         #[case] name: &str,
         #[case] path: &str,
     ) {
-        assert_eq!(file("x/a", name, twin), path);
+        assert_eq!(file("x/a", name, variant), path);
     }
 }

@@ -14,7 +14,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use crate::yaml::{MAX_SIZE, Place, unmarked};
+use crate::yaml::{MAX_SIZE, Position, unmarked};
 
 /// A file or folder that cannot be read, or a word that names none.
 #[derive(Debug, Error)]
@@ -33,7 +33,7 @@ pub enum LoadError {
         /// The text with replacement characters.
         text: Arc<str>,
         /// Of the first byte that is none of UTF-8.
-        place: Place,
+        place: Position,
         /// It begins with the byte order mark of UTF-16.
         wide: bool,
     },
@@ -169,7 +169,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
             let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
             Err(LoadError::NotText {
                 path: path.to_owned(),
-                place: Place::at(&text, offset, 1),
+                place: Position::at(&text, offset, 1),
                 text,
                 wide,
             })

@@ -11,7 +11,7 @@ pub use crate::text::did_you_mean;
 use crate::{
     output::{clean, clean_line},
     text::sentence,
-    yaml::{Place, YamlError},
+    yaml::{Position, YamlError},
 };
 
 /// Characters of a message and of a way out; what a file says in them may be longer than anybody
@@ -56,7 +56,7 @@ impl Finding {
     pub fn new(
         file: &str,
         text: &Arc<str>,
-        place: Place,
+        place: Position,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
@@ -82,7 +82,7 @@ impl Finding {
 
     /// A finding about a file as a whole.
     pub fn of_file(file: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::new(file, &Arc::from(""), Place::default(), message, help)
+        Self::new(file, &Arc::from(""), Position::default(), message, help)
     }
 
     /// A file or folder that could not be read.

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     finding::{Finding, did_you_mean},
     load::{KNOWN_FOLDER, Tree},
-    loaded::Loaded,
+    loaded::LoadedScenario,
 };
 pub use crate::verdict::known::Known;
 use crate::{
     text::glob,
-    yaml::{self, Places},
+    yaml::{self, SourceMap},
 };
 
 /// One expected failure.
@@ -23,7 +23,7 @@ pub struct KnownEntry {
     pub id: String,
     /// Rows that fail; absent: the scenario as a whole.
     #[serde(default)]
-    pub cells: Vec<String>,
+    pub cases: Vec<String>,
     /// What the mesh does instead.
     pub reason: String,
     /// Where it is reported.
@@ -45,12 +45,12 @@ pub struct KnownFile {
     pub version: String,
     pub entries: Vec<KnownEntry>,
     text: Arc<str>,
-    places: Places,
+    places: SourceMap,
 }
 
 /// What runs: entries are chosen by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Running<'a> {
+pub struct MeshVersions<'a> {
     pub mesh: &'a str,
     pub version: &'a str,
     pub envoy: &'a str,
@@ -76,7 +76,7 @@ pub fn load_known(root: &Tree) -> (Vec<KnownFile>, Vec<Finding>) {
 }
 
 /// The lists of every suite that these scenarios belong to.
-pub fn load_known_of(scenarios: &[Loaded]) -> (Vec<KnownFile>, Vec<Finding>) {
+pub fn load_known_of(scenarios: &[LoadedScenario]) -> (Vec<KnownFile>, Vec<Finding>) {
     let mut roots: Vec<&Tree> = Vec::new();
     for root in scenarios.iter().filter_map(|loaded| loaded.home.as_ref()) {
         if !roots.contains(&root) {
@@ -121,8 +121,8 @@ pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Bo
     })
 }
 
-/// The expected failure of a scenario on what runs; cells of several entries are joined.
-pub fn find(files: &[KnownFile], id: &str, running: Running<'_>) -> Option<Known> {
+/// The expected failure of a scenario on what runs; cases of several entries are joined.
+pub fn find(files: &[KnownFile], id: &str, running: MeshVersions<'_>) -> Option<Known> {
     let matching = files
         .iter()
         .filter(|file| file.mesh == running.mesh && version_matches(&file.version, running.version))
@@ -140,15 +140,15 @@ pub fn find(files: &[KnownFile], id: &str, running: Running<'_>) -> Option<Known
         None => Some(Known {
             reason: entry.reason.clone(),
             link: entry.link.clone(),
-            cells: entry.cells.clone(),
+            cases: entry.cases.clone(),
         }),
         // A whole scenario stays whole.
-        Some(mut known) if !known.cells.is_empty() && !entry.cells.is_empty() => {
-            known.cells.extend(entry.cells.iter().cloned());
+        Some(mut known) if !known.cases.is_empty() && !entry.cases.is_empty() => {
+            known.cases.extend(entry.cases.iter().cloned());
             Some(known)
         }
         Some(mut known) => {
-            known.cells.clear();
+            known.cases.clear();
             Some(known)
         }
     })
@@ -161,8 +161,8 @@ fn version_matches(pattern: &str, version: &str) -> bool {
     glob(pattern, version) || rest.is_some_and(|rest| rest.starts_with(['.', '-']))
 }
 
-/// Entries that name no scenario or no cell, or lack their reason.
-pub fn lint_known(files: &[KnownFile], scenarios: &[Loaded]) -> Vec<Finding> {
+/// Entries that name no scenario or no case, or lack their reason.
+pub fn lint_known(files: &[KnownFile], scenarios: &[LoadedScenario]) -> Vec<Finding> {
     let ids: Vec<&str> = scenarios.iter().map(|loaded| loaded.id.as_str()).collect();
     let mut findings = Vec::new();
     for file in files {
@@ -177,17 +177,17 @@ pub fn lint_known(files: &[KnownFile], scenarios: &[Loaded]) -> Vec<Finding> {
                 continue;
             };
             let probes = loaded.scenario.probes.values();
-            let cells: Vec<&str> = probes
-                .flat_map(|p| &p.vary)
-                .map(|row| row.cell.as_str())
+            let cases: Vec<&str> = probes
+                .flat_map(|p| &p.cases)
+                .map(|row| row.name.as_str())
                 .collect();
-            for (index, cell) in entry.cells.iter().enumerate() {
-                if !cells.contains(&cell.as_str()) {
-                    let message = format!("'{}' has no cell '{cell}'", entry.id);
+            for (index, case) in entry.cases.iter().enumerate() {
+                if !cases.contains(&case.as_str()) {
+                    let message = format!("'{}' has no case '{case}'", entry.id);
                     push(
-                        format!("cells[{index}]"),
+                        format!("cases[{index}]"),
                         message,
-                        did_you_mean(cell, &cells),
+                        did_you_mean(case, &cases),
                     );
                 }
             }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     finding::Finding,
-    loaded::Loaded,
+    loaded::LoadedScenario,
     model::{Override, Probe, Workload, stream::Stream},
     range, script,
     verb::{Step, spec::Limit},
@@ -19,10 +19,10 @@ const ALL_PODS: u32 = 300;
 const PROBES: usize = 100;
 const STEPS: usize = 300;
 /// Rows of all tables (`vary`) together.
-const CELLS: usize = 500;
+const CASES: usize = 500;
 /// Runs of probes over all steps: each row of a table is one.
 const RUNS: usize = 1000;
-/// Words of one list (`needs`, `proves`, `refutes`, …) and keys of one map (`labels`, `metadata`,
+/// Words of one list (`needs`, `proves`, `must-fail`, …) and keys of one map (`labels`, `metadata`,
 /// …).
 const WORDS: usize = 200;
 /// Calls of one run of a probe; values of a `per-call` key.
@@ -53,18 +53,18 @@ const LABEL: usize = 63;
 ///
 /// # Errors
 /// All that is beyond a limit.
-pub fn before_files(loaded: &Loaded) -> Result<(), Vec<Finding>> {
+pub fn before_files(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
     let mut check = Check::of(loaded);
     check.lists();
-    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+    for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
         check.workload(&format!("world[{at}]"), workload);
     }
-    let mut cells = 0;
+    let mut cases = 0;
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        cells += probe.vary.len();
-        if cells > CELLS {
-            let words = format!("more than {CELLS} rows in all tables of this scenario");
+        cases += probe.cases.len();
+        if cases > CASES {
+            let words = format!("more than {CASES} rows in all tables of this scenario");
             check.refuse(
                 &format!("{path}.vary"),
                 words,
@@ -85,10 +85,10 @@ pub fn before_files(loaded: &Loaded) -> Result<(), Vec<Finding>> {
 ///
 /// # Errors
 /// All that is beyond a limit.
-pub fn pods(loaded: &Loaded) -> Result<(), Vec<Finding>> {
+pub fn pods(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
     let mut check = Check::of(loaded);
     let mut all: u32 = 0;
-    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+    for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
         let path = format!("world[{at}]");
         let pods = workload.pods();
         if workload.replicas.is_none() {
@@ -110,12 +110,12 @@ pub fn pods(loaded: &Loaded) -> Result<(), Vec<Finding>> {
 }
 
 struct Check<'a> {
-    loaded: &'a Loaded,
+    loaded: &'a LoadedScenario,
     findings: Vec<Finding>,
 }
 
 impl<'a> Check<'a> {
-    fn of(loaded: &'a Loaded) -> Self {
+    fn of(loaded: &'a LoadedScenario) -> Self {
         Self {
             loaded,
             findings: Vec::new(),
@@ -209,7 +209,7 @@ impl<'a> Check<'a> {
 
     fn lists(&mut self) {
         let scenario = &self.loaded.scenario;
-        self.length("world", "workloads", scenario.world.len(), WORKLOADS);
+        self.length("world", "workloads", scenario.workloads.len(), WORKLOADS);
         self.length("probes", "probes", scenario.probes.len(), PROBES);
         self.length("steps", "steps", scenario.steps.len(), STEPS);
         for (key, length) in [
@@ -224,7 +224,7 @@ impl<'a> Check<'a> {
 
     fn workload(&mut self, path: &str, workload: &Workload) {
         self.object_name(&format!("{path}.name"), &workload.name);
-        self.file_word(&format!("{path}.uses"), &workload.uses);
+        self.file_word(&format!("{path}.uses"), &workload.template);
         if let Some(app) = &workload.app {
             self.object_name(&format!("{path}.app"), app);
         }
@@ -278,7 +278,7 @@ impl<'a> Check<'a> {
         self.script(&format!("{path}.script"), probe.script.as_ref());
         self.stream(&format!("{path}.stream"), probe.stream.as_ref());
         self.time(&format!("{path}.deadline"), probe.deadline.as_deref());
-        for (at, row) in probe.vary.iter().enumerate() {
+        for (at, row) in probe.cases.iter().enumerate() {
             self.with(&format!("{path}.vary[{at}].with"), &row.with, probe);
         }
     }
@@ -449,13 +449,13 @@ impl<'a> Check<'a> {
             scenario
                 .probes
                 .get(name)
-                .map_or(1, |probe| probe.vary.len().max(1))
+                .map_or(1, |probe| probe.cases.len().max(1))
         };
         let mut runs = 0;
         for (at, step) in scenario.steps.iter().enumerate() {
-            let each = step.runs().into_iter().map(|run| match run.cells {
+            let each = step.runs().into_iter().map(|run| match run.cases {
                 [] => rows(run.probe),
-                cells => cells.len(),
+                cases => cases.len(),
             });
             runs += each.sum::<usize>();
             if runs > RUNS {

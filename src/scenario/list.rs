@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     dialect::{self, Dialect},
-    loaded::Loaded,
+    loaded::LoadedScenario,
     requirements::REQUIREMENTS,
 };
 use crate::output::clean_line;
@@ -25,7 +25,7 @@ pub struct Listed {
 }
 
 /// In the given order.
-pub fn list(scenarios: &[Loaded]) -> Vec<Listed> {
+pub fn list(scenarios: &[LoadedScenario]) -> Vec<Listed> {
     let listed = scenarios.iter().map(|loaded| Listed {
         id: loaded.id.clone(),
         title: loaded.scenario.title.clone(),
@@ -48,7 +48,7 @@ pub fn list_text(listed: &[Listed]) -> String {
 
 /// One row of `list --by requirement`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct RequirementRow {
     pub requirement: &'static str,
     pub behaviour: &'static str,
     /// Ids of the scenarios that prove it.
@@ -56,23 +56,25 @@ pub struct Row {
 }
 
 /// Every requirement, those without a scenario too.
-pub fn by_requirement(listed: &[Listed]) -> Vec<Row> {
+pub fn by_requirement(listed: &[Listed]) -> Vec<RequirementRow> {
     let mut proved: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for one in listed {
         for row in &one.proves {
             proved.entry(row).or_default().push(one.id.clone());
         }
     }
-    let rows = REQUIREMENTS.iter().map(|(requirement, behaviour)| Row {
-        requirement,
-        behaviour,
-        scenarios: proved.remove(requirement).unwrap_or_default(),
-    });
+    let rows = REQUIREMENTS
+        .iter()
+        .map(|(requirement, behaviour)| RequirementRow {
+            requirement,
+            behaviour,
+            scenarios: proved.remove(requirement).unwrap_or_default(),
+        });
     rows.collect()
 }
 
 /// The table with a count at its end.
-pub fn by_requirement_text(rows: &[Row]) -> String {
+pub fn by_requirement_text(rows: &[RequirementRow]) -> String {
     let mut text = String::new();
     for row in rows {
         let scenarios = match row.scenarios.as_slice() {
@@ -96,13 +98,13 @@ pub fn by_requirement_text(rows: &[Row]) -> String {
 
 /// One row of `list --by dialect`: a behaviour and the dialects that it is shown in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Spoken {
+pub struct DialectRow {
     pub behaviour: String,
     pub dialects: Vec<Dialect>,
 }
 
 /// Every behaviour that is shown in Gateway API's objects, with all its dialects.
-pub fn by_dialect(listed: &[Listed]) -> Vec<Spoken> {
+pub fn by_dialect(listed: &[Listed]) -> Vec<DialectRow> {
     let mut found: BTreeMap<&str, Vec<Dialect>> = BTreeMap::new();
     for one in listed {
         let (behaviour, _) = dialect::split(&one.id);
@@ -110,7 +112,7 @@ pub fn by_dialect(listed: &[Listed]) -> Vec<Spoken> {
     }
     let rows = found.into_iter().map(|(behaviour, mut dialects)| {
         dialects.sort_unstable();
-        Spoken {
+        DialectRow {
             behaviour: behaviour.to_owned(),
             dialects,
         }
@@ -120,7 +122,7 @@ pub fn by_dialect(listed: &[Listed]) -> Vec<Spoken> {
 }
 
 /// A Markdown table, as the documentation has it.
-pub fn by_dialect_text(rows: &[Spoken]) -> String {
+pub fn by_dialect_text(rows: &[DialectRow]) -> String {
     let mut text = "| behaviour | Istio | Gateway API |\n|---|---|---|\n".to_owned();
     for row in rows {
         let word = |dialect| match row.dialects.contains(&dialect) {

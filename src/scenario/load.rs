@@ -271,7 +271,7 @@ impl Suites {
 
 /// What a word on the command line stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
+pub enum SelectionWord {
     /// A folder: everything in it.
     Folder(Tree),
     /// One file in a tree.
@@ -284,9 +284,9 @@ pub enum Selection {
 ///
 /// # Errors
 /// A file whose name is no text.
-pub fn selection(word: &Path) -> Result<Selection, LoadError> {
+pub fn selection(word: &Path) -> Result<SelectionWord, LoadError> {
     if word.is_dir() {
-        return Ok(Selection::Folder(Tree::Disk(word.to_owned())));
+        return Ok(SelectionWord::Folder(Tree::Disk(word.to_owned())));
     }
     let text = word
         .to_str()
@@ -297,9 +297,9 @@ pub fn selection(word: &Path) -> Result<Selection, LoadError> {
     if word.exists() {
         let folder = word.parent().map(Path::to_owned).unwrap_or_default();
         let name = word.file_name().and_then(OsStr::to_str).unwrap_or(text);
-        return Ok(Selection::File(Tree::Disk(folder), name.to_owned()));
+        return Ok(SelectionWord::File(Tree::Disk(folder), name.to_owned()));
     }
     let pattern = text.trim_start_matches("./").trim_start_matches("suites/");
     let pattern = without_ending(pattern).trim_end_matches('/');
-    Ok(Selection::Ids(pattern.to_owned()))
+    Ok(SelectionWord::Ids(pattern.to_owned()))
 }

@@ -9,11 +9,11 @@ use super::{
     load::Tree,
     model::Scenario,
 };
-use crate::yaml::Places;
+use crate::yaml::SourceMap;
 
 /// A scenario with the file it came from.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedScenario {
     /// See [`super::load::Identity::id`]; with `@gateway-api` for a scenario in its other dialect.
     pub id: String,
     /// Objects that its configuration is written in.
@@ -24,7 +24,7 @@ pub struct Loaded {
     pub file: String,
     pub text: Arc<str>,
     pub scenario: Scenario,
-    pub places: Places,
+    pub places: SourceMap,
     /// Which of its runs in a plan this is, from 1; 0 where it runs once.
     pub attempt: u32,
     /// The same for every name of its file.
@@ -32,7 +32,7 @@ pub struct Loaded {
     /// Root of its suite, where the list of expected failures lies.
     pub home: Option<Tree>,
     /// It is another scenario in another dialect.
-    pub(super) twin: bool,
+    pub(super) variant: bool,
     /// Path in its tree, without the ending.
     pub(super) stem: String,
     pub(super) tree: Tree,
@@ -40,7 +40,7 @@ pub struct Loaded {
 
 /// A file beside a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beside {
+pub struct SiblingFile {
     /// Path for people.
     pub file: String,
     pub text: String,
@@ -55,18 +55,18 @@ pub fn run_name(id: &str, attempt: u32) -> String {
     }
 }
 
-impl Loaded {
+impl LoadedScenario {
     /// `<behaviour>.<name>.yaml` (or the file of its dialect): what `apply: <name>` means.
     ///
     /// # Errors
     /// The file is there but cannot be read.
-    pub fn config(&self, name: &str) -> Result<Option<Beside>, LoadError> {
+    pub fn config(&self, name: &str) -> Result<Option<SiblingFile>, LoadError> {
         self.beside(&self.config_path(name))
     }
 
     /// Where [`Self::config`] looks, below the folder of the suites.
     pub fn config_path(&self, name: &str) -> String {
-        dialect::file(&self.stem, name, self.twin)
+        dialect::file(&self.stem, name, self.variant)
     }
 
     /// Where its evidence is kept: a folder of its own for each run.
@@ -75,15 +75,15 @@ impl Loaded {
     }
 
     /// It is another scenario in another dialect.
-    pub fn is_twin(&self) -> bool {
-        self.twin
+    pub fn is_variant(&self) -> bool {
+        self.variant
     }
 
     /// `<uses>.yaml` in the scenario's folder: a workload of its own.
     ///
     /// # Errors
     /// The file is there but cannot be read.
-    pub fn workload(&self, uses: &str) -> Result<Option<Beside>, LoadError> {
+    pub fn workload(&self, uses: &str) -> Result<Option<SiblingFile>, LoadError> {
         self.beside(&self.beside_it(&format!("{uses}.yaml")))
     }
 
@@ -115,9 +115,9 @@ impl Loaded {
             .collect())
     }
 
-    pub(super) fn beside(&self, path: &str) -> Result<Option<Beside>, LoadError> {
+    pub(super) fn beside(&self, path: &str) -> Result<Option<SiblingFile>, LoadError> {
         let text = self.tree.read(path)?;
-        Ok(text.map(|text| Beside {
+        Ok(text.map(|text| SiblingFile {
             file: self.tree.display(path),
             text,
         }))

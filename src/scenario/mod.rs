@@ -30,6 +30,6 @@ pub use crate::values::{metadata as values, range, status};
 pub use file::LoadError;
 pub use finding::Finding;
 pub use load::{Suites, Tree};
-pub use loaded::Loaded;
-pub use set::{LoadedSet, load_all};
+pub use loaded::LoadedScenario;
+pub use set::{ScenarioSet, load_all};
 pub use step_number::StepNumber;

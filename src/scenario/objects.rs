@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::yaml::{self, Place, Places, YamlError};
+use crate::yaml::{self, Position, SourceMap, YamlError};
 
 /// One object of a file.
 #[derive(Debug, Clone)]
@@ -14,19 +14,19 @@ pub struct Object {
     /// Fields that an API server fills in and refuses, or misunderstands, when they are applied:
     /// left out of `value`.
     pub dropped: Vec<&'static str>,
-    places: Arc<Places>,
+    places: Arc<SourceMap>,
     /// Path of the object in its document; empty unless it is an item of a list.
     prefix: String,
 }
 
 impl Object {
     /// Place of a key (`metadata.name`), or of the nearest one above it.
-    pub fn key(&self, path: &str) -> Place {
+    pub fn key(&self, path: &str) -> Position {
         self.places.key(&self.path(path))
     }
 
     /// Place of a value.
-    pub fn value(&self, path: &str) -> Place {
+    pub fn value(&self, path: &str) -> Position {
         self.places.value(&self.path(path))
     }
 
@@ -80,7 +80,7 @@ pub fn values(text: &str) -> Result<Vec<Value>, YamlError> {
         .collect())
 }
 
-fn take_apart(mut value: Value, places: &Arc<Places>, prefix: String, found: &mut Vec<Object>) {
+fn take_apart(mut value: Value, places: &Arc<SourceMap>, prefix: String, found: &mut Vec<Object>) {
     let kind = value["kind"].as_str().unwrap_or_default();
     let item_kind = kind.strip_suffix("List").map(str::to_owned);
     let Some((item_kind, items)) = item_kind.zip(value["items"].as_array().cloned()) else {

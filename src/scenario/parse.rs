@@ -7,7 +7,7 @@ use super::{
     finding::Finding,
     limits,
     load::{KNOWN_FOLDER, Tree},
-    loaded::Loaded,
+    loaded::LoadedScenario,
     model::Scenario,
     workload_file,
 };
@@ -51,21 +51,21 @@ pub fn is_manifest(text: &str) -> bool {
 /// # Errors
 /// Findings with place and way out: it cannot be read, or it asks for more than any scenario may
 /// ([`limits`]).
-pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Vec<Finding>> {
+pub fn parse(tree: &Tree, path: &str, text: String) -> Result<LoadedScenario, Vec<Finding>> {
     let text: Arc<str> = text.into();
     let file = tree.display(path);
     let (scenario, places) = yaml::parse::<Scenario>(&text)
         .map_err(|error| vec![Finding::from_yaml(&file, &text, &error)])?;
     let identity = tree.identity(path);
     let area = identity.id.split_once('/').map_or("user", |(area, _)| area);
-    let mut loaded = Loaded {
+    let mut loaded = LoadedScenario {
         stem: path.strip_suffix(".yaml").unwrap_or(path).to_owned(),
         area: area.to_owned(),
         id: identity.id,
         origin: identity.origin,
         home: identity.home,
         dialect: Dialect::of(&scenario),
-        twin: false,
+        variant: false,
         file,
         text,
         scenario,
@@ -81,12 +81,12 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<Loaded, Vec<Findin
 
 /// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the
 /// workload's file.
-fn read_replicas(loaded: &mut Loaded) {
-    for at in 0..loaded.scenario.world.len() {
-        let workload = &loaded.scenario.world[at];
+fn read_replicas(loaded: &mut LoadedScenario) {
+    for at in 0..loaded.scenario.workloads.len() {
+        let workload = &loaded.scenario.workloads[at];
         if workload.replicas.is_none() {
-            let found = workload_file::replicas(loaded, &workload.uses);
-            loaded.scenario.world[at].in_file = found;
+            let found = workload_file::replicas(loaded, &workload.template);
+            loaded.scenario.workloads[at].in_file = found;
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     kinds::is_cluster_scoped,
-    loaded::{Beside, Loaded},
+    loaded::{LoadedScenario, SiblingFile},
     objects,
     verb::{Step, spec::Fate},
 };
@@ -40,8 +40,8 @@ pub struct Reach {
 
 /// A [`Reach`] with the file and the document that it stands in.
 #[derive(Debug, Clone)]
-pub struct Found {
-    pub file: Beside,
+pub struct LocatedReach {
+    pub file: SiblingFile,
     /// Objects of the file before this one.
     pub document: usize,
     pub reach: Reach,
@@ -67,7 +67,7 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
 
 /// Every object that the scenario's steps apply, and every one of its workloads' files, that
 /// reaches others. Files that cannot be read have none: lint says what is wrong with them.
-pub fn found(loaded: &Loaded) -> Vec<Found> {
+pub fn find(loaded: &LoadedScenario) -> Vec<LocatedReach> {
     let files = loaded.scenario.steps.iter().filter_map(Step::file);
     let applied = files.filter(|file| matches!(file.fate, Fate::Taken | Fate::RefusedByProxy));
     let mut names: Vec<&str> = applied.map(|file| file.name).collect();
@@ -76,31 +76,33 @@ pub fn found(loaded: &Loaded) -> Vec<Found> {
     let applied = names
         .into_iter()
         .filter_map(|name| loaded.config(name).ok()?);
-    let workloads = loaded.scenario.world.iter();
-    let workloads = workloads.filter_map(|workload| loaded.workload(&workload.uses).ok()?);
+    let workloads = loaded.scenario.workloads.iter();
+    let workloads = workloads.filter_map(|workload| loaded.workload(&workload.template).ok()?);
     applied.chain(workloads).flat_map(in_file).collect()
 }
 
 /// Why a scenario must run by itself; `None` when it may run beside others.
-pub fn alone(loaded: &Loaded) -> Option<String> {
-    if loaded.scenario.alone {
-        return Some("it says `alone`".to_owned());
+pub fn serial(loaded: &LoadedScenario) -> Option<String> {
+    if loaded.scenario.serial {
+        return Some("it says `serial`".to_owned());
     }
-    found(loaded)
+    find(loaded)
         .into_iter()
         .next()
         .map(|found| found.reach.words)
 }
 
-fn in_file(file: Beside) -> Vec<Found> {
+fn in_file(file: SiblingFile) -> Vec<LocatedReach> {
     let documents = objects::objects(&file.text).unwrap_or_default();
     let each = documents.iter().enumerate().flat_map(|(document, read)| {
         let file = &file;
-        reaches(&read.value).into_iter().map(move |reach| Found {
-            file: file.clone(),
-            document,
-            reach,
-        })
+        reaches(&read.value)
+            .into_iter()
+            .map(move |reach| LocatedReach {
+                file: file.clone(),
+                document,
+                reach,
+            })
     });
     each.collect()
 }

@@ -291,7 +291,7 @@ fn ingresses_and_services_keep_to_themselves(
 fn the_built_in_scenarios_keep_to_themselves() {
     let suites = Suites::open(std::path::Path::new(env!("CARGO_MANIFEST_DIR")));
     let set = load_all(&suites, &[]).expect("the suites");
-    let found = set.scenarios.iter().flat_map(found);
+    let found = set.scenarios.iter().flat_map(find);
     let words: Vec<String> = found
         .map(|found| {
             format!(

@@ -97,7 +97,7 @@ pub const REQUIREMENTS: [(&str, &str); 63] = [
     ("U1", "several mesh versions side by side in one report"),
     ("U2", "an upgrade under continuous traffic"),
     ("U3", "a reported bug reproduced from a folder of manifests"),
-    ("U4", "second witnesses: other clients see the same"),
+    ("U4", "second interop: other clients see the same"),
 ];
 
 /// The id is in the table.

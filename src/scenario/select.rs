@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::{dialect::Dialect, finding::did_you_mean, loaded::Loaded, model::Level, requirements};
+use super::{
+    dialect::Dialect, finding::did_you_mean, loaded::LoadedScenario, model::Level, requirements,
+};
 
 /// A selector that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -66,7 +68,7 @@ impl Filter {
         })
     }
 
-    pub fn matches(&self, loaded: &Loaded) -> bool {
+    pub fn matches(&self, loaded: &LoadedScenario) -> bool {
         let labels = self
             .labels
             .iter()
@@ -88,7 +90,7 @@ impl Filter {
     ///
     /// # Errors
     /// The first that none has, with what it may have meant.
-    pub fn meaning(&self, all: &[Loaded]) -> Result<(), SelectError> {
+    pub fn meaning(&self, all: &[LoadedScenario]) -> Result<(), SelectError> {
         let labels = all.iter().flat_map(|one| one.scenario.labels.keys());
         let keys: BTreeSet<&str> = labels.map(String::as_str).chain(KEYS).collect();
         let keys: Vec<&str> = keys.into_iter().collect();
@@ -159,7 +161,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> 
 
 /// `area`, `level` and `dialect` are every scenario's; `slow` is `false` unless labelled; others
 /// are empty unless labelled.
-fn label(loaded: &Loaded, key: &str) -> String {
+fn label(loaded: &LoadedScenario, key: &str) -> String {
     let labels = &loaded.scenario.labels;
     match key {
         "area" => loaded.area.clone(),

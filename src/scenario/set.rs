@@ -6,17 +6,17 @@ use super::{
     dialect,
     file::LoadError,
     finding::Finding,
-    load::{Selection, Suites, Tree, selection},
-    loaded::Loaded,
+    load::{SelectionWord, Suites, Tree, selection},
+    loaded::LoadedScenario,
     parse::{Role, is_manifest, parse, role},
 };
 use crate::text::{glob, nearest};
 
 /// All that was asked for, and what could not be read.
 #[derive(Debug, Default)]
-pub struct LoadedSet {
+pub struct ScenarioSet {
     /// By id, without doubles.
-    pub scenarios: Vec<Loaded>,
+    pub scenarios: Vec<LoadedScenario>,
     pub findings: Vec<Finding>,
     /// Files with Kubernetes objects alone that lie in the folders.
     pub manifests: usize,
@@ -27,17 +27,17 @@ pub struct LoadedSet {
 /// # Errors
 /// A word that names nothing. A file or folder that is there and cannot be read, or is no scenario,
 /// is a finding instead.
-pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<LoadedSet, LoadError> {
-    let mut set = LoadedSet::default();
+pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<ScenarioSet, LoadError> {
+    let mut set = ScenarioSet::default();
     if words.is_empty() {
         set.add(&suites.tree, |_| true);
     }
     for word in words {
         match selection(word)? {
-            Selection::Folder(tree) => set.add(&tree, |_| true),
-            Selection::File(tree, name) => set.add_file(&tree, &name),
-            Selection::Ids(pattern) => {
-                let mut named = LoadedSet::default();
+            SelectionWord::Folder(tree) => set.add(&tree, |_| true),
+            SelectionWord::File(tree, name) => set.add_file(&tree, &name),
+            SelectionWord::Ids(pattern) => {
+                let mut named = ScenarioSet::default();
                 let (stem, dialect) = dialect::split(&pattern);
                 let below = format!("{stem}/");
                 named.add(&suites.tree, |id| {
@@ -96,7 +96,7 @@ fn near(suites: &Suites, pattern: &str) -> String {
     }
 }
 
-impl LoadedSet {
+impl ScenarioSet {
     /// Every scenario of a folder whose path, without the ending, is wanted.
     fn add(&mut self, tree: &Tree, wanted: impl Fn(&str) -> bool) {
         let scan = tree.scan();
@@ -195,8 +195,8 @@ impl LoadedSet {
         }
         match parse(tree, path, text) {
             Ok(loaded) => {
-                match dialect::twin(&loaded) {
-                    Ok(twin) => self.scenarios.extend(twin),
+                match dialect::variant(&loaded) {
+                    Ok(variant) => self.scenarios.extend(variant),
                     Err(error) => self.findings.push(Finding::from_load(&error)),
                 }
                 self.scenarios.push(loaded);
@@ -207,7 +207,7 @@ impl LoadedSet {
 
     /// In order, each once; two files of one id are told.
     fn tidy(&mut self) {
-        let key = |one: &Loaded| (one.id.clone(), one.origin.clone());
+        let key = |one: &LoadedScenario| (one.id.clone(), one.origin.clone());
         self.scenarios.sort_by_key(key);
         self.scenarios.dedup_by_key(|one| key(one));
         let mut last: Option<(String, String)> = None;

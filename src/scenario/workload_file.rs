@@ -9,7 +9,7 @@ use testbed::control::CONTROL_PORT;
 
 use super::{
     file::{self, LoadError},
-    loaded::{Beside, Loaded},
+    loaded::{LoadedScenario, SiblingFile},
     objects,
 };
 use crate::errors::{Classified, ErrorClass};
@@ -34,24 +34,24 @@ impl Classified for WorkloadFileError {
     }
 }
 
-impl Loaded {
+impl LoadedScenario {
     /// Every file that can change what this scenario does to the mesh: its own configuration and
     /// its workloads.
     ///
     /// # Errors
     /// A file that cannot be read, a workload that is not there.
-    pub fn inputs(&self) -> Result<Vec<Beside>, WorkloadFileError> {
+    pub fn inputs(&self) -> Result<Vec<SiblingFile>, WorkloadFileError> {
         let mut found = Vec::new();
         for rest in self.own_files()? {
-            let other_dialect = self.twin && !format!(".{rest}").contains(".gateway-api.");
+            let other_dialect = self.variant && !format!(".{rest}").contains(".gateway-api.");
             if rest.ends_with(".yaml") && !other_dialect {
                 let file = self.beside(&format!("{}.{rest}", self.stem));
                 found.extend(file?);
             }
         }
-        for workload in &self.scenario.world {
-            let (file, text) = self::workload(self, &workload.uses)?;
-            found.push(Beside { file, text });
+        for workload in &self.scenario.workloads {
+            let (file, text) = self::workload(self, &workload.template)?;
+            found.push(SiblingFile { file, text });
         }
         Ok(found)
     }
@@ -61,7 +61,10 @@ impl Loaded {
 ///
 /// # Errors
 /// No such file anywhere, or it cannot be read.
-pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), WorkloadFileError> {
+pub fn workload(
+    loaded: &LoadedScenario,
+    uses: &str,
+) -> Result<(String, String), WorkloadFileError> {
     if let Some(file) = loaded.workload(uses)? {
         return Ok((file.file, file.text));
     }
@@ -70,7 +73,7 @@ pub fn workload(loaded: &Loaded, uses: &str) -> Result<(String, String), Workloa
 
 /// The first `spec.replicas` of the file; `None` when it has none, is missing or cannot be read
 /// (lint says so).
-pub fn replicas(loaded: &Loaded, uses: &str) -> Option<u32> {
+pub fn replicas(loaded: &LoadedScenario, uses: &str) -> Option<u32> {
     let (_, text) = workload(loaded, uses).ok()?;
     let documents = objects::values(&text).ok()?;
     let count = documents
@@ -81,7 +84,7 @@ pub fn replicas(loaded: &Loaded, uses: &str) -> Option<u32> {
 
 /// The workload takes call plans: its file says so. One that is missing or cannot be read does not
 /// (lint says why).
-pub fn is_caller(loaded: &Loaded, uses: &str) -> bool {
+pub fn is_caller(loaded: &LoadedScenario, uses: &str) -> bool {
     let text = workload(loaded, uses).map(|(_, text)| text);
     let documents = text.ok().and_then(|text| objects::values(&text).ok());
     documents.is_some_and(|documents| makes_caller(&documents))

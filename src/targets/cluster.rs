@@ -4,19 +4,19 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use kube::{Client, config::Kubeconfig};
 
-use super::ready::Ready;
+use super::access::TargetAccess;
 use crate::{
     cluster::{
         client::{self, ClientError, Plugins},
         kubeconfig::{self, KubeconfigError},
     },
     errors::{Classified, ErrorClass, chain},
-    fixture::fitting::Fitting,
+    fixture::overrides::WorkloadOverrides,
     mesh::istio::{
         istioctl::Istioctl,
         versions::{self, VersionsError},
     },
-    transport::Dial,
+    transport::PodDialer,
 };
 
 /// Why the cluster is not used.
@@ -64,7 +64,7 @@ pub struct ExistingOptions {
 
 /// An existing cluster with Istio.
 pub struct Existing {
-    ready: Ready,
+    ready: TargetAccess,
     server: String,
     context: String,
 }
@@ -85,14 +85,14 @@ impl Existing {
         options: &ExistingOptions,
     ) -> Result<Self, ExistingError> {
         let context = options.context.clone();
-        let dial = Dial::api_server(client.clone());
+        let dial = PodDialer::api_server(client.clone());
         let versions = versions::of(&client, &dial).await;
         let versions = versions.map_err(|source| ExistingError::Mesh {
             context: context.clone(),
             source,
         })?;
         Ok(Self {
-            ready: Ready {
+            ready: TargetAccess {
                 client,
                 dial,
                 istioctl: options.istioctl.clone().map(|program| Istioctl {
@@ -104,7 +104,7 @@ impl Existing {
                 programs: BTreeSet::new(),
                 own_mesh: false,
                 secrets: Vec::new(),
-                fitting: Fitting {
+                fitting: WorkloadOverrides {
                     testbed: options.testbed.clone(),
                     apart: false,
                 },
@@ -115,7 +115,7 @@ impl Existing {
     }
 
     /// What a run needs of it.
-    pub fn ready(&self) -> Ready {
+    pub fn access(&self) -> TargetAccess {
         self.ready.clone()
     }
 

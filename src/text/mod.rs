@@ -3,6 +3,7 @@
 mod glob;
 #[cfg(test)]
 mod page;
+mod renamed;
 mod spelling;
 mod userinfo;
 

@@ -1,4 +1,6 @@
-//! Hints for mistyped words.
+//! Hints for mistyped and renamed words.
+
+use super::renamed::renamed;
 
 /// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and
 /// comparing takes time by its square.
@@ -8,6 +10,9 @@ const TOLD: usize = 70;
 
 /// "did you mean" with the full list behind it.
 pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
+    if let Some(name) = renamed(word, known) {
+        return format!("'{word}' was renamed to '{name}'");
+    }
     let list = format!("known {what}: {}", listed(known));
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'? {list}"),
@@ -42,6 +47,9 @@ pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// The known word that a wrong one is closest to, if it is close at all.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
+    if let Some(name) = renamed(word, known) {
+        return format!("'{word}' was renamed to '{name}'");
+    }
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'?"),
         None if known.is_empty() => "there is none of its kind here".to_owned(),

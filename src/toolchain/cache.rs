@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{entry::Manifest, error::ToolchainError, progress::Progress, readable};
+use super::{entry::Manifest, error::ToolchainError, progress::PrepareProgress, readable};
 use crate::errors::chain;
 
 /// The directory that holds all sets.
@@ -62,14 +62,18 @@ impl Cache {
     pub(super) fn ensure(
         &self,
         name: &str,
-        progress: &mut dyn FnMut(Progress<'_>),
-        make: impl FnOnce(&Path, &File, &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ToolchainError>,
+        progress: &mut dyn FnMut(PrepareProgress<'_>),
+        make: impl FnOnce(
+            &Path,
+            &File,
+            &mut dyn FnMut(PrepareProgress<'_>),
+        ) -> Result<PathBuf, ToolchainError>,
     ) -> Result<(PathBuf, Manifest), ToolchainError> {
         let entry = self.set(name);
         if let Ok(manifest) = Manifest::verify(&entry) {
             // It may be from a time with a narrow umask; a cache that is read-only is as it is.
             let _ = readable::for_everybody(&entry);
-            progress(Progress::Cached {
+            progress(PrepareProgress::Cached {
                 set: name,
                 bytes: manifest.bytes(),
             });
@@ -86,7 +90,7 @@ impl Cache {
         if entry.exists() {
             match Manifest::verify(&entry) {
                 Ok(manifest) => return Ok((entry, manifest)), // whoever held the lock has made it
-                Err(damage) => progress(Progress::Rebuilding {
+                Err(damage) => progress(PrepareProgress::Rebuilding {
                     set: name,
                     why: &chain(&damage),
                 }),
@@ -113,7 +117,11 @@ impl Cache {
 
     /// Takes the lock of a set, saying whom it waits for. The kernel releases it when the holder
     /// and its commands have ended.
-    fn lock(&self, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> std::io::Result<File> {
+    fn lock(
+        &self,
+        name: &str,
+        progress: &mut dyn FnMut(PrepareProgress<'_>),
+    ) -> std::io::Result<File> {
         let path = self.root.join(format!("{name}.lock"));
         let mut file = OpenOptions::new()
             .read(true)
@@ -125,7 +133,7 @@ impl Cache {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = holder(&mut file);
-                progress(Progress::Waiting {
+                progress(PrepareProgress::Waiting {
                     set: name,
                     holder: &holder,
                 });
@@ -263,8 +271,8 @@ mod tests {
             });
             is_making.recv().unwrap();
             assert!(cache.held_by("set").is_some());
-            let mut tell = |said: Progress<'_>| {
-                if let Progress::Waiting { holder, .. } = said {
+            let mut tell = |said: PrepareProgress<'_>| {
+                if let PrepareProgress::Waiting { holder, .. } = said {
                     waiting.send(holder.to_owned()).unwrap();
                 }
             };

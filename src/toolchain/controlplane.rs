@@ -13,7 +13,7 @@ use super::{
     entry::{Built, Manifest, copy},
     error::ToolchainError,
     pins::{Component, GO_MINIMUM, Recipe},
-    progress::Progress,
+    progress::PrepareProgress,
 };
 
 /// The `go` that builds: its version and platform, which are part of the key.
@@ -73,7 +73,7 @@ pub(super) fn build(
     recipe: &Recipe,
     partial: &Path,
     lock: &File,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<PathBuf, ToolchainError> {
     let source = partial.join("src");
     for (path, contents) in &recipe.files {
@@ -96,7 +96,7 @@ pub(super) fn build(
     for (index, component) in (1..).zip(&recipe.components) {
         let (name, marker) = (component.name.as_str(), done.join(&component.name));
         if let Some(before) = finished_before(&marker, &out.join("bin").join(name)) {
-            progress(Progress::Resumed {
+            progress(PrepareProgress::Resumed {
                 component: name,
                 index,
                 total,
@@ -104,7 +104,7 @@ pub(super) fn build(
             built.push(before);
             continue;
         }
-        progress(Progress::Started {
+        progress(PrepareProgress::Started {
             component: name,
             index,
             total,
@@ -150,7 +150,7 @@ impl Job<'_> {
     fn count_packages(
         &self,
         component: &str,
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: &mut dyn FnMut(PrepareProgress<'_>),
     ) -> Result<usize, ToolchainError> {
         let mut command = go(self.source);
         command.args(["list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}"]);
@@ -165,7 +165,7 @@ impl Job<'_> {
             &mut command,
             Some(self.lock),
             |line| {
-                progress(Progress::Line {
+                progress(PrepareProgress::Line {
                     component,
                     line,
                     packages: 0,
@@ -182,7 +182,7 @@ impl Job<'_> {
         component: &Component,
         partial: &Path,
         (packages, of): (&mut usize, usize),
-        progress: &mut dyn FnMut(Progress<'_>),
+        progress: &mut dyn FnMut(PrepareProgress<'_>),
     ) -> Result<Built, ToolchainError> {
         let (name, started) = (component.name.as_str(), Instant::now());
         let new = partial.join("new").join(name);
@@ -204,7 +204,7 @@ impl Job<'_> {
             Some(self.lock),
             |line| {
                 *packages += usize::from(!line.contains(' ')); // `go build -v` prints one import path a line
-                progress(Progress::Line {
+                progress(PrepareProgress::Line {
                     component: name,
                     line,
                     packages: *packages,
@@ -219,7 +219,7 @@ impl Job<'_> {
             .map_err(|error| ToolchainError::io("moving", new, error))?
             .len();
         let took = started.elapsed();
-        progress(Progress::Finished {
+        progress(PrepareProgress::Finished {
             component: name,
             bytes,
             took,
@@ -233,7 +233,10 @@ impl Job<'_> {
 
     /// Copies the files of the modules that the local target needs at run time, so that Go's caches
     /// may be cleaned.
-    fn take_assets(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), ToolchainError> {
+    fn take_assets(
+        &self,
+        progress: &mut dyn FnMut(PrepareProgress<'_>),
+    ) -> Result<(), ToolchainError> {
         if self.recipe.assets.is_empty() {
             return Ok(());
         }
@@ -251,7 +254,7 @@ impl Job<'_> {
             &mut command,
             Some(self.lock),
             |line| {
-                progress(Progress::Line {
+                progress(PrepareProgress::Line {
                     component: "assets",
                     line,
                     packages: 0,

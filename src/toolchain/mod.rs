@@ -27,6 +27,6 @@ pub use error::ToolchainError;
 pub use images::{Image, ImageError, ImageStore, TreeEntry};
 pub use path::on_path;
 pub use pins::{EnvoyVersion, GO_MINIMUM};
-pub use prepare::{Options, SetStatus, State, Status, Toolchain, prepare, status};
-pub use progress::Progress;
+pub use prepare::{CacheStatus, PrepareOptions, SetState, SetStatus, Toolchain, prepare, status};
+pub use progress::PrepareProgress;
 pub use stored::{Stored, Use, prune, stored};

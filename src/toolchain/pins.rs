@@ -15,7 +15,7 @@ static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/controlpla
 
 /// The Go module of the other clients and servers, apart from the control plane's so that an edit
 /// there builds nothing here.
-static WITNESSES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/witness");
+static INTEROP: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/interop");
 
 /// Version that istiod, pilot-agent and istioctl report: the line of the pinned commit.
 const ISTIO_VERSION: &str = "1.31-dev";
@@ -73,9 +73,9 @@ impl Recipe {
     }
 
     /// The other clients and servers: grpc-go's own xDS, and grpcurl.
-    pub fn witnesses() -> Self {
+    pub fn interop() -> Self {
         let mut files = BTreeMap::new();
-        collect(&WITNESSES, &mut files);
+        collect(&INTEROP, &mut files);
         let go_mod = String::from_utf8_lossy(&files["go.mod"]).into_owned();
         let version = |module: &str| required_version(&go_mod, module).unwrap_or_default();
         let component = |name: &str, package: &str| Component {
@@ -86,7 +86,7 @@ impl Recipe {
         Self {
             files,
             components: vec![
-                component("witness", "./cmd/witness"),
+                component("interop", "./cmd/interop"),
                 component("grpcurl", &format!("{grpcurl}/cmd/grpcurl")),
             ],
             ldflags: format!("-s -w -X main.version={}", version(grpcurl)),
@@ -240,7 +240,7 @@ pub(super) const GRPCIO: &str = "1.85.1";
 
 impl Wheel {
     /// gRPC's Python package and what it needs, for Python 3.11 to 3.14 on x86-64 (later and
-    /// others: none, and no second witness).
+    /// others: none, and no second interop).
     pub fn grpcio() -> Vec<Self> {
         let pin = |requirement: String, sha256: &[&str]| Self {
             requirement,
@@ -432,7 +432,7 @@ mod tests {
     #[test]
     fn versions_come_from_the_module() {
         let recipe = Recipe::pinned();
-        for versions in [&recipe.versions, &Recipe::witnesses().versions] {
+        for versions in [&recipe.versions, &Recipe::interop().versions] {
             assert!(
                 versions.values().all(|version| !version.is_empty()),
                 "{versions:?}"

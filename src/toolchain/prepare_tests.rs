@@ -98,7 +98,7 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
     let set = module_set(CONTROLPLANE, &broken, &cache).unwrap();
     assert_eq!(
         quiet_state(&cache, &set),
-        State::Partial {
+        SetState::Partial {
             done: vec!["one".to_owned()]
         }
     );
@@ -106,11 +106,11 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
 
 /// The state once nobody holds the set: a child that another test forks has the lock as well until
 /// it is the program that it becomes.
-fn quiet_state(cache: &Cache, set: &str) -> State {
+fn quiet_state(cache: &Cache, set: &str) -> SetState {
     let begun = std::time::Instant::now();
     loop {
         match state(cache, set) {
-            State::Busy { .. } if begun.elapsed() < std::time::Duration::from_secs(10) => {
+            SetState::Busy { .. } if begun.elapsed() < std::time::Duration::from_secs(10) => {
                 std::thread::yield_now();
             }
             state => return state,
@@ -124,10 +124,10 @@ fn quiet_state(cache: &Cache, set: &str) -> State {
 fn child_that_is_killed_between_two_programs() {
     let root = std::env::var_os("MESHPROOF_TEST_KILLED_CACHE");
     let root = root.expect("only the next test runs this");
-    let mut stop = |said: Progress<'_>| {
+    let mut stop = |said: PrepareProgress<'_>| {
         if matches!(
             said,
-            Progress::Started {
+            PrepareProgress::Started {
                 component: "two",
                 ..
             }
@@ -163,14 +163,14 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
     );
     let set = module_set(CONTROLPLANE, &tiny(), &cache).unwrap();
     assert!(
-        matches!(state(&cache, &set), State::Busy { holder } if holder.contains(&child.id().to_string()))
+        matches!(state(&cache, &set), SetState::Busy { holder } if holder.contains(&child.id().to_string()))
     );
     child.kill().unwrap();
     child.wait().unwrap();
 
     assert_eq!(
         state(&cache, &set),
-        State::Partial {
+        SetState::Partial {
             done: vec!["one".to_owned()]
         }
     );
@@ -184,20 +184,20 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
             .any(|line| line.contains("one: there from an interrupted run")),
         "{said:?}"
     );
-    assert!(matches!(state(&cache, &set), State::Ready { .. }));
+    assert!(matches!(state(&cache, &set), SetState::Ready { .. }));
 }
 
 #[test]
 fn an_empty_cache_has_nothing_and_stays_empty() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options {
+    let options = PrepareOptions {
         envoy: EnvoyVersion::default(),
         cache: Cache::at(dir.path().join("cache")),
         kind: true,
     };
     let status = status(&options).unwrap();
     assert!(
-        !status.ready() && status.sets.iter().all(|set| set.state == State::Missing),
+        !status.ready() && status.sets.iter().all(|set| set.state == SetState::Missing),
         "{status:?}"
     );
     assert_eq!(status.versions["envoy"], "1.39.3");

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 /// One step of a preparation. `Display` gives a line for a log.
 #[derive(Debug, Clone, Copy)]
-pub enum Progress<'a> {
+pub enum PrepareProgress<'a> {
     /// The set is there and whole.
     Cached { set: &'a str, bytes: u64 },
     /// Another process is making the same set.
@@ -40,7 +40,7 @@ pub enum Progress<'a> {
     },
 }
 
-impl fmt::Display for Progress<'_> {
+impl fmt::Display for PrepareProgress<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Cached { set, bytes } => write!(f, "{set}: cached, {}", megabytes(bytes)),

@@ -13,7 +13,7 @@ use super::{
     userland::{self, ISTIO_UID},
 };
 
-/// The program of the grpcio witness.
+/// The program of the grpcio interop.
 const GRPCIO_CALLER: &str = include_str!("../../fixtures/python/caller.py");
 
 /// `hub` of the Istio installation whose images these are.
@@ -114,17 +114,17 @@ pub fn testbed(testbed: &Path) -> Image {
     image("testbed", &["/testbed"], tree)
 }
 
-/// `local/witness:dev`: clients and servers whose gRPC is not ours, from the directory of their
+/// `local/interop:dev`: clients and servers whose gRPC is not ours, from the directory of their
 /// programs, and the descriptor set of the test services.
-pub fn witness(programs: &Path) -> Image {
+pub fn interop(programs: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.extend([
-        TreeEntry::bind(programs.join("witness"), "/witness"),
+        TreeEntry::bind(programs.join("interop"), "/interop"),
         TreeEntry::bind(programs.join("grpcurl"), "/usr/local/bin/grpcurl"),
         TreeEntry::dir("/proto", 0o755),
         TreeEntry::file("/proto/mypackage.binpb", ::testbed::proto::DESCRIPTORS),
     ]);
-    image("witness", &["/witness"], tree)
+    image("interop", &["/interop"], tree)
 }
 
 /// `local/grpcio:dev`: a caller whose calls are made by gRPC's Python package, from a directory of

@@ -12,7 +12,7 @@ use super::{
     error::ToolchainError,
     grpcio,
     pins::{EnvoyVersion, Recipe},
-    prepare::{CONTROLPLANE, KIND, REGISTRY, WITNESSES, envoy_set, module_set},
+    prepare::{CONTROLPLANE, INTEROP, KIND, REGISTRY, envoy_set, module_set},
 };
 
 /// What keeps a set in the cache.
@@ -48,7 +48,7 @@ pub fn stored(cache: &Cache, running: &[PathBuf]) -> Result<Vec<Stored>, Toolcha
     let mut pinned: Vec<String> = EnvoyVersion::ALL.map(envoy_set).into();
     pinned.push(module_set(CONTROLPLANE, &Recipe::pinned(), cache)?);
     pinned.extend(grpcio::interpreter_version().map(|version| grpcio::set(&version)));
-    pinned.push(module_set(WITNESSES, &Recipe::witnesses(), cache)?);
+    pinned.push(module_set(INTEROP, &Recipe::interop(), cache)?);
     // Without these two nothing is missing.
     pinned.extend(module_set(KIND, &Recipe::kind(), cache));
     pinned.extend(module_set(REGISTRY, &Recipe::registry(), cache));
@@ -70,7 +70,7 @@ fn stored_beside(
         let entry = entry.map_err(reading)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = name.split('-').next().unwrap_or_default();
-        let is_set = [CONTROLPLANE, WITNESSES, KIND, REGISTRY, "envoy", "grpcio"].contains(&kind);
+        let is_set = [CONTROLPLANE, INTEROP, KIND, REGISTRY, "envoy", "grpcio"].contains(&kind);
         if !is_set || !entry.file_type().map_err(reading)?.is_dir() {
             continue;
         }

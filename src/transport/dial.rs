@@ -20,14 +20,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
 
 /// How pods are reached.
 #[derive(Clone)]
-pub enum Dial {
+pub enum PodDialer {
     /// The local node's socket.
     Node(PathBuf, Idle),
     /// The API server of any cluster, which asks the pod's kubelet: the harness may run anywhere.
     ApiServer(Client, Idle),
 }
 
-impl fmt::Debug for Dial {
+impl fmt::Debug for PodDialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Node(socket, _) => f.debug_tuple("Node").field(socket).finish(),
@@ -78,7 +78,7 @@ impl Classified for DialError {
     }
 }
 
-impl Dial {
+impl PodDialer {
     /// Through the socket of a local node.
     pub fn node(socket: PathBuf) -> Self {
         Self::Node(socket, Idle::default())

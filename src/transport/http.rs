@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    dial::{Dial, DialError},
-    idle::{Place, Sender},
+    dial::{DialError, PodDialer},
+    idle::{PortKey, Sender},
 };
 use crate::{
     errors::{Classified, ErrorClass},
@@ -25,8 +25,8 @@ use crate::{
 
 /// A port of a pod that speaks HTTP.
 #[derive(Debug, Clone)]
-pub struct Port {
-    pub dial: Dial,
+pub struct PodPort {
+    pub dial: PodDialer,
     pub namespace: String,
     pub pod: String,
     pub port: u16,
@@ -70,7 +70,7 @@ impl Classified for HttpError {
     }
 }
 
-impl Port {
+impl PodPort {
     fn exchange(&self, what: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> HttpError {
         HttpError::Exchange {
             what: what.to_owned(),
@@ -233,7 +233,7 @@ impl Port {
         })
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> PortKey {
         (self.namespace.clone(), self.pod.clone(), self.port)
     }
 }

@@ -16,15 +16,15 @@ const KEPT: usize = 2;
 
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 /// Namespace, pod and port.
-pub(super) type Place = (String, String, u16);
+pub(super) type PortKey = (String, String, u16);
 
 /// Connections without a request, shared by all clones.
 #[derive(Clone, Default)]
-pub struct Idle(Arc<Mutex<HashMap<Place, Vec<Sender>>>>);
+pub struct Idle(Arc<Mutex<HashMap<PortKey, Vec<Sender>>>>);
 
 impl Idle {
     /// A connection to this port that is still open as far as this side knows.
-    pub(super) fn take(&self, place: &Place) -> Option<Sender> {
+    pub(super) fn take(&self, place: &PortKey) -> Option<Sender> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = all.get_mut(place)?;
         waiting.retain(|sender| !sender.is_closed());
@@ -36,7 +36,7 @@ impl Idle {
     }
 
     /// Keeps a connection whose last answer has been read; forgets those that have ended.
-    pub(super) fn put(&self, place: Place, sender: Sender) {
+    pub(super) fn put(&self, place: PortKey, sender: Sender) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, waiting| {
             waiting.retain(|sender| !sender.is_closed());

@@ -6,4 +6,4 @@ pub mod http;
 mod idle;
 pub mod pass;
 
-pub use dial::{Dial, DialError, PodStream, Unreachable};
+pub use dial::{DialError, PodDialer, PodStream, Unreachable};

@@ -39,12 +39,12 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
 
 /// A closed range of time; an absent end is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct DurationRange {
     pub from: Duration,
     pub to: Option<Duration>,
 }
 
-impl Span {
+impl DurationRange {
     /// Reads `1s..2s`, `1s..` or `..2s`.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let fail = || ValueError::Span(text.to_owned());
@@ -68,7 +68,7 @@ impl Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for DurationRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.from.is_zero(), self.to) {
             (true, Some(to)) => write!(f, "at most {}", human(to)),
@@ -98,12 +98,12 @@ pub fn human(value: Duration) -> String {
 
 /// A closed range of counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub struct CountRange {
     pub from: u64,
     pub to: u64,
 }
 
-impl Counts {
+impl CountRange {
     /// Reads `4`, `1..4` (both ends belong to it) or `1..`.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let number = |part: &str| {
@@ -127,7 +127,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for CountRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.from == self.to {
             write!(f, "{}", self.from)
@@ -186,7 +186,7 @@ mod tests {
     #[case("1s..", 999, false)]
     #[case("1s..", 90_000, true)]
     fn spans_are_closed(#[case] text: &str, #[case] millis: u64, #[case] inside: bool) {
-        let span = Span::parse(text).unwrap();
+        let span = DurationRange::parse(text).unwrap();
         assert_eq!(span.contains(Duration::from_millis(millis)), inside);
     }
 
@@ -195,16 +195,16 @@ mod tests {
     #[case("..", ValueError::Span("..".into()))]
     #[case("2s", ValueError::Span("2s".into()))]
     fn a_bad_span_is_refused(#[case] text: &str, #[case] error: ValueError) {
-        assert_eq!(Span::parse(text), Err(error));
+        assert_eq!(DurationRange::parse(text), Err(error));
     }
 
     #[rstest]
-    #[case("4", Ok(Counts { from: 4, to: 4 }))]
-    #[case("1..4", Ok(Counts { from: 1, to: 4 }))]
+    #[case("4", Ok(CountRange { from: 4, to: 4 }))]
+    #[case("1..4", Ok(CountRange { from: 1, to: 4 }))]
     #[case("4..1", Err(ValueError::Inverted("4..1".into())))]
     #[case("some", Err(ValueError::Count("some".into())))]
-    fn counts(#[case] text: &str, #[case] expected: Result<Counts, ValueError>) {
-        assert_eq!(Counts::parse(text), expected);
+    fn counts(#[case] text: &str, #[case] expected: Result<CountRange, ValueError>) {
+        assert_eq!(CountRange::parse(text), expected);
     }
 
     #[rstest]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use testbed::control::{Observation, Origin};
 
-use super::{answer, calls::Calls, judgement::Judgement, outcome::CheckResult, seen::Seen};
+use super::{
+    answer, calls::Calls, judgement::Judgement, observations::Observations, outcome::CheckResult,
+};
 
 /// What both sides counted. After an early stop, calls were sent that nobody judged: they are no
 /// retries.
@@ -43,7 +45,7 @@ pub fn agreement(calls: &Calls<'_>) -> Judgement {
 }
 
 /// Calls that pods of other namespaces answered, in words.
-fn strangers(seen: &Seen) -> Option<String> {
+fn strangers(seen: &Observations) -> Option<String> {
     let all = seen.calls.iter();
     let strangers: Vec<String> = all
         .filter_map(|call| answer::stranger(call, &seen.namespace))

@@ -6,14 +6,14 @@ use testbed::control::{Attempt, Observation};
 
 use super::{
     answer,
+    observations::Observations,
     pods::World,
     producer::{self, Producer},
-    seen::Seen,
 };
 
 /// What the exact matchers look at: calls beside the attempts that servers counted for each.
 pub struct Calls<'a> {
-    pub seen: &'a Seen,
+    pub seen: &'a Observations,
     /// Calls that are judged: without those that the caller gave up, and those that strangers
     /// answered.
     pub judged: Vec<&'a Observation>,
@@ -25,7 +25,7 @@ pub struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    pub fn new(seen: &'a Seen, wanted: u32, lost: u64) -> Self {
+    pub fn new(seen: &'a Observations, wanted: u32, lost: u64) -> Self {
         let mut attempts: BTreeMap<&str, Vec<&Attempt>> = BTreeMap::new();
         for attempt in &seen.attempts {
             attempts.entry(&attempt.call).or_default().push(attempt);

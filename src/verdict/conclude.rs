@@ -97,23 +97,23 @@ pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Kno
 }
 
 fn covers(known: &Known, check: &Check) -> bool {
-    let cell = cell(&check.probe).unwrap_or_default();
+    let case = case(&check.probe).unwrap_or_default();
     if check.matcher == LEDGER {
         return false; // calls that strangers answered are no failure of the kind that is expected
     }
-    known.cells.is_empty() || known.cells.iter().any(|known| known == cell)
+    known.cases.is_empty() || known.cases.iter().any(|known| known == case)
 }
 
-/// Every listed cell must have failed, so that an entry cannot outlive its reason.
+/// Every listed case must have failed, so that an entry cannot outlive its reason.
 fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclusion {
     let failed = |name: &str| {
         expected
             .iter()
-            .any(|check| cell(&check.probe) == Some(name))
+            .any(|check| case(&check.probe) == Some(name))
     };
-    let ran = |name: &str| checks.iter().any(|check| cell(&check.probe) == Some(name));
+    let ran = |name: &str| checks.iter().any(|check| case(&check.probe) == Some(name));
     let healed: Vec<&str> = known
-        .cells
+        .cases
         .iter()
         .map(String::as_str)
         .filter(|name| ran(name) && !failed(name))
@@ -121,7 +121,7 @@ fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclu
     if expected.is_empty() || !healed.is_empty() {
         let what = match healed.as_slice() {
             [] => "the scenario".to_owned(),
-            cells => format!("cell {}", cells.join(", ")),
+            cases => format!("case {}", cases.join(", ")),
         };
         let cause = format!(
             "{what} is listed as a known failure ({}) but passes: remove the entry or narrow it",
@@ -133,8 +133,8 @@ fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclu
     Conclusion::new(Verdict::KnownFailure, cause)
 }
 
-/// `<cell>` of `<probe>[<cell>]`.
-pub fn cell(probe: &str) -> Option<&str> {
+/// `<case>` of `<probe>[<case>]`.
+pub fn case(probe: &str) -> Option<&str> {
     let (_, rest) = probe.split_once('[')?;
     rest.strip_suffix(']')
 }

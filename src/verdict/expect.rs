@@ -2,12 +2,12 @@
 
 use super::matcher::{
     Expect, ExpectError, Matcher, Member,
-    lost::Lost,
+    max_failed::MaxFailed,
     spread::{Spread, SpreadPolicy},
     status::Status,
 };
 
-/// All matchers of one probe or cell.
+/// All matchers of one probe or case.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResolvedExpect {
     pub matchers: Vec<Matcher>,
@@ -57,8 +57,8 @@ impl ResolvedExpect {
     }
 
     /// Calls that may be lost.
-    pub fn lost(&self) -> u64 {
-        self.get::<Lost>().map_or(0, |lost| lost.0)
+    pub fn max_failed(&self) -> u64 {
+        self.get::<MaxFailed>().map_or(0, |lost| lost.0)
     }
 
     pub fn is_statistical(&self) -> bool {
@@ -66,8 +66,8 @@ impl ResolvedExpect {
     }
 
     /// A pod must be kept busy for this.
-    pub fn avoids_busy(&self) -> bool {
+    pub fn least_request(&self) -> bool {
         self.get::<Spread>()
-            .is_some_and(|spread| spread.policy == SpreadPolicy::AvoidsBusy)
+            .is_some_and(|spread| spread.policy == SpreadPolicy::LeastRequest)
     }
 }

@@ -15,7 +15,7 @@ pub struct Telemetry {
     pub counters: BTreeMap<String, u64>,
     pub spans: Vec<Span>,
     /// What the tool printed.
-    pub diagnosis: Vec<String>,
+    pub istioctl: Vec<String>,
     /// Hops that took the calls.
     pub hops: Hops,
 }

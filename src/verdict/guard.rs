@@ -94,7 +94,7 @@ impl fmt::Display for Ending {
 
 /// Something that takes part came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Death {
+pub struct Termination {
     /// For messages: `the sidecar of pod P`.
     pub who: String,
     /// It is a program of the mesh.
@@ -102,7 +102,7 @@ pub struct Death {
     pub how: Ending,
 }
 
-impl Death {
+impl Termination {
     /// The mesh's own fault.
     pub fn is_fault(&self) -> bool {
         self.mesh && self.how.is_own()
@@ -124,7 +124,7 @@ impl Death {
     }
 }
 
-impl fmt::Display for Death {
+impl fmt::Display for Termination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} meanwhile", self.who, self.how)
     }
@@ -236,7 +236,7 @@ impl Times {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circumstances {
     pub times: Times,
-    pub deaths: Vec<Death>,
+    pub deaths: Vec<Termination>,
     pub stalls: Vec<Stalled>,
     /// Pods that lost their readiness.
     pub unready: Vec<Trouble>,
@@ -269,7 +269,7 @@ impl Circumstances {
     /// The first cause that makes an undecided run of what went wrong by our own doing; for errors
     /// of steps.
     pub fn cause(&self) -> Option<Trouble> {
-        let death = self.deaths.first().map(Death::trouble);
+        let death = self.deaths.first().map(Termination::trouble);
         let long = self.stalls.iter().filter(|stall| stall.time >= ALWAYS);
         death.or_else(|| longest(long).map(Stalled::trouble))
     }
@@ -283,7 +283,7 @@ impl Circumstances {
             .iter()
             .filter(|stall| stall.time * SLOWED_PART > within);
         death
-            .map(Death::trouble)
+            .map(Termination::trouble)
             .or_else(|| longest(long).map(Stalled::trouble))
     }
 
@@ -333,7 +333,7 @@ impl Circumstances {
     /// Nothing can be said at all.
     fn undecidable(&self) -> Option<Trouble> {
         let mut others = self.deaths.iter().filter(|death| !death.is_fault());
-        others.next().map(Death::trouble)
+        others.next().map(Termination::trouble)
     }
 
     /// What only shows when something takes long may have shown for that: a contrast, a least time.

@@ -3,7 +3,7 @@ use testbed::control::Origin;
 
 use super::*;
 use crate::{
-    values::range::Span,
+    values::range::DurationRange,
     verdict::{
         conclude::scenario_verdict,
         matcher::{produced_by::ProducedBy, tls::Tls},
@@ -69,7 +69,7 @@ fn stalled(ms: u64) -> Circumstances {
 fn death(mesh: bool, code: i32, reason: &str) -> Circumstances {
     let (who, how) = ("the sidecar of pod a".to_owned(), Ending::new(code, reason));
     Circumstances {
-        deaths: vec![Death { who, mesh, how }],
+        deaths: vec![Termination { who, mesh, how }],
         ..Circumstances::default()
     }
 }
@@ -112,7 +112,9 @@ fn a_stall_as_long_as_what_is_judged(
 fn bounds_and_delays_are_times_that_matter() {
     let mut times = Times::default();
     times.expected(&ResolvedExpect {
-        matchers: vec![Matcher::from(Took(Span::parse("400ms..700ms").unwrap()))],
+        matchers: vec![Matcher::from(Took(
+            DurationRange::parse("400ms..700ms").unwrap(),
+        ))],
     });
     assert_eq!((times.shortest(), times.margin()), (ms(400), ms(300)));
     times.delay_ms(650);

@@ -9,18 +9,23 @@ use super::{
     calls::Calls,
     expect::ResolvedExpect,
     judgement::Judgement,
+    observations::Observations,
     outcome::{Check, CheckResult, LEDGER, PATIENCE},
-    seen::Seen,
     words::percent,
 };
 
 /// Judges every matcher of one run of a probe. `probe` is the name in reports, `<probe>` or
-/// `<probe>[<cell>]`.
+/// `<probe>[<case>]`.
 ///
 /// The result always has a [`LEDGER`] check; an undecided one makes the scenario an ERROR, as does
 /// [`PATIENCE`].
-pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) -> Vec<Check> {
-    let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.lost());
+pub fn judge(
+    probe: &str,
+    expect: &ResolvedExpect,
+    seen: &Observations,
+    rates: Rates,
+) -> Vec<Check> {
+    let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.max_failed());
     let mut checks: Vec<Check> = expect
         .matchers
         .iter()
@@ -43,11 +48,11 @@ pub fn judge(probe: &str, expect: &ResolvedExpect, seen: &Seen, rates: Rates) ->
 /// Turns checks into those of a contrast: only the listed matchers, each of which must be refuted.
 /// Agreement of the ledgers and patience are still wanted as they are.
 #[must_use]
-pub fn as_contrast(checks: Vec<Check>, refutes: &[String]) -> Vec<Check> {
+pub fn as_contrast(checks: Vec<Check>, must_fail: &[String]) -> Vec<Check> {
     let ours = Check::is_ours;
     checks
         .into_iter()
-        .filter(|check| ours(check) || refutes.contains(&check.matcher))
+        .filter(|check| ours(check) || must_fail.contains(&check.matcher))
         .map(|mut check| {
             check.contrast = !ours(&check);
             check
@@ -68,7 +73,7 @@ fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
     judgement
 }
 
-fn patience(probe: &str, seen: &Seen) -> Option<Check> {
+fn patience(probe: &str, seen: &Observations) -> Option<Check> {
     let given_up: Vec<&Observation> = seen.calls.iter().filter(|c| answer::given_up(c)).collect();
     let first = given_up.first()?;
     let judgement = Judgement {

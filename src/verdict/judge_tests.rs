@@ -16,7 +16,7 @@ use super::{
         attempts::Attempts,
         http_status::HttpStatus,
         initial_metadata::InitialMetadata,
-        lost::Lost,
+        max_failed::MaxFailed,
         message::Message,
         pinned::Pinned,
         produced_by::ProducedBy,
@@ -34,20 +34,20 @@ use super::{
         upstream_protocol::UpstreamProtocol,
     },
     monitor::Monitor,
+    observations::Observations,
     outcome::{
         Check,
         CheckResult::{self, *},
         LEDGER, PATIENCE, Verdict,
     },
     producer::{Producer, Way},
-    seen::Seen,
     testing::{NAMESPACE, answered, attempt, by, failed, order, pod_name, uid},
 };
 use crate::{
     errors::{ErrorClass, Trouble},
     values::{
         metadata::Fields,
-        range::{Counts, Span},
+        range::{CountRange, DurationRange},
     },
 };
 
@@ -56,11 +56,11 @@ const MILLION: Rates = Rates {
     beta: 1e-6,
 };
 
-fn judged(matchers: Vec<Matcher>, seen: &Seen) -> Vec<Check> {
+fn judged(matchers: Vec<Matcher>, seen: &Observations) -> Vec<Check> {
     judge("p", &ResolvedExpect { matchers }, seen, MILLION)
 }
 
-fn result(matcher: Matcher, seen: &Seen) -> (CheckResult, String) {
+fn result(matcher: Matcher, seen: &Observations) -> (CheckResult, String) {
     let check = judged(vec![matcher], seen).remove(0);
     (check.result, check.actual)
 }
@@ -137,13 +137,16 @@ fn spreads(
 #[case::ignored(&"abc".repeat(90), Some("greeter-a"), Refuted)]
 #[case::nobody_busy(&"abc".repeat(90), None, Undecided)]
 #[case::few("bc", Some("greeter-a"), Undecided)]
-fn avoids_busy(#[case] answers: &str, #[case] busy: Option<&str>, #[case] expected: CheckResult) {
+fn least_request(#[case] answers: &str, #[case] busy: Option<&str>, #[case] expected: CheckResult) {
     let mut seen = order(answers, 3);
     seen.busy_pod = busy.map(str::to_owned);
-    assert_eq!(result(spread(SpreadPolicy::AvoidsBusy), &seen).0, expected);
+    assert_eq!(
+        result(spread(SpreadPolicy::LeastRequest), &seen).0,
+        expected
+    );
 }
 
-fn workloads(pattern: &[&str], times: usize) -> Seen {
+fn workloads(pattern: &[&str], times: usize) -> Observations {
     let mut seen = order(&"a".repeat(pattern.len() * times), 1);
     for (call, workload) in seen.calls.iter_mut().zip(pattern.iter().cycle()) {
         call.headers[2].1 = (*workload).to_owned();
@@ -177,10 +180,10 @@ fn a_whole_share_is_refuted_by_one_call(
     assert_eq!(found, expected, "{words}");
 }
 
-fn one(call: Observation) -> Seen {
-    Seen {
+fn one(call: Observation) -> Observations {
+    Observations {
         calls: vec![call],
-        ..Seen::default()
+        ..Observations::default()
     }
 }
 
@@ -202,7 +205,7 @@ fn reset(mut call: Observation) -> Observation {
 #[case::answered(answered(0, "a", "v1"), Producer::Application)]
 #[case::local_reply(
     failed(0, 14, "no healthy upstream", Origin::Wire),
-    Producer::NearProxy
+    Producer::OutboundProxy
 )]
 #[case::forwarded(
     with_header(
@@ -210,9 +213,9 @@ fn reset(mut call: Observation) -> Observation {
         "x-envoy-upstream-service-time",
         "3"
     ),
-    Producer::FarProxy
+    Producer::InboundProxy
 )]
-#[case::http_only(failed(0, 12, "", Origin::Http), Producer::NearProxy)]
+#[case::http_only(failed(0, 12, "", Origin::Http), Producer::OutboundProxy)]
 #[case::no_connection(failed(0, 14, "refused", Origin::Transport), Producer::Client)]
 #[case::own_deadline(failed(0, 4, "", Origin::ClientDeadline), Producer::Client)]
 #[case::cut_stream(reset(answered(0, "a", "v1")), Producer::Proxy)]
@@ -220,8 +223,8 @@ fn producers(#[case] call: Observation, #[case] expected: Producer) {
     let seen = one(call);
     let others = [
         Producer::Application,
-        Producer::FarProxy,
-        Producer::NearProxy,
+        Producer::InboundProxy,
+        Producer::OutboundProxy,
         Producer::Client,
     ];
     assert_eq!(result(Matcher::from(ProducedBy(expected)), &seen).0, Holds);
@@ -271,23 +274,31 @@ fn way(near: bool, far: bool, two: bool, hidden: bool, log: Option<bool>) -> Way
 }
 
 #[rstest]
-#[case::only_the_servers(way(false, true, false, false, None), false, Producer::FarProxy)]
+#[case::only_the_servers(way(false, true, false, false, None), false, Producer::InboundProxy)]
 #[case::no_proxy_at_all(way(false, false, false, false, None), false, Producer::Application)]
-#[case::only_the_callers(way(true, false, false, false, None), false, Producer::NearProxy)]
+#[case::only_the_callers(way(true, false, false, false, None), false, Producer::OutboundProxy)]
 #[case::behind_the_callers(way(true, false, false, false, None), true, Producer::Application)]
-#[case::both(way(true, true, false, false, None), true, Producer::FarProxy)]
-#[case::hidden_and_logged(way(true, true, false, true, Some(true)), false, Producer::FarProxy)]
-#[case::hidden_and_made_up(way(true, true, false, true, Some(false)), false, Producer::NearProxy)]
+#[case::both(way(true, true, false, false, None), true, Producer::InboundProxy)]
+#[case::hidden_and_logged(
+    way(true, true, false, true, Some(true)),
+    false,
+    Producer::InboundProxy
+)]
+#[case::hidden_and_made_up(
+    way(true, true, false, true, Some(false)),
+    false,
+    Producer::OutboundProxy
+)]
 #[case::gateway_behind_a_sidecar(
     way(true, true, true, false, Some(false)),
     true,
-    Producer::NearProxy
+    Producer::OutboundProxy
 )]
-#[case::behind_both(way(true, true, true, false, Some(true)), true, Producer::FarProxy)]
+#[case::behind_both(way(true, true, true, false, Some(true)), true, Producer::InboundProxy)]
 #[case::the_sidecar_before_a_gateway(
     way(true, true, true, false, None),
     false,
-    Producer::NearProxy
+    Producer::OutboundProxy
 )]
 fn the_world_says_which_proxy_can_have_answered(
     #[case] way: Way,
@@ -297,8 +308,8 @@ fn the_world_says_which_proxy_can_have_answered(
     let mut seen = one(unmarked(header));
     seen.way = way;
     for who in [
-        Producer::NearProxy,
-        Producer::FarProxy,
+        Producer::OutboundProxy,
+        Producer::InboundProxy,
         Producer::Application,
     ] {
         let expected = if who == by { Holds } else { Refuted };
@@ -316,13 +327,13 @@ fn the_world_says_which_proxy_can_have_answered(
 fn a_claim_of_one_proxy_is_open_where_nothing_tells(#[case] way: Way, #[case] header: bool) {
     let mut seen = one(unmarked(header));
     seen.way = way;
-    let of = |who, seen: &Seen| result(Matcher::from(ProducedBy(who)), seen).0;
-    assert_eq!(of(Producer::NearProxy, &seen), Undecided);
-    assert_eq!(of(Producer::FarProxy, &seen), Undecided);
+    let of = |who, seen: &Observations| result(Matcher::from(ProducedBy(who)), seen).0;
+    assert_eq!(of(Producer::OutboundProxy, &seen), Undecided);
+    assert_eq!(of(Producer::InboundProxy, &seen), Undecided);
     assert_eq!(of(Producer::Proxy, &seen), Holds);
     assert_eq!(of(Producer::Application, &seen), Refuted);
     seen.calls.push(answered(1, "a", "v1"));
-    assert_eq!(of(Producer::FarProxy, &seen), Refuted);
+    assert_eq!(of(Producer::InboundProxy, &seen), Refuted);
 }
 
 #[rstest]
@@ -340,7 +351,10 @@ fn status_tolerates_the_permitted_losses(
         let words = "upstream connect error";
         seen.calls.push(failed(index, 14, words, Origin::Wire));
     }
-    let matchers = vec![Matcher::from(Status(wanted)), Matcher::from(Lost(lost))];
+    let matchers = vec![
+        Matcher::from(Status(wanted)),
+        Matcher::from(MaxFailed(lost)),
+    ];
     let checks = judged(matchers, &seen);
     assert_eq!(checks[0].result, expected);
     assert_eq!(checks[1].result, expected);
@@ -355,18 +369,18 @@ fn a_refuted_status_says_what_came_from_whom() {
     let (_, words) = result(Matcher::from(Status(0)), &seen);
     assert_eq!(
         words,
-        "2×OK, 1×UNAVAILABLE (from near-proxy: \"no healthy upstream\")"
+        "2×OK, 1×UNAVAILABLE (from outbound-proxy: \"no healthy upstream\")"
     );
 }
 
 #[rstest]
-#[case(1, Counts { from: 1, to: 1 }, Holds, "1×1 attempt")]
-#[case(4, Counts { from: 4, to: 4 }, Holds, "1×4 attempts")]
-#[case(2, Counts { from: 1, to: 1 }, Refuted, "1×2 attempts")]
-#[case(0, Counts { from: 1, to: 2 }, Refuted, "1×no attempt")]
+#[case(1, CountRange { from: 1, to: 1 }, Holds, "1×1 attempt")]
+#[case(4, CountRange { from: 4, to: 4 }, Holds, "1×4 attempts")]
+#[case(2, CountRange { from: 1, to: 1 }, Refuted, "1×2 attempts")]
+#[case(0, CountRange { from: 1, to: 2 }, Refuted, "1×no attempt")]
 fn attempts_are_counted_over_all_pods(
     #[case] count: usize,
-    #[case] wanted: Counts,
+    #[case] wanted: CountRange,
     #[case] expected: CheckResult,
     #[case] words: &str,
 ) {
@@ -388,7 +402,7 @@ fn fields(yaml: &str) -> Fields {
 fn a_deadline_that_came_twice_is_none() {
     let mut seen = order("a", 1);
     seen.attempts[0].timeout_ms = Some(1_500);
-    let within = || ServerDeadline::Within(Span::parse("1s..2s").unwrap());
+    let within = || ServerDeadline::Within(DurationRange::parse("1s..2s").unwrap());
     assert_eq!(result(Matcher::from(within()), &seen).0, Holds);
     let twice = [("grpc-timeout", "1500m"), ("grpc-timeout", "9S")];
     seen.attempts[0].metadata = twice.map(owned).into();
@@ -405,8 +419,8 @@ fn a_deadline_that_came_twice_is_none() {
 #[rstest]
 #[case::protocol(Matcher::from(UpstreamProtocol("HTTP/2.0".into())), Holds)]
 #[case::other_protocol(Matcher::from(UpstreamProtocol("HTTP/1.1".into())), Refuted)]
-#[case::deadline_inside(Matcher::from(ServerDeadline::Within(Span::parse("1s..2s").unwrap())), Holds)]
-#[case::deadline_outside(Matcher::from(ServerDeadline::Within(Span::parse("..1s").unwrap())), Refuted)]
+#[case::deadline_inside(Matcher::from(ServerDeadline::Within(DurationRange::parse("1s..2s").unwrap())), Holds)]
+#[case::deadline_outside(Matcher::from(ServerDeadline::Within(DurationRange::parse("..1s").unwrap())), Refuted)]
 #[case::deadline_there(Matcher::from(ServerDeadline::Absent), Refuted)]
 #[case::metadata(Matcher::from(ServerMetadata([("x-a".to_owned(), Some("1".into()))].into())), Holds)]
 #[case::metadata_differs(Matcher::from(ServerMetadata([("x-a".to_owned(), Some("2".into()))].into())), Refuted)]
@@ -448,8 +462,8 @@ fn an_answer_of_trailers_only_has_no_initial_metadata() {
 #[rstest]
 #[case::message(Matcher::from(Message("boom".into())), Holds)]
 #[case::other_message(Matcher::from(Message("bang".into())), Refuted)]
-#[case::took(Matcher::from(Took(Span::parse("1ms..3ms").unwrap())), Holds)]
-#[case::took_long(Matcher::from(Took(Span::parse("..1ms").unwrap())), Refuted)]
+#[case::took(Matcher::from(Took(DurationRange::parse("1ms..3ms").unwrap())), Holds)]
+#[case::took_long(Matcher::from(Took(DurationRange::parse("..1ms").unwrap())), Refuted)]
 #[case::answered_by(Matcher::from(AnsweredBy("v1".into())), Holds)]
 #[case::answered_by_other(Matcher::from(AnsweredBy("v2".into())), Refuted)]
 #[case::http(Matcher::from(HttpStatus(200)), Holds)]
@@ -475,7 +489,7 @@ fn what_the_client_saw(#[case] matcher: Matcher, #[case] expected: CheckResult) 
     call.trailers.push(owned(("x-k", "b")));
     call.status.message = "a boom b".to_owned();
     assert_eq!(result(matcher.clone(), &one(call)).0, expected);
-    assert_eq!(result(matcher, &Seen::default()).0, Undecided);
+    assert_eq!(result(matcher, &Observations::default()).0, Undecided);
 }
 
 #[rstest]
@@ -495,7 +509,7 @@ fn response_flags(#[case] logged: Option<&str>, #[case] flag: &str, #[case] expe
     );
 }
 
-fn ledger(seen: &Seen) -> CheckResult {
+fn ledger(seen: &Observations) -> CheckResult {
     let checks = judged(Vec::new(), seen);
     checks
         .iter()
@@ -538,7 +552,7 @@ fn soon_decided() -> Vec<Matcher> {
 }
 
 /// After how many of the calls, in the order in which they ended, the monitor lets the run stop.
-fn stop(matchers: Vec<Matcher>, seen: &Seen) -> Option<usize> {
+fn stop(matchers: Vec<Matcher>, seen: &Observations) -> Option<usize> {
     let expect = ResolvedExpect { matchers };
     let mut monitor = Monitor::new(&expect, &seen.pods, None, MILLION);
     (1..=seen.calls.len()).find(|ended| monitor.feed(&seen.calls[..*ended]))
@@ -625,11 +639,11 @@ fn check(probe: &str, result: CheckResult, contrast: bool) -> Check {
     }
 }
 
-fn known(cells: &[&str]) -> Known {
+fn known(cases: &[&str]) -> Known {
     Known {
         reason: "not implemented".to_owned(),
         link: "https://example.org/1".to_owned(),
-        cells: cells.iter().map(ToString::to_string).collect(),
+        cases: cases.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -643,8 +657,8 @@ fn known(cells: &[&str]) -> Known {
 #[case::nothing(&[], None, Verdict::Error)]
 #[case::known(&[("p", Refuted, false)], Some(known(&[])), Verdict::KnownFailure)]
 #[case::healed(&[("p", Holds, false)], Some(known(&[])), Verdict::UnexpectedPass)]
-#[case::known_cell(&[("p[a]", Refuted, false), ("p[b]", Holds, false)], Some(known(&["a"])), Verdict::KnownFailure)]
-#[case::other_cell(&[("p[a]", Refuted, false), ("p[b]", Refuted, false)], Some(known(&["a"])), Verdict::Fail)]
+#[case::known_case(&[("p[a]", Refuted, false), ("p[b]", Holds, false)], Some(known(&["a"])), Verdict::KnownFailure)]
+#[case::other_case(&[("p[a]", Refuted, false), ("p[b]", Refuted, false)], Some(known(&["a"])), Verdict::Fail)]
 #[case::one_cell_healed(&[("p[a]", Refuted, false), ("p[b]", Holds, false)], Some(known(&["a", "b"])), Verdict::UnexpectedPass)]
 #[case::known_does_not_cover_a_vacuous_contrast(&[("p", Refuted, false), ("p", Holds, true)], Some(known(&[])), Verdict::Fail)]
 fn verdicts(
@@ -711,7 +725,7 @@ fn a_contrast_keeps_only_what_it_names() {
     assert_eq!(scenario_verdict(&checks, &[], None).verdict, Verdict::Pass);
 }
 
-fn agreement(seen: &Seen) -> (CheckResult, String) {
+fn agreement(seen: &Observations) -> (CheckResult, String) {
     let check = judge("p", &ResolvedExpect::default(), seen, Rates::default()).remove(0);
     (check.result, check.actual)
 }
@@ -737,7 +751,7 @@ fn a_pod_that_has_only_the_name_of_one_that_is_gone_has_a_ledger_of_its_own() {
 }
 
 /// The pod of another scenario has a name like one of ours; its calls are in no ledger of ours.
-fn partly_by_a_stranger() -> Seen {
+fn partly_by_a_stranger() -> Observations {
     let mut seen = order("aab", 2);
     for at in [0, 1] {
         seen.calls[at] = by(seen.calls[at].clone(), "mp-two", "theirs");
@@ -751,7 +765,7 @@ fn partly_by_a_stranger() -> Seen {
 #[rstest]
 #[case::claimed(Matcher::from(Status(0)))]
 #[case::by_name(Matcher::from(AnsweredBy("greeter".to_owned())))]
-#[case::counted(Matcher::from(Attempts(Counts::parse("1").unwrap())))]
+#[case::counted(Matcher::from(Attempts(CountRange::parse("1").unwrap())))]
 fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Matcher) {
     let seen = partly_by_a_stranger();
     let (result, words) = agreement(&seen);
@@ -765,7 +779,7 @@ fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Match
         let known = Known {
             reason: "r".into(),
             link: "l".into(),
-            cells: Vec::new(),
+            cases: Vec::new(),
         };
         for known in [None, Some(&known)] {
             let Conclusion { verdict, cause, .. } = scenario_verdict(&checks, &[], known);
@@ -795,7 +809,10 @@ fn took_while_stalled(span: &str, stalled_ms: u64) -> (CheckResult, String) {
             for_us: stalled_ms * 1000,
         });
     }
-    result(Matcher::from(Took(Span::parse(span).unwrap())), &seen)
+    result(
+        Matcher::from(Took(DurationRange::parse(span).unwrap())),
+        &seen,
+    )
 }
 
 #[rstest]
@@ -825,6 +842,6 @@ fn one_late_call_without_a_stall_is_enough() {
         at_us: 200_000,
         for_us: 600_000,
     });
-    let matcher = Matcher::from(Took(Span::parse("..1s").unwrap()));
+    let matcher = Matcher::from(Took(DurationRange::parse("..1s").unwrap()));
     assert_eq!(result(matcher, &seen).0, Refuted);
 }

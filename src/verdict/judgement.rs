@@ -34,7 +34,7 @@ impl Judgement {
 
 /// One statistical matcher at work. Calls that no application answered are no samples: `status`
 /// judges them.
-pub trait Sequential: Send {
+pub trait SequentialTest: Send {
     /// Sees a call; a decision once made stays.
     fn feed(&mut self, call: &Observation) -> Decision;
     /// Samples after which a decision is certain; `None` when the world (e.g. a single pod) makes
@@ -106,7 +106,7 @@ pub fn each(seen: impl Iterator<Item = (bool, String)>) -> Judgement {
 }
 
 /// The same test that the monitor fed while the calls ran, over the same calls in the same order.
-pub fn concluded(mut test: Box<dyn Sequential>, calls: &Calls<'_>) -> Judgement {
+pub fn concluded(mut test: Box<dyn SequentialTest>, calls: &Calls<'_>) -> Judgement {
     for call in in_order(&calls.seen.calls) {
         if is_sample(call, Some(&calls.seen.namespace)) {
             test.feed(call);

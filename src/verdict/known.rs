@@ -6,5 +6,5 @@ pub struct Known {
     pub reason: String,
     pub link: String,
     /// Cells that are expected to fail; empty: the scenario as a whole.
-    pub cells: Vec<String>,
+    pub cases: Vec<String>,
 }

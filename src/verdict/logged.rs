@@ -19,19 +19,19 @@ pub(super) const PASSED_ON: &str = "via_upstream";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hop {
     /// The caller's own.
-    NearProxy,
+    OutboundProxy,
     Gateway,
     /// The server's own.
-    FarProxy,
+    InboundProxy,
 }
 
 impl Hop {
     /// For messages.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::NearProxy => "near-proxy",
+            Self::OutboundProxy => "outbound-proxy",
             Self::Gateway => "gateway",
-            Self::FarProxy => "far-proxy",
+            Self::InboundProxy => "inbound-proxy",
         }
     }
 }
@@ -54,7 +54,7 @@ impl Line {
     }
 
     /// What it tells; `None`: nothing but that the request went through.
-    fn words(&self) -> Option<String> {
+    fn describe(&self) -> Option<String> {
         let telling = |text: &&str| !["", "-", PASSED_ON].contains(text);
         let details = short(&self.details, LONGEST);
         let words = [self.flags.as_str(), details.as_str()];
@@ -63,7 +63,7 @@ impl Line {
         if !self.cluster.is_empty() && !self.cluster.starts_with("inbound") {
             words.push(&to);
         }
-        (!words.is_empty()).then(|| format!("{}: {}", self.hop.word(), words.join(" ")))
+        (!words.is_empty()).then(|| format!("{}: {}", self.hop.as_str(), words.join(" ")))
     }
 }
 
@@ -74,7 +74,7 @@ pub type Logged = BTreeMap<String, Vec<Line>>;
 pub fn reason(logged: &Logged, call: &Observation) -> Option<String> {
     let mut lines: Vec<&Line> = logged.get(&call.call)?.iter().collect();
     lines.sort_by_key(|line| line.hop);
-    let mut words: Vec<String> = lines.iter().filter_map(|line| line.words()).collect();
+    let mut words: Vec<String> = lines.iter().filter_map(|line| line.describe()).collect();
     // Attempts that ended alike are told once.
     words.dedup();
     (!words.is_empty()).then(|| words.join(", "))

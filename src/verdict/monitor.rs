@@ -7,7 +7,7 @@ use testbed::control::Observation;
 use super::{
     answer::is_sample,
     expect::ResolvedExpect,
-    judgement::Sequential,
+    judgement::SequentialTest,
     pods::{Pods, World},
 };
 
@@ -40,7 +40,7 @@ pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
 pub struct Monitor {
     /// Of the scenario, where strangers are told apart.
     namespace: Option<String>,
-    tests: Vec<(Box<dyn Sequential>, Decision)>,
+    tests: Vec<(Box<dyn SequentialTest>, Decision)>,
     order: InOrder<usize>,
     read: u64,
     floor: u64,

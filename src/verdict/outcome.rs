@@ -22,10 +22,10 @@ pub enum Verdict {
     UnexpectedPass,
 }
 
-/// One checked claim: a matcher on one probe (or one cell of its table).
+/// One checked claim: a matcher on one probe (or one case of its table).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// `<probe>` or `<probe>[<cell>]`.
+    /// `<probe>` or `<probe>[<case>]`.
     pub probe: String,
     /// Name of the `Expect` field.
     pub matcher: String,

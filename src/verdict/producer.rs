@@ -33,9 +33,9 @@ const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
 pub enum Producer {
     Application,
     /// The server's sidecar, also when it is the only proxy.
-    FarProxy,
+    InboundProxy,
     /// The client's sidecar or the gateway.
-    NearProxy,
+    OutboundProxy,
     Client,
     /// Some proxy, when near and far can't be told apart by this probe.
     Proxy,
@@ -85,7 +85,7 @@ impl Way {
 
     fn unmarked(&self, call: &Observation) -> Producer {
         let behind = if self.far {
-            Producer::FarProxy
+            Producer::InboundProxy
         } else {
             Producer::Application
         };
@@ -94,7 +94,7 @@ impl Way {
             _ if !self.near => behind,
             None if self.is_open(call) => Producer::Proxy,
             passed_on if passed_on.unwrap_or(answer::mark(call, SERVICE_TIME).is_some()) => behind,
-            _ => Producer::NearProxy,
+            _ => Producer::OutboundProxy,
         }
     }
 }
@@ -119,15 +119,15 @@ pub fn producer(call: &Observation, attempts: &[&Attempt], way: &Way) -> Produce
 pub fn matches(expected: Producer, actual: Producer) -> bool {
     expected == actual
         || (expected == Producer::Proxy
-            && matches!(actual, Producer::NearProxy | Producer::FarProxy))
+            && matches!(actual, Producer::OutboundProxy | Producer::InboundProxy))
 }
 
 /// For messages.
-pub fn words(producer: Producer) -> &'static str {
+pub fn name(producer: Producer) -> &'static str {
     match producer {
         Producer::Application => "application",
-        Producer::FarProxy => "far-proxy",
-        Producer::NearProxy => "near-proxy",
+        Producer::InboundProxy => "inbound-proxy",
+        Producer::OutboundProxy => "outbound-proxy",
         Producer::Client => "client",
         Producer::Proxy => "proxy",
     }

@@ -19,12 +19,12 @@ pub struct Stalls {
 
 /// The longest stall beside a call, and who noticed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Excuse {
+pub struct StallExplanation {
     stalled: Duration,
     who: &'static str,
 }
 
-impl fmt::Display for Excuse {
+impl fmt::Display for StallExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.stalled.as_millis();
         write!(f, "this machine stalled {ms} ms ({} noticed)", self.who)
@@ -35,11 +35,11 @@ impl Stalls {
     /// A stall that is long enough to have made `call` end `excess` too late. One tick more than
     /// what was noticed counts, since a stall may begin that long before it is noticed; where
     /// nothing was noticed, nothing is excused.
-    pub fn excuse(&self, call: &Observation, excess: Duration) -> Option<Excuse> {
+    pub fn excuse(&self, call: &Observation, excess: Duration) -> Option<StallExplanation> {
         let of = |stalls: &[Stall], who| {
             let beside = stalls.iter().map(|stall| overlap(stall, call));
             let stalled = Duration::from_micros(beside.sum());
-            Excuse { stalled, who }
+            StallExplanation { stalled, who }
         };
         let most = of(&self.caller, "the caller").max(of(&self.harness, "the harness"));
         (most.stalled > Duration::ZERO && most.stalled + TICK >= excess).then_some(most)

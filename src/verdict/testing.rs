@@ -4,7 +4,10 @@ use testbed::control::{
     Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, Status, WORKLOAD_HEADER,
 };
 
-use super::{ResolvedExpect, judge, matcher::Expect, outcome::CheckResult, pods::Pods, seen::Seen};
+use super::{
+    ResolvedExpect, judge, matcher::Expect, observations::Observations, outcome::CheckResult,
+    pods::Pods,
+};
 use statistics::Rates;
 
 /// `greeter-a`, `greeter-b`, … under the `app` greeter.
@@ -111,7 +114,7 @@ pub fn attempt(index: u64, pod: &str) -> Attempt {
 }
 
 /// Calls answered by pods `a`, `b`, … in the given order, each with one attempt in the ledger.
-pub fn order(letters: &str, count: usize) -> Seen {
+pub fn order(letters: &str, count: usize) -> Observations {
     let pods = pods(count);
     let names = letters.chars().map(|letter| format!("greeter-{letter}"));
     let calls: Vec<Observation> = names
@@ -122,12 +125,12 @@ pub fn order(letters: &str, count: usize) -> Seen {
         let pod = super::answer::pod(call).unwrap_or_default();
         attempt(call.index, pod)
     });
-    Seen {
+    Observations {
         attempts: attempts.collect(),
         calls,
         pods,
         namespace: NAMESPACE.to_owned(),
-        ..Seen::default()
+        ..Observations::default()
     }
 }
 
@@ -138,22 +141,22 @@ pub fn expect(yaml: &str) -> ResolvedExpect {
 }
 
 /// What the first matcher of an expectation says of a run, and the words for what was seen.
-pub fn result(yaml: &str, seen: &Seen) -> (CheckResult, String) {
+pub fn result(yaml: &str, seen: &Observations) -> (CheckResult, String) {
     let check = judge("p", &expect(yaml), seen, Rates::default()).remove(0);
     (check.result, check.actual)
 }
 
 /// One call with so many messages: received of those sent, and replies.
-pub fn streamed(received: u32, sent: u32, replies: usize) -> Seen {
+pub fn streamed(received: u32, sent: u32, replies: usize) -> Observations {
     let mut call = answered(0, "greeter-a", "greeter");
     call.uploaded = sent;
     call.messages = vec![(0, 5); replies];
     let mut one = attempt(0, "greeter-a");
     one.received = received;
-    Seen {
+    Observations {
         calls: vec![call],
         attempts: vec![one],
-        ..Seen::default()
+        ..Observations::default()
     }
 }
 

@@ -4,8 +4,8 @@ use super::{
     calls::Calls,
     guard::is_wanted,
     logged::reason,
+    observations::Observations,
     outcome::{Check, CheckResult},
-    seen::Seen,
     tally::Tally,
 };
 use crate::values::status;
@@ -26,7 +26,7 @@ fn is_unexpected(check: &Check) -> bool {
 /// Adds to checks that did not come out as wanted what proxies say of their calls; `status` and
 /// `lost` tell it beside each status that was not wanted.
 #[must_use]
-pub fn tell(mut checks: Vec<Check>, seen: &Seen) -> Vec<Check> {
+pub fn explain(mut checks: Vec<Check>, seen: &Observations) -> Vec<Check> {
     let calls = Calls::new(seen, 0, 0);
     let told = calls.judged.iter().filter_map(|call| {
         let reason = reason(&seen.logged, call)?;
@@ -70,15 +70,15 @@ mod tests {
         }
     }
 
-    fn failed(count: u64, message: &str, lines: &[Line]) -> Seen {
+    fn failed(count: u64, message: &str, lines: &[Line]) -> Observations {
         let calls = (0..count).map(|at| testing::failed(at, 14, message, Origin::Http));
         let calls: Vec<Observation> = calls.collect();
         let logged = calls.iter().map(|call| (call.call.clone(), lines.to_vec()));
-        Seen {
+        Observations {
             logged: logged.collect(),
             calls,
             pods: Pods::new(),
-            ..Seen::default()
+            ..Observations::default()
         }
     }
 
@@ -86,9 +86,9 @@ mod tests {
         ResolvedExpect { matchers }
     }
 
-    fn actual(seen: &Seen, matchers: Vec<Matcher>) -> Vec<String> {
+    fn actual(seen: &Observations, matchers: Vec<Matcher>) -> Vec<String> {
         let checks = judge::judge("p", &expect(matchers), seen, Rates::default());
-        let told = tell(checks, seen);
+        let told = explain(checks, seen);
         told.into_iter().map(|check| check.actual).collect()
     }
 
@@ -96,18 +96,23 @@ mod tests {
 
     #[test]
     fn a_status_says_why_beside_who() {
-        let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
+        let nowhere = [line(Hop::OutboundProxy, "NC", "cluster_not_found", "")];
         let seen = failed(5, "", &nowhere);
         assert_eq!(
             actual(&seen, vec![Matcher::from(Status(0))])[0],
-            "5×UNAVAILABLE (near-proxy: NC cluster_not_found)"
+            "5×UNAVAILABLE (outbound-proxy: NC cluster_not_found)"
         );
-        let empty = [line(Hop::NearProxy, "UH", "no_healthy_upstream", CLUSTER)];
+        let empty = [line(
+            Hop::OutboundProxy,
+            "UH",
+            "no_healthy_upstream",
+            CLUSTER,
+        )];
         let seen = failed(2, "no healthy upstream", &empty);
         assert_eq!(
             actual(&seen, vec![Matcher::from(Status(0))])[0],
             format!(
-                "2×UNAVAILABLE (from near-proxy: \"no healthy upstream\"; near-proxy: UH no_healthy_upstream to {CLUSTER})"
+                "2×UNAVAILABLE (from outbound-proxy: \"no healthy upstream\"; outbound-proxy: UH no_healthy_upstream to {CLUSTER})"
             )
         );
     }
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn the_way_is_told_from_the_caller_on_and_attempts_that_ended_alike_once() {
         let refused = line(
-            Hop::FarProxy,
+            Hop::InboundProxy,
             "-",
             "rbac_access_denied_matched_policy[none]",
             "inbound|50051||",
@@ -123,29 +128,31 @@ mod tests {
         let lines = [
             refused.clone(),
             refused,
-            line(Hop::NearProxy, "-", PASSED_ON, CLUSTER),
+            line(Hop::OutboundProxy, "-", PASSED_ON, CLUSTER),
         ];
         let seen = failed(1, "", &lines);
         let reason = reason(&seen.logged, &seen.calls[0]).expect("told");
         assert_eq!(
             reason,
-            format!("near-proxy: to {CLUSTER}, far-proxy: rbac_access_denied_matched_policy[none]")
+            format!(
+                "outbound-proxy: to {CLUSTER}, inbound-proxy: rbac_access_denied_matched_policy[none]"
+            )
         );
     }
 
     #[test]
     fn other_matchers_and_contrasts_that_were_not_refuted_say_it_after_what_was_seen() {
-        let nowhere = [line(Hop::NearProxy, "NC", "cluster_not_found", "")];
+        let nowhere = [line(Hop::OutboundProxy, "NC", "cluster_not_found", "")];
         let seen = failed(3, "", &nowhere);
         let told = actual(&seen, vec![Matcher::from(Message("x".to_owned()))]);
-        let words = "proxies say: 3×UNAVAILABLE (near-proxy: NC cluster_not_found)";
+        let words = "proxies say: 3×UNAVAILABLE (outbound-proxy: NC cluster_not_found)";
         assert_eq!(told[0], format!("3×no message; {words}"));
         let all = expect(vec![Matcher::from(Status(14))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
         let contrast = judge::as_contrast(checks, &["status".to_owned()]);
         assert!(is_asked(&contrast));
         assert_eq!(
-            tell(contrast, &seen)[0].actual,
+            explain(contrast, &seen)[0].actual,
             format!("3×UNAVAILABLE; {words}")
         );
     }
@@ -156,13 +163,13 @@ mod tests {
         let all = expect(vec![Matcher::from(Status(0))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
         assert!(!is_asked(&checks));
-        let none = judge::judge("p", &all, &Seen::default(), Rates::default());
+        let none = judge::judge("p", &all, &Observations::default(), Rates::default());
         assert!(!is_asked(&none));
     }
 
     #[test]
     fn lines_that_only_passed_it_on_say_nothing() {
-        let lines = [line(Hop::FarProxy, "-", PASSED_ON, "inbound|50051||")];
+        let lines = [line(Hop::InboundProxy, "-", PASSED_ON, "inbound|50051||")];
         let seen = failed(1, "", &lines);
         assert_eq!(reason(&seen.logged, &seen.calls[0]), None);
     }
@@ -171,14 +178,25 @@ mod tests {
     #[test]
     fn a_plain_caller_has_no_near_proxy() {
         let mut seen = failed(1, "RBAC: access denied", &[]);
-        let words = |seen: &Seen| actual(seen, vec![Matcher::from(Status(0))])[0].clone();
-        assert!(words(&seen).contains("from near-proxy"), "{}", words(&seen));
+        let words = |seen: &Observations| actual(seen, vec![Matcher::from(Status(0))])[0].clone();
+        assert!(
+            words(&seen).contains("from outbound-proxy"),
+            "{}",
+            words(&seen)
+        );
         seen.way.near = false;
-        assert!(words(&seen).contains("from far-proxy"), "{}", words(&seen));
-        let claim = Matcher::from(ProducedBy(Producer::FarProxy));
+        assert!(
+            words(&seen).contains("from inbound-proxy"),
+            "{}",
+            words(&seen)
+        );
+        let claim = Matcher::from(ProducedBy(Producer::InboundProxy));
         let checks = judge::judge("p", &expect(vec![claim]), &seen, Rates::default());
         assert_eq!(checks[0].result, CheckResult::Holds);
         let calls = Calls::new(&seen, 0, 0);
-        assert_eq!(producer::words(calls.producer(&seen.calls[0])), "far-proxy");
+        assert_eq!(
+            producer::name(calls.producer(&seen.calls[0])),
+            "inbound-proxy"
+        );
     }
 }

@@ -29,10 +29,10 @@ proves: [B1]
 level: core
 needs: [sidecar]
 labels: {group: a}
-alone: false
-world:
-- {name: caller, uses: caller}
-- {name: greeter, uses: greeter, replicas: 3, version: v1, app: greeter, args: [--x], annotations: {a: b}}
+serial: false
+workloads:
+- {name: caller, template: caller}
+- {name: greeter, template: greeter, replicas: 3, version: v1, app: greeter, args: [--x], annotations: {a: b}}
 probes:
   spread:
     call: mypackage.Greeter/SayHello
@@ -54,8 +54,8 @@ probes:
       took: 1ms..2s
       attempts: 1..3
       response: {x-a: b}
-    vary:
-    - cell: one
+    cases:
+    - name: one
       with: {times: 200, metadata: {a: b}}
       expect: {status: OK}
 steps:
@@ -65,9 +65,9 @@ steps:
 - probe: spread
 - contrast:
     probe: spread
-    cells: [one]
+    cases: [one]
     with: {metadata: {x-user: eva}}
-    refutes: [status]
+    must-fail: [status]
 "#;
 
 /// Values that somebody may put anywhere, as YAML.
@@ -152,10 +152,10 @@ const FIELDS: [(&str, &str); 34] = [
     ("level: core", "level: "),
     ("needs: [sidecar]", "needs: "),
     ("labels: {group: a}", "labels: "),
-    ("alone: false", "alone: "),
-    ("- {name: caller, uses: caller}", "- "),
+    ("serial: false", "serial: "),
+    ("- {name: caller, template: caller}", "- "),
     ("name: greeter,", "name: "),
-    ("uses: greeter,", "uses: "),
+    ("template: greeter,", "template: "),
     ("replicas: 3,", "replicas: "),
     ("version: v1,", "version: "),
     ("app: greeter,", "app: "),
@@ -181,7 +181,7 @@ const FIELDS: [(&str, &str); 34] = [
     ("    rate: 10", "    rate: "),
     ("      reaches-all: greeter", "      "),
     ("      took: 1ms..2s", "      took: "),
-    ("    - cell: one", "    - cell: "),
+    ("    - name: one", "    - name: "),
     ("- apply: istio", "- apply: "),
     ("- apply: istio", "- "),
     ("within: 5s}", "within: "),
@@ -339,8 +339,8 @@ fn any_value_may_stand_anywhere() {
 #[case::long_word("reaches-all: greeter\n", &format!("? {}\n      : 1\n", "reaches".repeat(40_000)), "a key of 280000 bytes")]
 #[case::capability("needs: [sidecar]", &format!("needs: [{}]", "side".repeat(75_000)), "is no capability")]
 #[case::capabilities("needs: [sidecar]", &format!("needs: [{}]", "sidecars,".repeat(90_000)), "words are too many")]
-#[case::cells("    - cell: one\n", &cells(30_000), "more than 500 rows")]
-#[case::some_cells("    - cell: one\n", &cells(400), "")]
+#[case::cases("    - name: one\n", &cases(30_000), "more than 500 rows")]
+#[case::some_cases("    - name: one\n", &cases(400), "")]
 #[case::placeholders("why: One", &format!("why: {}", "${".repeat(300_000)), "is no placeholder")]
 #[case::long_line("why: One", &format!("why: {}", "w ".repeat(500_000)), "")]
 #[case::deep("labels: {group: a}", &format!("labels: {}", "[".repeat(500_000)), "recursion limit exceeded")]
@@ -365,12 +365,12 @@ fn no_scenario_takes_long_or_much(#[case] at: &str, #[case] instead: &str, #[cas
     }
 }
 
-fn cells(count: usize) -> String {
-    let mut text = "    - cell: one\n      with: {times: 150}\n".to_owned();
+fn cases(count: usize) -> String {
+    let mut text = "    - name: one\n      with: {times: 150}\n".to_owned();
     for number in 0..count {
-        let _ = writeln!(text, "    - {{cell: c{number}}}");
+        let _ = writeln!(text, "    - {{name: c{number}}}");
     }
-    text + "    - cell: last\n"
+    text + "    - name: last\n"
 }
 
 /// Aliases of aliases: nodes, bytes or levels once they are replaced.

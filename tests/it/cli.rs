@@ -283,9 +283,9 @@ title: A unary call through the sidecar reaches the server
 why: Everything else rests on it.
 source: [gRPC over HTTP2]
 proves: [B1]
-world:
-  - {name: caller, uses: caller}
-  - {name: greeter, uses: greeter}
+workloads:
+  - {name: caller, template: caller}
+  - {name: greeter, template: greeter}
 probes:
   hello:
     call: mypackage.Greeter/SayHello
@@ -567,7 +567,7 @@ fn an_empty_cache_is_told_as_such() {
     let states: Vec<_> = sets
         .map(|set| (set["name"].as_str(), set["state"].as_str()))
         .collect();
-    let missing = ["control plane", "witnesses", "envoy"];
+    let missing = ["control plane", "interop", "envoy"];
     assert_eq!(states, missing.map(|name| (Some(name), Some("missing"))));
 }
 

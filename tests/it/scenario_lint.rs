@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use meshproof::{
-    plan::lint::{Context, lint_all},
+    plan::lint::{LintContext, lint_all},
     scenario::{
         Finding, Suites, Tree,
         finding::{Style, render},
-        known::{Running, find, load_known},
+        known::{MeshVersions, find, load_known},
         list::{by_requirement, list},
         load_all,
         select::Filter,
@@ -21,9 +21,9 @@ why: One HTTP/2 connection carries many calls.
 source: [Istio protocol selection]
 proves: [B1]
 needs: [sidecar]
-world:
-- {name: caller, uses: caller}
-- {name: greeter, uses: greeter, replicas: 3}
+workloads:
+- {name: caller, template: caller}
+- {name: greeter, template: greeter, replicas: 3}
 probes:
   spread:
     call: mypackage.Greeter/SayHello
@@ -39,10 +39,10 @@ probes:
     to: greeter:50051
     script: {status: UNAVAILABLE, fail_first: 2}
     expect: {status: OK, attempts: 3}
-    vary:
-    - cell: exhausted
+    cases:
+    - name: exhausted
       with: {script: {status: 8, fail_first: 2}}
-    - cell: once
+    - name: once
       expect: {attempts: 1..2}
 steps:
 - apply: istio
@@ -51,7 +51,7 @@ steps:
 - contrast:
     probe: spread
     with: {metadata: {x-pinned: "1"}}
-    refutes: [reaches-all]
+    must-fail: [reaches-all]
 "#;
 
 const ISTIO: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: greeter\n  namespace: ${namespace}\nspec: {}\n";
@@ -70,7 +70,7 @@ fn findings(scenario: &str, istio: &str) -> Vec<Finding> {
     let suites = Suites::open(root.path());
     let set = load_all(&suites, &[]).unwrap();
     let workloads = ["caller", "greeter"].map(str::to_owned);
-    let context = Context::new(Rates::default(), Some(BTreeSet::from(workloads)));
+    let context = LintContext::new(Rates::default(), Some(BTreeSet::from(workloads)));
     lint_all(&set, &[], &context)
 }
 
@@ -114,10 +114,10 @@ fn a_good_scenario_has_no_findings() {
 #[case::no_row("[B1]", "[B99]", "'B99' is no requirement", "B99")]
 #[case::no_capability("[sidecar]", "[sidecars]", "did you mean 'sidecar'", "sidecars")]
 #[case::no_workload_file(
-    "uses: greeter",
-    "uses: greter",
+    "template: greeter",
+    "template: greter",
     "did you mean 'greeter'",
-    "uses: greter"
+    "template: greter"
 )]
 #[case::no_probe("- probe: table", "- probe: tabel", "did you mean 'table'", "tabel")]
 #[case::unused_probe("- probe: table\n", "", "'table' is never used", "table:")]
@@ -156,7 +156,7 @@ fn a_good_scenario_has_no_findings() {
 #[case::bad_range("attempts: 1..2", "attempts: 2..1", "inverted", "2..1")]
 #[case::impossible(
     "status: OK\n      reaches-all",
-    "status: OK\n      produced-by: near-proxy\n      reaches-all",
+    "status: OK\n      produced-by: outbound-proxy\n      reaches-all",
     "no application produced",
     "produced-by"
 )]
@@ -178,22 +178,22 @@ fn a_good_scenario_has_no_findings() {
     "without 'status'",
     "reaches-all: greeter"
 )]
-#[case::duplicate_cell("cell: once", "cell: exhausted", "two cells", "cell: exhausted")]
+#[case::duplicate_case("name: once", "name: exhausted", "two cases", "name: exhausted")]
 #[case::refutes_unknown(
-    "refutes: [reaches-all]",
-    "refutes: [reaches-al]",
+    "must-fail: [reaches-all]",
+    "must-fail: [reaches-al]",
     "no matcher",
     "reaches-al"
 )]
 #[case::refutes_other(
-    "refutes: [reaches-all]",
-    "refutes: [took]",
+    "must-fail: [reaches-all]",
+    "must-fail: [took]",
     "does not expect 'took'",
     "took"
 )]
 #[case::refutes_nothing(
-    "refutes: [reaches-all]",
-    "refutes: []",
+    "must-fail: [reaches-all]",
+    "must-fail: []",
     "refutes nothing",
     "contrast:"
 )]
@@ -216,10 +216,10 @@ fn a_good_scenario_has_no_findings() {
     "${user}"
 )]
 #[case::a_row_twice(
-    "cell: once\n",
-    "cell: once\n      cell: twice\n",
+    "name: once\n",
+    "name: once\n      name: twice\n",
     "given twice here: line 27",
-    "cell: twice"
+    "name: twice"
 )]
 #[case::a_probe_twice(
     "  table:\n",
@@ -332,8 +332,8 @@ fn a_good_scenario_has_no_findings() {
     "Greeter"
 )]
 #[case::uses_elsewhere(
-    "uses: greeter",
-    "uses: ../../etc/x",
+    "template: greeter",
+    "template: ../../etc/x",
     "names no file here",
     "../../etc/x"
 )]
@@ -380,7 +380,7 @@ fn keys(from: &str, to: &str) -> Vec<String> {
     from: caller
     to: greeter:50051
     per-call: {x-user: 300}
-    expect: {status: OK, moved: {key: x-user, since: before, at-most: 55%, at-least: 15%}}
+    expect: {status: OK, remapped: {key: x-user, since: before, at-most: 55%, at-least: 15%}}
 steps:
 - probe: before
 - scale: {workload: greeter, replicas: 4}
@@ -443,7 +443,7 @@ fn pods_are_counted_as_the_workloads_file_has_them() {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: greeter}\nspec: {replicas: 3}\n";
     std::fs::write(root.path().join("suites/balancing/greeter.yaml"), file).unwrap();
     let set = load_all(&Suites::open(root.path()), &[]).unwrap();
-    let found = lint_all(&set, &[], &Context::new(Rates::default(), None));
+    let found = lint_all(&set, &[], &LintContext::new(Rates::default(), None));
     let plain: Vec<String> = found.iter().map(Finding::plain).collect();
     assert!(
         plain.iter().any(|line| line.contains("may need 37")),
@@ -531,8 +531,8 @@ fn known(list: &str) -> (Vec<String>, bool) {
     let (files, mut findings) = load_known(&tree);
     let set = load_all(&Suites { tree }, &[]).unwrap();
     assert_eq!(set.scenarios.len(), 1, "lists are no scenarios");
-    findings.extend(lint_all(&set, &files, &Context::default()));
-    let running = Running {
+    findings.extend(lint_all(&set, &files, &LintContext::default()));
+    let running = MeshVersions {
         mesh: "istio",
         version: "1.31.1",
         envoy: "1.36.2",
@@ -549,7 +549,7 @@ fn known(list: &str) -> (Vec<String>, bool) {
     ""
 )]
 #[case(
-    "- {id: balancing/per-call, reason: r, link: 'https://e/1', envoy: 1.36.*, cells: [once]}",
+    "- {id: balancing/per-call, reason: r, link: 'https://e/1', envoy: 1.36.*, cases: [once]}",
     true,
     ""
 )]
@@ -559,9 +559,9 @@ fn known(list: &str) -> (Vec<String>, bool) {
     "no scenario is named"
 )]
 #[case(
-    "- {id: balancing/per-call, reason: r, link: 'https://e/1', cells: [twice]}",
+    "- {id: balancing/per-call, reason: r, link: 'https://e/1', cases: [twice]}",
     true,
-    "no cell 'twice'"
+    "no case 'twice'"
 )]
 #[case(
     "- {id: balancing/per-call, reason: '', link: 'https://e/1'}",

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, path::Path};
 
 use meshproof::{
-    plan::{Action, Terms, explain::explain, plan, resolve::resolve_probe, step_probes},
+    plan::{PlanAction, PlanOptions, explain::explain, plan, resolve::resolve_probe, step_probes},
     scenario::{
         Suites, Tree,
         list::{by_requirement, by_requirement_text, list},
         load_all,
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Contrast, Step},
         parse::parse,
         schema,
@@ -20,10 +20,10 @@ const TABLE: &str = r#"title: A listed status is retried, an unlisted one is not
 why: The attempts are invisible to the client.
 source: [Envoy x-envoy-retry-grpc-on]
 needs: [gateway]
-world:
-- {name: caller, uses: caller}
-- {name: v1, uses: greeter, app: greeter, replicas: 2}
-- {name: v2, uses: greeter, app: greeter}
+workloads:
+- {name: caller, template: caller}
+- {name: v1, template: greeter, app: greeter, replicas: 2}
+- {name: v2, template: greeter, app: greeter}
 probes:
   table:
     call: mypackage.Greeter/SayHello
@@ -33,9 +33,9 @@ probes:
     metadata: {x-a: 1, x-b: 2}
     script: {status: UNAVAILABLE}
     expect: {status: UNAVAILABLE, attempts: 3}
-    vary:
-    - cell: listed
-    - cell: unlisted
+    cases:
+    - name: listed
+    - name: unlisted
       with: {script: {status: 13}, metadata: {x-b: 3}}
       expect: {status: INTERNAL, attempts: 1}
   split:
@@ -55,19 +55,19 @@ steps:
 - scale: {workload: v2, replicas: 3}
 - contrast:
     probe: table
-    cells: [listed]
+    cases: [listed]
     with: {metadata: {x-c: 9}, times: 4}
-    refutes: [attempts]
+    must-fail: [attempts]
 "#;
 
-fn loaded() -> Loaded {
+fn loaded() -> LoadedScenario {
     let tree = Tree::Disk("suites".into());
     parse(&tree, "retries/table.yaml", TABLE.to_owned()).unwrap()
 }
 
 #[test]
 fn runs_of_one_scenario_have_numbers_in_the_order_in_which_they_start() {
-    let terms = Terms {
+    let terms = PlanOptions {
         rates: Rates::default(),
         seed: meshproof::seed::Seed::new(1),
         jobs: 1,
@@ -125,7 +125,7 @@ fn a_contrast_takes_its_cells_and_breaks_what_it_says() {
         (broken[0].load.times, broken[0].request.metadata.len()),
         (4, 3)
     );
-    contrast.cells = vec!["other".to_owned()];
+    contrast.cases = vec!["other".to_owned()];
     assert!(runs(contrast).is_err());
 }
 
@@ -147,17 +147,17 @@ fn defaults_come_from_the_matcher_and_the_largest_world() {
 
 #[test]
 fn a_missing_capability_is_the_reason_of_a_skip() {
-    let terms = Terms {
+    let terms = PlanOptions {
         rates: Rates::default(),
         seed: meshproof::seed::Seed::new(1),
         jobs: 2,
     };
     let offered = BTreeSet::from(["sidecar".to_owned()]);
     let planned = plan(vec![loaded()], terms, Some(&offered));
-    let skip = Action::Skip("not offered here: gateway".to_owned());
+    let skip = PlanAction::Skip("not offered here: gateway".to_owned());
     assert_eq!(planned.entries[0].action, skip);
     let planned = plan(vec![loaded()], terms, None);
-    assert_eq!(planned.entries[0].action, Action::Run);
+    assert_eq!(planned.entries[0].action, PlanAction::Run);
     let text = planned.to_text().unwrap();
     assert!(
         text.contains("table[unlisted]: 1 × mypackage.Greeter/SayHello"),
@@ -206,7 +206,7 @@ fn the_page_of_requirements_lists_every_scenario() {
 #[test]
 fn the_built_in_suites_have_no_findings() {
     use meshproof::{
-        plan::lint::{Context, lint_all},
+        plan::lint::{LintContext, lint_all},
         scenario::{Finding, known::load_known},
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -223,7 +223,7 @@ fn the_built_in_suites_have_no_findings() {
     findings.extend(lint_all(
         &set,
         &known,
-        &Context::new(Rates::default(), workloads),
+        &LintContext::new(Rates::default(), workloads),
     ));
     let lines: Vec<String> = findings.iter().map(Finding::plain).collect();
     assert!(lines.is_empty(), "{lines:#?}");

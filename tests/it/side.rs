@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use meshproof::side::{Program, Ready, Side, System};
+use meshproof::aux_service::{AuxService, AuxServiceSpec, HostProgram, ReadinessCheck};
 use tokio::net::TcpStream;
 
 const OTLP: u16 = 4317;
@@ -27,9 +27,9 @@ fn testbed() -> std::path::PathBuf {
 }
 
 /// The same for both ways.
-fn collector(run: &str) -> System {
+fn collector(run: &str) -> AuxServiceSpec {
     let words = "collector --bind {address} --otlp-port {4317} --zipkin-port {9411} --control-bind {address} --control-port {15999}";
-    System {
+    AuxServiceSpec {
         name: "collector".to_owned(),
         run: run.to_owned(),
         image: None,
@@ -40,7 +40,7 @@ fn collector(run: &str) -> System {
         listen: Ipv4Addr::LOCALHOST,
         network: None,
         data: None,
-        ready: Ready::Http {
+        ready: ReadinessCheck::Http {
             port: CONTROL,
             path: "/v1/info".to_owned(),
         },
@@ -48,7 +48,7 @@ fn collector(run: &str) -> System {
     }
 }
 
-fn address(side: &Side, port: u16) -> String {
+fn address(side: &AuxService, port: u16) -> String {
     side.endpoint(port).expect("one of its ports").to_string()
 }
 
@@ -122,7 +122,7 @@ async fn exchange(to: &str, method: &str, path: &str, body: &str) -> (String, St
 }
 
 /// Sends a span each way and reads both back. The same for a process and a container.
-async fn takes_spans(side: &Side) {
+async fn takes_spans(side: &AuxService) {
     export(&address(side, OTLP), &export_request("by-otlp", [0xab; 16])).await;
     let trace = "cd".repeat(16);
     report(&address(side, ZIPKIN), "by-zipkin", &trace).await;
@@ -150,8 +150,8 @@ async fn takes_spans(side: &Side) {
 #[tokio::test]
 async fn a_collector_that_is_a_process_takes_spans() {
     let mut system = collector("process");
-    system.program = Some(Program { path: testbed() });
-    let side = Side::start(&system).await.expect("it starts");
+    system.program = Some(HostProgram { path: testbed() });
+    let side = AuxService::start(&system).await.expect("it starts");
     takes_spans(&side).await;
     let control = address(&side, CONTROL);
     side.stop().await;
@@ -164,8 +164,8 @@ mod containers {
 
     use futures::StreamExt as _;
     use meshproof::{
+        aux_service::{AuxServiceError, ContainerImage, LABEL},
         image,
-        side::{Image, LABEL, SideError},
         toolchain::stock,
     };
     use testcontainers::{
@@ -190,7 +190,7 @@ mod containers {
     }
 
     /// The test bed's image under a name of this test's, put into the engine.
-    async fn load(engine: &Docker, name: &str) -> image::Written {
+    async fn load(engine: &Docker, name: &str) -> image::WrittenImage {
         let dir = tempfile::tempdir().expect("a directory");
         let archive = dir.path().join("testbed.tar");
         let mut testbed = stock::testbed(&testbed());
@@ -228,14 +228,14 @@ mod containers {
 
         let run = format!("container-{}", std::process::id());
         let mut system = collector(&run);
-        system.image = Some(Image {
+        system.image = Some(ContainerImage {
             name: NAME.to_owned(),
             pull: false,
         });
-        system.program = Some(Program {
+        system.program = Some(HostProgram {
             path: PathBuf::from("/does/not/exist"),
         });
-        let side = Side::start(&system).await.expect("it starts");
+        let side = AuxService::start(&system).await.expect("it starts");
         assert!(side.is_container());
         assert_eq!(labelled(&engine, &run).await, 1);
         takes_spans(&side).await;
@@ -245,13 +245,13 @@ mod containers {
         // A container that is never ready, and one that ends, leave nothing either.
         system.program = None;
         let begun = system.clone();
-        system.ready = Ready::Log("never said".to_owned());
+        system.ready = ReadinessCheck::Log("never said".to_owned());
         system.deadline = Duration::from_secs(3);
-        let said = Side::start(&system).await.err().expect("not ready");
+        let said = AuxService::start(&system).await.err().expect("not ready");
         assert!(said.to_string().contains("not ready within 3s"), "{said}");
         system.ready = begun.ready;
         system.args = vec!["no-such-command".to_owned()];
-        let said = Side::start(&system).await.err().expect("it ends");
+        let said = AuxService::start(&system).await.err().expect("it ends");
         assert!(said.to_string().contains("exit code 2"), "{said}");
         assert!(said.to_string().contains("no-such-command"), "{said}");
         assert_eq!(labelled(&engine, &run).await, 0);
@@ -266,16 +266,16 @@ mod containers {
     async fn an_image_that_is_not_there_is_not_pulled() {
         engine().await;
         let mut system = collector("absent");
-        let image = Image {
+        let image = ContainerImage {
             name: "local/not-there:1".to_owned(),
             pull: false,
         };
-        let refused = Side::from_image(&system, &image).await.err();
-        assert!(matches!(refused, Some(SideError::NoImage { .. })));
+        let refused = AuxService::from_image(&system, &image).await.err();
+        assert!(matches!(refused, Some(AuxServiceError::NoImage { .. })));
         // Where there is a program too, that is used.
         system.image = Some(image);
-        system.program = Some(Program { path: testbed() });
-        let side = Side::start(&system).await.expect("it starts");
+        system.program = Some(HostProgram { path: testbed() });
+        let side = AuxService::start(&system).await.expect("it starts");
         assert!(!side.is_container());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use meshproof::{
     plan::{
-        lint::{Context, lint_all},
+        lint::{LintContext, lint_all},
         step_probes,
     },
     scenario::{Suites, load_all},
@@ -31,7 +31,7 @@ fn suite_file(
     let words = [relative(&file)];
     let set = load_all(&Suites::open(Path::new(".")), &words).expect("it can be read");
     // A missing contrast is a finding too.
-    let context = Context::new(Rates::default(), Some(workloads()));
+    let context = LintContext::new(Rates::default(), Some(workloads()));
     let findings = lint_all(&set, &[], &context);
     assert!(findings.is_empty(), "{findings:?}");
     assert!(
@@ -39,7 +39,7 @@ fn suite_file(
         "{} holds no scenario",
         file.display()
     );
-    // Itself, and perhaps its twin in another dialect.
+    // Itself, and perhaps its variant in another dialect.
     for loaded in &set.scenarios {
         for step in &loaded.scenario.steps {
             step_probes(&loaded.scenario, step, Rates::default())
@@ -55,7 +55,7 @@ fn suite_file(
 fn is_used(file: &Path) {
     let (folder, name) = (file.parent().expect("a folder"), file.file_stem());
     let name = name.expect("a name").to_string_lossy();
-    let uses = [format!("uses: {name},"), format!("uses: {name}}}")];
+    let uses = [format!("template: {name},"), format!("template: {name}}}")];
     let named = std::fs::read_dir(folder)
         .expect("readable")
         .map(|entry| entry.expect("readable").path())

@@ -10,7 +10,7 @@ use crate::{
     },
     doctor::{
         answer::NoAnswer,
-        cluster::{Cluster, Contexts},
+        cluster::{ClusterFacts, Contexts},
     },
     errors::chain,
     targets::cluster as target,
@@ -19,7 +19,7 @@ use crate::{
 /// How long an API server may take to answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
-pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
+pub async fn cluster(context: Option<String>, plugins: Plugins) -> ClusterFacts {
     let files: Vec<(PathBuf, bool)> = kubeconfig::files()
         .into_iter()
         .map(|path| {
@@ -37,7 +37,7 @@ pub async fn cluster(context: Option<String>, plugins: Plugins) -> Cluster {
         Some(context) => Some(server(context, plugins).await),
         None => None,
     };
-    Cluster {
+    ClusterFacts {
         machine: machine(),
         config: config.map_err(|error| chain(&error)),
         files,

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::doctor::{
     answer::NoAnswer,
-    docker::{Docker, Engine},
+    docker::{DockerFacts, Engine},
 };
 
 /// kind's label on the containers of a cluster; its value is the cluster's name.
 const CLUSTER: &str = "io.x-k8s.io/kind.cluster";
 
-pub(super) async fn docker() -> Docker {
+pub(super) async fn docker() -> DockerFacts {
     let client = asked(on_path("docker"), &["--version"]).await;
     let (engine, clusters) = match &client.path {
         Some(path) => (engine(path).await, clusters(path).await),
@@ -26,7 +26,7 @@ pub(super) async fn docker() -> Docker {
             (Err(NoAnswer::Unasked(why)), Vec::new())
         }
     };
-    Docker {
+    DockerFacts {
         client,
         daemon: on_path("dockerd"),
         host: std::env::var("DOCKER_HOST")

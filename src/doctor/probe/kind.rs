@@ -10,7 +10,7 @@ use super::{
     program::{asked, on_path},
 };
 use crate::{
-    doctor::kind::{Istioctl, Kind},
+    doctor::kind::{Istioctl, KindFacts},
     env, toolchain,
 };
 
@@ -23,10 +23,10 @@ pub struct Wanted<'a> {
     pub istioctl: Option<&'a Path>,
 }
 
-pub async fn kind(wanted: Wanted<'_>) -> Kind {
+pub async fn kind(wanted: Wanted<'_>) -> KindFacts {
     let docker = docker().await;
     let program = env::kind().unwrap_or_else(|| PathBuf::from("kind"));
-    Kind {
+    KindFacts {
         machine: machine(),
         kernel: kernel(docker.engine.is_ok()),
         docker,

@@ -14,15 +14,18 @@ use super::{
 };
 use crate::{
     doctor::{
-        disk::Room,
+        disk::DiskSpace,
         ids::Ids,
-        local::{Browser, Chain, Local},
-        namespaces::Namespaces,
+        local::{Browser, Chain, LocalFacts},
+        namespaces::NamespaceFacts,
         programs::OF_THE_WORLD,
     },
     errors,
     targets::local::world::{attempt, root_directory},
-    toolchain::{self, Cache, EnvoyVersion, GO_MINIMUM, Options, State, Status, ToolchainError},
+    toolchain::{
+        self, Cache, CacheStatus, EnvoyVersion, GO_MINIMUM, PrepareOptions, SetState,
+        ToolchainError,
+    },
 };
 
 /// Names under which distributions install Chromium.
@@ -33,8 +36,8 @@ const CHROMIUM: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-pub async fn local() -> Local {
-    Local {
+pub async fn local() -> LocalFacts {
+    LocalFacts {
         machine: machine(),
         namespaces: namespaces().await,
         ids: ids(),
@@ -53,22 +56,22 @@ pub async fn local() -> Local {
     }
 }
 
-fn state() -> Room {
+fn state() -> DiskSpace {
     match root_directory() {
         Ok(path) => room(&path),
-        Err(error) => Room {
+        Err(error) => DiskSpace {
             path: "XDG_RUNTIME_DIR".into(),
             free: Err(errors::chain(&error)),
         },
     }
 }
 
-async fn namespaces() -> Namespaces {
+async fn namespaces() -> NamespaceFacts {
     let tried = match std::env::current_exe() {
         Ok(exe) => try_to_ask(&exe, &[attempt::ROLE]).await.ok(), // starting it takes /dev/null
         Err(_) => None,                                           // there is no /proc
     };
-    Namespaces {
+    NamespaceFacts {
         tried: tried.map(|answer| answer.map(drop)),
         root: Uid::effective().is_root(),
         most: number("/proc/sys/user/max_user_namespaces"),
@@ -124,9 +127,9 @@ async fn chain() -> Chain {
 }
 
 /// Looking may mean to ask `go` for its version.
-async fn look() -> Result<Status, ToolchainError> {
+async fn look() -> Result<CacheStatus, ToolchainError> {
     let looking = tokio::task::spawn_blocking(|| {
-        let options = Options::new(EnvoyVersion::default())?;
+        let options = PrepareOptions::new(EnvoyVersion::default())?;
         toolchain::status(&options)
     });
     match tokio::time::timeout(LIMIT, looking).await {
@@ -136,11 +139,13 @@ async fn look() -> Result<Status, ToolchainError> {
 }
 
 /// What there is in words, and whether Go and pip have work to do.
-fn said(looked: Result<Status, ToolchainError>) -> (Result<String, ToolchainError>, bool, bool) {
+fn said(
+    looked: Result<CacheStatus, ToolchainError>,
+) -> (Result<String, ToolchainError>, bool, bool) {
     match looked {
         Ok(status) => {
             let open = status.sets.iter();
-            let open = open.filter(|set| !matches!(set.state, State::Ready { .. }));
+            let open = open.filter(|set| !matches!(set.state, SetState::Ready { .. }));
             let open: Vec<&str> = open.map(|set| set.name).collect();
             let words = match open.as_slice() {
                 [] => format!("ready at {}", status.cache.display()),
@@ -165,7 +170,7 @@ pub(super) async fn is_ready() -> bool {
 pub(super) async fn of_the_chain(name: &str) -> Option<PathBuf> {
     let status = look().await.ok()?;
     let sets = status.sets.iter();
-    let ready = sets.filter(|set| matches!(set.state, State::Ready { .. }));
+    let ready = sets.filter(|set| matches!(set.state, SetState::Ready { .. }));
     let mut programs = ready.map(|set| set.path.join("bin").join(name));
     programs.find(|path| Path::is_file(path))
 }
@@ -179,20 +184,20 @@ mod tests {
     use super::*;
     use crate::toolchain::SetStatus;
 
-    fn status(states: [bool; 3]) -> Status {
-        let names = ["control plane", "witnesses", "envoy"];
+    fn status(states: [bool; 3]) -> CacheStatus {
+        let names = ["control plane", "interop", "envoy"];
         let set = |(name, ready)| SetStatus {
             name,
             path: "/cache/x".into(),
             state: match ready {
-                true => State::Ready {
+                true => SetState::Ready {
                     bytes: 1,
                     components: Vec::new(),
                 },
-                false => State::Missing,
+                false => SetState::Missing,
             },
         };
-        Status {
+        CacheStatus {
             cache: "/cache".into(),
             versions: BTreeMap::new(),
             sets: names.into_iter().zip(states).map(set).collect(),
@@ -203,11 +208,11 @@ mod tests {
     #[case(Ok(status([true, true, true])), "ready at /cache", (false, false))]
     #[case(Ok(status([false, true, true])), "control plane", (true, false))]
     #[case(Ok(status([true, true, false])), "envoy", (false, true))]
-    #[case(Ok(status([true, false, false])), "witnesses, envoy", (true, true))]
+    #[case(Ok(status([true, false, false])), "interop, envoy", (true, true))]
     #[case(Err(ToolchainError::GoMissing), "not there yet", (true, true))]
     #[case(Err(ToolchainError::NoCacheHome), "no cache directory", (true, true))]
     fn only_what_is_not_there_has_to_be_made(
-        #[case] looked: Result<Status, ToolchainError>,
+        #[case] looked: Result<CacheStatus, ToolchainError>,
         #[case] words: &str,
         #[case] needs: (bool, bool),
     ) {

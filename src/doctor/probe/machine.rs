@@ -4,10 +4,10 @@ use std::fs;
 
 use nix::unistd::{Uid, User};
 
-use crate::doctor::machine::Machine;
+use crate::doctor::machine::MachineFacts;
 
-pub(super) fn machine() -> Machine {
-    Machine {
+pub(super) fn machine() -> MachineFacts {
+    MachineFacts {
         os: std::env::consts::OS.to_owned(),
         arch: std::env::consts::ARCH.to_owned(),
         kernel: text("/proc/sys/kernel/osrelease"),

@@ -12,7 +12,7 @@ use tokio::{process::Command, time::timeout};
 use crate::{
     doctor::{
         answer::NoAnswer,
-        programs::{FOLDERS, Program},
+        programs::{FOLDERS, FoundProgram},
     },
     output::clean_line,
     toolchain,
@@ -33,20 +33,20 @@ pub(super) fn of_the_world(name: &str) -> Option<PathBuf> {
 }
 
 /// A program that only has to be there.
-pub(super) fn there(path: Option<PathBuf>) -> Program {
-    Program {
+pub(super) fn there(path: Option<PathBuf>) -> FoundProgram {
+    FoundProgram {
         path,
         version: None,
     }
 }
 
 /// A program with the first line that it prints for `words`.
-pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> Program {
+pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> FoundProgram {
     let version = match &path {
         Some(path) => Some(ask(path, words).await.map(|said| first_line(&said))),
         None => None,
     };
-    Program { path, version }
+    FoundProgram { path, version }
 }
 
 /// What a program prints; the last line of its errors when it fails, or why it could not be

@@ -7,10 +7,10 @@ use nix::{
     unistd::{AccessFlags, access},
 };
 
-use crate::doctor::disk::Room;
+use crate::doctor::disk::DiskSpace;
 
 /// Room at `path`, or at the nearest directory above it that is there.
-pub(super) fn room(path: &Path) -> Room {
+pub(super) fn room(path: &Path) -> DiskSpace {
     let there = path.ancestors().find(|path| path.exists());
     let free = there.ok_or_else(|| "no such directory".to_owned());
     let free = free.and_then(|there| {
@@ -19,7 +19,7 @@ pub(super) fn room(path: &Path) -> Room {
         let stats = statvfs(there).map_err(words)?;
         Ok(stats.blocks_available() * stats.fragment_size())
     });
-    Room {
+    DiskSpace {
         path: path.to_owned(),
         free,
     }

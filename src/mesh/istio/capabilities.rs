@@ -7,7 +7,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::{gateway_api, install::NAMESPACE, marker::COLLECTOR};
+use super::{
+    install::NAMESPACE,
+    propagation::{gateway_api, marker::COLLECTOR},
+};
 use crate::{
     cluster::object::{self, ObjectError},
     errors::{Classified, ErrorClass},
@@ -45,7 +48,7 @@ const EXTENSIONS: &[(&str, &str, &str)] = &[
 
 /// What a mesh offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct Capabilities {
     /// By the words of `needs:`.
     pub capabilities: BTreeSet<String>,
     /// What it has not, in words for a report.
@@ -54,7 +57,7 @@ pub struct Offer {
 
 /// Why it is not known what a mesh offers.
 #[derive(Debug, thiserror::Error)]
-pub enum OfferError {
+pub enum CapabilitiesError {
     /// The words of the client are those of its causes too.
     #[error("ConfigMap {name}: {error}")]
     ConfigMap {
@@ -67,7 +70,7 @@ pub enum OfferError {
     Gateway(#[from] ObjectError),
 }
 
-impl Classified for OfferError {
+impl Classified for CapabilitiesError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::ConfigMap { error, .. } => error.class(),
@@ -95,11 +98,11 @@ struct Facts {
 ///
 /// # Errors
 /// [`OfferError`]: its settings cannot be read.
-pub async fn offer(client: &Client, gateways: &[Plane]) -> Result<Offer, OfferError> {
+pub async fn offer(client: &Client, gateways: &[Plane]) -> Result<Capabilities, CapabilitiesError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
-    let read = async |name: &str, key: &str| -> Result<String, OfferError> {
+    let read = async |name: &str, key: &str| -> Result<String, CapabilitiesError> {
         let map = maps.get_opt(name).await;
-        let map = map.map_err(|error| OfferError::ConfigMap {
+        let map = map.map_err(|error| CapabilitiesError::ConfigMap {
             name: name.to_owned(),
             error: Box::new(error),
         })?;
@@ -127,9 +130,9 @@ pub async fn offer(client: &Client, gateways: &[Plane]) -> Result<Offer, OfferEr
     Ok(conclude(&facts))
 }
 
-fn conclude(facts: &Facts) -> Offer {
+fn conclude(facts: &Facts) -> Capabilities {
     let mesh: Value = serde_yaml::from_str(&facts.mesh).unwrap_or_default();
-    let mut offer = Offer {
+    let mut offer = Capabilities {
         capabilities: ALWAYS.iter().map(|&word| word.to_owned()).collect(),
         lacks: Vec::new(),
     };

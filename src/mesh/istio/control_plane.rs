@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use super::injection::{DEFAULT_REVISION, revision};
 use crate::{
     observe::data_plane::Plane,
-    transport::{Dial, http::Port},
+    transport::{PodDialer, http::PodPort},
 };
 
 /// istiod's debug interface, on the pod's loopback.
@@ -18,15 +18,15 @@ pub const ISTIOD_DEBUG_PORT: u16 = 8080;
 pub struct ControlPlane {
     pub revision: String,
     /// Debug port of a ready pod.
-    pub debug: Port,
+    pub debug: PodPort,
 }
 
 impl ControlPlane {
     /// The one that a pod of istiod is.
-    pub fn of(dial: &Dial, pod: &Pod) -> Self {
+    pub fn of(dial: &PodDialer, pod: &Pod) -> Self {
         Self {
             revision: revision(pod),
-            debug: Port {
+            debug: PodPort {
                 dial: dial.clone(),
                 namespace: pod.namespace().unwrap_or_default(),
                 pod: pod.name_any(),
@@ -111,8 +111,8 @@ mod tests {
     fn one(revision: &str, pod: &str) -> ControlPlane {
         ControlPlane {
             revision: revision.to_owned(),
-            debug: Port {
-                dial: Dial::node(PathBuf::new()),
+            debug: PodPort {
+                dial: PodDialer::node(PathBuf::new()),
                 namespace: "istio-system".to_owned(),
                 pod: pod.to_owned(),
                 port: ISTIOD_DEBUG_PORT,
@@ -121,7 +121,12 @@ mod tests {
     }
 
     fn proxy(revision: &str) -> Plane {
-        Envoy::of(&Dial::node(PathBuf::new()), ("ns", "a"), revision, false)
+        Envoy::of(
+            &PodDialer::node(PathBuf::new()),
+            ("ns", "a"),
+            revision,
+            false,
+        )
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     cluster::pods,
     observe::data_plane::{Plane, envoy::Envoy, grpc::Grpc},
-    transport::Dial,
+    transport::PodDialer,
 };
 
 /// Container that Istio's proxy and agent run in.
@@ -57,13 +57,13 @@ pub fn revision(pod: &Pod) -> String {
 }
 
 /// The data plane that the proxy of a pod is.
-pub fn proxy(dial: &Dial, pod: &Pod) -> Plane {
+pub fn proxy(dial: &PodDialer, pod: &Pod) -> Plane {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     Envoy::of(dial, (&namespace, &name), &revision(pod), is_gateway(pod))
 }
 
 /// The data plane that a proxyless program of a pod is.
-pub fn program(dial: &Dial, pod: &Pod) -> Plane {
+pub fn program(dial: &PodDialer, pod: &Pod) -> Plane {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     Grpc::of(dial, (&namespace, &name), &revision(pod))
 }

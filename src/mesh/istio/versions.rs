@@ -6,14 +6,14 @@ use http::Method;
 use kube::Client;
 use tokio::time::timeout;
 
-use super::found::{self, FindError};
+use super::discovery::{self, DiscoveryError};
 use crate::{
     errors::{Classified, ErrorClass},
     observe::data_plane::AskError,
     timeouts::timeouts,
     transport::{
-        Dial,
-        http::{HttpError, Port},
+        PodDialer,
+        http::{HttpError, PodPort},
     },
 };
 
@@ -28,7 +28,7 @@ pub enum VersionsError {
     #[error("the API server's version")]
     Server(#[source] Box<kube::Error>),
     #[error(transparent)]
-    Find(#[from] FindError),
+    Find(#[from] DiscoveryError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -50,16 +50,19 @@ impl Classified for VersionsError {
 ///
 /// # Errors
 /// [`VersionsError`]: one of them does not answer.
-pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>, VersionsError> {
+pub async fn of(
+    client: &Client,
+    dial: &PodDialer,
+) -> Result<BTreeMap<String, String>, VersionsError> {
     let limit = timeouts().mesh.first_answer;
     let server = timeout(limit, client.apiserver_version()).await;
     let server = server
         .map_err(|_| VersionsError::Silent(limit))?
         .map_err(|error| VersionsError::Server(Box::new(error)))?;
-    let found = found::find(client, dial).await?;
-    let monitoring = Port {
+    let endpoints = discovery::find(client, dial).await?;
+    let monitoring = PodPort {
         port: ISTIOD_MONITORING_PORT,
-        ..found.control_planes.first().debug.clone()
+        ..endpoints.control_planes.first().debug.clone()
     };
     let mut versions = BTreeMap::from([
         ("kubernetes".to_owned(), server.git_version),
@@ -68,13 +71,13 @@ pub async fn of(client: &Client, dial: &Dial) -> Result<BTreeMap<String, String>
             istio(&ask(&monitoring, "/version").await?),
         ),
     ]);
-    if let Some(gateway) = found.gateways.first() {
+    if let Some(gateway) = endpoints.gateways.first() {
         versions.insert("envoy".to_owned(), gateway.build().await?.version);
     }
     Ok(versions)
 }
 
-async fn ask(port: &Port, path: &str) -> Result<String, HttpError> {
+async fn ask(port: &PodPort, path: &str) -> Result<String, HttpError> {
     let body = port.fetch(Method::GET, path).await?;
     Ok(String::from_utf8_lossy(&body).into_owned())
 }

@@ -9,19 +9,19 @@ use serde_json::Value;
 use testbed::control::CONTROL_PORT;
 
 use super::spec::{Ability, AskError, Compare, Contents, DataPlane, Lag, Plane};
-use crate::transport::{Dial, http::Port};
+use crate::transport::{PodDialer, http::PodPort};
 
 /// One program.
 #[derive(Debug, Clone)]
 pub struct Grpc {
-    control: Port,
+    control: PodPort,
     revision: String,
 }
 
 impl Grpc {
     /// The program of a pod, configured by the control plane of a revision.
-    pub fn of(dial: &Dial, (namespace, pod): (&str, &str), revision: &str) -> Plane {
-        let control = Port {
+    pub fn of(dial: &PodDialer, (namespace, pod): (&str, &str), revision: &str) -> Plane {
+        let control = PodPort {
             dial: dial.clone(),
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
@@ -42,7 +42,7 @@ impl DataPlane for Grpc {
         &[Ability::Contents]
     }
 
-    fn port(&self) -> &Port {
+    fn port(&self) -> &PodPort {
         &self.control
     }
 

@@ -38,7 +38,7 @@ pub enum Part {
 
 impl Part {
     /// The word in suite files.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Listener => "listener",
             Self::FilterChain => "filter-chain",

@@ -9,12 +9,12 @@ pub const CALL: &str = "meshproof_call";
 
 /// A line about a call, all its fields as text; `null` and nothing are the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
+pub struct AccessLogEntry {
     pub call: String,
     pub fields: BTreeMap<String, String>,
 }
 
-impl Row {
+impl AccessLogEntry {
     /// A field; nothing where it is absent.
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
@@ -22,7 +22,7 @@ impl Row {
 }
 
 /// The lines that tell of calls, in their order.
-pub fn rows(log: &str) -> Vec<Row> {
+pub fn rows(log: &str) -> Vec<AccessLogEntry> {
     let entries = log
         .lines()
         .filter_map(|line| serde_json::from_str::<BTreeMap<String, Value>>(line).ok());
@@ -34,7 +34,7 @@ pub fn rows(log: &str) -> Vec<Row> {
             other => other.to_string(),
         };
         let fields = entry.into_iter().map(|(key, value)| (key, text(value)));
-        Some(Row {
+        Some(AccessLogEntry {
             call,
             fields: fields.collect(),
         })

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::{
     hop::{Hop, Taken},
-    log::Row,
+    log::AccessLogEntry,
 };
 use crate::{
     errors::{Classified, ErrorClass},
-    transport::http::{HttpError, Port},
+    transport::http::{HttpError, PodPort},
 };
 
 /// A data plane of one pod.
@@ -47,7 +47,7 @@ pub enum Ability {
 
 impl Ability {
     /// For messages.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Marks => "routes that can be read by name",
             Self::Contents => "contents that can be compared",
@@ -68,7 +68,7 @@ impl Ability {
 pub enum AskError {
     #[error(transparent)]
     Http(#[from] HttpError),
-    #[error("{plane} of pod {pod} has no {}", ability.word())]
+    #[error("{plane} of pod {pod} has no {}", ability.as_str())]
     Unable {
         plane: &'static str,
         pod: String,
@@ -145,7 +145,7 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
     fn kind(&self) -> &'static str;
     fn abilities(&self) -> &'static [Ability];
     /// Where it is asked: the pod's name and namespace are the data plane's own.
-    fn port(&self) -> &Port;
+    fn port(&self) -> &PodPort;
 
     /// Revision of the control plane that it belongs to.
     fn revision(&self) -> &str;
@@ -246,7 +246,7 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
     }
 
     /// Lines of calls in its log.
-    fn rows(&self, log: &str) -> Vec<Row> {
+    fn rows(&self, log: &str) -> Vec<AccessLogEntry> {
         let _ = log;
         Vec::new()
     }

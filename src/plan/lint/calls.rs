@@ -14,7 +14,7 @@ use crate::{
     },
     scenario::{
         finding::{Finding, did_you_mean},
-        loaded::Loaded,
+        loaded::LoadedScenario,
         manifest::{Names, expand},
         model::Step,
         objects::values,
@@ -36,7 +36,7 @@ const NAMES: Names<'_> = Names {
 /// Image of the caller whose rules are known here.
 const TESTBED: &str = "local/testbed";
 
-pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
+pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
     let net = Net::of(loaded);
     let mut told = BTreeSet::new();
     let mut each =
@@ -81,27 +81,27 @@ fn probe_path(run: &str) -> String {
 }
 
 /// `probes.NAME.vary[N]` of a run called `NAME[CELL]`.
-fn row_path(loaded: &Loaded, run: &str) -> Option<String> {
-    let (name, cell) = run.strip_suffix(']')?.split_once('[')?;
-    let rows = &loaded.scenario.probes.get(name)?.vary;
-    let at = rows.iter().position(|row| row.cell == cell)?;
+fn row_path(loaded: &LoadedScenario, run: &str) -> Option<String> {
+    let (name, case) = run.strip_suffix(']')?.split_once('[')?;
+    let rows = &loaded.scenario.probes.get(name)?.cases;
+    let at = rows.iter().position(|row| row.name == case)?;
     Some(format!("probes.{name}.vary[{at}]"))
 }
 
 /// Field, message, way out, and whether it stops a run.
 type Problem = (&'static str, String, String, bool);
 
-fn problems(loaded: &Loaded, net: &Net, run: &ResolvedProbe) -> Vec<Problem> {
+fn problems(loaded: &LoadedScenario, net: &Net, run: &ResolvedProbe) -> Vec<Problem> {
     let mut found = Vec::new();
-    let world = &loaded.scenario.world;
+    let world = &loaded.scenario.workloads;
     let caller = world
         .iter()
         .find(|workload| workload.name == run.request.from);
     let text =
-        caller.and_then(|caller| Some(workload_file::workload(loaded, &caller.uses).ok()?.1));
-    let by_witness = text.is_some_and(|text| text.contains(TESTBED));
+        caller.and_then(|caller| Some(workload_file::workload(loaded, &caller.template).ok()?.1));
+    let by_testbed = text.is_some_and(|text| text.contains(TESTBED));
     let plan = || run.call_plan("lint", address(&expand(&run.request.to, &NAMES)), &NAMES);
-    if by_witness && let Err(refusal) = caller::check(plan()) {
+    if by_testbed && let Err(refusal) = caller::check(plan()) {
         found.extend(refused(net, run, &refusal));
     }
     if found.is_empty() && run.request.browser.is_none() {
@@ -199,10 +199,10 @@ struct Net {
 }
 
 impl Net {
-    fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &LoadedScenario) -> Self {
         let mut net = Self::default();
-        for workload in &loaded.scenario.world {
-            let Ok((_, text)) = workload_file::workload(loaded, &workload.uses) else {
+        for workload in &loaded.scenario.workloads {
+            let Ok((_, text)) = workload_file::workload(loaded, &workload.template) else {
                 net.partial = true;
                 continue;
             };

@@ -6,7 +6,7 @@ use crate::verdict::Rates;
 
 /// What is known of the world outside of the file.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub struct LintContext {
     /// Rates that sample sizes are checked against.
     pub rates: Rates,
     /// Names in `fixtures/workloads`; `None`: not checked.
@@ -15,7 +15,7 @@ pub struct Context {
     pub methods: Option<BTreeSet<String>>,
 }
 
-impl Context {
+impl LintContext {
     /// The methods of our own servers and the given rates; `workloads` are the names in
     /// `fixtures/workloads`.
     pub fn new(rates: Rates, workloads: Option<BTreeSet<String>>) -> Self {

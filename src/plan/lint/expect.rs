@@ -3,12 +3,12 @@
 use super::names::workloads;
 use crate::{
     plan::{
-        resolve::{ResolvedProbe, of_cell, pods, resolve_probe},
+        resolve::{ResolvedProbe, of_case, pods, resolve_probe},
         step_probes,
     },
     scenario::{
         finding::{Finding, did_you_mean},
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Probe, Scenario, Step},
     },
     verdict::{
@@ -21,16 +21,16 @@ use crate::{
     },
 };
 
-pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Vec<Finding>) {
+pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
     for (name, probe) in &scenario.probes {
         let path = format!("probes.{name}");
-        if probe.vary.is_empty() {
+        if probe.cases.is_empty() {
             expectation(loaded, &path, probe, rates, findings);
         }
-        for (at, row) in probe.vary.iter().enumerate() {
+        for (at, row) in probe.cases.iter().enumerate() {
             let path = format!("{path}.vary[{at}]");
-            expectation(loaded, &path, &of_cell(probe, row), rates, findings);
+            expectation(loaded, &path, &of_case(probe, row), rates, findings);
         }
         samples(
             loaded,
@@ -52,7 +52,7 @@ pub fn lint(loaded: &Loaded, rates: Rates, findings: &mut Vec<Finding>) {
 }
 
 /// The place of a matcher: in the row if it is set there, else in the probe.
-fn place(loaded: &Loaded, path: &str, field: &str) -> String {
+fn place(loaded: &LoadedScenario, path: &str, field: &str) -> String {
     let own = format!("{path}.expect.{field}");
     match path.split_once(".vary[") {
         Some((probe, _)) if !loaded.places.has(&own) => format!("{probe}.expect.{field}"),
@@ -61,7 +61,7 @@ fn place(loaded: &Loaded, path: &str, field: &str) -> String {
 }
 
 fn expectation(
-    loaded: &Loaded,
+    loaded: &LoadedScenario,
     path: &str,
     probe: &Probe,
     rates: Rates,
@@ -131,7 +131,7 @@ fn around<'a>(
 }
 
 /// Workloads that a matcher names.
-fn names(loaded: &Loaded, at: &str, matcher: &Matcher, findings: &mut Vec<Finding>) {
+fn names(loaded: &LoadedScenario, at: &str, matcher: &Matcher, findings: &mut Vec<Finding>) {
     let pods = pods(&loaded.scenario);
     let apps: Vec<&str> = pods.keys().map(String::as_str).collect();
     let workloads = workloads(loaded);
@@ -150,7 +150,7 @@ fn names(loaded: &Loaded, at: &str, matcher: &Matcher, findings: &mut Vec<Findin
 
 /// Enough calls for the declared rates, and pods enough for the question to mean something.
 fn samples(
-    loaded: &Loaded,
+    loaded: &LoadedScenario,
     path: &str,
     runs: Option<Vec<ResolvedProbe>>,
     rates: Rates,

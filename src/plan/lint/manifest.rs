@@ -7,12 +7,12 @@ use crate::{
     scenario::{
         finding::{Finding, did_you_mean},
         kinds::{is_cluster_scoped, served_instead},
-        loaded::{Beside, Loaded},
+        loaded::{LoadedScenario, SiblingFile},
         objects::{Object, objects},
         reach::reaches,
         verb::{Step, spec::Fate},
     },
-    yaml::Place,
+    yaml::Position,
 };
 
 type Findings = Vec<Finding>;
@@ -33,11 +33,11 @@ pub struct Allowed {
 
 /// Every file that the scenario applies or makes workloads of, and files beside it that nothing
 /// uses.
-pub fn lint(loaded: &Loaded, findings: &mut Findings) {
+pub fn lint(loaded: &LoadedScenario, findings: &mut Findings) {
     let allowed = Allowed {
         outside: loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
         unknown_kinds: false,
-        reach: loaded.scenario.alone,
+        reach: loaded.scenario.serial,
     };
     let mut read: Vec<&str> = Vec::new();
     for (at, step) in loaded.scenario.steps.iter().enumerate() {
@@ -54,17 +54,17 @@ pub fn lint(loaded: &Loaded, findings: &mut Findings) {
         };
         file(loaded, &path, name, allowed, findings);
     }
-    if loaded.is_twin() {
+    if loaded.is_variant() {
         return;
     }
     unused(loaded, findings);
     let mut own: Vec<&str> = Vec::new();
-    for (at, workload) in loaded.scenario.world.iter().enumerate() {
-        if own.contains(&workload.uses.as_str()) {
+    for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
+        if own.contains(&workload.template.as_str()) {
             continue;
         }
-        own.push(&workload.uses);
-        match loaded.workload(&workload.uses) {
+        own.push(&workload.template);
+        match loaded.workload(&workload.template) {
             Ok(Some(beside)) => findings.extend(manifest(&beside, allowed)),
             Ok(None) => {}
             Err(error) => {
@@ -76,7 +76,13 @@ pub fn lint(loaded: &Loaded, findings: &mut Findings) {
 }
 
 /// The file is there and holds Kubernetes objects.
-fn file(loaded: &Loaded, path: &str, name: &str, allowed: Allowed, findings: &mut Findings) {
+fn file(
+    loaded: &LoadedScenario,
+    path: &str,
+    name: &str,
+    allowed: Allowed,
+    findings: &mut Findings,
+) {
     let wanted = loaded.config_path(name);
     let wanted = wanted.rsplit('/').next().unwrap_or_default();
     match loaded.config(name) {
@@ -92,7 +98,7 @@ fn file(loaded: &Loaded, path: &str, name: &str, allowed: Allowed, findings: &mu
 }
 
 /// What lies there instead of a file.
-fn missing(loaded: &Loaded, name: &str) -> String {
+fn missing(loaded: &LoadedScenario, name: &str) -> String {
     let files = loaded.own_files().unwrap_or_default();
     let yml = format!("{name}.yml");
     if files.contains(&yml) {
@@ -112,7 +118,7 @@ fn missing(loaded: &Loaded, name: &str) -> String {
 }
 
 /// Files of the scenario that no step names.
-fn unused(loaded: &Loaded, findings: &mut Findings) {
+fn unused(loaded: &LoadedScenario, findings: &mut Findings) {
     let files = loaded.scenario.steps.iter().filter_map(Step::file);
     let files: Vec<&str> = files.map(|file| file.name).collect();
     let used = |name: &str| files.contains(&name);
@@ -120,13 +126,13 @@ fn unused(loaded: &Loaded, findings: &mut Findings) {
         let Some(name) = rest.strip_suffix(".yaml") else {
             continue;
         };
-        // The twin in the other dialect takes these in place of those that are applied here.
-        let twins = match name.strip_suffix("gateway-api") {
+        // The variant in the other dialect takes these in place of those that are applied here.
+        let variants = match name.strip_suffix("gateway-api") {
             Some("") => used("istio"),
             Some(stem) => used(stem.trim_end_matches('.')),
             None => false,
         };
-        if !used(name) && !twins {
+        if !used(name) && !variants {
             let message = format!("no step uses the file ….{name}.yaml beside this one");
             let help = "apply it in a step, or remove it";
             findings.push(loaded.at("steps", message, help).warning());
@@ -135,7 +141,7 @@ fn unused(loaded: &Loaded, findings: &mut Findings) {
 }
 
 /// All that is wrong with the objects of one file.
-pub fn manifest(beside: &Beside, allowed: Allowed) -> Findings {
+pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
     let text: Arc<str> = beside.text.as_str().into();
     let check = Check {
         beside,
@@ -160,7 +166,7 @@ pub fn manifest(beside: &Beside, allowed: Allowed) -> Findings {
     };
     if all.is_empty() {
         let help = "write at least one object, or remove the step";
-        findings.push(check.at(Place::default(), "the file holds no object", help));
+        findings.push(check.at(Position::default(), "the file holds no object", help));
     }
     for object in all.iter().take(MOST) {
         if findings.len() > TOLD {
@@ -183,20 +189,20 @@ const MOST: usize = 500;
 const TOLD: usize = 50;
 
 struct Check<'a> {
-    beside: &'a Beside,
+    beside: &'a SiblingFile,
     text: &'a Arc<str>,
     allowed: Allowed,
 }
 
 impl Check<'_> {
-    fn at(&self, place: Place, message: impl Into<String>, help: impl Into<String>) -> Finding {
+    fn at(&self, place: Position, message: impl Into<String>, help: impl Into<String>) -> Finding {
         Finding::new(&self.beside.file, self.text, place, message, help)
     }
 
     /// A file that another tool makes manifests of.
     fn template(&self) -> Option<Finding> {
         if let Some(offset) = helm(self.text) {
-            let place = Place::at(self.text, offset, 2);
+            let place = Position::at(self.text, offset, 2);
             let help = "render it first: `helm template CHART -s templates/FILE > …`, then replace what differs by placeholders";
             return Some(self.at(place, "this is a Helm template", help));
         }
@@ -212,7 +218,7 @@ impl Check<'_> {
             .take(line)
             .map(str::len)
             .sum();
-        let place = Place::at(self.text, offset, 1);
+        let place = Position::at(self.text, offset, 1);
         let help = "run `kustomize build FOLDER > …` and apply what it prints";
         Some(self.at(place, "this is a kustomization", help))
     }
@@ -342,7 +348,7 @@ impl Check<'_> {
             .filter(|reach| inside(&reach.at))
         {
             let message = format!("{}: the scenario runs by itself", reach.words);
-            let help = format!("{}; or say `alone: true`", reach.help);
+            let help = format!("{}; or say `serial: true`", reach.help);
             let place = object.value(&reach.at);
             findings.push(self.at(place, message, help).warning());
         }
@@ -430,7 +436,7 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        let beside = Beside {
+        let beside = SiblingFile {
             file: "x.istio.yaml".into(),
             text: text.into(),
         };

@@ -4,14 +4,14 @@ mod calls;
 mod context;
 mod expect;
 mod manifest;
-mod moved;
 mod names;
 mod placeholders;
+mod remapped;
 mod scenario;
 mod tls;
 mod web;
 mod workload;
 
-pub use context::Context;
+pub use context::LintContext;
 pub use placeholders::bad_placeholders;
 pub use scenario::{lint, lint_all};

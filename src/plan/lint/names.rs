@@ -1,15 +1,15 @@
-//! Names that must mean something: workloads, probes, cells, files, methods.
+//! Names that must mean something: workloads, probes, cases, files, methods.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
 use serde_json::Value;
 
-use super::context::Context;
+use super::context::LintContext;
 use crate::{
     fixture::workload::objects as objects_of,
     scenario::{
         finding::{Finding, did_you_mean},
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Override, Step},
         objects,
         script::{self, ScriptError},
@@ -21,7 +21,7 @@ use crate::{
 
 type Findings = Vec<Finding>;
 
-pub fn lint(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+pub fn lint(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings) {
     world(loaded, context, findings);
     doubled(loaded, findings);
     probes(loaded, context, findings);
@@ -29,23 +29,23 @@ pub fn lint(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     unused(loaded, findings);
 }
 
-fn world(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+fn world(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings) {
     let mut names = BTreeSet::new();
-    for (at, workload) in loaded.scenario.world.iter().enumerate() {
+    for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
         let path = format!("world[{at}]");
         if !names.insert(&workload.name) {
             let message = format!("two workloads are named '{}'", workload.name);
             let help = "give each its own name; `app:` puts several behind one Service";
             findings.push(loaded.at_value(&format!("{path}.name"), message, help));
         }
-        let own = !matches!(loaded.workload(&workload.uses), Ok(None));
+        let own = !matches!(loaded.workload(&workload.template), Ok(None));
         let shared = context.workloads.as_ref();
-        if let Some(shared) = shared.filter(|shared| !own && !shared.contains(&workload.uses)) {
+        if let Some(shared) = shared.filter(|shared| !own && !shared.contains(&workload.template)) {
             let names: Vec<&str> = shared.iter().map(String::as_str).collect();
-            let message = format!("no workload file '{}.yaml'", workload.uses);
+            let message = format!("no workload file '{}.yaml'", workload.template);
             let help = format!(
                 "{}; or put the file beside the scenario",
-                did_you_mean(&workload.uses, &names)
+                did_you_mean(&workload.template, &names)
             );
             findings.push(loaded.at_value(&format!("{path}.uses"), message, help));
         }
@@ -53,10 +53,10 @@ fn world(loaded: &Loaded, context: &Context, findings: &mut Findings) {
 }
 
 /// Two workloads that would write one object differently: which of them counts nobody could tell.
-fn doubled(loaded: &Loaded, findings: &mut Findings) {
+fn doubled(loaded: &LoadedScenario, findings: &mut Findings) {
     let mut made: HashMap<(String, String), (String, Value)> = HashMap::new();
-    for (at, workload) in loaded.scenario.world.iter().enumerate() {
-        let text = workload_file::workload(loaded, &workload.uses).map(|(_, text)| text);
+    for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
+        let text = workload_file::workload(loaded, &workload.template).map(|(_, text)| text);
         let documents = text.ok().and_then(|text| objects::values(&text).ok());
         for object in objects_of(workload, &documents.unwrap_or_default(), "lint") {
             let text = |pointer: &str| {
@@ -84,16 +84,16 @@ fn doubled(loaded: &Loaded, findings: &mut Findings) {
     }
 }
 
-pub(super) fn workloads(loaded: &Loaded) -> Vec<&str> {
+pub(super) fn workloads(loaded: &LoadedScenario) -> Vec<&str> {
     loaded
         .scenario
-        .world
+        .workloads
         .iter()
         .map(|w| w.name.as_str())
         .collect()
 }
 
-fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
+fn probes(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
         // A real browser needs no caller; `web` sees to the rest.
@@ -116,10 +116,10 @@ fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
             probe.script.as_ref(),
             findings,
         );
-        let mut cells = BTreeSet::new();
-        for (at, row) in probe.vary.iter().enumerate() {
+        let mut cases = BTreeSet::new();
+        for (at, row) in probe.cases.iter().enumerate() {
             let row_path = format!("{path}.vary[{at}]");
-            cell_name(loaded, &row_path, &row.cell, &mut cells, findings);
+            case_name(loaded, &row_path, &row.name, &mut cases, findings);
             overrides(
                 loaded,
                 context,
@@ -137,26 +137,26 @@ fn probes(loaded: &Loaded, context: &Context, findings: &mut Findings) {
     }
 }
 
-fn cell_name<'a>(
-    loaded: &Loaded,
+fn case_name<'a>(
+    loaded: &LoadedScenario,
     path: &str,
     name: &'a str,
-    cells: &mut BTreeSet<&'a str>,
+    cases: &mut BTreeSet<&'a str>,
     findings: &mut Findings,
 ) {
-    let path = format!("{path}.cell");
+    let path = format!("{path}.name");
     if name.trim().is_empty() || name.contains(['[', ']']) {
-        let help = "give the row a short name, e.g. `cell: unavailable`";
-        findings.push(loaded.at_value(&path, "this cell has no usable name", help));
-    } else if !cells.insert(name) {
+        let help = "give the row a short name, e.g. `name: unavailable`";
+        findings.push(loaded.at_value(&path, "this case has no usable name", help));
+    } else if !cases.insert(name) {
         let help = "reports tell rows apart by name: give each its own";
-        findings.push(loaded.at_value(&path, format!("two cells are named '{name}'"), help));
+        findings.push(loaded.at_value(&path, format!("two cases are named '{name}'"), help));
     }
 }
 
 fn overrides(
-    loaded: &Loaded,
-    context: &Context,
+    loaded: &LoadedScenario,
+    context: &LintContext,
     path: &str,
     with: &Override,
     findings: &mut Findings,
@@ -176,21 +176,27 @@ fn overrides(
 }
 
 /// The caller must be in the world and be one of ours.
-fn from(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
-    let Some(workload) = loaded.scenario.world.iter().find(|w| w.name == name) else {
+fn from(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Findings) {
+    let Some(workload) = loaded.scenario.workloads.iter().find(|w| w.name == name) else {
         let message = format!("'{name}' is not in the world");
         findings.push(loaded.at_value(path, message, did_you_mean(name, &workloads(loaded))));
         return;
     };
-    let there = workload_file::workload(loaded, &workload.uses).is_ok();
-    if there && !workload_file::is_caller(loaded, &workload.uses) {
-        let message = format!("'{name}' is no caller: it uses '{}'", workload.uses);
+    let there = workload_file::workload(loaded, &workload.template).is_ok();
+    if there && !workload_file::is_caller(loaded, &workload.template) {
+        let message = format!("'{name}' is no caller: it uses '{}'", workload.template);
         let help = "name a workload with `uses: caller`";
         findings.push(loaded.at_value(path, message, help));
     }
 }
 
-fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: &mut Findings) {
+fn method(
+    loaded: &LoadedScenario,
+    context: &LintContext,
+    path: &str,
+    call: &str,
+    findings: &mut Findings,
+) {
     let parts = call.split_once('/');
     if parts
         .is_none_or(|(service, name)| service.is_empty() || name.is_empty() || name.contains('/'))
@@ -208,17 +214,22 @@ fn method(loaded: &Loaded, context: &Context, path: &str, call: &str, findings: 
     }
 }
 
-fn script(loaded: &Loaded, path: &str, value: Option<&serde_json::Value>, findings: &mut Findings) {
+fn script(
+    loaded: &LoadedScenario,
+    path: &str,
+    value: Option<&serde_json::Value>,
+    findings: &mut Findings,
+) {
     if let Err(error) = script::script(value) {
         findings.push(loaded.at(path, error.told(), ScriptError::HELP));
     }
 }
 
-fn steps(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
+fn steps(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
     let scenario = &loaded.scenario;
     let around = Around {
         probes: &scenario.probes,
-        alone: scenario.alone,
+        serial: scenario.serial,
         rates,
     };
     let mut before = Before::default();
@@ -243,7 +254,7 @@ fn steps(loaded: &Loaded, rates: Rates, findings: &mut Findings) {
     }
 }
 
-fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+fn workload(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Findings) {
     let known = workloads(loaded);
     if !known.contains(&name) {
         let message = format!("'{name}' is not in the world");
@@ -251,7 +262,7 @@ fn workload(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
     }
 }
 
-fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
+fn probe(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Findings) {
     let known: Vec<&str> = loaded.scenario.probes.keys().map(String::as_str).collect();
     if !known.contains(&name) {
         let message = format!("no probe is named '{name}'");
@@ -260,7 +271,13 @@ fn probe(loaded: &Loaded, path: &str, name: &str, findings: &mut Findings) {
 }
 
 /// Matchers that a contrast names: they exist, and the probe expects them.
-fn refuted(loaded: &Loaded, path: &str, probe: &str, names: &[String], findings: &mut Findings) {
+fn refuted(
+    loaded: &LoadedScenario,
+    path: &str,
+    probe: &str,
+    names: &[String],
+    findings: &mut Findings,
+) {
     for (at, name) in names.iter().enumerate() {
         let path = format!("{path}.refutes[{at}]");
         if !MATCHERS.contains(&name.as_str()) {
@@ -275,18 +292,18 @@ fn refuted(loaded: &Loaded, path: &str, probe: &str, names: &[String], findings:
 }
 
 /// The probe itself or one of its rows sets the matcher.
-fn set_somewhere(loaded: &Loaded, probe: &str, matcher: &str) -> bool {
+fn set_somewhere(loaded: &LoadedScenario, probe: &str, matcher: &str) -> bool {
     let places = &loaded.places;
     let rows = loaded
         .scenario
         .probes
         .get(probe)
-        .map_or(0, |probe| probe.vary.len());
+        .map_or(0, |probe| probe.cases.len());
     let row = |at: usize| places.has(&format!("probes.{probe}.vary[{at}].expect.{matcher}"));
     places.has(&format!("probes.{probe}.expect.{matcher}")) || (0..rows).any(row)
 }
 
-fn unused(loaded: &Loaded, findings: &mut Findings) {
+fn unused(loaded: &LoadedScenario, findings: &mut Findings) {
     let claims = |step: &&Step| !matches!(step, Step::Contrast(_));
     let steps = loaded.scenario.steps.iter().filter(claims);
     let runs: Vec<&str> = steps.flat_map(Step::runs).map(|run| run.probe).collect();

@@ -5,7 +5,7 @@ use crate::{
         finding::Finding,
         manifest::{PLACEHOLDERS, unknown_placeholders},
     },
-    yaml::Place,
+    yaml::Position,
 };
 
 /// Unknown `${…}` in any text.
@@ -17,7 +17,7 @@ pub fn bad_placeholders(file: &str, text: &std::sync::Arc<str>) -> Vec<Finding> 
     let found = unknown_placeholders(text)
         .into_iter()
         .map(|(offset, word)| {
-            let place = Place::at(text, offset, word.len());
+            let place = Position::at(text, offset, word.len());
             let help = format!("there are only {}", known.join(", "));
             Finding::new(file, text, place, format!("{word} is no placeholder"), help)
         });

@@ -2,24 +2,24 @@
 //! types.
 
 use super::{
-    calls, context::Context, expect, manifest, moved, names, placeholders::bad_placeholders, tls,
-    web, workload,
+    calls, context::LintContext, expect, manifest, names, placeholders::bad_placeholders, remapped,
+    tls, web, workload,
 };
 use crate::scenario::{
     finding::{Finding, did_you_mean},
     known::{KnownFile, lint_known},
-    loaded::Loaded,
+    loaded::LoadedScenario,
     model::Step,
     requirements::{REQUIREMENTS, needs},
-    set::LoadedSet,
+    set::ScenarioSet,
 };
 
 /// Everything that is wrong with a set of scenarios and the lists of known failures, by file and
 /// line.
-pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<Finding> {
+pub fn lint_all(set: &ScenarioSet, known: &[KnownFile], context: &LintContext) -> Vec<Finding> {
     let mut findings = set.findings.clone();
     for loaded in &set.scenarios {
-        if loaded.is_twin() {
+        if loaded.is_variant() {
             // The same text in another dialect: only its files are its own.
             manifest::lint(loaded, &mut findings);
         } else {
@@ -35,7 +35,7 @@ pub fn lint_all(set: &LoadedSet, known: &[KnownFile], context: &Context) -> Vec<
 }
 
 /// Everything that is wrong with one scenario.
-pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
+pub fn lint(loaded: &LoadedScenario, context: &LintContext) -> Vec<Finding> {
     let mut findings = Vec::new();
     title(loaded, &mut findings);
     head(loaded, &mut findings);
@@ -45,7 +45,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
     manifest::lint(loaded, &mut findings);
     expect::lint(loaded, context.rates, &mut findings);
     calls::lint(loaded, context.rates, &mut findings);
-    moved::lint(loaded, context.rates, &mut findings);
+    remapped::lint(loaded, context.rates, &mut findings);
     web::lint(loaded, &mut findings);
     tls::lint(loaded, &mut findings);
     workload::lint(loaded, &mut findings);
@@ -55,7 +55,7 @@ pub fn lint(loaded: &Loaded, context: &Context) -> Vec<Finding> {
 /// Longest title: it stands in one line of every report.
 const TITLE: usize = 200;
 
-fn title(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn title(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let title = loaded.scenario.title.trim();
     let problem = if title.is_empty() {
         "the title is empty"
@@ -73,7 +73,7 @@ fn title(loaded: &Loaded, findings: &mut Vec<Finding>) {
     findings.push(loaded.at_value("title", problem, help));
 }
 
-fn head(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn head(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
     if scenario.why.trim().is_empty() {
         let help = "say who relies on the behaviour, and where belief and mesh differ";
@@ -109,7 +109,7 @@ fn head(loaded: &Loaded, findings: &mut Vec<Finding>) {
 }
 
 fn each_known(
-    loaded: &Loaded,
+    loaded: &LoadedScenario,
     key: &str,
     words: &[String],
     known: &[&str],
@@ -125,7 +125,7 @@ fn each_known(
 }
 
 /// Exactly one of a contrast and a reason.
-fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn contrast(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
     let has = scenario.steps.iter().any(Step::is_contrast);
     let reason = scenario.no_contrast.as_deref().map(str::trim);
@@ -154,6 +154,6 @@ fn contrast(loaded: &Loaded, findings: &mut Vec<Finding>) {
     }
 }
 
-fn placeholders(loaded: &Loaded, findings: &mut Vec<Finding>) {
+fn placeholders(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     findings.extend(bad_placeholders(&loaded.file, &loaded.text));
 }

@@ -1,37 +1,37 @@
 //! TLS as a caller offers it.
 
 use crate::{
-    plan::resolve::of_cell,
+    plan::resolve::of_case,
     scenario::{
         finding::Finding,
-        loaded::Loaded,
+        loaded::LoadedScenario,
         model::{Probe, tls::Tls},
     },
 };
 
 type Findings = Vec<Finding>;
 
-pub fn lint(loaded: &Loaded, findings: &mut Findings) {
+pub fn lint(loaded: &LoadedScenario, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        if probe.vary.is_empty() {
+        if probe.cases.is_empty() {
             one(loaded, &path, probe, findings);
         }
-        for (at, row) in probe.vary.iter().enumerate() {
+        for (at, row) in probe.cases.iter().enumerate() {
             let path = format!("{path}.vary[{at}]");
-            one(loaded, &path, &of_cell(probe, row), findings);
+            one(loaded, &path, &of_case(probe, row), findings);
         }
     }
 }
 
 /// A probe, or a probe with one row laid over it.
-fn one(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Findings) {
+fn one(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut Findings) {
     if let Some(tls) = &probe.tls {
         version(loaded, path, tls, findings);
     }
 }
 
-fn version(loaded: &Loaded, path: &str, tls: &Tls, findings: &mut Findings) {
+fn version(loaded: &LoadedScenario, path: &str, tls: &Tls, findings: &mut Findings) {
     if let Some(version) = tls
         .version
         .as_deref()

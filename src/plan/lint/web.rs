@@ -1,24 +1,24 @@
 //! Rules for calls that are not gRPC over HTTP/2.
 
 use crate::{
-    plan::resolve::of_cell,
-    scenario::{finding::Finding, loaded::Loaded, model::Probe},
+    plan::resolve::of_case,
+    scenario::{finding::Finding, loaded::LoadedScenario, model::Probe},
 };
 
-pub fn lint(loaded: &Loaded, findings: &mut Vec<Finding>) {
+pub fn lint(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        if probe.vary.is_empty() {
+        if probe.cases.is_empty() {
             form(loaded, &path, probe, findings);
         }
-        for (at, row) in probe.vary.iter().enumerate() {
+        for (at, row) in probe.cases.iter().enumerate() {
             let path = format!("{path}.vary[{at}]");
-            form(loaded, &path, &of_cell(probe, row), findings);
+            form(loaded, &path, &of_case(probe, row), findings);
         }
     }
 }
 
-fn form(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
+fn form(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
     if probe.web.is_some() && probe.http.is_some() {
         let help = "a call has one form: drop `web` or `http`";
         findings.push(loaded.at(path, "both 'web' and 'http'", help));
@@ -47,7 +47,7 @@ fn form(loaded: &Loaded, path: &str, probe: &Probe, findings: &mut Vec<Finding>)
 }
 
 fn browser_rules(
-    loaded: &Loaded,
+    loaded: &LoadedScenario,
     path: &str,
     probe: &Probe,
     page: &str,

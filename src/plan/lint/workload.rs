@@ -1,20 +1,20 @@
 //! What a workload's file must have so that a scenario can count, scale and restart its pods.
 
 use crate::{
-    scenario::{finding::Finding, loaded::Loaded},
+    scenario::{finding::Finding, loaded::LoadedScenario},
     yaml,
 };
 
 /// A DaemonSet has as many pods as the target has nodes: no scenario can say how many answer.
-pub fn lint(loaded: &Loaded, findings: &mut Vec<Finding>) {
+pub fn lint(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let mut seen = std::collections::BTreeSet::new();
     for workload in loaded
         .scenario
-        .world
+        .workloads
         .iter()
-        .filter(|workload| seen.insert(&workload.uses))
+        .filter(|workload| seen.insert(&workload.template))
     {
-        let Ok(Some(file)) = loaded.workload(&workload.uses) else {
+        let Ok(Some(file)) = loaded.workload(&workload.template) else {
             continue;
         };
         let text: std::sync::Arc<str> = file.text.as_str().into();

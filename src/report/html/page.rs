@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::{
     report::{
         model::{
-            CheckReport, EvidenceReport, Failure, Model, Phase, ScenarioReport, StepReport,
+            BringUpPhase, CheckReport, EvidenceReport, Failure, Model, ScenarioReport, StepReport,
             is_unexpected,
         },
         text,
@@ -213,10 +213,10 @@ fn agreed(checks: &[&CheckReport]) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
 fn ratio(scenario: &ScenarioReport) -> Option<String> {
-    (scenario.end.floor_ms > 0).then(|| {
+    (scenario.end.min_ms > 0).then(|| {
         format!(
             "{:.1}",
-            scenario.end.wall_ms as f64 / scenario.end.floor_ms as f64
+            scenario.end.wall_ms as f64 / scenario.end.min_ms as f64
         )
     })
 }
@@ -253,7 +253,7 @@ fn share(model: &Model) -> Vec<Slice> {
         .collect()
 }
 
-impl Phase {
+impl BringUpPhase {
     fn time(&self) -> String {
         time(self.ms)
     }

@@ -14,7 +14,7 @@ use crate::{
     errors::{ErrorClass, Trouble},
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::injection::{PROXY, is_gateway, is_injected},
-    verdict::guard::{Death, Ending},
+    verdict::guard::{Ending, Termination},
 };
 
 /// Who is who among the pods.
@@ -48,7 +48,7 @@ impl Roles {
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub at: Instant,
-    pub death: Death,
+    pub death: Termination,
     pub pod: String,
     pub container: String,
 }
@@ -206,7 +206,7 @@ impl History {
         container: &str,
         at: Instant,
     ) {
-        let death = Death { who, mesh, how };
+        let death = Termination { who, mesh, how };
         let (pod, container) = (pod.to_owned(), container.to_owned());
         self.ended.push(Ended {
             at,

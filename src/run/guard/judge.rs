@@ -15,9 +15,9 @@ use crate::{
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::injection::{GATEWAY_NAME, is_gateway},
     plan::resolve::ResolvedProbe,
-    run::{context::Context, namespace::place::Place, probe},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace, probe},
     verdict::{
-        ResolvedExpect, Seen,
+        Observations, ResolvedExpect,
         guard::{Circumstances, Stalled, Target, Times, is_answer, is_wanted},
         outcome::Check,
     },
@@ -27,7 +27,7 @@ use crate::{
 pub struct Judged<'a> {
     pub probe: &'a ResolvedProbe,
     pub expect: &'a ResolvedExpect,
-    pub seen: &'a Seen,
+    pub seen: &'a Observations,
     pub began: Instant,
     /// What is not as wanted is looked at again: nothing is waited for to explain it.
     pub again: bool,
@@ -35,8 +35,8 @@ pub struct Judged<'a> {
 
 /// The checks of a run as the rule has them.
 pub async fn judge(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     run: Judged<'_>,
     checks: Vec<Check>,
 ) -> Vec<Check> {
@@ -48,10 +48,10 @@ pub async fn judge(
         again,
     } = run;
     let doubt = !again && !checks.iter().all(is_wanted);
-    let target = target(ctx, place, probe, &seen.calls, doubt).await;
-    let mut circumstances = gather(ctx, place, target.gateway, began, doubt).await;
+    let target = target(ctx, ns, probe, &seen.calls, doubt).await;
+    let mut circumstances = gather(ctx, ns, target.gateway, began, doubt).await;
     circumstances.target = target;
-    circumstances.times = times(place, probe, expect);
+    circumstances.times = times(ns, probe, expect);
     let own = [
         ("this machine", &seen.stalls.harness),
         ("the caller", &seen.stalls.caller),
@@ -64,8 +64,8 @@ pub async fn judge(
 /// What befell everything that takes part since `began`. Where nothing is in doubt, what is known
 /// already is enough.
 pub async fn gather(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     gateway: bool,
     began: Instant,
     doubt: bool,
@@ -74,7 +74,7 @@ pub async fn gather(
     if doubt {
         let gateways = gateway.then(|| ctx.guards.gateways.settled(began));
         let (own, gateways, istiod) = tokio::join!(
-            place.guard.settled(began),
+            ns.guard.settled(began),
             OptionFuture::from(gateways),
             ctx.guards.istiod.settled(began)
         );
@@ -82,7 +82,7 @@ pub async fn gather(
         all.extend(gateways);
         all.push(ctx.guards.dns.since(began));
     } else {
-        all.push(place.guard.since(began));
+        all.push(ns.guard.since(began));
         all.extend(gateway.then(|| ctx.guards.gateways.since(began)));
     }
     let mut circumstances = Circumstances::default();
@@ -102,13 +102,13 @@ pub async fn gather(
 
 /// Why what was to come within a time may not have come, where the mesh is not to blame.
 pub async fn slowed(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     gateway: bool,
     began: Instant,
     within: Duration,
 ) -> Option<Trouble> {
-    let mut circumstances = gather(ctx, place, gateway, began, true).await;
+    let mut circumstances = gather(ctx, ns, gateway, began, true).await;
     circumstances.stalls.extend(ctx.guards.api.since(began));
     let machine = ctx.watchdog.since(began.into_std());
     circumstances
@@ -128,8 +128,8 @@ fn stalled(who: &str, all: &[Stall]) -> Option<Stalled> {
 }
 
 /// Every time that the run's verdict rests on.
-fn times(place: &Place, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times {
-    let mut times = place.times.get().cloned().unwrap_or_default();
+fn times(ns: &ScenarioNamespace, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times {
+    let mut times = ns.times.get().cloned().unwrap_or_default();
     times.expected(expect);
     probe
         .request
@@ -157,20 +157,20 @@ fn times(place: &Place, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times
 }
 
 async fn target(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     calls: &[Observation],
     doubt: bool,
 ) -> Target {
-    let address = probe::target(place, probe);
+    let address = probe::target(ns, probe);
     let now = calls.iter().any(is_answer);
-    let answered = place.has_answered(&probe.request.from, &address, now);
-    let gateway = probe::through_gateway(probe) || leads_to_a_gateway(ctx, place, &address);
+    let answered = ns.has_answered(&probe.request.from, &address, now);
+    let gateway = probe::through_gateway(probe) || leads_to_a_gateway(ctx, ns, &address);
     let broken = calls
         .iter()
         .any(|call| call.status.origin == Origin::Transport);
-    let served = !(doubt && broken && !answered) || is_served(ctx, place, &address).await;
+    let served = !(doubt && broken && !answered) || is_served(ctx, ns, &address).await;
     Target {
         address,
         answered,
@@ -180,7 +180,7 @@ async fn target(
 }
 
 /// A gateway of the scenario's own has this name.
-pub fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
+pub fn leads_to_a_gateway(ctx: &RunContext, ns: &ScenarioNamespace, address: &str) -> bool {
     let host = address.split([':', '.']).next().unwrap_or_default();
     let named = |pod: &k8s_openapi::api::core::v1::Pod| {
         let labels = [WORKLOAD_LABEL, "app"]
@@ -189,13 +189,13 @@ pub fn leads_to_a_gateway(ctx: &Context, place: &Place, address: &str) -> bool {
         let deployed = pods::label(pod, GATEWAY_NAME).is_some_and(|name| host.starts_with(name));
         deployed || labels.into_iter().any(|label| label == host)
     };
-    let all = ctx.pods.of(&place.namespace);
+    let all = ctx.pods.of(&ns.name);
     all.iter().any(|pod| is_gateway(pod) && named(pod))
 }
 
 /// Whether a Service has this name and port; what is no name of a Service is somebody else's, and
 /// counts as there.
-async fn is_served(ctx: &Context, place: &Place, address: &str) -> bool {
+async fn is_served(ctx: &RunContext, ns: &ScenarioNamespace, address: &str) -> bool {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let mut labels = host.split('.');
     let (name, namespace) = (labels.next().unwrap_or_default(), labels.next());
@@ -203,7 +203,7 @@ async fn is_served(ctx: &Context, place: &Place, address: &str) -> bool {
     if !inside || host.contains("://") || name.parse::<u8>().is_ok() {
         return true;
     }
-    let namespace = namespace.unwrap_or(&place.namespace);
+    let namespace = namespace.unwrap_or(&ns.name);
     let api: Api<Service> = Api::namespaced(ctx.client.clone(), namespace);
     match api.get_opt(name).await {
         Ok(None) => false,

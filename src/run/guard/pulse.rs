@@ -21,8 +21,8 @@ use crate::{
     },
     observe::data_plane::envoy,
     transport::{
-        Dial,
-        http::{HttpError, Port},
+        PodDialer,
+        http::{HttpError, PodPort},
     },
     verdict::guard::Stalled,
 };
@@ -46,22 +46,22 @@ pub struct Who {
 
 /// A program that can be asked whether it runs.
 #[derive(Debug, Clone)]
-pub struct Heart {
+pub struct Heartbeat {
     pub who: Who,
     /// Identity of the pod.
     pub uid: String,
-    pub port: Port,
+    pub port: PodPort,
     path: &'static str,
     /// Asked for how long it has been running.
     uptime: &'static str,
 }
 
 /// The programs of a ready pod that can be asked.
-pub fn hearts(pod: &Pod, roles: &Roles, dial: &Dial) -> Vec<Heart> {
-    let heart = |container: &str, port: u16, path, uptime| Heart {
+pub fn hearts(pod: &Pod, roles: &Roles, dial: &PodDialer) -> Vec<Heartbeat> {
+    let heart = |container: &str, port: u16, path, uptime| Heartbeat {
         who: who(roles, pod, container),
         uid: pod.uid().unwrap_or_default(),
-        port: Port {
+        port: PodPort {
             dial: dial.clone(),
             namespace: pod.namespace().unwrap_or_default(),
             pod: pod.name_any(),
@@ -118,7 +118,7 @@ pub enum Answer {
     Silent,
 }
 
-impl Heart {
+impl Heartbeat {
     /// One beat.
     pub async fn beat(&self) -> Answer {
         answer(self.port.fetch(Method::GET, self.path).await, |_| None)
@@ -275,7 +275,7 @@ mod tests {
                 mesh,
                 ..Roles::default()
             };
-            let all = hearts(pod, &roles, &Dial::node("/nowhere".into())).into_iter();
+            let all = hearts(pod, &roles, &PodDialer::node("/nowhere".into())).into_iter();
             all.map(|heart| (heart.port.port, heart.who.name)).collect()
         };
         let server = (15999, "the server pod a".to_owned());

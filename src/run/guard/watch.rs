@@ -13,14 +13,14 @@ use tokio::{
 use super::{
     api::ApiPulse,
     history::{Ended, History, Roles},
-    pulse::{Answer, BEAT, Beats, Heart, hearts},
+    pulse::{Answer, BEAT, Beats, Heartbeat, hearts},
 };
 use crate::{
     cluster::pods::{PodView, PodWatch},
     errors::Trouble,
-    mesh::istio::{found, injection::PROXY, install},
+    mesh::istio::{discovery, injection::PROXY, install},
     timeouts::timeouts,
-    transport::Dial,
+    transport::PodDialer,
     verdict::guard::{Ending, Stalled},
 };
 
@@ -28,7 +28,7 @@ use crate::{
 pub struct Guard {
     state: Arc<Mutex<State>>,
     view: PodView,
-    dial: Dial,
+    dial: PodDialer,
     client: Client,
     namespace: String,
     tasks: [JoinHandle<()>; 2],
@@ -45,14 +45,14 @@ pub struct Guards {
 
 impl Guards {
     /// Watches the ingress gateway, istiod and the cluster's DNS.
-    pub fn start(client: &Client, dial: &Dial) -> Self {
+    pub fn start(client: &Client, dial: &PodDialer) -> Self {
         let roles = || Roles {
             mesh: true,
             ..Roles::default()
         };
         let selected = |namespace, selector| PodWatch::within(client, namespace, selector);
-        let gateways = selected(install::NAMESPACE, found::GATEWAY);
-        let istiod = selected(install::NAMESPACE, found::ISTIOD);
+        let gateways = selected(install::NAMESPACE, discovery::GATEWAY);
+        let istiod = selected(install::NAMESPACE, discovery::ISTIOD);
         let dns = selected("kube-system", "k8s-app=kube-dns");
         let guard = |pods: &PodWatch, namespace: &str, roles| {
             Guard::start(pods, client, dial, namespace, roles)
@@ -92,7 +92,7 @@ impl Guard {
     pub fn start(
         pods: &PodWatch,
         client: &Client,
-        dial: &Dial,
+        dial: &PodDialer,
         namespace: &str,
         roles: Roles,
     ) -> Self {
@@ -175,7 +175,7 @@ impl Guard {
         self.since(start)
     }
 
-    fn hearts(&self) -> Vec<Heart> {
+    fn hearts(&self) -> Vec<Heartbeat> {
         let (state, pods) = (self.state(), self.view.pods());
         let roles = state.history.roles();
         pods.iter()
@@ -262,7 +262,7 @@ fn stays(pods: &[Pod], uid: &str) -> bool {
 }
 
 /// Asks everything that is ready, at every beat.
-async fn beat(state: Arc<Mutex<State>>, view: PodView, dial: Dial) {
+async fn beat(state: Arc<Mutex<State>>, view: PodView, dial: PodDialer) {
     let mut beats = interval(BEAT);
     let mut asked = JoinSet::new();
     loop {

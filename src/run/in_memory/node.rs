@@ -25,14 +25,14 @@ pub type Key = (String, String);
 
 /// Where a pod is.
 #[derive(Clone)]
-pub struct Place {
+pub struct PodLocation {
     pub address: Ipv4Addr,
     pub workload: String,
 }
 
 #[derive(Default)]
 struct State {
-    pods: BTreeMap<Key, Place>,
+    pods: BTreeMap<Key, PodLocation>,
     /// Control ports of workloads that lead to somebody else.
     detours: BTreeMap<String, SocketAddr>,
 }
@@ -65,8 +65,8 @@ impl Node {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn insert(&self, key: Key, place: Place) {
-        self.state().pods.insert(key, place);
+    pub fn insert(&self, key: Key, ns: PodLocation) {
+        self.state().pods.insert(key, ns);
     }
 
     pub fn remove(&self, key: &Key) {
@@ -115,18 +115,18 @@ impl Node {
             .as_u64()
             .and_then(|port| u16::try_from(port).ok());
         let reached = match self.way(&key, port.unwrap_or_default()) {
-            Some((place, address)) => {
+            Some((ns, address)) => {
                 let opened = TcpStream::connect(address).await;
                 opened
-                    .map(|open| (place, open))
+                    .map(|open| (ns, open))
                     .map_err(|error| error.to_string())
             }
             None => Err("there is no such pod".to_owned()),
         };
         match reached {
-            Ok((place, open)) => {
+            Ok((ns, open)) => {
                 stream.write_all(b"{}\n").await?;
-                self.pipe(stream, open, &place.workload).await
+                self.pipe(stream, open, &ns.workload).await
             }
             Err(words) => {
                 stream
@@ -136,13 +136,13 @@ impl Node {
         }
     }
 
-    fn way(&self, key: &Key, port: u16) -> Option<(Place, SocketAddr)> {
+    fn way(&self, key: &Key, port: u16) -> Option<(PodLocation, SocketAddr)> {
         let state = self.state();
-        let place = state.pods.get(key)?.clone();
-        let detour = state.detours.get(&place.workload);
+        let ns = state.pods.get(key)?.clone();
+        let detour = state.detours.get(&ns.workload);
         let detour = detour.filter(|_| port == CONTROL_PORT).copied();
-        let own = SocketAddr::from((place.address, port));
-        Some((place, detour.unwrap_or(own)))
+        let own = SocketAddr::from((ns.address, port));
+        Some((ns, detour.unwrap_or(own)))
     }
 
     /// Carries bytes both ways. A question to a workload that is held is carried when that is over.

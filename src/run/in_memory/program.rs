@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use testbed::{
     caller,
     control::{CONTROL_PORT, Info},
-    server::{self, Ledger, Options, ServerArgs},
+    server::{self, Ledger, ServerArgs, ServerOptions},
 };
 
 use crate::{cluster::pods, fixture::workload::WORKLOAD_LABEL};
@@ -16,18 +16,18 @@ use crate::{cluster::pods, fixture::workload::WORKLOAD_LABEL};
 /// Arguments of `testbed server`.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
-struct Words {
+struct ServerWords {
     #[command(flatten)]
     server: ServerArgs,
 }
 
 /// A program that runs.
-pub enum Program {
-    Caller(caller::Running),
-    Server(server::Running),
+pub enum InMemoryProgram {
+    Caller(caller::CallerHandle),
+    Server(server::ServerHandle),
 }
 
-impl Program {
+impl InMemoryProgram {
     /// Starts what the first container of a pod says, on the pod's address.
     pub async fn start(pod: &Pod, address: Ipv4Addr) -> Self {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
@@ -40,12 +40,12 @@ impl Program {
                 Self::Caller(started.expect("the address is free"))
             }
             _ => {
-                let words = Words::parse_from(args);
-                let options = Options {
+                let words = ServerWords::parse_from(args);
+                let options = ServerOptions {
                     bind: IpAddr::V4(address),
                     control,
                     info: info(pod, &role),
-                    ..Options::from(words.server)
+                    ..ServerOptions::from(words.server)
                 };
                 let started = server::start(options).await;
                 Self::Server(started.expect("the address is free"))

@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::world::{ADDRESS, World};
 use crate::{
-    event::{Kind, ScenarioEnd},
-    plan::{Entry, Terms, plan},
+    event::{EventKind, ScenarioEnd},
+    plan::{PlanEntry, PlanOptions, plan},
     run::{
-        context::Tidy,
-        engine::{self, Pace},
+        context::CleanupPolicy,
+        engine::{self, EngineOptions},
         testing::{Stage, scenarios},
     },
-    scenario::{Loaded, known::Known},
+    scenario::{LoadedScenario, known::Known},
     seed::Seed,
     verdict::{
         Rates,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// One scenario at a time, whatever becomes of it.
-pub const PACE: Pace = Pace {
+pub const PACE: EngineOptions = EngineOptions {
     jobs: 1,
     fail_fast: false,
 };
@@ -49,8 +49,8 @@ pub fn story(world: &World, number: u8, more: &str, steps: &str) -> String {
     let call = format!("call: mypackage.Greeter/SayHello, from: caller, to: \"{greeter}:50051\"");
     let at = |number: u8| format!("annotations: {{{ADDRESS}: \"{number}\"}}");
     format!(
-        "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}world:\n\
-         - {{name: caller, uses: bare-caller, {caller}}}\n- {{name: greeter, uses: bare-greeter, {server}}}\nprobes:\n  \
+        "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}workloads:\n\
+         - {{name: caller, template: bare-caller, {caller}}}\n- {{name: greeter, template: bare-greeter, {server}}}\nprobes:\n  \
          fine: {{{call}, times: 3, expect: {{status: OK, attempts: \"1\"}}}}\n  \
          miscounted: {{{call}, expect: {{attempts: \"2\"}}}}\n  \
          failing: {{{call}, script: {{status: UNAVAILABLE}}, expect: {{status: OK}}}}\n  \
@@ -64,8 +64,8 @@ pub fn story(world: &World, number: u8, more: &str, steps: &str) -> String {
 pub struct Play<'a> {
     pub world: &'a World,
     pub stories: Vec<(&'a str, String)>,
-    pub pace: Pace,
-    pub tidy: Tidy,
+    pub pace: EngineOptions,
+    pub tidy: CleanupPolicy,
     pub keep_failed: bool,
     pub known: BTreeMap<String, Known>,
     pub cancel: CancellationToken,
@@ -78,7 +78,7 @@ impl<'a> Play<'a> {
             world,
             stories,
             pace: PACE,
-            tidy: Tidy::Deleted,
+            tidy: CleanupPolicy::Deleted,
             keep_failed: false,
             known: BTreeMap::new(),
             cancel: CancellationToken::new(),
@@ -100,7 +100,7 @@ impl<'a> Play<'a> {
         self.run_times(1).await
     }
 
-    fn load(&self, root: &Path) -> Vec<Loaded> {
+    fn load(&self, root: &Path) -> Vec<LoadedScenario> {
         let folder = root.join("suites/area");
         fs::create_dir_all(&folder).expect("a folder");
         for (name, role, port) in [
@@ -114,8 +114,8 @@ impl<'a> Play<'a> {
     }
 }
 
-fn entries(scenarios: Vec<Loaded>) -> Vec<Entry> {
-    let terms = Terms {
+fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
+    let terms = PlanOptions {
         rates: Rates::default(),
         seed: Seed::new(7),
         jobs: 1,
@@ -125,12 +125,12 @@ fn entries(scenarios: Vec<Loaded>) -> Vec<Entry> {
 
 /// What was told of a run.
 #[derive(Debug)]
-pub struct Told(pub Vec<Kind>);
+pub struct Told(pub Vec<EventKind>);
 
 impl Told {
     pub fn ends(&self) -> Vec<&ScenarioEnd> {
         let ends = self.0.iter().filter_map(|kind| match kind {
-            Kind::ScenarioEnded(end) => Some(&**end),
+            EventKind::ScenarioEnded(end) => Some(&**end),
             _ => None,
         });
         ends.collect()
@@ -152,7 +152,7 @@ impl Told {
 
     pub fn checks(&self) -> Vec<&Check> {
         let checks = self.0.iter().filter_map(|kind| match kind {
-            Kind::Checked { check, .. } => Some(&**check),
+            EventKind::Checked { check, .. } => Some(&**check),
             _ => None,
         });
         checks.collect()
@@ -161,7 +161,7 @@ impl Told {
     /// Scenarios that began, in their order.
     pub fn starts(&self) -> Vec<&str> {
         let starts = self.0.iter().filter_map(|kind| match kind {
-            Kind::ScenarioStarted { id, .. } => Some(id.as_str()),
+            EventKind::ScenarioStarted { id, .. } => Some(id.as_str()),
             _ => None,
         });
         starts.collect()

@@ -21,13 +21,13 @@ use testbed::{
 use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
 
 use super::{
-    node::{Key, Node, Place},
-    program::Program,
+    node::{Key, Node, PodLocation},
+    program::InMemoryProgram,
 };
 use crate::{
     cluster::fake::Fake,
     fixture::workload::WORKLOAD_LABEL,
-    transport::{Dial, http::Port},
+    transport::{PodDialer, http::PodPort},
 };
 
 /// Annotation of a pod's template: the last number of its address.
@@ -47,10 +47,10 @@ pub struct World {
     socket: TempDir,
     tasks: [JoinHandle<()>; 2],
     control_address: SocketAddr,
-    control: Mutex<Option<server::Running>>,
+    control: Mutex<Option<server::ServerHandle>>,
 }
 
-type Programs = Arc<Mutex<BTreeMap<Key, Program>>>;
+type Programs = Arc<Mutex<BTreeMap<Key, InMemoryProgram>>>;
 
 impl Drop for World {
     fn drop(&mut self) {
@@ -88,8 +88,8 @@ impl World {
     }
 
     /// How its pods are reached.
-    pub fn dial(&self) -> Dial {
-        Dial::node(self.socket.path().join("node.sock"))
+    pub fn dial(&self) -> PodDialer {
+        PodDialer::node(self.socket.path().join("node.sock"))
     }
 
     /// `host:port` of the server for control calls.
@@ -139,7 +139,7 @@ impl World {
             .into_iter()
             .filter(|(_, pod)| pod.starts_with(workload))
         {
-            let port = Port {
+            let port = PodPort {
                 dial: self.dial(),
                 namespace,
                 pod,
@@ -174,8 +174,8 @@ impl World {
 }
 
 /// A server of no scenario.
-async fn plain_server(address: Ipv4Addr) -> server::Running {
-    let options = server::Options {
+async fn plain_server(address: Ipv4Addr) -> server::ServerHandle {
+    let options = server::ServerOptions {
         bind: address.into(),
         ports: vec![0],
         control: SocketAddr::from((address, 0)),
@@ -222,8 +222,8 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
             let parsed: Pod = serde_json::from_value(object.clone()).expect("a pod");
             let workload = template["metadata"]["labels"][WORKLOAD_LABEL].as_str();
             let workload = workload.unwrap_or_default().to_owned();
-            programs.insert(key.clone(), Program::start(&parsed, address).await);
-            node.insert(key, Place { address, workload });
+            programs.insert(key.clone(), InMemoryProgram::start(&parsed, address).await);
+            node.insert(key, PodLocation { address, workload });
             fake.with(|inner| inner.insert(&path, object));
         }
         drop(programs);

@@ -58,7 +58,7 @@ pub struct Certificates {
 #[derive(Default)]
 struct Inner {
     authorities: BTreeMap<String, Authority>,
-    made: BTreeMap<String, Served>,
+    recorded: BTreeMap<String, Served>,
     /// What each Secret holds now.
     current: BTreeMap<String, Served>,
 }
@@ -78,9 +78,9 @@ impl Certificates {
     /// Serial numbers by the names that `certificate` steps gave.
     pub fn serials(&self) -> BTreeMap<String, String> {
         self.with(|inner| {
-            let pairs = inner.made.iter();
+            let pairs = inner.recorded.iter();
             pairs
-                .map(|(name, made)| (name.clone(), made.serial.clone()))
+                .map(|(name, recorded)| (name.clone(), recorded.serial.clone()))
                 .collect()
         })
     }
@@ -161,19 +161,21 @@ impl Certificates {
             "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
             "metadata": {"name": step.secret, "labels": {RUN_LABEL: run}}, "stringData": data,
         });
-        let made = Served {
+        let recorded = Served {
             serial: pair.serial,
             secret: step.secret.clone(),
             pem: pair.certificate,
         };
-        Ok((object, pair.key, made))
+        Ok((object, pair.key, recorded))
     }
 
     /// A Secret holds this now.
-    pub fn keep(&self, name: &str, made: Served) {
+    pub fn keep(&self, name: &str, recorded: Served) {
         self.with(|inner| {
-            inner.current.insert(made.secret.clone(), made.clone());
-            inner.made.insert(name.to_owned(), made);
+            inner
+                .current
+                .insert(recorded.secret.clone(), recorded.clone());
+            inner.recorded.insert(name.to_owned(), recorded);
         });
     }
 }
@@ -182,11 +184,11 @@ impl Inner {
     /// The authority of this name, made at its first use.
     fn authority(&mut self, name: &str) -> Result<&Authority, CertificateError> {
         if !self.authorities.contains_key(name) {
-            let made = authority(name).map_err(|source| CertificateError::Authority {
+            let recorded = authority(name).map_err(|source| CertificateError::Authority {
                 name: name.to_owned(),
                 source,
             })?;
-            self.authorities.insert(name.to_owned(), made);
+            self.authorities.insert(name.to_owned(), recorded);
         }
         Ok(&self.authorities[name])
     }
@@ -253,10 +255,10 @@ mod tests {
             ..step("old")
         };
         for (step, valid) in [(expired, false), (step("new"), true)] {
-            let (_, _, made) = all
+            let (_, _, recorded) = all
                 .secret(&step, &["a.example.test".to_owned()], "r")
                 .expect("made");
-            let (_, pem) = x509_parser::pem::parse_x509_pem(made.pem.as_bytes()).expect("PEM");
+            let (_, pem) = x509_parser::pem::parse_x509_pem(recorded.pem.as_bytes()).expect("PEM");
             let parsed = pem.parse_x509().expect("a certificate");
             assert_eq!(parsed.validity().is_valid(), valid);
         }
@@ -268,10 +270,10 @@ mod tests {
         let hosts = ["a.example.test".to_owned()];
         let mut serials = Vec::new();
         for name in ["first", "second"] {
-            let (object, _, made) = all.secret(&step(name), &hosts, "r").expect("made");
+            let (object, _, recorded) = all.secret(&step(name), &hosts, "r").expect("made");
             assert!(object["stringData"]["ca.crt"].is_string());
-            serials.push(made.serial.clone());
-            all.keep(name, made);
+            serials.push(recorded.serial.clone());
+            all.keep(name, recorded);
         }
         assert_ne!(serials[0], serials[1]);
         assert_eq!(all.serials()["first"], serials[0]);

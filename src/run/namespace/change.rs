@@ -7,7 +7,9 @@ use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{error::PlaceError, mutated, place::Place, reach, rollout};
+use super::{
+    error::NamespaceError, mutated, reach, rollout, scenario_namespace::ScenarioNamespace,
+};
 use crate::{
     cluster::{
         object::{self, RUN_LABEL, Written},
@@ -15,29 +17,32 @@ use crate::{
     },
     fixture::workload::WORKLOAD_LABEL,
     mesh::istio::{
-        arrival,
-        change::{Change, Live},
-        gateway_api, injection, marker, shards,
+        injection,
+        propagation::{
+            arrival,
+            change::{Change, Propagated},
+            gateway_api, marker, shards,
+        },
     },
     observe::data_plane::Plane,
-    run::context::Context,
+    run::context::RunContext,
     timeouts::timeouts,
 };
 
-impl Place {
+impl ScenarioNamespace {
     /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when
     /// told) has it.
     ///
     /// # Errors
-    /// As [`crate::mesh::istio::live::Applier::change`]; pods of what was applied that do not
+    /// As [`crate::mesh::istio::propagation::applier::Applier::change`]; pods of what was applied that do not
     /// become ready.
     pub async fn change(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         apply: Vec<Value>,
         delete: Vec<Written>,
         gateway: bool,
-    ) -> Result<Live, PlaceError> {
+    ) -> Result<Propagated, NamespaceError> {
         let apply = self.own(ctx, apply);
         let deleted = self.deleted(ctx, &delete).await?;
         let gateways: Vec<String> = apply
@@ -46,8 +51,8 @@ impl Place {
             .map(str::to_owned)
             .collect();
         let (run, own) = (
-            (RUN_LABEL, ctx.terms.run_id.as_str()),
-            ("istio", self.namespace.as_str()),
+            (RUN_LABEL, ctx.session.run_id.as_str()),
+            ("istio", self.name.as_str()),
         );
         let label = |object| gateway_api::with_pod_labels(object, &[run, own]);
         let apply: Vec<Value> = apply.into_iter().map(label).collect();
@@ -65,7 +70,7 @@ impl Place {
                 .follow(ctx, &apply, &deleted, &live.written, gateway)
                 .await?;
             live.push_ms += late.push_ms;
-            live.generation = late.generation;
+            live.epoch = late.epoch;
             // What only the mesh reads makes new clusters at most, and these were waited for.
             self.await_endpoints_at(ctx, &self.proxies(ctx), false)
                 .await?;
@@ -75,7 +80,7 @@ impl Place {
                 .await?;
         }
         for gateway in gateways {
-            self.await_gateway(ctx, &gateway, live.generation).await?;
+            self.await_gateway(ctx, &gateway, live.epoch).await?;
         }
         if of_the_cluster {
             reach::await_plain(ctx, self).await?;
@@ -85,20 +90,25 @@ impl Place {
     }
 
     /// Objects as this run and this target have them.
-    fn own(&self, ctx: &Context, objects: Vec<Value>) -> Vec<Value> {
-        let fit = |object| rollout::labelled(ctx.fitting.fit(object, false), &ctx.terms.run_id);
+    fn own(&self, ctx: &RunContext, objects: Vec<Value>) -> Vec<Value> {
+        let fit =
+            |object| rollout::labelled(ctx.overrides.apply(object, false), &ctx.session.run_id);
         let mut own: Vec<Value> = objects.into_iter().map(fit).collect();
         if own
             .iter()
             .any(|object| gateway_api::deployed(object).is_some())
         {
-            own.push(marker::own_gateway(&self.namespace));
+            own.push(marker::own_gateway(&self.name));
         }
         own
     }
 
     /// Services and workloads that are to be deleted, as they are now.
-    async fn deleted(&self, ctx: &Context, delete: &[Written]) -> Result<Vec<Value>, PlaceError> {
+    async fn deleted(
+        &self,
+        ctx: &RunContext,
+        delete: &[Written],
+    ) -> Result<Vec<Value>, NamespaceError> {
         let plain = |one: &&Written| !one.api_version.contains("istio.io");
         let each = delete.iter().filter(plain).map(|one| {
             let namespace = one.namespace.as_deref();
@@ -116,17 +126,17 @@ impl Place {
     /// Writes and deletes objects, and waits for the proxies that are there now.
     async fn push(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         apply: Vec<Value>,
         delete: Vec<Written>,
         gateway: bool,
-    ) -> Result<Live, PlaceError> {
+    ) -> Result<Propagated, NamespaceError> {
         let change = Change {
-            namespace: self.namespace.clone(),
+            namespace: self.name.clone(),
             outside: self.outside,
             apply,
             delete,
-            planes: [self.told(ctx, gateway), self.programs(ctx)].concat(),
+            planes: [self.concerned(ctx, gateway), self.programs(ctx)].concat(),
             references: ctx.mesh.gateways.clone(),
         };
         Ok(ctx.mesh.applier.change(change).await?)
@@ -136,17 +146,17 @@ impl Place {
     /// them is waited for, at the proxies of the new pods too.
     async fn follow(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         applied: &[Value],
         deleted: &[Value],
         written: &[Written],
         gateway: bool,
-    ) -> Result<Live, PlaceError> {
-        rollout::await_gone(ctx, &self.namespace, deleted).await?;
-        rollout::await_rolled_out(ctx, &self.namespace, written).await?;
+    ) -> Result<Propagated, NamespaceError> {
+        rollout::await_gone(ctx, &self.name, deleted).await?;
+        rollout::await_rolled_out(ctx, &self.name, written).await?;
         let control_planes = ctx.mesh.applier.control_planes();
         let (there, gone) = (self.services_among(applied), self.services_among(deleted));
-        shards::await_services(&control_planes, &self.namespace, &there, &gone).await?;
+        shards::await_services(&control_planes, &self.name, &there, &gone).await?;
         self.await_pods_known(ctx, &self.selected(ctx, applied))
             .await?;
         self.push(ctx, Vec::new(), Vec::new(), gateway).await
@@ -156,7 +166,7 @@ impl Place {
     fn services_among(&self, objects: &[Value]) -> Vec<String> {
         let here = |object: &&Value| {
             let namespace = object["metadata"]["namespace"].as_str();
-            object["kind"] == "Service" && namespace.is_none_or(|name| name == self.namespace)
+            object["kind"] == "Service" && namespace.is_none_or(|name| name == self.name)
         };
         let names = objects.iter().filter(here);
         names
@@ -165,26 +175,26 @@ impl Place {
     }
 
     /// What breaks the proxies here, when the run's mutation does.
-    pub(super) fn mutated(&self, ctx: &Context) -> Vec<Value> {
+    pub(super) fn mutated(&self, ctx: &RunContext) -> Vec<Value> {
         if self.proxies(ctx).is_empty() {
             return Vec::new();
         }
         let address = |workload: &str| {
-            let pods = ctx.pods.of(&self.namespace);
+            let pods = ctx.pods.of(&self.name);
             let named = |pod: &&Pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload);
             pods.iter().find(named)?.status.as_ref()?.pod_ip.clone()
         };
         mutated::objects(ctx, &self.names(), address)
     }
 
-    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a generation and
+    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a epoch and
     /// the endpoints.
     async fn await_gateway(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         gateway: &str,
-        generation: u64,
-    ) -> Result<(), PlaceError> {
+        epoch: u64,
+    ) -> Result<(), NamespaceError> {
         let of = |pods: &[Pod]| -> Vec<Pod> {
             let named = |pod: &&Pod| pods::label(pod, injection::GATEWAY_NAME) == Some(gateway);
             pods.iter().filter(named).cloned().collect()
@@ -192,9 +202,9 @@ impl Place {
         let ready = |pods: &[Pod]| of(pods).iter().any(pods::is_ready);
         let start = Instant::now();
         let limit = timeouts().pods.ready;
-        let waited = ctx.pods.until(&self.namespace, limit, ready);
+        let waited = ctx.pods.until(&self.name, limit, ready);
         if let Err(last) = waited.await {
-            return Err(PlaceError::Pods {
+            return Err(NamespaceError::Pods {
                 workload: format!("the gateway {gateway}"),
                 wanted: 1,
                 seconds: start.elapsed().as_secs_f64(),
@@ -208,7 +218,7 @@ impl Place {
         let all: Vec<Plane> = all.collect();
         let waits = all
             .iter()
-            .map(|proxy| arrival::await_marker(proxy, &self.namespace, generation));
+            .map(|proxy| arrival::await_marker(proxy, &self.name, epoch));
         try_join_all(waits).await?;
         self.await_endpoints_at(ctx, &all, false).await
     }

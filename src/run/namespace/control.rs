@@ -11,13 +11,13 @@
 use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
 
-use super::{error::PlaceError, place::Place};
+use super::{error::NamespaceError, scenario_namespace::ScenarioNamespace};
 use crate::{
     errors::{Classified, ErrorClass},
     mesh::istio::injection::{CONTROL_SERVICE_PORT, EXCLUDED_PORTS},
     observe::testbed::{self as bed, CallerError},
-    run::context::Context,
-    scenario::{loaded::Loaded, workload_file},
+    run::context::RunContext,
+    scenario::{loaded::LoadedScenario, workload_file},
 };
 
 /// The pods of a caller as they must be for the control call: what its file or scenario excludes
@@ -58,7 +58,7 @@ pub fn with_port(mut object: Value) -> Value {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] NamespaceError),
     #[error("control call")]
     Caller(#[source] CallerError),
     #[error("the control call of {workload} to a plain server failed: {words}")]
@@ -79,18 +79,22 @@ impl Classified for ControlError {
 ///
 /// # Errors
 /// [`ControlError`]: who called, and what came back.
-pub async fn check(ctx: &Context, place: &Place, loaded: &Loaded) -> Result<(), ControlError> {
+pub async fn check(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    loaded: &LoadedScenario,
+) -> Result<(), ControlError> {
     for workload in loaded
         .scenario
-        .world
+        .workloads
         .iter()
-        .filter(|workload| workload_file::is_caller(loaded, &workload.uses))
+        .filter(|workload| workload_file::is_caller(loaded, &workload.template))
     {
-        let pod = place.pod(ctx, &workload.name)?;
-        let id = format!("{}-control-{}", place.namespace, workload.name);
+        let pod = ns.pod(ctx, &workload.name)?;
+        let id = format!("{}-control-{}", ns.name, workload.name);
         let plan = CallPlan::new(id, ctx.mesh.control.clone(), "mypackage.Greeter/SayHello");
         let mut failure = Some("no call was observed".to_owned());
-        let caller = ctx.port(&place.namespace, &pod, CONTROL_PORT);
+        let caller = ctx.port(&ns.name, &pod, CONTROL_PORT);
         let each = |line| {
             if let RunLine::Call(call) = line {
                 let status = &call.status;

@@ -3,13 +3,13 @@
 use crate::{
     cluster::object::ObjectError,
     errors::{Classified, ErrorClass},
-    mesh::istio::{change::LiveError, endpoints::EndpointsError},
+    mesh::istio::propagation::{change::PropagationError, endpoints::EndpointsError},
     verdict::outcome::{Check, CheckResult},
 };
 
 /// Why a scenario has no place.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum NamespaceError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error(
@@ -22,7 +22,7 @@ pub enum PlaceError {
         last: String,
     },
     #[error(transparent)]
-    Live(#[from] LiveError),
+    Live(#[from] PropagationError),
     #[error(transparent)]
     Endpoints(Box<EndpointsError>),
     #[error(transparent)]
@@ -39,13 +39,13 @@ pub enum PlaceError {
     NoPod { workload: String, seen: String },
 }
 
-impl From<EndpointsError> for PlaceError {
+impl From<EndpointsError> for NamespaceError {
     fn from(error: EndpointsError) -> Self {
         Self::Endpoints(Box::new(error))
     }
 }
 
-impl Classified for PlaceError {
+impl Classified for NamespaceError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Object(error) => error.class(),
@@ -58,7 +58,7 @@ impl Classified for PlaceError {
     }
 }
 
-impl PlaceError {
+impl NamespaceError {
     /// The claim that the mesh violates; `None`: nothing is known of the mesh.
     pub fn fault(&self) -> Option<Check> {
         let Self::Endpoints(error) = self else {

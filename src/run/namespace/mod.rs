@@ -2,16 +2,16 @@
 
 pub mod certificates;
 pub mod change;
+pub mod clean_up;
 pub mod control;
+pub mod create;
 pub mod error;
-pub mod furnish;
 pub mod maker;
 pub mod manifests;
 pub mod mutated;
 pub mod name;
-pub mod place;
 pub mod pod_evidence;
 pub mod reach;
 pub mod rollout;
+pub mod scenario_namespace;
 pub mod settled;
-pub mod tidy;

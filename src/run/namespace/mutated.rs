@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::place::{Place, Taken};
+use super::scenario_namespace::{ScenarioNamespace, TakenSlots};
 use crate::{
     cluster::object::{RUN_LABEL, Written},
     errors::{Classified, ErrorClass},
-    mesh::istio::change::{Change, LiveError},
+    mesh::istio::propagation::change::{Change, PropagationError},
     mutation::{self, Mutation},
-    run::context::Context,
+    run::context::RunContext,
     scenario::{
-        loaded::Loaded,
+        loaded::LoadedScenario,
         manifest::{Names, expand},
     },
 };
@@ -18,11 +18,11 @@ use crate::{
 /// What a scenario's own namespace gets once its pods are ready. `${address:WORKLOAD}` is the
 /// address of the workload's first pod.
 pub fn objects(
-    ctx: &Context,
+    ctx: &RunContext,
     names: &Names<'_>,
     first: impl Fn(&str) -> Option<String>,
 ) -> Vec<Value> {
-    let object = ctx.terms.mutation.as_ref().and_then(mutation::sidecars);
+    let object = ctx.session.mutation.as_ref().and_then(mutation::sidecars);
     let expanded = object.map(|mut object| {
         each_text(&mut object, &mut |text: &mut String| {
             *text = expand(text, names);
@@ -57,16 +57,19 @@ fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
 ///
 /// # Errors
 /// The gateway does not have it in time.
-pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written>, LiveError> {
+pub async fn break_gateway(
+    ctx: &RunContext,
+    namespace: &str,
+) -> Result<Vec<Written>, PropagationError> {
     let Some(mut object) = ctx
-        .terms
+        .session
         .mutation
         .as_ref()
         .and_then(mutation::shared_gateway)
     else {
         return Ok(Vec::new());
     };
-    object["metadata"]["labels"][RUN_LABEL] = ctx.terms.run_id.as_str().into();
+    object["metadata"]["labels"][RUN_LABEL] = ctx.session.run_id.as_str().into();
     let change = Change {
         namespace: namespace.to_owned(),
         // The gateway is in the mesh's namespace.
@@ -83,10 +86,10 @@ pub async fn break_gateway(ctx: &Context, namespace: &str) -> Result<Vec<Written
 /// # Errors
 /// The gateway has them still.
 pub async fn mend_gateway(
-    ctx: &Context,
+    ctx: &RunContext,
     namespace: &str,
     written: Vec<Written>,
-) -> Result<(), LiveError> {
+) -> Result<(), PropagationError> {
     if written.is_empty() {
         return Ok(());
     }
@@ -100,9 +103,9 @@ pub async fn mend_gateway(
 }
 
 /// Notes which patches the proxies of a scenario have now: later steps may take away what they fit.
-pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
+pub async fn look(ctx: &RunContext, ns: &ScenarioNamespace, taken: &TakenSlots) {
     let Some(mutation) = patched(ctx) else { return };
-    let all = place
+    let all = ns
         .proxies(ctx)
         .into_iter()
         .chain(ctx.mesh.gateways.iter().cloned());
@@ -126,21 +129,25 @@ pub async fn look(ctx: &Context, place: &Place, taken: &Taken) {
 #[error(
     "patch {number} of mutation {mutation} ({operation} {apply_to}) was in no proxy: it fits nothing here, or was not accepted"
 )]
-pub struct Untaken {
+pub struct MutationNotTaken {
     number: usize,
     mutation: String,
     operation: String,
     apply_to: String,
 }
 
-impl Classified for Untaken {
+impl Classified for MutationNotTaken {
     fn class(&self) -> ErrorClass {
         ErrorClass::Harness
     }
 }
 
 /// The first patch that no proxy had, if this scenario was to notice.
-pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<Untaken> {
+pub fn untaken(
+    ctx: &RunContext,
+    loaded: &LoadedScenario,
+    taken: &TakenSlots,
+) -> Option<MutationNotTaken> {
     let mutation = patched(ctx)?;
     if !mutation.turns_red.contains(&loaded.id) {
         return None;
@@ -150,7 +157,7 @@ pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<Untaken>
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     let number = (0..mutation.patches.len()).find(|number| !taken.contains(number))?;
     let patch = &mutation.patches[number];
-    Some(Untaken {
+    Some(MutationNotTaken {
         number: number + 1,
         mutation: mutation.name.clone(),
         operation: patch.patch["operation"]
@@ -161,8 +168,8 @@ pub fn untaken(ctx: &Context, loaded: &Loaded, taken: &Taken) -> Option<Untaken>
     })
 }
 
-fn patched(ctx: &Context) -> Option<&Mutation> {
-    ctx.terms
+fn patched(ctx: &RunContext) -> Option<&Mutation> {
+    ctx.session
         .mutation
         .as_ref()
         .filter(|mutation| !mutation.patches.is_empty())

@@ -27,8 +27,11 @@ mod tests {
     #[test]
     fn namespace_name_says_run_number_and_scenario() {
         let id = "routing/a-very-long-behaviour-name-that-nobody-would-shorten-by-hand";
-        let made = name("x1", 12, id);
-        assert_eq!(made, "mp-x1-12-routing-a-very-long-behaviour-name-that-n");
+        let recorded = name("x1", 12, id);
+        assert_eq!(
+            recorded,
+            "mp-x1-12-routing-a-very-long-behaviour-name-that-n"
+        );
     }
 
     /// RFC 1123, section 2.1, as Kubernetes has it.
@@ -41,8 +44,8 @@ mod tests {
     proptest! {
         #[test]
         fn namespace_name_is_a_dns_label(number in 1..100_000_usize, id in "\\PC{0,120}") {
-            let made = name(&RunId::random(), number, &id);
-            prop_assert!(is_dns_label(&made), "{made}");
+            let recorded = name(&RunId::random(), number, &id);
+            prop_assert!(is_dns_label(&recorded), "{recorded}");
         }
 
         #[test]

@@ -8,12 +8,12 @@ use crate::{
     errors::chain,
     evidence::sensitive,
     mesh::istio::injection::is_injected,
-    run::{context::Context, probe::flags},
+    run::{context::RunContext, probe::flags},
 };
 
 /// What a person wants to see of a scenario that did not pass: the pods' state and the proxies'
 /// last log lines.
-pub async fn pod_evidence(ctx: &Context, namespace: &str) -> Vec<(String, String)> {
+pub async fn pod_evidence(ctx: &RunContext, namespace: &str) -> Vec<(String, String)> {
     let pods = ctx.pods.of(namespace);
     let mut all = vec![(
         "pods.txt".to_owned(),

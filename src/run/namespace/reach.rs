@@ -17,14 +17,14 @@ use k8s_openapi::api::{
 };
 use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::{error::ReachError, place::Place};
+use super::{error::ReachError, scenario_namespace::ScenarioNamespace};
 use crate::{
     cluster::pods,
     errors::chain,
     observe::testbed as bed,
-    run::context::Context,
+    run::context::RunContext,
     timeouts::timeouts,
-    transport::http::Port,
+    transport::http::PodPort,
     wait::{self, Look},
 };
 
@@ -54,14 +54,14 @@ struct Way {
 ///
 /// # Errors
 /// [`ReachError`], with what was last missing.
-pub async fn await_plain(ctx: &Context, place: &Place) -> Result<(), ReachError> {
-    let callers = place.plain_callers(ctx);
+pub async fn await_plain(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), ReachError> {
+    let callers = ns.plain_callers(ctx);
     if callers.is_empty() {
         return Ok(());
     }
     let limit = timeouts().pods.plain_network;
     let waited = wait::until(limit, async |_| {
-        let missing = missing(ctx, place, &callers).await?;
+        let missing = missing(ctx, ns, &callers).await?;
         Ok(missing.map_or(Look::Met(()), Look::Unmet))
     });
     waited.await.map_err(|error| {
@@ -74,13 +74,13 @@ pub async fn await_plain(ctx: &Context, place: &Place) -> Result<(), ReachError>
 
 /// What is not as it will be; `None`: nothing.
 async fn missing(
-    ctx: &Context,
-    place: &Place,
-    callers: &[Port],
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    callers: &[PodPort],
 ) -> Result<Option<String>, ReachError> {
-    let services: Vec<Service> = list(ctx, &place.namespace, "Services").await?;
-    let slices: Vec<EndpointSlice> = list(ctx, &place.namespace, "EndpointSlices").await?;
-    let pods = ctx.pods.of(&place.namespace);
+    let services: Vec<Service> = list(ctx, &ns.name, "Services").await?;
+    let slices: Vec<EndpointSlice> = list(ctx, &ns.name, "EndpointSlices").await?;
+    let pods = ctx.pods.of(&ns.name);
     if let Some(words) = unsettled(&services, &slices, &pods) {
         return Ok(Some(words));
     }
@@ -88,7 +88,7 @@ async fn missing(
     let pairs = callers
         .iter()
         .flat_map(|caller| ways.iter().map(move |way| (caller, way)));
-    let pairs: Vec<(&Port, &Way)> = pairs.collect();
+    let pairs: Vec<(&PodPort, &Way)> = pairs.collect();
     for some in pairs.chunks(SIDE_BY_SIDE) {
         let asked = join_all(some.iter().map(|(caller, way)| closed(caller, way))).await;
         let first = some
@@ -105,7 +105,11 @@ async fn missing(
     Ok(None)
 }
 
-async fn list<K>(ctx: &Context, namespace: &str, what: &'static str) -> Result<Vec<K>, ReachError>
+async fn list<K>(
+    ctx: &RunContext,
+    namespace: &str,
+    what: &'static str,
+) -> Result<Vec<K>, ReachError>
 where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -122,7 +126,7 @@ where
 }
 
 /// Why a way is not open as the endpoints behind it are; `None`: it is.
-async fn closed(caller: &Port, way: &Way) -> Option<String> {
+async fn closed(caller: &PodPort, way: &Way) -> Option<String> {
     let Some(address) = &way.address else {
         return by_name(caller, way).await;
     };
@@ -148,7 +152,7 @@ async fn closed(caller: &Port, way: &Way) -> Option<String> {
 }
 
 /// The same by the name that clients use: the cluster's DNS knows it too.
-async fn by_name(caller: &Port, way: &Way) -> Option<String> {
+async fn by_name(caller: &PodPort, way: &Way) -> Option<String> {
     if way.endpoints.is_empty() {
         return None;
     }

@@ -8,13 +8,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::error::PlaceError;
+use super::error::NamespaceError;
 use crate::{
     cluster::{
         object::{self, RUN_LABEL, Written},
         pods,
     },
-    run::context::Context,
+    run::context::RunContext,
     timeouts::timeouts,
     wait::{self, Look, WaitError},
 };
@@ -57,10 +57,10 @@ pub fn labelled(mut object: Value, run: &str) -> Value {
 /// # Errors
 /// [`PlaceError::Pods`] with the pods' own reasons.
 pub async fn await_rolled_out(
-    ctx: &Context,
+    ctx: &RunContext,
     namespace: &str,
     written: &[Written],
-) -> Result<(), PlaceError> {
+) -> Result<(), NamespaceError> {
     let each = written.iter().filter(|one| {
         KINDS.contains(&one.kind.as_str()) && one.namespace.as_deref() == Some(namespace)
     });
@@ -69,7 +69,11 @@ pub async fn await_rolled_out(
         .map(drop)
 }
 
-async fn await_one(ctx: &Context, namespace: &str, written: &Written) -> Result<(), PlaceError> {
+async fn await_one(
+    ctx: &RunContext,
+    namespace: &str,
+    written: &Written,
+) -> Result<(), NamespaceError> {
     let began = Instant::now();
     let waited = wait::until(timeouts().pods.ready, async |_| {
         is_rolled_out(ctx, namespace, written).await
@@ -80,7 +84,7 @@ async fn await_one(ctx: &Context, namespace: &str, written: &Written) -> Result<
         Err(WaitError::Failed(error)) => return Err(error),
         Err(WaitError::TimedOut(late)) => late.last_seen,
     };
-    Err(PlaceError::Applied {
+    Err(NamespaceError::Applied {
         what: format!("{} {}", written.kind, written.name),
         seconds: began.elapsed().as_secs_f64(),
         last: format!("{last}\n{}", pods::describe(&ctx.client, &pods).await),
@@ -92,10 +96,10 @@ type Late = (String, Vec<Pod>);
 
 /// The workload is rolled out; `Err`: it never will be.
 async fn is_rolled_out(
-    ctx: &Context,
+    ctx: &RunContext,
     namespace: &str,
     written: &Written,
-) -> Result<Look<Result<(), Late>, Late>, PlaceError> {
+) -> Result<Look<Result<(), Late>, Late>, NamespaceError> {
     let (version, kind, name) = (&written.api_version, &written.kind, &written.name);
     let now = object::get(&ctx.client, version, kind, Some(namespace), name).await?;
     let now = now.unwrap_or_default();
@@ -116,17 +120,17 @@ async fn is_rolled_out(
 /// # Errors
 /// [`PlaceError::Applied`] with what is still there.
 pub async fn await_gone(
-    ctx: &Context,
+    ctx: &RunContext,
     namespace: &str,
     deleted: &[Value],
-) -> Result<(), PlaceError> {
+) -> Result<(), NamespaceError> {
     for object in deleted.iter().filter(|object| makes_pods(object)) {
         let start = Instant::now();
         let gone = |pods: &[Pod]| of(pods, object).is_empty();
         if let Err(last) = ctx.pods.until(namespace, timeouts().pods.ready, gone).await {
             let left = of(&last, object);
             let names: Vec<String> = left.iter().map(|pod| pod.name_any()).collect();
-            return Err(PlaceError::Applied {
+            return Err(NamespaceError::Applied {
                 what: format!("the removal of {}", object["metadata"]["name"]),
                 seconds: start.elapsed().as_secs_f64(),
                 last: format!("still there: {}", names.join(", ")),

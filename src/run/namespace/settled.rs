@@ -6,24 +6,28 @@ use futures::{future::try_join_all, try_join};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
-use super::{error::PlaceError, place::Place, reach};
+use super::{error::NamespaceError, reach, scenario_namespace::ScenarioNamespace};
 use crate::{
     cluster::pods,
-    mesh::istio::{
+    mesh::istio::propagation::{
         endpoints::{self, EndpointsError},
         shards,
     },
     observe::data_plane::Plane,
-    run::{context::Context, guard},
+    run::{context::RunContext, guard},
 };
 
-impl Place {
+impl ScenarioNamespace {
     /// Waits until istiod has exactly the ready pods as endpoints of every app here, and every
     /// sidecar (and the gateway, when told) has what istiod then has for it.
     ///
     /// # Errors
     /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
-    pub async fn await_endpoints(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
+    pub async fn await_endpoints(
+        &self,
+        ctx: &RunContext,
+        gateway: bool,
+    ) -> Result<(), NamespaceError> {
         self.await_pods_known(ctx, &self.addresses(ctx)).await?;
         self.await_settled(ctx, gateway).await
     }
@@ -32,10 +36,10 @@ impl Place {
     /// plain callers reach its Services.
     pub(crate) async fn await_settled(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         gateway: bool,
-    ) -> Result<(), PlaceError> {
-        let told = self.told(ctx, gateway);
+    ) -> Result<(), NamespaceError> {
+        let told = self.concerned(ctx, gateway);
         let plain = async { Ok(reach::await_plain(ctx, self).await?) };
         try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
     }
@@ -45,7 +49,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Self::await_endpoints`].
-    pub async fn await_known(&self, ctx: &Context, gateway: bool) -> Result<(), PlaceError> {
+    pub async fn await_known(&self, ctx: &RunContext, gateway: bool) -> Result<(), NamespaceError> {
         self.await_endpoints(ctx, gateway).await?;
         if self.headless {
             self.change(ctx, Vec::new(), Vec::new(), gateway).await?;
@@ -56,33 +60,33 @@ impl Place {
     /// Waits until istiod has exactly these addresses, by Service.
     pub(crate) async fn await_pods_known(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         addresses: &BTreeMap<String, Vec<String>>,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), NamespaceError> {
         let (start, all) = (Instant::now(), ctx.mesh.applier.control_planes());
-        let waited = shards::await_pods(&ctx.client, &all, &self.namespace, addresses).await;
+        let waited = shards::await_pods(&ctx.client, &all, &self.name, addresses).await;
         self.unless_slowed(ctx, start, waited).await
     }
 
     /// Waits until every one of these proxies has the endpoints that istiod has for it.
     pub(crate) async fn await_endpoints_at(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         proxies: &[Plane],
         settled: bool,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), NamespaceError> {
         let (start, all) = (Instant::now(), &ctx.mesh.applier.control_planes());
         let waits = proxies.iter().map(|proxy| {
             let istiod = &all.of(proxy).debug;
-            endpoints::await_endpoints(istiod, proxy, &self.namespace, settled)
+            endpoints::await_endpoints(istiod, proxy, &self.name, settled)
         });
         let waited = try_join_all(waits).await.map(drop);
         self.unless_slowed(ctx, start, waited).await
     }
 
     /// Addresses of the ready pods behind each Service here.
-    pub(crate) fn addresses(&self, ctx: &Context) -> BTreeMap<String, Vec<String>> {
-        let pods = ctx.pods.of(&self.namespace);
+    pub(crate) fn addresses(&self, ctx: &RunContext) -> BTreeMap<String, Vec<String>> {
+        let pods = ctx.pods.of(&self.name);
         let services = self.services.iter();
         services
             .map(|(name, selector)| (name.clone(), behind(&pods, selector)))
@@ -93,10 +97,10 @@ impl Place {
     /// API's routes want one for each version).
     pub(crate) fn selected(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         objects: &[Value],
     ) -> BTreeMap<String, Vec<String>> {
-        let pods = ctx.pods.of(&self.namespace);
+        let pods = ctx.pods.of(&self.name);
         let services = objects.iter().filter(|object| object["kind"] == "Service");
         let each = services.filter_map(|service| {
             let selector = service.pointer("/spec/selector")?;
@@ -109,10 +113,10 @@ impl Place {
     /// The mesh is not at fault where what takes part did not run.
     async fn unless_slowed(
         &self,
-        ctx: &Context,
+        ctx: &RunContext,
         start: Instant,
         waited: Result<(), EndpointsError>,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), NamespaceError> {
         let error = match waited {
             Err(EndpointsError::Withheld(withheld)) => {
                 let within = withheld.limit;

@@ -8,7 +8,7 @@ use testbed::control::{
 };
 
 use super::{
-    Made, Manner, Outcome,
+    Outcome, ProbeOptions, RecordedCalls,
     error::{BrowseError, ProbeError},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         page, serve,
     },
     plan::resolve::ResolvedProbe,
-    run::{context::Context, namespace::place::Place, probe},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace, probe},
     scenario::{manifest::expand, model::web::Browser},
     verdict::stall::Stalls,
 };
@@ -36,27 +36,24 @@ impl Browsing {
     ///
     /// # Errors
     /// Our own side failed.
-    pub async fn start(ctx: &Context, place: &Place, to: &str) -> Result<Self, ProbeError> {
+    pub async fn start(
+        ctx: &RunContext,
+        ns: &ScenarioNamespace,
+        to: &str,
+    ) -> Result<Self, ProbeError> {
         let (workload, port) = to
             .rsplit_once(':')
             .and_then(|(workload, port)| Some((workload, port.parse::<u16>().ok()?)))
             .ok_or_else(|| BrowseError::NoPort { to: to.to_owned() })?;
-        let pod = place.pod(ctx, workload)?;
+        let pod = ns.pod(ctx, workload)?;
         let built = tokio::task::spawn_blocking(page::built).await;
         let built = built.map_err(BrowseError::Built)?;
         let built = built.map_err(BrowseError::Page)?;
         let page = serve::page(built).await.map_err(BrowseError::Listen)?;
-        let target = ctx.port(&place.namespace, &pod, port);
+        let target = ctx.port(&ns.name, &pod, port);
         let target = serve::forward(target).await.map_err(BrowseError::Listen)?;
-        let rules = format!(
-            "MAP {} {}, MAP * {}",
-            place.host, target.address, page.address
-        );
-        let profile = format!(
-            "meshproof-browser-{}-{}",
-            std::process::id(),
-            place.namespace
-        );
+        let rules = format!("MAP {} {}, MAP * {}", ns.host, target.address, page.address);
+        let profile = format!("meshproof-browser-{}-{}", std::process::id(), ns.name);
         let profile = std::env::temp_dir().join(profile);
         let program = chrome::executable().map_err(BrowseError::Chromium)?;
         let chrome = Chrome::start(&program, profile, &rules).await;
@@ -75,12 +72,12 @@ impl Browsing {
     /// As [`probe::run`].
     pub async fn run(
         &self,
-        ctx: &Context,
-        place: &Place,
+        ctx: &RunContext,
+        ns: &ScenarioNamespace,
         probe: &ResolvedProbe,
         browser: &Browser,
         tag: &str,
-        manner: Manner<'_>,
+        options: ProbeOptions<'_>,
     ) -> Result<Outcome, ProbeError> {
         if probe.request.to != self.to {
             return Err(ProbeError::Browse(BrowseError::OtherTarget {
@@ -89,17 +86,17 @@ impl Browsing {
                 second: probe.request.to.clone(),
             }));
         }
-        let (began, pods) = (Instant::now(), place.pods(ctx));
-        let base = format!("http://{}", place.host);
-        let plan = plan(place, probe, browser, tag, &base)?;
-        let read = probe::read_before(ctx, place, probe).await?;
+        let (began, pods) = (Instant::now(), ns.pods(ctx));
+        let base = format!("http://{}", ns.host);
+        let plan = plan(ns, probe, browser, tag, &base)?;
+        let read = probe::read_before(ctx, ns, probe).await?;
         let ran = self.chrome.run(&browser.page, &base, &plan).await;
         let ran = ran.map_err(BrowseError::Chromium)?;
         let calls = ran.calls.into_iter().enumerate();
         let calls: Vec<Observation> = calls
             .map(|(at, (call, fetched))| observation(tag, at as u64, &browser.page, call, fetched))
             .collect();
-        let made = Made {
+        let recorded = RecordedCalls {
             began,
             took_us: calls.iter().map(|call| call.end_us).sum(),
             calls,
@@ -111,7 +108,7 @@ impl Browsing {
             stopped_early: false,
             read,
         };
-        let mut outcome = probe::conclude(ctx, place, probe, tag, made, manner).await?;
+        let mut outcome = probe::conclude(ctx, ns, probe, tag, recorded, options).await?;
         outcome.pictures.push(("png".to_owned(), ran.picture));
         Ok(outcome)
     }
@@ -124,13 +121,13 @@ impl Browsing {
 
 /// What the page is to do.
 fn plan(
-    place: &Place,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     browser: &Browser,
     tag: &str,
     base: &str,
 ) -> Result<Value, BrowseError> {
-    let names = place.names();
+    let names = ns.names();
     let (service, method) = probe
         .request
         .call
@@ -157,7 +154,7 @@ fn plan(
         .collect();
     let message = probe.request.messages.first().cloned();
     Ok(json!({
-        "client": browser.client.word(),
+        "client": browser.client.as_str(),
         "base": base,
         "service": service,
         "method": method,

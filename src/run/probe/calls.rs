@@ -18,24 +18,24 @@ use crate::{
     observe::testbed::{self as bed, CallerError},
     plan::{resolve::ResolvedProbe, step_probes},
     run::{
-        context::Context,
+        context::RunContext,
         guard,
-        namespace::{certificates::CertificateError, place::Place},
+        namespace::{certificates::CertificateError, scenario_namespace::ScenarioNamespace},
     },
-    scenario::{Loaded, manifest::expand},
+    scenario::{LoadedScenario, manifest::expand},
     timeouts::timeouts,
     verdict::{
         ResolvedExpect, answer,
+        compare::quantile,
         guard::Times,
         judge,
-        matcher::{Matcher, response_flag::ResponseFlag, server_end::ServerEnd},
+        key_assignments::KeyAssignments,
+        matcher::{Matcher, response_flag::ResponseFlag, stream_outcome::StreamOutcome},
         monitor::Monitor,
+        observations::Observations,
         outcome::{self, Check},
-        owners::Owners,
         pods::Pods,
-        seen::Seen,
         stall::Stalls,
-        versus::quantile,
         why,
     },
     wait::{self, Look},
@@ -59,7 +59,7 @@ pub struct Outcome {
     /// Median time from sending to the end of a call, in microseconds.
     pub median_us: f64,
     /// Which pod answered which value of a `per-call` key.
-    pub owners: Owners,
+    pub owners: KeyAssignments,
     /// The first calls, as evidence (JSON lines).
     pub evidence: String,
     /// Pictures of a browser, by the ending of their file.
@@ -79,17 +79,17 @@ impl Outcome {
 
 /// How a run differs from a plain one.
 #[derive(Default)]
-pub struct Manner<'a> {
+pub struct ProbeOptions<'a> {
     /// Matchers that a contrast must refute; empty: a plain run.
-    pub refutes: &'a [String],
+    pub must_fail: &'a [String],
     /// Ends the run from outside (a background probe).
     pub stop: Option<watch::Receiver<bool>>,
     /// As `refutes`, but known only when the run ends.
-    pub late_refutes: Option<watch::Receiver<Vec<String>>>,
+    pub late_must_fail: Option<watch::Receiver<Vec<String>>>,
     /// Pod that a background probe keeps busy.
     pub busy: Option<String>,
     /// What `moved` compares with.
-    pub before: Option<Owners>,
+    pub before: Option<KeyAssignments>,
     /// What is not as wanted is looked at again until then: nothing is waited for to explain it.
     pub again: Option<Instant>,
 }
@@ -99,25 +99,25 @@ pub struct Manner<'a> {
 /// # Errors
 /// [`ProbeError`]: our own side failed, nothing is known of the mesh.
 pub async fn run(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     tag: &str,
-    manner: Manner<'_>,
+    options: ProbeOptions<'_>,
 ) -> Result<Outcome, ProbeError> {
-    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
-    let read = read_before(ctx, place, probe).await?;
-    let pods = place.pods(ctx);
-    let caller = place.pod(ctx, &probe.request.from)?;
-    let caller = ctx.port(&place.namespace, &caller, CONTROL_PORT);
-    let plan = call_plan(ctx, place, probe, tag)?;
-    let watched = if manner.refutes.is_empty() {
+    let expect = probe.expect.expanded(|text| expand(text, &ns.names()));
+    let read = read_before(ctx, ns, probe).await?;
+    let pods = ns.pods(ctx);
+    let caller = ns.pod(ctx, &probe.request.from)?;
+    let caller = ctx.port(&ns.name, &caller, CONTROL_PORT);
+    let plan = call_plan(ctx, ns, probe, tag)?;
+    let watched = if options.must_fail.is_empty() {
         expect.clone()
     } else {
-        expect.only(manner.refutes)
+        expect.only(options.must_fail)
     };
-    let mut monitor = Monitor::new(&watched, &pods, manner.busy.as_deref(), probe.rates)
-        .of_namespace(&place.namespace);
+    let mut monitor =
+        Monitor::new(&watched, &pods, options.busy.as_deref(), probe.rates).of_namespace(&ns.name);
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
@@ -126,22 +126,22 @@ pub async fn run(
             calls.push(*call);
             stopped_early = monitor.feed(&calls)
                 || hung
-                || manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+                || options.stop.as_ref().is_some_and(|stop| *stop.borrow());
         }
         !stopped_early
     };
     let began = Instant::now();
-    let limit = limit(place, probe);
+    let limit = limit(ns, probe);
     let ended = tokio::select! {
         done = bed::run(&caller, &plan, each) => done?,
         // Calls in flight are cut: leaving the caller's answer stops them.
-        () = asked_to_stop(manner.stop.clone()) => None,
-        () = tokio::time::sleep(limit), if manner.stop.is_none() => {
+        () = asked_to_stop(options.stop.clone()) => None,
+        () = tokio::time::sleep(limit), if options.stop.is_none() => {
             let probe = probe.name.clone();
             return Err(ProbeError::Endless { probe, limit });
         }
     };
-    stopped_early |= manner.stop.as_ref().is_some_and(|stop| *stop.borrow());
+    stopped_early |= options.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let stalls = Stalls {
         harness: ctx.watchdog.since(began),
         caller: ended
@@ -152,7 +152,7 @@ pub async fn run(
         .map(|ended| ended.took_us)
         .or_else(|| calls.last().map(|call: &Observation| call.end_us))
         .unwrap_or(0);
-    let made = Made {
+    let recorded = RecordedCalls {
         began,
         calls,
         pods,
@@ -161,11 +161,11 @@ pub async fn run(
         stopped_early,
         read,
     };
-    conclude(ctx, place, probe, &plan.id, made, manner).await
+    conclude(ctx, ns, probe, &plan.id, recorded, options).await
 }
 
 /// The calls of a run, from whoever made them.
-pub struct Made {
+pub struct RecordedCalls {
     pub began: Instant,
     pub calls: Vec<Observation>,
     /// The pods when the calls began.
@@ -180,12 +180,12 @@ pub struct Made {
 /// How long a run may take: a time for each round of calls and what they wait for by their script,
 /// stream, deadline or the configuration, and [`spare`](crate::timeouts::ProbeTimeouts::spare) for
 /// all of it.
-fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
+fn limit(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Duration {
     let script = probe.request.script.clone().unwrap_or_default();
     let stream = probe.request.stream.clone().unwrap_or_default();
     let paced = script.gap_ms + script.read_gap_ms + stream.gap_ms + stream.read_gap_ms > 0;
     let waits = Duration::from_millis(script.delay_ms.saturating_add(script.hold_ms));
-    let configured = place.times.get().map_or(Duration::ZERO, Times::longest);
+    let configured = ns.times.get().map_or(Duration::ZERO, Times::longest);
     let each = ROUND + waits + probe.request.deadline.unwrap_or_default() + configured;
     let each = if paced { PATIENCE } else { each.min(PATIENCE) };
     let side_by_side = u64::from(probe.load.connections) * u64::from(probe.load.streams);
@@ -203,12 +203,12 @@ fn limit(place: &Place, probe: &ResolvedProbe) -> Duration {
 /// # Errors
 /// A proxy does not answer.
 pub async fn read_before(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
 ) -> Result<telemetry::Before, ProbeError> {
-    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
-    telemetry::before(ctx, place, &expect).await
+    let expect = probe.expect.expanded(|text| expand(text, &ns.names()));
+    telemetry::before(ctx, ns, &expect).await
 }
 
 /// Puts the servers' ledgers beside the calls, and judges both.
@@ -216,14 +216,14 @@ pub async fn read_before(
 /// # Errors
 /// As [`run`].
 pub async fn conclude(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     id: &str,
-    made: Made,
-    manner: Manner<'_>,
+    recorded: RecordedCalls,
+    options: ProbeOptions<'_>,
 ) -> Result<Outcome, ProbeError> {
-    let Made {
+    let RecordedCalls {
         began,
         calls,
         pods,
@@ -231,58 +231,58 @@ pub async fn conclude(
         took_us,
         stopped_early,
         read,
-    } = made;
-    let expect = probe.expect.expanded(|text| expand(text, &place.names()));
-    let departed = ctx.pods.departed(&place.namespace);
-    let attempts = attempts(ctx, place, id, expect.get::<ServerEnd>().is_some()).await?;
-    let flags = response_flags(ctx, place, &expect, id, calls.len()).await?;
-    let mut seen = Seen {
+    } = recorded;
+    let expect = probe.expect.expanded(|text| expand(text, &ns.names()));
+    let departed = ctx.pods.departed(&ns.name);
+    let attempts = attempts(ctx, ns, id, expect.get::<StreamOutcome>().is_some()).await?;
+    let flags = response_flags(ctx, ns, &expect, id, calls.len()).await?;
+    let mut seen = Observations {
         calls,
         attempts,
         pods,
         flags,
-        namespace: place.namespace.clone(),
+        namespace: ns.name.clone(),
         departed,
-        before: manner.before,
-        certificates: place.certificates.serials(),
+        before: options.before,
+        certificates: ns.certificates.serials(),
         stalls,
-        busy_pod: manner.busy,
+        busy_pod: options.busy,
         stopped_early,
-        ..Seen::default()
+        ..Observations::default()
     };
-    let contrast = !manner.refutes.is_empty();
-    seen.way = way::of(ctx, place, probe, &expect, &seen).await?;
-    seen.telemetry = telemetry::gather(ctx, place, &expect, &seen, &read, contrast).await?;
-    let late = manner.late_refutes.map(|late| late.borrow().clone());
-    let refutes = late.as_deref().unwrap_or(manner.refutes);
-    let judged = |seen: &Seen| {
+    let contrast = !options.must_fail.is_empty();
+    seen.way = way::of(ctx, ns, probe, &expect, &seen).await?;
+    seen.telemetry = telemetry::gather(ctx, ns, &expect, &seen, &read, contrast).await?;
+    let late = options.late_must_fail.map(|late| late.borrow().clone());
+    let must_fail = late.as_deref().unwrap_or(options.must_fail);
+    let judged = |seen: &Observations| {
         let checks = judge::judge(&probe.name, &expect, seen, probe.rates);
-        match refutes {
+        match must_fail {
             [] => checks,
-            refutes => judge::as_contrast(checks, refutes),
+            must_fail => judge::as_contrast(checks, must_fail),
         }
     };
     let mut checks = judged(&seen);
-    let last = manner.again.is_none_or(|until| Instant::now() > until);
+    let last = options.again.is_none_or(|until| Instant::now() > until);
     if last && why::is_asked(&checks) {
-        seen.logged = logs::read(ctx, place, probe, &seen).await;
-        checks = why::tell(judged(&seen), &seen);
+        seen.logged = logs::read(ctx, ns, probe, &seen).await;
+        checks = why::explain(judged(&seen), &seen);
     }
     let run = guard::judge::Judged {
         probe,
         expect: &expect,
         seen: &seen,
         began: began.into(),
-        again: manner.again.is_some(),
+        again: options.again.is_some(),
     };
-    let checks = guard::judge::judge(ctx, place, run, checks).await;
+    let checks = guard::judge::judge(ctx, ns, run, checks).await;
     Ok(Outcome {
         checks,
         calls: seen.calls.len() as u64,
         attempts: seen.attempts.len() as u64,
         took_ms: took_us / 1000,
         median_us: median_us(&seen.calls),
-        owners: Owners::of(seen.own(), &seen.pods),
+        owners: KeyAssignments::of(seen.own(), &seen.pods),
         evidence: evidence(&seen, &expect, contrast),
         pictures: Vec::new(),
     })
@@ -291,15 +291,15 @@ pub async fn conclude(
 /// All attempts of a run. A cancellation reaches a server after the client has seen its call end:
 /// when the end is what matters, it is waited for.
 async fn attempts(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     id: &str,
     ended: bool,
 ) -> Result<Vec<Attempt>, CallerError> {
-    let servers = place.ledgers(ctx);
+    let servers = ns.ledgers(ctx);
     let limit = timeouts().probe.cancellation;
     let waited = wait::or_last_seen(limit, async |_| {
-        let attempts = ledgers(ctx, place, &servers, id).await?;
+        let attempts = ledgers(ctx, ns, &servers, id).await?;
         let running = attempts.iter().any(|attempt| attempt.end == "running");
         Ok(match ended && running {
             true => Look::Unmet(attempts),
@@ -311,13 +311,13 @@ async fn attempts(
 
 /// What the ledgers of these servers, each of which is ready or not, have of a run.
 async fn ledgers(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     servers: &[(String, bool)],
     id: &str,
 ) -> Result<Vec<Attempt>, CallerError> {
     let each = servers.iter().map(|(pod, ready)| {
-        let port = ctx.port(&place.namespace, pod, CONTROL_PORT);
+        let port = ctx.port(&ns.name, pod, CONTROL_PORT);
         async move {
             match bed::ledger_of(&port, id).await {
                 // It may not have begun. What it answered is then in no ledger, and said to be so.
@@ -348,13 +348,13 @@ async fn asked_to_stop(stop: Option<watch::Receiver<bool>>) {
 }
 
 fn call_plan(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     tag: &str,
 ) -> Result<CallPlan, CertificateError> {
-    let mut plan = probe.call_plan(tag, target(place, probe), &place.names());
-    plan.tls = place.tls_plan(&ctx.redactor, probe.request.tls.as_ref())?;
+    let mut plan = probe.call_plan(tag, target(ns, probe), &ns.names());
+    plan.tls = ns.tls_plan(&ctx.redactor, probe.request.tls.as_ref())?;
     Ok(plan)
 }
 
@@ -369,16 +369,16 @@ fn address(to: &str) -> String {
 }
 
 /// The address that a probe's calls go to, as the client is told it.
-pub fn target(place: &Place, probe: &ResolvedProbe) -> String {
-    address(&expand(&probe.request.to, &place.names()))
+pub fn target(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> String {
+    address(&expand(&probe.request.to, &ns.names()))
 }
 
 /// The gateway's proxies are waited for when any probe goes through it.
-pub fn uses_gateway(ctx: &Context, loaded: &Loaded) -> bool {
+pub fn uses_gateway(ctx: &RunContext, loaded: &LoadedScenario) -> bool {
     let scenario = &loaded.scenario;
     let steps = scenario.steps.iter();
     let mut probes = steps
-        .filter_map(|step| step_probes(scenario, step, ctx.terms.rates).ok())
+        .filter_map(|step| step_probes(scenario, step, ctx.session.rates).ok())
         .flatten();
     probes.any(|probe| through_gateway(&probe))
 }
@@ -391,8 +391,8 @@ pub fn through_gateway(probe: &ResolvedProbe) -> bool {
 }
 
 async fn response_flags(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     expect: &ResolvedExpect,
     id: &str,
     calls: usize,
@@ -400,14 +400,14 @@ async fn response_flags(
     let Some(ResponseFlag { at, .. }) = expect.get() else {
         return Ok(BTreeMap::new());
     };
-    let proxies = telemetry::proxies(ctx, place, at);
+    let proxies = telemetry::proxies(ctx, ns, at);
     flags::flags(ctx, &proxies, &format!("{id}-"), calls).await
 }
 
 /// The first calls and attempts. Where a hop was looked at, its configuration too: that of a
 /// contrast is not the mesh's own. Values of metadata that carries credentials by its name are
 /// masked, unless the expectation is about them.
-pub(crate) fn evidence(seen: &Seen, expect: &ResolvedExpect, contrast: bool) -> String {
+pub(crate) fn evidence(seen: &Observations, expect: &ResolvedExpect, contrast: bool) -> String {
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();
         let mut words = expect.matchers.iter().map(Matcher::expected);
@@ -431,7 +431,7 @@ pub(crate) fn evidence(seen: &Seen, expect: &ResolvedExpect, contrast: bool) -> 
         lines(&mut text, serde_json::to_string(&attempt));
     }
     for (taken, parts) in seen.telemetry.hops.parts.iter().filter(|_| !contrast) {
-        let parts = parts.iter().map(|(part, values)| (part.word(), values));
+        let parts = parts.iter().map(|(part, values)| (part.as_str(), values));
         let parts: BTreeMap<&str, _> = parts.collect();
         let hop = json!({"hop": {"cluster": taken.cluster, "route": taken.route, "parts": parts}});
         lines(&mut text, serde_json::to_string(&hop));

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::busy::BusyError;
+use super::in_flight::InFlightError;
 use crate::{
     errors::{Classified, ErrorClass},
     mesh::istio::istioctl::IstioctlError,
     observe::{data_plane::AskError, testbed::CallerError},
-    run::namespace::{certificates::CertificateError, error::PlaceError},
+    run::namespace::{certificates::CertificateError, error::NamespaceError},
 };
 
 /// Our own side failed, or what was to be observed could not be: nothing is known of the mesh.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] NamespaceError),
     /// A caller, a server or a collector of ours.
     #[error(transparent)]
     Testbed(#[from] CallerError),
@@ -44,9 +44,9 @@ pub enum ProbeError {
         error: Box<kube::Error>,
     },
     #[error(transparent)]
-    Busy(#[from] BusyError),
-    #[error("'avoids-busy'")]
-    AvoidsBusy(#[source] BusyError),
+    Busy(#[from] InFlightError),
+    #[error("'least-request'")]
+    LeastRequest(#[source] InFlightError),
     #[cfg(feature = "browser")]
     #[error(transparent)]
     Browse(#[from] BrowseError),
@@ -61,7 +61,7 @@ impl Classified for ProbeError {
             Self::Testbed(error) => error.class(),
             Self::Certificate(error) => error.class(),
             Self::Istioctl(error) => error.class(),
-            Self::Busy(error) | Self::AvoidsBusy(error) => error.class(),
+            Self::Busy(error) | Self::LeastRequest(error) => error.class(),
             Self::Log { error, .. } => error.class(),
             #[cfg(feature = "browser")]
             Self::Browse(error) => error.class(),

@@ -9,8 +9,8 @@ use kube::{Api, api::LogParams};
 use super::error::ProbeError;
 use crate::{
     mesh::istio::injection::PROXY,
-    observe::data_plane::{Plane, log::Row},
-    run::context::Context,
+    observe::data_plane::{Plane, log::AccessLogEntry},
+    run::context::RunContext,
     timeouts::timeouts,
     wait::{self, Look},
 };
@@ -23,7 +23,7 @@ const LINES: i64 = 5000;
 /// # Errors
 /// How many are missing, when the time for it is over.
 pub async fn flags(
-    ctx: &Context,
+    ctx: &RunContext,
     proxies: &[Plane],
     prefix: &str,
     calls: usize,
@@ -48,7 +48,7 @@ pub async fn flags(
 }
 
 async fn logged(
-    ctx: &Context,
+    ctx: &RunContext,
     proxies: &[Plane],
     prefix: &str,
 ) -> Result<BTreeMap<String, String>, ProbeError> {
@@ -59,7 +59,10 @@ async fn logged(
 ///
 /// # Errors
 /// As [`rows`].
-pub async fn all_rows(ctx: &Context, proxies: &[Plane]) -> Result<Vec<Row>, ProbeError> {
+pub async fn all_rows(
+    ctx: &RunContext,
+    proxies: &[Plane],
+) -> Result<Vec<AccessLogEntry>, ProbeError> {
     let logs = proxies.iter().map(|proxy| rows(ctx, proxy));
     Ok(try_join_all(logs).await?.concat())
 }
@@ -68,7 +71,7 @@ pub async fn all_rows(ctx: &Context, proxies: &[Plane]) -> Result<Vec<Row>, Prob
 ///
 /// # Errors
 /// [`ProbeError::Log`]: the API server does not give it.
-pub async fn rows(ctx: &Context, proxy: &Plane) -> Result<Vec<Row>, ProbeError> {
+pub async fn rows(ctx: &RunContext, proxy: &Plane) -> Result<Vec<AccessLogEntry>, ProbeError> {
     proxy.flush_log().await;
     let log = log(ctx, proxy.namespace(), proxy.pod(), LINES).await?;
     Ok(proxy.rows(&log))
@@ -79,7 +82,7 @@ pub async fn rows(ctx: &Context, proxy: &Plane) -> Result<Vec<Row>, ProbeError> 
 /// # Errors
 /// [`ProbeError::Log`]: the API server does not give it.
 pub async fn log(
-    ctx: &Context,
+    ctx: &RunContext,
     namespace: &str,
     pod: &str,
     lines: i64,
@@ -100,7 +103,7 @@ pub async fn log(
 }
 
 /// Flags of the calls whose ids begin so.
-fn of_calls(rows: Vec<Row>, prefix: &str) -> BTreeMap<String, String> {
+fn of_calls(rows: Vec<AccessLogEntry>, prefix: &str) -> BTreeMap<String, String> {
     let ours = rows.into_iter().filter(|row| row.call.starts_with(prefix));
     let pairs = ours.map(|row| {
         let flags = row.fields.get("response_flags").cloned();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{error::ProbeError, telemetry};
 use crate::{
     observe::data_plane::hop::Taken,
-    run::{context::Context, namespace::place::Place},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace},
     verdict::{
         calls::Calls,
         gathered::Hops,
@@ -19,8 +19,8 @@ use crate::{
 /// # Errors
 /// A proxy does not answer.
 pub async fn hops(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     wanted: &Config,
     calls: &Calls<'_>,
     contrast: bool,
@@ -31,7 +31,7 @@ pub async fn hops(
         absent: false,
     };
     let mut found = Hops::default();
-    for (call, line) in telemetry::lines(ctx, place, &log, calls, contrast).await? {
+    for (call, line) in telemetry::lines(ctx, ns, &log, calls, contrast).await? {
         if let Some(taken) = Taken::of(&line) {
             found.taken.insert(call, taken);
         }
@@ -40,7 +40,7 @@ pub async fn hops(
         .taken
         .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
     let distinct: BTreeSet<&Taken> = found.taken.values().collect();
-    for proxy in telemetry::proxies(ctx, place, &wanted.at) {
+    for proxy in telemetry::proxies(ctx, ns, &wanted.at) {
         for &taken in &distinct {
             let hop = found.parts.entry(taken.clone()).or_default();
             proxy.add_hop(taken, hop).await?;

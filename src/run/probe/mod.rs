@@ -2,11 +2,11 @@
 
 #[cfg(feature = "browser")]
 pub mod browse;
-pub mod busy;
 mod calls;
 pub mod error;
 pub mod flags;
 pub mod hops;
+pub mod in_flight;
 pub mod telemetry;
 pub mod way;
 pub mod why;
@@ -14,5 +14,6 @@ pub mod why;
 #[cfg(test)]
 pub(crate) use calls::evidence;
 pub use calls::{
-    Made, Manner, Outcome, conclude, read_before, run, target, through_gateway, uses_gateway,
+    Outcome, ProbeOptions, RecordedCalls, conclude, read_before, run, target, through_gateway,
+    uses_gateway,
 };

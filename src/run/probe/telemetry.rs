@@ -14,7 +14,7 @@ use crate::{
         data_plane::{AskError, Plane},
         testbed as bed,
     },
-    run::{context::Context, namespace::place::Place},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace},
     text::glob,
     timeouts::timeouts,
     verdict::{
@@ -24,11 +24,11 @@ use crate::{
         matcher::{
             Matcher,
             access_log::AccessLog,
-            counted::{Counted, total},
-            diagnosis::{Diagnosis, Tool},
+            counters::{Counters, total},
+            istioctl::{IstioctlSays, Tool},
             spans::{Spans, reporters},
         },
-        seen::Seen,
+        observations::Observations,
     },
     wait::{self, Look, Steady},
 };
@@ -45,7 +45,7 @@ pub struct Before {
 }
 
 /// Proxies of a workload, or of the gateway.
-pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
+pub(crate) fn proxies(ctx: &RunContext, ns: &ScenarioNamespace, at: &str) -> Vec<Plane> {
     if at == "gateway" {
         return ctx.mesh.gateways.clone();
     }
@@ -53,9 +53,9 @@ pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
         let mut keys = [WORKLOAD_LABEL, "app"].into_iter();
         keys.any(|key| pods::label(pod, key) == Some(at))
     };
-    let mut all = ctx.pods.of(&place.namespace);
+    let mut all = ctx.pods.of(&ns.name);
     all.retain(|pod| pods::is_ready(pod) && is_named(pod));
-    let planes = all.iter().map(|pod| injection::proxy(&ctx.dial, pod));
+    let planes = all.iter().map(|pod| injection::proxy(&ctx.dialer, pod));
     planes.collect()
 }
 
@@ -64,17 +64,19 @@ pub(crate) fn proxies(ctx: &Context, place: &Place, at: &str) -> Vec<Plane> {
 /// # Errors
 /// A proxy does not answer.
 pub async fn before(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     expect: &ResolvedExpect,
 ) -> Result<Before, ProbeError> {
     let mut before = Before::default();
     for matcher in &expect.matchers {
         match matcher {
-            Matcher::Counted(counted) => before.counters = counters(ctx, place, counted).await?,
+            Matcher::Counters(counters) => {
+                before.counters = read_counters(ctx, ns, counters).await?
+            }
             Matcher::Spans(spans) => {
                 for workload in &spans.from {
-                    for proxy in proxies(ctx, place, workload) {
+                    for proxy in proxies(ctx, ns, workload) {
                         proxy.send_spans_at_once().await?;
                     }
                 }
@@ -86,15 +88,15 @@ pub async fn before(
 }
 
 /// Counters of all proxies of a workload, added up; those that none has are missing.
-async fn counters(
-    ctx: &Context,
-    place: &Place,
-    counted: &Counted,
+async fn read_counters(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    counters: &Counters,
 ) -> Result<BTreeMap<String, u64>, AskError> {
     let mut all: BTreeMap<String, u64> = BTreeMap::new();
-    for proxy in proxies(ctx, place, &counted.at) {
+    for proxy in proxies(ctx, ns, &counters.at) {
         for (name, value) in proxy.counters().await? {
-            if counted.counters.keys().any(|pattern| glob(pattern, &name)) {
+            if counters.stats.keys().any(|pattern| glob(pattern, &name)) {
                 *all.entry(name).or_default() += value;
             }
         }
@@ -108,31 +110,31 @@ async fn counters(
 /// # Errors
 /// A proxy, the collector or the tool does not answer.
 pub async fn gather(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     expect: &ResolvedExpect,
-    seen: &Seen,
+    seen: &Observations,
     before: &Before,
     contrast: bool,
 ) -> Result<Telemetry, ProbeError> {
-    let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.lost());
+    let calls = Calls::new(seen, expect.status().unwrap_or(0), expect.max_failed());
     let mut telemetry = Telemetry::default();
     for matcher in &expect.matchers {
         match matcher {
             Matcher::AccessLog(log) => {
-                telemetry.log = lines(ctx, place, log, &calls, contrast).await?;
+                telemetry.log = lines(ctx, ns, log, &calls, contrast).await?;
             }
-            Matcher::Counted(counted) => {
-                telemetry.counters = grown(ctx, place, counted, &calls, before, contrast).await?;
+            Matcher::Counters(counters) => {
+                telemetry.counters = grown(ctx, ns, counters, &calls, before, contrast).await?;
             }
             Matcher::Spans(spans) => {
-                telemetry.spans = collected(ctx, place, spans, &calls, contrast).await?;
+                telemetry.spans = collected(ctx, ns, spans, &calls, contrast).await?;
             }
             Matcher::Config(wanted) => {
-                telemetry.hops = hops::hops(ctx, place, wanted, &calls, contrast).await?;
+                telemetry.hops = hops::hops(ctx, ns, wanted, &calls, contrast).await?;
             }
-            Matcher::Diagnosis(diagnosis) => {
-                telemetry.diagnosis = diagnose(ctx, place, diagnosis).await?;
+            Matcher::IstioctlSays(says) => {
+                telemetry.istioctl = diagnose(ctx, ns, says).await?;
             }
             _ => {}
         }
@@ -145,13 +147,13 @@ pub(crate) type Lines = BTreeMap<String, BTreeMap<String, String>>;
 /// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be
 /// missing, as soon as no more can come.
 pub(crate) async fn lines(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     wanted: &AccessLog,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Lines, ProbeError> {
-    let proxies = proxies(ctx, place, &wanted.at);
+    let proxies = proxies(ctx, ns, &wanted.at);
     let limit = match proxies.first() {
         Some(proxy) if wanted.absent || contrast => proxy.log_interval().await? + SURE,
         _ => timeouts().probe.telemetry,
@@ -170,27 +172,27 @@ pub(crate) async fn lines(
     waited.await
 }
 
-async fn logged(ctx: &Context, proxies: &[Plane]) -> Result<Lines, ProbeError> {
+async fn logged(ctx: &RunContext, proxies: &[Plane]) -> Result<Lines, ProbeError> {
     let rows = flags::all_rows(ctx, proxies).await?.into_iter();
     Ok(rows.map(|row| (row.call, row.fields)).collect())
 }
 
 /// Growth since `before`, as soon as it is what is wanted or nothing more can come.
 async fn grown(
-    ctx: &Context,
-    place: &Place,
-    counted: &Counted,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    counters: &Counters,
     calls: &Calls<'_>,
     before: &Before,
     contrast: bool,
 ) -> Result<BTreeMap<String, u64>, ProbeError> {
-    let wanted = counted.wanted(calls);
+    let wanted = counters.expected_counts(calls);
     let limit = match contrast {
         true => QUIET,
         false => timeouts().probe.telemetry,
     };
     let waited = wait::or_last_seen(limit, async |_| {
-        let mut grown = counters(ctx, place, counted).await?;
+        let mut grown = read_counters(ctx, ns, counters).await?;
         for (name, value) in &mut grown {
             let since = before.counters.get(name).copied().unwrap_or(0);
             *value = value.saturating_sub(since);
@@ -207,14 +209,14 @@ async fn grown(
 /// The collector's spans, as soon as each call has those that are wanted; for a share, once no more
 /// come.
 async fn collected(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     wanted: &Spans,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Vec<Span>, ProbeError> {
-    let pod = place.pod(ctx, &wanted.at)?;
-    let collector = ctx.port(&place.namespace, &pod, CONTROL_PORT);
+    let pod = ns.pod(ctx, &wanted.at)?;
+    let collector = ctx.port(&ns.name, &pod, CONTROL_PORT);
     let steady = Steady::default();
     let waited = wait::or_last_seen(timeouts().probe.telemetry, async |_| {
         let spans = bed::spans(&collector).await?;
@@ -236,18 +238,18 @@ async fn collected(
 
 /// Lines that istioctl prints of a pod, white space folded.
 async fn diagnose(
-    ctx: &Context,
-    place: &Place,
-    wanted: &Diagnosis,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    wanted: &IstioctlSays,
 ) -> Result<Vec<String>, ProbeError> {
     let istioctl = ctx.mesh.istioctl.as_ref();
     let istioctl = istioctl.ok_or(ProbeError::NoIstioctl)?;
-    let pod = place.pod(ctx, &wanted.of)?;
-    let of = format!("{pod}.{}", place.namespace);
-    let mut words: Vec<&str> = wanted.run.words().split(' ').collect();
+    let pod = ns.pod(ctx, &wanted.of)?;
+    let of = format!("{pod}.{}", ns.name);
+    let mut words: Vec<&str> = wanted.run.describe().split(' ').collect();
     match wanted.run {
         Tool::Status => words.push(&of),
-        _ => words.extend([pod.as_str(), "-n", &place.namespace]),
+        _ => words.extend([pod.as_str(), "-n", &ns.name]),
     }
     let text = istioctl.ask(&words, timeouts().probe.telemetry).await?;
     let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");

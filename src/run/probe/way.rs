@@ -13,13 +13,13 @@ use crate::{
     mesh::istio::injection,
     observe::data_plane::{AskError, Plane},
     plan::resolve::ResolvedProbe,
-    run::{context::Context, namespace::place::Place, probe},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace, probe},
     timeouts::timeouts,
     verdict::{
         ResolvedExpect, answer,
         matcher::produced_by::ProducedBy,
+        observations::Observations,
         producer::{Producer, Way},
-        seen::Seen,
     },
     wait::{self, Look},
 };
@@ -33,20 +33,20 @@ const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
 /// # Errors
 /// A proxy does not answer.
 pub async fn of(
-    ctx: &Context,
-    place: &Place,
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
     expect: &ResolvedExpect,
-    seen: &Seen,
+    seen: &Observations,
 ) -> Result<Way, ProbeError> {
-    let (sidecar, gateways) = (sidecar(ctx, place, probe), gateways(ctx, place, probe));
+    let (sidecar, gateways) = (sidecar(ctx, ns, probe), gateways(ctx, ns, probe));
     let mut way = Way {
         near: sidecar.is_some() || !gateways.is_empty(),
-        far: servers(ctx, place).iter().any(injection::is_sidecar),
+        far: servers(ctx, ns).iter().any(injection::is_sidecar),
         two: sidecar.is_some() && !gateways.is_empty(),
         ..Way::default()
     };
-    let sides = [Producer::NearProxy, Producer::FarProxy];
+    let sides = [Producer::OutboundProxy, Producer::InboundProxy];
     let told = expect.get::<ProducedBy>().map(|claim| claim.0);
     if !way.near || !told.is_some_and(|who| sides.contains(&who)) {
         return Ok(way);
@@ -67,26 +67,26 @@ pub async fn of(
     Ok(way)
 }
 
-fn servers(ctx: &Context, place: &Place) -> Vec<Pod> {
-    let servers = place.servers(ctx);
-    let mut pods = ctx.pods.of(&place.namespace);
+fn servers(ctx: &RunContext, ns: &ScenarioNamespace) -> Vec<Pod> {
+    let servers = ns.servers(ctx);
+    let mut pods = ctx.pods.of(&ns.name);
     pods.retain(|pod| servers.contains(&pod.name_any()));
     pods
 }
 
 /// The caller's sidecar.
-fn sidecar(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Option<Plane> {
-    let pods = ctx.pods.of(&place.namespace);
+fn sidecar(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Option<Plane> {
+    let pods = ctx.pods.of(&ns.name);
     let mut mine = pods
         .iter()
         .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(probe.request.from.as_str()));
     let pod = mine.find(|pod| injection::is_sidecar(pod))?;
-    Some(injection::proxy(&ctx.dial, pod))
+    Some(injection::proxy(&ctx.dialer, pod))
 }
 
 /// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it
 /// names no other workload.
-fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
+fn gateways(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Vec<Plane> {
     if probe::through_gateway(probe) {
         return ctx.mesh.gateways.clone();
     }
@@ -97,12 +97,12 @@ fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
         .next()
         .unwrap_or(&probe.request.to);
     let host = to.split([':', '.']).next().unwrap_or_default();
-    let own: Vec<_> = place
+    let own: Vec<_> = ns
         .proxies(ctx)
         .into_iter()
         .filter(|proxy| proxy.is_gateway())
         .collect();
-    let pods = place.pods(ctx);
+    let pods = ns.pods(ctx);
     let gateway = |name: &str| {
         let named = pods.get(name).into_iter().flatten();
         named.clone().count() > 0
@@ -110,7 +110,7 @@ fn gateways(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<Plane> {
                 .clone()
                 .all(|pod| own.iter().any(|one| one.pod() == pod))
     };
-    let mut others = place.workloads.iter().filter(|known| !gateway(&known.name));
+    let mut others = ns.workloads.iter().filter(|known| !gateway(&known.name));
     let direct = others.any(|known| host == known.name || host.starts_with(app(known)));
     match direct {
         true => Vec::new(),
@@ -130,7 +130,7 @@ async fn are_hidden(near: &[Plane]) -> Result<bool, AskError> {
 /// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log
 /// tells of are missing.
 async fn passed_on(
-    ctx: &Context,
+    ctx: &RunContext,
     near: &[Plane],
     open: &[&str],
 ) -> Result<BTreeMap<String, bool>, ProbeError> {
@@ -148,7 +148,7 @@ async fn passed_on(
 
 /// What the near proxies' logs tell of calls: whether every one that logged it passed its answer
 /// on.
-async fn told(ctx: &Context, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
+async fn told(ctx: &RunContext, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
     for row in flags::all_rows(ctx, near).await? {
         if let Some(details) = row.fields.get(DETAILS.0) {

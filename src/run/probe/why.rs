@@ -10,29 +10,29 @@ use super::flags;
 use crate::{
     cluster::pods,
     fixture::workload::WORKLOAD_LABEL,
-    observe::data_plane::{Plane, log::Row},
+    observe::data_plane::{Plane, log::AccessLogEntry},
     plan::resolve::ResolvedProbe,
-    run::{context::Context, namespace::place::Place, probe},
+    run::{context::RunContext, namespace::scenario_namespace::ScenarioNamespace, probe},
     timeouts::timeouts,
     verdict::{
         answer::given_up,
         logged::{Hop, Line, Logged},
-        seen::Seen,
+        observations::Observations,
     },
     wait::{self, Look},
 };
 
 /// Every proxy that may have had the calls.
-fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Plane)> {
-    let pods = ctx.pods.of(&place.namespace);
+fn hops(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Vec<(Hop, Plane)> {
+    let pods = ctx.pods.of(&ns.name);
     let of = |name: &str| pods.iter().find(|pod| pod.name_any() == name);
     let mut hops: Vec<(Hop, Plane)> = Vec::new();
-    for proxy in place.proxies(ctx) {
+    for proxy in ns.proxies(ctx) {
         let workload = of(proxy.pod()).and_then(|pod| pods::label(pod, WORKLOAD_LABEL));
         let hop = match workload {
             _ if proxy.is_gateway() => Hop::Gateway,
-            Some(name) if name == probe.request.from => Hop::NearProxy,
-            _ => Hop::FarProxy,
+            Some(name) if name == probe.request.from => Hop::OutboundProxy,
+            _ => Hop::InboundProxy,
         };
         hops.push((hop, proxy));
     }
@@ -45,15 +45,20 @@ fn hops(ctx: &Context, place: &Place, probe: &ResolvedProbe) -> Vec<(Hop, Plane)
 
 /// Lines of the run's calls in the logs of all proxies on the way, as soon as each call that left
 /// its caller has them.
-pub async fn read(ctx: &Context, place: &Place, probe: &ResolvedProbe, seen: &Seen) -> Logged {
-    let hops = hops(ctx, place, probe);
+pub async fn read(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    probe: &ResolvedProbe,
+    seen: &Observations,
+) -> Logged {
+    let hops = hops(ctx, ns, probe);
     let left = seen
         .calls
         .iter()
         .filter(|call| call.status.origin != Origin::Transport && !given_up(call));
     let wanted: BTreeSet<&str> = left.map(|call| call.call.as_str()).collect();
     let all: BTreeSet<&str> = seen.calls.iter().map(|call| call.call.as_str()).collect();
-    let far = hops.iter().any(|(hop, _)| *hop == Hop::FarProxy);
+    let far = hops.iter().any(|(hop, _)| *hop == Hop::InboundProxy);
     let limit = timeouts().probe.explanation;
     let waited = wait::or_last_seen(limit, async |_| {
         let logged = logged(ctx, &hops, &all).await;
@@ -68,7 +73,7 @@ pub async fn read(ctx: &Context, place: &Place, probe: &ResolvedProbe, seen: &Se
 }
 
 /// What the logs of these proxies have of these calls; a log that cannot be read has nothing.
-async fn logged(ctx: &Context, hops: &[(Hop, Plane)], calls: &BTreeSet<&str>) -> Logged {
+async fn logged(ctx: &RunContext, hops: &[(Hop, Plane)], calls: &BTreeSet<&str>) -> Logged {
     let logs = hops
         .iter()
         .map(|(hop, proxy)| async move { (*hop, flags::rows(ctx, proxy).await) });
@@ -88,10 +93,10 @@ fn is_whole(lines: Option<&Vec<Line>>, far: bool) -> bool {
         return false;
     };
     let answered = lines.iter().any(|line| !line.passed_on());
-    answered || !far || lines.iter().any(|line| line.hop == Hop::FarProxy)
+    answered || !far || lines.iter().any(|line| line.hop == Hop::InboundProxy)
 }
 
-fn keep(logged: &mut Logged, hop: Hop, rows: Vec<Row>, calls: &BTreeSet<&str>) {
+fn keep(logged: &mut Logged, hop: Hop, rows: Vec<AccessLogEntry>, calls: &BTreeSet<&str>) {
     for row in rows
         .into_iter()
         .filter(|row| calls.contains(row.call.as_str()))
@@ -120,7 +125,7 @@ mod tests {
             {\"meshproof_call\":\"a-10\",\"response_flags\":\"UH\"}\n{\"meshproof_call\":null}\n";
         let mut logged = Logged::new();
         let calls = BTreeSet::from(["a-1"]);
-        keep(&mut logged, Hop::NearProxy, rows(log), &calls);
+        keep(&mut logged, Hop::OutboundProxy, rows(log), &calls);
         assert_eq!(logged.len(), 1);
         let lines = &logged["a-1"];
         assert_eq!(lines.len(), 2);

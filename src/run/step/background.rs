@@ -6,18 +6,18 @@ use super::{change, error::StepError};
 use crate::{
     plan::resolve::ResolvedProbe,
     run::{
-        context::Context,
-        namespace::place::Place,
+        context::RunContext,
+        namespace::scenario_namespace::ScenarioNamespace,
         probe::{
-            self, Manner, Outcome,
-            busy::{self, BusyError, Holding},
+            self, Outcome, ProbeOptions,
             error::ProbeError,
+            in_flight::{self, BackgroundHold, InFlightError},
         },
         state::{Background, Run},
     },
     scenario::{
         StepNumber,
-        model::{Finish, Step},
+        model::{Step, StopBackground},
     },
     verdict::outcome::CheckResult,
 };
@@ -32,10 +32,14 @@ impl Background {
     /// Waits until the streams that it holds are in progress at servers, so that what follows
     /// happens to them. Streams that cannot arrive are judged like others, so this gives up without
     /// an error.
-    async fn arrived(&mut self, ctx: &Context, place: &Place) -> Result<(), BusyError> {
+    async fn arrived(
+        &mut self,
+        ctx: &RunContext,
+        ns: &ScenarioNamespace,
+    ) -> Result<(), InFlightError> {
         let held = [self.holding.clone()];
         tokio::select! {
-            arrived = busy::arrived(ctx, place, &held) => arrived.map(drop),
+            arrived = in_flight::arrived(ctx, ns, &held) => arrived.map(drop),
             _ = &mut self.ended => Ok(()),
         }
     }
@@ -51,12 +55,12 @@ impl Run<'_> {
     ) -> Result<(), StepError> {
         let probes = self.resolved(step)?;
         let (stop, stopped) = watch::channel(false);
-        let (ctx, place) = (
+        let (ctx, ns) = (
             std::sync::Arc::clone(self.ctx),
-            std::sync::Arc::clone(&self.place),
+            std::sync::Arc::clone(&self.ns),
         );
         let tag = self.tag();
-        let holding = Holding {
+        let holding = BackgroundHold {
             prefix: format!("{tag}b"),
             calls: probes.first().map_or(0, held_calls),
         };
@@ -64,19 +68,18 @@ impl Run<'_> {
         let runs = runs.map(|(at, probe)| (probe.request.from.clone(), format!("{tag}b{at}")));
         let runs: Vec<(String, String)> = runs.collect();
         let streams = probes.iter().any(|probe| probe.request.stream.is_some());
-        let (finish, refutes) = watch::channel(Vec::new());
+        let (finish, must_fail) = watch::channel(Vec::new());
         let (at_work, ended) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let _at_work = at_work;
             let mut outcomes = Vec::new();
             for (at, probe) in probes.iter().enumerate() {
-                let manner = Manner {
+                let options = ProbeOptions {
                     stop: Some(stopped.clone()),
-                    late_refutes: Some(refutes.clone()),
-                    ..Manner::default()
+                    late_must_fail: Some(must_fail.clone()),
+                    ..ProbeOptions::default()
                 };
-                outcomes
-                    .push(probe::run(&ctx, &place, probe, &format!("{tag}b{at}"), manner).await?);
+                outcomes.push(probe::run(&ctx, &ns, probe, &format!("{tag}b{at}"), options).await?);
             }
             Ok(outcomes)
         });
@@ -92,18 +95,18 @@ impl Run<'_> {
             late: None,
         };
         if streams {
-            background.late = background.arrived(self.ctx, &self.place).await.err();
+            background.late = background.arrived(self.ctx, &self.ns).await.err();
         }
         self.background.push(background);
         Ok(())
     }
 
     /// Lets a background's streams end, and judges all its calls.
-    pub(crate) async fn finish(&mut self, finish: &Finish) -> Result<(), StepError> {
-        let at = self.background.iter().position(|b| b.name == finish.probe);
-        let at = at.ok_or_else(|| StepError::NotInBackground(finish.probe.clone()))?;
+    pub(crate) async fn stop_background(&mut self, step: &StopBackground) -> Result<(), StepError> {
+        let at = self.background.iter().position(|b| b.name == step.probe);
+        let at = at.ok_or_else(|| StepError::NotInBackground(step.probe.clone()))?;
         let background = self.background.remove(at);
-        let _ = background.finish.send(finish.refutes.clone());
+        let _ = background.finish.send(step.must_fail.clone());
         for (from, id) in &background.runs {
             change::finish(self, from, id).await?;
         }
@@ -111,7 +114,7 @@ impl Run<'_> {
         let outcomes = outcomes.map_err(StepError::Background)??;
         let late = background.late.filter(|_| all_hold(&outcomes));
         for outcome in outcomes {
-            let name = format!("finished-{}", finish.probe);
+            let name = format!("finished-{}", step.probe);
             self.take(background.step, &name, outcome);
         }
         late.map_or(Ok(()), |late| Err(ProbeError::Busy(late).into()))

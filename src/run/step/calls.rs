@@ -26,14 +26,14 @@ impl Run<'_> {
         &mut self,
         number: StepNumber,
         step: &Step,
-        refutes: &[String],
+        must_fail: &[String],
     ) -> Result<(), StepError> {
         for probe in self.resolved(step)? {
-            let outcome = self.once(&probe, refutes, None).await?;
-            self.floor_ms += outcome.took_ms;
+            let outcome = self.once(&probe, must_fail, None).await?;
+            self.min_ms += outcome.took_ms;
             let given_up = outcome.given_up();
             self.take(number, &probe.name, outcome);
-            // Whatever hangs hangs in the next cell as well, and the verdict is known.
+            // Whatever hangs hangs in the next case as well, and the verdict is known.
             if let Some(words) = given_up {
                 let probe = probe.name;
                 return Err(StepError::GivenUp { probe, words });
@@ -72,7 +72,7 @@ impl Run<'_> {
             });
         }
         for (name, outcome) in outcomes {
-            self.floor_ms += outcome.took_ms;
+            self.min_ms += outcome.took_ms;
             self.take(number, &name, outcome);
         }
         Ok(())

@@ -3,7 +3,7 @@
 use super::{configuration, error::StepError};
 use crate::{
     cluster::object::{self, ObjectError},
-    mesh::istio::secrets::{self, SecretError},
+    mesh::istio::propagation::secrets::{self, SecretError},
     run::state::Run,
     scenario::verb::certificate::Certificate,
 };
@@ -18,13 +18,13 @@ pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), St
         .iter()
         .map(|host| configuration::expand(run, host))
         .collect();
-    let place = &run.place;
-    let (object, key, made) = place
+    let ns = &run.ns;
+    let (object, key, recorded) = ns
         .certificates
-        .secret(step, &hosts, &run.ctx.terms.run_id)?;
+        .secret(step, &hosts, &run.ctx.session.run_id)?;
     run.ctx.redactor.register(&key);
-    let written = run.ctx.writer.apply(&object, place.home()).await?;
-    place.certificates.keep(step.name(), made);
+    let written = run.ctx.writer.apply(&object, ns.home()).await?;
+    ns.certificates.keep(step.name(), recorded);
     run.applied.insert(key_of(&step.secret), vec![written]);
     Ok(settled(run).await?)
 }
@@ -37,7 +37,7 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<bool, ObjectError> 
     let Some(written) = run.applied.remove(&key_of(name)) else {
         return Ok(false);
     };
-    run.place.certificates.forget(name);
+    run.ns.certificates.forget(name);
     for one in &written {
         object::delete(&run.ctx.client, one).await?;
     }
@@ -54,8 +54,8 @@ fn key_of(secret: &str) -> String {
 /// # Errors
 /// The proxy, the Secret and what the proxy has.
 pub async fn settled(run: &Run<'_>) -> Result<(), SecretError> {
-    let current = run.place.certificates.current();
-    let mut proxies = run.place.proxies(run.ctx);
+    let current = run.ns.certificates.current();
+    let mut proxies = run.ns.proxies(run.ctx);
     proxies.retain(|proxy| proxy.is_gateway());
     for proxy in &proxies {
         secrets::await_secrets(proxy, &current).await?;

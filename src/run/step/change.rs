@@ -9,9 +9,9 @@ use crate::{
     cluster::pods,
     errors::chain,
     fixture::workload::WORKLOAD_LABEL,
-    run::{namespace::error::PlaceError, probe::telemetry, state::Run, stop::Stop},
+    run::{namespace::error::NamespaceError, probe::telemetry, state::Run, stop::Stop},
     scenario::{
-        model::{Await, Churn, Ready, Tell},
+        model::{Churn, ConfigureServer, ExpectReady, WaitForStat},
         range::{self, ValueError},
         script,
     },
@@ -20,17 +20,17 @@ use crate::{
 };
 
 /// Tells every ready pod of a workload.
-pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), StepError> {
-    if tell.health.is_some() {
-        run.place.guard.ask(&tell.workload);
+pub async fn configure_server(run: &Run<'_>, step: &ConfigureServer) -> Result<(), StepError> {
+    if step.health.is_some() {
+        run.ns.guard.ask(&step.workload);
     }
     // Its error says what became of them.
-    run.place.pod(run.ctx, &tell.workload)?;
-    let pods = run.place.pods(run.ctx).remove(&tell.workload);
+    run.ns.pod(run.ctx, &step.workload)?;
+    let pods = run.ns.pods(run.ctx).remove(&step.workload);
     let pods = pods.unwrap_or_default();
-    let script = script::script(tell.script.as_ref()).map_err(StepError::Script)?;
+    let script = script::script(step.script.as_ref()).map_err(StepError::Script)?;
     for pod in pods {
-        let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
+        let port = run.ctx.port(&run.ns.name, &pod, CONTROL_PORT);
         let send = async |method: Method, path: &str, body: Vec<u8>| {
             let sent = port.send(method, path, body).await;
             sent.map(drop).map_err(StepError::Server)
@@ -39,11 +39,11 @@ pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), StepError> {
             let body = serde_json::to_vec(script)?;
             send(Method::PUT, "/v1/script", body).await?;
         }
-        if let Some(health) = tell.health {
-            let path = format!("/v1/health?service=&status={}", health.word());
+        if let Some(health) = step.health {
+            let path = format!("/v1/health?service=&status={}", health.as_str());
             send(Method::PUT, &path, Vec::new()).await?;
         }
-        if tell.go_away {
+        if step.go_away {
             send(Method::POST, "/v1/goaway?age_ms=0", Vec::new()).await?;
         }
     }
@@ -51,9 +51,9 @@ pub async fn tell(run: &Run<'_>, tell: &Tell) -> Result<(), StepError> {
 }
 
 /// Lets the run `id` at a caller end; one that has ended already is fine.
-pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), PlaceError> {
-    let pod = run.place.pod(run.ctx, from)?;
-    let port = run.ctx.port(&run.place.namespace, &pod, CONTROL_PORT);
+pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), NamespaceError> {
+    let pod = run.ns.pod(run.ctx, from)?;
+    let port = run.ctx.port(&run.ns.name, &pod, CONTROL_PORT);
     let path = format!("/v1/finish?id={id}");
     if let Err(error) = port.send(Method::POST, &path, Vec::new()).await {
         tracing::debug!(error = chain(&error), "nothing to finish");
@@ -74,16 +74,16 @@ pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
 }
 
 /// Whether so many pods of a workload become ready.
-pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, ValueError> {
-    let within = range::duration(&ready.within)?;
+pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, ValueError> {
+    let within = range::duration(&step.within)?;
     let count = |pods: &[Pod]| {
         let mine = pods
             .iter()
-            .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(ready.workload.as_str()));
+            .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(step.workload.as_str()));
         mine.filter(|pod| pods::is_ready(pod)).count()
     };
-    let wanted = ready.pods as usize;
-    let namespace = &run.place.namespace;
+    let wanted = step.pods as usize;
+    let namespace = &run.ns.name;
     let waited = run
         .ctx
         .pods
@@ -101,9 +101,9 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, ValueError> {
         class = Some(cause.class);
     }
     Ok(Check {
-        probe: ready.workload.clone(),
+        probe: step.workload.clone(),
         matcher: "ready".to_owned(),
-        expected: format!("{wanted} ready within {}", ready.within),
+        expected: format!("{wanted} ready within {}", step.within),
         actual,
         result,
         contrast: false,
@@ -115,7 +115,7 @@ pub async fn ready(run: &Run<'_>, ready: &Ready) -> Result<Check, ValueError> {
 }
 
 /// Waits until a counter of a workload's proxies has grown, or stands, as far as wanted.
-pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), StepError> {
+pub async fn wait_for_stat(run: &Run<'_>, wait: &WaitForStat) -> Result<(), StepError> {
     let within = range::duration(&wait.within)?;
     let start = if wait.from_zero {
         0
@@ -140,9 +140,9 @@ pub async fn await_stat(run: &Run<'_>, wait: &Await) -> Result<(), StepError> {
     })
 }
 
-async fn read(run: &Run<'_>, wait: &Await) -> Result<u64, StepError> {
+async fn read(run: &Run<'_>, wait: &WaitForStat) -> Result<u64, StepError> {
     let mut sum = 0;
-    for proxy in telemetry::proxies(run.ctx, &run.place, &wait.at) {
+    for proxy in telemetry::proxies(run.ctx, &run.ns, &wait.at) {
         sum += proxy.counter(&wait.stat).await.map_err(StepError::Proxy)?;
     }
     Ok(sum)

@@ -31,11 +31,8 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
         objects.iter().filter_map(|object| object["kind"].as_str()),
     );
     let gateway = probe::uses_gateway(run.ctx, run.loaded);
-    let live = run
-        .place
-        .change(run.ctx, objects, Vec::new(), gateway)
-        .await?;
-    run.floor_ms += live.push_ms;
+    let live = run.ns.change(run.ctx, objects, Vec::new(), gateway).await?;
+    run.min_ms += live.push_ms;
     let mut written = live.written;
     run.answered(&written);
     // An edit of what is there already: objects that the new file does not name stay, as kubectl
@@ -60,7 +57,7 @@ const WITH_PODS: [&str; 7] = [
 /// Who writes or deletes an object that has pods asks for what becomes of them.
 fn asked<'a>(run: &Run<'_>, mut kinds: impl Iterator<Item = &'a str>) {
     if kinds.any(|kind| WITH_PODS.contains(&kind)) {
-        run.place.guard.ask("*");
+        run.ns.guard.ask("*");
     }
 }
 
@@ -82,11 +79,8 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
         .ok_or_else(|| StepError::NotApplied(name.to_owned()))?;
     asked(run, written.iter().map(|object| object.kind.as_str()));
     let gateway = probe::uses_gateway(run.ctx, run.loaded);
-    let live = run
-        .place
-        .change(run.ctx, Vec::new(), written, gateway)
-        .await?;
-    run.floor_ms += live.push_ms;
+    let live = run.ns.change(run.ctx, Vec::new(), written, gateway).await?;
+    run.min_ms += live.push_ms;
     Ok(())
 }
 
@@ -100,11 +94,7 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestE
     let (file, documents) = documents(run, name)?;
     let mut objects = Vec::new();
     for document in documents {
-        let admitted = run
-            .ctx
-            .writer
-            .admit(&document.value, run.place.home())
-            .await;
+        let admitted = run.ctx.writer.admit(&document.value, run.ns.home()).await;
         if let Err(source @ (ObjectError::Outside(_) | ObjectError::Words(_))) = admitted {
             return Err(ManifestError::NotAdmitted {
                 file,
@@ -144,34 +134,34 @@ fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), Manifes
 
 /// The text with its placeholders replaced.
 pub fn expand(run: &Run<'_>, text: &str) -> String {
-    manifest::expand(text, &run.place.names())
+    manifest::expand(text, &run.ns.names())
 }
 
 /// Scales a workload; returns when its pods are as wanted and every proxy knows them.
 pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), Stop> {
-    run.place.guard.ask(&scale.workload);
+    run.ns.guard.ask(&scale.workload);
     let (workload, replicas) = (scale.workload.as_str(), scale.replicas);
-    let maker = run.place.makers.get(workload).copied();
+    let maker = run.ns.controllers.get(workload).copied();
     let maker = maker.ok_or_else(|| StepError::NoMaker(workload.to_owned()))?;
-    let (client, namespace) = (&run.ctx.client, &run.place.namespace);
+    let (client, namespace) = (&run.ctx.client, &run.ns.name);
     maker.scale(client, namespace, workload, replicas).await?;
-    run.place.await_pods(run.ctx, workload, replicas).await?;
+    run.ns.await_pods(run.ctx, workload, replicas).await?;
     known(run).await
 }
 
 /// Waits until every proxy knows the pods that are ready now.
 async fn known(run: &Run<'_>) -> Result<(), Stop> {
     let gateway = probe::uses_gateway(run.ctx, run.loaded);
-    Ok(run.place.await_known(run.ctx, gateway).await?)
+    Ok(run.ns.await_known(run.ctx, gateway).await?)
 }
 
 /// Deletes the pods of a workload one after the other; each is replaced and known to every proxy
 /// before the next goes. A pod is known by its uid: that of a StatefulSet comes back under its old
 /// name.
 pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
-    run.place.guard.ask(workload);
-    let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.place.namespace);
-    let all = run.ctx.pods.of(&run.place.namespace);
+    run.ns.guard.ask(workload);
+    let api: Api<Pod> = Api::namespaced(run.ctx.client.clone(), &run.ns.name);
+    let all = run.ctx.pods.of(&run.ns.name);
     let mine = all
         .iter()
         .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
@@ -193,12 +183,12 @@ pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
             })?;
         let gone = |pods: &[Pod]| !pods.iter().any(|other| other.uid() == uid);
         let limit = timeouts().pods.gone;
-        let waited = run.ctx.pods.until(&run.place.namespace, limit, gone).await;
+        let waited = run.ctx.pods.until(&run.ns.name, limit, gone).await;
         if let Err(last) = waited {
             let last = pods::describe(&run.ctx.client, &last).await;
             return Err(RestartError::Stays { pod, limit, last }.into());
         }
-        run.place.await_pods(run.ctx, workload, count).await?;
+        run.ns.await_pods(run.ctx, workload, count).await?;
         known(run).await?;
     }
     Ok(())

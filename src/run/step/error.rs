@@ -7,11 +7,11 @@ use tokio::task::JoinError;
 use crate::{
     cluster::object::ObjectError,
     errors::{Classified, ErrorClass, Trouble},
-    mesh::istio::secrets::SecretError,
+    mesh::istio::propagation::secrets::SecretError,
     observe::data_plane::AskError,
     plan::resolve::ResolveError,
     run::{
-        namespace::{certificates::CertificateError, error::PlaceError, maker::ScaleError},
+        namespace::{certificates::CertificateError, error::NamespaceError, maker::ScaleError},
         probe::error::ProbeError,
     },
     scenario::{file::LoadError, script::ScriptError},
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] NamespaceError),
     #[error(transparent)]
     Probe(#[from] ProbeError),
     #[error(transparent)]

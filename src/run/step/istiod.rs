@@ -15,12 +15,12 @@ use crate::{
     cluster::pods,
     errors::chain,
     mesh::istio::{
-        control_plane::ControlPlane, found::ISTIOD, injection::revision, install::NAMESPACE,
+        control_plane::ControlPlane, discovery::ISTIOD, injection::revision, install::NAMESPACE,
     },
     observe::data_plane::Plane,
-    run::context::Context,
+    run::context::RunContext,
     timeouts::timeouts,
-    transport::http::Port,
+    transport::http::PodPort,
     wait::{self, Look},
 };
 
@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// [`RestartError`]: what is still there, or not yet.
-pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartError> {
+pub async fn restart(ctx: &RunContext, proxies: &[Plane]) -> Result<(), RestartError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
     let old = pods(&api).await?;
     for pod in &old {
@@ -46,7 +46,7 @@ pub async fn restart(ctx: &Context, proxies: &[Plane]) -> Result<(), RestartErro
         })
     })?;
     for pod in &fresh {
-        ctx.mesh.applier.follow(ControlPlane::of(&ctx.dial, pod));
+        ctx.mesh.applier.follow(ControlPlane::of(&ctx.dialer, pod));
     }
     let control_planes = ctx.mesh.applier.control_planes();
     let proxies: Vec<&Plane> = proxies.iter().collect();
@@ -81,7 +81,7 @@ async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, Restart
 }
 
 /// Waits until istiod lists every one of the proxies.
-async fn connected(istiod: &Port, proxies: Vec<&Plane>) -> Result<(), RestartError> {
+async fn connected(istiod: &PodPort, proxies: Vec<&Plane>) -> Result<(), RestartError> {
     let limit = timeouts().mesh.reconnect;
     let waited = wait::until(limit, async |_| {
         Ok(match istiod.json("/debug/syncz").await {
@@ -122,11 +122,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{observe::data_plane::envoy::Envoy, transport::Dial};
+    use crate::{observe::data_plane::envoy::Envoy, transport::PodDialer};
 
     #[test]
     fn proxies_that_are_not_connected_are_named() {
-        let dial = Dial::node(PathBuf::new());
+        let dial = PodDialer::node(PathBuf::new());
         let proxy = |pod: &str| Envoy::of(&dial, ("ns", pod), "default", false);
         let list = json!([{"cluster_id": "Kubernetes", "proxy": "a.ns"}, {"proxy": "b.other"}]);
         assert_eq!(missing(&list, &[&proxy("a"), &proxy("b")]), ["b.ns"]);

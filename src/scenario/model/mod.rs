@@ -8,12 +8,13 @@ pub mod stream;
 pub mod tls;
 pub mod web;
 
-pub use probe::{Cell, Override, Probe};
+pub use probe::{Case, Override, Probe};
 pub use scenario::{Level, Scenario, Workload};
 
 pub use super::verb::{
-    Step, await_stat::Await, certificate::Certificate, churn::Churn, contrast::Contrast,
-    converge::Converge, finish::Finish, ready::Ready, refused::Refused, scale::Scale, tell::Tell,
-    versus::Versus,
+    Step, certificate::Certificate, churn::Churn, compare::Compare,
+    configure_server::ConfigureServer, contrast::Contrast, converge::Converge,
+    expect_ready::ExpectReady, expect_rejected::ExpectRejected, scale::Scale,
+    stop_background::StopBackground, wait_for_stat::WaitForStat,
 };
 pub use crate::verdict::matcher::Expect;

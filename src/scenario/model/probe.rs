@@ -76,10 +76,10 @@ pub struct Probe {
     /// A fresh connection for each call.
     #[serde(default)]
     pub reconnect: bool,
-    /// Only multiplication there is: one run of the probe per cell, each cell a checked claim of
+    /// Only multiplication there is: one run of the probe per case, each case a checked claim of
     /// its own.
     #[serde(default)]
-    pub vary: Vec<Cell>,
+    pub cases: Vec<Case>,
     #[serde(default)]
     pub expect: Expect,
 }
@@ -91,9 +91,9 @@ fn one() -> u32 {
 /// One row of a truth table: what differs from the probe, and what is expected of it instead.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Cell {
+pub struct Case {
     /// Name of the row, shown in reports.
-    pub cell: String,
+    pub name: String,
     pub with: Override,
     /// Replaces the probe's expectation field by field.
     pub expect: Option<Expect>,
@@ -125,7 +125,7 @@ pub struct Override {
 
 impl Override {
     /// What is set, in words; nothing when nothing is.
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
         let fields = value.as_object().into_iter().flatten();
         let set = fields.filter(|(_, value)| !value.is_null());

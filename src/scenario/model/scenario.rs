@@ -29,12 +29,12 @@ pub struct Scenario {
     pub needs: Vec<String>,
     /// It touches what all share (the control plane), so nothing else runs beside it.
     #[serde(default)]
-    pub alone: bool,
+    pub serial: bool,
     /// Free labels for `-l`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Workloads that the scenario's namespace holds.
-    pub world: Vec<Workload>,
+    pub workloads: Vec<Workload>,
     /// Named calls with what is expected of them; steps refer to them.
     pub probes: BTreeMap<String, Probe>,
     pub steps: Vec<Step>,
@@ -61,7 +61,7 @@ pub struct Workload {
     /// Service.
     pub name: String,
     /// `<uses>.yaml` beside the scenario, else in `fixtures/workloads`.
-    pub uses: String,
+    pub template: String,
     #[serde(default)]
     pub replicas: Option<u32>,
     /// Overrides the sidecar injection label of the pod template.
@@ -89,7 +89,7 @@ impl Workload {
     pub fn named(name: &str, uses: &str) -> Self {
         Self {
             name: name.to_owned(),
-            uses: uses.to_owned(),
+            template: uses.to_owned(),
             replicas: None,
             sidecar: None,
             version: None,

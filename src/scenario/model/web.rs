@@ -105,7 +105,7 @@ pub enum BrowserClient {
 
 impl BrowserClient {
     /// The name in suite files and in the page.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::GrpcWeb => "grpc-web",
             Self::GrpcWebText => "grpc-web-text",

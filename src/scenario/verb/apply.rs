@@ -17,7 +17,7 @@ impl Verb for Apply {
     const FORM: &'static str = "`apply: NAME`";
     const DOES: &'static str = "applies a file, its documents in their order; returns when every proxy concerned has it, and the pods of its Deployments, StatefulSets, DaemonSets, Jobs and Pods are ready (ERROR with the pod's own reason when they cannot be)";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!(
             "apply {} and wait until every proxy concerned has it",
             self.0

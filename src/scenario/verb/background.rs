@@ -17,7 +17,7 @@ impl Verb for Background {
     const FORM: &'static str = "`background: PROBE`";
     const DOES: &'static str = "keeps calls running to the end of the scenario and judges them then; calls still in progress are cut, only the servers' ledger tells of them";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!("keep probe {} running to the end", self.0)
     }
 

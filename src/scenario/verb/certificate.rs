@@ -42,7 +42,7 @@ impl Verb for Certificate {
     const FORM: &'static str = "`certificate: {secret, hosts, as, issuer, clients, expired}`";
     const DOES: &'static str = "makes a certificate in memory and writes it as a Secret of the namespace; returns when every gateway that uses the Secret serves it. Written again, it is a rotation; `delete: SECRET` removes it";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!(
             "write certificate {} into secret {} and wait until every gateway that uses it has it",
             self.name(),

@@ -23,7 +23,7 @@ impl Verb for Churn {
     const DOES: &'static str =
         "applies and deletes a file by turns; each of the pushes is awaited at every proxy";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!(
             "apply and delete {} by turns, {} pushes",
             self.apply, self.times

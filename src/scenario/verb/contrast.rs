@@ -15,33 +15,33 @@ pub struct Contrast {
     pub with: Override,
     /// Matchers that must be refuted (names of `Expect` fields); at least one. Others are not
     /// judged.
-    pub refutes: Vec<String>,
-    /// Only these cells of a truth table; all when absent.
+    pub must_fail: Vec<String>,
+    /// Only these cases of a truth table; all when absent.
     #[serde(default)]
-    pub cells: Vec<String>,
+    pub cases: Vec<String>,
 }
 
 impl Verb for Contrast {
     const NAME: &'static str = "contrast";
     const DOC: &'static str = "Run a probe whose expectation must be refuted.";
-    const FORM: &'static str = "`contrast: {probe, with, cells, refutes}`";
-    const DOES: &'static str = "runs a probe, perhaps with something broken; each matcher in `refutes` must be refuted, others are not judged";
+    const FORM: &'static str = "`contrast: {probe, with, cases, must-fail}`";
+    const DOES: &'static str = "runs a probe, perhaps with something broken; each matcher in `must-fail` must be refuted, others are not judged";
 
-    fn words(&self) -> String {
-        let broken = self.with.words();
+    fn describe(&self) -> String {
+        let broken = self.with.describe();
         let broken = if broken.is_empty() {
             String::new()
         } else {
             format!(" with {broken}")
         };
-        let cells = match self.cells.as_slice() {
+        let cases = match self.cases.as_slice() {
             [] => String::new(),
-            cells => format!(" (cells {})", cells.join(", ")),
+            cases => format!(" (cases {})", cases.join(", ")),
         };
         format!(
-            "contrast: probe {}{cells}{broken} must refute {}",
+            "contrast: probe {}{cases}{broken} must refute {}",
             self.probe,
-            self.refutes.join(", ")
+            self.must_fail.join(", ")
         )
     }
 
@@ -53,12 +53,12 @@ impl Verb for Contrast {
         vec![Run {
             probe: &self.probe,
             with: Some(&self.with),
-            cells: &self.cells,
+            cases: &self.cases,
         }]
     }
 
     fn refuted(&self) -> Option<(&str, &[String])> {
-        Some((&self.probe, &self.refutes))
+        Some((&self.probe, &self.must_fail))
     }
 
     fn is_contrast(&self) -> bool {
@@ -70,21 +70,21 @@ impl Verb for Contrast {
         let Some(probe) = around.probes.get(&self.probe) else {
             return Vec::new();
         };
-        let known: Vec<&str> = probe.vary.iter().map(|row| row.cell.as_str()).collect();
-        let cells = self.cells.iter().enumerate();
-        let unknown = cells.filter(|(_, cell)| !known.contains(&cell.as_str()));
+        let known: Vec<&str> = probe.cases.iter().map(|row| row.name.as_str()).collect();
+        let cases = self.cases.iter().enumerate();
+        let unknown = cases.filter(|(_, case)| !known.contains(&case.as_str()));
         let mut found: Vec<Mistake> = unknown
-            .map(|(at, cell)| {
-                let message = format!("probe '{}' has no cell '{cell}'", self.probe);
-                let help = did_you_mean(cell, &known);
-                Mistake::key(&format!("cells[{at}]"), message, help)
+            .map(|(at, case)| {
+                let message = format!("probe '{}' has no case '{case}'", self.probe);
+                let help = did_you_mean(case, &known);
+                Mistake::key(&format!("cases[{at}]"), message, help)
             })
             .collect();
-        if self.refutes.is_empty() {
+        if self.must_fail.is_empty() {
             found.push(Mistake::key(
                 "",
                 "this contrast refutes nothing",
-                "name the matchers that must fail, e.g. `refutes: [reaches-all]`",
+                "name the matchers that must fail, e.g. `must-fail: [reaches-all]`",
             ));
         }
         found
@@ -92,7 +92,7 @@ impl Verb for Contrast {
 
     fn limits(&self) -> Vec<Limit<'_>> {
         vec![
-            Limit::List("refutes", "words", self.refutes.len()),
+            Limit::List("must-fail", "words", self.must_fail.len()),
             Limit::With("with", &self.with, &self.probe),
         ]
     }

@@ -18,7 +18,7 @@ impl Verb for Converge {
     const FORM: &'static str = "`converge: {probe, within}`";
     const DOES: &'static str = "repeats a probe until it holds, or until the time is over (\"eventually\"); the last look counts. Look k of a statistical claim may miss at beta / (k (k + 1)), so that all looks together keep beta";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!(
             "repeat probe {} until it holds, at most {}",
             self.probe, self.within

@@ -17,7 +17,7 @@ impl Verb for Delete {
     const FORM: &'static str = "`delete: NAME`";
     const DOES: &'static str = "deletes what that file created; returns when no proxy has it";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!("delete {} and wait until no proxy has it", self.0)
     }
 

@@ -2,23 +2,23 @@
 //! `registry.rs`; what it does to a mesh is in `run/step/`.
 
 pub mod apply;
-pub mod await_stat;
 pub mod background;
 pub mod certificate;
 pub mod churn;
+pub mod compare;
+pub mod configure_server;
 pub mod contrast;
 pub mod converge;
 pub mod delete;
-pub mod finish;
+pub mod expect_ready;
+pub mod expect_rejected;
 pub mod probe;
-pub mod ready;
-pub mod refused;
 pub mod registry;
 pub mod restart;
 pub mod scale;
 pub mod spec;
-pub mod tell;
-pub mod versus;
+pub mod stop_background;
+pub mod wait_for_stat;
 
 pub use registry::Step;
 pub use spec::Verb;

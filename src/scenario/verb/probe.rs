@@ -17,7 +17,7 @@ impl Verb for Probe {
     const FORM: &'static str = "`probe: PROBE`";
     const DOES: &'static str = "runs a probe; what it expects must hold";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!("probe {}", self.0)
     }
 

@@ -38,8 +38,8 @@ macro_rules! verbs {
             }
 
             /// What it does, as events and `explain` say it.
-            pub fn words(&self) -> String {
-                match self { $(Self::$name(one) => Verb::words(one),)* }
+            pub fn describe(&self) -> String {
+                match self { $(Self::$name(one) => Verb::describe(one),)* }
             }
 
             /// Workloads that it names, by field.
@@ -98,15 +98,15 @@ verbs! {
     scale::Scale,
     converge::Converge,
     background::Background,
-    finish::Finish,
+    stop_background::StopBackground,
     restart::Restart,
     certificate::Certificate,
-    refused::Refused,
-    tell::Tell,
+    expect_rejected::ExpectRejected,
+    configure_server::ConfigureServer,
     churn::Churn,
-    ready::Ready,
-    await_stat::Await,
-    versus::Versus,
+    expect_ready::ExpectReady,
+    wait_for_stat::WaitForStat,
+    compare::Compare,
 }
 
 impl Step {

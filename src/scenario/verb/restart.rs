@@ -19,9 +19,9 @@ impl Verb for Restart {
     const DOC: &'static str =
         "Delete the pods of a workload (or of `istiod`) one by one, as a rolling restart.";
     const FORM: &'static str = "`restart: WORKLOAD`";
-    const DOES: &'static str = "deletes its pods one by one; `restart: istiod` replaces the control plane and needs `alone: true`";
+    const DOES: &'static str = "deletes its pods one by one; `restart: istiod` replaces the control plane and needs `serial: true`";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!("restart the pods of {} one by one", self.0)
     }
 
@@ -33,13 +33,13 @@ impl Verb for Restart {
     }
 
     fn mistakes(&self, _: &Before, around: &Around<'_>) -> Vec<Mistake> {
-        if self.0 != ISTIOD || around.alone {
+        if self.0 != ISTIOD || around.serial {
             return Vec::new();
         }
         vec![Mistake::value(
             "",
             "istiod restarts while others run",
-            "add `alone: true`: every scenario lives on the control plane",
+            "add `serial: true`: every scenario lives on the control plane",
         )]
     }
 }

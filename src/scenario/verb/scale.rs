@@ -18,7 +18,7 @@ impl Verb for Scale {
     const FORM: &'static str = "`scale: {workload, replicas}`";
     const DOES: &'static str = "returns when the pods are there (or gone), istiod knows it, and every proxy has the endpoints that istiod has for it; the workload's file has a Deployment, a StatefulSet or a ReplicaSet";
 
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         format!("scale {} to {}", self.workload, self.replicas)
     }
 

@@ -24,7 +24,7 @@ pub trait Verb: Clone + fmt::Debug {
     const DOES: &'static str;
 
     /// What it does, as events and `explain` say it.
-    fn words(&self) -> String;
+    fn describe(&self) -> String;
 
     /// Workloads that it names, by field.
     fn workloads(&self) -> Vec<(&'static str, &str)> {
@@ -80,7 +80,7 @@ pub struct Run<'a> {
     /// What is broken in it.
     pub with: Option<&'a Override>,
     /// Only these rows of the probe's table; all when empty.
-    pub cells: &'a [String],
+    pub cases: &'a [String],
 }
 
 impl<'a> Run<'a> {
@@ -89,7 +89,7 @@ impl<'a> Run<'a> {
         Self {
             probe,
             with: None,
-            cells: &[],
+            cases: &[],
         }
     }
 }
@@ -130,7 +130,7 @@ pub struct Before {
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
     pub probes: &'a BTreeMap<String, Probe>,
-    pub alone: bool,
+    pub serial: bool,
     pub rates: Rates,
 }
 

@@ -5,34 +5,33 @@ use std::{collections::BTreeSet, path::PathBuf};
 use kube::Client;
 
 use super::{
-    autopsy,
+    diagnose,
     error::{KindError, Unusable},
     images::Images,
     made_of::{self, MadeOf},
-    members,
     mirror::{self, Mirror, Own},
-    nodes::Nodes,
-    program::Program,
+    nodes,
+    program::ContainerTool,
     record::Record,
+    topology::Nodes,
 };
 use crate::{
+    aux_service::AuxService,
     cluster::{client, object, pods::PodWatch},
     event::phases::Phases,
-    fixture::fitting::Fitting,
+    fixture::overrides::WorkloadOverrides,
     mesh::istio::{
-        found::{self, FindError},
-        gateway_api,
+        discovery::{self, DiscoveryError},
         install::{self, Installation},
         istioctl::Istioctl,
-        marker,
         profile::Profile,
+        propagation::{gateway_api, marker},
         versions,
     },
-    side::Side,
-    targets::ready::Ready,
+    targets::access::TargetAccess,
     timeouts::timeouts,
     toolchain::Image,
-    transport::Dial,
+    transport::PodDialer,
     wait::{self, Look, WaitError},
 };
 
@@ -62,15 +61,15 @@ pub struct KindOptions {
 }
 
 /// A kind cluster with Istio.
-pub struct Kind {
-    program: Program,
+pub struct KindCluster {
+    program: ContainerTool,
     record: Record,
-    ready: Ready,
+    ready: TargetAccess,
     /// Registries that the nodes pull from, while this lives.
-    _mirrors: Vec<Side>,
+    _mirrors: Vec<AuxService>,
 }
 
-impl Kind {
+impl KindCluster {
     /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A
     /// cluster that was made here and did not come up is removed.
     ///
@@ -78,7 +77,7 @@ impl Kind {
     /// [`KindError`] of the phase that failed.
     pub async fn bring_up(options: &KindOptions, phases: &Phases) -> Result<Self, KindError> {
         check_name(&options.name)?;
-        let program = Program::kind(options.kind.as_deref())?;
+        let program = ContainerTool::kind(options.kind.as_deref())?;
         let images = options.images.ours();
         let names = options.images.names(&images)?;
         phases.time("container engine", engine()).await?;
@@ -103,12 +102,12 @@ impl Kind {
     }
 
     /// What a run needs of it.
-    pub fn ready(&self) -> Ready {
+    pub fn access(&self) -> TargetAccess {
         self.ready.clone()
     }
 
     /// The cluster ends with the run.
-    pub fn is_of_the_run(&self) -> bool {
+    pub fn is_ephemeral(&self) -> bool {
         self.record.made && !self.record.kept
     }
 
@@ -133,7 +132,7 @@ impl Kind {
         if !record.made {
             return Ok(());
         }
-        let kind = Program::kind(record.program.as_deref())?;
+        let kind = ContainerTool::kind(record.program.as_deref())?;
         let kind = kind.with_engine(record.docker_host.clone());
         delete(&kind, record).await
     }
@@ -158,14 +157,14 @@ pub fn check_name(name: &str) -> Result<(), KindError> {
 /// Asks the engine for its version: it has to answer before anything is made.
 async fn engine() -> Result<String, KindError> {
     let args = ["version", "--format", "{{.Server.Version}}"];
-    Program::docker()?
+    ContainerTool::docker()?
         .run(&args, timeouts().target.kind_question)
         .await
 }
 
 /// The record of the cluster that is to be used; a cluster of somebody else's gets one that says
 /// so.
-async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindError> {
+async fn record(kind: &ContainerTool, options: &KindOptions) -> Result<Record, KindError> {
     let clusters = kind
         .run(&["get", "clusters"], timeouts().target.kind_question)
         .await?;
@@ -195,13 +194,13 @@ async fn record(kind: &Program, options: &KindOptions) -> Result<Record, KindErr
 }
 
 async fn fill(
-    kind: &Program,
+    kind: &ContainerTool,
     record: &mut Record,
     options: &KindOptions,
     images: Vec<Image>,
     names: BTreeSet<String>,
     phases: &Phases,
-) -> Result<(Ready, Vec<Side>), KindError> {
+) -> Result<(TargetAccess, Vec<AuxService>), KindError> {
     let kubeconfig = record.kubeconfig();
     phases
         .time("cluster", cluster(kind, record, options))
@@ -209,21 +208,21 @@ async fn fill(
     let mirrors = mirror::start(kind, &record.name, &options.mirrors, &options.own).await?;
     let client = client::of(&kubeconfig, None).await;
     let client = client.map_err(Unusable::Client)?;
-    let nodes = members::of(&client).await?;
-    let workers = members::workers(&nodes);
+    let nodes = nodes::of(&client).await?;
+    let workers = nodes::workers(&nodes);
     let (_, loaded) = tokio::join!(
-        phases.time("nodes", members::ready(&client)),
+        phases.time("nodes", nodes::ready(&client)),
         phases.time(
             "images",
             options.images.load(kind, record, images, &workers)
         ),
     );
     loaded?;
-    let dial = Dial::api_server(client.clone());
-    let is_there = match found::find(&client, &dial).await {
+    let dial = PodDialer::api_server(client.clone());
+    let is_there = match discovery::find(&client, &dial).await {
         // Installing it once more would not mend it.
-        Err(error @ FindError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
-        found => found.is_ok(),
+        Err(error @ DiscoveryError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
+        endpoints => endpoints.is_ok(),
     };
     if !is_there {
         istio(&client, options, phases).await?;
@@ -233,7 +232,7 @@ async fn fill(
     }
     let mut programs = BTreeSet::new();
     for (image, word) in [
-        ("local/witness:dev", "grpcurl"),
+        ("local/interop:dev", "grpcurl"),
         ("local/grpcio:dev", "grpcio"),
     ] {
         if names.contains(image) {
@@ -251,7 +250,7 @@ async fn fill(
         record.made_of.agrees(&asked, &record.name)?;
     }
     versions.insert("kind".to_owned(), version(kind).await?);
-    let ready = Ready {
+    let ready = TargetAccess {
         istioctl: Some(Istioctl {
             program: options.istioctl.clone(),
             kubeconfig: Some(kubeconfig),
@@ -263,9 +262,9 @@ async fn fill(
         programs,
         own_mesh: record.made,
         secrets: Vec::new(),
-        fitting: Fitting {
+        fitting: WorkloadOverrides {
             testbed: None,
-            apart: nodes.iter().any(members::has_side),
+            apart: nodes.iter().any(nodes::has_side),
         },
     };
     Ok((ready, mirrors))
@@ -274,7 +273,7 @@ async fn fill(
 /// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both
 /// cases.
 async fn cluster(
-    kind: &Program,
+    kind: &ContainerTool,
     record: &mut Record,
     options: &KindOptions,
 ) -> Result<(), KindError> {
@@ -321,7 +320,7 @@ async fn cluster(
     let made = kind.run_known(&args, limits.kind_create, |pid| record.note_maker(pid));
     match made.await {
         Ok(_) => Ok(()),
-        Err(error) => Err(autopsy::explain(&record.name, error).await),
+        Err(error) => Err(diagnose::explain(&record.name, error).await),
     }
 }
 
@@ -353,7 +352,7 @@ async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Resul
     Ok(())
 }
 
-async fn version(kind: &Program) -> Result<String, KindError> {
+async fn version(kind: &ContainerTool) -> Result<String, KindError> {
     let said = kind
         .run(&["version", "--quiet"], timeouts().target.kind_question)
         .await?;
@@ -362,7 +361,7 @@ async fn version(kind: &Program) -> Result<String, KindError> {
 
 /// Deletes a cluster until kind knows none of its name: one that was being made may get another
 /// container meanwhile.
-async fn delete(kind: &Program, record: &Record) -> Result<(), KindError> {
+async fn delete(kind: &ContainerTool, record: &Record) -> Result<(), KindError> {
     record.end_maker();
     let kubeconfig = record.kubeconfig().display().to_string();
     let name = record.name.as_str();

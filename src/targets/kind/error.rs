@@ -5,12 +5,12 @@ use std::{io, path::PathBuf, time::Duration};
 use tokio::task::JoinError;
 
 use crate::{
+    aux_service::AuxServiceError,
     cluster::{client::ClientError, object::ObjectError},
     errors::{Classified, ErrorClass},
     image::ArchiveError,
-    mesh::istio::{found::FindError, install::InstallError, versions::VersionsError},
+    mesh::istio::{discovery::DiscoveryError, install::InstallError, versions::VersionsError},
     private_dir::NotPrivate,
-    side::SideError,
 };
 
 /// Each with its way out.
@@ -72,7 +72,7 @@ pub enum KindError {
     #[error("not ready within {limit:?}: {last}")]
     NodesNotReady { limit: Duration, last: String },
     #[error("--registry-mirror")]
-    Mirror(#[source] SideError),
+    Mirror(#[source] AuxServiceError),
     #[error("cannot write the test bed's image")]
     Image(#[from] ArchiveError),
     #[error(transparent)]
@@ -115,7 +115,7 @@ pub enum Unusable {
     #[error(transparent)]
     Api(Box<kube::Error>),
     #[error(transparent)]
-    Mesh(#[from] FindError),
+    Mesh(#[from] DiscoveryError),
     #[error(transparent)]
     Versions(#[from] VersionsError),
     /// The task that writes the images for it panicked.

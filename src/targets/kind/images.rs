@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     error::{KindError, Unusable},
-    program::Program,
+    program::ContainerTool,
     record::Record,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 pub struct Images {
     pub testbed: PathBuf,
     /// Directory with the programs of the other clients and servers, where it has been made.
-    pub witnesses: Option<PathBuf>,
+    pub interop: Option<PathBuf>,
     /// Directory with gRPC's Python packages, where the host has a Python.
     pub grpcio: Option<PathBuf>,
     pub archives: Vec<PathBuf>,
@@ -48,11 +48,11 @@ impl Images {
         Ok(names)
     }
 
-    /// What meshproof brings itself. Without a Python of the host one witness is missing, and
+    /// What meshproof brings itself. Without a Python of the host one interop is missing, and
     /// nothing else.
     pub fn ours(&self) -> Vec<Image> {
         let mut images = vec![stock::testbed(&self.testbed)];
-        images.extend(self.witnesses.as_deref().map(stock::witness));
+        images.extend(self.interop.as_deref().map(stock::interop));
         if let Some(packages) = &self.grpcio {
             match stock::grpcio_alone(packages) {
                 Ok(image) => images.push(image),
@@ -68,7 +68,7 @@ impl Images {
     /// An archive that cannot be written or read, or kind's words.
     pub async fn load(
         &self,
-        kind: &Program,
+        kind: &ContainerTool,
         record: &mut Record,
         images: Vec<Image>,
         nodes: &[String],
@@ -149,7 +149,7 @@ mod tests {
         .unwrap();
         let images = Images {
             testbed: program,
-            witnesses: None,
+            interop: None,
             grpcio: None,
             archives: vec![archive],
         };
@@ -161,7 +161,7 @@ mod tests {
     fn what_is_no_archive_is_refused_by_name() {
         let images = Images {
             testbed: PathBuf::from("t"),
-            witnesses: None,
+            interop: None,
             grpcio: None,
             archives: vec![PathBuf::from("Cargo.toml")],
         };

@@ -4,10 +4,12 @@
 
 use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
-use super::{error::KindError, program::Program};
+use super::{error::KindError, program::ContainerTool};
 use crate::{
+    aux_service::{
+        AuxService, AuxServiceSpec, ContainerImage, HostProgram as SideProgram, ReadinessCheck,
+    },
     errors::chain,
-    side::{Image, Program as SideProgram, Ready, Side, System},
     timeouts::timeouts,
 };
 
@@ -119,11 +121,11 @@ pub struct Own {
 /// # Errors
 /// A registry does not start, or a node cannot be told.
 pub async fn start(
-    kind: &Program,
+    kind: &ContainerTool,
     cluster: &str,
     mirrors: &[Mirror],
     own: &Own,
-) -> Result<Vec<Side>, KindError> {
+) -> Result<Vec<AuxService>, KindError> {
     let mut sides = Vec::new();
     if mirrors.is_empty() {
         return Ok(sides);
@@ -144,14 +146,14 @@ pub async fn start(
             }
         };
         for node in nodes.lines() {
-            tell(node, mirror, &mirror.hosts_toml(&url)).await?;
+            configure_node(node, mirror, &mirror.hosts_toml(&url)).await?;
         }
     }
     Ok(sides)
 }
 
 /// A registry of ours, and its URL for the nodes.
-async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String), KindError> {
+async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(AuxService, String), KindError> {
     let data = own.kept.join(mirror.host.replace(':', "-"));
     let config = data.join("config.yml");
     let text = "version: 0.1\nstorage: {filesystem: {}}\nhttp: {}\n"; // the rest is in the environment
@@ -170,10 +172,10 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
             None
         }
     };
-    let system = System {
+    let system = AuxServiceSpec {
         name: format!("the mirror of {}", mirror.host),
         run: cluster.to_owned(),
-        image: (!mirror.is_here()).then(|| Image {
+        image: (!mirror.is_here()).then(|| ContainerImage {
             name: IMAGE.to_owned(),
             pull: true,
         }),
@@ -184,13 +186,15 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(Side, String)
         listen: gateway().await?,
         network: Some(NETWORK.to_owned()),
         data: Some(data),
-        ready: Ready::Http {
+        ready: ReadinessCheck::Http {
             port: PORT,
             path: "/v2/".to_owned(),
         },
         deadline: timeouts().target.registry_start,
     };
-    let side = Side::start(&system).await.map_err(KindError::Mirror)?;
+    let side = AuxService::start(&system)
+        .await
+        .map_err(KindError::Mirror)?;
     let url = side
         .endpoint(PORT)
         .map(|endpoint| format!("http://{endpoint}"));
@@ -224,7 +228,7 @@ async fn answers(upstream: &str) -> reqwest::Result<()> {
 async fn gateway() -> Result<Ipv4Addr, KindError> {
     let format = "{{range .IPAM.Config}}{{.Gateway}}\n{{end}}";
     let args = ["network", "inspect", NETWORK, "--format", format];
-    let said = Program::docker()?
+    let said = ContainerTool::docker()?
         .run(&args, timeouts().target.kind_question)
         .await?;
     let found = said.lines().find_map(|line| line.trim().parse().ok());
@@ -235,11 +239,11 @@ async fn gateway() -> Result<Ipv4Addr, KindError> {
     })
 }
 
-async fn tell(node: &str, mirror: &Mirror, hosts_toml: &str) -> Result<(), KindError> {
+async fn configure_node(node: &str, mirror: &Mirror, hosts_toml: &str) -> Result<(), KindError> {
     let script = "mkdir -p \"$1\" && printf %s \"$2\" > \"$1/hosts.toml\"";
     let dir = format!("/etc/containerd/certs.d/{}", mirror.host);
     let args = ["exec", node, "sh", "-c", script, "sh", &dir, hosts_toml];
-    Program::docker()?
+    ContainerTool::docker()?
         .run(&args, timeouts().target.kind_question)
         .await
         .map(drop)

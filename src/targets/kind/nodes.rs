@@ -1,127 +1,157 @@
-//! Which nodes a new cluster gets.
+//! The nodes of a cluster that is up.
 
-use std::path::{Path, PathBuf};
+use std::{convert::Infallible, time::Duration};
 
-use serde_yaml::Value;
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::error::KindError;
+use super::error::{KindError, Unusable};
+use crate::{
+    fixture::overrides::SIDE_LABEL,
+    timeouts::timeouts,
+    wait::{self, Look, WaitError},
+};
 
-const SINGLE: &str = include_str!("../../../kind-config/single.yaml");
-const MULTI: &str = include_str!("../../../kind-config/multi.yaml");
-
-/// A kind configuration (kind's documentation, "Configuration", `kind.x-k8s.io/v1alpha4`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nodes {
-    /// The configuration as kind reads it.
-    pub text: String,
+/// Taint of a node that is kept for the control plane.
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// All nodes.
+pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
+    let api: Api<Node> = Api::all(client.clone());
+    let nodes = api.list(&ListParams::default()).await;
+    let nodes = nodes.map_err(|error| Unusable::Api(Box::new(error)))?;
+    Ok(nodes.items)
 }
 
-impl Nodes {
-    /// `single`, `multi`, or a file of the user's; `single` when nothing is given.
-    ///
-    /// # Errors
-    /// A file that cannot be read, or that is no kind configuration.
-    pub fn of(given: Option<&str>) -> Result<Self, KindError> {
-        let text = match given.unwrap_or("single") {
-            "single" => SINGLE.to_owned(),
-            "multi" => MULTI.to_owned(),
-            path => read(path)?,
-        };
-        Ok(Self { text })
-    }
-}
-
-impl Nodes {
-    /// The same nodes, with this for the configuration of their containerd.
-    ///
-    /// # Errors
-    /// [`KindError::NodesFile`]: kind would not take it either.
-    pub fn patched(&self, patch: &str) -> Result<Self, KindError> {
-        let wrong = |why: String| KindError::NodesFile {
-            path: PathBuf::from("containerdConfigPatches"),
-            why,
-        };
-        let parsed = serde_yaml::from_str(&self.text);
-        let mut config: Value = parsed.map_err(|error| wrong(error.to_string()))?;
-        let patches = config.as_mapping_mut().map(|fields| {
-            let key = Value::from("containerdConfigPatches");
-            fields
-                .entry(key)
-                .or_insert_with(|| Value::Sequence(Vec::new()))
-        });
-        match patches {
-            Some(Value::Sequence(patches)) => patches.push(Value::from(patch)),
-            _ => return Err(wrong("it is no list".to_owned())),
-        }
-        let text = serde_yaml::to_string(&config);
-        Ok(Self {
-            text: text.map_err(|error| wrong(error.to_string()))?,
-        })
-    }
-}
-
-fn read(given: &str) -> Result<String, KindError> {
-    let text = std::fs::read_to_string(Path::new(given)).map_err(|source| KindError::Nodes {
-        given: given.to_owned(),
-        source,
-    })?;
-    let wrong = |why: String| KindError::NodesFile {
-        path: PathBuf::from(given),
-        why,
+/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes
+/// docs, "Well-Known Labels, Annotations and Taints"). Where every node has it, pods tolerate it.
+pub(super) fn workers(nodes: &[Node]) -> Vec<String> {
+    let takes_pods = |node: &&Node| {
+        let taints = node
+            .spec
+            .iter()
+            .flat_map(|spec| spec.taints.iter().flatten());
+        taints.into_iter().all(|taint| taint.key != CONTROL_PLANE)
     };
-    let parsed: Value = serde_yaml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let field = |name: &str| parsed.get(name).and_then(Value::as_str).unwrap_or_default();
-    let version = field("apiVersion");
-    if field("kind") != "Cluster" || !version.starts_with("kind.x-k8s.io/") {
-        let why = "it needs `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`; kind-config/single.yaml is one";
-        return Err(wrong(why.to_owned()));
+    let free: Vec<String> = nodes
+        .iter()
+        .filter(takes_pods)
+        .map(|node| node.name_any())
+        .collect();
+    match free.is_empty() {
+        true => nodes.iter().map(|node| node.name_any()).collect(),
+        false => free,
     }
-    Ok(text)
+}
+
+/// It is for callers or for servers.
+pub(super) fn has_side(node: &Node) -> bool {
+    node.labels().contains_key(SIDE_LABEL)
+}
+
+/// Waits until every node says that it is ready.
+pub(super) async fn ready(client: &Client) -> Result<(), KindError> {
+    ready_within(client, timeouts().target.kind_nodes).await
+}
+
+async fn ready_within(client: &Client, limit: Duration) -> Result<(), KindError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let ready = wait::until(limit, async |_| {
+        let waiting: Vec<String> = match nodes.list(&ListParams::default()).await {
+            Ok(list) => list.iter().filter_map(not_ready).collect(),
+            Err(error) => vec![error.to_string()],
+        };
+        Ok::<_, Infallible>(match waiting.is_empty() {
+            true => Look::Met(()),
+            false => Look::Unmet(waiting.join("; ")),
+        })
+    });
+    match ready.await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(never)) => match never {},
+        Err(WaitError::TimedOut(late)) => Err(KindError::NodesNotReady {
+            limit,
+            last: late.last_seen,
+        }),
+    }
+}
+
+/// A node that is not ready, with its kubelet's words.
+fn not_ready(node: &Node) -> Option<String> {
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready");
+    let name = node.name_any();
+    match ready {
+        Some(ready) if ready.status == "True" => None,
+        Some(ready) => Some(format!(
+            "{name}: {}",
+            ready.message.as_deref().unwrap_or("no words")
+        )),
+        None => Some(format!("{name}: its kubelet has said nothing yet")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::fitting::SIDE_LABEL;
+    use crate::{
+        cluster::fake::Fake,
+        errors::{Classified as _, ErrorClass},
+    };
+    use serde_json::json;
 
-    #[test]
-    fn the_configurations_in_the_repository_are_what_their_names_say() {
-        let nodes = |given| {
-            let text = Nodes::of(given).expect("it is in the repository").text;
-            let parsed: Value = serde_yaml::from_str(&text).expect("it is YAML");
-            parsed["nodes"].as_sequence().cloned().unwrap_or_default()
-        };
-        assert_eq!((nodes(None).len(), nodes(Some("single")).len()), (1, 1));
-        let multi = nodes(Some("multi"));
-        let sides: Vec<_> = multi
-            .iter()
-            .filter_map(|node| node["labels"][SIDE_LABEL].as_str())
-            .collect();
-        assert_eq!(sides, ["caller", "server"]);
-    }
-
-    #[test]
-    fn a_patch_is_added_to_those_of_the_user() {
-        let patches = |nodes: &Nodes| {
-            let parsed: Value = serde_yaml::from_str(&nodes.text).unwrap();
-            parsed["containerdConfigPatches"].clone()
-        };
-        let one = Nodes::of(Some("multi")).unwrap().patched("a: 1").unwrap();
-        let two = one.patched("b").unwrap();
+    #[tokio::test]
+    async fn nodes_that_do_not_become_ready_are_told_with_their_words() {
+        let fake = Fake::default();
+        let limit = Duration::from_millis(50);
+        let mut node = json!({"metadata": {}, "status": {"conditions": [
+            {"type": "Ready", "status": "False", "message": "cni plugin not initialized"}]}});
+        fake.put("/api/v1/nodes/n", node.clone());
+        let error = ready_within(&fake.client(), limit).await.unwrap_err();
         assert_eq!(
-            patches(&two),
-            serde_yaml::from_str::<Value>("['a: 1', b]").unwrap()
+            error.to_string(),
+            "not ready within 50ms: n: cni plugin not initialized"
         );
-        let text = "containerdConfigPatches: x\n".to_owned();
-        assert!(Nodes { text }.patched("a").is_err());
+        assert_eq!(error.class(), ErrorClass::Mesh);
+        node["status"]["conditions"][0]["status"] = "True".into();
+        fake.put("/api/v1/nodes/n", node);
+        ready_within(&fake.client(), limit).await.unwrap();
     }
 
-    #[rstest::rstest]
-    #[case::not_there("/does/not/exist", "neither single nor multi")]
-    #[case::another_kind("Cargo.toml", "no kind configuration")]
-    #[case::another_object("fixtures/workloads/greeter.yaml", "no kind configuration")]
-    fn a_file_of_another_kind_is_refused(#[case] given: &str, #[case] part: &str) {
-        let error = Nodes::of(Some(given)).unwrap_err().to_string();
-        assert!(error.contains(part), "{error}");
+    #[test]
+    fn a_node_that_is_not_ready_says_why() {
+        let node = |conditions| {
+            serde_json::from_value::<Node>(
+                json!({"metadata": {"name": "n"}, "status": {"conditions": conditions}}),
+            )
+            .unwrap()
+        };
+        let condition = |status: &str| json!([{"type": "Ready", "status": status, "message": "cni plugin not initialized"}]);
+        assert_eq!(not_ready(&node(condition("True"))), None);
+        let words = not_ready(&node(condition("False"))).unwrap();
+        assert_eq!(words, "n: cni plugin not initialized");
+        assert!(not_ready(&node(json!([]))).unwrap().contains("nothing yet"));
+    }
+
+    #[test]
+    fn a_control_plane_runs_pods_only_where_nobody_else_does() {
+        let node = |name: &str, taint: Option<&str>| {
+            let taints: Vec<_> = taint
+                .iter()
+                .map(|key| json!({"key": key, "effect": "NoSchedule"}))
+                .collect();
+            serde_json::from_value::<Node>(
+                json!({"metadata": {"name": name}, "spec": {"taints": taints}}),
+            )
+            .unwrap()
+        };
+        let control = node("control", Some(CONTROL_PLANE));
+        let starting = node("worker", Some("node.kubernetes.io/not-ready"));
+        assert_eq!(workers(&[control.clone(), starting]), ["worker"]);
+        assert_eq!(workers(&[control]), ["control"]);
     }
 }

@@ -21,13 +21,13 @@ const TAIL: usize = 25;
 
 /// A program of the container world, found on PATH.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Program {
+pub struct ContainerTool {
     path: PathBuf,
     /// `DOCKER_HOST` for it, when not that of this process.
     engine: Option<String>,
 }
 
-impl Program {
+impl ContainerTool {
     /// kind: `$MESHPROOF_KIND`, else the one on PATH, else the one that the tool chain `prepared`.
     ///
     /// # Errors
@@ -159,8 +159,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    fn shell() -> Program {
-        Program::find(Path::new("sh")).expect("every machine has sh")
+    fn shell() -> ContainerTool {
+        ContainerTool::find(Path::new("sh")).expect("every machine has sh")
     }
 
     #[tokio::test]
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_leads_to_the_doctor() {
-        let error = Program::find(Path::new("no-such-program"))
+        let error = ContainerTool::find(Path::new("no-such-program"))
             .unwrap_err()
             .to_string();
         assert!(

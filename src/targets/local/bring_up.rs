@@ -23,18 +23,17 @@ use crate::{
     },
     errors::{Classified, ErrorClass},
     event::phases::Phases,
-    fixture::fitting::Fitting,
+    fixture::overrides::WorkloadOverrides,
     mesh::istio::{
-        gateway_api,
         install::{self, InstallError, Installation},
         istioctl::Istioctl,
-        marker,
         profile::Profile,
+        propagation::{gateway_api, marker},
     },
-    targets::ready::Ready,
+    targets::access::TargetAccess,
     timeouts::timeouts,
     toolchain::stock,
-    transport::Dial,
+    transport::PodDialer,
 };
 
 /// DNS of the world.
@@ -73,7 +72,7 @@ impl Classified for BringUpError {
 pub struct Local {
     pub world: World,
     pub client: Client,
-    pub dial: Dial,
+    pub dial: PodDialer,
 }
 
 impl Local {
@@ -90,7 +89,7 @@ impl Local {
         };
         match done {
             Ok(client) => Ok(Self {
-                dial: Dial::node(world.spec.node_socket()),
+                dial: PodDialer::node(world.spec.node_socket()),
                 client,
                 world,
             }),
@@ -102,14 +101,14 @@ impl Local {
     }
 
     /// What a run needs of it.
-    pub fn ready(&self) -> Ready {
+    pub fn access(&self) -> TargetAccess {
         let spec = &self.world.spec;
         let mut programs = BTreeSet::from(["grpcurl".to_owned()]);
         // Only where there is a wheel for the host's Python.
         if spec.grpcio.is_some() {
             programs.insert("grpcio".to_owned());
         }
-        Ready {
+        TargetAccess {
             client: self.client.clone(),
             dial: self.dial.clone(),
             istioctl: Some(Istioctl {
@@ -121,7 +120,7 @@ impl Local {
             programs,
             own_mesh: true,
             secrets: keys(&spec.pki()),
-            fitting: Fitting::default(),
+            fitting: WorkloadOverrides::default(),
         }
     }
 
@@ -135,7 +134,7 @@ impl Local {
         let client = client::of(&world.spec.kubeconfig(), None).await;
         let client = client.map_err(BringUpError::Kubeconfig)?;
         Ok(Self {
-            dial: Dial::node(world.spec.node_socket()),
+            dial: PodDialer::node(world.spec.node_socket()),
             client,
             world,
         })

@@ -105,7 +105,7 @@ fn images(spec: &WorldSpec) -> Result<ImageStore, ServeError> {
         &spec.testbed,
         &spec.private(),
     )?));
-    store.insert(stock::witness(&spec.witnesses));
+    store.insert(stock::interop(&spec.interop));
     if let Some(packages) = &spec.grpcio {
         store.insert(stock::grpcio(packages).map_err(host)?);
     }

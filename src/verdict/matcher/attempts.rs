@@ -6,7 +6,7 @@ use testbed::control::Observation;
 
 use super::spec::{Around, Exact, ExpectError, Form, Mistake, Spec};
 use crate::{
-    values::range::Counts,
+    values::range::CountRange,
     verdict::{
         calls::Calls,
         judgement::{Judgement, decide, exact},
@@ -16,7 +16,7 @@ use crate::{
 
 /// How many for each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempts(pub Counts);
+pub struct Attempts(pub CountRange);
 
 impl Spec for Attempts {
     const NAME: &'static str = "attempts";
@@ -31,7 +31,7 @@ impl Spec for Attempts {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        let counts = Counts::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        let counts = CountRange::parse(written).map_err(ExpectError::value(Self::NAME))?;
         Ok(Self(counts))
     }
 

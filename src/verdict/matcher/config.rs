@@ -99,7 +99,7 @@ impl Spec for Config {
         let parts = self.parts().into_iter();
         let fields = parts.flat_map(|(part, fields)| {
             let each = fields.iter();
-            each.map(move |(pointer, value)| format!("{}{pointer} {}", part.word(), text(value)))
+            each.map(move |(pointer, value)| format!("{}{pointer} {}", part.as_str(), text(value)))
         });
         let fields: Vec<String> = fields.collect();
         format!("configuration at {}: {}", self.at, fields.join(", "))
@@ -171,14 +171,14 @@ fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
     for (part, fields) in wanted.parts() {
         let found = hop.get(&part).map_or(&[][..], Vec::as_slice);
         for (pointer, value) in fields {
-            let name = format!("{}{pointer}", part.word());
+            let name = format!("{}{pointer}", part.as_str());
             let seen: BTreeSet<String> = found
                 .iter()
                 .map(|part| at(part, pointer).map_or_else(|| text(&Value::Null), text))
                 .collect();
             let seen: Vec<String> = seen.into_iter().collect();
             match seen.as_slice() {
-                [] => open.push(format!("no {} found", part.word())),
+                [] => open.push(format!("no {} found", part.as_str())),
                 [one] if *one == text(value) => {}
                 [one] => differ.push(format!("{name} {one}")),
                 several => open.push(format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use testbed::control::Attempt;
 
 use crate::{
-    values::range::Counts,
+    values::range::CountRange,
     verdict::judgement::{Judgement, decide},
 };
 
@@ -22,7 +22,7 @@ pub fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
 }
 
 /// Whether so many of something are behind these attempts.
-pub fn total(attempts: &[Attempt], wanted: Counts, number: u64, what: &str) -> Judgement {
+pub fn total(attempts: &[Attempt], wanted: CountRange, number: u64, what: &str) -> Judgement {
     Judgement {
         result: decide(attempts.is_empty(), wanted.contains(number)),
         actual: format!("{number} {what} behind {} attempts", attempts.len()),

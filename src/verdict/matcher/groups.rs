@@ -22,7 +22,7 @@ pub struct Groups {
 
 impl Groups {
     /// How it is decided, for `explain`.
-    pub fn words(sample: &Sample<'_>) -> String {
+    pub fn method(sample: &Sample<'_>) -> String {
         let Sample { cap, rates, .. } = sample;
         format!("a second pod decides at once, agreement after at most {cap} calls, {rates}")
     }

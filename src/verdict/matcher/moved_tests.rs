@@ -9,8 +9,8 @@ use crate::verdict::{
     expect::ResolvedExpect,
     judge,
     matcher::Matcher,
+    observations::Observations,
     outcome::CheckResult::{self, *},
-    seen::Seen,
     testing::{Draws, answered, attempt, pods},
 };
 
@@ -19,8 +19,8 @@ const MILLION: Rates = Rates {
     beta: 1e-6,
 };
 
-fn moved(at_least: f64, at_most: f64) -> Moved {
-    Moved {
+fn moved(at_least: f64, at_most: f64) -> Remapped {
+    Remapped {
         key: "x-user".to_owned(),
         since: "before".to_owned(),
         at_most,
@@ -29,7 +29,7 @@ fn moved(at_least: f64, at_most: f64) -> Moved {
 }
 
 /// Call `n` carries value `n`; `owner` names the pod that answers it.
-fn run(keys: u64, pods_now: usize, owner: impl Fn(u64) -> u64) -> Seen {
+fn run(keys: u64, pods_now: usize, owner: impl Fn(u64) -> u64) -> Observations {
     let pods = pods(pods_now);
     let call = |n: u64| {
         let pod = &pods["greeter"][owner(n) as usize];
@@ -41,16 +41,20 @@ fn run(keys: u64, pods_now: usize, owner: impl Fn(u64) -> u64) -> Seen {
     let attempts = calls
         .iter()
         .map(|call| attempt(call.index, answer::pod(call).unwrap()));
-    Seen {
+    Observations {
         attempts: attempts.collect(),
         calls,
         pods,
-        ..Seen::default()
+        ..Observations::default()
     }
 }
 
-fn result(before: &Seen, mut after: Seen, matcher: Moved) -> (CheckResult, String) {
-    after.before = Some(Owners::of(&before.calls, &before.pods));
+fn result(
+    before: &Observations,
+    mut after: Observations,
+    matcher: Remapped,
+) -> (CheckResult, String) {
+    after.before = Some(KeyAssignments::of(&before.calls, &before.pods));
     let matchers = vec![Matcher::from(matcher)];
     let check = judge("p", &ResolvedExpect { matchers }, &after, MILLION).remove(0);
     (check.result, check.actual)

@@ -19,7 +19,7 @@ use testbed::{
 };
 
 use super::{
-    lost,
+    max_failed,
     spec::{Around, Exact, ExpectError, Form, Mistake, Spec},
 };
 use crate::{
@@ -121,7 +121,7 @@ impl Exact for PageSees {
 
 fn seen(call: &Observation) -> String {
     PageSees::of(call).map_or_else(
-        || format!("nothing (\"{}\")", short(&lost::reason(call), 60)),
+        || format!("nothing (\"{}\")", short(&max_failed::reason(call), 60)),
         |page| page.to_string(),
     )
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::verdict::{
     answer,
-    judgement::{Judgement, Sequential},
+    judgement::{Judgement, SequentialTest},
     pods::{Pods, World},
 };
 
@@ -51,12 +51,12 @@ impl Spec for Pinned {
     }
 
     fn test(&self, sample: &Sample<'_>) -> String {
-        Groups::words(sample)
+        Groups::method(sample)
     }
 }
 
 impl Sampled for Pinned {
-    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest> {
         Box::new(Test::new(self.0, world.pods, rates))
     }
 }
@@ -86,7 +86,7 @@ impl Test {
     }
 }
 
-impl Sequential for Test {
+impl SequentialTest for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         if let (Decision::Continue, Some(pod)) = (self.decision(), answer::pod(call)) {
             self.groups.feed(call.connection, pod);

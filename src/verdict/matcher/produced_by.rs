@@ -20,7 +20,7 @@ impl Spec for ProducedBy {
     const DOC: &'static str = "Who produced the status of every call.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`produced-by`",
-        "`application`, `far-proxy` (the server's sidecar; also where the client has none and calls straight), `near-proxy` (the client's sidecar or the gateway), `proxy` (one of the two), `client`",
+        "`application`, `inbound-proxy` (the server's sidecar; also where the client has none and calls straight), `outbound-proxy` (the client's sidecar or the gateway), `proxy` (one of the two), `client`",
     )];
     const EVERY_CALL: bool = true;
     type Written = Producer;
@@ -30,7 +30,7 @@ impl Spec for ProducedBy {
     }
 
     fn expected(&self) -> String {
-        producer::words(self.0).to_owned()
+        producer::name(self.0).to_owned()
     }
 
     fn is_about_the_client(&self) -> bool {
@@ -59,10 +59,10 @@ impl Exact for ProducedBy {
                 "some proxy (Envoy's headers are hidden or mean either, and its log does not tell)"
                     .to_owned()
             }
-            false => producer::words(by(call)).to_owned(),
+            false => producer::name(by(call)).to_owned(),
         };
         let kept = calls.kept();
-        let sides = [Producer::NearProxy, Producer::FarProxy];
+        let sides = [Producer::OutboundProxy, Producer::InboundProxy];
         let open = |call: &Observation| way.is_unknown(call) && sides.contains(&who);
         let good = |call: &Observation| open(call) || producer::matches(who, by(call));
         let mut judgement = every(&kept, text, good);

@@ -6,7 +6,7 @@ use testbed::control::Observation;
 use super::spec::{Around, ExpectError, Form, Mistake, Named, Sample, Sampled, Spec};
 use crate::verdict::{
     answer,
-    judgement::{Judgement, Sequential},
+    judgement::{Judgement, SequentialTest},
     pods::{Pods, World},
 };
 
@@ -49,7 +49,7 @@ impl Spec for ReachesAll {
 }
 
 impl Sampled for ReachesAll {
-    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest> {
         Box::new(Test::new(&self.0, world.pods, rates))
     }
 }
@@ -93,7 +93,7 @@ impl Test {
     }
 }
 
-impl Sequential for Test {
+impl SequentialTest for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         let Some(test) = &mut self.test else {
             return Decision::Continue;

@@ -8,10 +8,10 @@ use statistics::Rates;
 
 use super::spec::{Around, Exact as _, ExpectError, Mistake, Named, Sample, Sampled as _, Spec};
 use crate::{
-    values::range::Span,
+    values::range::DurationRange,
     verdict::{
         calls::Calls,
-        judgement::{Judgement, Sequential, concluded},
+        judgement::{Judgement, SequentialTest, concluded},
         pods::World,
     },
 };
@@ -149,7 +149,7 @@ macro_rules! matchers {
             }
 
             /// See [`Spec::bound`].
-            pub fn bound(&self) -> Option<Span> {
+            pub fn bound(&self) -> Option<DurationRange> {
                 match self { $(Self::$name(one) => Spec::bound(one),)* }
             }
 
@@ -164,7 +164,7 @@ macro_rules! matchers {
             }
 
             /// The test that decides it while the calls run; `None` for exact ones.
-            pub fn sequential(&self, world: &World<'_>, rates: Rates) -> Option<Box<dyn Sequential>> {
+            pub fn sequential(&self, world: &World<'_>, rates: Rates) -> Option<Box<dyn SequentialTest>> {
                 match self { $(Self::$name(one) => ask!(sequential $kind one world rates),)* }
             }
 
@@ -190,7 +190,7 @@ matchers! {
     sampled spread: spread::Spread,
     sampled share: share::Share,
     sampled sticky_by: sticky_by::StickyBy,
-    exact moved: moved::Moved,
+    exact remapped: remapped::Remapped,
     exact answered_by: answered_by::AnsweredBy,
     exact attempts: attempts::Attempts,
     exact upstream_protocol: upstream_protocol::UpstreamProtocol,
@@ -209,15 +209,15 @@ matchers! {
     exact page_sees: page_sees::PageSees,
     exact stream: stream::Stream,
     exact reset: reset::Reset,
-    exact server_end: server_end::ServerEnd,
+    exact stream_outcome: stream_outcome::StreamOutcome,
     exact server_pings: server_pings::ServerPings,
     exact server_connections: server_connections::ServerConnections,
-    exact lost: lost::Lost,
+    exact max_failed: max_failed::MaxFailed,
     exact access_log: access_log::AccessLog,
-    exact counted: counted::Counted,
+    exact counters: counters::Counters,
     exact trace: trace::Trace,
     exact spans: spans::Spans,
-    exact diagnosis: diagnosis::Diagnosis,
+    exact istioctl: istioctl::IstioctlSays,
     exact detects: detects::Detects,
     exact config: config::Config,
 }
@@ -255,10 +255,10 @@ mod tests {
     #[test]
     fn a_field_that_is_set_above_wins() {
         let read = |text: &str| serde_yaml::from_str::<Expect>(text).expect("it parses");
-        let merged = read("{status: OK}").over(&read("{status: '14', lost: 2}"));
+        let merged = read("{status: OK}").over(&read("{status: '14', max-failed: 2}"));
         let value: Value = serde_json::to_value(&merged).expect("JSON");
         assert_eq!(
-            (&value["status"], &value["lost"]),
+            (&value["status"], &value["max-failed"]),
             (&"OK".into(), &2.into())
         );
     }

@@ -7,13 +7,13 @@ use super::{
     spec::{Exact, ExpectError, Form, Spec},
 };
 use crate::{
-    values::range::Counts,
+    values::range::CountRange,
     verdict::{calls::Calls, judgement::Judgement},
 };
 
 /// How many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerConnections(pub Counts);
+pub struct ServerConnections(pub CountRange);
 
 impl Spec for ServerConnections {
     const NAME: &'static str = "server-connections";
@@ -26,7 +26,7 @@ impl Spec for ServerConnections {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        let counts = Counts::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        let counts = CountRange::parse(written).map_err(ExpectError::value(Self::NAME))?;
         Ok(Self(counts))
     }
 

@@ -7,7 +7,7 @@ use testbed::control::Attempt;
 
 use super::spec::{Exact, ExpectError, Form, Spec};
 use crate::{
-    values::range::{Span, human},
+    values::range::{DurationRange, human},
     verdict::{
         calls::Calls,
         fields,
@@ -20,7 +20,7 @@ use crate::{
 pub enum ServerDeadline {
     /// No `grpc-timeout` arrives (`none`).
     Absent,
-    Within(Span),
+    Within(DurationRange),
 }
 
 impl Spec for ServerDeadline {
@@ -37,7 +37,7 @@ impl Spec for ServerDeadline {
     fn read(written: &String) -> Result<Self, ExpectError> {
         match written.as_str() {
             "none" => Ok(Self::Absent),
-            span => Span::parse(span)
+            span => DurationRange::parse(span)
                 .map(Self::Within)
                 .map_err(ExpectError::value(Self::NAME)),
         }
@@ -50,7 +50,7 @@ impl Spec for ServerDeadline {
         }
     }
 
-    fn bound(&self) -> Option<Span> {
+    fn bound(&self) -> Option<DurationRange> {
         match self {
             Self::Absent => None,
             Self::Within(span) => Some(*span),

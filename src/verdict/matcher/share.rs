@@ -10,7 +10,7 @@ use crate::{
     values::range,
     verdict::{
         answer,
-        judgement::{Judgement, Sequential},
+        judgement::{Judgement, SequentialTest},
         pods::World,
         words::percent,
     },
@@ -68,7 +68,7 @@ impl Spec for Share {
 }
 
 impl Sampled for Share {
-    fn sequential(&self, _: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+    fn sequential(&self, _: &World<'_>, rates: Rates) -> Box<dyn SequentialTest> {
         Box::new(Test::new(&self.0, rates))
     }
 }
@@ -120,7 +120,7 @@ impl Test {
     }
 }
 
-impl Sequential for Test {
+impl SequentialTest for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         let (Decision::Continue, Some(workload)) = (self.test.decision(), answer::workload(call))
         else {

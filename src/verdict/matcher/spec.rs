@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, fmt};
 use statistics::Rates;
 
 use crate::{
-    values::range::{Span, ValueError},
+    values::range::{DurationRange, ValueError},
     verdict::{
         calls::Calls,
-        judgement::{Judgement, Sequential},
+        judgement::{Judgement, SequentialTest},
         pods::World,
     },
 };
@@ -65,7 +65,7 @@ pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
 
     /// A bound on a time: what stands still as long may be to blame for what is seen
     /// ([`crate::verdict::guard`]).
-    fn bound(&self) -> Option<Span> {
+    fn bound(&self) -> Option<DurationRange> {
         None
     }
 
@@ -90,7 +90,7 @@ pub trait Exact: Spec {
 /// A matcher that a sequential test decides while the calls run: the same test, over the same calls
 /// in the same order, gives the verdict.
 pub trait Sampled: Spec {
-    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential>;
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest>;
 }
 
 /// One row of the documentation, in Markdown.

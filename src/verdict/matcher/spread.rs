@@ -1,18 +1,18 @@
 //! `spread`: how calls are spread over pods. Each policy has a test of its own.
 
-mod busy;
 mod cycle;
 mod even;
+mod least_request;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statistics::Rates;
 
 use super::spec::{Around, ExpectError, Form, Mistake, Named, Sample, Sampled, Spec};
-use crate::verdict::{judgement::Sequential, pods::World};
-use busy::AvoidsBusy;
+use crate::verdict::{judgement::SequentialTest, pods::World};
 use cycle::{RandomOrder, RoundRobin};
 use even::Even;
+use least_request::LeastRequest;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -33,7 +33,7 @@ pub enum SpreadPolicy {
     /// Independent draws: neither cyclic nor starved.
     Random,
     /// A pod kept busy gets fewer than an even share.
-    AvoidsBusy,
+    LeastRequest,
 }
 
 impl Spec for Spread {
@@ -56,7 +56,7 @@ impl Spec for Spread {
             "as coverage",
         ),
         Form::sampled(
-            "`policy: avoids-busy`",
+            "`policy: least-request`",
             "sequential test of 1/N² against 1/N for the pod where a `background` probe holds more calls than at any other, as the ledgers tell; they must last longer than the probe",
             "about 106",
         ),
@@ -74,7 +74,7 @@ impl Spec for Spread {
             SpreadPolicy::Even => format!("even over the pods of {over}"),
             SpreadPolicy::RoundRobin => format!("the pods of {over} in strict turn"),
             SpreadPolicy::Random => format!("independent draws over the pods of {over}"),
-            SpreadPolicy::AvoidsBusy => {
+            SpreadPolicy::LeastRequest => {
                 format!("the busy pod of {over} gets less than its share")
             }
         }
@@ -94,8 +94,8 @@ impl Spec for Spread {
                 "strict turns over several connections or streams",
                 "turns are kept per worker: use one connection and one stream",
             )],
-            SpreadPolicy::AvoidsBusy if !around.background => vec![Mistake::new(
-                "'avoids-busy', but nothing keeps a pod busy",
+            SpreadPolicy::LeastRequest if !around.background => vec![Mistake::new(
+                "'least-request', but nothing keeps a pod busy",
                 "add a step `background:` that holds a stream before this probe",
             )],
             _ => Vec::new(),
@@ -109,13 +109,15 @@ impl Spec for Spread {
 }
 
 impl Sampled for Spread {
-    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest> {
         let World { pods, busy } = *world;
         match self.policy {
             SpreadPolicy::Even => Box::new(Even::new(&self.over, pods, rates)),
             SpreadPolicy::RoundRobin => Box::new(RoundRobin::new(&self.over, pods, rates)),
             SpreadPolicy::Random => Box::new(RandomOrder::new(&self.over, pods, rates)),
-            SpreadPolicy::AvoidsBusy => Box::new(AvoidsBusy::new(&self.over, pods, busy, rates)),
+            SpreadPolicy::LeastRequest => {
+                Box::new(LeastRequest::new(&self.over, pods, busy, rates))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use statistics::Rates;
 
 use super::{
-    lost,
+    max_failed,
     spec::{Exact, ExpectError, Form, Spec},
 };
 use crate::{
@@ -43,6 +43,6 @@ impl Spec for Status {
 
 impl Exact for Status {
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
-        lost::judge(calls)
+        max_failed::judge(calls)
     }
 }

@@ -37,7 +37,7 @@ impl StatusIn {
         }
     }
 
-    fn words(self) -> &'static str {
+    fn describe(self) -> &'static str {
         match self {
             Self::Body => "in the body",
             Self::Headers => "in the headers",
@@ -62,7 +62,7 @@ impl Spec for StatusIn {
     }
 
     fn expected(&self) -> String {
-        self.words().to_owned()
+        self.describe().to_owned()
     }
 }
 
@@ -70,7 +70,7 @@ impl Exact for StatusIn {
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         every(
             &calls.kept(),
-            |call| Self::of(call).words().to_owned(),
+            |call| Self::of(call).describe().to_owned(),
             |call| Self::of(call) == *self,
         )
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::verdict::{
     answer,
-    judgement::{Judgement, Sequential},
+    judgement::{Judgement, SequentialTest},
     pods::{Pods, World},
 };
 
@@ -49,12 +49,12 @@ impl Spec for StickyBy {
     }
 
     fn test(&self, sample: &Sample<'_>) -> String {
-        Groups::words(sample)
+        Groups::method(sample)
     }
 }
 
 impl Sampled for StickyBy {
-    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn Sequential> {
+    fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest> {
         Box::new(Test::new(world.pods, rates))
     }
 }
@@ -72,7 +72,7 @@ impl Test {
     }
 }
 
-impl Sequential for Test {
+impl SequentialTest for Test {
     fn feed(&mut self, call: &Observation) -> Decision {
         if let (Decision::Continue, Some(pod)) = (self.groups.test.decision(), answer::pod(call)) {
             self.groups.feed(0, pod);

@@ -7,7 +7,7 @@ use testbed::control::{Attempt, Observation};
 
 use super::spec::{Exact, ExpectError, Form, Spec};
 use crate::{
-    values::range::{Counts, ValueError},
+    values::range::{CountRange, ValueError},
     verdict::{
         calls::Calls,
         judgement::{Judgement, each},
@@ -28,7 +28,7 @@ pub struct Written {
 /// How many messages are wanted in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    Number(Counts),
+    Number(CountRange),
     /// As many as were sent (requests), or as the server received (replies of a method that
     /// echoes).
     All,
@@ -42,7 +42,7 @@ impl Wanted {
     fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "all" => Ok(Self::All),
-            number => Counts::parse(number).map(Self::Number),
+            number => CountRange::parse(number).map(Self::Number),
         }
     }
 
@@ -53,7 +53,7 @@ impl Wanted {
         }
     }
 
-    fn words(self) -> String {
+    fn describe(self) -> String {
         match self {
             Self::Number(counts) => counts.to_string(),
             Self::All => "all".to_owned(),
@@ -92,7 +92,7 @@ impl Spec for Stream {
     fn expected(&self) -> String {
         let Self { requests, replies } = *self;
         let part = |wanted: Option<Wanted>, what: &str| {
-            wanted.map(|wanted| format!("{} {what}", wanted.words()))
+            wanted.map(|wanted| format!("{} {what}", wanted.describe()))
         };
         let parts = [part(requests, "requests"), part(replies, "replies")];
         let counted: Vec<String> = parts.into_iter().flatten().collect();

@@ -9,33 +9,33 @@ use crate::verdict::{
     matcher::{
         Matcher,
         access_log::AccessLog,
-        counted::{Counted, Quantity},
-        diagnosis::{Diagnosis, Tool},
+        counters::{Counters, Quantity},
+        istioctl::{IstioctlSays, Tool},
         trace::Trace,
     },
-    seen::Seen,
+    observations::Observations,
     testing::{answered, attempt},
 };
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-fn seen(calls: u64) -> Seen {
+fn seen(calls: u64) -> Observations {
     let traced = |index| {
         let mut attempt = attempt(index, "greeter-a");
         let value = format!("00-{TRACE}-00000000000000{index:02}-01");
         attempt.metadata.push(("traceparent".into(), value));
         attempt
     };
-    Seen {
+    Observations {
         calls: (0..calls)
             .map(|index| answered(index, "greeter-a", "greeter"))
             .collect(),
         attempts: (0..calls).map(traced).collect(),
-        ..Seen::default()
+        ..Observations::default()
     }
 }
 
-fn result(matcher: &Matcher, seen: &Seen) -> CheckResult {
+fn result(matcher: &Matcher, seen: &Observations) -> CheckResult {
     let matchers = vec![matcher.clone()];
     judge("p", &ResolvedExpect { matchers }, seen, Rates::default())[0].result
 }
@@ -87,9 +87,9 @@ fn a_counter_equals_what_the_ledgers_say(
     let mut seen = seen(2);
     seen.attempts.push(attempt(1, "greeter-a"));
     seen.telemetry.counters.insert("x;.rq".into(), grown);
-    let matcher = Matcher::from(Counted {
+    let matcher = Matcher::from(Counters {
         at: "caller".into(),
-        counters: BTreeMap::from([("x;.rq".to_owned(), quantity)]),
+        stats: BTreeMap::from([("x;.rq".to_owned(), quantity)]),
     });
     assert_eq!(result(&matcher, &seen), expected);
     seen.telemetry.counters.clear();
@@ -166,14 +166,14 @@ fn a_share_of_sampled_calls(#[case] counts: &[usize; 2], #[case] expected: Check
 
 #[test]
 fn a_diagnosis_counts_lines() {
-    let wanted = Diagnosis {
+    let wanted = IstioctlSays {
         run: Tool::Endpoints,
         of: "caller".into(),
         lines: BTreeMap::from([("HEALTHY".to_owned(), 2), ("UNHEALTHY".to_owned(), 0)]),
     };
     let said = |lines: &[&str]| {
         let mut seen = seen(1);
-        seen.telemetry.diagnosis = lines.iter().map(|&line| line.to_owned()).collect();
+        seen.telemetry.istioctl = lines.iter().map(|&line| line.to_owned()).collect();
         result(&wanted.clone().into(), &seen)
     };
     assert_eq!(said(&["a HEALTHY", "b HEALTHY"]), CheckResult::Holds);

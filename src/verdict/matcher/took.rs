@@ -7,7 +7,7 @@ use testbed::control::Observation;
 
 use super::spec::{Exact, ExpectError, Form, Spec};
 use crate::{
-    values::range::{Span, human},
+    values::range::{DurationRange, human},
     verdict::{
         calls::Calls,
         judgement::{Judgement, exact},
@@ -18,7 +18,7 @@ use crate::{
 
 /// From sending to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Took(pub Span);
+pub struct Took(pub DurationRange);
 
 impl Spec for Took {
     const NAME: &'static str = "took";
@@ -31,7 +31,7 @@ impl Spec for Took {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        let span = Span::parse(written).map_err(ExpectError::value(Self::NAME))?;
+        let span = DurationRange::parse(written).map_err(ExpectError::value(Self::NAME))?;
         Ok(Self(span))
     }
 
@@ -39,7 +39,7 @@ impl Spec for Took {
         self.0.to_string()
     }
 
-    fn bound(&self) -> Option<Span> {
+    fn bound(&self) -> Option<DurationRange> {
         Some(self.0)
     }
 }

@@ -50,7 +50,7 @@ impl TraceHeader {
         }
     }
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             TraceHeader::W3c => "traceparent",
             TraceHeader::B3 => "x-b3-traceid",
@@ -80,7 +80,7 @@ impl Spec for Trace {
             Some(_) => ", another span",
             None => "",
         };
-        format!("{whose}{span} ({})", self.header.word())
+        format!("{whose}{span} ({})", self.header.as_str())
     }
 }
 

@@ -8,7 +8,9 @@ use std::{
     process::Stdio,
 };
 
-use meshproof::toolchain::{self, EnvoyVersion, Options, State, Use, grpcio::INTERPRETER};
+use meshproof::toolchain::{
+    self, EnvoyVersion, PrepareOptions, SetState, Use, grpcio::INTERPRETER,
+};
 use testbed::{
     caller,
     control::Info,
@@ -26,7 +28,7 @@ use super::port::Port;
 pub enum Implementation {
     /// This repository's test bed.
     Rust,
-    /// `tools/witness`: grpc-go.
+    /// `tools/interop`: grpc-go.
     Go,
     /// `fixtures/python/caller.py`: grpcio.
     Python,
@@ -78,7 +80,7 @@ impl Implementation {
                 (Port(running.expect("it listens").control), None)
             }
             Self::Go => {
-                let mut program = witness("caller", &[])?;
+                let mut program = interop("caller", &[])?;
                 let control = program.address("msg=listening address=127.0.0.1:").await;
                 (Port(control), Some(program))
             }
@@ -106,7 +108,7 @@ impl Implementation {
                 })
             }
             Self::Go => {
-                let mut program = witness("server", &["--port", "0"])?;
+                let mut program = interop("server", &["--port", "0"])?;
                 let serving = program.address("msg=serving address=[::]:").await;
                 let control = program.address("msg=listening address=127.0.0.1:").await;
                 Some(Server {
@@ -150,8 +152,8 @@ pub fn identity(role: &str) -> Info {
     }
 }
 
-fn options() -> server::Options {
-    server::Options {
+fn options() -> server::ServerOptions {
+    server::ServerOptions {
         bind: Ipv4Addr::LOCALHOST.into(),
         ports: vec![0],
         control: loopback(),
@@ -227,8 +229,8 @@ impl Program {
     }
 }
 
-fn witness(role: &str, words: &[&str]) -> Option<Program> {
-    let program = there("tools/witness", programs())?.join("witness");
+fn interop(role: &str, words: &[&str]) -> Option<Program> {
+    let program = there("tools/interop", programs())?.join("interop");
     let mut command = Command::new(program);
     // The address for probes is another than the control port's, so that the two are told apart.
     command.args([role, "--control", "127.0.0.1:0", "--ready", "127.0.0.2:0"]);
@@ -262,18 +264,18 @@ fn there(what: &str, found: Result<PathBuf, String>) -> Option<PathBuf> {
 
 const PREPARE: &str = "`meshproof toolchain prepare` makes it";
 
-fn options_of_the_tool_chain() -> Result<Options, String> {
-    Options::new(EnvoyVersion::default()).map_err(|error| error.to_string())
+fn options_of_the_tool_chain() -> Result<PrepareOptions, String> {
+    PrepareOptions::new(EnvoyVersion::default()).map_err(|error| error.to_string())
 }
 
 /// The directory of the Go programs, as made of the present sources.
 fn programs() -> Result<PathBuf, String> {
     let status = toolchain::status(&options_of_the_tool_chain()?);
     let sets = status.map_err(|error| error.to_string())?.sets;
-    let mut sets = sets.into_iter().filter(|set| set.name == "witnesses");
+    let mut sets = sets.into_iter().filter(|set| set.name == "interop");
     let set = sets.next().ok_or("the tool chain has no such set")?;
     match set.state {
-        State::Ready { .. } => Ok(set.path.join("bin")),
+        SetState::Ready { .. } => Ok(set.path.join("bin")),
         other => Err(format!("its program is not there ({other:?}); {PREPARE}")),
     }
 }

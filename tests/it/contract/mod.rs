@@ -1,5 +1,5 @@
 //! One contract for all that speak the control protocol: the test bed's own caller and server
-//! (Rust), those of `tools/witness` (Go) and `fixtures/python/caller.py`. Each is started as it is
+//! (Rust), those of `tools/interop` (Go) and `fixtures/python/caller.py`. Each is started as it is
 //! in a pod and driven over its control port; every message either way is held to
 //! `fixtures/testbed/control.schema.json`.
 //!

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     evidence::sensitive,
     observe::data_plane::hop::Taken,
-    transport::http::{HttpError, Port},
+    transport::http::{HttpError, PodPort},
     values::range,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn routes(admin: &Port, name: &str) -> Result<Value, HttpError> {
+pub async fn routes(admin: &PodPort, name: &str) -> Result<Value, HttpError> {
     let name = escaped(name);
     admin
         .json(&format!(
@@ -41,7 +41,7 @@ fn escaped(pattern: &str) -> String {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<String>, HttpError> {
+pub async fn warming_clusters(admin: &PodPort, namespace: &str) -> Result<Vec<String>, HttpError> {
     let path = format!(
         "/config_dump?resource=dynamic_warming_clusters&name_regex=.*([.]{namespace}[.]svc%7Ccollector[.]meshproof).*"
     );
@@ -55,7 +55,7 @@ pub async fn warming_clusters(admin: &Port, namespace: &str) -> Result<Vec<Strin
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, HttpError> {
+pub async fn endpoint_configs(admin: &PodPort, namespace: &str) -> Result<Value, HttpError> {
     let name = format!("outbound.*[.]{namespace}[.]svc.*");
     admin
         .json(&format!(
@@ -69,7 +69,7 @@ pub async fn endpoint_configs(admin: &Port, namespace: &str) -> Result<Value, Ht
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
+pub async fn rejections(admin: &PodPort) -> Result<u64, HttpError> {
     stat(admin, "update_rejected").await
 }
 
@@ -77,7 +77,7 @@ pub async fn rejections(admin: &Port) -> Result<u64, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn stat(admin: &Port, name: &str) -> Result<u64, HttpError> {
+pub async fn stat(admin: &PodPort, name: &str) -> Result<u64, HttpError> {
     let escaped = escaped(name);
     let path = format!("/stats?filter={escaped}");
     let body = admin.fetch(Method::GET, &path).await?;
@@ -88,7 +88,7 @@ pub async fn stat(admin: &Port, name: &str) -> Result<u64, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn counters(admin: &Port) -> Result<Vec<(String, u64)>, HttpError> {
+pub async fn counters(admin: &PodPort) -> Result<Vec<(String, u64)>, HttpError> {
     let body = admin.fetch(Method::GET, "/stats").await?;
     let text = String::from_utf8_lossy(&body);
     let pairs = text.lines().filter_map(|line| line.rsplit_once(": "));
@@ -100,7 +100,7 @@ pub async fn counters(admin: &Port) -> Result<Vec<(String, u64)>, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer, or says nothing of it.
-pub async fn flush_interval(admin: &Port) -> Result<Duration, HttpError> {
+pub async fn flush_interval(admin: &PodPort) -> Result<Duration, HttpError> {
     let path = "/server_info";
     let info = admin.json(path).await?;
     let found = info.pointer("/command_line_options/file_flush_interval");
@@ -126,7 +126,7 @@ fn sum(stats: &str) -> u64 {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
+pub async fn rejected(admin: &PodPort) -> Result<Option<String>, HttpError> {
     let dump = admin.json("/config_dump").await?;
     Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
 }
@@ -137,7 +137,7 @@ pub async fn rejected(admin: &Port) -> Result<Option<String>, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value, HttpError> {
+pub async fn around(admin: &PodPort, gateway: bool, taken: &Taken) -> Result<Value, HttpError> {
     let name = taken.cluster.trim_end_matches(';');
     let cluster = name.replace('|', "%5B%7C%5D"); // a class of one character: the bar is an operator
     let port = taken.authority.rsplit_once(':').map(|(_, port)| port);
@@ -167,7 +167,7 @@ pub async fn around(admin: &Port, gateway: bool, taken: &Taken) -> Result<Value,
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
+pub async fn whole(admin: &PodPort) -> Result<Value, HttpError> {
     admin.json("/config_dump").await
 }
 
@@ -176,7 +176,7 @@ pub async fn whole(admin: &Port) -> Result<Value, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn secrets(admin: &Port, state: &str) -> Result<Value, HttpError> {
+pub async fn secrets(admin: &PodPort, state: &str) -> Result<Value, HttpError> {
     admin
         .json(&format!("/config_dump?resource=dynamic_{state}_secrets"))
         .await
@@ -186,7 +186,7 @@ pub async fn secrets(admin: &Port, state: &str) -> Result<Value, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn awaits_secrets(admin: &Port) -> Result<bool, HttpError> {
+pub async fn awaits_secrets(admin: &PodPort) -> Result<bool, HttpError> {
     let dump = secrets(admin, "warming").await?;
     let configs = dump["configs"].as_array();
     Ok(configs.is_some_and(|configs| !configs.is_empty()))
@@ -196,7 +196,7 @@ pub async fn awaits_secrets(admin: &Port) -> Result<bool, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn warming_listeners(admin: &Port) -> Result<Vec<String>, HttpError> {
+pub async fn warming_listeners(admin: &PodPort) -> Result<Vec<String>, HttpError> {
     let dump = admin
         .json("/config_dump?resource=dynamic_listeners")
         .await?;
@@ -210,7 +210,7 @@ pub async fn warming_listeners(admin: &Port) -> Result<Vec<String>, HttpError> {
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn dump(admin: &Port, kind: &str) -> Result<String, HttpError> {
+pub async fn dump(admin: &PodPort, kind: &str) -> Result<String, HttpError> {
     let path = format!("/config_dump?resource={kind}");
     let body = admin.fetch(Method::GET, &path).await?;
     Ok(String::from_utf8_lossy(&body).into_owned())

@@ -6,11 +6,11 @@ use serde_json::Value;
 use super::admin as interface;
 use crate::{
     observe::data_plane::spec::Served,
-    transport::http::{HttpError, Port},
+    transport::http::{HttpError, PodPort},
 };
 
 /// What the gateway does not have as it is to be; `None`: nothing.
-pub async fn late(admin: &Port, current: &[Served]) -> Result<Option<String>, HttpError> {
+pub async fn late(admin: &PodPort, current: &[Served]) -> Result<Option<String>, HttpError> {
     let active = interface::secrets(admin, "active").await?;
     let warming = interface::secrets(admin, "warming").await?;
     if let Some(late) = first_late(&active, &warming, current) {

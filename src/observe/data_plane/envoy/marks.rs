@@ -1,13 +1,13 @@
 //! Whether Envoy shows a mark, and what it cannot use yet.
 
 use super::admin;
-use crate::transport::http::{HttpError, Port};
+use crate::transport::http::{HttpError, PodPort};
 
 /// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after
 /// the routes of the same push have come, and a new port is opened only when the routes of that
 /// port have come, which the marker's port does not wait for. A port whose Secret is missing stays
 /// closed for as long as it is: that is no matter of time ([`super::certificates`]).
-pub async fn unfinished(port: &Port, namespace: &str) -> Result<Option<String>, HttpError> {
+pub async fn unfinished(port: &PodPort, namespace: &str) -> Result<Option<String>, HttpError> {
     let clusters = admin::warming_clusters(port, namespace).await?;
     if !clusters.is_empty() {
         let names = clusters.join(", ");
@@ -38,9 +38,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_generation_of_this_namespace_counts() {
-        let dump = "…\"a-generation-3\"…\"a-generation-12\"…\"b-generation-40\"";
-        assert_eq!(newest(dump, "a-generation-"), Some(12));
-        assert_eq!(newest(dump, "c-generation-"), None);
+    fn the_newest_epoch_of_this_namespace_counts() {
+        let dump = "…\"a-epoch-3\"…\"a-epoch-12\"…\"b-epoch-40\"";
+        assert_eq!(newest(dump, "a-epoch-"), Some(12));
+        assert_eq!(newest(dump, "c-epoch-"), None);
     }
 }

@@ -10,10 +10,10 @@ use super::{admin, certificates, config, endpoints, marks};
 use crate::{
     observe::data_plane::{
         hop::{Hop, Taken},
-        log::{self, Row},
+        log::{self, AccessLogEntry},
         spec::{Ability, AskError, Build, Clusters, DataPlane, Mark, Plane, Served},
     },
-    transport::{Dial, http::Port},
+    transport::{PodDialer, http::PodPort},
 };
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
@@ -26,15 +26,20 @@ const AT_ONCE: &str =
 /// One Envoy.
 #[derive(Debug, Clone)]
 pub struct Envoy {
-    admin: Port,
+    admin: PodPort,
     revision: String,
     gateway: bool,
 }
 
 impl Envoy {
     /// The proxy of a pod, configured by the control plane of a revision.
-    pub fn of(dial: &Dial, (namespace, pod): (&str, &str), revision: &str, gateway: bool) -> Plane {
-        let admin = Port {
+    pub fn of(
+        dial: &PodDialer,
+        (namespace, pod): (&str, &str),
+        revision: &str,
+        gateway: bool,
+    ) -> Plane {
+        let admin = PodPort {
             dial: dial.clone(),
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
@@ -73,7 +78,7 @@ impl DataPlane for Envoy {
         ]
     }
 
-    fn port(&self) -> &Port {
+    fn port(&self) -> &PodPort {
         &self.admin
     }
 
@@ -147,7 +152,7 @@ impl DataPlane for Envoy {
         Ok(admin::flush_interval(&self.admin).await?)
     }
 
-    fn rows(&self, log: &str) -> Vec<Row> {
+    fn rows(&self, log: &str) -> Vec<AccessLogEntry> {
         log::rows(log)
     }
 

@@ -30,10 +30,10 @@ use super::{
     loadbalancer,
     memory::Memory,
     message::Message,
-    network, register,
-    running::Running,
-    socket,
-    source::{self, Kind, SourceKey},
+    network,
+    pod_table::PodTable,
+    register, socket,
+    source::{self, SourceKey, SourceKind},
     sources::Sources,
     steps,
     worker::Worker,
@@ -67,7 +67,7 @@ pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), Nod
         ipam: Ipam::new(cfg.pod_cidr),
         events: EventSink::start(cfg.client.clone(), &cfg.node_name),
         sources: Sources::default(),
-        running: Running::default(),
+        running: PodTable::default(),
         memory: Memory::default(),
         netlink,
         cfg,
@@ -238,7 +238,12 @@ async fn follow_config_maps(shared: Arc<Shared>) {
     let stream = events(Api::<ConfigMap>::all(shared.cfg.client.clone()));
     stream
         .for_each(|event| async {
-            changed(&shared, event, Kind::ConfigMap, source::config_map_data)
+            changed(
+                &shared,
+                event,
+                SourceKind::ConfigMap,
+                source::config_map_data,
+            )
         })
         .await;
 }
@@ -246,11 +251,18 @@ async fn follow_config_maps(shared: Arc<Shared>) {
 async fn follow_secrets(shared: Arc<Shared>) {
     let stream = events(Api::<Secret>::all(shared.cfg.client.clone()));
     stream
-        .for_each(|event| async { changed(&shared, event, Kind::Secret, source::secret_data) })
+        .for_each(|event| async {
+            changed(&shared, event, SourceKind::Secret, source::secret_data)
+        })
         .await;
 }
 
-fn changed<K: Resource>(shared: &Shared, event: Event<K>, kind: Kind, read: fn(K) -> source::Data) {
+fn changed<K: Resource>(
+    shared: &Shared,
+    event: Event<K>,
+    kind: SourceKind,
+    read: fn(K) -> source::Data,
+) {
     let (object, there) = match event {
         Event::Apply(object) | Event::InitApply(object) => (object, true),
         Event::Delete(object) => (object, false),

@@ -8,7 +8,7 @@ use std::{
 
 use kube::Client;
 
-use super::{events::EventSink, ipam::Ipam, memory::Memory, running::Running, sources::Sources};
+use super::{events::EventSink, ipam::Ipam, memory::Memory, pod_table::PodTable, sources::Sources};
 use crate::toolchain::images::ImageStore;
 
 /// Everything that a node needs to know about the world it lives in.
@@ -73,7 +73,7 @@ pub(super) struct Shared {
     /// Containers whose memory is looked after.
     pub memory: Memory,
     /// The containers that run, for the socket.
-    pub running: Running,
+    pub running: PodTable,
 }
 
 impl Shared {

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use super::{
-    check::{USER_AGENT, connect},
-    check_error::CheckError,
+    probe_action::{USER_AGENT, connect},
+    probe_failure::ProbeFailure,
 };
 
 /// `grpc.health.v1.Health/Check`; success is the status SERVING.
-pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), CheckError> {
+pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<(), ProbeFailure> {
     let stream = connect(host, port).await?;
-    let say = |source| CheckError::Health {
+    let say = |source| ProbeFailure::Health {
         host: host.to_owned(),
         port,
         source,
@@ -47,7 +47,7 @@ pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<
         match in_trailers.or(in_headers).as_deref() {
             Some("0") => {}
             Some(code) => {
-                return Err(CheckError::GrpcStatus {
+                return Err(ProbeFailure::GrpcStatus {
                     host: host.to_owned(),
                     port,
                     code: code.to_owned(),
@@ -55,13 +55,13 @@ pub(super) async fn grpc_health(host: &str, port: u16, service: &str) -> Result<
             }
             None => {
                 let host = host.to_owned();
-                return Err(CheckError::NoGrpcStatus { host, port });
+                return Err(ProbeFailure::NoGrpcStatus { host, port });
             }
         }
         // field 1 of HealthCheckResponse, after the 5 bytes of the gRPC frame; SERVING is 1
         match message.get(5..) {
             Some([0x08, 0x01, ..]) => Ok(()),
-            other => Err(CheckError::NotServing(other.map(<[u8]>::to_vec))),
+            other => Err(ProbeFailure::NotServing(other.map(<[u8]>::to_vec))),
         }
     };
     let result = result.await;

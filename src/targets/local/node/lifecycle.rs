@@ -7,8 +7,8 @@ use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    check::{Check, Place},
-    check_error::CheckError,
+    probe_action::{ProbeAction, ProbeTarget},
+    probe_failure::ProbeFailure,
     process::Process,
 };
 use crate::errors::chain;
@@ -24,7 +24,10 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`CheckError`]: it failed, or did not end in time.
-pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(), CheckError> {
+pub(super) async fn post_start(
+    container: &Container,
+    place: &ProbeTarget,
+) -> Result<(), ProbeFailure> {
     let Some(hook) = container
         .lifecycle
         .as_ref()
@@ -34,7 +37,7 @@ pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(
     };
     match timeout(POST_START_LIMIT, run(container, hook, place)).await {
         Ok(result) => result,
-        Err(_) => Err(CheckError::HookLate {
+        Err(_) => Err(ProbeFailure::HookLate {
             seconds: POST_START_LIMIT.as_secs(),
         }),
     }
@@ -43,13 +46,13 @@ pub(super) async fn post_start(container: &Container, place: &Place) -> Result<(
 async fn run(
     container: &Container,
     hook: &LifecycleHandler,
-    place: &Place,
-) -> Result<(), CheckError> {
+    place: &ProbeTarget,
+) -> Result<(), ProbeFailure> {
     if let Some(nap) = &hook.sleep {
         sleep(Duration::from_secs(u64::try_from(nap.seconds).unwrap_or(0))).await;
         return Ok(());
     }
-    match Check::new(
+    match ProbeAction::new(
         container,
         &place.pod_ip,
         hook.exec.as_ref(),
@@ -66,7 +69,7 @@ async fn run(
 /// the process has ended; a hook's failure goes to `complain`.
 pub(super) async fn stop(
     container: Container,
-    place: Place,
+    place: ProbeTarget,
     process: Process,
     deadline: Instant,
     complain: impl FnOnce(String),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
-    probes::{ProbeKind, Verdict},
+    probes::{ProbeKind, ProbeVerdict},
     process::{Exit, Process},
     refusal::Refusal,
     sandbox::Sandbox,
@@ -62,6 +62,6 @@ pub(super) enum Message {
         slot: usize,
         run: u32,
         kind: ProbeKind,
-        verdict: Verdict,
+        verdict: ProbeVerdict,
     },
 }

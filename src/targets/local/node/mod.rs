@@ -6,8 +6,6 @@
 
 mod agent;
 mod atomic;
-mod check;
-mod check_error;
 mod config;
 mod env;
 mod events;
@@ -21,14 +19,16 @@ mod memory;
 mod message;
 mod network;
 mod outcome;
+mod pod_table;
 mod prepare;
+mod probe_action;
+mod probe_failure;
 mod probes;
 mod process;
 mod publisher;
 mod refusal;
 mod register;
 mod rootfs;
-mod running;
 mod sandbox;
 mod slot;
 mod socket;

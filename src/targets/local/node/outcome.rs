@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use nix::sys::signal::Signal;
 
 use super::{
-    probes::{ProbeKind, Verdict},
+    probes::{ProbeKind, ProbeVerdict},
     process::{Exit, Process},
     refusal::Refusal,
     start,
-    state::{Ended, Phase},
+    state::{ContainerPhase, Ended},
     worker::Worker,
 };
 
@@ -28,7 +28,7 @@ impl Worker {
             process.signal(Signal::SIGKILL);
         }
         self.runtimes[slot].process = Some(process);
-        self.state.slots[slot].phase = Phase::Starting { launched: true };
+        self.state.slots[slot].phase = ContainerPhase::Starting { launched: true };
         self.state.slots[slot].id = Some(self.container_id(slot));
         if let Some(exit) = self.runtimes[slot].early_exit.take() {
             self.exited(slot, run, exit);
@@ -43,7 +43,7 @@ impl Worker {
             .began
             .map_or_else(Timestamp::now, |(_, at)| at);
         let state = &mut self.state.slots[slot];
-        state.phase = Phase::Running { since };
+        state.phase = ContainerPhase::Running { since };
         start::report_started(&self.shared, &self.pod, &state.name);
         let container = self.container(slot);
         self.state.slots[slot].started = container.startup_probe.is_none();
@@ -100,7 +100,7 @@ impl Worker {
         for slot in &mut self.state.slots {
             if matches!(
                 slot.phase,
-                Phase::Waiting {
+                ContainerPhase::Waiting {
                     reason: Some("CreateContainerConfigError"),
                     ..
                 }
@@ -114,7 +114,7 @@ impl Worker {
         if !self.current(slot, run) {
             return;
         }
-        if self.state.slots[slot].phase == (Phase::Starting { launched: false }) {
+        if self.state.slots[slot].phase == (ContainerPhase::Starting { launched: false }) {
             // the answer to its start is under way and says whether the program ran at all
             self.runtimes[slot].early_exit = Some(exit);
             return;
@@ -179,17 +179,17 @@ impl Worker {
         }
     }
 
-    pub(super) fn probed(&mut self, slot: usize, run: u32, kind: ProbeKind, verdict: Verdict) {
+    pub(super) fn probed(&mut self, slot: usize, run: u32, kind: ProbeKind, verdict: ProbeVerdict) {
         if !self.current(slot, run) {
             return;
         }
         match (kind, verdict) {
-            (ProbeKind::Startup, Verdict::Good) => self.startup_done(slot),
+            (ProbeKind::Startup, ProbeVerdict::Good) => self.startup_done(slot),
             (ProbeKind::Readiness, verdict) => {
-                self.state.slots[slot].ready = verdict == Verdict::Good
+                self.state.slots[slot].ready = verdict == ProbeVerdict::Good
             }
-            (ProbeKind::Liveness, Verdict::Good) => {}
-            (kind, Verdict::Bad(_)) => self.kill_unhealthy(slot, kind),
+            (ProbeKind::Liveness, ProbeVerdict::Good) => {}
+            (kind, ProbeVerdict::Bad(_)) => self.kill_unhealthy(slot, kind),
         }
     }
 }

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::Probe;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    check::{Check, Place},
-    check_error::CheckError,
+    probe_action::{ProbeAction, ProbeTarget},
+    probe_failure::ProbeFailure,
 };
 use crate::errors::chain;
 
@@ -74,7 +74,7 @@ impl From<&Probe> for Timing {
 
 /// A probe's verdict after thresholds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ProbeVerdict {
     Good,
     Bad(String),
 }
@@ -109,9 +109,9 @@ impl Counter {
     /// Takes a result in; gives the verdict if there is one, and the time until the next probe.
     fn take(
         &mut self,
-        result: Result<(), CheckError>,
+        result: Result<(), ProbeFailure>,
         now: Instant,
-    ) -> (Option<Verdict>, Duration) {
+    ) -> (Option<ProbeVerdict>, Duration) {
         let good = result.is_ok();
         let fast = self.kind != ProbeKind::Liveness && !self.succeeded_once && !good;
         let next = if fast { self.ramp } else { self.timing.period };
@@ -133,9 +133,11 @@ impl Counter {
         let verdict = match result {
             Ok(()) if self.run >= self.timing.successes => {
                 self.succeeded_once = true;
-                Some(Verdict::Good)
+                Some(ProbeVerdict::Good)
             }
-            Err(error) if self.run >= self.timing.failures => Some(Verdict::Bad(chain(&error))),
+            Err(error) if self.run >= self.timing.failures => {
+                Some(ProbeVerdict::Bad(chain(&error)))
+            }
             _ => None,
         };
         (verdict, next)
@@ -147,9 +149,9 @@ impl Counter {
 pub(super) async fn probe(
     kind: ProbeKind,
     timing: Timing,
-    check: Check,
-    place: Place,
-    mut tell: impl FnMut(Verdict) + Send,
+    check: ProbeAction,
+    place: ProbeTarget,
+    mut tell: impl FnMut(ProbeVerdict) + Send,
     mut failed: impl FnMut(&str) + Send,
 ) {
     let mut counter = Counter::new(kind, timing);
@@ -159,7 +161,7 @@ pub(super) async fn probe(
         let begun = Instant::now();
         let result = match timeout(timing.timeout, check.ask(&place)).await {
             Ok(result) => result,
-            Err(_) => Err(CheckError::Late {
+            Err(_) => Err(ProbeFailure::Late {
                 seconds: timing.timeout.as_secs(),
             }),
         };
@@ -194,8 +196,8 @@ mod tests {
         }
     }
 
-    fn bad() -> CheckError {
-        CheckError::Late { seconds: 1 }
+    fn bad() -> ProbeFailure {
+        ProbeFailure::Late { seconds: 1 }
     }
 
     /// Results one period apart: + good, - bad. Verdicts: G, B, or a dot for none.
@@ -208,8 +210,8 @@ mod tests {
                 .take(result, start + Duration::from_secs(index as u64))
                 .0
             {
-                Some(Verdict::Good) => 'G',
-                Some(Verdict::Bad(_)) => 'B',
+                Some(ProbeVerdict::Good) => 'G',
+                Some(ProbeVerdict::Bad(_)) => 'B',
                 None => '.',
             }
         };
@@ -254,7 +256,7 @@ mod tests {
         assert_eq!(
             at(1260),
             (
-                Some(Verdict::Bad("no answer within 1 s".to_owned())),
+                Some(ProbeVerdict::Bad("no answer within 1 s".to_owned())),
                 Duration::from_secs(1)
             )
         );

@@ -44,7 +44,7 @@ pub(super) struct Ended {
 
 /// Where a container is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ContainerPhase {
     /// Not started, or its start failed for the reason given.
     Waiting {
         reason: Option<&'static str>,
@@ -89,7 +89,7 @@ pub(super) struct Slot {
     pub name: String,
     pub image: String,
     pub role: Role,
-    pub phase: Phase,
+    pub phase: ContainerPhase,
     /// The startup probe has passed, or there is none and the container runs.
     pub started: bool,
     pub ready: bool,
@@ -109,7 +109,7 @@ impl Slot {
             name: container.name.clone(),
             image: container.image.clone().unwrap_or_default(),
             role,
-            phase: Phase::Waiting {
+            phase: ContainerPhase::Waiting {
                 reason: None,
                 message: None,
             },
@@ -126,12 +126,15 @@ impl Slot {
     }
 
     pub fn alive(&self) -> bool {
-        matches!(self.phase, Phase::Starting { .. } | Phase::Running { .. })
+        matches!(
+            self.phase,
+            ContainerPhase::Starting { .. } | ContainerPhase::Running { .. }
+        )
     }
 
     pub fn ended(&self) -> Option<&Ended> {
         match &self.phase {
-            Phase::Ended(ended) => Some(ended),
+            ContainerPhase::Ended(ended) => Some(ended),
             _ => None,
         }
     }
@@ -153,13 +156,13 @@ impl Slot {
         self.delayed = self.backoff.after(ran);
         self.not_before = Some(now + self.delayed);
         (self.started, self.ready, self.stopping) = (false, false, false);
-        self.phase = Phase::Ended(ended);
+        self.phase = ContainerPhase::Ended(ended);
     }
 
     /// Notes that a start failed before there was a process.
     pub fn refuse(&mut self, reason: &'static str, message: String, retry: Duration, now: Instant) {
         self.not_before = Some(now + retry);
-        self.phase = Phase::Waiting {
+        self.phase = ContainerPhase::Waiting {
             reason: Some(reason),
             message: Some(message),
         };
@@ -167,9 +170,10 @@ impl Slot {
 
     /// Notes that a start has begun.
     pub fn begin(&mut self) {
-        if let Phase::Ended(ended) =
-            std::mem::replace(&mut self.phase, Phase::Starting { launched: false })
-        {
+        if let ContainerPhase::Ended(ended) = std::mem::replace(
+            &mut self.phase,
+            ContainerPhase::Starting { launched: false },
+        ) {
             self.last = Some(ended);
             self.restarts += 1;
         }

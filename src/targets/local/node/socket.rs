@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpStream, UnixListener, UnixStream},
 };
 
-use super::{check::loopback, config::Shared, running::Absent};
+use super::{config::Shared, pod_table::Absent, probe_action::loopback};
 use crate::{errors::chain, transport::pass::pass};
 
 /// How long a connection to a port of a pod may take.

@@ -10,7 +10,7 @@ use kube::{Api, Client};
 
 /// Which kind of object holds the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum SourceKind {
     ConfigMap,
     Secret,
 }
@@ -18,21 +18,21 @@ pub(super) enum Kind {
 /// An object in a pod's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SourceKey {
-    pub kind: Kind,
+    pub kind: SourceKind,
     pub name: String,
 }
 
 impl SourceKey {
     pub fn config_map(name: &str) -> Self {
         Self {
-            kind: Kind::ConfigMap,
+            kind: SourceKind::ConfigMap,
             name: name.to_owned(),
         }
     }
 
     pub fn secret(name: &str) -> Self {
         Self {
-            kind: Kind::Secret,
+            kind: SourceKind::Secret,
             name: name.to_owned(),
         }
     }
@@ -41,8 +41,8 @@ impl SourceKey {
 impl std::fmt::Display for SourceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.kind {
-            Kind::ConfigMap => "configmap",
-            Kind::Secret => "secret",
+            SourceKind::ConfigMap => "configmap",
+            SourceKind::Secret => "secret",
         };
         write!(f, "{kind} {:?}", self.name)
     }
@@ -85,11 +85,11 @@ pub(super) async fn fetch(
     key: &SourceKey,
 ) -> kube::Result<Option<Data>> {
     Ok(match key.kind {
-        Kind::ConfigMap => Api::<ConfigMap>::namespaced(client.clone(), namespace)
+        SourceKind::ConfigMap => Api::<ConfigMap>::namespaced(client.clone(), namespace)
             .get_opt(&key.name)
             .await?
             .map(config_map_data),
-        Kind::Secret => Api::<Secret>::namespaced(client.clone(), namespace)
+        SourceKind::Secret => Api::<Secret>::namespaced(client.clone(), namespace)
             .get_opt(&key.name)
             .await?
             .map(secret_data),

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::mpsc;
 
 use super::{
-    check::Place,
     config::Shared,
     env::{self, EnvContext},
     events::Weight,
@@ -15,6 +14,7 @@ use super::{
     lifecycle,
     logs::LogFile,
     message::Message,
+    probe_action::ProbeTarget,
     process::{self, LaunchError, Process},
     refusal::{CONFIG_RETRY, ConfigError, Refusal},
     rootfs,
@@ -49,7 +49,7 @@ pub(super) struct Start {
 
 impl Start {
     /// Where the container can be asked once it runs.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> ProbeTarget {
         place(
             &self.shared,
             &self.pod_dir,
@@ -138,7 +138,7 @@ impl Start {
         Ok(process)
     }
 
-    fn entry(&self, change: impl FnOnce(&mut super::running::ContainerEntry)) {
+    fn entry(&self, change: impl FnOnce(&mut super::pod_table::ContainerEntry)) {
         let meta = &self.pod.metadata;
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         self.shared.running.update(
@@ -220,8 +220,8 @@ pub(super) fn place(
     pod_dir: &std::path::Path,
     container: &str,
     pod_ip: Ipv4Addr,
-) -> Place {
-    Place {
+) -> ProbeTarget {
+    ProbeTarget {
         pod_ip: pod_ip.to_string(),
         self_exe: shared.cfg.self_exe.clone(),
         enter_file: rootfs::container_dir(pod_dir, container).join("enter.json"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-pub(super) use super::slot::{Ended, Phase, RestartPolicy, Role, Slot};
+pub(super) use super::slot::{ContainerPhase, Ended, RestartPolicy, Role, Slot};
 
 /// Something to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl PodState {
     /// Notes that no container can start, now or later, and why.
     pub fn refuse(&mut self, reason: &'static str, message: &str) {
         for slot in &mut self.slots {
-            slot.phase = Phase::Waiting {
+            slot.phase = ContainerPhase::Waiting {
                 reason: Some(reason),
                 message: Some(message.to_owned()),
             };
@@ -119,7 +119,9 @@ impl PodState {
             let passed = match slot.role {
                 Role::Main => return true,
                 Role::Init => slot.ended().is_some_and(|ended| ended.code == 0),
-                Role::Sidecar => slot.started && matches!(slot.phase, Phase::Running { .. }),
+                Role::Sidecar => {
+                    slot.started && matches!(slot.phase, ContainerPhase::Running { .. })
+                }
             };
             if !passed {
                 todo.start_if_down(index, slot);
@@ -138,7 +140,7 @@ impl PodState {
             .enumerate()
             .filter(|(_, slot)| slot.role == Role::Main)
         {
-            if matches!(slot.phase, Phase::Starting { .. }) {
+            if matches!(slot.phase, ContainerPhase::Starting { .. }) {
                 return;
             }
             if slot.ended().is_some() && !slot.restarts_after_end(self.policy) {
@@ -153,7 +155,7 @@ impl PodState {
     /// Main containers stop together, sidecars after them, the last one first.
     fn shut_down(&self) -> Vec<Action> {
         let stop = |index: usize, slot: &Slot| {
-            let reachable = !matches!(slot.phase, Phase::Starting { launched: false });
+            let reachable = !matches!(slot.phase, ContainerPhase::Starting { launched: false });
             (reachable && !slot.stopping).then_some(Action::Stop(index))
         };
         let alive = || {
@@ -246,20 +248,20 @@ mod tests {
         for (slot, letter) in state.slots.iter_mut().zip(phases.chars()) {
             match letter {
                 'b' | 'l' => {
-                    slot.phase = Phase::Starting {
+                    slot.phase = ContainerPhase::Starting {
                         launched: letter == 'l',
                     }
                 }
                 'r' | 'n' => {
-                    slot.phase = Phase::Running {
+                    slot.phase = ContainerPhase::Running {
                         since: Timestamp::UNIX_EPOCH,
                     };
                     slot.started = letter == 'r';
                 }
-                '0' => slot.phase = Phase::Ended(ended(0)),
-                '1' => slot.phase = Phase::Ended(ended(1)),
+                '0' => slot.phase = ContainerPhase::Ended(ended(0)),
+                '1' => slot.phase = ContainerPhase::Ended(ended(1)),
                 'd' => {
-                    slot.phase = Phase::Ended(ended(1));
+                    slot.phase = ContainerPhase::Ended(ended(1));
                     slot.not_before = Some(now + Duration::from_secs(10));
                 }
                 _ => {}
@@ -302,7 +304,7 @@ mod tests {
         state.initialized = state.slots.iter().any(|slot| {
             slot.role == Role::Main
                 && slot.phase
-                    != Phase::Waiting {
+                    != ContainerPhase::Waiting {
                         reason: None,
                         message: None,
                     }

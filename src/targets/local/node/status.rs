@@ -12,13 +12,13 @@ use k8s_openapi::{
 };
 
 use super::{
-    state::{Ended, Phase, PodState, Role, Slot},
+    state::{ContainerPhase, Ended, PodState, Role, Slot},
     unsupported,
 };
 
 /// What of a pod's status does not follow from its containers.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+pub(super) struct StatusFacts {
     pub node_ip: Ipv4Addr,
     pub pod_ip: Option<Ipv4Addr>,
     pub started_at: Timestamp,
@@ -30,7 +30,7 @@ pub(super) struct Facts {
 pub(super) fn status(
     pod: &Pod,
     state: &PodState,
-    facts: &Facts,
+    facts: &StatusFacts,
     before: Option<&PodStatus>,
     now: Timestamp,
 ) -> PodStatus {
@@ -97,7 +97,11 @@ fn phase(state: &PodState) -> &'static str {
         return if ran_well { "Succeeded" } else { "Failed" };
     }
     let never_ran = |slot: &Slot| {
-        slot.last.is_none() && matches!(slot.phase, Phase::Waiting { .. } | Phase::Starting { .. })
+        slot.last.is_none()
+            && matches!(
+                slot.phase,
+                ContainerPhase::Waiting { .. } | ContainerPhase::Starting { .. }
+            )
     };
     if !state.initialized || mains().any(never_ran) {
         "Pending"
@@ -109,7 +113,7 @@ fn phase(state: &PodState) -> &'static str {
 fn conditions(
     pod: &Pod,
     state: &PodState,
-    facts: &Facts,
+    facts: &StatusFacts,
     phase: &str,
     before: Option<&PodStatus>,
     now: Timestamp,
@@ -254,7 +258,7 @@ fn container_status(slot: &Slot, pod: &PodState) -> ContainerStatus {
 fn container_state(slot: &Slot, pod: &PodState) -> (ContainerState, Option<ContainerState>) {
     let last = slot.last.as_ref().map(terminated);
     match &slot.phase {
-        Phase::Waiting { reason, message } => {
+        ContainerPhase::Waiting { reason, message } => {
             let blocked = !pod.initialized
                 && slot.role == Role::Main
                 && pod.slots.iter().any(|other| other.role != Role::Main);
@@ -265,8 +269,8 @@ fn container_state(slot: &Slot, pod: &PodState) -> (ContainerState, Option<Conta
             };
             (waiting(reason.unwrap_or(default), message.clone()), last)
         }
-        Phase::Starting { .. } => (waiting("ContainerCreating", None), last),
-        Phase::Running { since } => {
+        ContainerPhase::Starting { .. } => (waiting("ContainerCreating", None), last),
+        ContainerPhase::Running { since } => {
             let running = ContainerStateRunning {
                 started_at: Some(Time(*since)),
             };
@@ -278,7 +282,7 @@ fn container_state(slot: &Slot, pod: &PodState) -> (ContainerState, Option<Conta
                 last,
             )
         }
-        Phase::Ended(ended)
+        ContainerPhase::Ended(ended)
             if !slot.delayed.is_zero()
                 && slot.restarts_after_end(pod.policy)
                 && !pod.terminating =>
@@ -293,7 +297,7 @@ fn container_state(slot: &Slot, pod: &PodState) -> (ContainerState, Option<Conta
                 Some(terminated(ended)),
             )
         }
-        Phase::Ended(ended) => (terminated(ended), last),
+        ContainerPhase::Ended(ended) => (terminated(ended), last),
     }
 }
 
@@ -346,9 +350,9 @@ mod tests {
         (pod, state)
     }
 
-    fn facts() -> Facts {
+    fn facts() -> StatusFacts {
         let ip = Ipv4Addr::new(10, 0, 0, 2);
-        Facts {
+        StatusFacts {
             node_ip: Ipv4Addr::new(10, 0, 0, 1),
             pod_ip: Some(ip),
             started_at: Timestamp::UNIX_EPOCH,
@@ -357,7 +361,7 @@ mod tests {
     }
 
     fn run(slot: &mut Slot, ready: bool) {
-        slot.phase = Phase::Running {
+        slot.phase = ContainerPhase::Running {
             since: Timestamp::UNIX_EPOCH,
         };
         (slot.started, slot.ready) = (true, ready);
@@ -372,7 +376,7 @@ mod tests {
             started: None,
             finished: Timestamp::UNIX_EPOCH,
         };
-        slot.phase = Phase::Ended(ended);
+        slot.phase = ContainerPhase::Ended(ended);
         slot.delayed = Duration::from_secs(delayed);
         (slot.started, slot.ready) = (false, false);
     }

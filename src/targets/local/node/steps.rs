@@ -16,11 +16,11 @@ use kube::{
 use nix::sys::signal::Signal;
 
 use super::{
-    check::Check,
     events::Weight,
     lifecycle, logs,
     message::Message,
     prepare,
+    probe_action::ProbeAction,
     probes::{self, ProbeKind, Timing},
     process::Exit,
     rootfs,
@@ -251,7 +251,7 @@ impl Worker {
             &container.name,
             self.addresses().pod,
         );
-        let check = Check::new(
+        let check = ProbeAction::new(
             &container,
             &place.pod_ip,
             probe.exec.as_ref(),

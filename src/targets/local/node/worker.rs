@@ -26,7 +26,7 @@ use super::{
     sandbox::Sandbox,
     source::{self, Known},
     state::PodState,
-    status::Facts,
+    status::StatusFacts,
     unsupported,
     volumes::{TokenKey, VolumeContext, tokens_needed},
 };
@@ -64,7 +64,7 @@ pub(super) struct Worker {
     pub prepared: bool,
     /// Since when a volume cannot be had, and why.
     pub lacking: Option<(Instant, String)>,
-    pub facts: Facts,
+    pub facts: StatusFacts,
     pub publisher: Publisher,
     /// When the containers have to be gone.
     pub stop_by: Option<tokio::time::Instant>,
@@ -100,7 +100,7 @@ impl Worker {
         let worker = Self {
             pod_dir: shared.pod_dir(&uid),
             runtimes: state.slots.iter().map(|_| Runtime::default()).collect(),
-            facts: Facts {
+            facts: StatusFacts {
                 node_ip: shared.cfg.node_ip,
                 pod_ip: None,
                 started_at: Timestamp::now(),

@@ -110,7 +110,7 @@ pub struct WorldOptions {
     /// Folder with Gateway API's CRDs.
     pub gateway_api: PathBuf,
     pub testbed: PathBuf,
-    pub witnesses: PathBuf,
+    pub interop: PathBuf,
     /// Directory of Python packages with grpcio, where there is one.
     pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.
@@ -157,7 +157,7 @@ impl World {
             .clone()
             .unwrap_or_else(|| format!("run-{}", std::process::id()));
         Self::preflight(Some(&name))?;
-        let state::Made { path: state, held } = state::make(&name)?;
+        let state::NewStateDirectory { path: state, held } = state::make(&name)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(WorldError::Start)?;
         let api_port = listener.local_addr().map_err(WorldError::Start)?.port();
         let spec = WorldSpec {
@@ -168,7 +168,7 @@ impl World {
             envoy_version: options.envoy_version,
             bootstrap_template: options.bootstrap_template,
             testbed: options.testbed,
-            witnesses: options.witnesses,
+            interop: options.interop,
             grpcio: options.grpcio,
             versions: options.versions,
             images: options.images,

@@ -29,9 +29,9 @@ pub fn make(spec: &WorldSpec) -> Result<(), RoleError> {
     kubeconfig(&spec.kubeconfig_inside(), API_PORT, &ca_pem, &admin)
 }
 
-type Made = Result<(String, String), CertificateError>;
+type IssuedCertificate = Result<(String, String), CertificateError>;
 
-fn certificates(dir: &Path, ca_pem: &str, ca: &Authority) -> Made {
+fn certificates(dir: &Path, ca_pem: &str, ca: &Authority) -> IssuedCertificate {
     write(&dir.join("ca.crt"), ca_pem)?;
     write(&dir.join("ca.key"), &ca.key().serialize_pem())?;
     let names = [
@@ -110,7 +110,7 @@ fn leaf(
     ips: &[IpAddr],
     usage: ExtendedKeyUsagePurpose,
     ca: &Authority,
-) -> Made {
+) -> IssuedCertificate {
     let key = KeyPair::generate()?;
     let mut params =
         CertificateParams::new(dns.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;

@@ -38,7 +38,7 @@ pub struct WorldSpec {
     pub bootstrap_template: PathBuf,
     pub testbed: PathBuf,
     /// Directory of the other clients and servers.
-    pub witnesses: PathBuf,
+    pub interop: PathBuf,
     /// Directory of Python packages with grpcio, where there is one.
     pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.

@@ -122,7 +122,7 @@ pub(super) fn roots() -> Vec<PathBuf> {
 
 /// A state directory that was just made, and the lock that says that it is in use.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct NewStateDirectory {
     pub path: PathBuf,
     pub held: File,
 }
@@ -131,7 +131,7 @@ pub(super) struct Made {
 ///
 /// # Errors
 /// [`WorldError::AlreadyUp`], or when the directory cannot be made.
-pub(super) fn make(name: &str) -> Result<Made, WorldError> {
+pub(super) fn make(name: &str) -> Result<NewStateDirectory, WorldError> {
     let root = root_directory()?;
     for other in roots().into_iter().filter(|other| *other != root) {
         if is_held(&other.join(name)).unwrap_or(false) {
@@ -143,7 +143,7 @@ pub(super) fn make(name: &str) -> Result<Made, WorldError> {
     make_in(&root, name)
 }
 
-fn make_in(root: &Path, name: &str) -> Result<Made, WorldError> {
+fn make_in(root: &Path, name: &str) -> Result<NewStateDirectory, WorldError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| WorldError::State { path, source }
@@ -167,7 +167,7 @@ fn make_in(root: &Path, name: &str) -> Result<Made, WorldError> {
     // searchable for the world's root.
     fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).map_err(failed(&state))?;
     let held = hold(&state).map_err(failed(&state))?;
-    Ok(Made { path: state, held })
+    Ok(NewStateDirectory { path: state, held })
 }
 
 /// Makes sure that there is room for a world's files.

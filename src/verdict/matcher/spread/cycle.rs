@@ -6,7 +6,7 @@ use testbed::control::Observation;
 
 use crate::verdict::{
     answer,
-    judgement::{Judgement, Sequential},
+    judgement::{Judgement, SequentialTest},
     pods::Pods,
     tally::Tally,
 };
@@ -86,7 +86,7 @@ impl RoundRobin {
     }
 }
 
-impl Sequential for RoundRobin {
+impl SequentialTest for RoundRobin {
     fn feed(&mut self, call: &Observation) -> Decision {
         let Some(test) = &mut self.test else {
             return Decision::Continue;
@@ -137,7 +137,7 @@ impl RandomOrder {
     }
 }
 
-impl Sequential for RandomOrder {
+impl SequentialTest for RandomOrder {
     fn feed(&mut self, call: &Observation) -> Decision {
         let Some(test) = &mut self.test else {
             return Decision::Continue;

@@ -6,7 +6,7 @@ use testbed::control::Observation;
 
 use crate::verdict::{
     answer,
-    judgement::{Judgement, Sequential},
+    judgement::{Judgement, SequentialTest},
     pods::Pods,
 };
 
@@ -61,7 +61,7 @@ impl Even {
     }
 }
 
-impl Sequential for Even {
+impl SequentialTest for Even {
     fn feed(&mut self, call: &Observation) -> Decision {
         let Some(test) = &mut self.test else {
             return Decision::Continue;

@@ -1,0 +1,142 @@
+//! A side system as a process of this machine.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::{Ipv4Addr, TcpListener},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+use super::{AuxServiceError, AuxServiceSpec, Endpoint, HostProgram};
+
+/// How long the output of a process that has ended may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Lines of the log that are kept.
+const KEPT: usize = 2_000;
+
+/// A running process. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: Arc<Mutex<VecDeque<String>>>,
+    /// The tasks that read its output.
+    readers: TaskTracker,
+    listen: Ipv4Addr,
+    ports: BTreeMap<u16, u16>,
+}
+
+impl Process {
+    /// Starts it on free ports of the address that it is to have.
+    pub fn start(system: &AuxServiceSpec, program: &HostProgram) -> Result<Self, AuxServiceError> {
+        let ports =
+            free_ports(system.listen, &system.ports).map_err(|source| AuxServiceError::Port {
+                name: system.name.clone(),
+                source,
+            })?;
+        let address = system.listen.to_string();
+        let words = system.filled(&address, &ports, system.data.as_deref());
+        let child = Command::new(&program.path)
+            .args(words.args)
+            .envs(words.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|source| AuxServiceError::Program {
+            name: system.name.clone(),
+            path: program.path.clone(),
+            source,
+        })?;
+        let (log, readers) = (Arc::default(), TaskTracker::new());
+        keep(child.stdout.take(), &log, &readers);
+        keep(child.stderr.take(), &log, &readers);
+        readers.close();
+        Ok(Self {
+            child,
+            log,
+            readers,
+            listen: system.listen,
+            ports,
+        })
+    }
+
+    pub fn endpoint(&self, port: u16) -> Option<Endpoint> {
+        Some(Endpoint {
+            host: self.listen.to_string(),
+            port: *self.ports.get(&port)?,
+        })
+    }
+
+    pub fn log(&self) -> String {
+        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// How it ended, if it did; its log then holds its last words.
+    pub async fn ended(&mut self) -> Option<String> {
+        let how = match self.child.try_wait() {
+            Ok(status) => status?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let _ = timeout(LAST_WORDS, self.readers.wait()).await; // a child of its own may hold the pipe
+        Some(how)
+    }
+
+    pub async fn stop(mut self) {
+        let _ = self.child.kill().await; // fails only when it has ended already
+    }
+}
+
+/// A free port for each. Whoever takes one of them before the process does keeps it from becoming
+/// ready, and is told in its log.
+fn free_ports(address: Ipv4Addr, ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
+    let listen = |port: &u16| Ok((*port, TcpListener::bind((address, 0))?));
+    let held: Vec<(u16, TcpListener)> = ports.iter().map(listen).collect::<std::io::Result<_>>()?;
+    let numbers = held
+        .iter()
+        .map(|(port, held)| Ok((*port, held.local_addr()?.port())));
+    numbers.collect()
+}
+
+fn keep(
+    from: Option<impl AsyncRead + Unpin + Send + 'static>,
+    log: &Arc<Mutex<VecDeque<String>>>,
+    readers: &TaskTracker,
+) {
+    let (Some(from), log) = (from, log.clone()) else {
+        return;
+    };
+    readers.spawn(async move {
+        let mut lines = BufReader::new(from).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == KEPT {
+                log.pop_front();
+            }
+            log.push_back(line);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_gets_one_of_its_own() {
+        let ports = free_ports(Ipv4Addr::LOCALHOST, &[1, 2, 3]).unwrap();
+        let mut places: Vec<u16> = ports.values().copied().collect();
+        places.dedup();
+        assert_eq!((ports.len(), places.len()), (3, 3));
+    }
+}

@@ -1,0 +1,94 @@
+//! From words on the command line to scenarios: shared by every command that takes them.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::CommandError;
+use crate::{
+    env::github_actions,
+    output::{self, ColorChoice, Palette},
+    scenario::{
+        ScenarioSet, Suites,
+        finding::{Finding, Style, commands, render},
+        load_all,
+        loaded::LoadedScenario,
+        select::{Filter, SelectError},
+    },
+};
+
+/// Loads what the words name; all of `suites/` (or the built-in copy of it) when there are none.
+///
+/// # Errors
+/// A word that names nothing is wrong usage.
+pub fn load(words: &[PathBuf]) -> Result<ScenarioSet, CommandError> {
+    let set = load_all(&Suites::open(Path::new(".")), words);
+    set.map_err(|error| CommandError::usage(&error))
+}
+
+/// The scenarios of a set that a filter lets through.
+///
+/// # Errors
+/// Nothing is let through because of a key or a value that no scenario at all has: that is a slip,
+/// not a choice.
+pub fn filter(
+    set: &[LoadedScenario],
+    filter: &Filter,
+) -> Result<Vec<LoadedScenario>, CommandError> {
+    let wanted: Vec<LoadedScenario> = set
+        .iter()
+        .filter(|one| filter.matches(one))
+        .cloned()
+        .collect();
+    if wanted.is_empty() {
+        let mut all = load(&[])?.scenarios;
+        all.extend(set.iter().cloned());
+        filter.meaning(&all).map_err(usage)?;
+    }
+    Ok(wanted)
+}
+
+pub fn usage(error: SelectError) -> CommandError {
+    CommandError::Usage(error.to_string())
+}
+
+/// Why nothing is there to be judged.
+pub fn nothing(set: &ScenarioSet) -> CommandError {
+    let words = match set.manifests {
+        0 => "there are no suite files".to_owned(),
+        n => format!(
+            "there is no scenario, only {n} with Kubernetes objects: write one beside them \
+             (CONTRIBUTING.md, \"A scenario in five minutes\"); its `apply: NAME` applies SCENARIO.NAME.yaml",
+            n = crate::output::count(n, "file"),
+        ),
+    };
+    CommandError::NothingSelected(words)
+}
+
+/// Something that nothing may run with.
+pub fn has_errors(findings: &[Finding]) -> bool {
+    findings.iter().any(Finding::is_error)
+}
+
+/// Tells what is wrong with suite files on stderr: drawn for a person, one line each for a program.
+pub fn print_findings(findings: &[Finding], color: Option<ColorChoice>) {
+    let on = Palette::stderr(color).on;
+    let text = render(findings, style(io::stderr().is_terminal(), on));
+    text.lines().for_each(output::say);
+    annotate(findings);
+}
+
+/// How findings are drawn on a stream.
+pub fn style(is_terminal: bool, colour: bool) -> Style {
+    match (is_terminal, colour) {
+        (_, true) => Style::Colour,
+        (true, false) => Style::Monochrome,
+        (false, false) => Style::Plain,
+    }
+}
+
+/// GitHub Actions shows findings at their lines; it reads stderr as well.
+pub fn annotate(findings: &[Finding]) {
+    if github_actions() {
+        commands(findings).lines().for_each(output::command);
+    }
+}

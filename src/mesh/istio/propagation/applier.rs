@@ -1,0 +1,235 @@
+//! "Is this configuration live": applies are gathered, written together, and reported live per
+//! proxy.
+//!
+//! Istio waits until 100 ms passed without a change before it pushes (`PILOT_DEBOUNCE_AFTER`), so
+//! scenarios that apply one after the other would each pay that, and delay each other. This is a
+//! group commit: until istiod has taken one batch, later applies wait and then go together. On its
+//! way to the proxies a batch holds up nobody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::{join_all, try_join_all};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    arrival::{arrive, rejections},
+    change::{Change, Propagated, PropagationError},
+    marker,
+    order::{self, Ordered},
+    taken::{Narrowed, await_accepted, await_taken},
+};
+use crate::cluster::{
+    object::{ObjectError, Written},
+    writer::{Home, Writer},
+};
+use crate::mesh::istio::control_plane::{ControlPlane, ControlPlanes};
+
+struct Request {
+    change: Change,
+    /// The objects of the change, and what had to be written before the last of them.
+    ordered: Ordered,
+    reply: oneshot::Sender<Result<Propagated, PropagationError>>,
+}
+
+/// The door through which all configuration goes.
+#[derive(Clone)]
+pub struct Applier {
+    writer: Writer,
+    queue: mpsc::UnboundedSender<Request>,
+    control_planes: watch::Sender<ControlPlanes>,
+}
+
+impl Applier {
+    /// Starts the group commit. `shared` is the namespace of the run's entry at the ingress
+    /// gateway.
+    pub fn start(writer: Writer, control_planes: ControlPlanes, shared: String) -> Self {
+        let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
+        let (control_planes, current) = watch::channel(control_planes);
+        let door = writer.clone();
+        tokio::spawn(async move {
+            let mut marks = BTreeMap::new();
+            while let Some(first) = requests.recv().await {
+                let mut batch = vec![first];
+                while let Ok(next) = requests.try_recv() {
+                    batch.push(next);
+                }
+                let planes = current.borrow().clone();
+                commit(&door, &planes, &shared, &mut marks, batch).await;
+            }
+        });
+        Self {
+            writer,
+            queue,
+            control_planes,
+        }
+    }
+
+    /// Asks another istiod of a revision from now on: the old one was replaced.
+    pub fn follow(&self, fresh: ControlPlane) {
+        self.control_planes
+            .send_modify(|control_planes| control_planes.follow(fresh));
+    }
+
+    /// The control planes that run now.
+    pub fn control_planes(&self) -> ControlPlanes {
+        self.control_planes.borrow().clone()
+    }
+
+    /// Makes a change and waits until every proxy concerned has it. Documents are written in their
+    /// order, and so that their ages have it too ([`order`]): what has to wait for that waits here
+    /// and holds up nobody else.
+    ///
+    /// # Errors
+    /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live
+    /// without an error.
+    pub async fn change(&self, mut change: Change) -> Result<Propagated, PropagationError> {
+        let apply = std::mem::take(&mut change.apply);
+        let ordered = order::order(&self.writer, apply, change.home()).await?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request {
+            change,
+            ordered,
+            reply,
+        };
+        self.queue
+            .send(request)
+            .map_err(|_| PropagationError::Ended)?;
+        answer.await.map_err(|_| PropagationError::Ended)?
+    }
+}
+
+/// What shows a namespace's epoch.
+#[derive(Debug, Default, Clone, Copy)]
+struct Mark {
+    epoch: u64,
+    /// A `Sidecar` may hide the plain marker here; from then on both are written.
+    narrowed: bool,
+}
+
+type Marks = BTreeMap<String, Mark>;
+
+async fn commit(
+    writer: &Writer,
+    control_planes: &ControlPlanes,
+    shared: &str,
+    marks: &mut Marks,
+    batch: Vec<Request>,
+) {
+    let proxies = batch.iter().flat_map(|request| &request.change.planes);
+    let before = Arc::new(rejections(proxies).await);
+    let written = join_all(batch.iter().map(|request| write(writer, request))).await;
+    let going = only_good(batch.into_iter().zip(written));
+    let since = Instant::now();
+    let wanted = going
+        .iter()
+        .map(|(request, written)| (written.as_slice(), request.change.delete.as_slice()));
+    let (taken, narrowed) = await_taken(control_planes, &wanted.collect::<Vec<_>>()).await;
+    let going = only_good(going.into_iter().zip(taken));
+    let going: Vec<(Request, Vec<Written>)> = going
+        .into_iter()
+        .map(|((request, written), ())| (request, written))
+        .collect();
+    let accepted = join_all(
+        going
+            .iter()
+            .map(|(_, written)| await_accepted(control_planes, written)),
+    )
+    .await;
+    let going = only_good(going.into_iter().zip(accepted));
+    let next: Vec<(String, Mark)> = going
+        .iter()
+        .map(|((request, _), ())| next(marks, &narrowed, &request.change.namespace))
+        .collect();
+    let marked = join_all(
+        next.iter()
+            .map(|(namespace, mark)| write_marker(writer, namespace, shared, *mark)),
+    )
+    .await;
+    // What is on its way to the proxies holds up nothing that is written next.
+    for ((((request, written), ()), (_, mark)), marked) in going.into_iter().zip(next).zip(marked) {
+        let (control_planes, before) = (control_planes.clone(), Arc::clone(&before));
+        tokio::spawn(async move {
+            let (change, epoch) = (&request.change, mark.epoch);
+            let arrived = match marked {
+                Err(error) => Err(PropagationError::Object(Arc::new(error))),
+                Ok(()) => arrive(&control_planes, change, epoch, &before).await,
+            };
+            let live = arrived.map(|()| Propagated {
+                written,
+                epoch,
+                push_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            });
+            drop(request.reply.send(live));
+        });
+    }
+}
+
+/// A request, or one with what became of it so far.
+trait Asked {
+    fn reply(self, error: PropagationError);
+}
+
+impl Asked for Request {
+    fn reply(self, error: PropagationError) {
+        drop(self.reply.send(Err(error)));
+    }
+}
+
+impl<T> Asked for (Request, T) {
+    fn reply(self, error: PropagationError) {
+        self.0.reply(error);
+    }
+}
+
+/// Goes on with those that went well so far, and tells the others why not.
+fn only_good<R: Asked, T>(
+    all: impl Iterator<Item = (R, Result<T, PropagationError>)>,
+) -> Vec<(R, T)> {
+    let mut good = Vec::new();
+    for (request, result) in all {
+        match result {
+            Ok(value) => good.push((request, value)),
+            Err(error) => request.reply(error),
+        }
+    }
+    good
+}
+
+async fn write(writer: &Writer, request: &Request) -> Result<Vec<Written>, PropagationError> {
+    let wrap = |error| PropagationError::Object(Arc::new(error));
+    let (change, ordered) = (&request.change, &request.ordered);
+    let deletes = change.delete.iter().map(|written| writer.delete(written));
+    try_join_all(deletes).await.map_err(wrap)?;
+    let written = order::write(writer, &ordered.left, change.home()).await;
+    let written = written.map_err(wrap)?;
+    ordered.check(&written)?;
+    Ok([ordered.written.clone(), written].concat())
+}
+
+fn next(marks: &mut Marks, narrowed: &Narrowed, namespace: &str) -> (String, Mark) {
+    let mark = marks.entry(namespace.to_owned()).or_default();
+    mark.epoch += 1;
+    mark.narrowed |= narrowed.holds_in(namespace);
+    (namespace.to_owned(), *mark)
+}
+
+async fn write_marker(
+    writer: &Writer,
+    namespace: &str,
+    shared: &str,
+    mark: Mark,
+) -> Result<(), ObjectError> {
+    let mut markers = vec![marker::marker(namespace, shared, mark.epoch)];
+    if mark.narrowed {
+        markers.push(marker::unhidden(namespace, mark.epoch));
+    }
+    let home = Home {
+        namespace,
+        outside: false,
+    };
+    let writes = markers.iter().map(|marker| writer.apply(marker, home));
+    try_join_all(writes).await.map(drop)
+}

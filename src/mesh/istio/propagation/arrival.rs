@@ -1,0 +1,119 @@
+//! Whether a change has arrived at a proxy.
+
+use std::collections::BTreeMap;
+
+use futures::future::{join_all, try_join_all};
+
+use super::{
+    change::{Change, PropagationError, SUSPICIOUS},
+    contents, marker,
+};
+use crate::mesh::istio::control_plane::ControlPlanes;
+use crate::{
+    errors::chain,
+    observe::data_plane::{Ability, Plane},
+    timeouts::timeouts,
+    wait::{self, Look},
+};
+
+/// Updates that each proxy of a batch had rejected before it, by pod.
+pub(super) async fn rejections(proxies: impl Iterator<Item = &Plane>) -> BTreeMap<String, u64> {
+    let counts = proxies.map(|proxy| async {
+        let count = proxy.rejections().await.ok()?;
+        Some((proxy.pod().to_owned(), count))
+    });
+    join_all(counts).await.into_iter().flatten().collect()
+}
+
+pub(super) async fn arrive(
+    control_planes: &ControlPlanes,
+    change: &Change,
+    epoch: u64,
+    before: &BTreeMap<String, u64>,
+) -> Result<(), PropagationError> {
+    let (marked, compared): (Vec<&Plane>, Vec<&Plane>) = change
+        .planes
+        .iter()
+        .partition(|plane| plane.can(Ability::Marks));
+    let waits = marked.iter().map(|proxy| async {
+        await_marker(proxy, &change.namespace, epoch).await?;
+        accepted(proxy, before).await
+    });
+    try_join_all(waits).await?;
+    let mark = (change.namespace.as_str(), epoch);
+    let references: Vec<&Plane> = change.references.iter().chain(marked).collect();
+    let waits = control_planes.with(&compared).map(|(own, programs)| {
+        let mut references = references.iter();
+        let reference = references.find(|one| control_planes.of(one).revision == own.revision);
+        contents::await_live(own, reference.copied(), mark, programs)
+    });
+    try_join_all(waits).await.map(drop)
+}
+
+/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the
+/// routes all the same.
+async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), PropagationError> {
+    let pod = proxy.pod();
+    let (Some(before), Ok(now)) = (before.get(pod), proxy.rejections().await) else {
+        return Ok(());
+    };
+    if now <= *before {
+        return Ok(());
+    }
+    let words = proxy.rejected().await.ok().flatten();
+    Err(PropagationError::Nack {
+        proxy: pod.to_owned(),
+        words: words.unwrap_or_else(|| format!("{} updates", now - before)),
+    })
+}
+
+/// Waits until a proxy shows the marker of a epoch, or of a later one.
+///
+/// # Errors
+/// [`LiveError::Nack`] and [`LiveError::NotLive`].
+pub async fn await_marker(
+    proxy: &Plane,
+    namespace: &str,
+    epoch: u64,
+) -> Result<(), PropagationError> {
+    let limit = timeouts().mesh.push;
+    let mut asked = false;
+    let waited = wait::until(limit, |elapsed| {
+        let suspicious = !asked && elapsed > SUSPICIOUS;
+        asked |= suspicious;
+        shows(proxy, namespace, epoch, suspicious)
+    });
+    waited.await.map_err(|error| {
+        error.or_late(|late| PropagationError::NotLive {
+            proxy: proxy.pod().to_owned(),
+            epoch,
+            limit,
+            last: late.last_seen,
+        })
+    })
+}
+
+/// The proxy shows that epoch, and can use all of it. One that is `suspicious` is asked
+/// whether it rejected something.
+async fn shows(
+    proxy: &Plane,
+    namespace: &str,
+    epoch: u64,
+    suspicious: bool,
+) -> Result<Look<()>, PropagationError> {
+    let last = match proxy.marked(&marker::mark(namespace)).await {
+        Ok(Some(shown)) if shown >= epoch => match proxy.unfinished(namespace).await {
+            Ok(None) => return Ok(Look::Met(())),
+            Ok(Some(words)) => words,
+            Err(error) => chain(&error),
+        },
+        Ok(Some(shown)) => format!("epoch {shown}"),
+        Ok(None) => "no marker".to_owned(),
+        Err(error) => chain(&error),
+    };
+    if suspicious && let Ok(Some(words)) = proxy.rejected().await {
+        let proxy = proxy.pod().to_owned();
+        return Err(PropagationError::Nack { proxy, words });
+    }
+    Ok(Look::Unmet(last))
+}

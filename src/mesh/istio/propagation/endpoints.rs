@@ -1,0 +1,268 @@
+//! "Does this proxy have the endpoints that istiod has for it": content of EDS, not versions.
+//!
+//! What a proxy is to have is istiod's to say: a `Sidecar`, `exportTo`, a subset or a rule about
+//! localities may rightly leave some out. So its configuration is compared with what istiod
+//! computes for exactly this proxy, out of the same store from which it pushes (`/debug/edsz`),
+//! once istiod has taken the pods themselves ([`super::shards`]).
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    cluster::object::ObjectError,
+    errors::{Classified, ErrorClass, Trouble, chain},
+    observe::data_plane::{
+        AskError, Plane,
+        envoy::endpoints::clusters,
+        spec::{Addresses, Clusters},
+    },
+    timeouts::timeouts,
+    transport::http::{HttpError, PodPort},
+    wait::{self, Look, Steady, WaitError},
+};
+
+/// Why endpoints are not known to be where they have to be.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointsError {
+    /// The mesh is the reason: who has them was told, and did not take or pass them on.
+    #[error("{0}")]
+    Withheld(Withheld),
+    /// Something else is the reason, or may be.
+    #[error("{cause}: {withheld}")]
+    Excused { cause: Trouble, withheld: Withheld },
+    #[error("the endpoints of proxy {proxy} are not known after {limit:?}")]
+    Unanswered {
+        proxy: String,
+        limit: Duration,
+        source: AskError,
+    },
+    /// istiod does not have them, and was not told of them, or could not be asked.
+    #[error("{withheld}; the API server's EndpointSlices have {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
+    Untold {
+        withheld: Withheld,
+        told: Addresses,
+        unasked: Option<HttpError>,
+    },
+    /// istiod does not have them, and nobody knows whether it was told of them.
+    #[error("{withheld}; {}", chain(unlisted))]
+    Unlisted {
+        withheld: Withheld,
+        unlisted: ObjectError,
+    },
+}
+
+impl Classified for EndpointsError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Excused { cause, .. } => cause.class,
+            Self::Unlisted { unlisted, .. } => unlisted.class(),
+            Self::Withheld(_) | Self::Unanswered { .. } | Self::Untold { .. } => ErrorClass::Mesh,
+        }
+    }
+}
+
+/// Endpoints that a part of the mesh was told of and does not have, or has although they are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withheld {
+    /// `istiod`, or `proxy POD`.
+    pub who: String,
+    /// A Service or a cluster.
+    pub what: String,
+    pub wanted: Addresses,
+    pub seen: Addresses,
+    pub limit: Duration,
+}
+
+impl Withheld {
+    /// What must be there, in words.
+    pub fn expected(&self) -> String {
+        let wanted = list(self.wanted.iter());
+        format!("{} has the endpoints {wanted} of {}", self.who, self.what)
+    }
+
+    /// What is there instead.
+    pub fn actual(&self) -> String {
+        let parts = [
+            ("without", self.wanted.difference(&self.seen)),
+            ("still with", self.seen.difference(&self.wanted)),
+        ];
+        let words = parts.map(|(word, addresses)| match list(addresses) {
+            none if none.is_empty() => none,
+            some => format!("{word} {some}"),
+        });
+        let words: Vec<String> = words
+            .into_iter()
+            .filter(|words| !words.is_empty())
+            .collect();
+        format!("{} after {:?}", words.join(", "), self.limit)
+    }
+}
+
+fn list<'a>(addresses: impl Iterator<Item = &'a String>) -> String {
+    addresses.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Withheld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.expected(), self.actual())
+    }
+}
+
+/// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this
+/// window, unless membership changed (`common_lb_config.update_merge_window`, default 1 s). Istio
+/// announces a new pod as unhealthy first (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness
+/// is such a change.
+const MERGE_WINDOW: Duration = Duration::from_secs(1);
+
+/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every cluster
+/// of the namespace's Services. With `settled`, they must have stayed so for Envoy's merge window:
+/// then its workers have them too.
+///
+/// # Errors
+/// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where
+/// both could be asked.
+pub async fn await_endpoints(
+    istiod: &PodPort,
+    proxy: &Plane,
+    namespace: &str,
+    settled: bool,
+) -> Result<(), EndpointsError> {
+    let hold = if settled {
+        MERGE_WINDOW
+    } else {
+        Duration::ZERO
+    };
+    let (limit, steady) = (timeouts().mesh.endpoints, Steady::default());
+    // What is there within the limit may have to stay a little longer.
+    let waited = wait::until(limit + hold, async |elapsed| {
+        let late = lacking(istiod, proxy, namespace, limit).await;
+        let stays = steady.seen(late.is_none());
+        match late {
+            Some(late) if elapsed > limit => Err(late),
+            None if stays >= hold => Ok(Look::Met(())),
+            late => Ok(Look::Unmet(late)),
+        }
+    });
+    match waited.await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed(late)) => Err(late),
+        Err(WaitError::TimedOut(last)) => last.last_seen.map_or(Ok(()), Err),
+    }
+}
+
+/// What the proxy lacks, or has too much; `None`: nothing.
+async fn lacking(
+    istiod: &PodPort,
+    proxy: &Plane,
+    namespace: &str,
+    limit: Duration,
+) -> Option<EndpointsError> {
+    match both(istiod, proxy, namespace).await {
+        Ok((wanted, seen)) => {
+            let (cluster, wanted, seen) = difference(&wanted, &seen)?;
+            Some(EndpointsError::Withheld(Withheld {
+                who: format!("proxy {}", proxy.pod()),
+                what: format!("cluster {cluster}"),
+                wanted,
+                seen,
+                limit,
+            }))
+        }
+        Err(source) => Some(EndpointsError::Unanswered {
+            proxy: proxy.pod().to_owned(),
+            limit,
+            source,
+        }),
+    }
+}
+
+/// What istiod has for the proxy, and what the proxy has.
+async fn both(
+    istiod: &PodPort,
+    proxy: &Plane,
+    namespace: &str,
+) -> Result<(Clusters, Clusters), AskError> {
+    let path = format!("/debug/edsz?proxyID={}", proxy.id());
+    let wanted = istiod.json(&path).await?;
+    let seen = proxy.endpoints(namespace).await?;
+    Ok((clusters(&wanted, namespace), seen))
+}
+
+fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, Addresses)> {
+    wanted.iter().find_map(|(cluster, wanted)| {
+        let have = seen.get(cluster).cloned().unwrap_or_default();
+        (have != *wanted).then(|| (cluster.clone(), wanted.clone(), have))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const NAME: &str = "outbound|50051||greeter.ns.svc.cluster.local";
+
+    /// As Envoy writes it.
+    fn envoy(name: &str, ips: &[&str]) -> Value {
+        let at = |ip: &&str| json!({"endpoint": {"address": {"socket_address": {"address": ip, "port_value": 50051}}}});
+        let all: Vec<_> = ips.iter().map(at).collect();
+        json!({"endpoint_config": {"cluster_name": name, "endpoints": [{"lb_endpoints": all}]}})
+    }
+
+    /// As istiod writes it.
+    fn istiod(name: &str, ips: &[(&str, &str)]) -> Value {
+        let at = |(ip, health): &(&str, &str)| json!({"healthStatus": health, "endpoint": {"address": {"socketAddress": {"address": ip, "portValue": 50051}}}});
+        let all: Vec<_> = ips.iter().map(at).collect();
+        json!({"clusterName": name, "endpoints": [{"locality": {}, "lbEndpoints": all}]})
+    }
+
+    fn compared(wanted: Value, seen: Value) -> Option<(String, Addresses, Addresses)> {
+        let of = |config: Value| clusters(&json!({"configs": [config]}), "ns");
+        difference(&of(wanted), &of(seen))
+    }
+
+    #[test]
+    fn a_proxy_has_what_istiod_has_for_it() {
+        let healthy = ("10.0.0.1", "HEALTHY");
+        let wanted = || istiod(NAME, &[healthy, ("10.0.0.9", "UNHEALTHY")]);
+        assert_eq!(compared(wanted(), envoy(NAME, &["10.0.0.1"])), None);
+        let (cluster, wanted, seen) = compared(wanted(), envoy(NAME, &[])).expect("one is missing");
+        assert_eq!((cluster.as_str(), seen.len()), (NAME, 0));
+        assert_eq!(wanted, Addresses::from(["10.0.0.1:50051".to_owned()]));
+        assert!(
+            compared(istiod(NAME, &[]), envoy(NAME, &["10.0.0.1"])).is_some(),
+            "one too many"
+        );
+        let subset = NAME.replace("||", "|v1|");
+        assert!(compared(istiod(&subset, &[healthy]), envoy(NAME, &["10.0.0.1"])).is_some());
+    }
+
+    #[test]
+    fn what_istiod_leaves_out_and_other_namespaces_do_not_count() {
+        assert_eq!(
+            compared(json!({}), envoy(NAME, &["10.0.0.1"])),
+            None,
+            "hidden from it"
+        );
+        let other = NAME.replace(".ns.", ".other.");
+        assert_eq!(
+            compared(istiod(&other, &[("10.0.0.1", "HEALTHY")]), envoy(NAME, &[])),
+            None
+        );
+    }
+
+    #[test]
+    fn who_withholds_which_endpoint_is_told() {
+        let set = |ips: &[&str]| ips.iter().map(|&ip| ip.to_owned()).collect();
+        let withheld = Withheld {
+            who: "proxy caller-1".to_owned(),
+            what: format!("cluster {NAME}"),
+            wanted: set(&["10.0.0.1:1", "10.0.0.2:1"]),
+            seen: set(&["10.0.0.2:1", "10.0.0.3:1"]),
+            limit: Duration::from_secs(20),
+        };
+        assert_eq!(
+            withheld.actual(),
+            "without 10.0.0.1:1, still with 10.0.0.3:1 after 20s"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! How configuration reaches every proxy, and the proof that it did.
+
+pub mod applier;
+pub mod arrival;
+pub mod change;
+pub mod compete;
+pub mod contents;
+pub mod endpoints;
+pub mod gateway_api;
+pub mod marker;
+pub mod order;
+pub mod secrets;
+pub mod shards;
+pub mod taken;

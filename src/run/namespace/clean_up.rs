@@ -1,0 +1,107 @@
+//! What becomes of a scenario's namespace once its verdict is known.
+
+use futures::future::try_join_all;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+        batch::v1::Job,
+        core::v1::{Pod, Service},
+    },
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    cluster::{
+        namespaces,
+        object::{self, ObjectError, Written},
+    },
+    errors::chain,
+    event::EventKind,
+    run::context::{CleanupPolicy, RunContext},
+};
+
+/// Ends the namespace `root` of a scenario as the run wants it, or marks it as one that stays. What
+/// cannot be done is told.
+pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], keep: bool) {
+    let (client, name) = (&ctx.client, &root.name);
+    // It concerns others, so it goes also where the rest stays.
+    for text in ctx.writer.remove_outside(configuration, name).await {
+        ctx.recorder.emit(EventKind::Note { text });
+    }
+    let done = match (keep, ctx.session.cleanup) {
+        (_, CleanupPolicy::WithTheWorld) | (true, CleanupPolicy::Emptied) => return,
+        (true, CleanupPolicy::Deleted) => match namespaces::keep(client, name).await {
+            Ok(()) => return,
+            Err(error) => Err(format!("it cannot be marked as kept: {error}")),
+        },
+        (false, CleanupPolicy::Deleted) => {
+            let done = object::delete(client, root).await;
+            done.map_err(|error| format!("stays: {}", chain(&error)))
+        }
+        (false, CleanupPolicy::Emptied) => {
+            let done = empty(client, name, configuration).await;
+            done.map_err(|error| format!("stays: {}", chain(&error)))
+        }
+    };
+    if let Err(words) = done {
+        let text = format!("namespace {name} {words}");
+        ctx.recorder.emit(EventKind::Note { text });
+    }
+}
+
+/// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without
+/// grace.
+///
+/// # Errors
+/// When the API server refuses.
+async fn empty(
+    client: &Client,
+    namespace: &str,
+    configuration: &[Written],
+) -> Result<(), ObjectError> {
+    let gentle = DeleteParams::background();
+    // Owners before what they own, or they would make it anew.
+    all_of::<Deployment>(client, namespace, &gentle).await?;
+    all_of::<StatefulSet>(client, namespace, &gentle).await?;
+    all_of::<DaemonSet>(client, namespace, &gentle).await?;
+    all_of::<Job>(client, namespace, &gentle).await?;
+    all_of::<ReplicaSet>(client, namespace, &gentle).await?;
+    let objects = configuration
+        .iter()
+        .map(|written| object::delete(client, written));
+    let at_once = DeleteParams::default().grace_period(0);
+    tokio::try_join!(
+        all_of::<Pod>(client, namespace, &at_once),
+        all_of::<Service>(client, namespace, &gentle),
+        try_join_all(objects),
+    )?;
+    Ok(())
+}
+
+async fn all_of<K>(
+    client: &Client,
+    namespace: &str,
+    params: &DeleteParams,
+) -> Result<(), ObjectError>
+where
+    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    match api.delete_collection(params, &ListParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(object::explain(
+            error,
+            K::api_version(&()).into_owned(),
+            K::kind(&()).into_owned(),
+            format!("(all in {namespace})"),
+        )),
+    }
+}

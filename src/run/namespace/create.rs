@@ -1,0 +1,225 @@
+//! Making the namespace of a scenario and what is in it, and its end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, OnceLock},
+};
+
+use futures::try_join;
+use serde_json::Value;
+
+use super::{
+    certificates::Certificates,
+    clean_up, control,
+    error::NamespaceError,
+    maker::Maker,
+    name, pod_evidence,
+    scenario_namespace::{ScenarioNamespace, TakenSlots},
+};
+use crate::{
+    cluster::object::Written,
+    fixture::workload,
+    mesh::istio::{
+        injection::is_gateway_file,
+        install::GATEWAY_LABEL,
+        propagation::{marker, order, shards},
+    },
+    run::{
+        context::RunContext,
+        guard::{Guard, Roles},
+    },
+    scenario::{
+        manifest::{Names, expand},
+        model::Workload,
+        workload_file,
+    },
+};
+
+/// Why a scenario has no place, with what a person wants to see of it.
+#[derive(Debug)]
+pub struct NamespaceFailure {
+    pub error: NamespaceError,
+    pub evidence: Vec<(String, String)>,
+}
+
+impl ScenarioNamespace {
+    /// Makes the namespace and its workloads, and waits until pods are ready and proxies know each
+    /// other.
+    ///
+    /// # Errors
+    /// [`PlaceError`], with the last state of whatever is missing.
+    pub async fn create(
+        ctx: &RunContext,
+        id: &str,
+        number: usize,
+        workloads: &[(Workload, Vec<Value>)],
+        gateway: bool,
+        outside: bool,
+    ) -> Result<Self, Box<NamespaceFailure>> {
+        let namespace = name::name(&ctx.session.run_id, number, id);
+        let claimed = ctx.writer.claim(&namespace, id).await;
+        let root = claimed.map_err(|error| NamespaceFailure {
+            error: error.into(),
+            evidence: Vec::new(),
+        })?;
+        let recorded = Self::populate(ctx, root.clone(), workloads, gateway, outside).await;
+        match recorded {
+            Ok(ns) => Ok(ns),
+            Err(error) => {
+                let evidence = pod_evidence::pod_evidence(ctx, &namespace).await;
+                clean_up::end(ctx, &root, &[], ctx.session.keep_failed).await;
+                Err(Box::new(NamespaceFailure { error, evidence }))
+            }
+        }
+    }
+
+    /// Makes what is in a namespace that was just made.
+    pub(crate) async fn populate(
+        ctx: &RunContext,
+        root: Written,
+        workloads: &[(Workload, Vec<Value>)],
+        gateway: bool,
+        outside: bool,
+    ) -> Result<Self, NamespaceError> {
+        let namespace = root.name.clone();
+        let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
+        for (workload, documents) in workloads {
+            let caller = workload_file::makes_caller(documents);
+            for object in workload::objects(workload, documents, &ctx.session.run_id) {
+                let mut object = ctx.overrides.apply(object, caller);
+                if caller {
+                    object = control::past_the_proxy(object);
+                }
+                let (kind, name) = (
+                    object["kind"].to_string(),
+                    object["metadata"]["name"].to_string(),
+                );
+                unique.insert((kind, name), object);
+            }
+        }
+        let host = format!("{namespace}.example.test");
+        let names = Names {
+            namespace: &namespace,
+            host: &host,
+            gateway: GATEWAY_LABEL,
+        };
+        unique
+            .values_mut()
+            .for_each(|object| expand_all(object, &names));
+        if workloads
+            .iter()
+            .any(|(_, documents)| is_gateway_file(documents))
+        {
+            unique.insert(
+                ("gateway".into(), "marker".into()),
+                marker::own_gateway(&namespace),
+            );
+        }
+        let callers = workloads
+            .iter()
+            .filter(|(_, documents)| workload_file::makes_caller(documents))
+            .map(|(workload, _)| workload.name.clone());
+        let callers: BTreeSet<String> = callers.collect();
+        let roles = Roles {
+            callers: callers.iter().cloned().collect(),
+            mesh: false,
+        };
+        let mut ns = Self {
+            host,
+            workloads: workloads
+                .iter()
+                .map(|(workload, _)| workload.clone())
+                .collect(),
+            callers,
+            certificates: Certificates::default(),
+            guard: Guard::start(&ctx.pods, &ctx.client, &ctx.dialer, &namespace, roles),
+            times: OnceLock::new(),
+            answered: Mutex::default(),
+            services: balanced_services(unique.values()),
+            controllers: workloads
+                .iter()
+                .filter_map(|(workload, documents)| {
+                    Some((workload.name.clone(), Maker::of(documents)?))
+                })
+                .collect(),
+            headless: unique.values().any(is_headless),
+            name: namespace,
+            outside,
+            root,
+            entries: Vec::new(),
+            taken: TakenSlots::default(),
+        };
+        unique.insert(("entry".into(), "marker".into()), marker::entry(&ns.name));
+        let objects: Vec<Value> = unique.into_values().collect();
+        let written = order::write_all(&ctx.writer, objects, ns.home()).await?;
+        let told = |object: &Written| object.api_version.contains("istio.io");
+        let within = |object: &Written| object.namespace.as_ref() == Some(&ns.name);
+        let entries = written
+            .into_iter()
+            .filter(|object| told(object) || !within(object));
+        ns.entries = entries.collect();
+        for (workload, documents) in workloads {
+            let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
+            ns.await_pods(ctx, &workload.name, wanted).await?;
+        }
+        // A push with a marker that is written now holds what istiod knows now.
+        ns.await_pods_known(ctx, &ns.addresses(ctx)).await?;
+        let services: Vec<String> = ns.services.keys().cloned().collect();
+        shards::await_services(&ctx.mesh.applier.control_planes(), &ns.name, &services, &[])
+            .await?;
+        let mutated = ns.mutated(ctx);
+        let (live, ()) = try_join!(
+            ns.change(ctx, mutated, Vec::new(), gateway),
+            ns.await_settled(ctx, gateway),
+        )?;
+        // The push may have been behind what was looked at beside it; the gateways were looked at
+        // after it.
+        ns.await_endpoints_at(ctx, &ns.proxies(ctx), false).await?;
+        ns.entries.extend(live.written);
+        Ok(ns)
+    }
+
+    /// Does with the namespace what the run's [`tidy::Tidy`] says, or keeps it; `configuration` is
+    /// what was applied to it since it was made. Does not wait.
+    pub async fn end(&self, ctx: &RunContext, configuration: &[Written], keep: bool) {
+        let all = [&self.entries, configuration].concat();
+        clean_up::end(ctx, &self.root, &all, keep).await;
+    }
+}
+
+fn is_headless(object: &Value) -> bool {
+    object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
+}
+
+/// Services that proxies balance by endpoint discovery, those with an address of their own, and
+/// their selectors.
+fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
+    let services = objects.filter(|object| object["kind"] == "Service" && !is_headless(object));
+    let selecting = services.filter_map(|service| {
+        let name = service["metadata"]["name"].as_str()?.to_owned();
+        let selector = service.pointer("/spec/selector")?;
+        Some((name, selector.clone()))
+    });
+    selecting.collect()
+}
+
+fn replicas(documents: &[Value]) -> u32 {
+    let found = documents
+        .iter()
+        .find_map(|document| document.pointer("/spec/replicas").and_then(Value::as_u64));
+    found
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1)
+}
+
+/// Replaces placeholders in every text of an object; keys have none.
+fn expand_all(value: &mut Value, names: &Names<'_>) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = expand(text, names),
+        Value::Array(items) => items.iter_mut().for_each(|item| expand_all(item, names)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| expand_all(field, names)),
+        _ => {}
+    }
+}

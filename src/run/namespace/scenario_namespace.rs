@@ -1,0 +1,265 @@
+//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `furnish`
+//! makes it, `change` changes it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Instant,
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use serde_json::Value;
+use testbed::control::{CONTROL_PORT, TlsPlan};
+
+use super::{
+    certificates::{CertificateError, Certificates},
+    error::NamespaceError,
+    maker::Maker,
+};
+use crate::{
+    cluster::{object::Written, pods, writer::Home},
+    evidence::redact::Redactor,
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::{
+        injection::{self, is_gateway, is_injected, is_plain, is_proxyless},
+        install::GATEWAY_LABEL,
+    },
+    observe::data_plane::Plane,
+    run::{context::RunContext, guard::Guard},
+    scenario::{
+        manifest::{Names, expand},
+        model::{Workload, tls::Tls},
+    },
+    timeouts::timeouts,
+    transport::http::PodPort,
+    verdict::{guard::Times, pods::Pods},
+};
+
+/// Numbers of the patches of a mutation that some proxy of a scenario was seen to have.
+pub type TakenSlots = Mutex<BTreeSet<usize>>;
+
+/// A namespace with its workloads.
+pub struct ScenarioNamespace {
+    pub name: String,
+    /// External host that belongs to this scenario alone.
+    pub host: String,
+    pub workloads: Vec<Workload>,
+    /// Names of the workloads that make calls rather than answer them.
+    pub(super) callers: BTreeSet<String>,
+    /// Certificates that steps made.
+    pub certificates: Certificates,
+    /// Watch over its pods.
+    pub guard: Guard,
+    /// Times that the scenario's configuration states.
+    pub times: OnceLock<Times>,
+    /// What has answered a call: caller and address.
+    pub(super) answered: Mutex<BTreeSet<(String, String)>>,
+    /// What each Service with an address of its own selects pods by.
+    pub(crate) services: BTreeMap<String, Value>,
+    /// What makes the pods of each workload, by its name.
+    pub controllers: BTreeMap<String, Maker>,
+    /// A Service without an address of its own: proxies know its pods by listeners instead of
+    /// endpoints.
+    pub(crate) headless: bool,
+    /// Its objects may lie outside the namespace.
+    pub(super) outside: bool,
+    pub(super) root: Written,
+    /// What proxies were told of this place when it was made.
+    pub(super) entries: Vec<Written>,
+    /// What of a mutation its proxies have had.
+    pub taken: TakenSlots,
+}
+
+impl ScenarioNamespace {
+    /// What placeholders stand for here.
+    pub fn names(&self) -> Names<'_> {
+        Names {
+            namespace: &self.name,
+            host: &self.host,
+            gateway: GATEWAY_LABEL,
+        }
+    }
+
+    /// The caller's side of a handshake, with its placeholders replaced.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn tls_plan(
+        &self,
+        redactor: &Redactor,
+        tls: Option<&Tls>,
+    ) -> Result<Option<TlsPlan>, CertificateError> {
+        let expand = |text: &str| expand(text, &self.names());
+        tls.map(|tls| self.certificates.plan(tls, expand, redactor))
+            .transpose()
+    }
+
+    /// Where objects of this scenario may go.
+    pub fn home(&self) -> Home<'_> {
+        Home {
+            namespace: &self.name,
+            outside: self.outside,
+        }
+    }
+
+    /// Sidecars and gateways of this namespace.
+    pub fn proxies(&self, ctx: &RunContext) -> Vec<Plane> {
+        let pods = ctx.pods.of(&self.name);
+        let injected = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
+        injected
+            .map(|pod| injection::proxy(&ctx.dialer, pod))
+            .collect()
+    }
+
+    /// The proxies that are told of a change: those of this namespace, and the shared gateways
+    /// where that is said.
+    pub(crate) fn concerned(&self, ctx: &RunContext, gateway: bool) -> Vec<Plane> {
+        let shared = ctx.mesh.gateways.iter().filter(|_| gateway);
+        let own = self.proxies(ctx).into_iter();
+        own.chain(shared.cloned()).collect()
+    }
+
+    /// Programs here that are their own data plane.
+    pub(super) fn programs(&self, ctx: &RunContext) -> Vec<Plane> {
+        let pods = ctx.pods.of(&self.name);
+        let ready = pods
+            .iter()
+            .filter(|pod| pods::is_ready(pod) && is_proxyless(pod));
+        ready
+            .map(|pod| injection::program(&ctx.dialer, pod))
+            .collect()
+    }
+
+    /// Ready pods by workload and by app.
+    pub fn pods(&self, ctx: &RunContext) -> Pods {
+        let mut all = Pods::new();
+        for pod in ctx
+            .pods
+            .of(&self.name)
+            .iter()
+            .filter(|pod| pods::is_ready(pod))
+        {
+            let keys = [pods::label(pod, WORKLOAD_LABEL), pods::label(pod, "app")];
+            let mut keys: Vec<&str> = keys.into_iter().flatten().collect();
+            keys.dedup();
+            for key in keys {
+                all.entry(key.to_owned()).or_default().push(pod.name_any());
+            }
+        }
+        all
+    }
+
+    /// One ready pod of a workload.
+    ///
+    /// # Errors
+    /// When there is no such workload, or none of its pods is ready.
+    pub fn pod(&self, ctx: &RunContext, workload: &str) -> Result<String, NamespaceError> {
+        if !self.workloads.iter().any(|known| known.name == workload) {
+            return Err(NamespaceError::NoWorkload(workload.to_owned()));
+        }
+        let pods = self.pods(ctx);
+        let first = pods.get(workload).and_then(|pods| pods.first()).cloned();
+        first.ok_or_else(|| NamespaceError::NoPod {
+            workload: workload.to_owned(),
+            seen: pods::brief(&self.all_pods(ctx, workload)),
+        })
+    }
+
+    /// All pods of a workload, ready or not.
+    pub(super) fn all_pods(&self, ctx: &RunContext, workload: &str) -> Vec<Pod> {
+        let mut pods = ctx.pods.of(&self.name);
+        pods.retain(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
+        pods
+    }
+
+    /// Whether something at `address` has answered a caller, now or before.
+    pub fn has_answered(&self, caller: &str, address: &str, now: bool) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let pair = (caller.to_owned(), address.to_owned());
+        if now {
+            answered.insert(pair.clone());
+        }
+        answered.contains(&pair)
+    }
+
+    /// Control ports of the callers whose connections no proxy takes, or not all of them.
+    pub fn plain_callers(&self, ctx: &RunContext) -> Vec<PodPort> {
+        let pods = ctx.pods.of(&self.name);
+        let calls = |pod: &&Pod| {
+            let workload = pods::label(pod, WORKLOAD_LABEL);
+            workload.is_some_and(|name| self.callers.contains(name))
+        };
+        pods.iter()
+            .filter(|pod| pods::is_ready(pod) && is_plain(pod))
+            .filter(calls)
+            .map(|pod| ctx.port(&self.name, &pod.name_any(), CONTROL_PORT))
+            .collect()
+    }
+
+    /// Pods whose workload serves (has a ledger).
+    pub fn servers(&self, ctx: &RunContext) -> Vec<String> {
+        let all = self.ledgers(ctx).into_iter();
+        all.filter(|(_, ready)| *ready)
+            .map(|(pod, _)| pod)
+            .collect()
+    }
+
+    fn serves(&self, pod: &Pod) -> bool {
+        let workload = pods::label(pod, WORKLOAD_LABEL);
+        !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
+    }
+
+    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is
+    /// not ready may have been called all the same. One that is on its way out counts as departed.
+    pub fn ledgers(&self, ctx: &RunContext) -> Vec<(String, bool)> {
+        let pods = ctx.pods.of(&self.name);
+        let staying = pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        staying
+            .filter(|pod| self.serves(pod))
+            .map(|pod| (pod.name_any(), pods::is_ready(pod)))
+            .collect()
+    }
+
+    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never
+    /// will be.
+    ///
+    /// # Errors
+    /// The pods' last state, events and log lines.
+    pub async fn await_pods(
+        &self,
+        ctx: &RunContext,
+        workload: &str,
+        wanted: u32,
+    ) -> Result<(), NamespaceError> {
+        let of = |pods: &[Pod]| -> Vec<Pod> {
+            pods.iter()
+                .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload))
+                .cloned()
+                .collect()
+        };
+        let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let done = |pods: &[Pod]| {
+            let pods = of(pods);
+            pods.len() == count && pods.iter().all(pods::is_ready)
+        };
+        let settled = |pods: &[Pod]| done(pods) || of(pods).iter().any(pods::is_hopeless);
+        let start = Instant::now();
+        let limit = timeouts().pods.ready;
+        let waited = ctx.pods.until(&self.name, limit, settled);
+        let last = match waited.await {
+            Ok(pods) if done(&pods) => return Ok(()),
+            Ok(pods) | Err(pods) => pods::describe(&ctx.client, &of(&pods)).await,
+        };
+        Err(NamespaceError::Pods {
+            workload: workload.to_owned(),
+            wanted,
+            seconds: start.elapsed().as_secs_f64(),
+            last,
+        })
+    }
+}

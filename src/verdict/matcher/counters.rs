@@ -1,0 +1,165 @@
+//! `counters`: growth of a proxy's counters, against the ledgers.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use statistics::Rates;
+
+use super::spec::{Around, Exact, ExpectError, Form, Mistake, Named, Spec};
+use crate::{
+    text::glob,
+    verdict::{
+        calls::Calls,
+        judgement::{Judgement, decide, exact},
+        tally::Tally,
+    },
+};
+
+/// By how much counters of a proxy grew while the calls ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Counters {
+    /// Workload whose sidecar counts, or `gateway`.
+    pub at: String,
+    /// Names of Envoy's counters, `*` for any part, and what the sum of those must equal.
+    pub stats: BTreeMap<String, Quantity>,
+}
+
+/// A number out of the ledgers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// Calls that the client made.
+    Calls,
+    /// Attempts that the servers counted.
+    Attempts,
+    /// Attempts beyond the first of each call.
+    Retries,
+    /// Calls that ended OK.
+    Ok,
+    /// Calls that ended otherwise.
+    Failed,
+    /// Nothing.
+    Zero,
+    /// So many, whatever the ledgers say.
+    #[serde(untagged)]
+    Number(u64),
+}
+
+impl Quantity {
+    fn of(self, calls: &Calls<'_>) -> u64 {
+        let all = calls.seen.calls.len() as u64;
+        let attempts = calls.seen.attempts.len() as u64;
+        let ok = calls.seen.calls.iter().filter(|call| call.status.code == 0);
+        let ok = ok.count() as u64;
+        match self {
+            Quantity::Calls => all,
+            Quantity::Attempts => attempts,
+            Quantity::Retries => attempts.saturating_sub(all),
+            Quantity::Ok => ok,
+            Quantity::Failed => all - ok,
+            Quantity::Zero => 0,
+            Quantity::Number(number) => number,
+        }
+    }
+
+    fn describe(self) -> String {
+        let word = match self {
+            Quantity::Calls => "calls",
+            Quantity::Attempts => "attempts",
+            Quantity::Retries => "retries",
+            Quantity::Ok => "calls that ended OK",
+            Quantity::Failed => "calls that failed",
+            Quantity::Zero => "0",
+            Quantity::Number(number) => return number.to_string(),
+        };
+        word.to_owned()
+    }
+}
+
+impl Spec for Counters {
+    const NAME: &'static str = "counters";
+    const DOC: &'static str = "Growth of a proxy's counters, against the ledgers.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`counters: {at, stats}`",
+        "each of Envoy's counters (`*` for any part) grew by `calls`, `attempts`, `retries`, `ok`, `failed` or `zero`, as the ledgers have it, or by a number",
+    )];
+    type Written = Self;
+
+    fn read(written: &Self) -> Result<Self, ExpectError> {
+        Ok(written.clone())
+    }
+
+    fn expected(&self) -> String {
+        let each = self.stats.iter();
+        let each = each.map(|(name, what)| format!("{} = {}", short(name), what.describe()));
+        let each = each.collect::<Vec<_>>().join(", ");
+        format!("the proxy of {} counted {each}", self.at)
+    }
+
+    fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
+        let each = std::mem::take(&mut self.stats).into_iter();
+        self.stats = each.map(|(name, what)| (expand(&name), what)).collect();
+    }
+
+    fn names(&self) -> Vec<Named<'_>> {
+        vec![Named::Proxy(&self.at)]
+    }
+
+    fn mistakes(&self, _: &Around<'_>) -> Vec<Mistake> {
+        if !self.stats.is_empty() {
+            return Vec::new();
+        }
+        vec![Mistake::new(
+            "no counter is named",
+            "name at least one of Envoy's counters in full",
+        )]
+    }
+}
+
+impl Counters {
+    /// The numbers that the ledgers give for each counter.
+    pub fn expected_counts(&self, calls: &Calls<'_>) -> BTreeMap<String, u64> {
+        let each = self.stats.iter();
+        each.map(|(name, what)| (name.clone(), what.of(calls)))
+            .collect()
+    }
+}
+
+impl Exact for Counters {
+    /// A counter that the proxy does not have counts nothing; if it has none of them, nothing can
+    /// be said.
+    fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
+        let grown = &calls.seen.telemetry.counters;
+        let mut words = Vec::new();
+        let mut good = true;
+        for (name, number) in self.expected_counts(calls) {
+            let seen = total(grown, &name);
+            good &= seen == number;
+            words.push(format!("{} {seen} of {number}", short(&name)));
+        }
+        let nothing = grown.is_empty() || calls.seen.calls.is_empty();
+        let mut judgement = exact(decide(nothing, good), Tally::default());
+        judgement.samples = calls.seen.calls.len() as u64;
+        judgement.actual = match grown.is_empty() {
+            true => "the proxy has none of these counters".to_owned(),
+            false => words.join(", "),
+        };
+        judgement
+    }
+}
+
+/// Growth of all counters that a pattern stands for.
+pub fn total(grown: &BTreeMap<String, u64>, pattern: &str) -> u64 {
+    let ours = grown.iter().filter(|(name, _)| glob(pattern, name));
+    ours.map(|(_, value)| value).sum()
+}
+
+/// Envoy's counter without the cluster it belongs to.
+fn short(name: &str) -> &str {
+    name.rsplit(';')
+        .next()
+        .unwrap_or(name)
+        .trim_start_matches('.')
+}
