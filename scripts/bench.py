@@ -1,4 +1,4 @@
-"""The measuring part of scripts/bench: BINARIES GHZ OUT RUNS [PART…]. Prints a Markdown table; all reports stay in OUT."""
+"""The measurements of scripts/bench. Arguments: BINARIES GHZ OUT RUNS [PART…]. Prints a Markdown table; all reports stay in OUT."""
 
 import collections
 import contextlib
@@ -41,7 +41,7 @@ class Bench:
         self.rows.append((figure, value, samples, bar))
 
     def run(self, name, *arguments):
-        """One run of meshproof. Gives its events, its report and the peak memory of its process in MiB."""
+        """Runs meshproof once. Returns its events, its report and the peak memory of its process in MiB."""
         report = self.out / name
         command = [str(self.meshproof), "run", "--report-dir", str(report), *arguments]
         with open(self.out / f"{name}.log", "w") as log:
@@ -61,7 +61,7 @@ class Bench:
             subprocess.run([self.meshproof, "target", "down", "--name", NAME], check=True, stdout=sys.stderr)
 
     def cold(self):
-        """Everything on disk, nothing running: until the first verdict."""
+        """Time to the first verdict, with everything on disk and nothing running."""
         first = []
         for number in range(self.runs):
             events, _, _ = self.run(f"cold-{number}", SIMPLE)
@@ -70,18 +70,18 @@ class Bench:
             "binaries on disk → first verdict",
             f"{statistics.median(first) / 1000:.1f} s (largest {max(first) / 1000:.1f} s)",
             self.runs,
-            "8 s, aim 3 s",
+            "8 s, goal 3 s",
         )
 
     def warm(self):
-        """In a mesh that is up: from the start of `apply` to the end of the probe after it."""
+        """Time from the start of `apply` to the end of the probe after it, in a mesh that is up."""
         events, _, _ = self.run("warm", "--name", NAME, "--jobs", "1", "--repeat", "20", SIMPLE)
         spans = apply_to_verdict(events)
         self.row(
             f"warm verdict: apply → verdict, `{SIMPLE}`",
             f"median {statistics.median(spans):.0f} ms, p95 {p95(spans):.0f} ms",
             len(spans),
-            "400 ms, aim 180 ms",
+            "400 ms, goal 180 ms",
         )
         whole = [e["wall_ms"] for e in events if e["event"] == "scenario-ended"]
         self.row(
@@ -97,10 +97,10 @@ class Bench:
             ended = {
                 e["id"]: e
                 for e in events
-                if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["floor_ms"]
+                if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["min_ms"]
             }
-            ratios += [e["wall_ms"] / e["floor_ms"] for e in ended.values()]
-            steps += [sum(in_steps(events, id)) / e["floor_ms"] for id, e in ended.items()]
+            ratios += [e["wall_ms"] / e["min_ms"] for e in ended.values()]
+            steps += [sum(in_steps(events, id)) / e["min_ms"] for id, e in ended.items()]
             verdicts.update({k: v for k, v in result["summary"].items() if k != "wall_ms" and v})
             scenarios = len(result["scenarios"])
         told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
@@ -108,27 +108,27 @@ class Bench:
             f"whole suite, {scenarios} scenarios, warm",
             f"median {statistics.median(walls):.1f} s ({told})",
             self.runs,
-            "20 s, aim 6 s",
+            "20 s, goal 6 s",
         )
         self.row(
-            "wall / floor of a scenario, pods included",
+            "wall time / minimum time of a scenario, pods included",
             f"median {statistics.median(ratios):.1f}",
             len(ratios),
-            "2.0, aim 1.2",
+            "2.0, goal 1.2",
         )
-        self.row("steps / floor of a scenario", f"median {statistics.median(steps):.2f}", len(steps))
+        self.row("steps / minimum time of a scenario", f"median {statistics.median(steps):.2f}", len(steps))
         self.row(
             f"peak memory of the harness, {scenarios} scenarios",
             f"{max(peaks):.0f} MiB",
             self.runs,
-            "64 MiB, aim 32 MiB",
+            "64 MiB, goal 32 MiB",
         )
         world = memory_of_world(self.meshproof)
         for role, peak in sorted(world.items()):
             self.row(f"peak memory of the world's own process `{role}`", f"{peak:.0f} MiB", 1)
 
     def clients(self):
-        """Caller, h2load and ghz against the same server by turns; CPU is the client's own. Ratios are taken within each turn."""
+        """Caller, h2load and ghz in turns against the same server. CPU time is that of the client. Ratios are taken within each turn."""
         port = free_port()
         server = subprocess.Popen(
             [self.testbed, "server", "--bind", "127.0.0.1", "--port", str(port), "--control-port", str(free_port())],
@@ -146,7 +146,7 @@ class Bench:
             server.wait()
         for name in ("caller", "h2load", "ghz"):
             self.client_row(f"{name}: calls/s, and per CPU second", turns[name], ",.0f")
-        for name, bar in (("h2load", "per CPU second: aim 0.5"), ("ghz", "per CPU second: 5")):
+        for name, bar in (("h2load", "per CPU second: goal 0.5"), ("ghz", "per CPU second: 5")):
             ratios = [[ours / theirs for ours, theirs in zip(*pair)] for pair in zip(turns["caller"], turns[name])]
             self.client_row(f"caller / {name}: calls/s, and per CPU second", ratios, ".2f", bar)
 
@@ -219,13 +219,13 @@ class Bench:
         return done / SECONDS, done / cpu
 
     def table(self):
-        print("| figure | measured | samples | bar |\n| --- | --- | ---: | --- |")
+        print("| figure | measured | samples | requirement |\n| --- | --- | ---: | --- |")
         for figure, value, samples, bar in self.rows:
             print(f"| {figure} | {value} | {samples} | {bar} |")
 
 
 def apply_to_verdict(events):
-    """Milliseconds from each step-started of an apply to the step-ended of the step after it; scenarios one at a time."""
+    """Milliseconds from each step-started of an apply to the step-ended of the next step. Scenarios must run one at a time."""
     spans, applied = [], None
     for event in events:
         if event["event"] == "step-started" and event["what"].startswith("apply"):
@@ -237,7 +237,7 @@ def apply_to_verdict(events):
 
 
 def judged_ms(events):
-    """From the target being ready to the last verdict."""
+    """Milliseconds from the target being ready to the last verdict."""
     ready = next(e["at_ms"] for e in events if e["event"] == "target-ready")
     return max(e["at_ms"] for e in events if e["event"] == "scenario-ended") - ready
 
@@ -247,7 +247,7 @@ def in_steps(events, id):
 
 
 def memory_of_world(program):
-    """VmHWM in MiB of the processes of this program that outlive a run: the world and its node, by role."""
+    """VmHWM in MiB, by role, of the processes of this program that outlive a run: the world and its node."""
     peaks = {}
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, StopIteration):
@@ -259,13 +259,13 @@ def memory_of_world(program):
 
 
 def high_water(folder):
-    """VmHWM in MiB: the largest resident size that this process ever had. A process that has just ended has none: 0."""
+    """VmHWM in MiB, the largest resident size that this process ever had; 0 for a process that has just ended."""
     found = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
     return int(found[1]) / 1024 if found else 0
 
 
 def peak_until_end(process):
-    """VmHWM of a process in MiB. The kernel's own count after the end (ru_maxrss) mixes in the children and this script."""
+    """VmHWM of a process in MiB. The kernel's count after its end (ru_maxrss) includes the children and this script."""
     folder, peak = pathlib.Path("/proc", str(process.pid)), 0
     while process.poll() is None:
         with contextlib.suppress(OSError):
@@ -276,7 +276,7 @@ def peak_until_end(process):
 
 
 def with_cpu(command):
-    """Standard output of a command, and the CPU seconds it took."""
+    """Standard output of a command, and its CPU seconds."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     text = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -313,7 +313,7 @@ def machine():
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the target goes down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the target is taken down
     binaries, ghz, out, runs = (*map(pathlib.Path, sys.argv[1:4]), int(sys.argv[4]))
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -321,7 +321,7 @@ def main():
     known = ["cold", "warm", "suite", "clients"]
     parts = sys.argv[5:] or known
     if unknown := set(parts) - set(known):
-        sys.exit(f"bench: no part {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        sys.exit(f"bench: unknown part {', '.join(sorted(unknown))}; known parts: {', '.join(known)}")
     if "cold" in parts:
         bench.cold()
     if {"warm", "suite"} & set(parts):

@@ -1,11 +1,15 @@
-"""Adds up what the phases of scripts/test said: LOGS BROKEN. Prints 'N passed, N failed, N skipped'; the status is 0 when nothing failed."""
+"""Adds up the results of the phases of scripts/test. Arguments: LOGS, their folder, and BROKEN, the number of failed phases.
+
+Prints 'N passed, N failed, N skipped'; the status is 0 when nothing failed.
+"""
 
 import json
 import pathlib
 import re
 import sys
 
-# By what their lines begin with. The checks of this repository, whatever they are written in, say it the same way.
+# Results by the prefix of their line. All checks of this repository use the same prefixes,
+# whatever language they are written in.
 MARKS = {"ok ": 0, "FAILED ": 1, "SKIPPED": 2}
 CHECKS = ("deny", "style", "cluster", "leaks", "containers", "machine", "kind-failures")
 GO = {"--- PASS: ": 0, "--- FAIL: ": 1, "--- SKIP: ": 2}
@@ -13,14 +17,14 @@ VERDICTS = {"pass": 0, "known": 0, "fail": 1, "error": 1, "unexpected": 1, "skip
 
 
 def count(logs, broken):
-    """Passed, failed, skipped, from the logs of phases and the reports of runs below a folder; `broken` phases failed."""
+    """Passed, failed and skipped, from the logs and the run reports in a folder; `broken` is the number of failed phases."""
     text = {name: read(logs / f"{name}.out") for name in (*CHECKS, "cargo-test", "go-test")}
     counts = [0, 0, 0]
     for name in ("cargo-test", "containers"):
         for found in re.findall(r"(\d+) passed; (\d+) failed; (\d+) ignored", text[name]):
             counts = [total + int(part) for total, part in zip(counts, found, strict=True)]
     if "test result" in text["containers"]:
-        counts[2] = 0  # what cargo ignored ran there
+        counts[2] = 0  # the tests that cargo ignored ran there
     add_lines(counts, text["go-test"], GO)
     for name in CHECKS:
         add_lines(counts, text[name], MARKS)
@@ -29,7 +33,7 @@ def count(logs, broken):
         for verdict, place in VERDICTS.items():
             counts[place] += summary.get(verdict, 0)
     if broken and not counts[1]:
-        counts[1] = broken  # what failed had no tests to count: format, lints, the tool chain, or a crash
+        counts[1] = broken  # the failed phase has no tests to count: format, lints, the tool chain, or a crash
     return counts
 
 
@@ -40,7 +44,7 @@ def add_lines(counts, text, marks):
 
 
 def read(log):
-    """Empty when the phase has not been reached."""
+    """Reads a log; empty when the phase was not reached."""
     return log.read_text(errors="replace") if log.exists() else ""
 
 

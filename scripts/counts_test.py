@@ -21,14 +21,14 @@ class Counts(unittest.TestCase):
 
     def test_every_kind_of_log(self):
         for name, logs, wanted in [
-            ("nothing was reached", {}, [0, 0, 0]),
+            ("no phase was reached", {}, [0, 0, 0]),
             ("several binaries", {"cargo-test": CARGO + CARGO}, [10, 0, 4]),
             (
-                "what was ignored ran",
+                "ignored tests ran",
                 {"cargo-test": CARGO, "containers": "test result: ok. 2 passed; 0 failed; 0 ignored;"},
                 [7, 0, 0],
             ),
-            ("what was ignored could not run", {"cargo-test": CARGO, "containers": "SKIPPED: no engine\n"}, [5, 0, 3]),
+            ("ignored tests could not run", {"cargo-test": CARGO, "containers": "SKIPPED: no engine\n"}, [5, 0, 3]),
             ("Go", {"go-test": "=== RUN X\n--- PASS: X\n    --- PASS: X/part\n--- FAIL: Y\n--- SKIP: Z\n"}, [1, 1, 1]),
             (
                 "checks in Rust",
@@ -37,11 +37,11 @@ class Counts(unittest.TestCase):
             ),
             (
                 "checks of the machine",
-                {"machine": "ok      all of it is ready\nFAILED  it goes down (status 1)\n        ok\n1 failed\n"},
+                {"machine": "ok      the target is ready\nFAILED  the target goes down (status 1)\n        ok\n1 failed\n"},
                 [1, 1, 0],
             ),
             (
-                "cargo's own words are no checks",
+                "cargo's own output is not counted",
                 {"cluster": "test checks::cluster::x ... ok\ntest result: FAILED. 0 passed\n"},
                 [0, 0, 0],
             ),

@@ -1,17 +1,19 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # used by the scripts that source this
-# Shared by the scripts beside it: what has to be installed, how long each phase takes, where the binaries are.
+# Shared by the scripts in this directory: packages to install, the duration of phases, paths of
+# the binaries.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# programs PROFILE: after this $meshproof is the binary of that profile's folder (debug or release).
+# programs PROFILE: sets $meshproof to the binary of that profile (debug or release).
 programs() {
   local host
-  host=$(rustc -vV | sed -n 's/^host: //p') # .cargo/config.toml builds for the host by name
+  host=$(rustc -vV | sed -n 's/^host: //p') # .cargo/config.toml names the host as target
   meshproof="${CARGO_TARGET_DIR:-$root/target}/$host/$1/meshproof"
 }
 
-# The features of meshproof that this machine can use: containers, and a browser where Chromium and npm are.
+# The features of meshproof that this machine supports: containers, and the browser if Chromium
+# and npm are installed.
 features=(--features meshproof/containers)
 if command -v npm >/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
   features=(--features "meshproof/containers,meshproof/browser")
@@ -20,7 +22,7 @@ fi
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 2; }
 
-# phase NAME COMMAND…: runs a command, says how long it took, and keeps its status.
+# phase NAME COMMAND…: runs a command, records its duration, and returns its status.
 phases=()
 phase() {
   local name=$1 began status=0
@@ -36,7 +38,7 @@ say_phases() { [ ${#phases[@]} = 0 ] || printf '%s\n' "${phases[@]}" >&2; }
 # at_least FOUND MINIMUM: compares versions such as 1.26.8 and 1.26.
 at_least() { [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
-# need_packages COMMAND=PACKAGE…: installs the package of every command that is missing.
+# need_packages COMMAND=PACKAGE…: installs the package of every missing command.
 need_packages() {
   local pair missing=()
   for pair in "$@"; do
@@ -61,20 +63,21 @@ install_packages() {
   shift
   local root_shell=(env DEBIAN_FRONTEND=noninteractive sh -c)
   if [ "$(id -u)" != 0 ]; then
-    sudo -n true 2>/dev/null || die "missing packages; run this and start again: sudo sh -c '$command $*'"
+    sudo -n true 2>/dev/null || die "packages are missing; run this, then run the script again: sudo sh -c '$command $*'"
     root_shell=(sudo -n "${root_shell[@]}")
   fi
   say "installing $*"
   "${root_shell[@]}" "$command $*" >&2 </dev/null
 }
 
-# need_compilers: Go for the control plane, Rust for meshproof. Distributions often have older ones, so these are not installed here.
+# need_compilers: Go for the control plane, Rust for meshproof. Distributions often have older
+# versions, so these are not installed here.
 need_compilers() {
   local go rust
   go=$(go env GOVERSION 2>/dev/null | sed 's/^go//' || true)
-  at_least "$go" 1.26 || die "Go 1.26 or newer is needed and ${go:-none} is on PATH; install one (a distribution's older go can fetch it: GOTOOLCHAIN=go1.26.0 needs Go 1.21) and start again"
+  at_least "$go" 1.26 || die "Go 1.26 or newer is needed, but PATH has ${go:-none}; install it (Go 1.21 or newer can fetch it: GOTOOLCHAIN=go1.26.0) and run the script again"
   rust=$(rustc --version 2>/dev/null | cut -d' ' -f2 || true)
-  at_least "$rust" 1.95 || die "Rust 1.95 or newer is needed and ${rust:-none} is on PATH; with rustup: rustup toolchain install stable"
+  at_least "$rust" 1.95 || die "Rust 1.95 or newer is needed, but PATH has ${rust:-none}; with rustup: rustup toolchain install stable"
 }
 
 need_everything() {

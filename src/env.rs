@@ -1,4 +1,4 @@
-//! Environment variables: their names, and the only reading of those that clap does not read.
+//! Environment variables: their names, and the access to those that clap does not read.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ pub const JOBS: &str = "MESHPROOF_JOBS";
 pub const SEED: &str = "MESHPROOF_SEED";
 pub const REPORT_DIR: &str = "MESHPROOF_REPORT_DIR";
 
-/// Program `kind`, when not the one on PATH.
+/// The program `kind`, if not the one in PATH.
 pub fn kind() -> Option<PathBuf> {
     let path = std::env::var_os("MESHPROOF_KIND").filter(|path| !path.is_empty());
     path.map(PathBuf::from)
 }
 
-/// What the environment says about how to print.
+/// What the environment says about output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terminal {
     /// `NO_COLOR` is set and not empty (no-color.org).
@@ -37,7 +37,7 @@ pub struct Terminal {
     pub force_color: bool,
     /// `TERM=dumb`.
     pub dumb: bool,
-    /// `CI` is set and not `false`: no bars, no redrawing.
+    /// `CI` is set and not `false`: no progress bars, no redrawing.
     pub ci: bool,
 }
 
@@ -61,12 +61,12 @@ impl Terminal {
     }
 }
 
-/// This is a step of a GitHub Actions workflow.
+/// Returns whether this is a step of a GitHub Actions workflow.
 pub fn github_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// File that GitHub Actions shows as the step's summary, when this is a step of a workflow.
+/// File that GitHub Actions shows as the step's summary, if this is a step of a workflow.
 pub fn github_step_summary() -> Option<PathBuf> {
     let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())?;
     github_actions().then(|| path.into())

@@ -1,11 +1,11 @@
-//! Errors: whose trouble one is, and how it is told with its causes.
+//! Errors: their class, and how one is printed with its causes.
 
 use std::{error::Error, fmt};
 
 use serde::{Deserialize, Serialize};
 
-/// Whose trouble an error is. Reports group by it: what a reader does about an ERROR hangs on
-/// nothing else as much.
+/// What is responsible for an error. Reports group by it, because what a reader does about an
+/// ERROR depends on it most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
@@ -21,7 +21,7 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// As in reports and logs.
+    /// The name of the class in reports and logs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,12 +33,12 @@ impl ErrorClass {
     }
 }
 
-/// An error that knows whose trouble it is.
+/// An error with a class.
 pub trait Classified: Error {
     fn class(&self) -> ErrorClass;
 }
 
-/// What went wrong, in words, and whose trouble it is: an error as events and reports tell it.
+/// The text and the class of an error, as events and reports show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub words: String,
@@ -51,7 +51,7 @@ impl Trouble {
         Self { words, class }
     }
 
-    /// An error with its causes.
+    /// Converts an error, with its causes in the text.
     pub fn of(error: &impl Classified) -> Self {
         Self::new(chain(error), error.class())
     }
@@ -63,7 +63,8 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// An error and its causes on one line; a cause that the text has already is not repeated.
+/// Returns an error and its causes on one line. A cause that the text already contains is not
+/// repeated.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! Exit codes: what scripts rely on. `main` is the only caller of the process's end.
+//! Exit codes: scripts rely on them. Only `main` ends the process.
 
 use std::process::ExitCode;
 
@@ -11,13 +11,13 @@ pub enum Exit {
     Failed,
     /// Wrong usage, or a suite file that does not lint.
     Usage,
-    /// An ERROR: it could not be told.
+    /// An ERROR: a claim could not be judged.
     Error,
     /// No scenario was selected.
     NothingSelected,
     /// Stopped by a signal, after clean-up.
     Signal(i32),
-    /// A child's own code (`target shell`).
+    /// The exit code of a child process (`target shell`).
     Child(u8),
 }
 

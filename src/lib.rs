@@ -1,6 +1,6 @@
 //! meshproof: an end-to-end conformance harness for gRPC through service meshes.
 //!
-//! ARCHITECTURE.md says what is where, in which order; `tests/it/layers.rs` holds it.
+//! ARCHITECTURE.md describes the modules and their order; `tests/it/layers.rs` enforces it.
 
 pub mod aux_service;
 #[cfg(feature = "browser")]

@@ -1,5 +1,5 @@
-//! Parses, sets up what the process needs once, runs one command, turns its outcome into an exit
-//! code.
+//! Parses the command line, sets up the process, runs one command, and turns its outcome into an
+//! exit code.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -14,23 +14,23 @@ use meshproof::settings::{Settings, check_target};
 use nix::sys::signal::{SigSet, Signal};
 use tracing_subscriber::EnvFilter;
 
-/// Linux's usual stack of a process, in bytes.
+/// Linux's default stack size of a process, in bytes.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
-    // Internal roles (`meshproof __…`, each a process of the local world) leave here: before clap,
-    // before any thread.
+    // Internal roles (`meshproof __…`, the processes of the local world) branch off here: before
+    // clap, before any thread.
     if let Some(code) = meshproof::targets::local::internal::dispatch() {
         return code;
     }
     install_process_defaults();
-    // A thread has the stack that it asks for, whatever `ulimit -s` gives to the first one.
+    // A thread gets the requested stack size, whatever `ulimit -s` sets for the main thread.
     let work = std::thread::Builder::new()
         .name("meshproof".to_owned())
         .stack_size(STACK);
     match work.spawn(work_off).map(std::thread::JoinHandle::join) {
         Ok(Ok(exit)) => exit.into(),
-        Ok(Err(_)) => ExitCode::from(101), // it panicked, and said so
+        Ok(Err(_)) => ExitCode::from(101), // the panic hook has printed the message
         Err(error) => {
             output::say(&format!("error: cannot start a thread: {error}"));
             Exit::Error.into()
@@ -49,9 +49,9 @@ fn work_off() -> Exit {
     })
 }
 
-/// As clap leaves; what it quotes of the command line may be a URL with a password, which is masked
-/// on the way out.
-#[expect(clippy::exit, reason = "as clap's own way to leave")]
+/// Exits as clap does. What it quotes of the command line may be a URL with a password, which is
+/// masked when printed.
+#[expect(clippy::exit, reason = "clap exits in the same way")]
 fn leave(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     if !error.use_stderr() || !text.contains('@') {
@@ -98,15 +98,15 @@ fn dispatch(cli: Cli, matches: &ArgMatches) -> Result<Exit, CommandError> {
     }
 }
 
-/// The TLS provider (ring, nothing else is compiled in) and developers' logs on stderr
+/// Installs the TLS provider (ring, the only one compiled in) and developers' logs on stderr
 /// (`RUST_LOG`).
 fn install_process_defaults() {
-    // A file that may not grow (`ulimit -f`) is then an error of writing, with the file's name, and
-    // not the end of the process.
+    // Exceeding the file size limit (`ulimit -f`) then is a write error with the file's name,
+    // instead of a signal that ends the process.
     let mut file_size = SigSet::empty();
     file_size.add(Signal::SIGXFSZ);
     let _ = file_size.thread_block();
-    // Only fails when one is installed already.
+    // Only fails if one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("error,kube_client=off"));

@@ -1,4 +1,4 @@
-//! The only place that prints to stdout, and the rules of colour and of untrusted text.
+//! The only module that prints to stdout, and the rules for colour and untrusted text.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -14,7 +14,7 @@ use crate::{
     text::userinfo,
 };
 
-/// When output has colours.
+/// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ColorChoice {
     #[default]
@@ -23,7 +23,7 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Form of what goes to stdout.
+/// Output format on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
     #[default]
@@ -31,14 +31,14 @@ pub enum Format {
     Json,
 }
 
-/// Writes data to stdout. A reader that has gone away (`| head`) is not an error.
+/// Writes data to stdout. A closed pipe (`| head`) is not an error.
 pub fn data(text: &str) -> io::Result<()> {
     Stdout.write_all(text.as_bytes())?;
     Stdout.flush()
 }
 
-/// Stdout as a writer, with the rule of [`data`]. Give it whole lines: what steers a reader is
-/// looked for in each piece by itself.
+/// Stdout as a writer, with the rules of [`data`]. Write whole lines: control sequences are
+/// searched for in each piece separately.
 #[derive(Debug, Clone, Copy)]
 pub struct Stdout;
 
@@ -96,37 +96,38 @@ pub fn json(value: &impl Serialize) -> io::Result<()> {
     json_text(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Writes JSON to stdout. What would steer a terminal or a CI runner is escaped as JSON escapes it,
-/// so that the data stay what they are.
+/// Writes JSON to stdout. Characters that would control a terminal or a CI runner are written as
+/// JSON escapes, so that the data stay the same.
 pub fn json_text(text: &str) -> io::Result<()> {
     data(&json_escaped(text))
 }
 
-/// Says something to the person at the terminal (stderr). Nothing depends on it being read.
+/// Prints a message for the user (stderr). Nothing depends on it being read.
 pub fn say(text: &str) {
     let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
-/// A workflow command of our own, on stderr: the only line that a CI runner is to obey.
+/// Writes one of meshproof's own workflow commands to stderr: the only lines that a CI runner is
+/// to obey.
 pub fn command(text: &str) {
     let text = clean(text).replace(V1, V1_BROKEN);
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Colours were decided on for a stream, so that they may pass.
+/// Whether colours are on for a stream, so that colour sequences may pass.
 static STDOUT_COLOUR: AtomicBool = AtomicBool::new(false);
 static STDERR_COLOUR: AtomicBool = AtomicBool::new(false);
 
-/// GitHub's runner takes `##[command]` anywhere in a line, and `::command::` after leading white
+/// GitHub's runner obeys `##[command]` anywhere in a line, and `::command::` after leading white
 /// space (`ActionCommand.cs`).
 const V1: &str = "##[";
 const V1_BROKEN: &str = "## [";
 const V2: &str = "::";
 const V2_BROKEN: &str = ": :";
 
-/// What every text passes on its way out: userinfo of URLs is masked; escape sequences and control
-/// characters go, but for colours where they are on; under GitHub Actions nothing is left that its
-/// runner would obey.
+/// Sanitizes all output: masks the userinfo of URLs, and removes escape sequences and control
+/// characters, except colours where they are on. Under GitHub Actions, it breaks everything that
+/// its runner would obey.
 fn door(text: &str, colour: bool, actions: bool) -> Cow<'_, str> {
     let text = &*userinfo(text);
     let text: Cow<'_, str> = match colour {
@@ -152,7 +153,7 @@ fn door(text: &str, colour: bool, actions: bool) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// As [`clean`], but colours (SGR, ECMA-48 8.3.117) stay.
+/// Like [`clean`], but keeps colours (SGR, ECMA-48 8.3.117).
 fn clean_but_colours(text: &str) -> Cow<'_, str> {
     if !text.contains('\u{1b}') {
         return clean(text);
@@ -174,8 +175,8 @@ fn clean_but_colours(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// JSON that says the same without a character that steers a reader. Outside of its strings there
-/// is none.
+/// Escapes characters in JSON that control a terminal or a CI runner. They only occur in its
+/// strings.
 fn json_escaped(text: &str) -> String {
     let text = text.replace(V1, "##\\u005b");
     let mut safe = String::with_capacity(text.len());
@@ -188,12 +189,13 @@ fn json_escaped(text: &str) -> String {
     safe
 }
 
-/// A number and what is counted, in the plural unless it is one.
+/// A number and what is counted, in the plural unless the number is 1.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Whether to colour a stream: a flag beats the environment, NO_COLOR beats CLICOLOR_FORCE.
+/// Returns whether to colour a stream: a flag overrides the environment, NO_COLOR overrides
+/// CLICOLOR_FORCE.
 pub fn colored(choice: Option<ColorChoice>, env: &Terminal, is_terminal: bool) -> bool {
     match choice.unwrap_or_default() {
         ColorChoice::Always => true,
@@ -204,7 +206,7 @@ pub fn colored(choice: Option<ColorChoice>, env: &Terminal, is_terminal: bool) -
     }
 }
 
-/// Colours that are on or off; meaning never depends on them.
+/// Colours that are on or off; the meaning of output never depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Palette {
     pub on: bool,
@@ -234,8 +236,8 @@ impl Palette {
     }
 }
 
-/// Makes text from elsewhere (servers, proxies, suite files) safe to print: escape sequences and
-/// control characters go, line breaks and tabs stay.
+/// Makes text from elsewhere (servers, proxies, suite files) safe to print: removes escape
+/// sequences and control characters, keeps line breaks and tabs.
 pub fn clean(text: &str) -> Cow<'_, str> {
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);
@@ -244,7 +246,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(stripped.chars().filter(|c| !is_bad(*c)).collect())
 }
 
-/// As [`clean`], on one line: white space runs become one space.
+/// Like [`clean`], on one line: runs of white space become one space.
 pub fn clean_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -253,7 +255,8 @@ fn is_bad(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || is_bidi_control(c)
 }
 
-/// Characters that reorder what a reader sees (Unicode TR 9, explicit formatting characters).
+/// Characters that change the displayed order of text (Unicode TR 9, explicit formatting
+/// characters).
 fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }

@@ -1,8 +1,9 @@
-//! Directories that are this user's alone, so that nothing in them was put there by somebody else.
+//! Directories that belong to this user alone, so that no other user can have put anything into
+//! them.
 //!
-//! State that is trusted later (kubeconfigs, names of programs to start, sockets, process numbers)
-//! lies only below such a directory. A name that anybody can make beforehand, as in `/tmp`, is
-//! never one of them.
+//! State that is trusted later (kubeconfigs, names of programs to start, sockets, process ids) is
+//! only kept below such a directory. A name that anyone can create beforehand, as in `/tmp`, is
+//! never trusted.
 
 use std::{
     ffi::OsString,
@@ -15,27 +16,27 @@ use nix::unistd::{Gid, Uid, User};
 
 use crate::errors::{Classified, ErrorClass, chain};
 
-/// Bits that let the group or everybody write.
+/// Mode bits that let the group or everyone write.
 const GROUP_WRITES: u32 = 0o020;
 const ALL_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Why a directory is not used, and what helps.
+/// An error using a directory, with a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrivate {
-    /// Somebody else may have made it, or can write to it.
-    #[error("{path} is not used, because {why}; {help}")]
+    /// Another user may have created it, or can write to it.
+    #[error("{path} is not used because {why}; {help}")]
     Foreign {
         path: PathBuf,
         why: String,
         help: String,
     },
-    /// It cannot be made or looked at.
+    /// It cannot be created or read.
     #[error("cannot use {path} as a directory")]
     Io { path: PathBuf, source: io::Error },
-    /// No place of the user's own is there.
+    /// This user has no private directory.
     #[error(
-        "there is no directory of this user's own for it: {tried}; make one (mode 0700) and name it in {variable}"
+        "no private directory of this user to use: {tried}; create one (mode 0700) and set {variable} to it"
     )]
     Nowhere {
         tried: String,
@@ -49,18 +50,18 @@ impl Classified for NotPrivate {
     }
 }
 
-/// Which part of a directory's path is not trusted, and why.
+/// Why a directory is not trusted, with the part of its path that is concerned.
 #[derive(Debug, thiserror::Error)]
 pub enum Untrusted {
     #[error("{}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{} is no directory", .path.display())]
+    #[error("{} is not a directory", .path.display())]
     NoDirectory { path: PathBuf },
     #[error("{} belongs to user {user}", .path.display())]
     Foreign { path: PathBuf, user: u32 },
-    #[error("{} can be written to by everybody", .path.display())]
+    #[error("{} is writable by everyone", .path.display())]
     OpenToAll { path: PathBuf },
-    #[error("{} can be written to by group {group}", .path.display())]
+    #[error("{} is writable by group {group}", .path.display())]
     OpenToGroup { path: PathBuf, group: u32 },
 }
 
@@ -71,11 +72,12 @@ impl Untrusted {
     }
 }
 
-/// Makes `parent/names…` with mode 0700 where it is not there, and makes sure that it belongs to
-/// this user alone. `parent` must be there and trustworthy: see [`trusted`].
+/// Creates `parent/names…` with mode 0700 where it does not exist, and checks that it belongs to
+/// this user alone. `parent` must exist and be trustworthy: see [`trusted`].
 ///
 /// # Errors
-/// [`NotPrivate`]: a part is a link, no directory, somebody else's, or others may write to it.
+/// [`NotPrivate`]: a part is a symbolic link, not a directory, another user's, or writable by
+/// others.
 pub fn make(parent: &Path, names: &[&str]) -> Result<PathBuf, NotPrivate> {
     let mut path = parent.to_owned();
     for name in names {
@@ -94,11 +96,11 @@ pub fn make(parent: &Path, names: &[&str]) -> Result<PathBuf, NotPrivate> {
     Ok(path)
 }
 
-/// Makes sure that the directory at `path` is this user's alone, without following a link, and lets
-/// nobody else look into it.
+/// Checks that the directory at `path` belongs to this user alone, without following a link, and
+/// removes all permissions of others.
 ///
 /// # Errors
-/// [`NotPrivate`], as [`make`].
+/// [`NotPrivate`], as for [`make`].
 pub fn own(path: &Path) -> Result<(), NotPrivate> {
     let io = |source| NotPrivate::Io {
         path: path.to_owned(),
@@ -107,14 +109,14 @@ pub fn own(path: &Path) -> Result<(), NotPrivate> {
     let meta = fs::symlink_metadata(path).map_err(io)?;
     let me = Uid::effective().as_raw();
     let why = if meta.file_type().is_symlink() {
-        Some("it is a link".to_owned())
+        Some("it is a symbolic link".to_owned())
     } else if !meta.is_dir() {
-        Some("it is no directory".to_owned())
+        Some("it is not a directory".to_owned())
     } else if meta.uid() != me {
         Some(format!("it belongs to user {} and not to {me}", meta.uid()))
     } else if meta.mode() & (GROUP_WRITES | ALL_WRITE) != 0 {
         Some(format!(
-            "others may write to it (mode {:04o})",
+            "others can write to it (mode {:04o})",
             meta.mode() & 0o7777
         ))
     } else {
@@ -124,7 +126,7 @@ pub fn own(path: &Path) -> Result<(), NotPrivate> {
         return Err(NotPrivate::Foreign {
             path: path.to_owned(),
             why,
-            help: "look at what it holds, then remove it".to_owned(),
+            help: "check its contents, then remove it".to_owned(),
         });
     }
     if meta.mode() & 0o777 != 0o700 {
@@ -133,16 +135,16 @@ pub fn own(path: &Path) -> Result<(), NotPrivate> {
     Ok(())
 }
 
-/// The real path of a directory that is there, when nobody but root and this user can change what
-/// it or any part of its path leads to.
+/// Returns the real path of an existing directory if only root and this user can change what it or
+/// any part of its path leads to.
 ///
 /// # Errors
-/// [`Untrusted`], of the first part that is.
+/// [`Untrusted`], for the first part that is not trusted.
 pub fn trusted(dir: &Path) -> Result<PathBuf, Untrusted> {
     let real = fs::canonicalize(dir).map_err(Untrusted::io(dir))?;
     let me = Uid::effective().as_raw();
     let look = |path: &Path| fs::symlink_metadata(path).map_err(Untrusted::io(path));
-    // Where root itself is not mapped (user namespaces), the owner of / stands for it.
+    // Where root itself is not mapped (user namespaces), use the owner of / in its stead.
     let root = look(Path::new("/"))?.uid();
     for part in real.ancestors() {
         let meta = look(part)?;
@@ -168,7 +170,7 @@ pub fn trusted(dir: &Path) -> Result<PathBuf, Untrusted> {
     Ok(real)
 }
 
-/// Like [`trusted`], for a directory that this user has to own.
+/// Like [`trusted`], for a directory that this user must own.
 ///
 /// # Errors
 /// As [`trusted`].
@@ -183,21 +185,22 @@ pub fn trusted_own(dir: &Path) -> Result<PathBuf, Untrusted> {
     }
 }
 
-/// The user's home directory: `$HOME` when it is an absolute path, else what the user database
-/// says.
+/// The user's home directory: `$HOME` if it is an absolute path, else the one in the user
+/// database.
 pub fn home() -> Option<PathBuf> {
     let given = variable("HOME");
     given.or_else(|| Some(User::from_uid(Uid::effective()).ok()??.dir))
 }
 
-/// A variable that holds an absolute path (XDG base directory specification: others are ignored).
+/// The value of a variable if it is an absolute path (XDG base directory specification: other
+/// values are ignored).
 pub fn variable(name: &str) -> Option<PathBuf> {
     let value: OsString = std::env::var_os(name)?;
     Some(PathBuf::from(value)).filter(|path| path.is_absolute())
 }
 
-/// `names` below the user's state home, `$XDG_STATE_HOME` or `~/.local/state`, made where it is not
-/// there.
+/// `names` below the user's state home, `$XDG_STATE_HOME` or `~/.local/state`, created where
+/// missing.
 ///
 /// # Errors
 /// [`NotPrivate`].
@@ -252,7 +255,7 @@ mod tests {
         assert_eq!((mode(&made), mode(&root.path().join("a"))), (0o700, 0o700));
         fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(make(root.path(), &["a", "b"]).unwrap(), made);
-        assert_eq!(mode(&made), 0o700, "nobody else may look into it");
+        assert_eq!(mode(&made), 0o700, "others have no access");
     }
 
     #[test]
@@ -263,7 +266,7 @@ mod tests {
         fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
         symlink(&victim, root.path().join("a")).unwrap();
         let said = make(root.path(), &["a"]).unwrap_err().to_string();
-        assert!(said.contains("it is a link"), "{said}");
+        assert!(said.contains("it is a symbolic link"), "{said}");
         assert_eq!(mode(&victim), 0o755, "the other directory was touched");
     }
 
@@ -275,12 +278,12 @@ mod tests {
         for bits in [0o777, 0o770, 0o1777] {
             fs::set_permissions(&open, fs::Permissions::from_mode(bits)).unwrap();
             let said = make(root.path(), &["a"]).unwrap_err().to_string();
-            assert!(said.contains("others may write to it"), "{said}");
+            assert!(said.contains("others can write to it"), "{said}");
             assert!(trusted(&open).is_err(), "{bits:o}");
         }
         fs::write(root.path().join("file"), "").unwrap();
         let said = make(root.path(), &["file"]).unwrap_err().to_string();
-        assert!(said.contains("no directory"), "{said}");
+        assert!(said.contains("not a directory"), "{said}");
     }
 
     #[test]
@@ -290,17 +293,17 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         assert!(trusted_own(&inner).is_ok());
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(trusted(&inner).is_err_and(|why| why.to_string().contains("open can be written")));
-        // As /tmp: what is mine in it, others can neither remove nor rename.
+        assert!(trusted(&inner).is_err_and(|why| why.to_string().contains("open is writable")));
+        // As in /tmp: others can neither remove nor rename this user's entries.
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(trusted_own(&inner).is_ok());
-        assert!(trusted(&open).is_err(), "anybody can make names in it");
+        assert!(trusted(&open).is_err(), "anyone can create names in it");
     }
 
     #[test]
     fn a_directory_of_another_user_is_refused() {
         if !Uid::effective().is_root() {
-            return; // only root can give files away
+            return; // only root can change the owner of files
         }
         let root = tempfile::tempdir().unwrap();
         let theirs = root.path().join("a");

@@ -1,4 +1,4 @@
-//! The seed of a run: everything random in the harness follows from it.
+//! The seed of a run, from which all randomness in the harness is derived.
 
 use std::{
     fmt,
@@ -8,11 +8,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Above this, programs that hold numbers in double precision (jq, JavaScript) read another number
-/// (RFC 8259, section 6).
+/// Programs that store numbers in double precision (jq, JavaScript) round integers above this (RFC
+/// 8259, section 6).
 const EXACT_IN_JSON: u64 = (1 << 53) - 1;
 
-/// A seed. One of our own choice has 32 bits, so that every reader of a report keeps it; any 64
+/// A seed. Generated seeds have 32 bits, so that every reader of a report preserves them; any 64
 /// bits are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seed(u64);
@@ -22,7 +22,7 @@ impl Seed {
         Self(number)
     }
 
-    /// A seed of 32 bits from the operating system's random numbers.
+    /// Returns a seed of 32 bits from the operating system's random numbers.
     pub fn random() -> Self {
         Self(RandomState::new().hash_one(std::process::id()) >> 32)
     }
@@ -44,12 +44,12 @@ impl FromStr for Seed {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = text.parse();
         number.map(Self).map_err(
-            |_| "a seed is a whole number from 0 to 18446744073709551615, as a report prints it",
+            |_| "a seed is a whole number from 0 to 18446744073709551615, as printed in reports",
         )
     }
 }
 
-/// A number; as text where JSON's readers would round it.
+/// Serializes as a number, or as text where JSON readers would round it.
 impl Serialize for Seed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(text.parse().ok(), number.map(Seed));
     }
 
-    /// Logs of before held every seed as a number.
+    /// Logs of earlier versions contain every seed as a number.
     #[test]
     fn a_number_of_64_bits_is_read_from_a_log() {
         let seed: Seed = serde_json::from_str("17749955024650477167").expect("read");

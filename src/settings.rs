@@ -1,4 +1,4 @@
-//! Flags become decisions once: defaults < environment < flags → one immutable [`Settings`].
+//! Resolves flags once: defaults < environment < flags → one immutable [`Settings`].
 
 use std::path::PathBuf;
 
@@ -19,11 +19,11 @@ use crate::{
     verdict::Rates,
 };
 
-/// Chance that a statistical check refutes a true claim, and that it accepts a false one, unless a
-/// flag says otherwise.
+/// Probability that a statistical check refutes a true claim, and that it accepts a false one,
+/// unless a flag sets another.
 pub const ERROR_RATE: f64 = 1e-6;
 
-/// Everything that decides a run.
+/// Everything that determines a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub selection: Selection,
@@ -31,14 +31,14 @@ pub struct Settings {
     pub execution: ExecutionSettings,
     pub rates: Rates,
     pub seed: Seed,
-    /// Name of the mutation by which the mesh is broken.
+    /// Name of the mutation that breaks the mesh.
     pub mutate: Option<String>,
     pub output: OutputSettings,
-    /// The flags that decided it, as they were given.
+    /// The flags, as they were given.
     pub given: Vec<Given>,
 }
 
-/// Which scenarios.
+/// Which scenarios to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     pub paths: Vec<PathBuf>,
@@ -47,18 +47,18 @@ pub struct Selection {
     /// Ids of requirements.
     pub proves: Vec<String>,
     pub shard: Option<Shard>,
-    /// They are only planned.
+    /// The scenarios are only planned.
     pub dry_run: bool,
 }
 
-/// Where they run, and what stays there.
+/// Where scenarios run, and what stays there afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetSettings {
     pub kind: TargetKind,
-    /// Name of a kept target; `None`: one of the run's own.
+    /// Name of a kept target; `None`: the run creates its own target.
     pub name: Option<String>,
     pub context: Option<String>,
-    /// A kubeconfig's credential plugin may be run.
+    /// The credential plugin of a kubeconfig may be run.
     pub allow_exec_plugins: bool,
     pub envoy: Option<String>,
     /// `NAME=DIR[,ENTRYPOINT…]` each.
@@ -67,10 +67,10 @@ pub struct TargetSettings {
     pub keep: Keep,
 }
 
-/// What a kind cluster and its Istio are made of, and with what.
+/// How a kind cluster and its Istio are made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeshSettings {
-    /// Version that istioctl has to have.
+    /// Version that istioctl must have.
     pub istio: Option<String>,
     pub istioctl: Option<PathBuf>,
     pub hub: Option<String>,
@@ -85,17 +85,17 @@ pub struct MeshSettings {
     pub testbed_image: Option<String>,
 }
 
-/// How many at a time, how often, and how long anything may take.
+/// How many scenarios run at a time, how often, and how timeouts are scaled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExecutionSettings {
     pub jobs: usize,
     pub repeat: usize,
     pub fail_fast: bool,
-    /// Factor of all deadlines.
+    /// Factor for all timeouts.
     pub timeout_scale: f64,
 }
 
-/// What a person sees, and what is written for later.
+/// What is printed, and what is written to files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSettings {
     pub report_dir: Option<PathBuf>,
@@ -107,24 +107,22 @@ pub struct OutputSettings {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    #[error(
-        "--target cluster needs --context: name the context of your kubeconfig that may be used"
-    )]
+    #[error("--target cluster needs --context: name a context of your kubeconfig")]
     ContextMissing,
     #[error(
-        "{given} can't be honoured by --target {target}: it is for {targets}. Leave it out{unset}, or say --target"
+        "{given} can't be honoured by --target {target}: it is for {targets}. Leave it out{unset}, or set --target"
     )]
     Target {
         given: String,
         target: &'static str,
         targets: String,
-        /// How to leave a variable out.
+        /// The remedy for a variable.
         unset: String,
     },
 }
 
 impl Settings {
-    /// Folds the arguments of `run`. `matches` are those of the subcommand.
+    /// Creates the settings from the arguments of `run`. `matches` are those of the subcommand.
     ///
     /// # Errors
     /// Flags that contradict each other.
@@ -189,7 +187,7 @@ impl Settings {
 }
 
 impl TargetSettings {
-    /// How the mesh is installed, in a word for the report: `full`, `stock`, or `existing`.
+    /// How the mesh is installed, for the report: `full`, `stock`, or `existing`.
     pub fn profile(&self) -> &'static str {
         match self.kind {
             TargetKind::Local => Profile::Stock.name(),
@@ -238,11 +236,11 @@ impl From<&MeshSettings> for MadeOf {
     }
 }
 
-/// Every flag and variable that was given is one that the target can honour
+/// Checks that the target supports every flag and variable that was given
 /// ([`crate::flags::table`]).
 ///
 /// # Errors
-/// [`SettingsError::Target`] of the first that is not.
+/// [`SettingsError::Target`] for the first one that it does not support.
 pub fn check_target(given: &[Given], target: TargetKind) -> Result<(), SettingsError> {
     let wrong = given.iter().find_map(|given| {
         let targets = given.entry()?.targets;
@@ -263,12 +261,12 @@ pub fn check_target(given: &[Given], target: TargetKind) -> Result<(), SettingsE
     })
 }
 
-/// Scenarios mostly wait for the mesh, so twice the cores.
+/// Scenarios mostly wait for the mesh, hence twice the number of cores.
 fn default_jobs() -> usize {
     2 * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A value that each flag takes, for tests that try all of them.
+/// A valid value of each flag, for tests that try all of them.
 #[cfg(test)]
 pub(crate) fn example(id: &str) -> &'static str {
     match id {
@@ -301,13 +299,13 @@ mod tests {
         flags::table,
     };
 
-    /// The settings of `meshproof run FLAGS`, whatever the environment of a test run holds.
+    /// The settings of `meshproof run FLAGS`, independent of the environment of the test run.
     fn settings(flags: &[&str]) -> Result<Settings, SettingsError> {
         let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
         let matches = command.get_matches_from(["meshproof", "run"].iter().chain(flags));
         let cli = Cli::from_arg_matches(&matches).expect("matches of the same definition");
         let Command::Run(args) = cli.command else {
-            panic!("run was asked for");
+            panic!("not the run command");
         };
         let own = matches.subcommand_matches("run").expect("run");
         Settings::from_run(*args, &cli.global, own)
@@ -339,7 +337,7 @@ mod tests {
         assert_eq!(given, ["a.yaml", "--keep failed", "--jobs 3", "--seed 7"]);
     }
 
-    /// clap's own definition of `run`, against the table.
+    /// Compares clap's own definition of `run` with the table.
     #[test]
     fn every_flag_of_run_says_what_it_is_for() {
         let cli = Cli::command();
@@ -381,7 +379,7 @@ mod tests {
                     .targets
                     .contains(&target);
                 match settings(&words) {
-                    Ok(_) => assert!(fits, "{words:?} was taken"),
+                    Ok(_) => assert!(fits, "{words:?} was accepted"),
                     Err(error) => {
                         assert!(!fits, "{words:?}: {error}");
                         let told = error.to_string();
@@ -414,7 +412,7 @@ mod tests {
             variable: Some(crate::env::ISTIO.into()),
         };
         let told = check_target(&[given], TargetKind::Local)
-            .expect_err("refused")
+            .expect_err("rejected")
             .to_string();
         assert!(
             told.starts_with("MESHPROOF_ISTIO=1.28.0 can't")

@@ -1,32 +1,31 @@
-//! How long things may take: every deadline of a run in one place, and the factor by which a slow
-//! cluster stretches them.
+//! Every deadline of a run, and the factor that extends them all for a slow cluster.
 
 use std::{sync::OnceLock, time::Duration};
 
-/// The factor, and the deadlines stretched by it; set once, before anything waits.
+/// The factor and the deadlines extended by it. Set once, before anything waits.
 static STRETCHED: OnceLock<(f64, Timeouts)> = OnceLock::new();
 
-/// Stretches every deadline of this process by a factor. Only the first call counts.
+/// Multiplies every deadline of this process by a factor. Only the first call has an effect.
 pub fn set_scale(factor: f64) {
     let _ = STRETCHED.set((factor, Timeouts::PLAIN.stretched(factor)));
 }
 
-/// The factor by which deadlines are stretched; a process of a local world is told it by whoever
-/// starts it.
+/// Returns the factor by which deadlines are extended. A process in a local world gets it from
+/// the process that starts it.
 #[must_use]
 pub fn scale() -> f64 {
     STRETCHED.get().map_or(1.0, |(factor, _)| *factor)
 }
 
-/// The deadlines as they are for this run: those below, stretched by `--timeout-scale`.
+/// Returns the deadlines of this run: those below, multiplied by `--timeout-scale`.
 #[must_use]
 pub fn timeouts() -> &'static Timeouts {
     const PLAIN: &Timeouts = &Timeouts::PLAIN;
     STRETCHED.get().map_or(PLAIN, |(_, stretched)| stretched)
 }
 
-/// Deadlines. What Envoy, Istio or Kubernetes fix by themselves (a debounce, a flush interval, a
-/// lease) is no deadline and stands where it is used.
+/// Deadlines. Durations that Envoy, Istio or Kubernetes fix (a debounce, a flush interval, a
+/// lease) are not deadlines. They are defined where they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     pub mesh: MeshTimeouts,
@@ -39,7 +38,7 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// For a machine that is not slow.
+    /// The deadlines for a machine of normal speed.
     pub const PLAIN: Self = Self {
         mesh: MeshTimeouts::PLAIN,
         pods: PodTimeouts::PLAIN,
@@ -66,37 +65,38 @@ impl Timeouts {
 /// Deadlines of Istio and its proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeshTimeouts {
-    /// istiod and the proxies, for one batch of configuration: until istiod has taken it, and until
-    /// each proxy shows it.
+    /// How long istiod may take to process one batch of configuration, and then each proxy to
+    /// show it.
     pub push: Duration,
-    /// What istiod says against an object, until it counts: before that it may be of the moment
-    /// before another object of the same apply came.
+    /// How long a rejection by istiod must persist to count. It may be transient while other
+    /// objects of the same apply arrive.
     pub refusal: Duration,
-    /// istiod, until it knows the pods that are ready, and a proxy, until it has the endpoints that
+    /// How long istiod may take to learn of the ready pods, and a proxy to get the endpoints that
     /// istiod has for it.
     pub endpoints: Duration,
-    /// A gateway, until it has what its Secrets hold.
+    /// How long a gateway may take to load the contents of its Secrets.
     pub certificates: Duration,
-    /// The second of the API server's clock by which an object has to be younger than another.
-    /// Clocks of several API servers may be apart.
+    /// How long to wait until the API server's clock shows a later second, so that one object is
+    /// newer than another. The clocks of several API servers may differ.
     pub clock: Duration,
-    /// Pods of a mesh that is there, until they are ready. A container that crashed once is started
-    /// again after ten seconds (Kubernetes, "Pod Lifecycle", restart back-off).
+    /// How long the pods of an existing mesh may take to become ready. A container that crashed
+    /// once is restarted after ten seconds (Kubernetes, "Pod Lifecycle", restart back-off).
     pub ready: Duration,
-    /// An API server, until its first answer, with the connection.
+    /// How long an API server may take to connect and give its first answer.
     pub first_answer: Duration,
-    /// istiod, and then the ingress gateway, of a new installation: their images may have to be
-    /// pulled and loaded first.
+    /// How long istiod, and then the ingress gateway, of a new installation may take to become
+    /// ready. Their images may have to be pulled and loaded first.
     pub install: Duration,
-    /// istiod's injection webhook, once istiod is ready.
+    /// How long istiod's injection webhook may take to answer once istiod is ready.
     pub webhook: Duration,
-    /// CustomResourceDefinitions, until objects of their kinds are taken.
+    /// How long the API server may take to accept objects of new CustomResourceDefinitions.
     pub definitions: Duration,
-    /// istiod, when a step restarts it: until the old pods are gone and another is ready.
+    /// How long a restart of istiod by a step may take: the old pods are gone and a new one is
+    /// ready.
     pub restart: Duration,
-    /// Proxies, until they are connected to another istiod. Where kube-proxy still sends them to
-    /// the old one for a moment they fail first, and Envoy then waits for up to 30 s (Envoy docs:
-    /// xDS, `GrpcService` retry policy of an ADS stream).
+    /// How long proxies may take to connect to another istiod. If kube-proxy still routes them to
+    /// the old one for a moment, the first attempt fails, and Envoy then waits for up to 30 s
+    /// (Envoy docs: xDS, `GrpcService` retry policy of an ADS stream).
     pub reconnect: Duration,
 }
 
@@ -134,20 +134,22 @@ impl MeshTimeouts {
     }
 }
 
-/// Deadlines of pods and of the ways to them.
+/// Deadlines of pods and of connections to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PodTimeouts {
-    /// The pods of one workload, until they are as wanted: of the world, of an applied file, of a
-    /// gateway. A hundred injected pods at once on two cores take most of a minute.
+    /// How long the pods of one workload (of the scenario, of an applied file, of a gateway) may
+    /// take to reach the expected state. A hundred injected pods at once on two cores take most
+    /// of a minute.
     pub ready: Duration,
-    /// A pod that a step deletes, until it has ended: it may take its grace period.
+    /// How long a pod that a step deletes may take to end. It may use its grace period.
     pub gone: Duration,
-    /// The cluster's own network, until it knows the Services and pods of a namespace.
+    /// How long the cluster's network (without the mesh) may take to route to the Services and
+    /// pods of a namespace.
     pub plain_network: Duration,
-    /// One small request to a port of a pod.
+    /// How long one small request to a port of a pod may take.
     pub answer: Duration,
-    /// A connection that has waited for its next request, until it counts as dead: nobody may have
-    /// said that its pod is gone.
+    /// How long a reused idle connection may take to answer before a new one is opened: the pod
+    /// may be gone without a FIN.
     pub kept_connection: Duration,
 }
 
@@ -171,20 +173,21 @@ impl PodTimeouts {
     }
 }
 
-/// Deadlines of a run of a probe, beside those that the scenario states.
+/// Deadlines of a run of a probe, in addition to those that the scenario states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeTimeouts {
-    /// What a run takes beside its calls and what they wait for.
+    /// Allowance for what a run needs in addition to its calls and their delays.
     pub spare: Duration,
-    /// The calls that a background probe holds, until servers have them.
+    /// How long the calls that a background probe holds open may take to arrive at servers.
     pub arrival: Duration,
-    /// A cancellation, until it has reached the server.
+    /// How long a cancellation may take to reach the server.
     pub cancellation: Duration,
-    /// Log lines, counters and spans that are wanted; Envoy writes its access log at the latest one
-    /// second after a request (`--file- flush-interval-msec` of pilot-agent).
+    /// How long expected log lines, counters and spans may take to appear. Envoy writes its
+    /// access log at the latest one second after a request (`--file-flush-interval-msec` of
+    /// pilot-agent).
     pub telemetry: Duration,
-    /// Log lines that only explain a verdict and do not make one: what has not come then is done
-    /// without.
+    /// How long to wait for log lines that only explain a verdict. Those that arrive later are
+    /// left out.
     pub explanation: Duration,
 }
 
@@ -208,25 +211,26 @@ impl ProbeTimeouts {
     }
 }
 
-/// Deadlines of what a run rests on, and of its end.
+/// Deadlines of what a run depends on, and of its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunTimeouts {
-    /// An API server's smallest answer, when it is in doubt.
+    /// How long an API server that is suspected to be down may take to answer a minimal request.
     pub api_answer: Duration,
-    /// An API server that does not answer, until it is taken for gone.
+    /// How long an API server must be silent to count as gone.
     pub api_gone: Duration,
-    /// The end of a target that may be why a scenario failed, until it is noticed.
+    /// How long to wait, after a scenario failed, for a sign that the target has ended.
     pub end_noticed: Duration,
-    /// The end of a program, until the API tells of it (the kubelet looks at its containers once a
-    /// second).
+    /// How long the API may take to report that a program has ended (the kubelet checks its
+    /// containers once a second).
     pub end_told: Duration,
-    /// The log of a container that ended.
+    /// How long fetching the log of a container that ended may take.
     pub last_log: Duration,
-    /// The namespaces of a run, until those that are left are told. The namespace controller waits
-    /// 5 s before it begins (`namespaceDeletionGracePeriod`, kubernetes/pkg/controller/namespace),
-    /// and a pod may take its grace period.
+    /// How long deletion of a run's namespaces may take. Those that remain after it are reported.
+    /// The namespace controller waits 5 s before it begins (`namespaceDeletionGracePeriod`,
+    /// kubernetes/pkg/controller/namespace), and a pod may use its grace period.
     pub namespaces: Duration,
-    /// The clean-up of a run that a signal ended; then the process leaves as at a second signal.
+    /// How long the clean-up of a run that a signal ended may take. After it the process exits as
+    /// on a second signal.
     pub orderly_end: Duration,
 }
 
@@ -254,25 +258,25 @@ impl RunTimeouts {
     }
 }
 
-/// Deadlines of questions to an API server.
+/// Deadlines of requests to an API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClusterTimeouts {
-    /// A connection to it, with its TLS handshake: far more than a handshake takes over any
-    /// network.
+    /// How long a connection with its TLS handshake may take: far more than a handshake takes
+    /// over any network.
     pub connect: Duration,
-    /// One request about namespaces. A server that hangs must not keep a process that was told to
-    /// end.
+    /// How long one request about namespaces may take. A server that hangs must not hold up a
+    /// process that was told to exit.
     pub request: Duration,
-    /// A credential plugin of the kubeconfig, from its start to its end: it may ask its own server,
-    /// but no person.
+    /// How long a credential plugin of the kubeconfig may run. It may ask its own server, but
+    /// must not prompt a person.
     pub plugin: Duration,
-    /// A webhook that the API server cannot reach, until it is taken for gone. kube-proxy was seen
-    /// to send to an istiod that had ended for some seconds.
+    /// How long a webhook must be unreachable for the API server to count as gone. kube-proxy was
+    /// observed to route to an istiod that had ended for some seconds.
     pub webhook: Duration,
-    /// All that `target status` asks of one target; a person waits for it.
+    /// How long all requests of `target status` to one target may take. A person waits for it.
     pub status: Duration,
-    /// Namespaces that `target gc` has deleted, until those that are left are told. A pod may take
-    /// its grace period.
+    /// How long `target gc` waits for the namespaces that it deleted. Those that remain after it
+    /// are reported. A pod may use its grace period.
     pub gone: Duration,
 }
 
@@ -301,33 +305,36 @@ impl ClusterTimeouts {
 /// Deadlines of bringing a target up and of taking it down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetTimeouts {
-    /// The API server of a local world, from its start to its first answer. Measured: about 3 s on
-    /// two idle cores; a loaded machine takes several times that.
+    /// How long the API server of a local world may take from its start to its first answer.
+    /// Measured: about 3 s on two idle cores. A loaded machine takes several times that.
     pub api_server: Duration,
-    /// DNS of a local world, once its API server answers.
+    /// How long DNS of a local world may take to answer, once its API server does.
     pub dns: Duration,
-    /// A local world, from SIGKILL until the kernel has removed all of it.
+    /// How long after SIGKILL the kernel may take to remove all of a local world.
     pub world_end: Duration,
-    /// What is under way on a target that has ended, until it is given up.
+    /// How long scenarios in progress on a target that has ended may take to end before they are
+    /// abandoned.
     pub lost: Duration,
-    /// `kind create cluster`: its own wait is shorter; this is for a machine that hardly moves.
+    /// How long `kind create cluster` may take. Its own wait is shorter; this one is for a
+    /// machine that makes almost no progress.
     pub kind_create: Duration,
-    /// The control plane of a new kind cluster, as kind itself waits for it.
+    /// How long kind itself waits for the control plane of a new cluster.
     pub kind_control_plane: Duration,
-    /// `kind delete cluster`, again and again until it knows no such cluster.
+    /// How long `kind delete cluster` is repeated until kind no longer knows the cluster.
     pub kind_delete: Duration,
-    /// The nodes of a kind cluster, once its control plane is ready: the container network starts
-    /// last.
+    /// How long the nodes of a kind cluster may take to become ready after its control plane. The
+    /// container network starts last.
     pub kind_nodes: Duration,
-    /// Loading one archive of images into the nodes.
+    /// How long loading one archive of images into the nodes may take.
     pub kind_images: Duration,
-    /// A small question to kind or docker, or one command in a node.
+    /// How long a small query to kind or docker, or one command in a node, may take.
     pub kind_question: Duration,
-    /// Asking the nodes of a kind cluster that did not come up for their logs; nothing hangs on it.
+    /// How long to wait for the logs of the nodes of a kind cluster that did not start. They are
+    /// optional.
     pub kind_logs: Duration,
-    /// A registry that is to be mirrored, until it says anything.
+    /// How long a registry that is to be mirrored may take to answer.
     pub registry: Duration,
-    /// A registry of our own, until it takes work.
+    /// How long a registry started by meshproof may take to accept requests.
     pub registry_start: Duration,
 }
 
@@ -370,13 +377,13 @@ impl TargetTimeouts {
 /// Deadlines of a browser that makes calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BrowserTimeouts {
-    /// Chromium, until it takes commands, on a busy machine.
+    /// How long Chromium may take to accept commands on a busy machine.
     pub start: Duration,
-    /// The calls of one tab.
+    /// How long the calls of one tab may take.
     pub calls: Duration,
-    /// What the browser still tells of requests after the page has said that they are over.
+    /// How long the browser may take to report requests after the page has said that they ended.
     pub told: Duration,
-    /// Its end, once it is asked to close; then it is killed.
+    /// How long the browser may take to exit once it is asked to close. After that it is killed.
     pub close: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Looking again and again until something is so, or the time for it is over.
+//! Polls a condition until it holds or a timeout expires.
 
 use std::{
     error::Error,
@@ -10,41 +10,41 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-/// What is quick is seen this soon.
+/// The shortest pause between polls.
 const FIRST: Duration = Duration::from_millis(5);
-/// Pauses do not grow longer than this.
+/// The longest pause between polls.
 const MOST: Duration = Duration::from_millis(100);
-/// A pause is this part of the time that has gone by: what takes long is seen a little later, and
-/// not slowed by being looked at.
+/// A pause is the elapsed time divided by this: a slow condition is noticed a little later, and
+/// is not slowed down by polling.
 const PART: u32 = 10;
 
-/// What one look at a condition showed.
+/// The result of one poll of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look<T, U = String> {
     /// The condition holds.
     Met(T),
-    /// It does not hold yet: what there was instead, for people or for whoever goes on with that.
+    /// It does not hold yet. Carries what was seen instead, for a message or for the caller.
     Unmet(U),
 }
 
-/// A condition that did not hold within its time.
+/// A condition did not hold within its timeout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not so after {:.1} s; last seen: {last_seen}", waited.as_secs_f64())]
+#[error("the condition did not hold after {:.1} s; last seen: {last_seen}", waited.as_secs_f64())]
 pub struct TimedOut<U = String> {
     pub waited: Duration,
     pub last_seen: U,
 }
 
-/// Why a wait ended without what was waited for.
+/// An error of a wait for a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitError<E, U = String> {
     TimedOut(TimedOut<U>),
-    /// A look showed that waiting is of no use.
+    /// A poll failed; waiting longer is of no use.
     Failed(E),
 }
 
 impl<E, U> WaitError<E, U> {
-    /// What the condition failed with, or what the caller calls it when the time was over.
+    /// Returns the error of the condition, or the caller's error for a timeout.
     pub fn or_late(self, late: impl FnOnce(TimedOut<U>) -> E) -> E {
         match self {
             Self::TimedOut(error) => late(error),
@@ -71,16 +71,16 @@ impl<E: Error, U: fmt::Debug + fmt::Display> Error for WaitError<E, U> {
     }
 }
 
-/// Looks until a condition holds, at least once, and no longer than `limit`. The condition is told
-/// how long it has been waited for.
+/// Polls a condition until it holds, at least once and for at most `limit`. The condition gets
+/// the time that has elapsed.
 ///
-/// It is no `AsyncFnMut`: whether the future of such a closure is `Send` cannot be said for every
-/// lifetime, and waits are part of spawned tasks. An `async |_|` closure that changes nothing
-/// outside is fine.
+/// The condition is not an `AsyncFnMut`: it cannot be expressed that the future of such a closure
+/// is `Send` for every lifetime, and waits are part of spawned tasks. An `async |_|` closure that
+/// changes nothing outside is fine.
 ///
 /// # Errors
-/// [`WaitError::TimedOut`] with what the last look showed, and what the condition itself fails
-/// with, at once.
+/// [`WaitError::TimedOut`] with the result of the last poll. An error of the condition itself is
+/// returned at once.
 pub async fn until<T, U, E, F>(
     limit: Duration,
     mut condition: impl FnMut(Duration) -> F,
@@ -103,8 +103,7 @@ where
     }
 }
 
-/// As [`until`], where what there is in the end is good enough: what was waited for or, when the
-/// time is over, what the last look showed.
+/// Like [`until`], but a timeout is not an error: it returns the result of the last poll.
 ///
 /// # Errors
 /// Those of the condition itself.
@@ -124,12 +123,12 @@ where
     }
 }
 
-/// How long something has been the same, as looks at it show.
+/// Measures how long polled values have stayed the same.
 #[derive(Debug, Default)]
 pub struct Steady<T>(Mutex<Option<(T, Instant)>>);
 
 impl<T: PartialEq> Steady<T> {
-    /// Takes in what a look shows now, and says since when it has been so without a break.
+    /// Records the value that a poll shows now, and returns how long it has been unchanged.
     pub fn seen(&self, now: T) -> Duration {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -142,7 +141,7 @@ impl<T: PartialEq> Steady<T> {
     }
 }
 
-/// Looks at something that is to come within a limit.
+/// The schedule of the polls of one wait.
 #[derive(Debug)]
 struct Looks {
     began: Instant,
@@ -150,23 +149,23 @@ struct Looks {
 }
 
 impl Looks {
-    /// From now on.
+    /// Starts now.
     fn within(limit: Duration) -> Self {
         let began = Instant::now();
         Self { began, limit }
     }
 
-    /// How long it has been looked at.
+    /// The time since the start.
     fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The limit is over.
+    /// Whether the limit has passed.
     fn over(&self) -> bool {
         self.elapsed() > self.limit
     }
 
-    /// Waits before the next look.
+    /// Waits until the next poll.
     async fn pause(&self) {
         sleep(pause(self.elapsed())).await;
     }
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(pause(millis(elapsed)), millis(wanted));
     }
 
-    /// Looks at most 60 ms; the look number `met` holds, and `fails` is an error.
+    /// Polls for at most 60 ms. Poll number `met` holds, and poll number `fails` is an error.
     async fn wait(met: u32, fails: u32) -> Result<u32, WaitError<&'static str>> {
         let mut count = 0;
         let looked = until(Duration::from_millis(60), |_| {
@@ -219,7 +218,10 @@ mod tests {
         assert!(late.waited > Duration::from_millis(60));
         let (told, last) = (late.to_string(), late.last_seen);
         assert!(last.starts_with("look "), "{last}");
-        assert!(told.starts_with("not so after 0."), "{told}");
+        assert!(
+            told.starts_with("the condition did not hold after 0."),
+            "{told}"
+        );
         assert!(told.ends_with(&format!(" s; last seen: {last}")), "{told}");
     }
 

@@ -1,5 +1,5 @@
-//! The only place that reads YAML. Text from users is bounded before anything is built from it, and
-//! every error has a place.
+//! The only module that parses YAML. Text from users is bounded before anything is built from it,
+//! and every error has a position.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,21 +14,21 @@ use crate::errors::{Classified, ErrorClass};
 pub const MAX_SIZE: usize = 1 << 20;
 /// Deepest nesting.
 pub const MAX_DEPTH: usize = 64;
-/// Nodes after every alias is replaced by what it stands for.
+/// Nodes after all aliases are expanded.
 pub const MAX_NODES: usize = 100_000;
-/// Bytes of text after every alias is replaced by what it stands for.
+/// Bytes of text after all aliases are expanded.
 pub const MAX_EXPANDED: usize = 4 * MAX_SIZE;
 /// Documents of one stream.
 pub const MAX_DOCUMENTS: usize = 1000;
-/// Longest key, in bytes. Every node's path holds the keys above it.
+/// Longest key, in bytes. Every node's path contains the keys above it.
 pub const MAX_KEY: usize = 1024;
-/// Paths of all nodes together, in bytes.
+/// Total length of the paths of all nodes, in bytes.
 const MAX_PATHS: usize = 32 << 20;
-/// YAML's merge key (<https://yaml.org/type/merge.html>): the maps behind it lie below the map that
-/// holds it.
+/// YAML's merge key (<https://yaml.org/type/merge.html>): the keys of its maps are added to the map
+/// that contains it.
 const MERGE: &str = "<<";
 
-/// Where something stands: line and column from 1, offset and length in bytes.
+/// A position in a text: line and column from 1, offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     pub line: usize,
@@ -49,7 +49,7 @@ impl Default for Position {
 }
 
 impl Position {
-    /// The place of a byte offset in a text.
+    /// The position of a byte offset in a text.
     pub fn at(text: &str, offset: usize, length: usize) -> Self {
         let before = &text[..offset];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -62,7 +62,7 @@ impl Position {
     }
 }
 
-/// Text that is no YAML, or not the YAML that was asked for.
+/// Text that is not YAML, or does not have the expected form.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct YamlError {
@@ -78,12 +78,12 @@ impl Classified for YamlError {
     }
 }
 
-/// What stands behind a merge key is no map.
+/// The value of a merge key is not a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("`<<` merges a map, or a list of maps")]
+#[error("the value of `<<` must be a map or a list of maps")]
 struct NoMap;
 
-/// Places of all keys and list items of one document by path (`probes.p.expect`, `steps[0]`).
+/// Positions of all keys and list items of one document by path (`probes.p.expect`, `steps[0]`).
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     keys: BTreeMap<String, Position>,
@@ -94,13 +94,12 @@ pub struct SourceMap {
 }
 
 impl SourceMap {
-    /// Place of the key (or list item); of the nearest enclosing one when the path itself is not
-    /// there.
+    /// Position of the key (or list item), or of its nearest parent if the path does not exist.
     pub fn key(&self, path: &str) -> Position {
         self.nearest(&self.keys, path)
     }
 
-    /// Place of the value.
+    /// Position of the value.
     pub fn value(&self, path: &str) -> Position {
         self.values
             .get(path)
@@ -138,26 +137,26 @@ pub struct YamlDocument {
     pub places: SourceMap,
 }
 
-/// Reads a text with exactly one document into a type. Enum variants with data are written as a map
-/// with one key.
+/// Parses a text with exactly one document into a type. Enum variants with data are written as a
+/// map with one key.
 ///
 /// # Errors
-/// Syntax, limits, a key that is given twice, a merge key, a second document, or a value that does
-/// not fit the type: then with the path to it.
+/// A syntax error, an exceeded limit, a duplicate key, a merge key, a second document, or a value
+/// that does not fit the type, with its path.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, SourceMap), YamlError> {
     let text = unmarked(text);
     let mut all = places(text)?;
     if all.len() > 1 {
         return Err(error(
             all[1].start,
-            "one document is wanted, a second begins here",
+            "expected one document, but a second begins here",
         ));
     }
     let Some(places) = all.pop() else {
         return Err(error(Position::default(), "the file is empty"));
     };
     if let Some(place) = places.merge {
-        let words = "`<<` merges maps in manifests only: write the keys out here";
+        let words = "`<<` is supported in manifests only: write out the keys";
         return Err(error(place, words));
     }
     let mut track = serde_path_to_error::Track::new();
@@ -178,11 +177,10 @@ pub fn unmarked(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Splits a stream of documents; empty ones are left out, merge keys (`<<`) are replaced by what
-/// they merge.
+/// Parses a stream of documents; empty ones are dropped, merge keys (`<<`) are resolved.
 ///
 /// # Errors
-/// Syntax, limits and a key that is given twice, at the place in the whole file.
+/// A syntax error, an exceeded limit or a duplicate key, with its position in the whole file.
 pub fn documents(text: &str) -> Result<Vec<YamlDocument>, YamlError> {
     let text = unmarked(text);
     let all = places(text)?;
@@ -201,8 +199,8 @@ pub fn documents(text: &str) -> Result<Vec<YamlDocument>, YamlError> {
     Ok(found)
 }
 
-/// Replaces every merge key by the keys that it brings in; keys of the map itself win, then the
-/// first of several maps.
+/// Replaces every merge key by the keys that it adds; keys of the map itself take precedence, then
+/// the first of several maps.
 fn merge(value: &mut Value) -> Result<(), NoMap> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(merge),
@@ -236,7 +234,7 @@ fn typed(path: &str, reason: &serde_yaml::Error, places: &SourceMap) -> YamlErro
         .or_else(|| message.strip_prefix("unknown variant `"));
     let name = unknown.and_then(|rest| rest.split('`').next());
     let place = match name {
-        // The reader may name the unknown key in the path or stop above it.
+        // The path may include the unknown key or end above it.
         Some(name) => {
             let below = format!("{path}.{name}");
             let below = below.trim_start_matches('.');
@@ -251,7 +249,7 @@ fn typed(path: &str, reason: &serde_yaml::Error, places: &SourceMap) -> YamlErro
     }
 }
 
-/// The crate writes `path: message at line 3 column 4`; place and path are told apart here.
+/// Strips path and position from serde_yaml's `path: message at line 3 column 4`.
 fn without_position(text: &str, path: &str) -> String {
     let message = text.rsplit_once(" at line ").map_or(text, |(head, _)| head);
     let message = message
@@ -271,17 +269,14 @@ fn error(place: Position, message: impl Into<String>) -> YamlError {
     }
 }
 
-/// Places of every document, within the limits.
+/// Positions in every document, within the limits.
 ///
 /// # Errors
 /// Syntax errors and exceeded limits.
 pub fn places(text: &str) -> Result<Vec<SourceMap>, YamlError> {
     let text = unmarked(text);
     if text.len() > MAX_SIZE {
-        let words = format!(
-            "the file has {} bytes, at most {MAX_SIZE} are read",
-            text.len()
-        );
+        let words = format!("the file has {} bytes; the limit is {MAX_SIZE}", text.len());
         return Err(error(Position::default(), words));
     }
     let mut walk = Walk::new(text);
@@ -295,13 +290,13 @@ pub fn places(text: &str) -> Result<Vec<SourceMap>, YamlError> {
     Ok(walk.documents)
 }
 
-/// What stands behind an anchor, or in an open list or map, once aliases are replaced.
+/// Size of an anchored node, or of an open list or map, after alias expansion.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     nodes: usize,
     /// Of all scalars.
     bytes: usize,
-    /// Lists and maps in each other.
+    /// Nesting of lists and maps.
     depth: usize,
 }
 
@@ -310,13 +305,13 @@ struct Level {
     path: String,
     /// Items so far, for a list.
     index: Option<usize>,
-    /// Path of the key that waits for its value, for a map.
+    /// Path of the key whose value comes next, for a map.
     key: Option<String>,
     /// Lines of the keys so far, for a map.
     keys: HashMap<String, usize>,
-    /// What was read before it began.
+    /// Size of everything read before it.
     before: Size,
-    /// Depth of what is in it.
+    /// Depth of its content.
     depth: usize,
     anchor: usize,
 }
@@ -393,7 +388,10 @@ impl<'t> Walk<'t> {
             }
             Event::Alias(anchor) => {
                 let Some(size) = self.anchors.get(anchor).copied() else {
-                    return Err(error(place, "an alias stands inside of what it stands for"));
+                    return Err(error(
+                        place,
+                        "an alias is inside the node that it refers to",
+                    ));
                 };
                 self.node(place, size, None)?;
                 self.deepen(place, size.depth)?;
@@ -431,7 +429,7 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    /// Something of this depth stands in the innermost open list or map.
+    /// Adds content of this depth to the innermost open list or map.
     fn deepen(&mut self, place: Position, depth: usize) -> Result<(), YamlError> {
         if self.levels.len() + depth > MAX_DEPTH {
             let words = format!("nested deeper than {MAX_DEPTH} levels");
@@ -461,24 +459,24 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Counts what is read and keeps it within the limits.
+    /// Counts what was read and checks it against the limits.
     fn count(&mut self, place: Position, size: Size) -> Result<(), YamlError> {
         self.read.nodes = self.read.nodes.saturating_add(size.nodes);
         self.read.bytes = self.read.bytes.saturating_add(size.bytes);
         let words = if self.read.nodes > MAX_NODES {
-            format!("more than {MAX_NODES} nodes once aliases are replaced")
+            format!("more than {MAX_NODES} nodes once aliases are expanded")
         } else if self.read.bytes > MAX_EXPANDED {
-            format!("more than {MAX_EXPANDED} bytes once aliases are replaced")
+            format!("more than {MAX_EXPANDED} bytes once aliases are expanded")
         } else if self.paths > MAX_PATHS {
-            "long keys above too many values".to_owned()
+            "long keys with too many nested values".to_owned()
         } else {
             return Ok(());
         };
         Err(error(place, words))
     }
 
-    /// Counts a node, records its place, and returns its path. `scalar`: its text, and whether it
-    /// stands without quotes.
+    /// Counts a node, records its position, and returns its path. `scalar`: its text, and whether
+    /// it is unquoted.
     fn node(
         &mut self,
         place: Position,
@@ -516,20 +514,20 @@ impl<'t> Walk<'t> {
 }
 
 impl Level {
-    /// A key begins: it is text, not too long, and new in this map. Returns its path.
+    /// Starts a key: it must be a scalar, not too long, and new in this map. Returns its path.
     fn begin(&mut self, place: Position, key: Option<(&str, bool)>) -> Result<String, YamlError> {
         let Some((key, _)) = key else {
             return Err(error(
                 place,
-                "a key must be a word, not a list, a map or an alias",
+                "a key must be a scalar, not a list, a map or an alias",
             ));
         };
         if key.len() > MAX_KEY {
-            let words = format!("a key of {} bytes; at most {MAX_KEY} are read", key.len());
+            let words = format!("a key of {} bytes; the limit is {MAX_KEY}", key.len());
             return Err(error(place, words));
         }
         if let Some(line) = self.keys.insert(key.to_owned(), place.line) {
-            let words = format!("the key '{key}' is given twice here: line {line} has it already");
+            let words = format!("duplicate key '{key}': already used on line {line}");
             return Err(error(place, words));
         }
         let dot = if self.path.is_empty() { "" } else { "." };

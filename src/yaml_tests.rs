@@ -86,7 +86,7 @@ fn a_bomb_of_aliases_is_refused_before_it_is_built() {
     let error = documents(&text).unwrap_err();
     assert!(error.message.contains("aliases"), "{error:?}");
     assert!(documents("a: &x [*x]\n").is_err(), "a loop");
-    assert!(documents("a: &x 1\nb: *x\n").is_ok(), "an honest alias");
+    assert!(documents("a: &x 1\nb: *x\n").is_ok(), "a valid alias");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn deep_and_large_files_are_refused() {
     assert!(places(&large).unwrap_err().message.contains("bytes"));
 }
 
-/// A document of [`Top`], and how many steps it has.
+/// A document of [`Top`] and its number of steps.
 fn document() -> impl Strategy<Value = (String, usize)> {
     let apply = "[a-z]{1,8}".prop_map(|name| format!("- apply: {name}\n"));
     let scale = (0..u32::MAX).prop_map(|to| format!("- scale:\n    to: {to} # comment\n"));
@@ -115,7 +115,7 @@ fn document() -> impl Strategy<Value = (String, usize)> {
     })
 }
 
-/// Puts characters that mean something in YAML, or nothing, in the place of others.
+/// Replaces characters by YAML syntax characters, or removes them.
 fn mutate(text: &str, mutations: &[(Index, String)]) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     for (at, new) in mutations {

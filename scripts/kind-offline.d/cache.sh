@@ -1,12 +1,14 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # root and say come from lib.sh
-# What was made before is kept in a directory of files that are named by everything they are made of. A file appears whole or not at all.
+# shellcheck disable=SC2154 # lib.sh defines root and say
+# Everything that is built is kept in a directory of files that are named by a hash of their
+# inputs. A file appears complete or not at all.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/meshproof/kind-offline
-# Unfinished files and trees. What an interrupted run left is removed by the next one.
+# Unfinished files and trees. The next run removes what an interrupted one left.
 work=$cache/work
 
-# entry NAME ENDING INPUT…: the path of what is made of these inputs: words, or files by their contents (absolute paths).
+# entry NAME ENDING INPUT…: prints the path of the file that is built from these inputs. An input
+# is a string, or an absolute path, which stands for the file's contents.
 entry() {
   local input key
   key=$(for input in "${@:3}"; do
@@ -15,7 +17,8 @@ entry() {
   printf '%s/%s-%s%s' "$cache" "$1" "$key" "$2"
 }
 
-# make PATH PHASE COMMAND…: runs COMMAND with the path of an unfinished file after its words, unless PATH is there.
+# make PATH PHASE COMMAND…: runs COMMAND with the path of an unfinished file as last argument,
+# unless PATH exists.
 make() {
   local path=$1 unfinished
   unfinished=$work/$(basename "$path")
@@ -24,19 +27,20 @@ make() {
     return
   fi
   mkdir -p "$work"
-  phase "$2" "${@:3}" "$unfinished" || die "$2 failed; what it said is above, and the next start goes on from here"
+  phase "$2" "${@:3}" "$unfinished" || die "$2 failed; its output is above; the next run continues from here"
   mv "$unfinished" "$path"
   say "   $(size "$path")"
 }
 
 size() { du -sh --apparent-size "$1" | cut -f1; }
 
-# The kernel gives the lock back when its holder ends, in whatever way. Long-lived children must not inherit it (9>&-).
+# The kernel releases the lock when its holder ends, however it ends. Long-lived children must not
+# inherit it (9>&-).
 take_lock() {
-  mkdir -p "$cache" || die "can't write to $cache; set XDG_CACHE_HOME to a directory of your own"
+  mkdir -p "$cache" || die "cannot write to $cache; set XDG_CACHE_HOME to a directory of your own"
   exec 9>>"$cache/lock"
   if ! flock --nonblock 9; then
-    say "waiting for process $(cat "$cache/lock"), which is making the same"
+    say "waiting for process $(cat "$cache/lock"), which is building the same files"
     flock 9
   fi
   echo $$ >"$cache/lock"
@@ -47,5 +51,5 @@ take_lock() {
 need_room() {
   local free
   free=$(df --output=avail --block-size=1G "$cache" | tail -n 1 | tr -d ' ')
-  [ "$free" -ge "$1" ] || die "$cache has $free GB of free space, and $1 are needed; set XDG_CACHE_HOME to a place with more"
+  [ "$free" -ge "$1" ] || die "$cache has $free GB of free space, but $1 GB are needed; set XDG_CACHE_HOME to a directory with more"
 }

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154,SC2034 # variables of cache.sh, functions of lib.sh, variables that `image inputs` prints; variables for the script that sources this
-# What is made, of what, and how.
+# What is built, from which inputs, and how.
 
 mirror=${MESHPROOF_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=bookworm # its systemd still runs on machines with cgroup v1
 hub=local
 tag=dev
-# How a node's container starts. systemd looks for `container`, and ends properly on this signal only.
+# How a node's container starts. systemd reads `container`, and shuts down cleanly only on this
+# signal.
 node_start=(--entrypoint=/usr/local/bin/entrypoint --entrypoint=/sbin/init --env=container=docker --stop-signal=SIGRTMIN+3)
 
-# prepare_programs: builds meshproof if need be, and the tool chain with it.
+# prepare_programs: builds meshproof if needed, and prepares the tool chain with it.
 prepare_programs() {
   local first=no
   find_meshproof || first=yes
@@ -26,7 +27,7 @@ prepare_programs() {
 find_meshproof() {
   if [ -n "${MESHPROOF-}" ]; then
     meshproof=$MESHPROOF
-    [ -x "$meshproof" ] || die "MESHPROOF is $MESHPROOF, which is no program"
+    [ -x "$meshproof" ] || die "MESHPROOF is $MESHPROOF, which is not an executable file"
     return
   fi
   local profile
@@ -37,15 +38,15 @@ find_meshproof() {
   return 1
 }
 
-# find_programs: the directories of the tool chain, and its versions.
+# find_programs: sets the directories of the tool chain, and its versions.
 find_programs() {
   local said
   [ -n "${meshproof-}" ] || find_meshproof || die "meshproof is not built; run scripts/kind-offline"
-  said=$("$meshproof" image inputs) || die "the tool chain is not whole; run scripts/kind-offline"
+  said=$("$meshproof" image inputs) || die "the tool chain is incomplete; run scripts/kind-offline"
   eval "$said"
 }
 
-# The files that are made, by everything that they are made of. A set's name says what is in it.
+# The paths of the files, from all their inputs. The name of a set identifies its contents.
 name_entries() {
   local arch code=$root/src/image
   arch=$(uname -m)
@@ -64,16 +65,17 @@ debian() {
   return 1
 }
 
-# logged NAME COMMAND…: what the command says goes to a file, and its end to the user when it fails.
+# logged NAME COMMAND…: writes the output of the command to a file, and shows its end when the
+# command fails.
 logged() {
   local log=$cache/$1.log
   "${@:2}" >"$log" 2>&1 && return
   tail -n 15 "$log" >&2
-  say "all of it: $log"
+  say "full log: $log"
   return 1
 }
 
-# Distributions other than Debian have its keys in a package.
+# Distributions other than Debian package its keys separately.
 need_keyring() {
   [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || install_packages "apt-get update && apt-get install -y" debian-archive-keyring
 }
@@ -84,11 +86,12 @@ istio_images() {
 }
 kubernetes_images() { "$meshproof" image kubernetes --control-plane "$control_plane_set" --kind "$kind_set" --userland "$userland" "$1"; }
 
-# node_image: what kind's own builder makes of the base image and the images of a cluster, with our network and no storage.
+# node_image: runs kind's own builder on the base image and the images of a cluster, with our
+# network and no storage.
 node_image() {
   local container made=$node_image-kind
   mkdir -p "$work"
-  if engine_is_ours; then # what an interrupted build left
+  if engine_is_ours; then # remove what an interrupted build left
     docker ps --all --quiet --filter name=^kind-build- | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
   fi
   "$meshproof" image pack --name "$base_image" --layer "$node" "${node_start[@]}" "$work/base.tar" &&

@@ -1,4 +1,4 @@
-//! A side system as a container.
+//! An auxiliary service as a container.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,10 +21,10 @@ use tokio::runtime::Handle;
 use super::{AuxServiceError, AuxServiceSpec, ContainerImage, Endpoint, LABEL, tail::tail};
 use crate::errors::chain;
 
-/// Network that is made for a side system where the engine has no default one, and removed after
-/// it.
+/// Network that is created for an auxiliary service if the engine has no default one, and removed
+/// afterwards.
 const NETWORK: &str = "meshproof-side";
-/// Where a container has the directory that outlives it.
+/// Where a container mounts the persistent directory.
 const DATA: &str = "/data";
 
 /// A running container. Dropping it removes it.
@@ -32,12 +32,12 @@ pub(super) struct Container {
     /// Present until it is stopped.
     inner: Option<ContainerAsync<GenericImage>>,
     endpoints: BTreeMap<u16, Endpoint>,
-    /// Of the runtime in which it was started: it is removed there, wherever it is dropped.
+    /// The runtime in which it was started, and is removed, wherever it is dropped.
     runtime: Handle,
 }
 
 impl Container {
-    /// Starts it when the engine has its image, or may pull it.
+    /// Starts it if the engine has its image or may pull it.
     pub async fn start(
         system: &AuxServiceSpec,
         image: &ContainerImage,
@@ -71,13 +71,13 @@ impl Container {
         };
         let container = request.start().await.map_err(refused)?;
         let mut this = Self {
-            inner: Some(container), // from here on an error removes it
+            inner: Some(container), // from here on, an error removes it
             endpoints: BTreeMap::new(),
             runtime: Handle::current(),
         };
         match this.find(system).await {
             Ok(endpoints) => this.endpoints = endpoints,
-            // One that has ended has no ports any more; why it ended is what matters.
+            // A container that has exited has no ports: report why it exited.
             Err(error) => {
                 return Err(match this.ended().await {
                     Some(how) => AuxServiceError::Ended {
@@ -92,7 +92,7 @@ impl Container {
         Ok(this)
     }
 
-    /// Where the engine has put its ports.
+    /// The endpoints at which the engine published its ports.
     async fn find(
         &self,
         system: &AuxServiceSpec,
@@ -128,11 +128,11 @@ impl Container {
         String::from_utf8_lossy(&bytes.concat()).into_owned()
     }
 
-    /// How it ended, if it did.
+    /// Its exit status, if it has exited.
     pub async fn ended(&self) -> Option<String> {
         let container = self.inner.as_ref()?;
         if container.is_running().await.unwrap_or(true) {
-            return None; // an engine that does not tell now may do so when it is asked again
+            return None; // if the engine cannot tell now, the next poll asks again
         }
         Some(match container.exit_code().await {
             Ok(Some(code)) => format!("exit code {code}"),
@@ -144,13 +144,13 @@ impl Container {
         if let Some(container) = self.inner.take()
             && let Err(error) = container.rm().await
         {
-            tracing::warn!(%error, "a side system's container is not removed");
+            tracing::warn!(%error, "cannot remove the container of an auxiliary service");
         }
     }
 }
 
 impl Drop for Container {
-    /// Removing takes a runtime, and whoever drops it need not be in one.
+    /// Removal needs a runtime, which the dropping thread may not have.
     fn drop(&mut self) {
         let runtime = self.runtime.clone();
         let _entered = Handle::try_current().is_err().then(|| runtime.enter());
@@ -158,7 +158,7 @@ impl Drop for Container {
     }
 }
 
-/// An engine that answers.
+/// Connects to the engine and checks that it responds.
 async fn engine(system: &AuxServiceSpec) -> Result<Docker, AuxServiceError> {
     let none = |words: String| AuxServiceError::NoEngine {
         name: system.name.clone(),
@@ -187,8 +187,8 @@ async fn has(
     }
 }
 
-/// An engine without its default network (`dockerd --bridge none`) publishes no port of a container
-/// that names none.
+/// Whether the engine lacks its default network (`dockerd --bridge none`). It then publishes no
+/// ports of a container that does not name a network.
 async fn lacks_bridge(engine: &Docker) -> bool {
     let found = engine.inspect_network("bridge", None).await;
     matches!(
@@ -233,14 +233,14 @@ fn request(
     }
 }
 
-/// An engine elsewhere, and one that is asked from inside a container, are not reached over this
-/// loopback.
+/// Whether published ports are on this loopback: not if the engine is remote, or if this process
+/// runs in a container.
 fn loopback() -> bool {
     let host = std::env::var("DOCKER_HOST").unwrap_or_default();
     (host.is_empty() || host.starts_with("unix:")) && !Path::new("/.dockerenv").exists()
 }
 
-/// Ports that can be reached at this address only: on loopback by nobody but this machine.
+/// Publishes the ports on this address only: on loopback, only this machine can reach them.
 fn at(
     request: ContainerRequest<GenericImage>,
     address: Ipv4Addr,
@@ -260,7 +260,8 @@ fn at(
     })
 }
 
-/// Name and tag, or name with algorithm and digest: what joined by a colon is the reference again.
+/// Splits a reference into name and tag, or name with algorithm and digest; joined by a colon, they
+/// give the reference again.
 fn split(reference: &str) -> (&str, &str) {
     let last = reference.rfind('/').map_or(0, |slash| slash + 1);
     match reference[last..].rfind(':') {

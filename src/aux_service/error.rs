@@ -1,33 +1,33 @@
-//! Why a side system is not there, each with the way out.
+//! Errors of auxiliary services, with their remedies.
 
 use std::{error::Error, path::PathBuf, time::Duration};
 
 use crate::errors::{Classified, ErrorClass};
 
-/// Why a side system could not be started.
+/// An error starting an auxiliary service.
 #[derive(Debug, thiserror::Error)]
 pub enum AuxServiceError {
-    /// Containers are a feature of the build.
+    /// Containers are a build feature.
     #[error(
-        "{name}: this meshproof is built without containers; cargo build --features meshproof/containers, or have it run as a program"
+        "{name}: this meshproof is built without containers; cargo build --features meshproof/containers, or run it as a program"
     )]
     NotBuiltIn { name: String },
-    /// No engine, or none that answers.
+    /// There is no engine, or it does not respond.
     #[error(
-        "{name}: no Docker engine answers ({words}); `meshproof doctor --target kind` says how to get one"
+        "{name}: no Docker engine answers ({words}); `meshproof doctor --target kind` shows how to get one"
     )]
     NoEngine { name: String, words: String },
     #[error(
-        "{name}: the engine has no image {image}, and it may not be pulled; load it (docker load, docker pull), or allow pulling"
+        "{name}: the engine has no image {image}, and pulling is not allowed; load it (docker load, docker pull), or allow pulling"
     )]
     NoImage { name: String, image: String },
-    #[error("{name}: image {image} cannot be pulled")]
+    #[error("{name}: cannot pull image {image}")]
     Pull {
         name: String,
         image: String,
         source: Box<dyn Error + Send + Sync>,
     },
-    #[error("{name}: the engine does not start it")]
+    #[error("{name}: the engine cannot start it")]
     Container {
         name: String,
         source: Box<dyn Error + Send + Sync>,
@@ -43,7 +43,7 @@ pub enum AuxServiceError {
         name: String,
         source: std::io::Error,
     },
-    /// It runs, but does not take work.
+    /// It runs but did not become ready.
     #[error(
         "{name} was not ready within {limit:?}: waited for {what}, last seen: {last}; its log ends with\n{log}"
     )]
@@ -54,19 +54,19 @@ pub enum AuxServiceError {
         last: String,
         log: String,
     },
-    /// It ended by itself.
-    #[error("{name} ended before it was ready ({how}); its log ends with\n{log}")]
+    /// It exited by itself.
+    #[error("{name} exited before it was ready ({how}); its log ends with\n{log}")]
     Ended {
         name: String,
         how: String,
         log: String,
     },
-    /// It has neither an image nor a program, or both ways failed.
-    #[error("{name} can be started in no way: {}", .reasons.join("; "))]
+    /// It has neither an image nor a program, or both failed.
+    #[error("cannot start {name}: {}", .reasons.join("; "))]
     NoWay { name: String, reasons: Vec<String> },
 }
 
-/// Side systems run on this machine, whatever the mesh runs on.
+/// Auxiliary services run on this machine, wherever the mesh runs.
 impl Classified for AuxServiceError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Machine

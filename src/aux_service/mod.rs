@@ -1,6 +1,6 @@
-//! Side systems: what stands beside the mesh in a run, such as a collector of spans or a registry
-//! of images. Users run them as containers; here they run as containers where a Docker engine
-//! answers, and as plain processes elsewhere.
+//! Auxiliary services: what runs next to the mesh, such as a trace collector or an image registry.
+//! Users run them as containers; here they run as containers if a Docker engine responds, and as
+//! plain processes otherwise.
 
 #[cfg(feature = "containers")]
 mod container;

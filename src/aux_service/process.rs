@@ -1,4 +1,4 @@
-//! A side system as a process of this machine.
+//! An auxiliary service as a process on this machine.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use super::{AuxServiceError, AuxServiceSpec, Endpoint, HostProgram};
 
-/// How long the output of a process that has ended may take to be read.
+/// Time limit for reading the remaining output of an exited process.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Lines of the log that are kept.
+/// Number of log lines that are kept.
 const KEPT: usize = 2_000;
 
 /// A running process. Dropping it kills it.
@@ -34,7 +34,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it on free ports of the address that it is to have.
+    /// Starts it on free ports of its listen address.
     pub fn start(system: &AuxServiceSpec, program: &HostProgram) -> Result<Self, AuxServiceError> {
         let ports =
             free_ports(system.listen, &system.ports).map_err(|source| AuxServiceError::Port {
@@ -81,23 +81,23 @@ impl Process {
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// How it ended, if it did; its log then holds its last words.
+    /// Its exit status, if it has exited; its log is then complete.
     pub async fn ended(&mut self) -> Option<String> {
         let how = match self.child.try_wait() {
             Ok(status) => status?.to_string(),
             Err(error) => error.to_string(),
         };
-        let _ = timeout(LAST_WORDS, self.readers.wait()).await; // a child of its own may hold the pipe
+        let _ = timeout(LAST_WORDS, self.readers.wait()).await; // its children may still hold the pipe
         Some(how)
     }
 
     pub async fn stop(mut self) {
-        let _ = self.child.kill().await; // fails only when it has ended already
+        let _ = self.child.kill().await; // fails only if it has already exited
     }
 }
 
-/// A free port for each. Whoever takes one of them before the process does keeps it from becoming
-/// ready, and is told in its log.
+/// A free port for each. If another process takes one first, the service does not become ready, and
+/// its log says so.
 fn free_ports(address: Ipv4Addr, ports: &[u16]) -> std::io::Result<BTreeMap<u16, u16>> {
     let listen = |port: &u16| Ok((*port, TcpListener::bind((address, 0))?));
     let held: Vec<(u16, TcpListener)> = ports.iter().map(listen).collect::<std::io::Result<_>>()?;

@@ -1,4 +1,4 @@
-//! Waiting until a side system takes work.
+//! Waits until an auxiliary service is ready.
 
 use std::{io, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// How long one question may take.
+/// Timeout of one check.
 const QUESTION: Duration = Duration::from_secs(2);
 
-/// Asks until the answer is yes, the system has ended, or `limit` is over.
+/// Polls until the service is ready, it has exited, or `limit` has passed.
 pub(super) async fn wait(
     side: &mut AuxService,
     ready: &ReadinessCheck,
@@ -57,11 +57,11 @@ async fn look(side: &AuxService, ready: &ReadinessCheck) -> Look<()> {
     match ready {
         ReadinessCheck::Log(text) => match side.log().await.contains(text.as_str()) {
             true => Look::Met(()),
-            false => Look::Unmet("a log without it".to_owned()),
+            false => Look::Unmet("not in the log".to_owned()),
         },
         ReadinessCheck::Http { port, path } => {
             let Some(endpoint) = side.endpoint(*port) else {
-                return Look::Unmet(format!("port {port} is none of its ports"));
+                return Look::Unmet(format!("port {port} is not one of its ports"));
             };
             match timeout(QUESTION, get(&endpoint, path)).await {
                 Ok(Ok(status)) if status.is_success() => Look::Met(()),
@@ -73,7 +73,7 @@ async fn look(side: &AuxService, ready: &ReadinessCheck) -> Look<()> {
     }
 }
 
-/// Why a question had no answer.
+/// An error of a readiness request.
 #[derive(Debug, thiserror::Error)]
 enum GetError {
     #[error(transparent)]

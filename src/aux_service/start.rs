@@ -1,4 +1,4 @@
-//! Starting a side system, and what can be done with one that runs.
+//! Starts auxiliary services, and handles running ones.
 
 #[cfg(feature = "containers")]
 use super::container::Container;
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::errors::chain;
 
-/// A side system that takes work. Dropping it stops it.
+/// A ready auxiliary service. Dropping it stops it.
 pub struct AuxService {
     name: String,
     runs: Runs,
 }
 
-/// What it runs as.
+/// How it runs.
 enum Runs {
     Process(Box<Process>),
     #[cfg(feature = "containers")]
@@ -21,10 +21,10 @@ enum Runs {
 }
 
 impl AuxService {
-    /// From its image where a Docker engine has it, else as its program.
+    /// Starts it from its image if a Docker engine has it, else as a program.
     ///
     /// # Errors
-    /// [`SideError::NoWay`] with the reason of each way when none works.
+    /// [`AuxServiceError::NoWay`], with the reason of each failure.
     pub async fn start(system: &AuxServiceSpec) -> Result<Self, AuxServiceError> {
         let mut reasons = Vec::new();
         if let Some(image) = &system.image {
@@ -48,10 +48,10 @@ impl AuxService {
         })
     }
 
-    /// As a container, whatever else there is.
+    /// Starts it as a container only.
     ///
     /// # Errors
-    /// [`SideError`]; nothing is left then.
+    /// [`AuxServiceError`]. Nothing is left running.
     #[cfg(feature = "containers")]
     pub async fn from_image(
         system: &AuxServiceSpec,
@@ -61,10 +61,10 @@ impl AuxService {
         Self::when_ready(system, Runs::Container(Box::new(container))).await
     }
 
-    /// As a container: not in this build.
+    /// Not supported in this build.
     ///
     /// # Errors
-    /// [`SideError::NotBuiltIn`].
+    /// [`AuxServiceError::NotBuiltIn`].
     #[cfg(not(feature = "containers"))]
     pub async fn from_image(
         system: &AuxServiceSpec,
@@ -75,10 +75,10 @@ impl AuxService {
         })
     }
 
-    /// As a process, whatever else there is.
+    /// Starts it as a process only.
     ///
     /// # Errors
-    /// [`SideError`]; nothing is left then.
+    /// [`AuxServiceError`]. Nothing is left running.
     pub async fn from_program(
         system: &AuxServiceSpec,
         program: &HostProgram,
@@ -101,12 +101,12 @@ impl AuxService {
         }
     }
 
-    /// As its [`System`] has it.
+    /// The name in its [`AuxServiceSpec`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where its port is reached from here; `None` when it is none of its ports.
+    /// The endpoint at which its port can be reached from here; `None` if it has no such port.
     pub fn endpoint(&self, port: u16) -> Option<Endpoint> {
         match &self.runs {
             Runs::Process(process) => process.endpoint(port),
@@ -115,8 +115,8 @@ impl AuxService {
         }
     }
 
-    /// What it has printed so far: of a process the last 2000 lines as they came, of a container
-    /// standard output before standard error.
+    /// Its output so far: for a process, the last 2000 lines in order; for a container, stdout
+    /// before stderr.
     pub async fn log(&self) -> String {
         match &self.runs {
             Runs::Process(process) => process.log(),
@@ -125,7 +125,7 @@ impl AuxService {
         }
     }
 
-    /// How it ended, if it ended by itself.
+    /// Its exit status, if it exited by itself.
     pub async fn ended(&mut self) -> Option<String> {
         match &mut self.runs {
             Runs::Process(process) => process.ended().await,

@@ -30,7 +30,7 @@ async fn a_program_is_ready_when_its_log_says_so_and_ends_when_it_is_dropped() {
     drop(side);
     let gone = wait::until(Duration::from_secs(10), async |_| {
         Ok::<_, Infallible>(match alive(&pid) {
-            true => Look::Unmet(format!("process {pid} outlived its side")),
+            true => Look::Unmet(format!("process {pid} outlived its handle")),
             false => Look::Met(()),
         })
     });
@@ -66,7 +66,7 @@ async fn side_that_ends_before_it_is_ready_is_told_at_once() {
     let ends = system("/bin/sh", &["-c", "echo broken configuration >&2; exit 7"]);
     let said = AuxService::start(&ends).await.err().unwrap().to_string();
     for part in [
-        "ended before it was ready",
+        "exited before it was ready",
         "exit status: 7",
         "| broken configuration",
     ] {
@@ -98,7 +98,7 @@ async fn a_build_without_containers_says_so_and_uses_the_program() {
     };
     let mut both = system("/bin/sh", LIVES);
     both.image = Some(image());
-    assert!(Side::start(&both).await.is_ok());
+    assert!(AuxService::start(&both).await.is_ok());
     let said = AuxService::from_image(&both, &image()).await.err().unwrap();
     assert!(
         said.to_string().contains("built without containers"),

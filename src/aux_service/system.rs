@@ -1,4 +1,4 @@
-//! What a side system is made of.
+//! Specification of an auxiliary service.
 
 use std::{
     collections::BTreeMap,
@@ -8,20 +8,20 @@ use std::{
     time::Duration,
 };
 
-/// Label of every container, with the run's identity as its value. A harness that is killed cannot
-/// stop its containers; this finds them: `docker ps --filter label=meshproof.run`.
+/// Label of every container, with the run's id as its value. A killed harness cannot stop its
+/// containers; this finds them: `docker ps --filter label=meshproof.run`.
 pub const LABEL: &str = "meshproof.run";
 
-/// A side system to be. It is started from its image or as its program, with the same arguments.
+/// How to start an auxiliary service, from its image or as a program, with the same arguments.
 ///
-/// In arguments and environment `{address}` stands for the address to listen on, `{4317}` for the
-/// port that takes the place of port 4317 (the same in a container, which has all ports to itself,
-/// a free one for a process), and `{data}` for the directory that stays.
+/// In arguments and environment, `{address}` stands for the address to listen on, `{4317}` for the
+/// port used for port 4317 (the same one in a container, which has all ports to itself; a free one
+/// for a process), and `{data}` for the persistent directory.
 #[derive(Debug, Clone)]
 pub struct AuxServiceSpec {
-    /// What to call it in errors.
+    /// Its name in errors.
     pub name: String,
-    /// Identity of the run that it belongs to.
+    /// Id of the run that it belongs to.
     pub run: String,
     pub image: Option<ContainerImage>,
     pub program: Option<HostProgram>,
@@ -29,15 +29,15 @@ pub struct AuxServiceSpec {
     pub env: Vec<(String, String)>,
     /// TCP ports on which it serves.
     pub ports: Vec<u16>,
-    /// The address of this machine under which the ports are reached: loopback, unless others than
-    /// this process need them.
+    /// The address of this machine on which the ports are published: loopback, unless others
+    /// besides this process need them.
     pub listen: Ipv4Addr,
-    /// The engine's network that a container joins, when not the default one.
+    /// The engine's network that a container joins, if not the default one.
     pub network: Option<String>,
     /// A directory that outlives it.
     pub data: Option<PathBuf>,
     pub ready: ReadinessCheck,
-    /// How long it may take to be ready. Pulling is not counted.
+    /// Time limit for becoming ready, without pulling.
     pub deadline: Duration,
 }
 
@@ -46,7 +46,7 @@ pub struct AuxServiceSpec {
 pub struct ContainerImage {
     /// With its tag or digest.
     pub name: String,
-    /// Whether it may be pulled when the engine has none of this name.
+    /// Whether it may be pulled if the engine does not have it.
     pub pull: bool,
 }
 
@@ -56,10 +56,10 @@ pub struct HostProgram {
     pub path: PathBuf,
 }
 
-/// When a system takes work.
+/// When a service counts as ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadinessCheck {
-    /// A GET of this path on this port is answered with success.
+    /// A GET of this path on this port succeeds.
     Http { port: u16, path: String },
     /// A line of its log contains this text.
     Log(String),
@@ -74,10 +74,10 @@ impl fmt::Display for ReadinessCheck {
     }
 }
 
-/// Where a port can be reached from here.
+/// An address at which a port can be reached from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A name or an address.
+    /// A host name or an IP address.
     pub host: String,
     pub port: u16,
 }
@@ -91,7 +91,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The words that a system is started with.
+/// The arguments and environment that a service is started with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StartArgs {
     pub args: Vec<String>,
@@ -99,8 +99,8 @@ pub(super) struct StartArgs {
 }
 
 impl AuxServiceSpec {
-    /// Arguments and environment with everything filled in. `ports` leads from a port of the system
-    /// to the one that takes its place.
+    /// Arguments and environment with all placeholders filled in. `ports` maps a port of the
+    /// service to the actual one.
     pub(super) fn filled(
         &self,
         address: &str,

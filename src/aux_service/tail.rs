@@ -1,15 +1,15 @@
-//! The end of what a program said.
+//! The end of a program's log.
 
 use crate::output::clean_line;
 
-/// Lines of the log that an error repeats.
+/// Number of log lines that an error shows.
 const TAIL: usize = 15;
 
-/// The end of a log, for an error.
+/// The last lines of a log, for an error.
 pub(super) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     if lines.is_empty() {
-        return "  | (it said nothing)".to_owned();
+        return "  | (no output)".to_owned();
     }
     let begin = lines.len().saturating_sub(TAIL);
     let shown = lines[begin..].iter();
@@ -29,6 +29,6 @@ mod tests {
         let shown = tail(&log);
         assert_eq!(shown.lines().count(), TAIL);
         assert!(shown.ends_with("  | line 40"), "{shown}");
-        assert!(tail("").contains("nothing"));
+        assert!(tail("").contains("no output"));
     }
 }

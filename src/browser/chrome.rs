@@ -1,4 +1,4 @@
-//! Chromium over the DevTools protocol: started once for a scenario, one tab for each run of a
+//! Chromium over the DevTools protocol: started once per scenario, with one tab for each run of a
 //! probe.
 
 use std::{
@@ -28,7 +28,7 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Names under which distributions install it.
+/// Names under which distributions install Chromium.
 const NAMES: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -36,21 +36,21 @@ const NAMES: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// Why a browser makes no calls; nothing is known of the mesh then.
+/// An error that prevents calls by the browser; it says nothing about the mesh.
 #[derive(Debug, thiserror::Error)]
 pub enum ChromeError {
-    #[error("no Chromium on PATH; on Debian: apt-get install chromium")]
+    #[error("Chromium not found in PATH; on Debian: apt-get install chromium")]
     Missing,
     #[error("Chromium does not start")]
     Start(#[source] CdpError),
-    #[error("Chromium")]
+    #[error("Chromium failed")]
     Tab(#[source] CdpError),
-    /// Words of a command's builder: a parameter is missing.
+    /// Text of a command's builder: a parameter is missing.
     #[error("{0}")]
     Command(String),
-    #[error("the page's answer")]
+    #[error("cannot parse the page's results")]
     Answer(#[from] serde_json::Error),
-    #[error("Chromium told of {told} of {wanted} requests")]
+    #[error("Chromium reported {told} of {wanted} requests")]
     Requests { told: usize, wanted: usize },
 }
 
@@ -65,46 +65,46 @@ impl Classified for ChromeError {
     }
 }
 
-/// A browser that runs.
+/// A running browser.
 pub struct Chrome {
     browser: Browser,
     events: JoinHandle<()>,
     profile: PathBuf,
 }
 
-/// What the page says of one call.
+/// The page's result of one call.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PageCall {
     /// gRPC status as the client library reports it.
     pub code: u32,
     pub message: String,
-    /// Metadata that the library shows.
+    /// Metadata that the client library exposes.
     pub headers: Vec<(String, String)>,
     pub trailers: Vec<(String, String)>,
     pub replies: Vec<Value>,
-    /// Microseconds that it took.
+    /// Duration in microseconds.
     pub us: u64,
 }
 
-/// What the browser says of one request of the page.
+/// The browser's record of one request of the page.
 #[derive(Debug, Clone, Default)]
 pub struct Fetched {
     pub http_status: Option<u16>,
-    /// DevTools' name of the CORS rule by which it kept the answer or did not send the request.
+    /// DevTools' name of the CORS rule by which the browser blocked the response or the request.
     pub refused: Option<String>,
     ended: bool,
 }
 
-/// The calls of one tab.
+/// The results of one tab.
 #[derive(Debug)]
 pub struct Ran {
-    /// Each call beside the request that it made.
+    /// Each call with its request.
     pub calls: Vec<(PageCall, Fetched)>,
-    /// The page at the end (PNG).
+    /// A screenshot of the page at the end (PNG).
     pub picture: Vec<u8>,
 }
 
-/// Path of Chromium.
+/// Finds Chromium in PATH.
 ///
 /// # Errors
 /// [`ChromeError::Missing`].
@@ -119,7 +119,7 @@ pub fn executable() -> Result<PathBuf, ChromeError> {
 }
 
 impl Chrome {
-    /// Starts it with a profile of its own. `rules` are Chromium's host resolver rules.
+    /// Starts Chromium with a new profile. `rules` are Chromium's host resolver rules.
     ///
     /// # Errors
     /// [`ChromeError::Start`].
@@ -142,7 +142,7 @@ impl Chrome {
             .arg("disable-background-networking")
             .arg("disable-component-update")
             .arg("disable-gpu");
-        // Its sandbox needs an ordinary user.
+        // Chromium's sandbox does not work as root.
         if nix::unistd::geteuid().is_root() {
             config = config.no_sandbox();
         }
@@ -157,10 +157,10 @@ impl Chrome {
         })
     }
 
-    /// Loads the page from `origin` and lets it make the calls of `plan` to `base`.
+    /// Loads the page from `origin` and lets it send the calls of `plan` to `base`.
     ///
     /// # Errors
-    /// [`ChromeError`]: the browser or the page failed, nothing is known of the mesh.
+    /// [`ChromeError`]: the browser or the page failed, which says nothing about the mesh.
     pub async fn run(&self, origin: &str, base: &str, plan: &Value) -> Result<Ran, ChromeError> {
         let failed = ChromeError::Tab;
         let tab = self.browser.new_page("about:blank").await.map_err(failed)?;
@@ -187,7 +187,7 @@ impl Chrome {
         })
     }
 
-    /// Ends the browser and removes its profile.
+    /// Stops the browser and removes its profile.
     pub async fn close(mut self) {
         let asked = timeout(timeouts().browser.close, async {
             self.browser.close().await.ok()?;
@@ -199,25 +199,25 @@ impl Chrome {
     }
 }
 
-/// A browser that was not closed is killed with its handle; its profile goes in any case.
+/// A browser that was not closed is killed with its handle; its profile is removed in any case.
 impl Drop for Chrome {
     fn drop(&mut self) {
         self.events.abort();
         if let Err(error) = std::fs::remove_dir_all(&self.profile) {
-            tracing::debug!(profile = %self.profile.display(), %error, "the profile stays");
+            tracing::debug!(profile = %self.profile.display(), %error, "cannot remove the browser's profile");
         }
     }
 }
 
-/// A piece of news about a request, by DevTools' number of it.
+/// A network event of a request, with DevTools' request id.
 enum News {
     Sent(String),
     Answered(String, u16),
     Ended(String, Option<String>),
 }
 
-/// What happens to the page's own requests; preflights, which the browser makes by itself, are left
-/// out by their method.
+/// Network events of the page's own requests; preflights, which the browser sends by itself, are
+/// excluded by their method.
 async fn network(
     tab: &Tab,
     base: &str,

@@ -1,6 +1,6 @@
-//! A real browser as client: Chromium loads a page of ours from the origin that a probe names, and
-//! the page calls by the gRPC-Web clients that the npm packages `grpc-web` and
-//! `@connectrpc/connect-web` are.
+//! A real browser as a client: Chromium loads a test page from the origin that a probe names, and
+//! the page calls with the gRPC-Web clients of the npm packages `grpc-web` and
+//! `@connectrpc/connect-web`.
 
 pub mod chrome;
 pub mod page;

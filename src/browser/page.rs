@@ -1,6 +1,6 @@
-//! The page's files. Sources and lock file are built in; what npm and esbuild make of them lies in
-//! the user's cache, in a folder named by the hash of all sources, which appears whole or not at
-//! all.
+//! The test page's files. Sources and lock file are built in. The output of npm and esbuild is
+//! kept in the user's cache, in a folder named by the hash of all sources, which is created
+//! atomically.
 
 use std::{
     fs, io,
@@ -34,26 +34,26 @@ const SOURCES: [(&str, &str); 4] = [
 
 const HTML: &str = include_str!("../../fixtures/browser/src/index.html");
 
-/// Name of the bundle in the cache.
+/// File name of the bundle in the cache.
 const BUNDLE: &str = "page.js";
 
-/// What the page consists of.
+/// The contents of the test page.
 #[derive(Debug, Clone)]
 pub struct TestPage {
     pub html: &'static str,
     pub script: Vec<u8>,
 }
 
-/// Why there is no page.
+/// An error building the test page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     #[error(transparent)]
     Cache(#[from] ToolchainError),
     #[error("cannot write {path}")]
     Io { path: PathBuf, source: io::Error },
-    #[error("npm is not on PATH; on Debian: apt-get install nodejs npm")]
+    #[error("`npm` not found in PATH; on Debian: apt-get install nodejs npm")]
     NoNpm,
-    #[error("`npm {command}` for the browser's page failed:\n{words}")]
+    #[error("`npm {command}` failed while building the browser's test page:\n{words}")]
     Npm {
         command: &'static str,
         words: String,
@@ -69,8 +69,8 @@ impl Classified for PageError {
     }
 }
 
-/// The page, built when the cache has none of these sources. Takes seconds then, and needs npm's
-/// registry or cache.
+/// Returns the page, and builds it if the cache has no build of these sources. Building takes
+/// seconds, and needs npm's registry or cache.
 ///
 /// # Errors
 /// [`PageError`].
@@ -105,7 +105,7 @@ fn hash() -> String {
         .collect()
 }
 
-/// Builds in a folder of this process beside the finished one; whoever is first, wins.
+/// Builds in a folder of this process next to the final one; the first process to finish wins.
 fn build(folder: &Path) -> Result<(), PageError> {
     let work = folder.with_extension(format!("{}.partial", std::process::id()));
     for (name, text) in SOURCES {

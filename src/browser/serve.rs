@@ -1,5 +1,5 @@
-//! Two listeners on this machine's loopback: one serves the page under whatever host the browser
-//! believes it came from, one leads to a port of a pod.
+//! Two listeners on this machine's loopback: one serves the page under any host that the browser
+//! resolves to it, the other forwards to a port of a pod.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     transport::{http::PodPort, pass::pass},
 };
 
-/// A listener that ends with this value.
+/// A listener that stops when this value is dropped.
 #[derive(Debug)]
 pub struct Listening {
     pub address: SocketAddr,
@@ -32,7 +32,7 @@ impl Drop for Listening {
 /// Serves the page, its script and the servers' descriptors.
 ///
 /// # Errors
-/// When no port of the loopback is free.
+/// No port is free on the loopback.
 pub async fn page(page: TestPage) -> io::Result<Listening> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -72,10 +72,10 @@ fn answer(page: &TestPage, request: &Request<Incoming>) -> Response<Full<Bytes>>
     answer
 }
 
-/// Leads each connection to a port of a pod.
+/// Forwards each connection to a port of a pod.
 ///
 /// # Errors
-/// When no port of the loopback is free.
+/// No port is free on the loopback.
 pub async fn forward(to: PodPort) -> io::Result<Listening> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -87,7 +87,7 @@ pub async fn forward(to: PodPort) -> io::Result<Listening> {
                     Ok(pod) => pass(stream, pod).await,
                     Err(error) => {
                         let error = chain(&error);
-                        tracing::warn!(error, "a browser's connection leads nowhere");
+                        tracing::warn!(error, "cannot forward a browser's connection");
                     }
                 }
             });

@@ -1,4 +1,4 @@
-//! The root command, what every command takes, and the commands too small for a file of their own.
+//! The root command, the global flags, and commands too small for a file of their own.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,8 @@ use crate::output::{ColorChoice, Format};
 
 /// End-to-end conformance tests for gRPC through service meshes.
 ///
-/// meshproof brings up a mesh, puts gRPC servers and callers into it, applies real manifests, sends
-/// real calls and gives each behaviour a verdict with evidence. `meshproof run` is the place to
-/// start.
+/// meshproof brings up a mesh, deploys gRPC servers and callers, applies real manifests, sends
+/// real calls and gives each behaviour a verdict with evidence. Start with `meshproof run`.
 #[derive(Debug, Parser)]
 #[command(name = "meshproof", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -27,7 +26,7 @@ const EXIT_CODES: &str = "Exit codes:
   0  every verdict is as expected
   1  at least one FAIL or UNEXPECTED-PASS
   2  wrong usage, or a suite file that does not lint
-  3  at least one ERROR: it could not be told (target, set-up, our own side)
+  3  at least one ERROR: a claim could not be judged (target, setup or meshproof itself failed)
   4  nothing was selected
   130, 143, 129  stopped by SIGINT, SIGTERM or SIGHUP, after clean-up";
 
@@ -39,12 +38,12 @@ pub enum Command {
     List(ListArgs),
     /// Check suite files without running them.
     Lint(LintArgs),
-    /// Say in plain words what scenarios claim, do and require.
+    /// Describe what scenarios claim, do and require.
     Explain(ExplainArgs),
-    /// Keep a mesh up between runs, and look around in it.
+    /// Manage targets that stay up between runs.
     Target(TargetArgs),
-    /// Say what is missing on this machine for a target, and how to get it. Exit code 3 when
-    /// something is.
+    /// Report what this machine is missing for a target, and how to get it. Exit code 3 if
+    /// anything is missing.
     Doctor(DoctorArgs),
     /// Build or inspect the binaries that the local target runs.
     Toolchain(ToolchainArgs),
@@ -53,10 +52,10 @@ pub enum Command {
     /// Without file flags, every report in DIR is written again, byte for byte as the run did. `-`
     /// in place of FILE writes to stdout.
     Report(ReportArgs),
-    /// Write the images of places without a registry, for `scripts/kind-offline`.
+    /// Write container images for machines without a registry, for `scripts/kind-offline`.
     #[command(hide = true)]
     Image(ImageArgs),
-    /// Break the mesh in every known way and print which scenarios notice.
+    /// Break the mesh in every known way and print which scenarios detect it.
     Mutate(MutateArgs),
     /// Print the JSON Schema of suite files.
     Schema,
@@ -69,7 +68,8 @@ pub enum Command {
 /// Flags of every command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct GlobalArgs {
-    /// When to colour output. `auto`: on a terminal, unless NO_COLOR is set or TERM is dumb.
+    /// When to colour output (default: auto). `auto`: on a terminal, unless NO_COLOR is set or
+    /// TERM is `dumb`.
     #[arg(
         long,
         global = true,
@@ -78,7 +78,7 @@ pub struct GlobalArgs {
         help_heading = "Output"
     )]
     pub color: Option<ColorChoice>,
-    /// Say more: each step of each scenario. RUST_LOG is for developers.
+    /// Print each step of each scenario. RUST_LOG is for developers.
     #[arg(
         short,
         long,
@@ -87,7 +87,7 @@ pub struct GlobalArgs {
         help_heading = "Output"
     )]
     pub verbose: bool,
-    /// Say only what is not as expected, and the final line.
+    /// Print only unexpected results and the summary.
     #[arg(short, long, global = true, help_heading = "Output")]
     pub quiet: bool,
 }
@@ -97,6 +97,7 @@ pub struct LintArgs {
     /// Suite files or folders.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }

@@ -1,4 +1,4 @@
-//! Which flags were given, out of what clap has read.
+//! Finds out from clap's matches which flags were given.
 
 use std::ffi::OsString;
 
@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, parser::Val
 use super::Cli;
 use crate::flags::given::Given;
 
-/// The flags of a command that were given, in the order of its definition. `path` names the command
-/// below `meshproof`.
+/// Returns the flags of a command that were given, in the order of its definition. `path` names
+/// the command below `meshproof`.
 pub fn given(path: &[&str], matches: &ArgMatches) -> Vec<Given> {
     let root = Cli::command();
     let command = path
@@ -16,7 +16,7 @@ pub fn given(path: &[&str], matches: &ArgMatches) -> Vec<Given> {
         .try_fold(&root, |command, name| command.find_subcommand(name));
     let own = command.map(|command| all(command, matches));
     let mut given = own.unwrap_or_default();
-    // Flags of every command stand at the root.
+    // Global flags are defined at the root.
     given.extend(all(&root, matches));
     given
 }
@@ -36,7 +36,7 @@ fn one(arg: &Arg, matches: &ArgMatches) -> Option<Given> {
     };
     let values = match arg.get_action() {
         ArgAction::Set | ArgAction::Append => matches.get_raw(id)?.map(OsString::from).collect(),
-        // A variable can also say no.
+        // A variable can also be set to `false`.
         ArgAction::SetTrue if !matches.get_flag(id) => return None,
         _ => Vec::new(),
     };

@@ -1,5 +1,4 @@
-//! `meshproof image`: what `scripts/kind-offline` needs to know and to write. Not shown in help
-//! texts.
+//! `meshproof image`: what `scripts/kind-offline` reads and writes. Hidden from help texts.
 
 use std::path::PathBuf;
 
@@ -13,14 +12,14 @@ pub struct ImageArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImageCommand {
-    /// Print where the tool chain's sets are, with versions, as variables of a shell. Exit code 3
-    /// when something is missing.
+    /// Print the directories of the tool chain's sets, and versions, as shell variables. Exit code
+    /// 3 if anything is missing.
     Inputs(ImageInputs),
     /// Write an image that consists of tar archives.
     Pack(ImagePack),
     /// Write Istio's images, HUB/pilot:TAG and HUB/proxyv2:TAG.
     Istio(ImageIstio),
-    /// Write what `kind build node-image --type file` takes: Kubernetes' programs and a node's
+    /// Write the input of `kind build node-image --type file`: Kubernetes' programs and a node's
     /// images.
     Kubernetes(ImageKubernetes),
     /// Print the images of an archive: id, names, layers.
@@ -36,19 +35,19 @@ pub struct ImageInputs {
 
 #[derive(Debug, Clone, Args)]
 pub struct ImagePack {
-    /// Name with a tag.
+    /// Image name with a tag.
     #[arg(long)]
     pub name: String,
-    /// Uncompressed tar archive. Repeatable, the lowest layer first.
+    /// Uncompressed tar archive of a layer. Repeatable, lowest layer first.
     #[arg(long = "layer", required = true, value_name = "TAR")]
     pub layers: Vec<PathBuf>,
-    /// Program and its first arguments. Repeatable.
+    /// Program of the entrypoint, then its arguments. Repeatable.
     #[arg(long, value_name = "WORD")]
     pub entrypoint: Vec<String>,
     /// Environment variable. Repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
-    /// What ends a container, instead of SIGTERM.
+    /// Signal that stops a container (default: SIGTERM).
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<String>,
     #[arg(value_name = "OUT.tar")]
@@ -57,15 +56,15 @@ pub struct ImagePack {
 
 #[derive(Debug, Clone, Args)]
 pub struct ImageIstio {
-    /// The tool chain's set of the control plane.
+    /// Directory of the tool chain's control plane set.
     #[arg(long, value_name = "DIR")]
     pub control_plane: PathBuf,
-    /// The tool chain's set of Envoy.
+    /// Directory of the tool chain's Envoy set.
     #[arg(long, value_name = "DIR")]
     pub envoy: PathBuf,
     #[arg(long, value_name = "VERSION")]
     pub envoy_version: String,
-    /// Uncompressed tar of what proxies stand on.
+    /// Uncompressed tar archive of the proxies' base layer.
     #[arg(long, value_name = "TAR")]
     pub userland: PathBuf,
     #[arg(long)]
@@ -78,13 +77,13 @@ pub struct ImageIstio {
 
 #[derive(Debug, Clone, Args)]
 pub struct ImageKubernetes {
-    /// The tool chain's set of the control plane.
+    /// Directory of the tool chain's control plane set.
     #[arg(long, value_name = "DIR")]
     pub control_plane: PathBuf,
-    /// The tool chain's set of kind.
+    /// Directory of the tool chain's kind set.
     #[arg(long, value_name = "DIR")]
     pub kind: PathBuf,
-    /// Uncompressed tar of what kube-proxy stands on.
+    /// Uncompressed tar archive of kube-proxy's base layer.
     #[arg(long, value_name = "TAR")]
     pub userland: PathBuf,
     #[arg(value_name = "OUT.tar.gz")]
@@ -93,7 +92,7 @@ pub struct ImageKubernetes {
 
 #[derive(Debug, Clone, Args)]
 pub struct ImageList {
-    /// Uncompressed archive in the form of `docker save`.
+    /// Uncompressed archive in the format of `docker save`.
     #[arg(value_name = "ARCHIVE")]
     pub archive: PathBuf,
 }

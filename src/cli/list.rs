@@ -8,7 +8,7 @@ use crate::output::Format;
 
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
-    /// Suite files, folders, scenario ids or globs over ids; every built-in scenario when absent.
+    /// Suite files, folders, scenario ids or globs over ids (default: every built-in scenario).
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Only scenarios with these labels, e.g. `area=routing,level=core`.
@@ -17,9 +17,10 @@ pub struct ListArgs {
     /// Only scenarios that prove these requirement ids, e.g. `B1,T3`.
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub proves: Vec<String>,
-    /// Group the text output.
+    /// Grouping of the output.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub by: Option<ListBy>,
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }
@@ -28,6 +29,6 @@ pub struct ListArgs {
 pub enum ListBy {
     /// One line per requirement id, with the scenarios that prove it.
     Requirement,
-    /// What is shown in Gateway API's objects, as a Markdown table.
+    /// A Markdown table of the scenarios that have a Gateway API variant.
     Dialect,
 }

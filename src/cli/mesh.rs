@@ -1,4 +1,4 @@
-//! What a kind cluster and its Istio are made of: shared by `run` and `target up`.
+//! Flags for kind clusters and their Istio: shared by `run` and `target up`.
 
 use std::path::PathBuf;
 
@@ -13,31 +13,30 @@ pub struct MeshArgs {
     /// Version of Istio, e.g. `1.31.1`; istioctl must be of this version.
     #[arg(long, value_name = "VERSION", env = crate::env::ISTIO)]
     pub istio: Option<String>,
-    /// istioctl to install with; otherwise the one on PATH, otherwise the tool chain's.
+    /// istioctl to install Istio with (default: the one in PATH, else the tool chain's).
     #[arg(long, value_name = "FILE", env = crate::env::ISTIOCTL)]
     pub istioctl: Option<PathBuf>,
-    /// Registry and path of Istio's images, when not those of istioctl's release.
+    /// Registry and path of Istio's images (default: those of istioctl's release).
     #[arg(long, value_name = "HUB", env = crate::env::HUB)]
     pub hub: Option<String>,
-    /// Tag of Istio's images, when not that of istioctl's release.
+    /// Tag of Istio's images (default: that of istioctl's release).
     #[arg(long, value_name = "TAG", env = crate::env::TAG)]
     pub tag: Option<String>,
-    /// How Istio is installed.
+    /// How Istio is installed (default: full).
     #[arg(long, value_enum, value_name = "PROFILE", env = crate::env::PROFILE)]
     pub profile: Option<Profile>,
-    /// Nodes of a new kind cluster: `single`, `multi` (two workers; callers and servers run apart),
-    /// or a kind configuration file.
+    /// Nodes of a new kind cluster: `single`, `multi` (two workers; callers and servers run on
+    /// different nodes), or a kind configuration file (default: single).
     #[arg(long, value_name = "NODES", env = crate::env::NODES)]
     pub nodes: Option<String>,
-    /// Node image of a new kind cluster, when not kind's own.
+    /// Node image of a new kind cluster (default: kind's own).
     #[arg(long, value_name = "IMAGE", env = crate::env::NODE_IMAGE)]
     pub node_image: Option<String>,
     /// Image archive (docker save) to load into a kind cluster. Repeatable.
     #[arg(long = "image-archive", value_name = "FILE", env = crate::env::IMAGE_ARCHIVES, value_delimiter = ' ')]
     pub image_archives: Vec<PathBuf>,
-    /// Registry that a kind cluster's nodes pull from elsewhere: `HOST=URL` names a mirror of
-    /// yours, `HOST` alone keeps what is pulled in a registry of its own for the next cluster.
-    /// Repeatable.
+    /// Registry that the nodes of a kind cluster pull through a mirror: `HOST=URL` names your
+    /// mirror, `HOST` alone runs a caching mirror that is kept for the next cluster. Repeatable.
     #[arg(long = "registry-mirror", value_name = "HOST[=URL]", env = crate::env::REGISTRY_MIRRORS, value_delimiter = ' ')]
     pub registry_mirrors: Vec<Mirror>,
     /// Name under which an existing cluster can pull the test bed's image.
@@ -70,8 +69,8 @@ mod tests {
     #[rstest]
     #[case(&[], None)]
     #[case(&["--nodes", "multi", "--profile", "stock"], None)]
-    #[case(&["--nodes", "single"], Some("--nodes single can't be honoured: the kind cluster mine is made with --nodes multi"))]
-    #[case(&["--hub", "h"], Some("the kind cluster mine is not made with --hub"))]
+    #[case(&["--nodes", "single"], Some("--nodes single can't be honoured: the kind cluster mine was created with --nodes multi"))]
+    #[case(&["--hub", "h"], Some("the kind cluster mine was created without --hub"))]
     fn a_flag_can_only_say_what_is_there(#[case] words: &[&str], #[case] told: Option<&str>) {
         let made = args(&["--nodes", "multi", "--profile", "stock"]);
         let error = made
@@ -82,7 +81,7 @@ mod tests {
         assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
     }
 
-    /// Every flag that concerns the mesh on kind is compared, also one that is added.
+    /// Every flag that concerns the mesh on kind is compared, including one that is added later.
     #[test]
     fn every_flag_that_concerns_the_mesh_is_compared() {
         let command = MeshArgs::augment_args(clap::Command::new("x"));

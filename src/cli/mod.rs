@@ -1,4 +1,4 @@
-//! Command line: clap structures only. A doc comment is the help text; nothing here does I/O.
+//! Command line: only clap structures. Doc comments are the help texts; nothing here does I/O.
 
 mod args;
 mod doctor;

@@ -8,30 +8,30 @@ use super::run::scale;
 
 #[derive(Debug, Clone, Args)]
 pub struct MutateArgs {
-    /// Suite files, folders or scenario ids; every scenario when absent.
+    /// Suite files, folders or scenario ids (default: every scenario).
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Only this mutation.
+    /// Run only this mutation.
     #[arg(long, value_name = "NAME")]
     pub mutation: Option<String>,
-    /// Only print what mutations there are.
+    /// Print the mutations and exit.
     #[arg(long)]
     pub list: bool,
-    /// Print, as Markdown, which fields of what istiod sends are claimed; from the report directory
-    /// of a run.
+    /// Print a Markdown table of the fields sent by istiod and the scenarios that claim them, from
+    /// the report directory of a run.
     #[arg(long, value_name = "DIR", conflicts_with = "list")]
     pub coverage: Option<PathBuf>,
-    /// Name of a target kept up by `meshproof target up`; one of its own when absent.
+    /// Name of a target kept up by `meshproof target up` (default: a new local target).
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
-    /// Run every scenario under every mutation, also those that read none of the files that it
-    /// changes.
+    /// Run every scenario under every mutation, including scenarios that read none of the files
+    /// that the mutation changes.
     #[arg(long)]
     pub all: bool,
-    /// Scenarios at the same time.
+    /// Number of scenarios to run at the same time (default: 8).
     #[arg(short, long, value_name = "N", env = crate::env::JOBS)]
     pub jobs: Option<usize>,
-    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a machine that is slow.
+    /// Factor for every timeout, from 0.1 to 100 (default: 1); use 3 for a slow machine.
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub timeout_scale: Option<f64>,
 }

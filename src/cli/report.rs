@@ -6,21 +6,21 @@ use clap::Args;
 
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// Report directory of a run (holds `events.jsonl`).
+    /// Report directory of a run (contains `events.jsonl`).
     pub dir: PathBuf,
-    /// Write the JSON report here.
+    /// File for the JSON report.
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub json: Option<PathBuf>,
-    /// Write JUnit XML here.
+    /// File for the JUnit XML report.
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub junit: Option<PathBuf>,
-    /// Write the self-contained HTML page here.
+    /// File for the self-contained HTML page.
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub html: Option<PathBuf>,
-    /// Write the Markdown summary here.
+    /// File for the Markdown summary.
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub summary: Option<PathBuf>,
-    /// Write the conformance report (YAML) here.
+    /// File for the conformance report (YAML).
     #[arg(long, value_name = "FILE", help_heading = "Reports")]
     pub conformance: Option<PathBuf>,
 }

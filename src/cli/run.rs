@@ -20,10 +20,10 @@ pub struct RunArgs {
     pub target: RunTargetArgs,
     #[command(flatten)]
     pub execution: ExecutionArgs,
-    /// Directory for reports and evidence.
+    /// Directory for reports and evidence (default: meshproof-report).
     #[arg(long, value_name = "DIR", env = crate::env::REPORT_DIR, help_heading = "Reports")]
     pub report_dir: Option<PathBuf>,
-    /// Form of the result on stdout.
+    /// Output format of the result on stdout.
     #[arg(
         short,
         long,
@@ -35,10 +35,10 @@ pub struct RunArgs {
     pub output: Format,
 }
 
-/// Which scenarios.
+/// Which scenarios to run.
 #[derive(Debug, Clone, Args)]
 pub struct SelectionArgs {
-    /// Suite files, folders, scenario ids or globs over ids; every built-in scenario when absent.
+    /// Suite files, folders, scenario ids or globs over ids (default: every built-in scenario).
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -61,15 +61,15 @@ pub struct SelectionArgs {
     /// Run one part of the selection, e.g. `2/5`; the parts are disjoint and together complete.
     #[arg(long, value_name = "N/M", help_heading = "Selection")]
     pub shard: Option<Shard>,
-    /// Plan and print what would run and what would be skipped; touch nothing.
+    /// Plan and print what would run and what would be skipped; change nothing.
     #[arg(long, help_heading = "Selection")]
     pub dry_run: bool,
 }
 
-/// Where they run.
+/// Where to run scenarios.
 #[derive(Debug, Clone, Args)]
 pub struct RunTargetArgs {
-    /// Where to run.
+    /// Target to run on (default: local).
     #[arg(long, value_enum, value_name = "KIND", env = crate::env::TARGET, help_heading = "Target")]
     pub target: Option<TargetKind>,
     /// Name of a target kept up by `meshproof target up`.
@@ -94,41 +94,43 @@ pub struct RunTargetArgs {
     pub images: Vec<String>,
     #[command(flatten)]
     pub mesh: MeshArgs,
-    /// What stays in the target after the run.
+    /// When to keep what the run created (default: never).
     #[arg(long, value_enum, value_name = "WHEN", env = crate::env::KEEP, help_heading = "Target")]
     pub keep: Option<Keep>,
 }
 
-/// How they are run.
+/// How to run scenarios.
 #[derive(Debug, Clone, Args)]
 pub struct ExecutionArgs {
-    /// Scenarios at the same time.
+    /// Number of scenarios to run at the same time (default: twice the number of CPU cores).
     #[arg(short, long, value_name = "N", env = crate::env::JOBS, value_parser = positive, help_heading = "Execution")]
     pub jobs: Option<usize>,
-    /// Run each selected scenario N times; each run has a verdict of its own.
+    /// Run each selected scenario N times (default: 1); each run has its own verdict.
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Execution")]
     pub repeat: Option<usize>,
-    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a cluster that is slow.
+    /// Factor for every timeout, from 0.1 to 100 (default: 1); use 3 for a slow cluster.
     #[arg(long, value_name = "FACTOR", value_parser = scale, help_heading = "Execution")]
     pub timeout_scale: Option<f64>,
-    /// Seed of everything random in the harness; printed in every report.
+    /// Seed of all randomness in meshproof, printed in every report (default: random).
     #[arg(long, value_name = "SEED", env = crate::env::SEED, help_heading = "Execution")]
     pub seed: Option<Seed>,
-    /// Start nothing new after the first verdict that is not as expected.
+    /// Start no further scenario after the first unexpected verdict.
     #[arg(long, help_heading = "Execution")]
     pub fail_fast: bool,
-    /// Largest chance that one statistical check refutes a true claim.
+    /// Largest probability that one statistical check refutes a true claim (default: 1e-6).
     #[arg(long, value_name = "P", value_parser = error_rate, help_heading = "Execution")]
     pub alpha: Option<f64>,
-    /// Largest chance that one statistical check accepts a claim that is off by its stated effect.
+    /// Largest probability that one statistical check accepts a claim that is off by its stated
+    /// effect (default: 1e-6).
     #[arg(long, value_name = "P", value_parser = error_rate, help_heading = "Execution")]
     pub beta: Option<f64>,
-    /// Break the mesh in one named way, to see whether exactly the scenarios concerned notice.
+    /// Break the mesh by the named mutation, to see whether exactly the scenarios concerned detect
+    /// it.
     #[arg(long, value_name = "NAME", hide = true)]
     pub mutate: Option<String>,
 }
 
-/// What a value has to be.
+/// An error for a value out of range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WrongValue {
     #[error("must be a whole number above 0")]

@@ -13,20 +13,19 @@ pub struct TargetArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum TargetCommand {
-    /// Bring a target up with its mesh and keep it until `target down`.
+    /// Bring up a target with its mesh and keep it until `target down`.
     Up(Box<TargetUp>),
     /// Remove a target and everything in it.
     Down(TargetDown),
-    /// Show what is up, and the runs on it: living, dead, or ended with something kept.
+    /// Show the targets that are up, and their runs: living, dead, or ended with something kept.
     Status(TargetStatus),
-    /// Remove what dead runs left on a target: their namespaces, and what they wrote outside of
-    /// them.
+    /// Remove what dead runs left on a target, inside and outside their namespaces.
     Gc(TargetGc),
-    /// Open a shell (or run a command) inside a target, with kubectl's configuration set.
+    /// Open a shell (or run a command) inside a local target, with KUBECONFIG set.
     Shell(TargetShell),
 }
 
-/// Which target.
+/// The name of a target.
 #[derive(Debug, Clone, Args)]
 pub struct TargetName {
     /// Name of the target.
@@ -34,17 +33,17 @@ pub struct TargetName {
     pub name: String,
 }
 
-/// A target that is up, of any kind.
+/// Flags that select a target of any kind that is up.
 #[derive(Debug, Clone, Args)]
 pub struct TargetWhich {
     /// Name of a target kept up by `meshproof target up`.
     #[arg(long, value_name = "NAME", env = crate::env::NAME)]
     pub name: Option<String>,
-    /// Where, when a local target and a kind cluster have the same name; `cluster` with
-    /// `--context`.
+    /// Kind of the target, if a local target and a kind cluster have the same name; `cluster`
+    /// needs `--context`.
     #[arg(long, value_enum, value_name = "KIND")]
     pub target: Option<TargetKind>,
-    /// Context of the kubeconfig: an existing cluster.
+    /// Context of the kubeconfig, for an existing cluster.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// Run the credential plugin that the kubeconfig names (`exec`).
@@ -62,13 +61,13 @@ pub struct TargetDown {
 pub struct TargetGc {
     #[command(flatten)]
     pub which: TargetWhich,
-    /// Only what this run left, whether it is dead or not.
+    /// Remove only what this run left, whether the run is dead or not.
     #[arg(long, value_name = "ID", conflicts_with = "all")]
     pub run: Option<String>,
-    /// Also what ended runs keep (`--keep`). Living runs stay.
+    /// Also remove what ended runs keep (`--keep`); living runs stay.
     #[arg(long)]
     pub all: bool,
-    /// Say what would be removed; remove nothing.
+    /// Print what would be removed; remove nothing.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -77,6 +76,7 @@ pub struct TargetGc {
 pub struct TargetStatus {
     #[command(flatten)]
     pub which: TargetWhich,
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }
@@ -85,7 +85,7 @@ pub struct TargetStatus {
 pub struct TargetUp {
     #[command(flatten)]
     pub which: TargetName,
-    /// Where.
+    /// Kind of the target (default: local).
     #[arg(long, value_enum, value_name = "KIND", env = crate::env::TARGET)]
     pub target: Option<TargetKind>,
     /// Version of Envoy, e.g. `1.39.3`.
@@ -97,7 +97,7 @@ pub struct TargetUp {
     /// entrypoint. Repeatable.
     #[arg(long = "image", value_name = "NAME=DIR[,ENTRYPOINT…]")]
     pub images: Vec<String>,
-    /// Stretch every deadline by this factor, from 0.1 to 100: 3 for a machine that is slow.
+    /// Factor for every timeout, from 0.1 to 100 (default: 1); use 3 for a slow machine.
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub timeout_scale: Option<f64>,
 }
@@ -106,7 +106,7 @@ pub struct TargetUp {
 pub struct TargetShell {
     #[command(flatten)]
     pub which: TargetName,
-    /// Command to run in place of an interactive shell.
+    /// Command to run instead of an interactive shell.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

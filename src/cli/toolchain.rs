@@ -12,12 +12,13 @@ pub struct ToolchainArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum ToolchainCommand {
-    /// Build or fetch everything the local target needs (minutes when cold, nothing when cached).
+    /// Build or fetch everything that the local target needs (minutes without a cache, nothing if
+    /// cached).
     Prepare(ToolchainPrepare),
-    /// Show which binaries are there, with versions. Exit code 3 when something is missing.
+    /// Show the binaries and their versions. Exit code 3 if anything is missing.
     Status(ToolchainStatus),
-    /// Remove what other versions left in the cache. Nothing that is being made or that a local
-    /// target runs.
+    /// Remove what other versions left in the cache, except what is being built or is used by a
+    /// running local target.
     Prune,
 }
 
@@ -26,7 +27,7 @@ pub struct ToolchainPrepare {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
     pub envoy: Option<String>,
-    /// Also kind and what its nodes are made of, for `scripts/kind-offline`.
+    /// Also prepare kind and the contents of its nodes, for `scripts/kind-offline`.
     #[arg(long)]
     pub kind: bool,
 }
@@ -36,9 +37,10 @@ pub struct ToolchainStatus {
     /// Version of Envoy, e.g. `1.39.3`.
     #[arg(long, value_name = "VERSION", env = crate::env::ENVOY)]
     pub envoy: Option<String>,
-    /// Also kind and what its nodes are made of.
+    /// Also show kind and the contents of its nodes.
     #[arg(long)]
     pub kind: bool,
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
 }

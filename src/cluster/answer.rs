@@ -1,4 +1,5 @@
-//! What an API server answers to a write: the object, and what it and its webhooks warn of.
+//! The API server's response to a write: the object, and the warnings of the server and its
+//! webhooks.
 
 use http::{HeaderMap, Request, header::WARNING};
 use http_body_util::BodyExt as _;
@@ -9,17 +10,17 @@ use kube::{
     core::{Status, request},
 };
 
-/// An object as it was stored, with warnings in the order in which they came.
+/// The stored object, with warnings in the order in which they arrived.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub object: DynamicObject,
     pub warnings: Vec<String>,
 }
 
-/// Sends a write. `kube::Api` does the same, but leaves the headers out.
+/// Sends a write. `kube::Api` does the same but drops the headers.
 ///
 /// # Errors
-/// As those of `kube::Api`.
+/// The same as `kube::Api`.
 pub async fn ask(
     client: &Client,
     request: Result<Request<Vec<u8>>, request::Error>,
@@ -40,8 +41,8 @@ pub async fn ask(
     })
 }
 
-/// Texts of `Warning: 299 - "TEXT"` (RFC 7234 section 5.5; Kubernetes sends no other code). A quote
-/// within is `\"`.
+/// Texts of `Warning: 299 - "TEXT"` (RFC 7234 section 5.5; Kubernetes sends no other code). A
+/// quote inside is `\"`.
 fn warnings(headers: &HeaderMap) -> Vec<String> {
     let all = headers.get_all(WARNING).iter();
     let text = |value: &http::HeaderValue| {

@@ -1,4 +1,4 @@
-//! What an API server may ask of us: time until its answer begins, time and size of the answer. A
+//! Limits on API server responses: time until the response starts, and its duration and size. A
 //! server that hangs, trickles or never ends is an error.
 
 use std::{
@@ -16,12 +16,12 @@ use kube::client::Body as KubeBody;
 use tokio::time::{Sleep, sleep, timeout};
 use tower::{BoxError, Layer, Service};
 
-/// How far an answer may go.
+/// Limits on a response.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// How long until the head of an answer is there.
+    /// Time until the response head.
     head: Duration,
-    /// How long the body of an answer may take, when it is not a stream.
+    /// Duration of a response body that is not a stream.
     body: Duration,
     /// Largest body, in bytes.
     largest: u64,
@@ -29,8 +29,8 @@ struct Limits {
     line: u64,
 }
 
-/// The API server itself gives a request 60 s, webhooks included. A list of ten thousand pods is a
-/// tenth of the largest answer.
+/// The API server itself limits a request to 60 s, webhooks included. A list of ten thousand pods
+/// is a tenth of the largest response.
 const LIMITS: Limits = Limits {
     head: Duration::from_secs(70),
     body: Duration::from_secs(60),
@@ -41,7 +41,7 @@ const LIMITS: Limits = Limits {
 /// A bearer token that may be replaced while the client is in use.
 pub type Token = Arc<Mutex<HeaderValue>>;
 
-/// Puts bounds around a client's service, and a token into its requests.
+/// Applies limits to a client's service, and adds a token to its requests.
 #[derive(Clone)]
 pub struct Bounds {
     token: Option<Token>,
@@ -49,7 +49,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// The bounds that are documented.
+    /// The documented limits.
     pub fn new(token: Option<Token>) -> Self {
         Self {
             token,
@@ -69,7 +69,7 @@ impl<S> Layer<S> for Bounds {
     }
 }
 
-/// See [`Bounds`].
+/// The service that [`Bounds`] wraps.
 pub struct Bounded<S> {
     inner: S,
     bounds: Bounds,
@@ -103,20 +103,20 @@ where
             let late = || format!("the API server did not answer within {:?}", limits.head);
             let answer = answer.map_err(|_| late())?;
             let answer = answer.map_err(Into::into)?;
-            // A connection that is upgraded has no body of its own.
+            // An upgraded connection has no body of its own.
             let streams = streams || answer.status() == StatusCode::SWITCHING_PROTOCOLS;
             Ok(answer.map(|body| BoundedBody::new(body, limits, streams)))
         })
     }
 }
 
-/// The answer goes on for as long as somebody listens.
+/// Whether the response continues until the client stops reading.
 fn is_stream(query: &str) -> bool {
     let yes = ["watch=true", "watch=1", "follow=true"];
     query.split('&').any(|pair| yes.contains(&pair))
 }
 
-/// A body that is refused when it takes too long or grows too large.
+/// A body that fails when it takes too long or grows too large.
 pub struct BoundedBody<B> {
     inner: B,
     limits: Limits,
@@ -135,10 +135,10 @@ impl<B> BoundedBody<B> {
         }
     }
 
-    /// Counts what came; of a stream, since its last line end.
+    /// Counts received bytes; of a stream, since its last line end.
     fn take(&mut self, data: &[u8]) -> Result<(), BoxError> {
         let (most, what) = match self.over {
-            Some(_) => (self.limits.largest, "an answer"),
+            Some(_) => (self.limits.largest, "a response"),
             None => (self.limits.line, "a line"),
         };
         let rest = match self.over {
@@ -172,7 +172,7 @@ where
             && over.as_mut().poll(cx).is_ready()
         {
             let limit = self.limits.body;
-            let words = format!("the API server's answer did not end within {limit:?}");
+            let words = format!("the API server's response did not end within {limit:?}");
             return Poll::Ready(Some(Err(words.into())));
         }
         let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
@@ -233,7 +233,7 @@ mod tests {
         };
         let error = drain(BoundedBody::new(endless(b"xxxxxxxx", NOW), patient, false)).await;
         assert!(
-            error.contains("an answer of more than 1000 bytes"),
+            error.contains("a response of more than 1000 bytes"),
             "{error}"
         );
     }

@@ -1,5 +1,5 @@
-//! A client of a cluster, by a kubeconfig that is named: never by what happens to be the current
-//! context.
+//! Creates a client of a cluster from a given kubeconfig, never from whatever the current context
+//! happens to be.
 
 use std::{
     path::Path,
@@ -27,20 +27,20 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// A plugin is run again so long before its token expires.
+/// How long before its token expires a plugin is run again.
 const EARLY: Duration = Duration::from_secs(60);
 
-/// Why there is no client of a cluster. Nothing was sent to it.
+/// An error creating a client. Nothing was sent to the cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(transparent)]
     Kubeconfig(#[from] KubeconfigError),
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// The kubeconfig has no such context, or what the context names does not fit together.
+    /// The kubeconfig has no such context, or the context's entries are inconsistent.
     #[error(transparent)]
     Context(Box<kube::config::KubeconfigError>),
-    /// Certificates, keys or a proxy of which no connection can be made.
+    /// Certificates, keys or a proxy that cannot be used for a connection.
     #[error(transparent)]
     Connection(Box<kube::Error>),
 }
@@ -56,19 +56,19 @@ impl Classified for ClientError {
     }
 }
 
-/// The cluster of a kubeconfig of our own, by its current context or the one that is named.
+/// A client for a kubeconfig that meshproof created, with its current context or the named one.
 ///
 /// # Errors
-/// [`ClientError`]: the file is not there, is none, or has no such context.
+/// [`ClientError`]: the file does not exist, is not a kubeconfig, or has no such context.
 pub async fn of(path: &Path, context: Option<&str>) -> Result<Client, ClientError> {
     let read = kubeconfig::read(&[path.to_owned()])?;
     with(read, context, Plugins::Refused).await
 }
 
-/// As [`of`], from what was read.
+/// Like [`of`], from a parsed kubeconfig.
 ///
 /// # Errors
-/// As [`of`]; and credentials that cannot be used, or must not be asked for.
+/// As [`of`], and for credentials that cannot be used, or whose plugin must not be run.
 pub async fn with(
     mut read: Kubeconfig,
     context: Option<&str>,
@@ -91,8 +91,8 @@ pub async fn with(
     Ok(builder.with_layer(&Bounds::new(token)).build())
 }
 
-/// Runs the plugin: its certificate goes into the configuration, its token into requests, and is
-/// renewed before it expires.
+/// Runs the plugin. Its certificate goes into the configuration, and its token into requests. The
+/// token is renewed before it expires.
 async fn ask(
     read: &mut Kubeconfig,
     context: Option<&str>,
@@ -124,7 +124,7 @@ async fn ask(
     Ok(Some(token))
 }
 
-/// Plugins write PEM, kubeconfigs base64 of it.
+/// Plugins write PEM, and kubeconfigs hold it in base64.
 fn base64(pem: &str) -> String {
     use ::base64::{Engine as _, engine::general_purpose::STANDARD};
     STANDARD.encode(pem)
@@ -137,7 +137,7 @@ fn header(credential: &Credential) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// Replaces the token again and again, until no client uses it any more.
+/// Renews the token until no client uses it any more.
 async fn renew(
     token: std::sync::Weak<Mutex<HeaderValue>>,
     exec: ExecConfig,

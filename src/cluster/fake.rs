@@ -1,4 +1,4 @@
-//! An API server in memory, for tests: objects by path, uids, labels, server-side apply with
+//! An in-memory API server for tests: objects by path, uids, labels, server-side apply with field
 //! owners, deletes with preconditions, and watches.
 
 use std::{
@@ -16,29 +16,29 @@ use tower::service_fn;
 #[path = "fake_watch.rs"]
 mod watched;
 
-/// Date that the server answers with.
+/// Date in the server's responses.
 pub const NOW: &str = "Mon, 30 Nov 2026 12:00:00 GMT";
 
 #[derive(Default)]
 pub struct Inner {
     /// By path: `/api/v1/namespaces/a`.
     pub objects: BTreeMap<String, Value>,
-    /// Methods and paths of what was written, in order.
+    /// Methods and paths of writes, in order.
     pub writes: Vec<String>,
-    /// Who owns the fields of an object, by path.
+    /// The field manager of an object, by path.
     pub owners: BTreeMap<String, String>,
-    /// Namespaces that do not end.
+    /// Namespaces whose deletion does not finish.
     pub held: Vec<String>,
     /// Paths of objects that may not be deleted.
     pub guarded: Vec<String>,
     next: u64,
-    /// What watches tell, in order.
+    /// The changes for watches, in order.
     log: Vec<watched::Change>,
-    /// How much of it there is.
+    /// The length of `log`.
     length: watch::Sender<usize>,
 }
 
-/// See the module.
+/// The in-memory API server. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Fake(Arc<Mutex<Inner>>);
 
@@ -73,7 +73,7 @@ impl Fake {
         work(&mut self.0.lock().unwrap())
     }
 
-    /// Puts an object there, as somebody else does.
+    /// Creates an object as another client would.
     pub fn put(&self, path: &str, mut object: Value) -> String {
         self.with(|inner| {
             let uid = inner.uid();
@@ -84,12 +84,12 @@ impl Fake {
         })
     }
 
-    /// Takes an object away, as somebody else does.
+    /// Deletes an object as another client would.
     pub fn remove(&self, path: &str) {
         self.with(|inner| inner.take(path));
     }
 
-    /// How many changes there were; tells of each.
+    /// The number of changes, updated with each.
     pub fn changes(&self) -> watch::Receiver<usize> {
         self.with(|inner| inner.length.subscribe())
     }
@@ -221,7 +221,7 @@ impl Inner {
     }
 }
 
-/// An object at `at` belongs to the collection, be it that of one namespace or of all.
+/// Whether the object at `at` belongs to the collection, of one namespace or of all.
 fn is_in(at: &str, collection: &str) -> bool {
     let Some((parent, _)) = at.rsplit_once('/') else {
         return false;
@@ -250,7 +250,7 @@ fn selects(selector: Option<&str>, object: &Value) -> bool {
     terms.all(|fits| fits)
 }
 
-/// Ends with a kind's plural and not with a name: `/api/v1/namespaces`,
+/// Whether a path ends with a kind's plural and not with a name: `/api/v1/namespaces`,
 /// `/apis/G/V/namespaces/N/KINDS`.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();

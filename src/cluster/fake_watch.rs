@@ -1,4 +1,4 @@
-//! Watches of the API server in memory: every change in order, from the version that a list had.
+//! Watches of the in-memory API server: every change in order, starting at the version of a list.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{Fake, Inner, is_in, selects};
 
-/// Something that became of an object.
+/// A change of an object.
 #[derive(Clone)]
 pub struct Change {
     /// `ADDED`, `MODIFIED` or `DELETED`.
@@ -22,7 +22,7 @@ pub struct Change {
 }
 
 impl Inner {
-    /// Puts an object there and tells of it.
+    /// Stores an object and notifies watchers.
     pub fn insert(&mut self, path: &str, mut object: Value) -> Value {
         let kind = match self.objects.contains_key(path) {
             true => "MODIFIED",
@@ -34,7 +34,7 @@ impl Inner {
         object
     }
 
-    /// Takes an object away, with what is in it when it is a namespace.
+    /// Removes an object; for a namespace, with its contents.
     pub(super) fn take(&mut self, path: &str) {
         let within = format!("{path}/");
         let gone = self
@@ -51,13 +51,13 @@ impl Inner {
     }
 }
 
-/// What a watcher is told.
+/// The state of one watcher.
 struct Watcher {
     fake: Fake,
     length: watch::Receiver<usize>,
     collection: String,
     selector: Option<String>,
-    /// Changes that it knows.
+    /// Number of changes that it has processed.
     seen: usize,
     next: VecDeque<Bytes>,
 }
@@ -81,7 +81,7 @@ impl Watcher {
     }
 }
 
-/// The answer to a request that watches; it has no end.
+/// The response to a watch request. It never ends.
 pub(super) fn events(fake: &Fake, uri: &Uri) -> Option<UnsyncBoxBody<Bytes, std::io::Error>> {
     let query = percent_encoding::percent_decode_str(uri.query()?);
     let query = query.decode_utf8_lossy().into_owned();

@@ -1,5 +1,5 @@
-//! Nothing of others is touched, and nothing of ours is left: what writes, notes and sweeps,
-//! against an API server in memory.
+//! Foreign objects are not touched, and nothing is left behind: the writer, the journal and the
+//! sweep against an in-memory API server.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn object(api_version: &str, kind: &str, namespace: Option<&str>, name: &str) ->
     object
 }
 
-/// A run that is at work, with its control namespace and its journal.
+/// A writer of an active run, with its control namespace and its journal.
 async fn writer(fake: &Fake) -> Writer {
     let writer = Writer::new(&fake.client(), "x1");
     writer.claim(&control("x1"), "control").await.unwrap();
@@ -119,7 +119,7 @@ async fn what_may_lie_outside_is_noted_before_and_removed_by_uid() {
     assert!(fake.get(path).is_none());
     assert!(writer.journal().entries().await.unwrap().is_empty());
 
-    // Another object that came in its place stays.
+    // Another object with the same name stays.
     fake.put(path, json!({"kind": "ClusterRole", "metadata": {}}));
     assert_eq!(
         writer.remove_outside(&[written], OWN).await,
@@ -141,7 +141,7 @@ async fn what_was_there_is_neither_changed_nor_removed() {
     let mut own = object("v1", "ConfigMap", Some("kube-system"), "coredns");
     own["data"] = json!({"a": "ours"});
     let error = writer.apply(&own, home(true)).await.unwrap_err();
-    assert!(error.to_string().contains("is there already"), "{error}");
+    assert!(error.to_string().contains("already exists"), "{error}");
     assert_eq!(fake.get(path), before);
     assert!(writer.journal().entries().await.unwrap().is_empty());
 }
@@ -159,7 +159,10 @@ async fn a_field_of_somebody_else_is_not_taken() {
         match done {
             Ok(_) => assert!(taken, "{owner}"),
             Err(error) => assert!(
-                !taken && error.to_string().contains("belongs to kubectl-edit"),
+                !taken
+                    && error
+                        .to_string()
+                        .contains("field manager kubectl-edit owns"),
                 "{error}"
             ),
         }
@@ -178,7 +181,8 @@ async fn a_namespace_that_is_there_is_not_taken_over() {
     assert!(matches!(error, ObjectError::Foreign { .. }), "{error}");
 }
 
-/// A run of somebody: its control namespace with a Lease, one more namespace, and one that is kept.
+/// Creates the objects of a run: its control namespace with a Lease, one more namespace, and one
+/// that is kept.
 fn run(fake: &Fake, id: &str, holder: &str, renewed: &str) {
     let space = |name: &str, kept: bool| {
         let mut labels = json!({RUN_LABEL: id});
@@ -201,7 +205,7 @@ fn run(fake: &Fake, id: &str, holder: &str, renewed: &str) {
     fake.put(&path, lease);
 }
 
-/// A line of a journal about a ClusterRole.
+/// A journal line for a ClusterRole.
 fn line(name: &str, uid: Option<&str>) -> String {
     let resource = json!({"group": "rbac.authorization.k8s.io", "version": "v1", "api_version": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole", "plural": "clusterroles"});
@@ -212,7 +216,7 @@ fn line(name: &str, uid: Option<&str>) -> String {
     entry.to_string()
 }
 
-/// Puts the journal of a run there; its path.
+/// Creates the journal of a run and returns its path.
 fn journal(fake: &Fake, run: &str, data: Value) -> String {
     let path = format!("/api/v1/namespaces/{}/configmaps/{JOURNAL}", control(run));
     fake.put(
@@ -239,12 +243,12 @@ async fn a_journal_stays_while_something_in_it_does() {
     };
     let stays = sweep().await;
     assert!(
-        stays.len() == 1 && stays[0].starts_with("ClusterRole ours stays: "),
+        stays.len() == 1 && stays[0].starts_with("ClusterRole ours was not removed: "),
         "{stays:?}"
     );
     assert!(fake.get(&journal).is_some() && fake.get(role).is_some());
     assert!(fake.get("/api/v1/namespaces/mp-dead1-1-a").is_none());
-    // Whoever may delete it finds it by its line.
+    // Once deleting is allowed, a sweep finds it by its journal line.
     fake.with(|inner| inner.guarded.clear());
     assert_eq!(sweep().await, Vec::<String>::new());
     assert!(fake.get(&journal).is_none() && fake.get(role).is_none());
@@ -262,8 +266,8 @@ async fn only_what_dead_runs_left_is_swept() {
         .identity()
         .replace(&format!("/{}.", std::process::id()), "/999999999.");
     run(&fake, "dead2", &ended, FRESH);
-    // Look-alikes: no label; a label alone; label and annotations under another name; a stale Lease
-    // in a namespace that is not ours.
+    // Look-alikes: no label; a label alone; label and annotations under another name; a stale
+    // Lease in a foreign namespace.
     let space = |name: &str, metadata: Value| {
         fake.put(
             &format!("/api/v1/namespaces/{name}"),
@@ -310,7 +314,7 @@ async fn only_what_dead_runs_left_is_swept() {
             .contains(&"namespace mp-dead1-1-a".to_owned()),
         "{planned:?}"
     );
-    assert_eq!(fake.paths(), before, "a dry run removes nothing");
+    assert_eq!(fake.paths(), before, "a dry run must not remove anything");
 
     let swept = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, false)
         .await
@@ -385,7 +389,7 @@ async fn a_namespace_that_does_not_end_is_told_with_its_finalizer() {
         .unwrap();
     assert_eq!(
         swept.stays,
-        ["namespace mp-dead1-1-a stays: finalizers remaining: example.test/hold"]
+        ["namespace mp-dead1-1-a was not removed: finalizers remaining: example.test/hold"]
     );
     let left = namespaces::remove_all(&fake.client(), &namespaces::of_run("dead1"), limit).await;
     assert_eq!(left.len(), 1, "{left:?}");

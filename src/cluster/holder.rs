@@ -1,10 +1,9 @@
-//! Who holds a run's Lease: a process that others on the same machine can look for.
+//! The holder of a run's Lease: a process that others on the same machine can look up.
 
 use std::{fs, process};
 
-/// Names a process: boot, namespace of process numbers, number and start time (proc(5), field 22 of
-/// `stat`). A later process with the same number is another, and so is one of another boot or
-/// container.
+/// Identifies a process by boot, PID namespace, PID and start time (proc(5), field 22 of `stat`).
+/// A later process with the same PID differs, and so does one of another boot or container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     boot: String,
@@ -34,13 +33,13 @@ impl Holder {
         }
     }
 
-    /// As it stands in `holderIdentity`.
+    /// The value of `holderIdentity`.
     pub fn identity(&self) -> String {
         format!("{}/{}/{}", self.boot, self.namespace, self.process)
     }
 
-    /// The holder was a process of this boot and namespace, and is no more. `false` where nobody
-    /// here can know.
+    /// Whether the holder was a process of this boot and PID namespace that has ended. `false` if
+    /// this process cannot know.
     pub fn is_gone(identity: &str) -> bool {
         let mut parts = identity.split('/');
         let (Some(boot), Some(namespace), Some(named), None) =
@@ -63,7 +62,7 @@ impl Holder {
 fn started(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    // One that was killed and not yet waited for does nothing more.
+    // A zombie does nothing more.
     let ended = matches!(fields.next(), Some("Z" | "X"));
     let start = fields.nth(18)?;
     (!ended).then(|| start.to_owned())

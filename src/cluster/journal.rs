@@ -1,4 +1,4 @@
-//! What a run writes outside its namespaces, noted before it is written: so that it is found again
+//! Records what a run writes outside its namespaces before it is written, so that it can be found
 //! after the run was killed.
 //!
 //! The journal is a ConfigMap in the run's control namespace, with one key for each object.
@@ -22,12 +22,12 @@ use crate::errors::{Classified, ErrorClass};
 /// Name of the ConfigMap.
 pub const JOURNAL: &str = "meshproof-journal";
 
-/// Why a journal cannot be read.
+/// An error reading a journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    #[error("the journal")]
+    #[error("cannot read the journal")]
     Unread(#[source] Box<kube::Error>),
-    #[error("the journal's line {key}")]
+    #[error("invalid line {key} in the journal")]
     Line {
         key: String,
         source: serde_json::Error,
@@ -38,13 +38,13 @@ impl Classified for JournalError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Unread(error) => error.class(),
-            // It was written by a run of ours, or by another version.
+            // It was written by meshproof, possibly by another version.
             Self::Line { .. } => ErrorClass::Harness,
         }
     }
 }
 
-/// An object that is outside, or is about to be.
+/// An object outside the run's namespaces, written or about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -58,7 +58,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// As people write it.
+    /// For messages.
     pub fn describe(&self) -> String {
         let of = self.namespace.as_deref();
         let place = of.map_or_else(String::new, |namespace| format!(" in {namespace}"));
@@ -72,11 +72,11 @@ impl Entry {
         }
     }
 
-    /// Deletes the object, when it is the one that the run `run` made: by its uid, or while that is
-    /// not known by the run's label, which it has from its first moment on.
+    /// Deletes the object if the run `run` created it: by uid, or while the uid is unknown by the
+    /// run's label, which the object has from its creation.
     ///
     /// # Errors
-    /// The API server refuses or does not answer.
+    /// The API server rejects the request or does not answer.
     pub async fn remove(&self, client: &Client, run: &str) -> Result<(), ObjectError> {
         let uid = match &self.uid {
             Some(uid) => uid.clone(),
@@ -114,7 +114,7 @@ impl Entry {
     }
 }
 
-/// The journal of a run that is at work; cheap to clone.
+/// The journal of an active run. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     api: Api<ConfigMap>,
@@ -122,7 +122,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal in a control namespace; [`Journal::begin`] makes it.
+    /// The journal in a control namespace, which [`Journal::begin`] creates.
     pub fn of(client: &Client, control: &str) -> Self {
         Self {
             api: Api::namespaced(client.clone(), control),
@@ -130,10 +130,10 @@ impl Journal {
         }
     }
 
-    /// Makes the ConfigMap.
+    /// Creates the ConfigMap.
     ///
     /// # Errors
-    /// The API server refuses or does not answer.
+    /// The API server rejects the request or does not answer.
     pub async fn begin(&self, run: &str) -> Result<(), kube::Error> {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": JOURNAL, "labels": {RUN_LABEL: run}}, "data": {}});
@@ -145,29 +145,29 @@ impl Journal {
         self.api.create(&params, &map).await.map(drop)
     }
 
-    /// Notes an object that is about to be written; returns the key of its line.
+    /// Records an object that is about to be written. Returns the key of its line.
     ///
     /// # Errors
-    /// The API server refuses or does not answer: then nothing may be written.
+    /// The API server rejects the request or does not answer. Then nothing may be written.
     pub async fn intend(&self, entry: &Entry) -> Result<String, kube::Error> {
         let key = format!("{:06}", self.next.fetch_add(1, Ordering::Relaxed));
         self.note(&key, entry).await?;
         Ok(key)
     }
 
-    /// Notes again what is known by now.
+    /// Updates a line with what is known now.
     ///
     /// # Errors
-    /// The API server refuses or does not answer.
+    /// The API server rejects the request or does not answer.
     pub async fn note(&self, key: &str, entry: &Entry) -> Result<(), kube::Error> {
         let line = serde_json::to_string(entry).map_err(kube::Error::SerdeError)?;
         self.patch(json!({"data": {key: line}})).await
     }
 
-    /// Strikes an object that is gone, or was not written.
+    /// Removes the line of an object that is gone, or was not written.
     ///
     /// # Errors
-    /// The API server refuses or does not answer.
+    /// The API server rejects the request or does not answer.
     pub async fn strike(&self, key: &str) -> Result<(), kube::Error> {
         self.patch(json!({"data": {key: null}})).await
     }
@@ -181,10 +181,10 @@ impl Journal {
         self.api.patch(JOURNAL, &params, &patch).await.map(drop)
     }
 
-    /// What is noted; nothing where there is no journal.
+    /// All entries. Empty if there is no journal.
     ///
     /// # Errors
-    /// [`JournalError`]: the API server does not answer, or a line is none.
+    /// [`JournalError`]: the API server does not answer, or a line is invalid.
     pub async fn entries(&self) -> Result<Vec<Entry>, JournalError> {
         let map = self.api.get_opt(JOURNAL).await;
         let map = map.map_err(|error| JournalError::Unread(Box::new(error)))?;

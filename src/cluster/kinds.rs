@@ -1,5 +1,5 @@
-//! Kinds as the API server knows them: plural and scope come from its discovery, asked once for
-//! each version of a group.
+//! Kinds as the API server knows them. Plural and scope come from its discovery, requested once
+//! for each group version.
 
 use std::{
     collections::BTreeMap,
@@ -13,20 +13,20 @@ use kube::{Client, api::ApiResource};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub resource: ApiResource,
-    /// Its objects have a namespace.
+    /// Whether its objects have a namespace.
     pub namespaced: bool,
 }
 
-/// What one API server has said of its kinds; cheap to clone.
+/// Discovered kinds of one API server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds(Arc<Mutex<BTreeMap<(String, String), Known>>>);
 
 impl Kinds {
-    /// The kind, `None` when the server has none such. Only what is there is remembered: a
-    /// definition may come later.
+    /// The kind. `None` if the server does not have it. Only existing kinds are cached, because a
+    /// CRD may be created later.
     ///
     /// # Errors
-    /// The API server refuses or does not answer.
+    /// The API server rejects the request or does not answer.
     pub async fn find(
         &self,
         client: &Client,
@@ -56,7 +56,7 @@ impl Kinds {
     }
 }
 
-/// Kinds of one version of a group, without their parts (`deployments/scale`).
+/// Kinds of one group version, without subresources (`deployments/scale`).
 fn of(api_version: &str, listed: APIResourceList) -> Vec<((String, String), Known)> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let whole = listed

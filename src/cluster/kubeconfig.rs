@@ -1,5 +1,5 @@
-//! The user's kubeconfig, read with care: only plain files, only so large, and no program is run
-//! unasked.
+//! Reads the user's kubeconfig safely: only regular files up to a size limit, and without running
+//! programs unless allowed.
 
 use std::{
     fs, io,
@@ -14,20 +14,20 @@ use crate::{
     evidence::sensitive::{decoded, is_sensitive},
 };
 
-/// Largest file that is read: kubeconfigs and certificates are far smaller.
+/// Largest file that is read. Kubeconfigs and certificates are far smaller.
 const LARGEST: u64 = 4 << 20;
 
-/// Why a kubeconfig is not used.
+/// An error reading a kubeconfig.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     #[error("neither KUBECONFIG nor HOME is set")]
     Unnamed,
-    /// None of the files that were looked for is there.
-    #[error("{files}: not there")]
+    /// None of the files exists.
+    #[error("{files}: no such file")]
     Absent { files: String },
     #[error("{}", .path.display())]
     NotRead { path: PathBuf, source: NotRead },
-    /// It is read, and is none.
+    /// The file is not a kubeconfig.
     #[error("{}", .path.display())]
     NoKubeconfig {
         path: PathBuf,
@@ -35,10 +35,10 @@ pub enum KubeconfigError {
     },
     #[error("certificate-authority {path}")]
     Authority { path: String, source: NotRead },
-    #[error("the user {user} of the kubeconfig")]
+    #[error("user {user} of the kubeconfig")]
     User { user: String, source: UserError },
     #[error(
-        "the user {user} of the kubeconfig gets its credentials from a program (exec: {program}), which is not run unless --allow-exec-plugins says so"
+        "user {user} of the kubeconfig gets its credentials from a program (exec: {program}), which is not run without --allow-exec-plugins"
     )]
     PluginRefused { user: String, program: String },
 }
@@ -56,12 +56,12 @@ impl Classified for KubeconfigError {
     }
 }
 
-/// Why a file that a kubeconfig is, or names, is not read.
+/// Why a kubeconfig, or a file that it names, was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRead {
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("this is no plain file, so it is not read")]
+    #[error("not a regular file, so it is not read")]
     NotPlain,
     #[error("larger than 4 MiB, so it is not read")]
     TooLarge,
@@ -71,17 +71,17 @@ impl Classified for NotRead {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Io(error) if error.kind() != io::ErrorKind::NotFound => ErrorClass::Machine,
-            // Whoever wrote the kubeconfig named a file that is not there, or is none.
+            // The kubeconfig names a file that does not exist or cannot be used.
             Self::Io(_) | Self::NotPlain | Self::TooLarge => ErrorClass::Input,
         }
     }
 }
 
-/// Why the credentials of a kubeconfig's user are not used.
+/// An error using the credentials of a kubeconfig's user.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     #[error(
-        "auth-provider is not supported: Kubernetes took it out in 1.26; use the provider's exec plugin (kubelogin, gke-gcloud-auth-plugin)"
+        "auth-provider is not supported: Kubernetes removed it in 1.26; use the provider's exec plugin (kubelogin, gke-gcloud-auth-plugin)"
     )]
     AuthProvider,
     #[error("{field} {path}")]
@@ -103,16 +103,16 @@ impl Classified for UserError {
     }
 }
 
-/// Why no request can carry a token.
+/// Why a token cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("its token is empty")]
+    #[error("the token is empty")]
     Empty,
-    #[error("its token has characters that no header can carry")]
+    #[error("the token has characters that are not allowed in an HTTP header")]
     Unprintable,
 }
 
-/// Whether the program that a kubeconfig names for credentials may be run.
+/// Whether the credential program that a kubeconfig names may be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Plugins {
     #[default]
@@ -121,7 +121,7 @@ pub enum Plugins {
 }
 
 impl Plugins {
-    /// As the flag says.
+    /// The value of the flag.
     pub fn when(allowed: bool) -> Self {
         match allowed {
             true => Self::Allowed,
@@ -130,7 +130,7 @@ impl Plugins {
     }
 }
 
-/// Files of the user's kubeconfig, as kubectl looks for them: the list in `KUBECONFIG`, else
+/// Files of the user's kubeconfig, in the same way as kubectl: the list in `KUBECONFIG`, else
 /// `~/.kube/config`.
 pub fn files() -> Vec<PathBuf> {
     match std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
@@ -144,11 +144,12 @@ pub fn files() -> Vec<PathBuf> {
     }
 }
 
-/// Reads files together, the first of two equal names counts; files that are not there are passed
-/// over as long as one is.
+/// Reads and merges files. The first of two equal names takes effect. Missing files are ignored
+/// as long as one exists.
 ///
 /// # Errors
-/// [`KubeconfigError`]: there is none, one is no plain file, is too large, or no kubeconfig.
+/// [`KubeconfigError`]: no file exists, or one is not a regular file, is too large, or is not a
+/// kubeconfig.
 pub fn read(files: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
     let there: Vec<&PathBuf> = files.iter().filter(|path| path.exists()).collect();
     if there.is_empty() {
@@ -179,7 +180,7 @@ pub fn read(files: &[PathBuf]) -> Result<Kubeconfig, KubeconfigError> {
     Ok(all)
 }
 
-/// A plain file of a sensible size: a pipe or a device could be read for ever.
+/// Requires a regular file within the size limit: a pipe or a device could be read for ever.
 fn check_file(path: &Path) -> Result<(), NotRead> {
     let meta = fs::metadata(path)?;
     match meta.is_file() {
@@ -189,12 +190,13 @@ fn check_file(path: &Path) -> Result<(), NotRead> {
     }
 }
 
-/// Looks at what a context's cluster and user name, before any of it is read or sent. Takes the
-/// credential plugin out, for it is run with bounds of our own.
+/// Checks the files and credentials of a context's cluster and user, before any of them is read
+/// or sent. Removes the credential plugin from the kubeconfig, because meshproof runs it itself
+/// within limits.
 ///
 /// # Errors
-/// [`KubeconfigError`]: a file that must not be read, a way of signing in that is not taken, a
-/// plugin that nobody allowed, a token that no request can carry.
+/// [`KubeconfigError`]: a file that must not be read, an unsupported authentication method, a
+/// plugin that is not allowed, or a token that a header cannot hold.
 pub fn credentials(
     config: &mut Kubeconfig,
     context: Option<&str>,
@@ -206,7 +208,7 @@ pub fn credentials(
         .iter()
         .find(|known| Some(known.name.as_str()) == named)
         .and_then(|known| known.context.clone());
-    // Who names no context that there is hears of it from whoever connects.
+    // The client reports an unknown context when it connects.
     let Some(context) = context else {
         return Ok(None);
     };
@@ -241,9 +243,8 @@ pub fn credentials(
     }
 }
 
-/// Texts of a kubeconfig that must not stand in any report: tokens, passwords, private keys, what
-/// is in the userinfo of proxies, and values that are given to credential plugins under sensitive
-/// names.
+/// Values of a kubeconfig that must not appear in any report: tokens, passwords, private keys,
+/// the userinfo of proxy URLs, and sensitive environment variables of credential plugins.
 pub fn secrets(config: &Kubeconfig) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for info in config
@@ -327,7 +328,7 @@ fn check_user(info: &AuthInfo) -> Result<(), UserError> {
     }
 }
 
-/// A token stands in a header, which takes printable characters only.
+/// Checks a token, which is sent in a header and so must consist of printable characters.
 ///
 /// # Errors
 /// [`TokenError`].
@@ -366,9 +367,9 @@ mod tests {
     #[case::nothing("{}", None)]
     #[case::device(
         "{client-key: /dev/zero}",
-        Some("client-key /dev/zero: this is no plain file")
+        Some("client-key /dev/zero: not a regular file")
     )]
-    #[case::folder("{tokenFile: /tmp}", Some("tokenFile /tmp: this is no plain file"))]
+    #[case::folder("{tokenFile: /tmp}", Some("tokenFile /tmp: not a regular file"))]
     #[case::absent(
         "{client-certificate: /nowhere/x}",
         Some("client-certificate /nowhere/x: No such file")
@@ -377,10 +378,10 @@ mod tests {
         "{auth-provider: {name: gcp, config: {cmd-path: /bin/sh}}}",
         Some("auth-provider is not supported")
     )]
-    #[case::token_of_two_lines(r#"{token: "a\nb"}"#, Some("no header can carry"))]
+    #[case::token_of_two_lines(r#"{token: "a\nb"}"#, Some("not allowed in an HTTP header"))]
     #[case::plugin(
         "{exec: {apiVersion: v1, command: /bin/sh}}",
-        Some("(exec: /bin/sh), which is not run unless --allow-exec-plugins")
+        Some("(exec: /bin/sh), which is not run without --allow-exec-plugins")
     )]
     fn a_user_is_looked_at_before_anything_is_read(
         #[case] user: &str,
@@ -417,14 +418,14 @@ mod tests {
         let huge = fs::File::create(at("huge")).unwrap();
         huge.set_len(LARGEST + 1).unwrap();
         for (name, words) in [
-            ("fifo", "no plain file"),
-            ("link", "no plain file"),
+            ("fifo", "not a regular file"),
+            ("link", "not a regular file"),
             ("huge", "larger than"),
         ] {
             let said = chain(&read(&[at(name)]).unwrap_err());
             assert!(said.contains(words) && said.contains(name), "{said}");
         }
         let said = read(&[at("absent")]).unwrap_err().to_string();
-        assert!(said.ends_with("absent: not there"), "{said}");
+        assert!(said.ends_with("absent: no such file"), "{said}");
     }
 }

@@ -1,5 +1,5 @@
-//! A run holds a Lease while it is at work; one that is not renewed any more shows that the run is
-//! dead.
+//! A run holds a Lease while it is active. A Lease that is no longer renewed shows that the run
+//! is dead.
 
 use std::time::Duration;
 
@@ -23,21 +23,22 @@ use super::{
 
 /// Name of the Lease in a run's control namespace.
 pub const LEASE: &str = "meshproof-run";
-/// A Lease that is not renewed for this long is stale. A run that stood still for longer (a closed
-/// laptop) may find its namespaces gone.
+/// A Lease that is not renewed for this long is stale. A run that was suspended for longer (a
+/// closed laptop) may find its namespaces gone.
 pub const DURATION: Duration = Duration::from_secs(60);
-/// Pause between two renewals.
+/// Interval of renewals.
 const RENEW: Duration = Duration::from_secs(15);
 
-/// The API server's clock, by which all runs on it reckon: machines may disagree about the time.
+/// The API server's clock, which all runs on the cluster use: machines may disagree about the
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     ahead: SignedDuration,
 }
 
 impl Clock {
-    /// Asks the server for its time (the header `date` of an answer, whole seconds); this machine's
-    /// counts where it sends none.
+    /// Reads the server's time (the header `date` of a response, whole seconds), or this
+    /// machine's if it sends none.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -61,13 +62,13 @@ impl Clock {
     }
 }
 
-/// A date of HTTP (RFC 9110, IMF-fixdate).
+/// Parses an HTTP date (RFC 9110, IMF-fixdate).
 fn date(text: &str) -> Option<Timestamp> {
     let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(zoned.timestamp())
 }
 
-/// A Lease that is held until this is dropped.
+/// Holds a Lease until dropped.
 pub struct Held {
     task: JoinHandle<()>,
 }
@@ -78,11 +79,11 @@ impl Drop for Held {
     }
 }
 
-/// Takes the Lease of the run `run` in its control namespace and renews it. `tell` hears once when
-/// that fails for so long that others may take the run for dead.
+/// Creates the Lease of the run `run` in its control namespace and renews it. Calls `tell` once
+/// if renewal fails for so long that others may consider the run dead.
 ///
 /// # Errors
-/// The API server refuses or does not answer.
+/// The API server rejects the request or does not answer.
 pub async fn hold(
     client: &Client,
     control: &str,
@@ -134,20 +135,20 @@ async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {RENEW:?}"),
+            Err(_) => format!("no response within {RENEW:?}"),
         };
         if last.elapsed() > DURATION && !told {
             told = true;
             tell(format!(
-                "the run's Lease was not renewed for {} s ({words}): other runs may take this one for dead and remove its namespaces",
+                "the run's Lease was not renewed for {} s ({words}): other runs may consider this one dead and remove its namespaces",
                 last.elapsed().as_secs()
             ));
         }
     }
 }
 
-/// Whether the run that holds a Lease is dead: its process is known to have ended, or the Lease is
-/// stale at the time `now`.
+/// Whether the run that holds a Lease is dead: its process is known to have ended, or the Lease
+/// is stale at the time `now`.
 pub fn is_dead(spec: &LeaseSpec, now: Timestamp) -> bool {
     if Holder::is_gone(spec.holder_identity.as_deref().unwrap_or_default()) {
         return true;

@@ -1,4 +1,4 @@
-//! Verbs on the Kubernetes API that every target shares.
+//! Operations on the Kubernetes API that all targets share.
 
 pub mod answer;
 pub mod bounds;

@@ -1,5 +1,5 @@
-//! Namespaces of runs: found by label, deleted by uid, and waited for, with what holds those that
-//! do not end.
+//! Namespaces of runs: found by label, deleted by uid, and waited for. Reports what blocks those
+//! that are not deleted.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -22,16 +22,16 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Label of a namespace that stays after its run, for a person to look at (`--keep`).
+/// Label of a namespace that stays after its run, for inspection (`--keep`).
 pub const KEPT_LABEL: &str = "meshproof.dev/kept";
-/// Annotation of every namespace of a run: the scenario that it was made for.
+/// Annotation of every namespace of a run: the scenario that it was created for.
 pub const SCENARIO: &str = "meshproof.dev/scenario";
 
-/// A namespace that did not end, and why.
+/// A namespace that was not removed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     pub name: String,
-    /// In the API server's words where it has some.
+    /// The API server's message, if there is one.
     pub why: String,
 }
 
@@ -46,14 +46,14 @@ impl Left {
 
 impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "namespace {} stays: {}", self.name, self.why)
+        write!(f, "namespace {} was not removed: {}", self.name, self.why)
     }
 }
 
 /// The namespaces that match a label selector.
 ///
 /// # Errors
-/// [`RequestError`]: the API server refuses or does not answer.
+/// [`RequestError`]: the API server rejects a request or does not answer.
 pub async fn list(client: &Client, selector: &str) -> Result<Vec<Namespace>, RequestError> {
     let api: Api<Namespace> = Api::all(client.clone());
     let params = ListParams::default().labels(selector);
@@ -64,21 +64,21 @@ pub async fn list(client: &Client, selector: &str) -> Result<Vec<Namespace>, Req
     }
 }
 
-/// Selects the namespaces of a run that are not to stay.
+/// Selects the namespaces of a run that are not kept.
 pub fn of_run(run: &str) -> String {
     format!("{RUN_LABEL}={run},!{KEPT_LABEL}")
 }
 
-/// It is being deleted.
+/// Whether it is being deleted.
 pub fn is_ending(namespace: &Namespace) -> bool {
     namespace.metadata.deletion_timestamp.is_some()
 }
 
-/// Deletes exactly this namespace (by uid) and ends its pods at once. Does not wait.
+/// Deletes exactly this namespace (by uid), and its pods without a grace period. Does not wait.
 ///
 /// # Errors
-/// [`RequestError`]: the API server refuses or does not answer. A namespace that is gone already is
-/// no error.
+/// [`RequestError`]: the API server rejects a request or does not answer. A namespace that no
+/// longer exists is not an error.
 pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), RequestError> {
     let name = namespace.name_any();
     let api: Api<Namespace> = Api::all(client.clone());
@@ -97,10 +97,10 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), Reques
             }
             Err(error) => return Err(error.into()),
         }
-        // The namespace takes no new pods any more, so their owners cannot make them anew.
+        // A terminating namespace accepts no new pods, so their owners cannot recreate them.
         let pods: Api<Pod> = Api::namespaced(client.clone(), &name);
         let at_once = DeleteParams::default().grace_period(0);
-        // Without this they end with their grace period.
+        // Without this they take their grace period.
         let _ = pods
             .delete_collection(&at_once, &ListParams::default())
             .await;
@@ -113,10 +113,10 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), Reques
     }
 }
 
-/// Marks a namespace as one that stays.
+/// Marks a namespace as kept.
 ///
 /// # Errors
-/// When the API server refuses.
+/// The API server rejects the request.
 pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
     let api: Api<Namespace> = Api::all(client.clone());
     let patch = json!({"metadata": {"labels": {KEPT_LABEL: "true"}}});
@@ -129,9 +129,9 @@ pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
         .map(drop)
 }
 
-/// Deletes what the selector finds, again and again until there is none, so that one whose creation
-/// was under way goes too. Returns those that are still there after `limit`; `limit` zero deletes
-/// without waiting and returns only what was refused.
+/// Deletes what the selector matches, repeatedly until nothing matches, so that namespaces that
+/// were just being created are deleted too. Returns those that still exist after `limit`. With
+/// `limit` zero, deletes without waiting and returns only failed deletions.
 pub async fn remove_all(client: &Client, selector: &str, limit: Duration) -> Vec<Left> {
     let round = async |_| {
         let stay = still_there(client, selector, limit.is_zero()).await;
@@ -144,13 +144,13 @@ pub async fn remove_all(client: &Client, selector: &str, limit: Duration) -> Vec
     stay
 }
 
-/// One round: deletes what the selector finds and returns that with what holds it; with
-/// `only_refused`, what was refused.
+/// One round: deletes what the selector matches, and returns it with what blocks it. With
+/// `only_refused`, returns only failed deletions.
 async fn still_there(client: &Client, selector: &str, only_refused: bool) -> Vec<Left> {
     let found = match list(client, selector).await {
         Ok(found) => found,
         Err(error) => {
-            let name = format!("of -l {selector}");
+            let name = format!("(selector {selector})");
             let why = format!("cannot list namespaces: {}", chain(&error));
             return vec![Left { name, why }];
         }
@@ -171,7 +171,7 @@ async fn still_there(client: &Client, selector: &str, only_refused: bool) -> Vec
 }
 
 /// Deletes these namespaces, by uid, and waits up to `limit` until they are gone. Returns those
-/// that are still there; with `limit` zero only those that were refused.
+/// that still exist; with `limit` zero, only failed deletions.
 pub async fn remove_these(client: &Client, these: &[Namespace], limit: Duration) -> Vec<Left> {
     let (mut stay, mut waiting) = (Vec::new(), Vec::new());
     let done = join_all(these.iter().map(|one| delete(client, one))).await;
@@ -189,7 +189,7 @@ pub async fn remove_these(client: &Client, these: &[Namespace], limit: Duration)
     stay
 }
 
-/// Waits until this very namespace is gone; what holds it when it is not.
+/// Waits until exactly this namespace is gone. Otherwise returns what blocks it.
 async fn gone(client: &Client, one: &Namespace, limit: Duration) -> Option<Left> {
     let look = async |_| {
         let left = look(client, one).await;
@@ -202,7 +202,8 @@ async fn gone(client: &Client, one: &Namespace, limit: Duration) -> Option<Left>
     left
 }
 
-/// What holds this very namespace; `None` once it is gone. A later one of its name is another.
+/// What blocks exactly this namespace. `None` once it is gone. A later one with the same name is
+/// another.
 async fn look(client: &Client, wanted: &Namespace) -> Option<Left> {
     let api: Api<Namespace> = Api::all(client.clone());
     match api.get_opt(&wanted.name_any()).await {
@@ -214,7 +215,7 @@ async fn look(client: &Client, wanted: &Namespace) -> Option<Left> {
     }
 }
 
-/// What holds a namespace that is still there.
+/// What blocks the deletion of a namespace.
 pub fn left(namespace: &Namespace) -> Left {
     Left {
         name: namespace.name_any(),
@@ -222,7 +223,7 @@ pub fn left(namespace: &Namespace) -> Left {
     }
 }
 
-/// Conditions of the namespace controller that say what keeps a namespace (k8s.io/api/core/v1,
+/// The namespace controller's conditions that block the deletion (k8s.io/api/core/v1,
 /// `NamespaceConditionType`).
 fn why(namespace: &Namespace) -> String {
     if !is_ending(namespace) {
@@ -241,7 +242,8 @@ fn why(namespace: &Namespace) -> String {
         words.push(format!("it has the finalizers {}", own.join(", ")));
     }
     match words.is_empty() {
-        true => "it is being deleted, and the API server does not say what it waits for".to_owned(),
+        true => "it is being deleted, but the API server does not report what it is waiting for"
+            .to_owned(),
         false => words.join("; "),
     }
 }
@@ -262,7 +264,7 @@ mod tests {
         ]}}));
         assert_eq!(
             left(&held).to_string(),
-            "namespace mp-x-1-a stays: Some resources are remaining: configmaps. has 1 resource instances; \
+            "namespace mp-x-1-a was not removed: Some resources are remaining: configmaps. has 1 resource instances; \
              Some content in the namespace has finalizers remaining: example.test/hold in 1 resource instances"
         );
         let silent = of(

@@ -1,4 +1,4 @@
-//! Objects as their authors wrote them: server-side apply, delete, and whose they are.
+//! Objects as their authors wrote them: server-side apply and delete, with ownership.
 
 use std::{future::Future, time::Duration};
 
@@ -26,10 +26,10 @@ use crate::{
 
 /// Field manager of everything that meshproof applies.
 pub const MANAGER: &str = "meshproof";
-/// Label whose value is the run's id; only objects that carry it are ever deleted.
+/// Label whose value is the run's id. Only objects with this label are ever deleted.
 pub const RUN_LABEL: &str = "meshproof.dev/run";
 
-/// Why an object could not be written.
+/// An error writing an object.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     #[error("a document has no apiVersion, kind or metadata.name: {0}")]
@@ -42,32 +42,32 @@ pub enum ObjectError {
         kind: String,
         name: String,
     },
-    #[error("{kind} {name} was refused: {message}")]
+    #[error("the API server rejected {kind} {name}: {message}")]
     Refused {
         kind: String,
         name: String,
-        /// HTTP status of the answer.
+        /// HTTP status of the response.
         code: u16,
         message: String,
     },
-    /// A word of it cannot stand in the path of a request.
+    /// A field of it cannot be used in the path of a request.
     #[error(transparent)]
     Words(#[from] WordError),
     #[error(
-        "{0}; a scenario that has to says so with needs: [outside-namespace], which somebody else's cluster does not offer"
+        "{0}; a scenario that requires this must declare needs: [outside-namespace], which is supported only if the cluster belongs to the run"
     )]
     Outside(#[from] Outside),
-    #[error("{what} cannot be noted in the run's journal, so it was not written")]
+    #[error("cannot record {what} in the run's journal, so it was not written")]
     Unnoted {
         what: String,
         source: Box<kube::Error>,
     },
     #[error(
-        "{kind} {name} is there already and was not made by this scenario: meshproof changes nothing that it did not make"
+        "{kind} {name} already exists and was not created by this scenario: meshproof changes only objects that it created"
     )]
     Foreign { kind: String, name: String },
     #[error(
-        "{kind} {name}: {fields} belongs to {owner}, who wrote it before; meshproof takes no field from another owner"
+        "{kind} {name}: field manager {owner} owns {fields}; meshproof does not take over fields of other field managers"
     )]
     Conflict {
         kind: String,
@@ -75,7 +75,7 @@ pub enum ObjectError {
         owner: String,
         fields: String,
     },
-    #[error("{kind} {name}")]
+    #[error("the request for {kind} {name} failed")]
     Api {
         kind: String,
         name: String,
@@ -99,12 +99,12 @@ impl Classified for ObjectError {
     }
 }
 
-/// A written object: enough to find it again and to delete exactly it.
+/// A written object, with enough to find it again and to delete exactly this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     pub api_version: String,
     pub kind: String,
-    /// Name of the kind in the paths of requests.
+    /// Name of the kind in request paths.
     pub plural: String,
     pub namespace: Option<String>,
     pub name: String,
@@ -112,14 +112,14 @@ pub struct Written {
     pub resource_version: String,
     /// In whole seconds of the API server's clock.
     pub created: Option<jiff::Timestamp>,
-    /// What has to be done before it can go.
+    /// Finalizers, which delay its deletion.
     pub finalizers: Vec<String>,
-    /// What the API server and its webhooks warned of.
+    /// Warnings of the API server and its webhooks.
     pub warnings: Vec<String>,
 }
 
 impl Written {
-    /// What the API server answered about an object.
+    /// From the API server's response.
     pub fn of(answer: &Answer, resource: &ApiResource) -> Self {
         let made = &answer.object;
         Self {
@@ -136,7 +136,7 @@ impl Written {
         }
     }
 
-    /// The kind, as requests name it.
+    /// The kind, for requests.
     pub fn resource(&self) -> ApiResource {
         let (group, version) = split(&self.api_version);
         ApiResource {
@@ -153,7 +153,7 @@ fn split(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
 }
 
-/// Parses the parts that address an object.
+/// The apiVersion, kind and name of an object.
 pub(super) fn address(object: &Value) -> Result<(String, String, String), ObjectError> {
     let text = |path: &str| {
         object
@@ -169,7 +169,7 @@ pub(super) fn address(object: &Value) -> Result<(String, String, String), Object
     }
 }
 
-/// The API of a kind.
+/// The client interface for a kind.
 pub(super) fn api(
     client: &Client,
     resource: &ApiResource,
@@ -181,18 +181,18 @@ pub(super) fn api(
     }
 }
 
-/// A kind whose plural is the regular one: those of Kubernetes, Gateway API and Istio.
+/// A kind whose plural is regular, as for those of Kubernetes, Gateway API and Istio.
 fn regular(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = split(api_version);
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
-/// Applies an object of an installation on a target of our own (server-side, as [`MANAGER`], over
-/// whoever owns its fields). A namespaced object without a namespace goes into `namespace`. What
-/// scenarios write goes through [`super::writer::Writer`].
+/// Applies an object of an installation on a target that meshproof owns (server-side, as
+/// [`MANAGER`], with force). A namespaced object without a namespace goes into `namespace`.
+/// Scenarios write through [`super::writer::Writer`].
 ///
 /// # Errors
-/// [`ObjectError`] with the words of the API server or of the webhook that refused.
+/// [`ObjectError`] with the message of the API server or of the webhook that rejected it.
 pub async fn install(
     client: &Client,
     object: &Value,
@@ -213,8 +213,8 @@ pub async fn install(
     }
 }
 
-/// Applies server-side as [`MANAGER`]. A webhook that cannot be reached, because what serves it has
-/// just restarted, is waited for.
+/// Applies server-side as [`MANAGER`]. Waits for a webhook that cannot be reached because its
+/// server has just restarted.
 pub(super) async fn patch(
     client: &Client,
     api: &Api<DynamicObject>,
@@ -233,8 +233,8 @@ pub(super) async fn patch(
     .await
 }
 
-/// Writes again until the API server could ask its webhooks, or `limit` is over: then its last
-/// refusal counts.
+/// Retries a write until the API server could call its webhooks, or until `limit`: then the last
+/// error is returned.
 async fn once_asked<F>(limit: Duration, write: impl Fn() -> F) -> Result<Answer, kube::Error>
 where
     F: Future<Output = Result<Answer, kube::Error>>,
@@ -248,14 +248,14 @@ where
     written.map_err(|error| error.or_late(|late| late.last_seen))
 }
 
-/// The API server could not ask a webhook, so that nobody has decided anything (its words,
-/// `ErrCallingWebhook`).
+/// Whether the API server could not call a webhook, so that the write was not decided (its
+/// message, `ErrCallingWebhook`).
 fn is_unasked(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 500 && status.message.contains("failed calling webhook"))
 }
 
-/// The 404 of a path that the API server does not serve. One of an object that is missing (the
-/// namespace, the Role of a RoleBinding) names it.
+/// Whether this is the 404 of a path that the API server does not serve. A 404 for a missing
+/// object (the namespace, the Role of a RoleBinding) names the object.
 fn is_of_a_kind(status: &Status) -> bool {
     let missing = status.details.as_ref();
     status.code == 404 && missing.is_none_or(|missing| missing.name.is_empty())
@@ -287,10 +287,10 @@ pub(crate) fn explain(
     }
 }
 
-/// Deletes exactly this object: another one of the same name, made later by somebody else, stays.
+/// Deletes exactly this object. A later one with the same name stays.
 ///
 /// # Errors
-/// When the API server refuses; an object that is gone already is no error.
+/// The API server rejects the request. An object that no longer exists is not an error.
 pub async fn delete(client: &Client, written: &Written) -> Result<(), ObjectError> {
     let api = api(client, &written.resource(), written.namespace.as_deref());
     let params = DeleteParams {
@@ -312,7 +312,7 @@ pub async fn delete(client: &Client, written: &Written) -> Result<(), ObjectErro
     }
 }
 
-/// Reads one object as JSON, `None` when there is none.
+/// Reads one object as JSON. `None` if it does not exist.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -354,7 +354,7 @@ pub async fn list(
         )
     })?;
     let each = found.items.into_iter().filter_map(|mut object| {
-        // Items of a list do not say what they are.
+        // Items of a list have no apiVersion and kind.
         object.types = Some(TypeMeta {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -417,15 +417,16 @@ mod tests {
     #[tokio::test]
     async fn of_a_webhook_that_stays_away_the_last_refusal_is_told_and_is_the_meshs_trouble() {
         let written = once_asked(Duration::from_millis(20), async || Err(unasked()));
-        let error = written.await.expect_err("nobody answers");
+        let error = written.await.expect_err("no webhook answers");
         let error = explain(error, "v1".into(), "ConfigMap".into(), "a".into());
-        let words = "ConfigMap a was refused: Internal error occurred: failed calling webhook";
+        let words =
+            "the API server rejected ConfigMap a: Internal error occurred: failed calling webhook";
         assert!(error.to_string().starts_with(words), "{error}");
         assert_eq!(error.class(), ErrorClass::Mesh);
     }
 
-    /// Bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding without its
-    /// Role and into no namespace.
+    /// Response bodies of Kubernetes 1.36 to writes of an unknown resource, of a RoleBinding
+    /// without its Role and into a missing namespace.
     #[rstest::rstest]
     #[case::no_kind(
         json!({"message": "the server could not find the requested resource", "details": {}}),
@@ -434,11 +435,11 @@ mod tests {
     #[case::no_group(json!({"message": "404 page not found"}), "RoleBinding b: the API server has no v1 RoleBinding")]
     #[case::no_role(
         json!({"message": "roles.rbac.authorization.k8s.io \"r\" not found", "details": {"name": "r", "kind": "roles"}}),
-        "RoleBinding b was refused: roles.rbac.authorization.k8s.io \"r\" not found"
+        "the API server rejected RoleBinding b: roles.rbac.authorization.k8s.io \"r\" not found"
     )]
     #[case::no_namespace(
         json!({"message": "namespaces \"n\" not found", "details": {"name": "n", "kind": "namespaces"}}),
-        "RoleBinding b was refused: namespaces \"n\" not found"
+        "the API server rejected RoleBinding b: namespaces \"n\" not found"
     )]
     fn a_missing_object_is_not_a_missing_kind(#[case] mut body: Value, #[case] words: &str) {
         body["code"] = 404.into();

@@ -1,5 +1,5 @@
-//! A kubeconfig's credential plugin (client.authentication.k8s.io), run with a deadline, a bound on
-//! what it prints, and to its end.
+//! Runs a kubeconfig's credential plugin (client.authentication.k8s.io) with a deadline and an
+//! output limit, and ends it in any case.
 
 use std::{
     io,
@@ -27,15 +27,15 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Most that it may print.
+/// Largest output.
 const MOST: u64 = 1 << 20;
 
-/// Why a credential plugin gave nothing.
+/// An error running a credential plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    #[error("the credential plugin {program} cannot be started")]
+    #[error("cannot start the credential plugin {program}")]
     Start { program: String, source: io::Error },
-    #[error("the credential plugin {program} cannot be listened to")]
+    #[error("cannot read the output of the credential plugin {program}")]
     Listen { program: String, source: io::Error },
     #[error("the credential plugin {program} did not end within {limit:?}")]
     Slow { program: String, limit: Duration },
@@ -45,17 +45,17 @@ pub enum PluginError {
     Failed {
         program: String,
         status: ExitStatus,
-        /// The last line of what it said.
+        /// The last line on its stderr.
         last: String,
     },
-    #[error("the credential plugin {program} did not answer with an ExecCredential")]
+    #[error("the credential plugin {program} did not print an ExecCredential")]
     Answer {
         program: String,
         source: serde_json::Error,
     },
-    #[error("the credential plugin {program} gave neither a token nor a certificate")]
+    #[error("the credential plugin {program} returned neither a token nor a certificate")]
     Nothing { program: String },
-    #[error("the credential plugin {program} {token}")]
+    #[error("the credential plugin {program} returned an unusable token: {token}")]
     Token { program: String, token: TokenError },
 }
 
@@ -66,13 +66,13 @@ impl Classified for PluginError {
                 ErrorClass::Machine
             }
             Self::Listen { .. } => ErrorClass::Machine,
-            // The kubeconfig names it, and whoever wrote that knows what it needs.
+            // The kubeconfig names it, and its author knows what it needs.
             _ => ErrorClass::Input,
         }
     }
 }
 
-/// What a plugin answers.
+/// The credentials that a plugin returns.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
@@ -92,23 +92,23 @@ struct Answer {
     status: Option<Credential>,
 }
 
-/// Ends the plugin and whatever it started, however it is left.
+/// Kills the plugin and whatever it started when dropped.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It has mostly ended by itself.
+            // It has usually ended by itself.
             let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }
 
-/// Runs a plugin and reads its answer.
+/// Runs a plugin and reads its credentials.
 ///
 /// # Errors
-/// [`PluginError`]: it cannot be started, takes too long, prints too much, fails, or says nothing
-/// of use.
+/// [`PluginError`]: it cannot be started, takes too long, prints too much, fails, or returns no
+/// usable credentials.
 pub async fn run(exec: &ExecConfig) -> Result<Credential, PluginError> {
     within(exec, timeouts().cluster.plugin).await
 }
@@ -162,7 +162,7 @@ fn start(exec: &ExecConfig, program: &str) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// What it prints until it ends well.
+/// Its output, if it exits successfully.
 async fn listen(child: &mut Child, program: &str) -> Result<Vec<u8>, PluginError> {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (out, err) = tokio::try_join!(bounded(out, program), bounded(err, program))?;
@@ -232,10 +232,13 @@ mod tests {
 
     #[rstest::rstest]
     #[case::fails("echo no login >&2; exit 3", "failed (exit status: 3): no login")]
-    #[case::says_nothing("true", "did not answer with an ExecCredential")]
+    #[case::says_nothing("true", "did not print an ExecCredential")]
     #[case::gives_nothing("echo '{}'", "neither a token nor a certificate")]
     #[case::prints_for_ever("cat /dev/zero", "printed more than 1 MiB")]
-    #[case::bad_token(r#"printf '{"status":{"token":"a\\nb"}}'"#, "no header can carry")]
+    #[case::bad_token(
+        r#"printf '{"status":{"token":"a\\nb"}}'"#,
+        "not allowed in an HTTP header"
+    )]
     #[tokio::test]
     async fn what_goes_wrong_is_told(#[case] script: &str, #[case] words: &str) {
         let said = chain(&run(&plugin(script)).await.unwrap_err());
@@ -259,12 +262,12 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(20));
         let pid = std::fs::read_to_string(note).unwrap();
         let path = format!("/proc/{}/stat", pid.trim());
-        // A killed process is gone, or waits for its parent as a zombie.
+        // A killed process is gone, or is a zombie until its parent waits for it.
         let ended = || std::fs::read_to_string(&path).map_or(true, |stat| stat.contains(") Z "));
         let gone = wait::until(Duration::from_secs(10), async |_| {
             Ok::<_, Infallible>(match ended() {
                 true => Look::Met(()),
-                false => Look::Unmet("what the plugin started is still there"),
+                false => Look::Unmet("a process that the plugin started still runs"),
             })
         });
         assert_eq!(gone.await, Ok(()));

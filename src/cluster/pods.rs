@@ -1,4 +1,4 @@
-//! The pods of a run, watched once for all scenarios.
+//! The pods of a run, in one watch for all scenarios.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ type Key = (String, String);
 #[derive(Default)]
 struct State {
     pods: BTreeMap<Key, Pod>,
-    /// Uids of all pods that there ever were, by namespace: a name may be taken again.
+    /// Uids of all pods ever seen, by namespace: a name may be reused.
     ever: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -36,14 +36,14 @@ impl State {
         self.pods.insert(key, pod);
     }
 
-    /// Takes a whole list in the place of the old one.
+    /// Replaces the old list with a whole new one.
     fn relist(&mut self, pods: BTreeMap<Key, Pod>) {
         self.pods.clear();
         pods.into_values().for_each(|pod| self.insert(pod));
     }
 }
 
-/// A live picture of pods selected by a label.
+/// A live view of pods selected by a label.
 pub struct PodWatch {
     state: Arc<Mutex<State>>,
     changed: watch::Receiver<u64>,
@@ -74,8 +74,7 @@ impl PodWatch {
         let config = watcher::Config::default().labels(selector);
         let task = tokio::spawn(async move {
             let mut events = watcher::watcher(api, config).default_backoff().boxed();
-            // A list that is read anew takes the place of the old one at once: pods that are not
-            // read yet are not gone.
+            // A new list replaces the old one at once: pods that were not read yet are not gone.
             let mut listed = BTreeMap::new();
             while let Some(event) = events.next().await {
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +85,7 @@ impl PodWatch {
                     Ok(Event::InitApply(pod)) => drop(listed.insert(key(&pod), pod)),
                     Ok(Event::InitDone) => state.relist(std::mem::take(&mut listed)),
                     Err(error) => {
-                        tracing::warn!(%error, "the watch of pods broke; it is opened again")
+                        tracing::warn!(%error, "the pod watch failed and is being restarted")
                     }
                 }
                 drop(state);
@@ -105,7 +104,7 @@ impl PodWatch {
         self.view(namespace).pods()
     }
 
-    /// The same for a task of its own.
+    /// The same, for use in another task.
     pub fn view(&self, namespace: &str) -> PodView {
         PodView {
             state: Arc::clone(&self.state),
@@ -114,7 +113,7 @@ impl PodWatch {
         }
     }
 
-    /// Uids of pods that were in the namespace and are gone, or about to go.
+    /// Uids of pods that were in the namespace and are gone or being deleted.
     pub fn departed(&self, namespace: &str) -> BTreeSet<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ever = state.ever.get(namespace).cloned().unwrap_or_default();
@@ -126,10 +125,10 @@ impl PodWatch {
         ever
     }
 
-    /// Waits until `done` says so of the namespace's pods.
+    /// Waits until `done` returns true for the namespace's pods.
     ///
     /// # Errors
-    /// The pods as last seen, when `limit` is over.
+    /// The pods as last seen, if `limit` is over.
     pub async fn until(
         &self,
         namespace: &str,
@@ -170,7 +169,8 @@ impl PodView {
             .collect()
     }
 
-    /// Returns when something may have changed since the last time; `false`: nothing will any more.
+    /// Returns when something may have changed since the last call. `false`: there will be no
+    /// more changes.
     pub async fn changed(&mut self) -> bool {
         self.changed.changed().await.is_ok()
     }
@@ -180,7 +180,7 @@ fn key(pod: &Pod) -> Key {
     (pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
-/// The pod can take traffic and is not on its way out.
+/// Whether the pod can receive traffic and is not being deleted.
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
@@ -193,12 +193,12 @@ pub fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
-/// Restarts after which a container that waits for the next one is not expected to recover: the
+/// Number of restarts after which a container in back-off is not expected to recover: the
 /// kubelet's delays are then 20 s and more.
 const RESTARTS: i32 = 3;
 
-/// The pod will not become ready by waiting: its image is not there, its node refuses it or has
-/// waited for a volume long enough (the local node says so), or it ends again and again.
+/// Whether the pod will not become ready by waiting: its image is missing, its node rejects it or
+/// has waited long enough for a volume (as the local node reports), or it keeps crashing.
 pub fn is_hopeless(pod: &Pod) -> bool {
     let status = pod.status.iter();
     let containers = status.flat_map(|status| {
@@ -222,7 +222,8 @@ pub fn label<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.labels().get(key).map(String::as_str)
 }
 
-/// All pods as `kubectl get pods -o wide` shows them; then [`describe`] where one is not ready.
+/// All pods as `kubectl get pods -o wide` shows them, followed by [`describe`] if one is not
+/// ready.
 pub async fn report(client: &Client, pods: &[Pod]) -> String {
     let mut text = table(pods, Timestamp::now());
     if !pods.iter().all(is_ready) {
@@ -231,11 +232,11 @@ pub async fn report(client: &Client, pods: &[Pod]) -> String {
     text
 }
 
-/// Columns of `kubectl get pods -o wide`, each as wide as its widest cell.
+/// The columns of `kubectl get pods -o wide`, each as wide as its widest value.
 fn table(pods: &[Pod], now: Timestamp) -> String {
     const HEAD: [&str; 7] = ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "NODE", "IP"];
     if pods.is_empty() {
-        return "no pod was made\n".to_owned();
+        return "no pod was created\n".to_owned();
     }
     let mut rows = vec![HEAD.map(str::to_owned)];
     rows.extend(pods.iter().map(|pod| row(pod, now)));
@@ -255,7 +256,7 @@ fn table(pods: &[Pod], now: Timestamp) -> String {
 fn row(pod: &Pod, now: Timestamp) -> [String; 7] {
     let (spec, status) = (pod.spec.clone().unwrap_or_default(), pod.status.clone());
     let status = status.unwrap_or_default();
-    // Native sidecars count as kubectl counts them: beside the containers.
+    // Native sidecars count like containers, as in kubectl.
     let early = spec.init_containers.unwrap_or_default();
     let early = early.iter();
     let stays = |name: &&str| spec.containers.iter().any(|one| one.name == **name);
@@ -302,8 +303,8 @@ fn age_words(seconds: i64) -> String {
     }
 }
 
-/// What a person would look at first: state of each container of each pod that is not ready, its
-/// last events and log lines.
+/// What one would look at first: the state of each container of each pod that is not ready, with
+/// its last events and log lines.
 pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     let mut lines = Vec::new();
     for pod in pods.iter().filter(|pod| !is_ready(pod)).take(3) {
@@ -317,17 +318,17 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
         lines.extend(events(client, pod).await);
     }
     match (lines.is_empty(), pods.len()) {
-        (true, 0) => "no pod was made".to_owned(),
-        (true, count) => format!("all that are there are ready ({count})"),
+        (true, 0) => "no pod was created".to_owned(),
+        (true, count) => format!("all existing pods are ready ({count})"),
         _ => lines.join("\n"),
     }
 }
 
-/// What is known of pods that are not ready, in one line, without asking anybody: which container
-/// ended, how and when.
+/// The known state of pods that are not ready, in one line and without further requests: which
+/// container exited, how and when.
 pub fn brief(pods: &[Pod]) -> String {
     if pods.is_empty() {
-        return "it has no pod".to_owned();
+        return "it has no pods".to_owned();
     }
     let each = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| {
         let containers = containers(pod);
@@ -364,7 +365,8 @@ fn containers(pod: &Pod) -> Vec<ContainerStatus> {
         .collect()
 }
 
-/// How a container ended: its code, the signal where one ended it, when, and its last words.
+/// How a container ended: its exit code, the signal if it was killed by one, the time, and its
+/// last message.
 fn end(ended: &ContainerStateTerminated) -> String {
     let signal = ended.exit_code - 128;
     let by = Signal::try_from(signal).map_or_else(
@@ -386,7 +388,7 @@ fn end(ended: &ContainerStateTerminated) -> String {
     } else {
         format!(": {message}")
     };
-    format!("ended {by}{reason}{at}{words}")
+    format!("exited {by}{reason}{at}{words}")
 }
 
 fn phase(pod: &Pod) -> String {
@@ -401,8 +403,8 @@ fn phase(pod: &Pod) -> String {
     )
 }
 
-/// What is wrong with a container, and how it ended before; `None` for one that runs well or ended
-/// well.
+/// What is wrong with a container, and how it ended before. `None` if it runs well or exited
+/// successfully.
 fn trouble(container: &ContainerStatus) -> Option<String> {
     let state = container.state.clone().unwrap_or_default();
     let restarts = match container.restart_count {
@@ -414,18 +416,18 @@ fn trouble(container: &ContainerStatus) -> Option<String> {
     let before = last
         .and_then(|state| state.terminated.as_ref())
         .map_or(String::new(), |ended| {
-            format!("; before, it {}", end(ended))
+            format!("; previously, it {}", end(ended))
         });
     if let Some(waiting) = state.waiting {
         let words = [waiting.reason, waiting.message].into_iter().flatten();
         let words = words.collect::<Vec<_>>().join(" ");
-        return Some(format!("waits: {words}{restarts}{before}"));
+        return Some(format!("is waiting: {words}{restarts}{before}"));
     }
     if let Some(ended) = state.terminated.filter(|ended| ended.exit_code != 0) {
         return Some(format!("{}{restarts}", end(&ended)));
     }
     (!container.ready && state.running.is_some())
-        .then(|| format!("runs, but is not ready{restarts}{before}"))
+        .then(|| format!("is running but not ready{restarts}{before}"))
 }
 
 async fn last_log(client: &Client, pod: &Pod, container: &str) -> Vec<String> {
@@ -498,11 +500,11 @@ mod tests {
         let pod: Pod = serde_json::from_value(pod).unwrap();
         assert_eq!(
             brief(&[pod]),
-            "caller-1: container istio-proxy runs, but is not ready, restarted once; before, it ended with code 137 (SIGKILL) at 2026-01-02T03:04:05Z: last line, \
-             container testbed ended with code 3, \
-             container big waits: CrashLoopBackOff, restarted 2 times; before, it ended with code 137 (SIGKILL), OOMKilled"
+            "caller-1: container istio-proxy is running but not ready, restarted once; previously, it exited with code 137 (SIGKILL) at 2026-01-02T03:04:05Z: last line, \
+             container testbed exited with code 3, \
+             container big is waiting: CrashLoopBackOff, restarted 2 times; previously, it exited with code 137 (SIGKILL), OOMKilled"
         );
-        assert_eq!(brief(&[]), "it has no pod");
+        assert_eq!(brief(&[]), "it has no pods");
     }
 
     fn pod(name: &str, uid: &str) -> Pod {
@@ -553,7 +555,7 @@ mod tests {
              greeter-1   2/2     Running            2          3m12s   local   10.1.0.7\n\
              caller-77   0/2     CrashLoopBackOff   2          3m12s   local   10.1.0.7\n"
         );
-        assert_eq!(table(&[], now), "no pod was made\n");
+        assert_eq!(table(&[], now), "no pod was created\n");
     }
 
     #[rstest]
@@ -577,6 +579,6 @@ mod tests {
         pod.metadata.deletion_timestamp = Some(
             k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH),
         );
-        assert!(!is_hopeless(&pod), "it is on its way out");
+        assert!(!is_hopeless(&pod), "it is being deleted");
     }
 }

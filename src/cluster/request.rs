@@ -1,16 +1,16 @@
-//! Requests to an API server that came to nothing: why, and whose trouble that is.
+//! Errors of requests to an API server, and their classes.
 
 use std::time::Duration;
 
 use crate::errors::{Classified, ErrorClass};
 
-/// Why a request to an API server came to nothing.
+/// An error of a request to an API server.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// It was refused, or never arrived.
+    /// The request was rejected, or never arrived.
     #[error(transparent)]
     Api(#[from] kube::Error),
-    #[error("no answer in {0:?}")]
+    #[error("no response within {0:?}")]
     Silent(Duration),
 }
 
@@ -23,14 +23,14 @@ impl Classified for RequestError {
     }
 }
 
-/// A status by which an API server says that it cannot do its work now, whatever it is asked (RFC
-/// 9110, RFC 6585).
+/// Whether an HTTP status means that the API server cannot do its work now, whatever the request
+/// (RFC 9110, RFC 6585).
 pub fn is_failure(code: u16) -> bool {
     code >= 500 || code == 429
 }
 
-/// The API server is of the cluster that the mesh runs in. What it does not let somebody do is a
-/// matter of the credentials that were given; what it does not understand is a matter of who asks.
+/// The API server belongs to the cluster that the mesh runs in. If it forbids something, the
+/// given credentials are at fault; if it does not understand a request, the sender is.
 impl Classified for kube::Error {
     fn class(&self) -> ErrorClass {
         match self {
@@ -77,10 +77,10 @@ mod tests {
     fn an_api_server_that_says_nothing_is_the_clusters_trouble() {
         let silent = RequestError::Silent(Duration::from_secs(10));
         assert_eq!(silent.class(), ErrorClass::Mesh);
-        assert_eq!(silent.to_string(), "no answer in 10s");
+        assert_eq!(silent.to_string(), "no response within 10s");
         let broken = kube::Error::Service("connection refused".into());
         assert_eq!(broken.class(), ErrorClass::Mesh);
-        let unreadable = serde_json::from_str::<u8>("{").expect_err("it is no number");
+        let unreadable = serde_json::from_str::<u8>("{").expect_err("not a number");
         assert_eq!(
             kube::Error::SerdeError(unreadable).class(),
             ErrorClass::Mesh

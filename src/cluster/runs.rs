@@ -1,9 +1,9 @@
-//! The runs on a cluster, by what they made: which are at work, which are dead, and what of the
-//! dead is removed.
+//! Finds the runs on a cluster by their objects, tells active from dead ones, and removes what
+//! dead runs left.
 //!
-//! A namespace is a run's when it carries the run's label, is named after it, and says by
-//! annotation which scenario it was made for and where its Lease lies. One that lacks any of these
-//! is somebody else's, however it is called.
+//! A namespace belongs to a run if it has the run's label, is named after the run, and has the
+//! annotations with its scenario and with the namespace of the run's Lease. Without any one of
+//! these it is treated as foreign, whatever its name.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,10 +24,11 @@ use super::{
 };
 use crate::errors::{Classified, ErrorClass, chain};
 
-/// Annotation of every namespace of a run: the control namespace, where its Lease and journal lie.
+/// Annotation of every namespace of a run: the control namespace, which holds the run's Lease and
+/// journal.
 pub const CONTROL: &str = "meshproof.dev/control";
 
-/// Scenario of the control namespace, which has none.
+/// Value of the scenario annotation for the control namespace, which has no scenario.
 pub const CONTROL_SCENARIO: &str = "control";
 
 /// Name of a run's control namespace.
@@ -35,19 +36,19 @@ pub fn control(run: &str) -> String {
     format!("mp-{run}-0-{CONTROL_SCENARIO}")
 }
 
-/// What a run is at.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// It holds its Lease, or began just now.
+    /// It holds its Lease, or has just started.
     Living,
-    /// Its process ended or its Lease is stale, and something of it is there.
+    /// Its process ended or its Lease is stale, and objects of it are left.
     Dead,
-    /// It has ended; what is there is kept for a person, or on its way out.
+    /// It has ended. Its namespaces are kept for inspection, or are being deleted.
     Ended,
 }
 
 impl RunState {
-    /// For people and programs.
+    /// The name in text and JSON output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Living => "living",
@@ -57,19 +58,19 @@ impl RunState {
     }
 }
 
-/// A run, by what there is of it.
+/// A run, as found on the cluster.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub id: String,
     pub state: RunState,
-    /// Since its oldest namespace was made.
+    /// Time since its oldest namespace was created.
     pub age: Duration,
-    /// Its namespaces, the control namespace among them.
+    /// Its namespaces, including the control namespace.
     pub namespaces: Vec<Namespace>,
 }
 
 impl Run {
-    /// Names of its namespaces, each with a word on what is peculiar about it.
+    /// Names of its namespaces, each with its state.
     pub fn describe(&self) -> Vec<String> {
         let word =
             |namespace: &Namespace| match (namespaces::is_ending(namespace), is_kept(namespace)) {
@@ -81,14 +82,14 @@ impl Run {
     }
 }
 
-/// Why it is not known which runs there are.
+/// An error listing runs.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     #[error("cannot list namespaces")]
     Namespaces(#[source] RequestError),
-    #[error("the API server's time")]
+    #[error("cannot read the API server's time")]
     Time(#[source] Box<kube::Error>),
-    #[error("the Lease of the run {run}")]
+    #[error("cannot read the Lease of run {run}")]
     Lease {
         run: String,
         source: Box<kube::Error>,
@@ -105,32 +106,32 @@ impl Classified for RunsError {
     }
 }
 
-/// Which runs are swept.
+/// Which runs to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepScope<'a> {
-    /// Dead ones; what is kept stays.
+    /// Dead runs, except for kept namespaces.
     Dead,
-    /// Dead and ended ones, also what is kept. Living ones stay.
+    /// Dead and ended runs, including kept namespaces. Active runs stay.
     All,
-    /// This one, whatever it is at.
+    /// This run, whatever its state.
     One(&'a str),
 }
 
-/// What a sweep did, or would do.
+/// The result of a sweep, or its plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// In words, one for each object outside the namespaces and each namespace.
+    /// Descriptions of the objects outside the namespaces, and of the namespaces.
     pub removed: Vec<String>,
-    /// In words, with the reason.
+    /// Descriptions with the reason.
     pub stays: Vec<String>,
 }
 
-/// It stays after its run, for a person to look at.
+/// Whether the namespace stays after its run, for inspection.
 pub fn is_kept(namespace: &Namespace) -> bool {
     namespace.labels().contains_key(KEPT_LABEL)
 }
 
-/// The run that made a namespace, `None` for everybody else's.
+/// The run that created a namespace. `None` for foreign namespaces.
 fn owner(namespace: &Namespace) -> Option<&str> {
     let run = namespace.labels().get(RUN_LABEL)?;
     let named = namespace.name_any().starts_with(&format!("mp-{run}-"));
@@ -142,10 +143,10 @@ fn owner(namespace: &Namespace) -> Option<&str> {
     (named && said && !run.is_empty()).then_some(run.as_str())
 }
 
-/// The runs of which there is anything, by age.
+/// The runs with objects on the cluster, oldest first.
 ///
 /// # Errors
-/// [`RunsError`]: the API server refuses or does not answer.
+/// [`RunsError`]: the API server rejects a request or does not answer.
 pub async fn find(client: &Client) -> Result<Vec<Run>, RunsError> {
     let all = namespaces::list(client, RUN_LABEL).await;
     let all = all.map_err(RunsError::Namespaces)?;
@@ -196,18 +197,19 @@ fn judge(all: &[Namespace], lease: Option<&LeaseSpec>, age: Duration, now: Times
         _ if all.iter().all(at_rest) => RunState::Ended,
         Some(spec) if lease::is_dead(spec, now) => RunState::Dead,
         Some(_) => RunState::Living,
-        // Its first namespace is there before its Lease.
+        // Its first namespace is created before its Lease.
         None if age <= lease::DURATION => RunState::Living,
         None => RunState::Dead,
     }
 }
 
-/// Removes what runs left: first the objects outside their namespaces, by uid, then the namespaces,
-/// the control namespace with the journal only when nothing in it is needed any more. Waits up to
-/// `limit` for namespaces to go. With `dry`, only says so.
+/// Removes what runs left: first the objects outside their namespaces, by uid, then the
+/// namespaces. The control namespace with the journal is removed only when no object in the
+/// journal is left. Waits up to `limit` for namespaces to be gone. With `dry`, only reports what
+/// it would do.
 ///
 /// # Errors
-/// [`RunsError`]: the API server refuses or does not answer.
+/// [`RunsError`]: the API server rejects a request or does not answer.
 pub async fn sweep(
     client: &Client,
     which: SweepScope<'_>,
@@ -270,7 +272,7 @@ async fn one(
     swept.stays.extend(stays.iter().map(Left::to_string));
 }
 
-/// Removes what a journal names; returns what could not be removed.
+/// Removes the objects in a journal. Returns those that could not be removed.
 pub async fn remove(
     client: &Client,
     run: &str,
@@ -281,13 +283,17 @@ pub async fn remove(
     for entry in entries {
         match entry.remove(client, run).await {
             Ok(()) => swept.removed.push(entry.describe()),
-            Err(error) => left.push(format!("{} stays: {}", entry.describe(), chain(&error))),
+            Err(error) => left.push(format!(
+                "{} was not removed: {}",
+                entry.describe(),
+                chain(&error)
+            )),
         }
     }
     left
 }
 
-/// An age for people: `45s`, `3m`, `2h`, `5d`.
+/// An age for display: `45s`, `3m`, `2h`, `5d`.
 pub fn age_words(age: Duration) -> String {
     match age.as_secs() {
         seconds @ 0..120 => format!("{seconds}s"),

@@ -1,11 +1,11 @@
-//! Whether an object lies in the namespace of the scenario that writes it, and whether its words
-//! can stand in a request's path.
+//! Checks whether an object belongs to the namespace of the scenario that writes it, and whether
+//! its fields can be used in a request's path.
 
 use serde_json::Value;
 
 use crate::errors::{Classified, ErrorClass};
 
-/// Why an object does not lie in the namespace of its scenario.
+/// Why an object is outside its scenario's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Outside {
     #[error(
@@ -16,7 +16,7 @@ pub enum Outside {
         name: String,
         namespace: String,
     },
-    #[error("{kind} {name} belongs to no namespace: it would be there for the whole cluster")]
+    #[error("{kind} {name} is cluster-scoped: it would affect the whole cluster")]
     Cluster { kind: String, name: String },
 }
 
@@ -26,12 +26,12 @@ impl Classified for Outside {
     }
 }
 
-/// A word of an object that would change the path of a request.
+/// A field of an object that would change the path of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {said:?}: {wanted}")]
 pub struct WordError {
     field: &'static str,
-    /// Its beginning.
+    /// The beginning of its value.
     said: String,
     wanted: &'static str,
 }
@@ -42,11 +42,11 @@ impl Classified for WordError {
     }
 }
 
-/// Whether an object lies outside the namespace `own` of its scenario. `cluster_scoped` says it of
-/// the object's kind: see [`crate::scenario::kinds::is_cluster_scoped`], or ask the API server.
-/// Before placeholders are replaced, `own` is `${namespace}`.
+/// Whether an object is outside the scenario's namespace `own`. `cluster_scoped` is the scope of
+/// its kind: see [`crate::scenario::kinds::is_cluster_scoped`], or query the API server. Before
+/// placeholders are replaced, `own` is `${namespace}`.
 ///
-/// A Namespace called `OWN-…`, and what is in it, belongs to the scenario as `OWN` does.
+/// A Namespace called `OWN-…`, and what is in it, also belongs to the scenario.
 pub fn outside(object: &Value, own: &str, cluster_scoped: bool) -> Option<Outside> {
     let text = |pointer: &str| {
         let found = object.pointer(pointer).and_then(Value::as_str);
@@ -69,15 +69,15 @@ pub fn outside(object: &Value, own: &str, cluster_scoped: bool) -> Option<Outsid
     })
 }
 
-/// It is a Namespace.
+/// Whether the object is a Namespace.
 pub fn is_further(object: &Value) -> bool {
     object["kind"] == "Namespace" && object["apiVersion"] == "v1"
 }
 
-/// Words of an object that would change the path of a request, were they put into one.
+/// Rejects fields of an object that would change the path of a request.
 ///
 /// # Errors
-/// [`WordError`], of the first.
+/// [`WordError`] for the first such field.
 pub fn check_words(object: &Value) -> Result<(), WordError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     let wrong = |field, said: &str, wanted| {
@@ -90,7 +90,7 @@ pub fn check_words(object: &Value) -> Result<(), WordError> {
     };
     let kind = text("/kind").unwrap_or_default();
     if kind.is_empty() || !kind.chars().all(|c| c.is_ascii_alphanumeric()) {
-        return wrong("kind", kind, "a kind is written with letters and digits");
+        return wrong("kind", kind, "a kind consists of letters and digits");
     }
     let version = text("/apiVersion").unwrap_or_default();
     let dns = |part: &str| {
@@ -98,21 +98,21 @@ pub fn check_words(object: &Value) -> Result<(), WordError> {
         !part.is_empty() && part.chars().all(fits) && !part.starts_with('.') && !part.contains("..")
     };
     if version.split('/').count() > 2 || !version.split('/').all(dns) {
-        let wanted = "it is written VERSION or GROUP/VERSION, in lower case";
+        let wanted = "write VERSION or GROUP/VERSION, in lower case";
         return wrong("apiVersion", version, wanted);
     }
     let name = text("/metadata/name").unwrap_or_default();
-    // A path segment (k8s.io/apimachinery/pkg/api/validation/path); names of RBAC have colons, and
-    // some capitals.
+    // A path segment (k8s.io/apimachinery/pkg/api/validation/path). RBAC names have colons, and
+    // some have capitals.
     let segment = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     if matches!(name, "" | "." | "..") || name.len() > 253 || !name.chars().all(segment) {
-        let wanted = "a name has letters, digits, '-', '.' and at most 253 of them";
+        let wanted = "a name consists of at most 253 letters, digits, '-' and '.'";
         return wrong("metadata.name", name, wanted);
     }
     let namespace = text("/metadata/namespace").unwrap_or("none");
     let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(label) {
-        let wanted = "a namespace has lower-case letters, digits, '-' and at most 63 of them";
+        let wanted = "a namespace consists of at most 63 lower-case letters, digits and '-'";
         return wrong("metadata.namespace", namespace, wanted);
     }
     Ok(())

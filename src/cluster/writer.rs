@@ -1,5 +1,5 @@
-//! How scenarios write: into their own namespaces only, and elsewhere only with leave, labelled,
-//! noted before, and never over others.
+//! How scenarios write: only into their own namespaces, or elsewhere only with permission,
+//! labelled, recorded first, and never over foreign objects.
 
 use std::{
     collections::BTreeMap,
@@ -24,29 +24,30 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Where an object goes that a scenario writes.
+/// Where a scenario may write objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Home<'a> {
     /// The scenario's own namespace.
     pub namespace: &'a str,
-    /// The scenario may write elsewhere (`needs: [outside-namespace]`, and the target offers it).
+    /// Whether the scenario may write elsewhere (`needs: [outside-namespace]`, and the target
+    /// supports it).
     pub outside: bool,
 }
 
-/// The hand of a run; cheap to clone.
+/// Writes the objects of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
     client: Client,
     kinds: Kinds,
     run: String,
     journal: Journal,
-    /// Keys of the journal's lines, by the uid of what they name.
+    /// Keys of journal lines, by the uid of the object.
     noted: Arc<Mutex<BTreeMap<String, String>>>,
     finalizers: Arc<AtomicBool>,
 }
 
 impl Writer {
-    /// Writes for the run `run`, whose journal lies in its control namespace.
+    /// A writer for the run `run`, whose journal is in its control namespace.
     pub fn new(client: &Client, run: &str) -> Self {
         Self {
             client: client.clone(),
@@ -58,7 +59,7 @@ impl Writer {
         }
     }
 
-    /// Something that was written has a finalizer, so that its namespace may not end by itself.
+    /// Whether a written object has a finalizer, which may block the deletion of its namespace.
     pub fn saw_finalizers(&self) -> bool {
         self.finalizers.load(Ordering::Relaxed)
     }
@@ -71,7 +72,7 @@ impl Writer {
         written
     }
 
-    /// The client that it writes with.
+    /// The client that it uses.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -81,12 +82,11 @@ impl Writer {
         &self.journal
     }
 
-    /// Whether an object may be written at all; nothing is sent but the question what the server
-    /// knows of its kind.
+    /// Checks whether an object may be written. Sends only a discovery request for its kind.
     ///
     /// # Errors
-    /// [`ObjectError`]: its words cannot stand in a request, there is no such kind, or it lies
-    /// where the scenario may not write.
+    /// [`ObjectError`]: its fields cannot be used in a request, its kind does not exist, or the
+    /// scenario may not write there.
     pub async fn admit(&self, object: &Value, home: Home<'_>) -> Result<(), ObjectError> {
         self.look(object, home).await.map(drop)
     }
@@ -113,11 +113,11 @@ impl Writer {
         }
     }
 
-    /// Applies an object of a scenario, server-side. One without a namespace goes into the
-    /// scenario's own. Fields of others stay theirs.
+    /// Applies an object of a scenario, server-side. An object without a namespace goes into the
+    /// scenario's own. Fields of other field managers are not taken over.
     ///
     /// # Errors
-    /// [`ObjectError`] with the words of the API server or of the webhook that refused.
+    /// [`ObjectError`] with the message of the API server or of the webhook that rejected it.
     pub async fn apply(&self, object: &Value, home: Home<'_>) -> Result<Written, ObjectError> {
         let (known, outside) = self.look(object, home).await?;
         if outside.is_some() {
@@ -127,7 +127,7 @@ impl Writer {
             let named = object["metadata"]["namespace"].as_str();
             named.unwrap_or(home.namespace)
         });
-        // A namespace that a scenario has besides its own is found and removed as that is.
+        // An additional namespace of a scenario is found and removed like its own.
         let object = &match scope::is_further(object) {
             true => self.claimed(object, home.namespace),
             false => object.clone(),
@@ -135,10 +135,10 @@ impl Writer {
         self.patch(object, &known, namespace).await
     }
 
-    /// Makes a Namespace of the run, which must not be there yet.
+    /// Creates a Namespace of the run, which must not exist yet.
     ///
     /// # Errors
-    /// [`ObjectError`]; one of that name that is there is somebody else's.
+    /// [`ObjectError`]. An existing one with that name is foreign.
     pub async fn claim(&self, name: &str, scenario: &str) -> Result<Written, ObjectError> {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let known = Known {
@@ -149,7 +149,7 @@ impl Writer {
             .await
     }
 
-    /// A Namespace with what tells that it is the run's.
+    /// A Namespace with the label and annotations of the run.
     fn claimed(&self, object: &Value, scenario: &str) -> Value {
         let mut object = object.clone();
         let metadata = &mut object["metadata"];
@@ -159,8 +159,8 @@ impl Writer {
         object
     }
 
-    /// Makes an object outside of the scenario's namespaces, or applies it again when this run made
-    /// it.
+    /// Creates an object outside the scenario's namespaces, or applies it again if this run
+    /// created it.
     async fn apply_outside(&self, object: &Value, known: &Known) -> Result<Written, ObjectError> {
         let mut object = object.clone();
         object["metadata"]["labels"][RUN_LABEL] = self.run.as_str().into();
@@ -175,7 +175,7 @@ impl Writer {
             if !self.with(|noted| noted.contains_key(&uid)) {
                 return Err(foreign(&object));
             }
-            // Another object of this name is not taken for it: the server compares the uid.
+            // The server compares the uid, so another object with this name is not changed.
             object["metadata"]["uid"] = uid.into();
             return self.patch(&object, known, namespace.as_deref()).await;
         }
@@ -194,11 +194,11 @@ impl Writer {
             Ok(written) => {
                 entry.uid = Some(written.uid.clone());
                 self.with(|noted| noted.insert(written.uid.clone(), key.clone()));
-                // Until then it is found by the run's label.
+                // Without the uid, it is found by the run's label.
                 let _ = self.journal.note(&key, &entry).await;
                 Ok(written)
             }
-            // Nobody knows whether it was made: its line stays.
+            // It may have been created, so its line stays.
             Err(error @ ObjectError::Api { .. }) => Err(error),
             Err(error) => {
                 let _ = self.journal.strike(&key).await;
@@ -207,8 +207,8 @@ impl Writer {
         }
     }
 
-    /// Deletes what was written outside the namespace `own` and strikes it from the journal.
-    /// Returns what stays, in words.
+    /// Deletes what was written outside the namespace `own` and removes it from the journal.
+    /// Returns descriptions of what was not removed.
     pub async fn remove_outside(&self, written: &[Written], own: &str) -> Vec<String> {
         let further = format!("{own}-");
         let outside = written.iter().filter(|one| {
@@ -220,7 +220,7 @@ impl Writer {
                 Ok(()) => None,
                 Err(error) => {
                     let why = chain(&error);
-                    Some(format!("{} {} stays: {why}", one.kind, one.name))
+                    Some(format!("{} {} was not removed: {why}", one.kind, one.name))
                 }
             }
         });
@@ -230,11 +230,11 @@ impl Writer {
     /// Deletes exactly this object.
     ///
     /// # Errors
-    /// When the API server refuses; an object that is gone already is no error.
+    /// The API server rejects the request. An object that no longer exists is not an error.
     pub async fn delete(&self, written: &Written) -> Result<(), ObjectError> {
         object::delete(&self.client, written).await?;
         if let Some(key) = self.with(|noted| noted.remove(&written.uid)) {
-            // A line of an object that is gone does no harm.
+            // A line for an object that is gone does no harm.
             let _ = self.journal.strike(&key).await;
         }
         Ok(())
@@ -283,7 +283,7 @@ impl Writer {
                     fields,
                 });
             }
-            // Ours in another way of writing: a step that scales owns what it scaled.
+            // meshproof's own field from another request: a step that scales owns `replicas`.
             patched = object::patch(&self.client, &api, &name, object, true).await;
         }
         match patched {
@@ -315,15 +315,15 @@ fn foreign(object: &Value) -> ObjectError {
     }
 }
 
-/// Who owns the fields that an apply would have taken, and which they are (`FieldManagerConflict`,
-/// k8s.io/apimachinery/pkg/apis/meta/v1); somebody else before ourselves. `None` when it is no such
-/// conflict.
+/// The owner of the fields that an apply would have changed, and the fields
+/// (`FieldManagerConflict`, k8s.io/apimachinery/pkg/apis/meta/v1). Other field managers come
+/// before meshproof. `None` if it is not such a conflict.
 fn owners(status: &kube::core::Status) -> Option<(String, String)> {
     let causes = status.details.as_ref()?.causes.iter();
     let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
     let mut named: Vec<(String, &str)> = conflicts
         .map(|cause| {
-            let owner = cause.message.split('"').nth(1).unwrap_or("somebody else");
+            let owner = cause.message.split('"').nth(1).unwrap_or("(unknown)");
             (owner.to_owned(), cause.field.as_str())
         })
         .collect();

@@ -1,5 +1,5 @@
-//! The commands that run the same again, written once from clap's definition of `run` and the flags
-//! that were given.
+//! The commands that reproduce a run, written from clap's definition of `run` and the flags that
+//! were given.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,7 +22,7 @@ use crate::{
     text::glob,
 };
 
-/// The command that runs the same again, whole, from any folder of this machine (of any, when the
+/// The command that repeats the whole run from any folder of this machine (of any machine, if the
 /// scenarios are built in).
 pub fn whole(given: &[Given], seed: Seed, scenarios: &[LoadedScenario]) -> String {
     let words = given.iter().find(|given| given.id == "paths");
@@ -33,7 +33,8 @@ pub fn whole(given: &[Given], seed: Seed, scenarios: &[LoadedScenario]) -> Strin
     command.join(" ")
 }
 
-/// What follows `meshproof run SCENARIO` for one scenario of the run, as words of a shell.
+/// The arguments after `meshproof run SCENARIO` that repeat one scenario of the run, quoted for a
+/// shell.
 pub fn each(given: &[Given], seed: Seed) -> Vec<String> {
     flags(given, seed, &[Repeats::Always])
 }
@@ -60,7 +61,7 @@ fn flags(given: &[Given], seed: Seed, wanted: &[Repeats]) -> Vec<String> {
     words
 }
 
-/// A file that is there, by its absolute path; another word (a program on PATH, `multi`) as it is.
+/// The absolute path of an existing file; any other value (a program in PATH, `multi`) unchanged.
 fn file(value: &OsStr) -> OsString {
     match std::path::absolute(value) {
         Ok(whole) if whole.exists() => whole.into_os_string(),
@@ -78,7 +79,7 @@ fn image(value: &OsStr) -> OsString {
     whole.map_or_else(|| value.to_owned(), OsString::from)
 }
 
-/// The words that name the same scenarios in any folder.
+/// The arguments that name the same scenarios in any folder.
 fn paths(words: &[OsString], scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let built_in = scenarios.iter().all(LoadedScenario::is_built_in);
     let suites = Suites::open(Path::new("."));
@@ -103,7 +104,7 @@ fn paths(words: &[OsString], scenarios: &[LoadedScenario]) -> Vec<OsString> {
     each.flatten().collect()
 }
 
-/// Files and folders behind a pattern over the ids of suites on disk.
+/// Files and folders that match a pattern over the ids of suites on disk.
 fn below(root: &Path, pattern: &str, scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let folder = root.join(pattern);
     if folder.is_dir() {
@@ -118,8 +119,8 @@ fn below(root: &Path, pattern: &str, scenarios: &[LoadedScenario]) -> Vec<OsStri
         .collect()
 }
 
-/// The ids of built-in scenarios that a path on disk named: one for a folder of an area, none for
-/// all of them.
+/// The ids of built-in scenarios that a path on disk names: a single one for a folder of an area,
+/// none for all scenarios.
 fn ids(path: &Path, scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let parts: Vec<_> = path.components().collect();
     let at = parts.iter().rposition(|part| part.as_os_str() == "suites");
@@ -149,7 +150,7 @@ mod tests {
         settings,
     };
 
-    /// What `meshproof run WORDS` was given.
+    /// The flags that `meshproof run WORDS` gives.
     fn given(words: &[&str]) -> Vec<Given> {
         let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
         let matches = command.get_matches_from(["meshproof", "run"].iter().chain(words));
@@ -157,8 +158,8 @@ mod tests {
         cli::given(&["run"], matches.subcommand_matches("run").expect("run"))
     }
 
-    /// For each flag of clap's definition: both commands hold it, or the table says why not, and
-    /// clap reads it back as it was.
+    /// Each flag of clap's definition is in both commands, or the table says why not, and clap
+    /// parses it back unchanged.
     #[test]
     fn every_flag_survives_or_is_left_out_on_purpose() {
         let cli = Cli::command();
@@ -204,7 +205,7 @@ mod tests {
         assert!(survived > 40, "{survived}");
     }
 
-    /// The words of a command line without anything but single quotes.
+    /// Splits a command line that is quoted with single quotes only.
     fn shlex(line: &str) -> Vec<String> {
         let (mut words, mut quoted, mut word) = (Vec::new(), false, String::new());
         for c in line.chars() {

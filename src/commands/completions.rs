@@ -14,7 +14,7 @@ pub fn run(args: &CompletionsArgs) -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-/// What is completed: everything but hidden commands, which clap_complete would offer too.
+/// The commands to complete: all except hidden ones, which clap_complete would also suggest.
 fn shown() -> Command {
     let whole = Cli::command();
     let commands = whole.get_subcommands().filter(|own| !own.is_hide_set());

@@ -12,7 +12,7 @@ use crate::{
     targets::TargetKind,
 };
 
-/// 0 when nothing is missing, else 3.
+/// Exit code 0 if nothing is missing, else 3.
 ///
 /// # Errors
 /// Stdout cannot be written to.

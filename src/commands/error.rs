@@ -1,4 +1,4 @@
-//! What makes a command fail, and the exit code of each cause.
+//! Errors of commands, and their exit codes.
 
 use std::{error::Error, fmt, io};
 
@@ -12,20 +12,20 @@ use crate::{
 pub enum CommandError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Something asked for does not exist or can't be used as asked.
+    /// Something that was requested does not exist or can't be used as requested.
     #[error("{0}")]
     Usage(String),
-    /// What was asked for names no scenario.
+    /// The request selects no scenario.
     #[error("{0}")]
     NothingSelected(String),
     #[error("can't write to stdout")]
     Stdout(#[source] io::Error),
-    /// Anything that keeps us from telling.
+    /// Any other failure that prevents a verdict.
     #[error(transparent)]
     Other(Failure),
 }
 
-/// An error of whatever kind, with its class.
+/// An error of any kind, with its class.
 #[derive(Debug)]
 pub struct Failure {
     class: ErrorClass,
@@ -44,18 +44,18 @@ impl Error for Failure {
     }
 }
 
-/// The target of a run ended by itself; why, in the words of whoever saw it.
+/// An error for a target that ended by itself during a run, with the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct TargetEnded(String);
 
 impl CommandError {
-    /// What this process cannot do: start a thread, read a file, find itself.
+    /// An error of this process: it cannot start a thread, read a file or find its own executable.
     pub fn other(error: impl Error + Send + Sync + 'static) -> Self {
         Self::in_class(ErrorClass::Machine, error)
     }
 
-    /// What knows itself whose trouble it is.
+    /// An error that has a class of its own.
     pub fn of(error: impl Classified + Send + Sync + 'static) -> Self {
         Self::in_class(error.class(), error)
     }
@@ -65,12 +65,12 @@ impl CommandError {
         Self::Other(Failure { class, error })
     }
 
-    /// The target ended under the run.
+    /// The target ended during the run.
     pub fn target_ended(why: impl Into<String>) -> Self {
         Self::in_class(ErrorClass::Mesh, TargetEnded(why.into()))
     }
 
-    /// What was asked for can't be used as asked, in the words of an error and its causes.
+    /// Wrong usage, with the text of an error and its causes.
     pub fn usage(error: &dyn Error) -> Self {
         Self::Usage(chain(error))
     }
@@ -144,18 +144,18 @@ mod tests {
         RequestError::Silent(Duration::from_secs(10))
     }
 
-    /// Words are what a user reads, so they are written out.
+    /// Messages are what a user reads, so they are written out.
     #[rstest::rstest]
     #[case::api_server(
         RunsError::Namespaces(silent()),
-        "cannot list namespaces: no answer in 10s",
+        "cannot list namespaces: no response within 10s",
         ErrorClass::Mesh
     )]
-    #[case::webhook(refused(500), "Pod p was refused: no", ErrorClass::Mesh)]
-    #[case::manifest(refused(422), "Pod p was refused: no", ErrorClass::Input)]
+    #[case::webhook(refused(500), "the API server rejected Pod p: no", ErrorClass::Mesh)]
+    #[case::manifest(refused(422), "the API server rejected Pod p: no", ErrorClass::Input)]
     #[case::connection(
         ObjectError::Api { kind: "Pod".into(), name: "p".into(), source: Box::new(kube::Error::Service("closed".into())) },
-        "Pod p: ServiceError: closed",
+        "the request for Pod p failed: ServiceError: closed",
         ErrorClass::Mesh
     )]
     #[case::world_api_server(
@@ -165,12 +165,12 @@ mod tests {
     )]
     #[case::nodes(
         KindError::NodesNotReady { limit: Duration::from_secs(180), last: "n: no".into() },
-        "not ready within 180s: n: no",
+        "nodes not ready within 180s: n: no",
         ErrorClass::Mesh
     )]
     #[case::kubeconfig(
         ExistingError::Kubeconfig(KubeconfigError::NotRead { path: "/k".into(), source: NotRead::NotPlain }),
-        "the kubeconfig cannot be read: /k: this is no plain file, so it is not read; $KUBECONFIG names it, else ~/.kube/config",
+        "cannot read the kubeconfig: /k: not a regular file, so it is not read; set $KUBECONFIG to use another than ~/.kube/config",
         ErrorClass::Input
     )]
     #[case::plugin(
@@ -178,14 +178,14 @@ mod tests {
             context: "c".into(),
             source: ClientError::Plugin(PluginError::Nothing { program: "/p".into() }),
         },
-        "--context c: the credential plugin /p gave neither a token nor a certificate",
+        "--context c: the credential plugin /p returned neither a token nor a certificate",
         ErrorClass::Input
     )]
     #[case::name(WorldError::NotUp { name: "a".into() }, "no local target called a is up; start it: meshproof target up --name a", ErrorClass::Input)]
     #[case::image(ImageError::Syntax { given: "x".into() }, "--image x: expected NAME=DIR[,ENTRYPOINT…], for example myapp:dev=./rootfs,/bin/app,--serve", ErrorClass::Input)]
     #[case::state(
         WorldError::State { path: "/s".into(), source: full() },
-        "cannot use the state directory /s: disk full; name another place for it in XDG_RUNTIME_DIR: a directory of your own, mode 0700",
+        "cannot use the state directory /s: disk full; set XDG_RUNTIME_DIR to another directory that you own, with mode 0700",
         ErrorClass::Machine
     )]
     #[case::start(
@@ -195,7 +195,7 @@ mod tests {
     )]
     #[case::archive(
         KindError::Image(ArchiveError::Unwritable { path: "/a".into(), source: full() }),
-        "cannot write the test bed's image: cannot write the image archive /a: disk full; it needs a directory that may be written to, with room for a copy of every file of its images",
+        "cannot write the test bed's image: cannot write the image archive /a: disk full; it needs a writable directory with space for a copy of every file of its images",
         ErrorClass::Machine
     )]
     #[case::mirror(
@@ -210,7 +210,7 @@ mod tests {
     )]
     #[case::pins(
         ToolchainError::Incomplete { what: "grpc".into(), path: "a".into() },
-        "grpc has no a; the pinned version and this code do not fit",
+        "grpc has no a; this build of meshproof does not match its pinned version",
         ErrorClass::Harness
     )]
     fn each_is_the_trouble_of_somebody(

@@ -1,4 +1,4 @@
-//! `meshproof target gc`: what dead runs left is removed.
+//! `meshproof target gc`: removes what dead runs left.
 
 use super::{
     CommandError,
@@ -13,7 +13,7 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Why nothing is removed from a target.
+/// An error removing anything from a target.
 #[derive(Debug, thiserror::Error)]
 #[error("{target}")]
 struct Unswept {
@@ -38,7 +38,7 @@ impl Classified for Unswept {
     }
 }
 
-/// Sweeps the target that the flags name.
+/// Cleans up the target that the flags name.
 ///
 /// # Errors
 /// There is no such target, or it does not answer.
@@ -52,10 +52,11 @@ pub async fn run(args: &TargetGc) -> Result<Exit, CommandError> {
     sweep(&reached, which, args.dry_run).await
 }
 
-/// Removes what the runs concerned left, and says so, a line for each. What cannot be removed is
-/// said with its reason, and is an error.
+/// Removes what the selected runs left, and prints a line for each removal. What cannot be removed
+/// is printed with its reason and makes the command fail.
 ///
 /// # Errors
+/// The target does not answer.
 /// The target does not answer.
 pub(super) async fn sweep(
     reached: &Reached,
@@ -85,7 +86,7 @@ pub(super) async fn sweep(
     let left = left.map_err(|error| trouble(error.into()))?;
     for run in left.iter().filter(|run| run.state == RunState::Living) {
         let (id, age) = (clean(&run.id), runs::age_words(run.age));
-        output::say(&format!("the run {id} is living ({age}): left alone"));
+        output::say(&format!("run {id} is still alive ({age}): not removed"));
     }
     Ok(if swept.stays.is_empty() {
         Exit::Ok

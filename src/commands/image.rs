@@ -1,5 +1,4 @@
-//! `meshproof image`: archives for places without a registry, as `scripts/kind-offline` writes
-//! them.
+//! `meshproof image`: image archives for machines without a registry, for `scripts/kind-offline`.
 
 use std::{path::Path, rc::Rc};
 
@@ -26,7 +25,7 @@ pub fn run(args: &ImageArgs) -> Result<Exit, CommandError> {
     }
 }
 
-/// Names of sets and versions, and of the variables that scripts know them by.
+/// Names of sets and versions, and the shell variables that scripts read them from.
 const SETS: [(&str, &str); 3] = [
     ("control plane", "control_plane_set"),
     ("envoy", "envoy_set"),
@@ -46,9 +45,7 @@ fn inputs(args: &ImageInputs) -> Result<Exit, CommandError> {
     };
     let status = toolchain::status(&options).map_err(CommandError::other)?;
     if !status.ready() {
-        output::say(
-            "the tool chain is not whole; `meshproof toolchain prepare --kind` makes what is missing",
-        );
+        output::say("the tool chain is incomplete: run `meshproof toolchain prepare --kind`");
         return Ok(Exit::Error);
     }
     let sets = SETS.iter().filter_map(|(name, variable)| {

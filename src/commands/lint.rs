@@ -20,8 +20,8 @@ use crate::{
     verdict::Rates,
 };
 
-/// 0 when nothing is wrong, 2 when something is, 4 when there was nothing to look at. Findings are
-/// data: they go to stdout.
+/// Exit code 0 if nothing is wrong, 2 if something is, 4 if there was nothing to check. Findings
+/// are data: they go to stdout.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let mut set = selection::load(&args.paths)?;
     let (known, wrong) = lists(&args.paths);
@@ -53,8 +53,7 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     Ok(if wrong == 0 { Exit::Ok } else { Exit::Usage })
 }
 
-/// Lists of expected failures speak about a suite as a whole: they are checked when its root is
-/// named.
+/// Lists of expected failures apply to a suite as a whole: they are checked if its root is named.
 fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
     let (mut known, mut findings) = (Vec::new(), Vec::new());
     for word in words.iter().filter(|word| word.join(KNOWN_FOLDER).is_dir()) {
@@ -65,13 +64,13 @@ fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
     (known, findings)
 }
 
-/// Everything that is wrong with loaded files; a run does not start while any of it is an error.
+/// All findings in loaded files; a run does not start while any of them is an error.
 pub fn findings(set: &ScenarioSet, known: &[KnownFile]) -> Vec<Finding> {
     let context = LintContext::new(Rates::default(), Some(shared_workloads(set)));
     lint_all(set, known, &context)
 }
 
-/// The workload files that scenarios name and that are there for all of them.
+/// The built-in workload files, and the shared ones that scenarios use.
 fn shared_workloads(set: &ScenarioSet) -> BTreeSet<String> {
     let used = set
         .scenarios

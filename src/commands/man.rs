@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::exit::Exit;
 use crate::output;
 
-/// One page: the command, then each subcommand at every depth, without hidden ones.
+/// Prints one page: the command, then each subcommand at every depth, without hidden ones.
 pub fn run() -> Result<Exit, CommandError> {
     let mut page = Vec::new();
     let mut command = Cli::command();

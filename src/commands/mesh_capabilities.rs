@@ -1,4 +1,4 @@
-//! What a target that is up can be asked for, and what of a plan it therefore skips.
+//! The capabilities of a target that is up, and what a plan skips for lack of them.
 
 use std::collections::BTreeSet;
 
@@ -16,19 +16,19 @@ use crate::{
 
 /// The mesh of a target that is up, and its capabilities.
 pub(super) struct MeshCapabilities {
-    /// Where its parts are.
+    /// Addresses of its components.
     pub endpoints: IstioEndpoints,
-    /// By the words of `needs:`.
+    /// Capabilities, as named in `needs:`.
     pub capabilities: BTreeSet<String>,
-    /// What it has not, in words for the report.
+    /// Missing capabilities, for the report.
     pub lacks: Vec<String>,
-    /// Why there is no browser, in parentheses; empty where nobody asked.
+    /// Why there is no browser, in parentheses; empty if none is needed.
     no_browser: String,
 }
 
-/// What the mesh can do is not known.
+/// An error querying the capabilities of the mesh.
 #[derive(Debug, thiserror::Error)]
-#[error("the mesh's settings")]
+#[error("cannot read the mesh's settings")]
 struct MeshUnknown(#[source] CapabilitiesError);
 
 impl Classified for MeshUnknown {
@@ -38,7 +38,7 @@ impl Classified for MeshUnknown {
 }
 
 impl MeshCapabilities {
-    /// Asks the mesh; a browser is only looked for when a scenario needs one.
+    /// Queries the mesh; looks for a browser only if a scenario needs one.
     ///
     /// # Errors
     /// There is no mesh, or it does not answer.
@@ -56,7 +56,7 @@ impl MeshCapabilities {
             ready.istioctl.is_some(),
             ready.own_mesh,
         ));
-        // grpcurl and the program that is its own data plane come in one image.
+        // grpcurl and the proxyless gRPC program come in one image.
         if !ready.programs.contains("grpcurl") {
             capabilities.remove("proxyless");
         }
@@ -89,7 +89,8 @@ impl MeshCapabilities {
     }
 }
 
-/// What a target offers besides its mesh, but for a browser, which is looked for on this machine.
+/// Capabilities of a target besides its mesh, except a browser, which is looked for on this
+/// machine.
 fn of_target(programs: &BTreeSet<String>, istioctl: bool, own_mesh: bool) -> BTreeSet<String> {
     let mut words = programs.clone();
     let mut add = |word: &str, there: bool| {
@@ -99,7 +100,8 @@ fn of_target(programs: &BTreeSet<String>, istioctl: bool, own_mesh: bool) -> BTr
     };
     add("istioctl", istioctl);
     add("own-mesh", own_mesh);
-    // What a scenario writes there concerns nobody else.
+    // On a mesh of meshproof's own, objects outside the namespaces of a scenario affect nobody
+    // else.
     add("outside-namespace", own_mesh);
     words
 }
@@ -108,7 +110,7 @@ fn wants_browser(loaded: &LoadedScenario) -> bool {
     loaded.scenario.needs.iter().any(|need| need == "browser")
 }
 
-/// Why scenarios cannot use a real browser.
+/// An error preparing a real browser for scenarios.
 #[derive(Debug, thiserror::Error)]
 enum NoBrowser {
     #[cfg(feature = "browser")]
@@ -122,11 +124,11 @@ enum NoBrowser {
     #[error(transparent)]
     Task(#[from] tokio::task::JoinError),
     #[cfg(not(feature = "browser"))]
-    #[error("built without it; build with --features browser")]
+    #[error("this build has no browser support: build with --features browser")]
     NotBuiltIn,
 }
 
-/// Whether scenarios can use a real browser; builds its page when the cache has none.
+/// Checks that scenarios can use a real browser; builds its page if it is not cached.
 #[cfg(feature = "browser")]
 async fn browser() -> Result<(), NoBrowser> {
     use crate::browser::{chrome, page};

@@ -1,4 +1,5 @@
-//! `meshproof mutate`: every check must fail on a mesh that is broken in its way, and no other may.
+//! `meshproof mutate`: on a mesh that is broken in a given way, exactly the checks concerned must
+//! fail.
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -31,7 +32,7 @@ use crate::{
 
 type Verdicts = BTreeMap<String, (Verdict, String)>;
 
-/// Runs the suites once as they are and once for each mutation, and prints the matrix.
+/// Runs the suites once on the unbroken mesh and once for each mutation, and prints the matrix.
 ///
 /// # Errors
 /// Wrong usage, or a target that does not come up.
@@ -51,7 +52,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     if selection::has_errors(&findings) {
         selection::print_findings(&findings, None);
         return Err(CommandError::Usage(
-            "these files do not lint, so nothing was started".to_owned(),
+            "the suite files have lint errors: nothing was started".to_owned(),
         ));
     }
     let plan = concerned(&set.scenarios, mutations, args.all);
@@ -62,7 +63,7 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     runtime.block_on(matrix(&set.scenarios, plan, jobs, args.name.as_deref()))
 }
 
-/// Every mutation in one line, with the scenarios that must notice.
+/// Prints a line for each mutation, with the scenarios that must detect it.
 fn list() -> Result<Exit, CommandError> {
     let all = mutation::all().map_err(|error| CommandError::usage(&error))?;
     let width = all.iter().map(|one| one.name.len()).max().unwrap_or(0);
@@ -74,7 +75,7 @@ fn list() -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-/// The table of fields, on stdout.
+/// Prints the table of fields to stdout.
 fn covered(scenarios: &[LoadedScenario], dir: &Path) -> Result<Exit, CommandError> {
     let mutations = mutation::all().map_err(|error| CommandError::usage(&error))?;
     let claims = Claims::gather(scenarios, &mutations, coverage::CLAIMS);
@@ -84,7 +85,7 @@ fn covered(scenarios: &[LoadedScenario], dir: &Path) -> Result<Exit, CommandErro
     Ok(Exit::Ok)
 }
 
-/// Each mutation with the scenarios that it has to be tried on, the widest first.
+/// Each mutation with the scenarios to run under it, those with the most scenarios first.
 fn concerned(
     scenarios: &[LoadedScenario],
     mutations: Vec<Mutation>,
@@ -99,7 +100,7 @@ fn concerned(
             }
         }
         if !mine.iter().any(|one| mutation.turns_red.contains(&one.id)) {
-            continue; // it breaks what was not selected
+            continue; // no scenario that must detect it is selected
         }
         plan.push((mutation, mine));
     }
@@ -128,7 +129,7 @@ async fn matrix(
     let local = local?;
     let mesh = Mesh {
         offered: MeshCapabilities::by(&local.access(), scenarios).await?,
-        // Deleting namespaces is work that only a mesh which stays has to do.
+        // Only a mesh that stays up needs its namespaces deleted.
         tidy: if name.is_some() {
             CleanupPolicy::Deleted
         } else {
@@ -148,7 +149,7 @@ async fn matrix(
     }
 }
 
-/// The mesh that is kept under this name, else one of its own.
+/// Opens the kept mesh of this name, or else brings up a new one.
 async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandError> {
     match name {
         Some(name) => Local::attach(name).await.map_err(CommandError::of),
@@ -163,13 +164,13 @@ async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandEr
     }
 }
 
-/// The mesh that is broken, and how scenarios run on it.
+/// The mesh to break, and how scenarios run on it.
 struct Mesh<'a> {
     local: &'a Local,
     offered: MeshCapabilities,
     tidy: CleanupPolicy,
     jobs: usize,
-    /// Somebody has asked to stop.
+    /// Cancelled when the user asks to stop.
     cancel: CancellationToken,
 }
 
@@ -201,8 +202,8 @@ impl Mesh<'_> {
         ))
         .map_err(CommandError::Stdout)?;
         let total = plan.len();
-        // Narrow ones side by side: most change the configuration of one scenario. What touches the
-        // control plane, or the gateway that all share, has it for itself.
+        // Mutations with few scenarios run side by side: most change the configuration of one
+        // scenario. Mutations of the control plane or of the shared gateway run alone.
         let by_itself = |(mutation, mine): &(Mutation, Vec<LoadedScenario>)| {
             mine.len() > self.jobs
                 || mine.iter().any(|loaded| loaded.scenario.serial)
@@ -210,7 +211,6 @@ impl Mesh<'_> {
         };
         let (wide, narrow): (Vec<_>, Vec<_>) = plan.into_iter().partition(by_itself);
         let (mut exact, mut untried, mut runs) = (0, 0, 0);
-        // Narrow ones side by side: most change the configuration of one scenario.
         for (group, at_once) in [(wide, 1), (narrow, self.jobs.div_ceil(2))] {
             let mut rows = stream::iter(group.iter().map(async |(mutation, mine)| {
                 (mutation, self.verdicts(mine, Some(mutation)).await)
@@ -229,8 +229,8 @@ impl Mesh<'_> {
             }
         }
         output::line(&format!(
-        "{exact} of {} mutations turned exactly their scenarios red, {untried} could not be tried ({runs} scenario runs; scenarios \
-         that read no file that a mutation changes were left out unless --all)",
+        "{exact} of {} mutations made exactly the expected scenarios fail, {untried} could not be tried ({runs} scenario runs; without --all, scenarios \
+         that read no file that a mutation changes are left out)",
         total - untried
     ))
     .map_err(CommandError::Stdout)?;
@@ -262,7 +262,7 @@ impl Mesh<'_> {
             keep_failed: false,
             mutation: mutation.cloned(),
         };
-        // The last mutation may have had istiod restarted.
+        // The previous mutation may have restarted istiod.
         let endpoints = discovery::find(&local.client, &local.dial).await;
         let endpoints = endpoints.map_err(CommandError::of)?;
         let session = Session::new(&local.access(), endpoints, recorder, Kept::default(), terms);
@@ -295,14 +295,14 @@ impl Mesh<'_> {
     }
 }
 
-/// What a mutation did, against what it should have done.
+/// The outcome of a mutation, compared with what it should be.
 struct MutationResult {
     caught: Vec<String>,
     missed: Vec<String>,
-    /// Scenarios that should not have noticed, or noticed with another verdict than FAIL.
+    /// Scenarios that should not have detected it, or detected it with a verdict other than FAIL.
     strays: Vec<String>,
-    /// Scenarios that should have noticed and were skipped: this mesh or this build does not offer
-    /// what they need.
+    /// Scenarios that should have detected it but were skipped: this mesh or this build lacks a
+    /// capability that they need.
     skipped: Vec<String>,
 }
 
@@ -334,7 +334,8 @@ impl MutationResult {
         }
     }
 
-    /// A scenario that should have noticed ran, or one that should not have noticed did.
+    /// Returns whether a scenario that should have detected it ran, or one that should not have
+    /// detected it did.
     fn is_tried(&self) -> bool {
         let all = [&self.caught, &self.missed, &self.strays];
         self.skipped.is_empty() || all.iter().any(|some| !some.is_empty())
@@ -419,7 +420,7 @@ mod tests {
     #[test]
     fn a_mutation_whose_scenarios_are_all_skipped_is_not_tried() {
         let mutation = mutation("{name: m, what: w, turns-red: [a, b]}");
-        let skipped = (Verdict::Skip, "not offered here: browser".to_owned());
+        let skipped = (Verdict::Skip, "missing capabilities: browser".to_owned());
         let mut seen = Verdicts::from([("a".into(), skipped.clone()), ("b".into(), skipped)]);
         let row = MutationResult::of(&mutation, &seen);
         assert!(!row.is_tried() && !row.is_exact());

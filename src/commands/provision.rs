@@ -22,12 +22,12 @@ use crate::{
     toolchain::{self, Cache, EnvoyVersion, PrepareOptions, Toolchain},
 };
 
-/// Why the test bed cannot be used.
+/// An error finding the test bed's program.
 #[derive(Debug, thiserror::Error)]
 #[error("the test bed's program is missing at {}: build it with `cargo build --release --workspace`", .0.display())]
 pub struct NoTestbed(PathBuf);
 
-/// What the local target is made of.
+/// How the local target is made.
 pub struct LocalOptions<'a> {
     /// Name to keep it under.
     pub name: Option<&'a str>,
@@ -35,10 +35,10 @@ pub struct LocalOptions<'a> {
     pub images: &'a [String],
 }
 
-/// Prepares the tool chain (quick when it is cached) and brings a local target up.
+/// Prepares the tool chain (quick if cached) and brings up a local target.
 ///
 /// # Errors
-/// [`CommandError`] of whatever is missing or failed.
+/// [`CommandError`] for whatever is missing or failed.
 pub async fn local(parts: &LocalOptions<'_>, phases: &Phases) -> Result<Local, CommandError> {
     World::preflight(parts.name).map_err(CommandError::of)?;
     let envoy = super::toolchain::envoy(parts.envoy)?;
@@ -62,7 +62,7 @@ pub async fn local(parts: &LocalOptions<'_>, phases: &Phases) -> Result<Local, C
         .map_err(CommandError::of)
 }
 
-/// Looks at what a kind cluster is asked for, before anything starts.
+/// Checks the options of a kind cluster before anything starts.
 ///
 /// # Errors
 /// [`CommandError::Usage`]: a name, file or program that cannot be used.
@@ -71,7 +71,7 @@ pub async fn check(name: Option<&str>, mesh: &MeshSettings) -> Result<(), Comman
     istioctl(mesh, ready_chain().await.as_ref()).await.map(drop)
 }
 
-/// The part of it that no program is asked for.
+/// The part of [`check`] that starts no program.
 ///
 /// # Errors
 /// [`CommandError::Usage`]: a name or file that cannot be used.
@@ -88,10 +88,10 @@ pub fn check_words(name: Option<&str>, mesh: &MeshSettings) -> Result<(), Comman
     images.names(&[]).map(drop).map_err(usage)
 }
 
-/// Brings up a kind cluster called `name`, or uses the one that is there.
+/// Brings up a kind cluster called `name`, or uses the existing one.
 ///
 /// # Errors
-/// [`CommandError`] of whatever is missing or failed.
+/// [`CommandError`] for whatever is missing or failed.
 pub async fn kind(
     name: &str,
     kept: bool,
@@ -133,10 +133,10 @@ pub async fn kind(
     })
 }
 
-/// Attaches to somebody's cluster, and says what will be done with it.
+/// Attaches to an existing cluster, and prints what will be done with it.
 ///
 /// # Errors
-/// [`CommandError`] of whatever is missing.
+/// [`CommandError`] for whatever is missing.
 pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>, CommandError> {
     let istioctl = istioctl(&settings.target.mesh, None).await;
     let options = ExistingOptions {
@@ -159,15 +159,15 @@ pub async fn existing(settings: &Settings, run_id: &str) -> Result<Box<Existing>
     Ok(Box::new(existing))
 }
 
-/// istioctl as the flags name it, else the one on PATH, else the tool chain's; of the version that
-/// the flags name.
+/// Finds istioctl: the one that the flags name, else the one in PATH, else the tool chain's. It
+/// must have the version that the flags name.
 async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<PathBuf, CommandError> {
     let named = mesh.istioctl.clone();
     let found = named
         .or_else(|| toolchain::on_path(Path::new("istioctl")))
         .or_else(|| Some(chain?.bin("istioctl")));
     let Some(program) = found else {
-        let words = "no istioctl: put the one of your Istio's release on PATH, name it with --istioctl, or build one with meshproof toolchain prepare";
+        let words = "`istioctl` not found in PATH: install the one of your Istio release, name it with --istioctl, or build one with `meshproof toolchain prepare`";
         return Err(CommandError::Usage(words.to_owned()));
     };
     let said = Command::new(&program)
@@ -181,7 +181,7 @@ async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<Path
     match &mesh.istio {
         Some(wanted) if !said.split_whitespace().any(|word| word == wanted) => {
             Err(CommandError::Usage(format!(
-                "--istio {wanted}: {} is of version {}; put the istioctl of Istio {wanted} on PATH or name it with --istioctl",
+                "--istio {wanted}: {} has version {}; put the istioctl of Istio {wanted} in PATH or name it with --istioctl",
                 program.display(),
                 said
             )))
@@ -190,7 +190,7 @@ async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<Path
     }
 }
 
-/// The tool chain, if it has been made; nothing is built for a cluster.
+/// The tool chain, if it is complete; nothing is built for a cluster.
 async fn ready_chain() -> Option<Toolchain> {
     let find = || {
         let without = PrepareOptions::new(EnvoyVersion::default()).ok()?;
@@ -219,7 +219,7 @@ async fn prepare(envoy: EnvoyVersion) -> Result<Toolchain, CommandError> {
         .map_err(CommandError::of)
 }
 
-/// The test bed lies beside this program.
+/// Finds the test bed next to this program.
 fn testbed() -> Result<PathBuf, CommandError> {
     let exe = std::env::current_exe().map_err(CommandError::other)?;
     let beside = exe.with_file_name("testbed");

@@ -1,4 +1,4 @@
-//! A target that is up, found by what the flags of `meshproof target` say of it.
+//! Finds a target that is up by the flags of `meshproof target`.
 
 use kube::Client;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Why there is no client of a target's API server.
+/// An error creating a client for a target's API server.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReachError {
     #[error(transparent)]
@@ -37,7 +37,7 @@ impl Classified for ReachError {
 pub(super) enum Reached {
     Local(Box<World>),
     Kind(Record),
-    /// Somebody's cluster, by the context of the kubeconfig.
+    /// An existing cluster, by the context of the kubeconfig.
     Cluster {
         context: String,
         plugins: Plugins,
@@ -45,10 +45,10 @@ pub(super) enum Reached {
 }
 
 impl Reached {
-    /// The one that the flags name.
+    /// Finds the target that the flags name.
     ///
     /// # Errors
-    /// [`CommandError::Usage`]: there is none, or more than one.
+    /// [`CommandError::Usage`]: there is no such target, or more than one.
     pub fn find(which: &TargetWhich) -> Result<Self, CommandError> {
         let name = which.name.as_deref().unwrap_or(DEFAULT_NAME);
         let kind = match (which.target, &which.context) {
@@ -59,13 +59,13 @@ impl Reached {
                 });
             }
             (Some(TargetKind::Cluster), None) => {
-                let words = "--target cluster needs --context: the context of your kubeconfig";
+                let words = "--target cluster needs --context: name a context of your kubeconfig";
                 return Err(CommandError::Usage(words.to_owned()));
             }
             (Some(kind), Some(_)) => {
                 let kind = kind.name();
                 return Err(CommandError::Usage(format!(
-                    "--context is for --target cluster; the {kind} target has --name"
+                    "--context is for --target cluster; select the {kind} target with --name"
                 )));
             }
             (kind, None) => kind,
@@ -73,7 +73,7 @@ impl Reached {
         let (world, record) = (World::find(name), Record::find(name));
         match (kind, world, record) {
             (None, Ok(_), Some(_)) => Err(CommandError::Usage(format!(
-                "a local target and a kind cluster are called {name}: say --target local or --target kind"
+                "a local target and a kind cluster are both called {name}: set --target local or --target kind"
             ))),
             (None | Some(TargetKind::Local), Ok(world), _) => Ok(Self::Local(Box::new(world))),
             (None | Some(TargetKind::Kind), _, Some(record)) => Ok(Self::Kind(record)),
@@ -91,7 +91,7 @@ impl Reached {
         }
     }
 
-    /// Every target of this user that is up; clusters of others are not known.
+    /// Every target of this user that is up, except existing clusters, which are not recorded.
     pub fn all() -> Vec<Self> {
         let worlds = World::all()
             .into_iter()
@@ -101,7 +101,7 @@ impl Reached {
             .collect()
     }
 
-    /// Its name: of a cluster, the context.
+    /// Its name; for an existing cluster, the context.
     pub fn name(&self) -> &str {
         match self {
             Self::Local(world) => &world.spec.name,

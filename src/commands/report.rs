@@ -1,4 +1,4 @@
-//! `meshproof report DIR`: renders again from the event log, byte for byte as the run did.
+//! `meshproof report DIR`: renders reports again from the event log, byte for byte as the run did.
 
 use std::path::Path;
 
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// The exit code tells only whether rendering worked; the run's own code is not repeated.
+/// The exit code says only whether rendering succeeded; it does not repeat the code of the run.
 pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
     let log = jsonl::read(&args.dir).map_err(|error| match error.is_usage() {
         true => CommandError::usage(&error),
         false => CommandError::other(error),
     })?;
     if log.torn {
-        output::say("note: the last line of the event log is torn and left out");
+        output::say("note: the last line of the event log is incomplete and was skipped");
     }
     let model = Model::from_events(&log.events);
     let chosen = [

@@ -1,5 +1,5 @@
-//! What flags ask for, looked at before anything starts: values that are none, and meshes that are
-//! kept and made of something else.
+//! Checks what flags request before anything starts: values must be valid, and a kept mesh must
+//! match.
 
 use clap::ArgMatches;
 
@@ -17,10 +17,11 @@ use crate::{
     toolchain::{self, EnvoyVersion},
 };
 
-/// `target up` can honour every flag that it was given. `matches` are those of the subcommand.
+/// Checks that `target up` supports every flag that it was given. `matches` are those of the
+/// subcommand.
 ///
 /// # Errors
-/// [`CommandError`] of the first that it cannot.
+/// [`CommandError`] for the first flag that is not supported.
 pub fn target_up(args: &TargetUp, matches: &ArgMatches) -> Result<(), CommandError> {
     let given = cli::given(&["target", "up"], matches);
     let target = args.target.unwrap_or_default();
@@ -33,13 +34,13 @@ pub fn target_up(args: &TargetUp, matches: &ArgMatches) -> Result<(), CommandErr
         given: &given,
     };
     match target {
-        // It makes what the flags say; what is up already by this name is told by itself.
+        // A new target is made as the flags say; an existing one of this name is reported later.
         TargetKind::Local => asked.values(),
         _ => asked.check(),
     }
 }
 
-/// The target as the flags have it.
+/// The target that flags request.
 pub struct RequestedTarget<'a> {
     pub target: TargetKind,
     pub name: Option<&'a str>,
@@ -49,8 +50,8 @@ pub struct RequestedTarget<'a> {
 }
 
 impl RequestedTarget<'_> {
-    /// Everything that can be known without touching the target. A run uses a mesh that is kept, so
-    /// its flags have to agree with that.
+    /// Checks everything that can be known without touching the target. A run uses a kept mesh, so
+    /// its flags have to match that mesh.
     ///
     /// # Errors
     /// [`CommandError::Usage`], with the flag or the variable as it was given.
@@ -75,7 +76,7 @@ impl RequestedTarget<'_> {
         }
     }
 
-    /// Values that are none, whatever they are for.
+    /// Checks for values that are invalid on every target.
     ///
     /// # Errors
     /// [`CommandError::Usage`].
@@ -108,7 +109,7 @@ impl RequestedTarget<'_> {
     }
 }
 
-/// The local target of this name runs this Envoy and knows these images.
+/// Checks that the local target of this name runs this Envoy and has these images.
 fn agrees(given: &[Given], name: &str, envoy: &str, images: &[String]) -> Result<(), CommandError> {
     for given in given {
         let has = match given.id.as_str() {
@@ -122,7 +123,7 @@ fn agrees(given: &[Given], name: &str, envoy: &str, images: &[String]) -> Result
             "images" => {
                 let known = |word: &String| images.contains(word);
                 let has = match images {
-                    [] => "no images of yours".to_owned(),
+                    [] => "no images from --image".to_owned(),
                     all => format!("the images {}", all.join(" ")),
                 };
                 (!given.to_args().iter().all(known)).then(|| format!("has {has}"))
@@ -131,7 +132,7 @@ fn agrees(given: &[Given], name: &str, envoy: &str, images: &[String]) -> Result
         };
         if let Some(has) = has {
             return Err(CommandError::Usage(format!(
-                "{given} can't be honoured: the local target {name}, which is kept, {has}; leave it out, or bring up another one with it \
+                "{given} can't be honoured: the local target {name}, which is kept, {has}; leave the flag out, or bring up another target with it \
                  (meshproof target up --name OTHER)"
             )));
         }

@@ -38,13 +38,13 @@ use crate::{
 /// Runs the selected scenarios.
 ///
 /// # Errors
-/// Wrong usage, suite files that do not lint, a report directory that cannot be made. What goes
-/// wrong later is a verdict.
+/// Wrong usage, suite files with lint errors, or a report directory that cannot be created. Later
+/// failures become verdicts.
 pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
     timeouts::set_scale(settings.execution.timeout_scale);
     let scenarios = select(settings)?;
     if scenarios.is_empty() {
-        output::say("nothing selected: `meshproof list` shows what there is");
+        output::say("no scenario selected: `meshproof list` shows all scenarios");
         return Ok(Exit::NothingSelected);
     }
     check(settings, &scenarios)?;
@@ -61,8 +61,8 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         .block_on(go(scenarios, terms, settings))
 }
 
-/// Everything that is asked for can be honoured, as far as that can be known before anything
-/// starts.
+/// Checks that everything that was requested is supported, as far as that can be known before
+/// anything starts.
 fn check(settings: &Settings, scenarios: &[LoadedScenario]) -> Result<(), CommandError> {
     let asked = requested_target::RequestedTarget {
         target: settings.target.kind,
@@ -74,7 +74,7 @@ fn check(settings: &Settings, scenarios: &[LoadedScenario]) -> Result<(), Comman
     asked.check()?;
     mutation(settings)?;
     known_files(scenarios)?;
-    // A plan needs no istioctl, but one that was asked for has to be there.
+    // A plan needs no istioctl, but one that was requested must exist.
     let (target, mesh) = (&settings.target, &settings.target.mesh);
     let dry_run = settings.selection.dry_run;
     let asked_for = mesh.istio.is_some() || mesh.istioctl.is_some() || !dry_run;
@@ -149,10 +149,11 @@ async fn go(
     }
 }
 
-/// Target up, scenarios, target down. A cancelled run still takes down what it brought up.
+/// Brings the target up, runs the scenarios, takes the target down. A cancelled run also takes
+/// down what it brought up.
 #[expect(
     clippy::too_many_arguments,
-    reason = "the ends of every thread of a run meet here once"
+    reason = "all parts of a run are connected here"
 )]
 async fn work(
     run_id: RunId,
@@ -168,7 +169,7 @@ async fn work(
     if settings.target.kind == TargetKind::Cluster
         && let Ok(read) = kubeconfig::read(&kubeconfig::files())
     {
-        // Before the first attempt to connect: what fails quotes what it was given.
+        // Before the first connection attempt, because its errors can quote credentials.
         let secrets = kubeconfig::secrets(&read);
         secrets.iter().for_each(|text| redactor.register(text));
     }
@@ -206,8 +207,8 @@ async fn work(
         let judged = scenarios_on(
             &ready, scenarios, terms, open, settings, recorder, kept, cancel,
         );
-        // Scenarios have that as their verdict; what is neither judged nor over by then has nobody
-        // to answer it.
+        // Running scenarios report the lost target in their verdicts. Those that have not ended
+        // after this time are abandoned.
         let ended = async {
             let why = on.ended().await;
             lost.set(why.clone());
@@ -231,7 +232,7 @@ async fn work(
 
 #[expect(
     clippy::too_many_arguments,
-    reason = "the ends of every thread of a run meet here once"
+    reason = "all parts of a run are connected here"
 )]
 async fn scenarios_on(
     ready: &TargetAccess,
@@ -324,7 +325,7 @@ fn now() -> String {
     seconds.unwrap_or(now).to_string()
 }
 
-/// The scenarios that the words and filters name. Nothing starts while any of them does not lint.
+/// The scenarios that paths and filters select. Nothing starts while any of them has lint errors.
 fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
     let selection = &settings.selection;
     let shard = selection.shard.map(|shard| (shard.index, shard.count));
@@ -337,14 +338,14 @@ fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
     let findings = lint::findings(&set, &[]);
     if selection::has_errors(&findings) {
         selection::print_findings(&findings, None);
-        let words = "these files do not lint, so nothing was started".to_owned();
+        let words = "the suite files have lint errors: nothing was started".to_owned();
         return Err(CommandError::Usage(words));
     }
     let scenarios = selection::filter(&set.scenarios, &filter)?;
     let runs = scenarios.len().saturating_mul(settings.execution.repeat);
     if runs > MOST_RUNS {
         return Err(CommandError::Usage(format!(
-            "--repeat {} of {} would be {runs} runs; at most {MOST_RUNS}",
+            "--repeat {} of {} would be {runs} runs; the maximum is {MOST_RUNS}",
             settings.execution.repeat,
             output::count(scenarios.len(), "scenario"),
         )));
@@ -352,7 +353,7 @@ fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
     Ok(scenarios)
 }
 
-/// Runs of scenarios in one run: their events and reports are held in memory.
+/// Maximum number of scenario runs in one run: their events and reports are held in memory.
 const MOST_RUNS: usize = 100_000;
 
 fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
@@ -361,7 +362,7 @@ fn mutation(settings: &Settings) -> Result<Option<Mutation>, CommandError> {
     let patched = found.as_ref().filter(|found| !found.patches.is_empty());
     if let Some(mutation) = patched.filter(|_| settings.target.kind == TargetKind::Cluster) {
         return Err(CommandError::Usage(format!(
-            "mutation {} changes what proxies get, also the gateway that all share: not on somebody's cluster; take --target local or kind",
+            "mutation {} changes the configuration of proxies, including the shared gateway, and cannot run on an existing cluster; use --target local or --target kind",
             mutation.name
         )));
     }
@@ -373,7 +374,7 @@ fn known_files(scenarios: &[LoadedScenario]) -> Result<Vec<known::KnownFile>, Co
     let (files, findings) = load_known_of(scenarios);
     if selection::has_errors(&findings) {
         selection::print_findings(&findings, None);
-        let words = "the list of expected failures does not lint".to_owned();
+        let words = "the list of expected failures has lint errors".to_owned();
         return Err(CommandError::Usage(words));
     }
     Ok(files)

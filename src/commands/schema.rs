@@ -1,5 +1,5 @@
-//! `meshproof schema`: for completion and checks in an editor (`# yaml-language-server:
-//! $schema=…`).
+//! `meshproof schema`: prints the JSON Schema for completion and checks in an editor (`#
+//! yaml-language-server: $schema=…`).
 
 use super::CommandError;
 use crate::exit::Exit;

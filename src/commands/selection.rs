@@ -1,4 +1,4 @@
-//! From words on the command line to scenarios: shared by every command that takes them.
+//! From arguments of the command line to scenarios: shared by every command that takes them.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use crate::{
     },
 };
 
-/// Loads what the words name; all of `suites/` (or the built-in copy of it) when there are none.
+/// Loads the scenarios that the arguments name; all of `suites/` (or its built-in copy) if there
+/// are none.
 ///
 /// # Errors
-/// A word that names nothing is wrong usage.
+/// An argument that names nothing is wrong usage.
 pub fn load(words: &[PathBuf]) -> Result<ScenarioSet, CommandError> {
     let set = load_all(&Suites::open(Path::new(".")), words);
     set.map_err(|error| CommandError::usage(&error))
 }
 
-/// The scenarios of a set that a filter lets through.
+/// The scenarios of a set that match a filter.
 ///
 /// # Errors
-/// Nothing is let through because of a key or a value that no scenario at all has: that is a slip,
-/// not a choice.
+/// Nothing matches because of a key or a value that no scenario has: that is a typo, not a choice.
 pub fn filter(
     set: &[LoadedScenario],
     filter: &Filter,
@@ -51,12 +51,12 @@ pub fn usage(error: SelectError) -> CommandError {
     CommandError::Usage(error.to_string())
 }
 
-/// Why nothing is there to be judged.
+/// The error for a set without scenarios.
 pub fn nothing(set: &ScenarioSet) -> CommandError {
     let words = match set.manifests {
-        0 => "there are no suite files".to_owned(),
+        0 => "no suite files found".to_owned(),
         n => format!(
-            "there is no scenario, only {n} with Kubernetes objects: write one beside them \
+            "no scenario found, only {n} with Kubernetes objects: write a scenario next to them \
              (CONTRIBUTING.md, \"A scenario in five minutes\"); its `apply: NAME` applies SCENARIO.NAME.yaml",
             n = crate::output::count(n, "file"),
         ),
@@ -64,12 +64,12 @@ pub fn nothing(set: &ScenarioSet) -> CommandError {
     CommandError::NothingSelected(words)
 }
 
-/// Something that nothing may run with.
+/// Returns whether any finding prevents a run.
 pub fn has_errors(findings: &[Finding]) -> bool {
     findings.iter().any(Finding::is_error)
 }
 
-/// Tells what is wrong with suite files on stderr: drawn for a person, one line each for a program.
+/// Prints findings on stderr: drawn for a terminal, otherwise one line each.
 pub fn print_findings(findings: &[Finding], color: Option<ColorChoice>) {
     let on = Palette::stderr(color).on;
     let text = render(findings, style(io::stderr().is_terminal(), on));

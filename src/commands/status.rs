@@ -25,7 +25,7 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Why a target says nothing of itself.
+/// An error querying a target.
 #[derive(Debug, thiserror::Error)]
 enum Unasked {
     #[error(transparent)]
@@ -36,18 +36,18 @@ enum Unasked {
     Health(#[from] RequestError),
 }
 
-/// A target with what its API server says of runs, or why it says nothing.
+/// A target with the runs that its API server lists, or the reason why it lists none.
 struct TargetReport {
     target: Reached,
     runs: Result<Vec<Run>, Unasked>,
-    /// What of a target of our own is not as it should be, in words.
+    /// Problems of a target that meshproof manages.
     ailing: Vec<String>,
 }
 
 /// Shows every target that is up, or the one that the flags name.
 ///
 /// # Errors
-/// None of that name is up, or stdout cannot be written to.
+/// No target of that name is up, or stdout cannot be written to.
 pub async fn run(args: &TargetStatus) -> Result<Exit, CommandError> {
     let which = &args.which;
     let targets = match (&which.name, &which.context, which.target) {
@@ -96,7 +96,7 @@ async fn ask(target: &Reached) -> Result<(Vec<Run>, Vec<String>), Unasked> {
     Ok((runs, ailing))
 }
 
-/// Nodes and istiod, as far as they are not ready.
+/// Nodes and istiod, if they are not ready.
 async fn ailing(client: &Client) -> Result<Vec<String>, RequestError> {
     let nodes: Api<Node> = Api::all(client.clone());
     let nodes = nodes.list(&ListParams::default()).await?;
@@ -157,7 +157,7 @@ impl TargetReport {
                 cluster_state(record).to_owned(),
                 record.kubeconfig().display().to_string(),
             ),
-            Reached::Cluster { .. } => ("of somebody else".to_owned(), "-".to_owned()),
+            Reached::Cluster { .. } => ("existing".to_owned(), "-".to_owned()),
         };
         let state = std::iter::once(state).chain(self.ailing.iter().cloned());
         [
@@ -175,25 +175,32 @@ fn run_json(run: &Run) -> Value {
 }
 
 fn world_state(world: &World) -> String {
-    let kept = if world.spec.kept { "kept" } else { "of a run" };
+    let kept = if world.spec.kept {
+        "kept"
+    } else {
+        "used by a run"
+    };
     format!("{kept}, envoy {}", world.spec.envoy_version)
 }
 
-/// What is known of a cluster without asking its engine.
+/// The state of a cluster, without asking the container engine.
 fn cluster_state(record: &Record) -> &'static str {
     match (
         record.made,
         record.is_owned(),
         record.kept && record.profile.is_some(),
     ) {
-        (false, ..) => "of somebody else, in use",
+        (false, ..) => "existing, in use",
         (true, _, true) => "kept",
-        (true, true, false) => "of a run",
-        (true, false, false) => "left over: its run is gone (meshproof target down removes it)",
+        (true, true, false) => "used by a run",
+        (true, false, false) => {
+            "left over from a dead run (remove it with `meshproof target down`)"
+        }
     }
 }
 
-/// The targets in one table, then their runs in another, then what could not be asked.
+/// The targets in one table, then their runs in another, then the errors of targets that could not
+/// be queried.
 fn text(seen: &[TargetReport]) -> String {
     let head = ["NAME", "TARGET", "RUNS", "KUBECONFIG", "STATE"].map(str::to_owned);
     let rows: Vec<[String; 5]> = seen.iter().map(TargetReport::row).collect();
@@ -222,7 +229,7 @@ fn text(seen: &[TargetReport]) -> String {
     text
 }
 
-/// Columns two blanks apart; the last is as long as it is.
+/// Columns are separated by two spaces; the last one is not padded.
 fn table(head: &[String; 5], rows: &[[String; 5]]) -> String {
     let all = || std::iter::once(head).chain(rows);
     let width = |column: usize| all().map(|row| row[column].chars().count()).max();

@@ -24,7 +24,7 @@ use crate::{
     timeouts,
 };
 
-/// Carries out one of the subcommands.
+/// Runs one of the subcommands.
 ///
 /// # Errors
 /// [`CommandError`].
@@ -52,7 +52,7 @@ async fn up(args: &TargetUp) -> Result<Exit, CommandError> {
         TargetKind::Local => up_local(args).await,
         TargetKind::Kind => up_kind(args).await,
         TargetKind::Cluster => Err(CommandError::Usage(
-            "an existing cluster is up already: meshproof run --target cluster --context NAME"
+            "an existing cluster is already up: use meshproof run --target cluster --context NAME"
                 .to_owned(),
         )),
     }
@@ -126,7 +126,7 @@ fn say_kubeconfig(kubeconfig: &Path) -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-/// Phases whose times are told on standard error.
+/// Phases whose durations are printed on stderr.
 fn told_phases() -> (Phases, JoinHandle<()>) {
     let (recorder, mut events) = Recorder::new();
     let telling = tokio::spawn(async move {
@@ -164,7 +164,9 @@ async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
             if let Reached::Kind(record) = &reached {
                 record.remove();
             }
-            output::say(&format!("the cluster {name} is left to its owner"));
+            output::say(&format!(
+                "the cluster {name} was not created by meshproof and stays up"
+            ));
             return Ok(exit);
         }
     };

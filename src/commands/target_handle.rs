@@ -1,4 +1,4 @@
-//! The target of a run: brought up or attached to, asked for what it is, and taken down again.
+//! The target of a run: brought up or attached to, queried, and taken down again.
 
 use std::path::PathBuf;
 
@@ -26,10 +26,10 @@ pub(super) enum TargetHandle {
 }
 
 impl TargetHandle {
-    /// Brings up what the settings ask for, or attaches to what is up under that name.
+    /// Brings up the target that the settings request, or attaches to the one of that name.
     ///
     /// # Errors
-    /// Of whatever is missing or failed; nothing is left then.
+    /// For whatever is missing or failed; nothing is left behind then.
     pub async fn open(
         settings: &Settings,
         run_id: &str,
@@ -44,11 +44,11 @@ impl TargetHandle {
         }
     }
 
-    /// Removes what an [`On::open`] that was given up has begun. A local world has ended with it; a
-    /// cluster of kind's has not.
+    /// Removes what a cancelled [`Self::open`] has begun. A local world has ended with it; a kind
+    /// cluster has not.
     ///
     /// # Errors
-    /// kind's words: the cluster is still there.
+    /// kind failed: the cluster still exists.
     pub async fn abandon(settings: &Settings, run_id: &str) -> Result<(), CommandError> {
         let begun = match settings.target.kind {
             TargetKind::Kind => Record::find(&kind_name(settings, run_id)),
@@ -63,8 +63,8 @@ impl TargetHandle {
         }
     }
 
-    /// Commands that remove everything of a run, when the process has to leave before its clean-up;
-    /// none where nothing can stay.
+    /// Commands that remove everything of a run, for a process that has to exit before its
+    /// clean-up; none if nothing can stay.
     pub fn removal(&self, settings: &Settings, run_id: &str) -> Vec<String> {
         if self.is_ephemeral(settings) {
             return match self {
@@ -107,7 +107,7 @@ impl TargetHandle {
         ]
     }
 
-    /// What the run needs of it.
+    /// What the run needs to access the target.
     pub fn access(&self) -> TargetAccess {
         match self {
             Self::Local(local) => local.access(),
@@ -116,7 +116,7 @@ impl TargetHandle {
         }
     }
 
-    /// Waits until the target ends by itself, with the reason.
+    /// Waits until the target ends by itself, and returns the reason.
     pub async fn ended(&mut self) -> String {
         match self {
             Self::Local(local) => local.world.ended().await.to_string(),
@@ -124,7 +124,7 @@ impl TargetHandle {
         }
     }
 
-    /// Nothing but what a run removes itself outlives the run.
+    /// Returns whether the target was brought up for this run and ends with it.
     pub fn is_ephemeral(&self, settings: &Settings) -> bool {
         match self {
             Self::Local(_) => settings.target.name.is_none(),
@@ -133,10 +133,10 @@ impl TargetHandle {
         }
     }
 
-    /// Takes down what the run brought up for itself, unless it is to stay.
+    /// Takes down what the run brought up for itself, unless it is to be kept.
     ///
     /// # Errors
-    /// When something of it cannot be removed.
+    /// Something cannot be removed.
     pub async fn close(self, settings: &Settings, phases: &Phases) -> Result<(), CommandError> {
         if !self.is_ephemeral(settings) || settings.target.keep == Keep::Always {
             return Ok(());
@@ -170,7 +170,7 @@ async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, Comma
     local.map(Box::new)
 }
 
-/// Name of the kind cluster: the one that is asked for, else one of the run's own.
+/// Name of the kind cluster: the requested one, else one for this run.
 fn kind_name(settings: &Settings, run_id: &str) -> String {
     let own = || format!("meshproof-{run_id}");
     settings.target.name.clone().unwrap_or_else(own)

@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// Without a terminal, a long build says that it lives this often.
+/// Interval in seconds at which a long build reports that it is still running, if there is no
+/// terminal.
 const QUIET_SECONDS: u64 = 15;
 
 pub fn run(args: &ToolchainArgs) -> Result<Exit, CommandError> {
@@ -30,10 +31,10 @@ pub fn run(args: &ToolchainArgs) -> Result<Exit, CommandError> {
     }
 }
 
-/// The Envoy that a flag names.
+/// The version of Envoy that a flag names.
 ///
 /// # Errors
-/// When it is none of the pinned ones.
+/// It is not one of the pinned versions.
 pub fn envoy(version: Option<&str>) -> Result<EnvoyVersion, CommandError> {
     let parsed = version.map(str::parse).transpose();
     let parsed = parsed.map_err(|error: toolchain::ToolchainError| CommandError::usage(&error))?;
@@ -45,7 +46,7 @@ fn options(version: Option<&str>, kind: bool) -> Result<PrepareOptions, CommandE
     Ok(PrepareOptions { kind, ..options })
 }
 
-/// Tells how far a preparation is, as lines; what the build tools say only now and then.
+/// Prints the progress of a preparation as lines, and output of the build tools only now and then.
 pub fn print_progress(progress: PrepareProgress<'_>) {
     let worth = match progress {
         PrepareProgress::Line { packages, .. } => packages % 100 == 0,
@@ -67,7 +68,7 @@ fn prepare(args: &ToolchainPrepare) -> Result<Exit, CommandError> {
     Ok(Exit::Ok)
 }
 
-/// 0 when all is there, else 3.
+/// Exit code 0 if everything is present, else 3.
 fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
     let options = options(args.envoy.as_deref(), args.kind)?;
     let status = toolchain::status(&options).map_err(CommandError::of)?;
@@ -89,11 +90,11 @@ fn status(args: &ToolchainStatus) -> Result<Exit, CommandError> {
 struct WithStored {
     #[serde(flatten)]
     status: CacheStatus,
-    /// Everything in the cache, with what it is used for.
+    /// Everything in the cache, with its use.
     stored: Vec<Stored>,
 }
 
-/// Programs that local targets run now.
+/// Programs that local targets are running.
 fn running() -> Vec<PathBuf> {
     let worlds = World::all();
     let programs = worlds.into_iter().map(|world| world.spec);
@@ -127,7 +128,7 @@ fn table(status: &CacheStatus, stored: &[Stored]) -> String {
     let hint = if status.ready() {
         ""
     } else {
-        "`meshproof toolchain prepare` makes what is missing\n"
+        "run `meshproof toolchain prepare` to build what is missing\n"
     };
     format!(
         "{sets}{}\n{}{hint}",
@@ -136,7 +137,7 @@ fn table(status: &CacheStatus, stored: &[Stored]) -> String {
     )
 }
 
-/// What the cache holds beside what is asked for.
+/// The contents of the cache.
 fn in_cache(stored: &[Stored]) -> String {
     let total: u64 = stored.iter().map(|set| set.bytes).sum();
     let mut text = format!("the cache holds {} MB:\n", total / 1_000_000);
@@ -144,7 +145,7 @@ fn in_cache(stored: &[Stored]) -> String {
         let used = match &set.used {
             Use::Pinned => "used".to_owned(),
             Use::Running => "running".to_owned(),
-            Use::Busy { holder } => format!("being made by {holder}"),
+            Use::Busy { holder } => format!("being built by {holder}"),
             Use::Unused => "unused".to_owned(),
         };
         text.push_str(&format!(
@@ -154,7 +155,7 @@ fn in_cache(stored: &[Stored]) -> String {
         ));
     }
     if stored.iter().any(|set| set.used == Use::Unused) {
-        text.push_str("`meshproof toolchain prune` removes what is unused\n");
+        text.push_str("run `meshproof toolchain prune` to remove unused sets\n");
     }
     text
 }
@@ -169,7 +170,7 @@ fn row(set: &SetStatus) -> String {
             )
         }
         SetState::Partial { done } => format!("interrupted after {} programs", done.len()),
-        SetState::Busy { holder } => format!("being made by {holder}"),
+        SetState::Busy { holder } => format!("being built by {holder}"),
         SetState::Damaged { why } => format!("damaged: {why}"),
         SetState::Missing => "missing".to_owned(),
     };
@@ -189,8 +190,8 @@ fn versions(versions: &std::collections::BTreeMap<String, String>) -> String {
         .join(", ")
 }
 
-/// Steps as lines; what the build tools say as one changing line, where there is a terminal to
-/// change it on.
+/// Prints steps as lines, and output of the build tools as one changing line if there is a
+/// terminal.
 struct ProgressPrinter {
     bar: ProgressBar,
     told_at: u64,

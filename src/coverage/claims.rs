@@ -1,5 +1,5 @@
-//! Who claims a field: a `config` matcher, a mutation that is caught, or the list of what behaviour
-//! shows.
+//! Which scenarios and mutations claim a field: by a `config` matcher, by a mutation that is
+//! caught, or by the list of fields that are covered by behaviour.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +15,15 @@ use crate::{
     yaml::YamlError,
 };
 
-/// What behaviour shows of fields, and what is not claimed, with the reason.
+/// Fields that are covered by behaviour, and fields that are not claimed, with the reason.
 pub const CLAIMS: &str = include_str!("../../docs/coverage.yaml");
 
-/// Why the list of what behaviour shows is not used.
+/// An error reading the list of fields.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimsError {
-    #[error("docs/coverage.yaml")]
+    #[error("cannot read docs/coverage.yaml")]
     Yaml(#[from] YamlError),
-    #[error("docs/coverage.yaml: there is no scenario {id}")]
+    #[error("docs/coverage.yaml: unknown scenario {id}")]
     NoScenario { id: String },
 }
 
@@ -37,9 +37,9 @@ impl Classified for ClaimsError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Listed {
-    /// A kind of part (`route`), or several.
+    /// Kinds of parts (`route`).
     parts: Vec<String>,
-    /// JSON pointers; each stands for all below it.
+    /// JSON pointers; each includes everything below it.
     fields: Vec<String>,
     #[serde(default)]
     claimed_by: Vec<String>,
@@ -47,7 +47,7 @@ struct Listed {
     not_claimed: Option<String>,
 }
 
-/// What is known of fields.
+/// All claims about fields.
 #[derive(Debug, Default)]
 pub struct Claims {
     /// Scenarios whose `config` names the field.
@@ -61,7 +61,7 @@ impl Claims {
     /// Gathers the claims of scenarios, mutations and the list.
     ///
     /// # Errors
-    /// [`ClaimsError`]: the list cannot be read, or names a scenario that is not there.
+    /// [`ClaimsError`]: the list cannot be read, or names an unknown scenario.
     pub fn gather(
         scenarios: &[LoadedScenario],
         mutations: &[Mutation],
@@ -116,7 +116,7 @@ impl Claims {
         }
     }
 
-    /// Who claims a field: scenarios, and mutations that are caught.
+    /// The scenarios that claim a field, and the caught mutations that change it.
     pub fn of(&self, part: Part, path: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
         let mut scenarios = holders(&self.effective, part, path);
         let by_behaviour = self.listed_of(part, path);
@@ -125,7 +125,7 @@ impl Claims {
         (scenarios, holders(&self.mutations, part, path))
     }
 
-    /// Why a field is not claimed, when the list says so.
+    /// The reason why a field is not claimed, if the list has one.
     pub fn reason(&self, part: Part, path: &str) -> Option<&str> {
         self.listed_of(part, path)
             .find_map(|entry| entry.not_claimed.as_deref())
@@ -152,8 +152,8 @@ fn holders<'a>(
         .collect()
 }
 
-/// The field is `above` or in it; `*` above stands for anything, a number for an element of a list
-/// that has no name.
+/// Whether the field is `above` or below it. `*` in `above` matches anything; a number matches an
+/// element of a list without names.
 fn is_below(path: &str, above: &str) -> bool {
     let mut path = path.split('/');
     above.split('/').all(|wanted| {
@@ -165,7 +165,7 @@ fn is_below(path: &str, above: &str) -> bool {
 
 fn part_of<'a>(apply_to: &str, value: &'a Value) -> Option<(Part, &'a Value)> {
     if value.is_null() {
-        return None; // what is removed has no fields
+        return None; // removals have no fields
     }
     Some(match apply_to {
         "CLUSTER" => (Part::Cluster, value),

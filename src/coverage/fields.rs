@@ -1,4 +1,4 @@
-//! The fields that istiod wrote for the hops that took calls, out of the evidence of a run (`hop`
+//! The fields that istiod sent for the hops that handled calls, from the evidence of a run (`hop`
 //! lines).
 
 use std::{
@@ -14,13 +14,13 @@ use crate::{
     observe::data_plane::hop::Part,
 };
 
-/// Why a report directory tells of no field.
+/// An error reading fields from a report directory.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
     #[error("{}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "{dir} holds no configuration: make it with `meshproof run --report-dir {dir}`", dir = .dir.display()
+        "{dir} has no recorded configuration: create it with `meshproof run --report-dir {dir}`", dir = .dir.display()
     )]
     NoHop { dir: PathBuf },
 }
@@ -31,7 +31,7 @@ impl Classified for EvidenceError {
     }
 }
 
-/// Whose configuration it is.
+/// The proxy that has the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hand {
     Client,
@@ -50,7 +50,7 @@ impl Hand {
     }
 }
 
-/// Fields by part, each with the hands that had it.
+/// Fields by part, each with the proxies that had it.
 pub type Written = BTreeMap<(Part, String), BTreeSet<Hand>>;
 
 const PARTS: [Part; 7] = [
@@ -66,7 +66,7 @@ const PARTS: [Part; 7] = [
 /// Reads the evidence folder of a report directory.
 ///
 /// # Errors
-/// [`EvidenceError`]: a file cannot be read, or there is no hop in any of them.
+/// [`EvidenceError`]: a file cannot be read, or none of them has a hop.
 pub fn written(dir: &Path) -> Result<Written, EvidenceError> {
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -118,7 +118,7 @@ fn hop(line: &str, found: &mut Written) {
     }
 }
 
-/// What a part holds of other parts is told there.
+/// Returns whether the field contains another part, which is listed separately.
 fn is_another_part(part: Part, path: &str) -> bool {
     match part {
         Part::Listener => path.starts_with("/filter_chains") || path == "/default_filter_chain",
@@ -130,7 +130,7 @@ fn is_another_part(part: Part, path: &str) -> bool {
     }
 }
 
-/// Paths of the leaves; elements of lists by their `name`, else as `*`.
+/// Paths of the leaves; elements of lists are named by their `name`, else `*`.
 pub fn flatten(part: Part, value: &Value, path: &str, found: &mut BTreeSet<String>) {
     if is_another_part(part, path) {
         return;

@@ -1,4 +1,4 @@
-//! Which fields of what istiod sends are claimed by scenarios: `meshproof mutate --coverage DIR`.
+//! Which fields sent by istiod are claimed by scenarios: `meshproof mutate --coverage DIR`.
 
 mod claims;
 mod fields;

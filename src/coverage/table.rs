@@ -1,4 +1,4 @@
-//! The table, as `docs/coverage.md` has it.
+//! The table in `docs/coverage.md`.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,12 @@ use super::{
 
 const HEAD: &str = "# Which fields of what istiod sends are claimed
 
-Made by `meshproof mutate --coverage DIR` from the evidence of a run (`meshproof run --report-dir DIR`): every field of the listener, filter
-chain, connection manager, route configuration, virtual host, route and cluster that took a gRPC call. A field is claimed where a scenario
-says what it is or does; a mutation that changes it and is caught shows that the claim can fail. `docs/coverage.yaml` lists what is
-shown by behaviour, and why the rest is not claimed.
+`meshproof mutate --coverage DIR` generates this page from the evidence of a run
+(`meshproof run --report-dir DIR`). It lists every field of the listener, filter chain, connection
+manager, route configuration, virtual host, route and cluster that handled a gRPC call. A field is
+claimed if a scenario states its value or its effect. A mutation that changes the field and is
+caught shows that the claim can fail. `docs/coverage.yaml` lists which fields are covered by
+behaviour, and why the others are not claimed.
 
 ";
 
@@ -36,7 +38,7 @@ pub fn markdown(written: &Written, claims: &Claims) -> String {
             false => list(scenarios),
             true => {
                 let reason = claims.reason(*part, path);
-                format!("not claimed: {}", reason.unwrap_or("nobody looked yet"))
+                format!("not claimed: {}", reason.unwrap_or("not examined yet"))
             }
         };
         let at: Vec<&str> = hands.iter().map(|hand: &Hand| hand.as_str()).collect();

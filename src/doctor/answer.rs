@@ -1,20 +1,19 @@
-//! What came of asking a program or a server about itself.
+//! The result of querying a program or a server.
 
 use std::time::Duration;
 
-/// Why there is no answer. Who does not answer has only words for it, and they are what a check
-/// shows.
+/// An error querying a program or a server. Most only give a text, which the check shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     #[error("no answer within {0:?}")]
     Silent(Duration),
-    /// It could not be asked: why, as the system says it.
+    /// It could not be queried; the text of the system's error.
     #[error("{0}")]
     Unasked(String),
-    /// It failed, or refused, in its own words.
+    /// It failed or rejected the query; its own text.
     #[error("{0}")]
     Refused(String),
-    /// What it said has another form than what is known.
-    #[error("`{question}` says what this program cannot read: {why}")]
+    /// Its answer has an unknown format.
+    #[error("cannot parse the output of `{question}`: {why}")]
     Unreadable { question: &'static str, why: String },
 }

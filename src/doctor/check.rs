@@ -1,4 +1,4 @@
-//! One thing that a target needs, and all of them together.
+//! One requirement of a target, and all of them together.
 
 use std::collections::BTreeSet;
 
@@ -7,35 +7,35 @@ use serde::Serialize;
 use super::text;
 use crate::{exit::Exit, output::Palette, targets::TargetKind};
 
-/// How it stands with one thing.
+/// The state of a requirement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
     Ok,
-    /// The target starts without it, but something is worse.
+    /// The target starts without it, but with limitations.
     Advice,
     /// The target does not start without it.
     Missing,
 }
 
-/// One thing that a target needs.
+/// One requirement of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DoctorCheck {
     pub name: String,
     pub state: CheckState,
-    /// What there is: a version, a number, a path, or the words of whoever refused.
+    /// What was found: a version, a number, a path, or the text of an error.
     pub found: String,
     /// What it is needed for.
     pub why: &'static str,
-    /// What to do; absent when nothing has to be done.
+    /// The remedy; absent if nothing has to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub way_out: Option<String>,
-    /// Debian's package that brings it, when that is the way out.
+    /// The Debian package that provides it, if that is the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<&'static str>,
 }
 
-/// A check that has not been judged yet: what it is about.
+/// A check without a result: its name and purpose.
 #[derive(Debug, Clone)]
 pub(super) struct CheckBuilder {
     name: String,
@@ -65,7 +65,7 @@ impl CheckBuilder {
         self.judged(CheckState::Advice, found.into(), Some(way_out.into()), None)
     }
 
-    /// Missing or worth having, and a package of Debian's brings it.
+    /// Missing or recommended, and provided by a Debian package.
     pub fn package(
         self,
         state: CheckState,
@@ -94,17 +94,17 @@ impl CheckBuilder {
     }
 }
 
-/// How much a report says.
+/// How much of a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
-    /// Only what is not there.
+    /// Only what is missing or advised.
     Few,
     Usual,
-    /// Also what each thing that is there is needed for.
+    /// Also the purpose of the checks that passed.
     All,
 }
 
-/// All checks of a target.
+/// All checks for a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// The target as the command line names it.
@@ -138,7 +138,7 @@ impl Report {
         checks.filter(|check| check.state == state).count()
     }
 
-    /// Debian's packages of everything that is missing, in order.
+    /// Debian packages of everything that is missing, in order.
     pub fn packages(&self) -> BTreeSet<&'static str> {
         let missing = self
             .checks
@@ -147,7 +147,7 @@ impl Report {
         missing.filter_map(|check| check.package).collect()
     }
 
-    /// For people.
+    /// The report as text.
     pub fn text(&self, palette: Palette, words: Verbosity) -> String {
         text::render(self, palette, words)
     }

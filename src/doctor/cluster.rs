@@ -1,5 +1,4 @@
-//! The cluster target: a cluster that is there already. Only the API server of a context that is
-//! named is asked.
+//! The cluster target: an existing cluster. Only the API server of the named context is queried.
 
 use std::path::PathBuf;
 
@@ -9,17 +8,17 @@ use super::{
     machine::{self, MachineFacts},
 };
 
-/// What is known about the user's clusters.
+/// What is known about the user's kubeconfig and cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterFacts {
     pub machine: MachineFacts,
-    /// Files that `KUBECONFIG` names, else the usual one; and whether each is there.
+    /// Files in `KUBECONFIG`, else the default one; and whether each exists.
     pub files: Vec<(PathBuf, bool)>,
-    /// What they say together, or why they cannot be read.
+    /// Their merged contents, or why they cannot be read.
     pub config: Result<Contexts, String>,
-    /// The context to be, when one was given.
+    /// The requested context.
     pub context: Option<String>,
-    /// What its API server answered, when there is such a context.
+    /// The answer of its API server, if there is such a context.
     pub server: Option<Result<String, NoAnswer>>,
 }
 
@@ -30,7 +29,7 @@ pub struct Contexts {
     pub current: Option<String>,
 }
 
-/// Everything that the cluster target needs on this side.
+/// Everything that the cluster target needs on this machine.
 pub fn checks(facts: &ClusterFacts) -> Vec<DoctorCheck> {
     let mut checks = vec![machine::system(&facts.machine), kubeconfig(facts)];
     let any = facts.files.iter().any(|(_, there)| *there);
@@ -44,23 +43,26 @@ pub fn checks(facts: &ClusterFacts) -> Vec<DoctorCheck> {
 }
 
 fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
-    let about = CheckBuilder::new("kubeconfig", "says where the cluster is and who asks");
+    let about = CheckBuilder::new(
+        "kubeconfig",
+        "has the address of the cluster and the credentials",
+    );
     let (there, absent): (Vec<_>, Vec<_>) = facts.files.iter().partition(|(_, there)| *there);
     let list = |files: Vec<&(PathBuf, bool)>| {
         let names = files.iter().map(|(path, _)| path.display().to_string());
         Vec::from_iter(names).join(", ")
     };
-    let way_out = "set KUBECONFIG to the file of your cluster, or write it to ~/.kube/config (kind: kind export kubeconfig; cloud providers' tools have a command for it)";
+    let way_out = "set KUBECONFIG to the file of your cluster, or write it to ~/.kube/config (with kind: kind export kubeconfig; the tools of cloud providers have a similar command)";
     match (&facts.config, there.is_empty()) {
         (_, true) if absent.is_empty() => {
             about.missing("neither KUBECONFIG nor HOME is set", way_out)
         }
-        (_, true) => about.missing(format!("{}: not there", list(absent)), way_out),
+        (_, true) => about.missing(format!("{}: no such file", list(absent)), way_out),
         (Err(words), false) => about.missing(words, way_out),
         (Ok(_), false) if absent.is_empty() => about.ok(list(there)),
         (Ok(_), false) => about.advice(
-            format!("{}; not there: {}", list(there), list(absent)),
-            "take the files that are not there out of KUBECONFIG",
+            format!("{}; no such file: {}", list(there), list(absent)),
+            "remove the missing files from KUBECONFIG",
         ),
     }
 }
@@ -68,36 +70,36 @@ fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
 fn context(contexts: &Contexts, wanted: Option<&str>) -> DoctorCheck {
     let about = CheckBuilder::new(
         "context",
-        "the cluster target uses the one that --context names, never merely the current one",
+        "the cluster target only uses the context that --context names, never the current one by default",
     );
     let names = contexts.names.join(", ");
     match wanted {
         _ if contexts.names.is_empty() => about.missing(
-            "none",
-            "add one: kubectl config set-context NAME --cluster CLUSTER --user USER",
+            "no context",
+            "add a context: kubectl config set-context NAME --cluster CLUSTER --user USER",
         ),
         Some(wanted) if contexts.names.iter().any(|name| name == wanted) => about.ok(wanted),
         Some(wanted) => about.missing(
-            format!("no {wanted}; there are {names}"),
-            "name one of those with --context",
+            format!("no context {wanted}; known contexts: {names}"),
+            "name one of them with --context",
         ),
         None => {
             let current = contexts.current.as_deref().unwrap_or("none");
             about.advice(
                 format!("{names} (current: {current})"),
-                "name the one to be used with --context: then its API server is asked, too",
+                "name the context to use with --context; then its API server is checked, too",
             )
         }
     }
 }
 
 fn server(answer: &Result<String, NoAnswer>) -> DoctorCheck {
-    let about = CheckBuilder::new("API server", "every call of a run goes there");
+    let about = CheckBuilder::new("API server", "a run creates all its objects there");
     match answer {
         Ok(said) => about.ok(said),
         Err(why) => about.missing(
             why.to_string(),
-            "see that the cluster is up and its address in the kubeconfig is right: kubectl --context NAME version says the same",
+            "check that the cluster is up and that its address in the kubeconfig is right, with kubectl --context NAME version",
         ),
     }
 }
@@ -135,8 +137,8 @@ mod tests {
 
     #[rstest]
     #[case::there(&[("/a", true)], Result::Ok(Contexts::default()), Ok, "/a")]
-    #[case::one_of_two(&[("/a", true), ("/b", false)], Result::Ok(Contexts::default()), Advice, "not there: /b")]
-    #[case::absent(&[("/a", false)], Err("no such file"), Missing, "/a: not there")]
+    #[case::one_of_two(&[("/a", true), ("/b", false)], Result::Ok(Contexts::default()), Advice, "no such file: /b")]
+    #[case::absent(&[("/a", false)], Err("no such file"), Missing, "/a: no such file")]
     #[case::nowhere(&[], Err("no such file"), Missing, "neither KUBECONFIG nor HOME")]
     #[case::broken(&[("/a", true)], Err("mapping values are not allowed"), Missing, "mapping values")]
     fn a_kubeconfig_has_three_outcomes(
@@ -162,8 +164,8 @@ mod tests {
     #[rstest]
     #[case::listed(&["a", "b"], None, Advice, "a, b (current: a)")]
     #[case::named(&["a", "b"], Some("b"), Ok, "b")]
-    #[case::another(&["a", "b"], Some("c"), Missing, "no c; there are a, b")]
-    #[case::none(&[], None, Missing, "none")]
+    #[case::another(&["a", "b"], Some("c"), Missing, "no context c; known contexts: a, b")]
+    #[case::none(&[], None, Missing, "no context")]
     fn contexts_are_listed(
         #[case] names: &[&str],
         #[case] wanted: Option<&str>,

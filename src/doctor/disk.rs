@@ -1,4 +1,4 @@
-//! Room on a file system.
+//! Free space on a file system.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,23 @@ use super::{
     machine::gb,
 };
 
-/// A directory that something will be written to.
+/// A directory that will be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskSpace {
     pub path: PathBuf,
-    /// Bytes that this user may still write there; the error in words when it cannot be told or
-    /// written to.
+    /// Bytes that this user can still write there; an error text if that is unknown or the
+    /// directory is not writable.
     pub free: Result<u64, String>,
 }
 
-/// What a directory is for, and how many bytes it takes.
+/// What a directory is for, and how many bytes it needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Needs {
     pub name: &'static str,
     pub why: &'static str,
     pub least: u64,
     pub enough: u64,
-    /// How another directory is chosen.
+    /// How to choose another directory.
     pub elsewhere: &'static str,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn room(room: &DiskSpace, needs: Needs) -> DoctorCheck {
         Ok(free) => {
             let found = format!("{} free at {path}", gb(*free));
             let way_out = format!(
-                "make room there ({} are comfortable), or {}",
+                "free disk space there ({} recommended), or {}",
                 gb(needs.enough),
                 needs.elsewhere
             );

@@ -1,4 +1,4 @@
-//! Docker: its client, and an engine that answers it.
+//! Docker: its client, and an engine that answers.
 
 use std::path::PathBuf;
 
@@ -15,15 +15,15 @@ const GB: u64 = 1_000_000_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerFacts {
     pub client: FoundProgram,
-    /// `dockerd`, where it is installed.
+    /// Path of `dockerd`, if installed.
     pub daemon: Option<PathBuf>,
-    /// `DOCKER_HOST`, when set.
+    /// `DOCKER_HOST`, if set.
     pub host: Option<String>,
-    /// Name of the user, for the group's command.
+    /// Name of the user, for the remedy about the docker group.
     pub user: String,
-    /// The engine, or the client's words; not asked without a client.
+    /// The engine, or the client's error text; not queried without a client.
     pub engine: Result<Engine, NoAnswer>,
-    /// Clusters of kind's that the engine runs or has run.
+    /// kind clusters that exist on the engine, running or not.
     pub clusters: Vec<String>,
 }
 
@@ -35,9 +35,9 @@ pub struct Engine {
     pub cgroups: String,
     pub rootless: bool,
     pub default_runtime: String,
-    /// Its directory, when that can be seen from here.
+    /// Its data directory, if visible from here.
     pub root: Option<DiskSpace>,
-    /// It runs on this machine: it is reached through a socket file.
+    /// It runs on this machine: the client reaches it through a Unix socket.
     pub here: bool,
 }
 
@@ -63,12 +63,12 @@ fn client(docker: &DockerFacts) -> DoctorCheck {
     let about = CheckBuilder::new("docker", "kind's nodes are containers");
     match docker.client.found() {
         Some(found) => about.ok(found),
-        None => about.package(CheckState::Missing, "not on PATH", "docker.io"),
+        None => about.package(CheckState::Missing, "not found in PATH", "docker.io"),
     }
 }
 
-/// The client's words tell apart what has different ways out; they have changed between its
-/// versions, so parts of them are enough.
+/// The client's error text distinguishes causes with different remedies. It has changed between
+/// versions of the client, so only parts of it are compared.
 fn engine(docker: &DockerFacts) -> DoctorCheck {
     let about = CheckBuilder::new("docker engine", "runs kind's nodes");
     let words = match &docker.engine {
@@ -81,13 +81,13 @@ fn engine(docker: &DockerFacts) -> DoctorCheck {
     let said = words.to_lowercase();
     if said.contains("permission denied") {
         let way_out = format!(
-            "as root: usermod -aG docker {}, then log in anew (who is in that group can become root)",
+            "as root: usermod -aG docker {}, then log in again (members of that group can become root)",
             docker.user
         );
         return about.missing(words, way_out);
     }
     if let Some(host) = &docker.host {
-        let way_out = "unset DOCKER_HOST to use this machine's engine, or set it to one that runs, such as unix:///run/docker.sock";
+        let way_out = "unset DOCKER_HOST to use this machine's engine, or set it to a running engine, such as unix:///run/docker.sock";
         return about.missing(format!("DOCKER_HOST={host}: {words}"), way_out);
     }
     let not_running = [
@@ -99,37 +99,40 @@ fn engine(docker: &DockerFacts) -> DoctorCheck {
     match (not_running.iter().any(|part| said.contains(part)), &docker.daemon) {
         (true, Some(_)) => about.missing(
             words,
-            "start it, as root: systemctl start docker (without systemd: dockerd in a terminal of its own)",
+            "start it, as root: systemctl start docker (without systemd: run dockerd in a separate terminal)",
         ),
         (true, None) => about.package(CheckState::Missing, words, "docker.io"),
         (false, _) => about.missing(
             words,
-            "`docker info` has to work first; `docker context ls` shows which engine it asks",
+            "make `docker info` work; `docker context ls` shows which engine it queries",
         ),
     }
 }
 
 fn cgroups(engine: &Engine) -> DoctorCheck {
-    let about = CheckBuilder::new("cgroup version", "limits and counts what nodes use");
+    let about = CheckBuilder::new(
+        "cgroup version",
+        "limits and measures the resources of nodes",
+    );
     let found = format!("version {}", engine.cgroups);
     match engine.cgroups.as_str() {
         "2" => about.ok(found),
         "1" if engine.rootless => about.missing(
             found,
-            "a rootless engine needs version 2: boot with systemd.unified_cgroup_hierarchy=1, or use an engine that runs as root",
+            "a rootless engine needs cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or use an engine that runs as root",
         ),
         "1" => about.advice(
             found,
-            "kubelets of Kubernetes 1.35 and newer refuse to start on version 1 unless told otherwise (failCgroupV1: false): boot with systemd.unified_cgroup_hierarchy=1",
+            "the kubelets of Kubernetes 1.35 and newer do not start on cgroup v1 without failCgroupV1: false: boot with systemd.unified_cgroup_hierarchy=1",
         ),
-        _ => about.advice(found, "see what `docker info` says of cgroups"),
+        _ => about.advice(found, "check the cgroup version in `docker info`"),
     }
 }
 
 fn room(room: &DiskSpace) -> DoctorCheck {
     let needs = Needs {
         name: "docker's disk",
-        why: "images of nodes, of Istio and of the test bed, in the engine and again in each node",
+        why: "stores the images of nodes, Istio and the test bed, in the engine and again in each node",
         least: 3 * GB,
         enough: 10 * GB,
         elsewhere: "give the engine another directory (data-root in /etc/docker/daemon.json)",
@@ -137,19 +140,16 @@ fn room(room: &DiskSpace) -> DoctorCheck {
     disk::room(room, needs)
 }
 
-/// A cluster that is in the way, or that nobody uses any more.
+/// Reports existing clusters, and advises if one has the requested name.
 pub fn leftover(docker: &DockerFacts, name: Option<&str>) -> Option<DoctorCheck> {
     docker.answering()?;
-    let about = CheckBuilder::new(
-        "clusters",
-        "a new cluster needs a name that no other one has",
-    );
+    let about = CheckBuilder::new("clusters", "a new cluster needs an unused name");
     let listed = docker.clusters.join(", ");
     Some(match name {
         Some(name) if docker.clusters.iter().any(|known| known == name) => about.advice(
-            format!("{name} is there already"),
+            format!("cluster {name} already exists"),
             format!(
-                "use it (meshproof run --target kind --name {name}) or remove it (meshproof target down --name {name}; if meshproof did not make it: kind delete cluster --name {name})"
+                "use it (meshproof run --target kind --name {name}) or remove it (meshproof target down --name {name}; if meshproof did not create it: kind delete cluster --name {name})"
             ),
         ),
         _ if docker.clusters.is_empty() => about.ok("none"),
@@ -278,7 +278,7 @@ mod tests {
     #[rstest]
     #[case::none(&[], None, CheckState::Ok, "none")]
     #[case::others(&["a"], Some("b"), CheckState::Ok, "a")]
-    #[case::the_same(&["a", "b"], Some("b"), Advice, "b is there already")]
+    #[case::the_same(&["a", "b"], Some("b"), Advice, "cluster b already exists")]
     fn a_cluster_of_the_same_name_is_told(
         #[case] clusters: &[&str],
         #[case] name: Option<&str>,

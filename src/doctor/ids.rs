@@ -1,11 +1,11 @@
-//! User and group ids of a local world: an ordinary user has others write the maps.
+//! User and group ids of a local world: for an ordinary user, setuid programs write the id maps.
 
 use super::check::{CheckBuilder, CheckState, DoctorCheck};
 
-/// Ids that a world needs beside the user's own (see the world's `__idmap` role).
+/// Ids that a world needs besides the user's own (see the world's `__idmap` role).
 const IDS: u64 = 65_535;
 
-/// One file of subordinate ids and the program that reads it.
+/// One file with subordinate ids and the program that reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
     /// `newuidmap` or `newgidmap`.
@@ -13,43 +13,51 @@ pub struct Ids {
     pub found: Option<String>,
     /// `/etc/subuid` or `/etc/subgid`.
     pub file: &'static str,
-    /// Contents of the file; `None` when it is not there.
+    /// Contents of the file; `None` if it does not exist.
     pub text: Option<String>,
     /// Name of the user.
     pub user: String,
-    /// Number of the user.
+    /// User id.
     pub uid: u32,
 }
 
 /// The program and the range.
 pub fn ids(facts: &Ids) -> [DoctorCheck; 2] {
-    let why = "maps the users of containers, for whoever is not root";
+    let why = "maps the user ids of containers if meshproof does not run as root";
     let program = CheckBuilder::new(facts.program, why);
     let program = match &facts.found {
         Some(path) => program.ok(path),
-        None => program.package(CheckState::Missing, "not on PATH", "uidmap"),
+        None => program.package(CheckState::Missing, "not found in PATH", "uidmap"),
     };
     let about = CheckBuilder::new(
         facts.file,
-        "gives this user the ids that containers run as (65535 or more)",
+        "assigns this user the ids that containers run as (at least 65535)",
     );
     let most = facts
         .text
         .as_deref()
         .map(|text| most(text, &facts.user, facts.uid));
     let range = match most {
-        Some(Some(count)) if count >= IDS => about.ok(format!("{count} ids for {}", facts.user)),
+        Some(Some(count)) if count >= IDS => {
+            about.ok(format!("{count} ids for user {}", facts.user))
+        }
         Some(Some(count)) => about.missing(
-            format!("only {count} ids for {}", facts.user),
+            format!(
+                "only {count} ids for user {}, at least 65535 needed",
+                facts.user
+            ),
             way_out(&facts.user),
         ),
-        Some(None) => about.missing(format!("no line for {}", facts.user), way_out(&facts.user)),
-        None => about.missing("not there", way_out(&facts.user)),
+        Some(None) => about.missing(
+            format!("no line for user {}", facts.user),
+            way_out(&facts.user),
+        ),
+        None => about.missing("no such file", way_out(&facts.user)),
     };
     [program, range]
 }
 
-/// The largest range of the user's (subuid(5)).
+/// The size of the user's largest range (subuid(5)).
 fn most(text: &str, user: &str, uid: u32) -> Option<u64> {
     let counts = text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
@@ -85,8 +93,8 @@ mod tests {
     #[case::by_name(Some("ann:100000:65536\n"), CheckState::Ok, "65536")]
     #[case::by_number(Some("bob:1:65536\n1000:100000:70000"), CheckState::Ok, "70000")]
     #[case::too_few(Some("ann:100000:1000"), CheckState::Missing, "only 1000")]
-    #[case::of_somebody_else(Some("bob:100000:65536"), CheckState::Missing, "no line for ann")]
-    #[case::no_file(None, CheckState::Missing, "not there")]
+    #[case::of_somebody_else(Some("bob:100000:65536"), CheckState::Missing, "no line for user ann")]
+    #[case::no_file(None, CheckState::Missing, "no such file")]
     fn a_range_has_to_be_large_enough(
         #[case] text: Option<&str>,
         #[case] state: CheckState,

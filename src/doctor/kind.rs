@@ -13,16 +13,16 @@ use super::{
 
 /// The oldest kind that can load images into nodes with containerd 2.
 const KIND: &[u32] = &[0, 27];
-/// Below this a single node's programs fail with "too many open files".
+/// With fewer, the programs of a single node fail with "too many open files".
 const INSTANCES_LEAST: u64 = 64;
-/// What kind's documentation asks for with several nodes ("Known Issues").
+/// What kind's documentation requires for several nodes ("Known Issues").
 const INSTANCES_ENOUGH: u64 = 512;
 const WATCHES_LEAST: u64 = 8_192;
 const WATCHES_ENOUGH: u64 = 65_536;
-/// Without these a kubelet does not start.
+/// A kubelet does not start without these.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
-/// What is known about this machine as a place for a kind cluster.
+/// What is known about this machine as a host for a kind cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindFacts {
     pub machine: MachineFacts,
@@ -30,10 +30,10 @@ pub struct KindFacts {
     pub kind: FoundProgram,
     pub istioctl: Istioctl,
     pub testbed: Result<PathBuf, PathBuf>,
-    /// All of the local target's tool chain is there.
+    /// The local target's tool chain is complete.
     pub chain: bool,
     pub kernel: Kernel,
-    /// Name of the cluster to be, when one was given.
+    /// Requested name of the cluster.
     pub name: Option<String>,
 }
 
@@ -41,24 +41,25 @@ pub struct KindFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Istioctl {
     pub program: FoundProgram,
-    /// The file that a flag or variable names.
+    /// The file that a flag or an environment variable names.
     pub given: Option<PathBuf>,
-    /// It is the tool chain's, of the version that the local target runs.
+    /// It is the tool chain's istioctl, of the version that the local target runs.
     pub ours: bool,
-    /// The version of Istio that was asked for.
+    /// The requested version of Istio.
     pub wanted: Option<String>,
 }
 
-/// What the kernel under the engine allows.
+/// Limits of the kernel that the engine runs on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kernel {
     /// sysctl fs.inotify.max_user_instances.
     pub instances: Option<u64>,
     /// sysctl fs.inotify.max_user_watches.
     pub watches: Option<u64>,
-    /// Controllers of control groups.
+    /// Enabled cgroup controllers.
     pub controllers: BTreeSet<String>,
-    /// The engine may give containers CAP_SYS_RESOURCE; `None` when that cannot be seen from here.
+    /// Whether the engine can give containers CAP_SYS_RESOURCE; `None` if that is not visible from
+    /// here.
     pub resource: Option<bool>,
 }
 
@@ -85,13 +86,13 @@ pub fn checks(facts: &KindFacts) -> Vec<DoctorCheck> {
 }
 
 fn kind(program: &FoundProgram) -> DoctorCheck {
-    let about = CheckBuilder::new("kind", "makes the cluster");
-    let way_out = "install kind 0.27 or newer and have it on PATH (with Go: go install sigs.k8s.io/kind@latest), or name it: MESHPROOF_KIND=/path/to/kind";
+    let about = CheckBuilder::new("kind", "creates the cluster");
+    let way_out = "install kind 0.27 or newer in PATH (with Go: go install sigs.k8s.io/kind@latest), or set MESHPROOF_KIND=/path/to/kind";
     match (program.found(), program.version()) {
-        (None, _) => about.missing("not on PATH", way_out),
+        (None, _) => about.missing("not found in PATH", way_out),
         (Some(found), Some(version)) if at_least(version, KIND) => about.ok(found),
         (Some(found), Some(_)) => about.advice(
-            format!("{found}; older than 0.27 it cannot load images into new nodes"),
+            format!("{found}; versions older than 0.27 cannot load images into new nodes"),
             way_out,
         ),
         (Some(found), None) => about.missing(found, way_out),
@@ -99,35 +100,38 @@ fn kind(program: &FoundProgram) -> DoctorCheck {
 }
 
 fn istioctl(istioctl: &Istioctl) -> DoctorCheck {
-    let about = CheckBuilder::new("istioctl", "installs the Istio of its own version");
+    let about = CheckBuilder::new(
+        "istioctl",
+        "installs the version of Istio that it belongs to",
+    );
     let Some(found) = istioctl.program.found() else {
         return match &istioctl.given {
             Some(path) => about.missing(
                 format!("no program at {}", path.display()),
-                "name another one with --istioctl, or none to use the one on PATH",
+                "name another one with --istioctl, or leave the flag out to use the one in PATH",
             ),
             None => about.missing(
-                "neither on PATH nor in the tool chain",
-                "have the istioctl of the Istio to test on PATH (every release has one), or build the tool chain's: meshproof toolchain prepare",
+                "found neither in PATH nor in the tool chain",
+                "install the istioctl of the Istio to test in PATH (every release has one), or build the tool chain's: meshproof toolchain prepare",
             ),
         };
     };
     match (istioctl.program.version(), &istioctl.wanted) {
-        (None, _) => about.missing(found, "have an istioctl on PATH that runs here"),
+        (None, _) => about.missing(found, "install an istioctl in PATH that runs on this machine"),
         (Some(said), Some(wanted)) if !said.split_whitespace().any(|word| word == wanted) => about
             .missing(
-                format!("{found}, but Istio {wanted} was asked for"),
-                format!("have the istioctl of Istio {wanted} on PATH, or name it with --istioctl"),
+                format!("{found}, but Istio {wanted} is requested"),
+                format!("install the istioctl of Istio {wanted} in PATH, or name it with --istioctl"),
             ),
         (Some(_), None) if istioctl.ours => about.advice(
-            format!("{found}, the tool chain's"),
-            "for another version of Istio have its istioctl on PATH, or name it with --istioctl",
+            format!("{found}, from the tool chain"),
+            "for another version of Istio, install its istioctl in PATH, or name it with --istioctl",
         ),
         _ => about.ok(found),
     }
 }
 
-/// Nothing is built for a cluster, so what is not there is skipped.
+/// Nothing is built for a cluster, so scenarios that need missing parts are skipped.
 fn chain(ready: bool) -> DoctorCheck {
     let about = CheckBuilder::new(
         "tool chain",
@@ -136,7 +140,7 @@ fn chain(ready: bool) -> DoctorCheck {
     match ready {
         true => about.ok("ready"),
         false => about.advice(
-            "not there, so scenarios that need those are skipped",
+            "not built, so scenarios that need these are skipped",
             "meshproof toolchain prepare (see meshproof doctor --target local)",
         ),
     }
@@ -147,9 +151,9 @@ fn instances(found: Option<u64>) -> DoctorCheck {
         "inotify instances",
         "every kubelet, containerd and proxy watches files",
     );
-    let way_out = "as root: sysctl -w fs.inotify.max_user_instances=512 (to keep it: a line in /etc/sysctl.d)";
+    let way_out = "as root: sysctl -w fs.inotify.max_user_instances=512 (to make it permanent: a line in /etc/sysctl.d)";
     match found {
-        None => about.advice("cannot be told without /proc", way_out),
+        None => about.advice("unknown: /proc is not mounted", way_out),
         Some(n) if n < INSTANCES_LEAST => about.missing(n.to_string(), way_out),
         Some(n) if n < INSTANCES_ENOUGH => about.advice(
             format!("{n}, which may be too few for several nodes"),
@@ -164,9 +168,9 @@ fn watches(found: Option<u64>) -> DoctorCheck {
         "inotify watches",
         "every kubelet, containerd and proxy watches files",
     );
-    let way_out = "as root: sysctl -w fs.inotify.max_user_watches=524288 (to keep it: a line in /etc/sysctl.d)";
+    let way_out = "as root: sysctl -w fs.inotify.max_user_watches=524288 (to make it permanent: a line in /etc/sysctl.d)";
     match found {
-        None => about.advice("cannot be told without /proc", way_out),
+        None => about.advice("unknown: /proc is not mounted", way_out),
         Some(n) if n < WATCHES_LEAST => about.missing(n.to_string(), way_out),
         Some(n) if n < WATCHES_ENOUGH => about.advice(n.to_string(), way_out),
         Some(n) => about.ok(n.to_string()),
@@ -184,18 +188,18 @@ fn controllers(found: &BTreeSet<String>) -> DoctorCheck {
     match (found.is_empty(), missing.is_empty()) {
         (_, true) => about.ok(have),
         (true, _) => about.advice(
-            "cannot be seen from here",
-            "see to it that /sys/fs/cgroup is mounted",
+            "not visible from here",
+            "mount /sys/fs/cgroup",
         ),
         (false, false) => about.missing(
-            format!("{missing} missing, there are {have}"),
+            format!("{missing} missing, only {have} enabled"),
             "boot with the kernel parameters cgroup_enable=memory and systemd.unified_cgroup_hierarchy=1; in a container, mount the host's /sys/fs/cgroup",
         ),
     }
 }
 
-/// Only an engine that runs here as root is concerned: a rootless one has a bounding set of its own
-/// user namespace.
+/// Only an engine that runs on this machine as root is concerned: a rootless one has the bounding
+/// set of its own user namespace.
 fn privileges(facts: &KindFacts) -> Option<DoctorCheck> {
     let engine = facts.docker.engine.as_ref().ok();
     if engine.is_some_and(|engine| engine.rootless) {
@@ -211,14 +215,12 @@ fn privileges(facts: &KindFacts) -> Option<DoctorCheck> {
     Some(match (facts.kernel.resource?, other_runtime) {
         (true, _) => about.ok("in the bounding set"),
         (false, Some(name)) => about.advice(
-            format!(
-                "not in the bounding set; the engine's runtime is {name}, which may do without"
-            ),
-            "if nodes fail with `unable to apply caps`: scripts/kind-offline",
+            format!("not in the bounding set; the engine's runtime {name} may work without it"),
+            "if nodes fail with `unable to apply caps`, use scripts/kind-offline",
         ),
         (false, None) => about.missing(
             "not in the bounding set: docker run --privileged fails with `unable to apply caps`",
-            "use a machine or a container that has it; where that cannot be: scripts/kind-offline",
+            "use a machine or a container that has it, or else scripts/kind-offline",
         ),
     })
 }

@@ -139,7 +139,7 @@ fn inotify_watches(#[case] found: Option<u64>, #[case] state: CheckState) {
 #[rstest]
 #[case(&["cpu", "memory", "pids", "io"], CheckState::Ok, "cpu, io, memory, pids")]
 #[case(&["cpu", "pids"], Missing, "memory missing")]
-#[case(&[], Advice, "cannot be seen")]
+#[case(&[], Advice, "not visible")]
 fn cgroup_controllers(#[case] found: &[&str], #[case] state: CheckState, #[case] words: &str) {
     let check = controllers(&found.iter().map(|&name| name.to_owned()).collect());
     assert!(

@@ -13,43 +13,43 @@ use super::{
 
 const GB: u64 = 1_000_000_000;
 
-/// What is known about this machine as a place for a local world.
+/// What is known about this machine as a host for a local world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFacts {
     pub machine: MachineFacts,
     pub namespaces: NamespaceFacts,
-    /// For users and for groups; none for root, who writes the maps itself.
+    /// For users and for groups; empty for root, who writes the maps without help.
     pub ids: Vec<Ids>,
     /// In the order of [`OF_THE_WORLD`].
     pub programs: Vec<FoundProgram>,
     pub nft: FoundProgram,
     pub chain: Chain,
-    /// The test bed's program beside this one.
+    /// The test bed's program next to this one.
     pub testbed: Result<PathBuf, PathBuf>,
-    /// Where the state of a running world lies.
+    /// Directory for the state of a running world.
     pub state: DiskSpace,
     pub browser: Browser,
 }
 
-/// The tool chain, and what makes the part of it that is not there.
+/// The tool chain, and the programs that build its missing parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
-    /// What is there, in words; the error when the cache cannot be looked at.
+    /// The state of the cache as text; the error if the cache cannot be read.
     pub said: Result<String, String>,
-    /// `Some` when programs have to be built.
+    /// `Some` if programs have to be built.
     pub go: Option<FoundProgram>,
-    /// The oldest Go that builds them.
+    /// The oldest Go version that builds them.
     pub go_minimum: &'static str,
-    /// `Some` when wheels have to be fetched.
+    /// `Some` if wheels have to be fetched.
     pub pip: Option<FoundProgram>,
-    /// The cache; `None` when nobody knows where it would be.
+    /// The cache; `None` if its directory is unknown.
     pub cache: Option<DiskSpace>,
 }
 
-/// What a real browser as a client needs.
+/// Requirements for a real browser as a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Browser {
-    /// This program can drive one.
+    /// This build can drive a browser.
     pub built_in: bool,
     pub chromium: FoundProgram,
     pub npm: FoundProgram,
@@ -73,10 +73,10 @@ pub fn checks(facts: &LocalFacts) -> Vec<DoctorCheck> {
         &facts.state,
         Needs {
             name: "state directory",
-            why: "sockets, keys and logs of a world while it runs",
+            why: "sockets, keys and logs of a running world",
             least: GB / 10,
             enough: GB / 2,
-            elsewhere: "set XDG_RUNTIME_DIR to a directory of your own (mode 0700) that may be written to",
+            elsewhere: "set XDG_RUNTIME_DIR to a writable directory that only you can access (mode 0700)",
         },
     ));
     checks.extend(browser(&facts.browser));
@@ -86,13 +86,13 @@ pub fn checks(facts: &LocalFacts) -> Vec<DoctorCheck> {
 pub(super) fn testbed(found: &Result<PathBuf, PathBuf>) -> DoctorCheck {
     let about = CheckBuilder::new(
         "testbed",
-        "the servers and callers of every scenario; it lies beside meshproof",
+        "the servers and callers of every scenario; it is installed next to meshproof",
     );
     match found {
         Ok(path) => about.ok(path.display().to_string()),
         Err(path) => about.missing(
-            format!("not at {}", path.display()),
-            "put it there; in the source tree: cargo build --release --workspace",
+            format!("not found at {}", path.display()),
+            "install it there; in the source tree: cargo build --release --workspace",
         ),
     }
 }
@@ -107,11 +107,11 @@ fn chain(chain: &Chain) -> Vec<DoctorCheck> {
         Ok(said) if ready => about.ok(said),
         Ok(said) => about.advice(
             said,
-            "the first run makes what is missing (about ten minutes); or do it now: meshproof toolchain prepare",
+            "the first run builds what is missing (about ten minutes), or build it now: meshproof toolchain prepare",
         ),
         Err(words) => about.missing(
             words,
-            "set HOME or XDG_CACHE_HOME to a directory that may be written to",
+            "set HOME or XDG_CACHE_HOME to a writable directory",
         ),
     };
     let mut checks = vec![first];
@@ -122,7 +122,8 @@ fn chain(chain: &Chain) -> Vec<DoctorCheck> {
     checks
 }
 
-/// Building takes room once (0.7 GB here, Go's own caches about 5 GB); what is built takes none.
+/// Building needs space once (0.7 GB for the cache, about 5 GB for Go's own caches); after that,
+/// none.
 fn cache(room: &DiskSpace, ready: bool) -> DoctorCheck {
     let (least, enough) = match ready {
         true => (0, GB / 2),
@@ -130,23 +131,23 @@ fn cache(room: &DiskSpace, ready: bool) -> DoctorCheck {
     };
     let needs = Needs {
         name: "cache",
-        why: "holds the tool chain, and Go's caches while it is built",
+        why: "stores the tool chain, and Go's caches during the build",
         least,
         enough,
-        elsewhere: "set XDG_CACHE_HOME to a directory with more room",
+        elsewhere: "set XDG_CACHE_HOME to a directory with more free space",
     };
     disk::room(room, needs)
 }
 
 /// Never missing: scenarios with a browser are skipped without one.
 fn browser(browser: &Browser) -> Vec<DoctorCheck> {
-    let why = "scenarios with a real browser, which are skipped without it";
+    let why = "scenarios with a real browser; they are skipped without it";
     let about = CheckBuilder::new("browser", why);
     let mut checks = vec![match browser.built_in {
-        true => about.ok("this meshproof can drive one"),
+        true => about.ok("supported by this build of meshproof"),
         false => about.advice(
-            "this meshproof is built without it",
-            "cargo build --release --workspace --features meshproof/browser",
+            "not supported by this build of meshproof",
+            "build meshproof with it: cargo build --release --workspace --features meshproof/browser",
         ),
     }];
     if !browser.built_in {
@@ -159,7 +160,7 @@ fn browser(browser: &Browser) -> Vec<DoctorCheck> {
         let about = CheckBuilder::new(name, why);
         checks.push(match program.found() {
             Some(found) => about.ok(found),
-            None => about.package(CheckState::Advice, "not on PATH", package),
+            None => about.package(CheckState::Advice, "not found in PATH", package),
         });
     }
     checks

@@ -5,12 +5,12 @@ use super::{
     version::at_least,
 };
 
-/// What kube-proxy's nftables mode needs.
+/// Required by kube-proxy's nftables mode.
 const KERNEL: &[u32] = &[5, 13];
 
 const GB: u64 = 1_000_000_000;
 
-/// What a machine is.
+/// Properties of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MachineFacts {
     /// As Rust names it, `linux`.
@@ -19,11 +19,11 @@ pub struct MachineFacts {
     pub arch: String,
     /// Release of the kernel; `None` without /proc.
     pub kernel: Option<String>,
-    /// Bytes of memory that can be had now; `None` without /proc.
+    /// Bytes of memory that are available now; `None` without /proc.
     pub memory: Option<u64>,
 }
 
-/// Memory of a target in bytes: what it cannot do with less than, and what is comfortable.
+/// Memory that a target needs, in bytes: the minimum, and what is recommended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     pub least: u64,
@@ -36,7 +36,7 @@ impl Memory {
         least: 2 * GB,
         enough: 4 * GB,
     };
-    /// The same in containers, with a kubelet and containerd of their own.
+    /// The same in containers, with a kubelet and containerd.
     pub const KIND: Self = Self {
         least: 3 * GB,
         enough: 6 * GB,
@@ -44,7 +44,7 @@ impl Memory {
 }
 
 pub fn system(machine: &MachineFacts) -> DoctorCheck {
-    let about = CheckBuilder::new("system", "the programs of every target are built for it");
+    let about = CheckBuilder::new("system", "the programs of every target are built for Linux");
     let found = format!("{} on {}", machine.os, machine.arch);
     match (machine.os.as_str(), machine.arch.as_str()) {
         ("linux", "x86_64" | "aarch64") => about.ok(found),
@@ -58,25 +58,25 @@ pub fn system(machine: &MachineFacts) -> DoctorCheck {
 pub fn kernel(machine: &MachineFacts) -> DoctorCheck {
     let about = CheckBuilder::new(
         "kernel",
-        "namespaces, and nftables as kube-proxy writes them (5.13 or newer)",
+        "namespaces, and the nftables features that kube-proxy uses (5.13 or newer)",
     );
     match &machine.kernel {
         None => about.missing(
-            "/proc is not there",
-            "mount it: mount -t proc proc /proc (a container engine does so by itself)",
+            "/proc is not mounted",
+            "mount it: mount -t proc proc /proc (container engines mount it themselves)",
         ),
         Some(release) if at_least(release, KERNEL) => about.ok(release),
         Some(release) => about.missing(release, "boot a kernel of version 5.13 or newer"),
     }
 }
 
-/// `None` is advice: a machine that does not tell may have enough.
+/// `None` is advice: the memory is unknown and may suffice.
 pub fn memory(machine: &MachineFacts, needs: Memory) -> DoctorCheck {
     let about = CheckBuilder::new("memory", "the control plane and a proxy for every pod");
     let Some(bytes) = machine.memory else {
         return about.advice(
-            "cannot be told without /proc/meminfo",
-            format!("see to it that {} are free", gb(needs.enough)),
+            "unknown without /proc/meminfo",
+            format!("make sure that {} are free", gb(needs.enough)),
         );
     };
     let found = format!("{} free", gb(bytes));
@@ -84,7 +84,7 @@ pub fn memory(machine: &MachineFacts, needs: Memory) -> DoctorCheck {
         _ if bytes < needs.least => about.missing(
             found,
             format!(
-                "free some, or use a machine with more: {} are the least, {} are comfortable",
+                "free memory, or use a machine with more: {} is the minimum, {} is recommended",
                 gb(needs.least),
                 gb(needs.enough)
             ),
@@ -92,7 +92,7 @@ pub fn memory(machine: &MachineFacts, needs: Memory) -> DoctorCheck {
         _ if bytes < needs.enough => about.advice(
             found,
             format!(
-                "{} are comfortable; with less use --jobs 1",
+                "{} is recommended; with less, use --jobs 1",
                 gb(needs.enough)
             ),
         ),
@@ -100,7 +100,7 @@ pub fn memory(machine: &MachineFacts, needs: Memory) -> DoctorCheck {
     }
 }
 
-/// Bytes as people read them.
+/// A number of bytes in GB.
 pub(super) fn gb(bytes: u64) -> String {
     format!("{}.{} GB", bytes / GB, bytes % GB / (GB / 10))
 }

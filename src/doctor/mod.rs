@@ -1,7 +1,7 @@
 //! What is missing on this machine for a target, and how to get it.
 //!
-//! A probe gathers facts and judges nothing; a check judges facts and looks at nothing. So each
-//! check is tested with facts that no machine at hand has.
+//! A probe gathers facts and judges nothing; a check judges facts and reads nothing itself. So
+//! each check can be tested with facts that no available machine has.
 
 pub mod answer;
 pub mod check;

@@ -1,4 +1,4 @@
-//! Namespaces: what a local world is made in.
+//! Namespaces, in which a local world is created.
 
 use super::{
     answer::NoAnswer,
@@ -8,10 +8,10 @@ use super::{
 /// What is known about namespaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceFacts {
-    /// What came of making those of a world; the kernel's words when it refused. `None` when this
-    /// program could not be started again to try.
+    /// The result of creating the namespaces of a world; the kernel's error if it refused. `None`
+    /// if this program could not be started again to try.
     pub tried: Option<Result<(), NoAnswer>>,
-    /// Effective user is root, to whom the two switches for ordinary users do not apply.
+    /// The effective user is root, to whom the two settings for ordinary users do not apply.
     pub root: bool,
     /// sysctl user.max_user_namespaces.
     pub most: Option<u64>,
@@ -24,17 +24,22 @@ pub struct NamespaceFacts {
 pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
     let about = CheckBuilder::new(
         "namespaces",
-        "a local world is a set of new namespaces, a user namespace first",
+        "a local world runs in new namespaces, including a user namespace",
     );
     let words = match &facts.tried {
-        Some(Ok(())) => return about.ok("made some to try"),
+        Some(Ok(())) => return about.ok("created for a test"),
         Some(Err(words)) => words,
-        None => return about.advice("could not be tried", "mount /proc and /dev and ask again"),
+        None => {
+            return about.advice(
+                "could not be tested",
+                "mount /proc and /dev, then run doctor again",
+            );
+        }
     };
     let (found, way_out) = match facts {
         NamespaceFacts { most: Some(0), .. } => (
             "user.max_user_namespaces is 0",
-            "as root: sysctl -w user.max_user_namespaces=10000 (to keep it: a line in /etc/sysctl.d)",
+            "as root: sysctl -w user.max_user_namespaces=10000 (to make it permanent: a line in /etc/sysctl.d)",
         ),
         NamespaceFacts {
             root: false,
@@ -42,7 +47,7 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
             ..
         } => (
             "kernel.unprivileged_userns_clone is 0",
-            "as root: sysctl -w kernel.unprivileged_userns_clone=1 (to keep it: a line in /etc/sysctl.d)",
+            "as root: sysctl -w kernel.unprivileged_userns_clone=1 (to make it permanent: a line in /etc/sysctl.d)",
         ),
         NamespaceFacts {
             root: false,
@@ -50,11 +55,11 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
             ..
         } => (
             "kernel.apparmor_restrict_unprivileged_userns is not 0",
-            "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (to keep it: a line in /etc/sysctl.d), or an AppArmor profile with `userns,` for this program",
+            "as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (to make it permanent: a line in /etc/sysctl.d), or add an AppArmor profile with `userns,` for this program",
         ),
         _ => (
-            "refused",
-            "in a container: start it with --security-opt seccomp=unconfined, or --privileged; else ask whoever configured this kernel",
+            "creating them failed",
+            "in a container: start it with --security-opt seccomp=unconfined, or --privileged; otherwise ask the administrator of this machine",
         ),
     };
     about.missing(format!("{found} ({words})"), way_out)

@@ -8,17 +8,17 @@ use super::{
     version::at_least,
 };
 
-/// Where a program was looked for, and what it says of itself.
+/// Where a program was found, and the version that it reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FoundProgram {
-    /// The path, when it is there.
+    /// The path, if it exists.
     pub path: Option<PathBuf>,
-    /// What it prints when asked for its version; the words of the failure otherwise.
+    /// The output of its version command, or the error of running it.
     pub version: Option<Result<String, NoAnswer>>,
 }
 
 impl FoundProgram {
-    /// Path and version for people; `None` when it is not there.
+    /// Path and version as text; `None` if the program does not exist.
     pub fn found(&self) -> Option<String> {
         let path = self.path.as_ref()?.display().to_string();
         Some(match &self.version {
@@ -28,18 +28,18 @@ impl FoundProgram {
         })
     }
 
-    /// What it printed, when it did.
+    /// The version, if the program reported one.
     pub fn version(&self) -> Option<&str> {
         self.version.as_ref()?.as_deref().ok()
     }
 }
 
-/// Where a local world sees the host's programs, whatever PATH says.
+/// Directories in which a local world finds the host's programs, independent of PATH.
 pub(super) const FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-/// The same in words.
-const NOT_THERE: &str = "in none of /usr/sbin, /usr/bin, /sbin, /bin";
+/// The same as text.
+const NOT_THERE: &str = "not found in /usr/sbin, /usr/bin, /sbin, /bin";
 
-/// A program that only has to be there.
+/// A program that only has to exist.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WantedProgram {
     pub name: &'static str,
@@ -47,26 +47,26 @@ pub(super) struct WantedProgram {
     pub why: &'static str,
 }
 
-/// What pods, proxies and kube-proxy of a local world run.
+/// Programs that pods, proxies and kube-proxy of a local world run.
 pub(super) const OF_THE_WORLD: [WantedProgram; 3] = [
     WantedProgram {
         name: "iptables",
         package: "iptables",
-        why: "sends a pod's calls through its sidecar",
+        why: "redirects the calls of a pod through its sidecar",
     },
     WantedProgram {
         name: "ip",
         package: "iproute2",
-        why: "routes inside pods",
+        why: "configures routes inside pods",
     },
     WantedProgram {
         name: "conntrack",
         package: "conntrack",
-        why: "kube-proxy forgets connections to pods that are gone",
+        why: "kube-proxy removes connections to deleted pods",
     },
 ];
 
-/// What kube-proxy's nftables mode needs.
+/// Required by kube-proxy's nftables mode.
 const NFT: &[u32] = &[1, 0, 1];
 
 pub(super) fn there(wanted: WantedProgram, program: &FoundProgram) -> DoctorCheck {
@@ -80,7 +80,7 @@ pub(super) fn there(wanted: WantedProgram, program: &FoundProgram) -> DoctorChec
 pub(super) fn nft(program: &FoundProgram) -> DoctorCheck {
     let about = CheckBuilder::new(
         "nft",
-        "kube-proxy carries Services with it (1.0.1 or newer)",
+        "kube-proxy implements Services with it (1.0.1 or newer)",
     );
     match (program.found(), program.version()) {
         (None, _) => about.package(CheckState::Missing, NOT_THERE, "nftables"),
@@ -89,27 +89,27 @@ pub(super) fn nft(program: &FoundProgram) -> DoctorCheck {
             found,
             "install nftables 1.0.1 or newer (Debian 12, Ubuntu 22.04 and later have it)",
         ),
-        (Some(found), None) => about.advice(found, "see to it that `nft --version` works"),
+        (Some(found), None) => about.advice(found, "make `nft --version` work"),
     }
 }
 
-/// Go, of which the control plane is built once.
+/// Go, with which the control plane is built once.
 pub(super) fn go(program: &FoundProgram, minimum: &str) -> DoctorCheck {
     let about = CheckBuilder::new(
         "go",
-        "the control plane is built from pinned Go modules, once",
+        "builds the control plane from pinned Go modules, once",
     );
     let numbers: Vec<u32> = minimum
         .split('.')
         .filter_map(|part| part.parse().ok())
         .collect();
     let way_out = format!(
-        "install Go {minimum} or newer and have it on PATH; a distribution's older go (1.21 or newer) can fetch one: GOTOOLCHAIN=go{minimum}.0"
+        "install Go {minimum} or newer in PATH; an older go of a distribution (1.21 or newer) can download it: GOTOOLCHAIN=go{minimum}.0"
     );
     match (program.found(), program.version()) {
         (Some(found), Some(version)) if at_least(version, &numbers) => about.ok(found),
         (Some(found), _) => about.missing(found, way_out),
-        (None, _) => about.missing("not on PATH", way_out),
+        (None, _) => about.missing("not found in PATH", way_out),
     }
 }
 
@@ -117,10 +117,10 @@ pub(super) fn go(program: &FoundProgram, minimum: &str) -> DoctorCheck {
 pub(super) fn pip(program: &FoundProgram) -> DoctorCheck {
     let about = CheckBuilder::new(
         "python3 with pip",
-        "Envoy comes as a pinned Python wheel, once",
+        "downloads Envoy as a pinned Python wheel, once",
     );
     match (program.found(), program.version()) {
-        (None, _) => about.package(CheckState::Missing, "not on PATH", "python3-pip"),
+        (None, _) => about.package(CheckState::Missing, "not found in PATH", "python3-pip"),
         (Some(found), Some(_)) => about.ok(found),
         (Some(found), None) => about.package(CheckState::Missing, found, "python3-pip"),
     }

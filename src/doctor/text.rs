@@ -1,11 +1,11 @@
-//! A report for people.
+//! Renders a report as text.
 
 use owo_colors::Style;
 
 use super::{CheckState, DoctorCheck, Report, Verbosity};
 use crate::output::{Palette, clean_line};
 
-/// Width of the states and of the names.
+/// Column widths of states and names.
 const STATE: usize = 8;
 const NAME: usize = 18;
 
@@ -17,7 +17,7 @@ pub(super) fn render(report: &Report, palette: Palette, words: Verbosity) -> Str
     if packages.len() > 1 {
         let packages = packages.join(" ");
         text.push_str(&format!(
-            "packages of Debian's or Ubuntu's, all at once, as root: apt-get install {packages}\n"
+            "all missing Debian or Ubuntu packages at once, as root: apt-get install {packages}\n"
         ));
     }
     text.push_str(&last(report));
@@ -43,7 +43,7 @@ fn lines(check: &DoctorCheck, palette: Palette, words: Verbosity) -> String {
         more("  needed for", check.why);
     }
     if let Some(way_out) = &check.way_out {
-        more("  way out", &clean_line(way_out));
+        more("  remedy", &clean_line(way_out));
     }
     text
 }
@@ -71,8 +71,8 @@ mod tests {
         let about = |name: &str| CheckBuilder::new(name, "calls");
         let checks = vec![
             about("linux").ok("x86_64"),
-            about("iptables").package(CheckState::Missing, "not on PATH", "iptables"),
-            about("nft").package(CheckState::Missing, "not on PATH", "nftables"),
+            about("iptables").package(CheckState::Missing, "not found in PATH", "iptables"),
+            about("nft").package(CheckState::Missing, "not found in PATH", "nftables"),
             about("memory").advice("1.0 GB\u{1b}[2J", "add some"),
         ];
         Report::new(TargetKind::Local, checks)

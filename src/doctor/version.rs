@@ -1,7 +1,7 @@
-//! Comparing versions as programs print them.
+//! Compares versions as programs print them.
 
-/// Whether `found`, such as `v1.0.6 (Lester Gooch #5)` or `6.1.0-13-amd64`, is at least `minimum`.
-/// A text without a number is not.
+/// Returns whether `found`, such as `v1.0.6 (Lester Gooch #5)` or `6.1.0-13-amd64`, is at least
+/// `minimum`; false for a text without a number.
 pub(super) fn at_least(found: &str, minimum: &[u32]) -> bool {
     let start = found.find(|c: char| c.is_ascii_digit());
     let numbers = start.map_or("", |start| &found[start..]).split('.');

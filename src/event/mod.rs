@@ -1,4 +1,5 @@
-//! What happens in a run: the engine emits it, `events.jsonl` keeps it, every report is made of it.
+//! The events of a run: the engine emits them, `events.jsonl` stores them, and every report is
+//! made from them.
 
 pub mod model;
 pub mod phases;

@@ -1,4 +1,5 @@
-//! The one event type. The engine emits it, `events.jsonl` keeps it, every report renders from it.
+//! The event type. The engine emits events, `events.jsonl` stores them, and reports are rendered
+//! from them.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::{
     verdict::outcome::{Check, Verdict},
 };
 
-/// Version of the log's format; the first event carries it.
+/// Version of the log's format. The first event carries it.
 pub const SCHEMA: u32 = 2;
 
 /// The oldest version that can still be read. Version 1 counted steps from 0.
@@ -31,7 +32,7 @@ pub struct Event {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventKind {
     RunStarted(Box<RunInfo>),
-    /// A phase of bringing up target or mesh: progress for people, a timing for the report.
+    /// A phase of starting the target or the mesh: shown as progress and timed in the report.
     PhaseStarted {
         phase: String,
     },
@@ -48,29 +49,29 @@ pub enum EventKind {
     },
     ScenarioPlanned {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
         title: String,
         area: String,
         proves: Vec<String>,
-        /// Absent in logs of before there were levels.
+        /// Absent in logs from before there were levels.
         #[serde(default)]
         level: Level,
         file: String,
-        /// Words that name it to `meshproof run` from anywhere.
+        /// Arguments of `meshproof run` that select it from any working directory.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         again: Vec<String>,
     },
     ScenarioStarted {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
     },
     StepStarted {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
         step: StepNumber,
@@ -78,20 +79,20 @@ pub enum EventKind {
     },
     StepEnded {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
         step: StepNumber,
         ms: u64,
         error: Option<String>,
-        /// Whose trouble the error is; absent in logs of before errors had a class.
+        /// The class of the error. Absent in logs from before errors had a class.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         class: Option<ErrorClass>,
     },
     /// A piece of evidence in `evidence/<id>/`, or `evidence/<id>~<attempt>/`.
     Evidence {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
         file: String,
@@ -99,14 +100,14 @@ pub enum EventKind {
     },
     Checked {
         id: String,
-        /// Which of its runs, from 1; absent where it runs once.
+        /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
         #[serde(default, skip_serializing_if = "is_only")]
         attempt: u32,
         step: StepNumber,
         check: Box<Check>,
     },
     ScenarioEnded(Box<ScenarioEnd>),
-    /// Something worth telling that is nobody's verdict.
+    /// A remark that does not affect any verdict.
     Note {
         text: String,
     },
@@ -119,7 +120,7 @@ pub enum EventKind {
 }
 
 impl Event {
-    /// Brings an event of an older log to [`SCHEMA`].
+    /// Converts an event of an older log to [`SCHEMA`].
     pub fn upgrade(&mut self, from: u32) {
         match &mut self.kind {
             EventKind::RunStarted(run) => run.schema = SCHEMA,
@@ -135,13 +136,13 @@ impl Event {
     }
 }
 
-/// What must be known to run the same again.
+/// What is needed to repeat the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunInfo {
     pub schema: u32,
     pub run_id: RunId,
     pub meshproof: String,
-    /// When it began, by the wall clock: RFC 3339 in UTC, whole seconds.
+    /// Start time by the wall clock: RFC 3339 in UTC, whole seconds.
     pub started: String,
     pub target: String,
     pub mesh: String,
@@ -153,12 +154,16 @@ pub struct RunInfo {
     pub args: Vec<String>,
     /// Command that reproduces the run.
     pub reproduce: String,
-    /// What the commands of its scenarios have behind the scenario, as words of a shell.
+    /// The arguments after the scenario in the commands that repeat single scenarios, quoted for
+    /// a shell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub again: Vec<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_only(attempt: &u32) -> bool {
     *attempt == 0
 }
@@ -166,23 +171,23 @@ fn is_only(attempt: &u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioEnd {
     pub id: String,
-    /// Which of its runs, from 1; absent where it runs once.
+    /// The number of this run of the scenario, from 1. Absent if the scenario runs once.
     #[serde(default, skip_serializing_if = "is_only")]
     pub attempt: u32,
     pub verdict: Verdict,
-    /// One line: why. Empty for PASS.
+    /// The reason for the verdict, on one line. Empty for PASS.
     pub cause: String,
-    /// Whose trouble an ERROR is; absent for other verdicts, and in logs of before errors had a
+    /// The class of an ERROR. Absent for other verdicts, and in logs from before errors had a
     /// class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
-    /// Part of `wall_ms` that is the floor: debounce, push, calls' own time and timers of the
-    /// scenario.
+    /// The minimum time, a part of `wall_ms`: debounce, pushes, the calls themselves and the
+    /// scenario's timers.
     pub min_ms: u64,
-    /// Calls made, attempts the servers counted, …
+    /// Counts of calls made, attempts that servers recorded, …
     pub samples: BTreeMap<String, u64>,
-    /// Link of the known-failure entry, when it decided.
+    /// Link of the known-failure entry, if it decided the verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
 }

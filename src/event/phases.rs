@@ -1,11 +1,11 @@
-//! Phases of a bring-up: progress for people, times for the report.
+//! Phases of starting a target or a mesh, shown as progress and timed in the report.
 
 use std::{error::Error, future::Future, time::Instant};
 
 use super::{EventKind, recorder::Recorder};
 use crate::errors::chain;
 
-/// Times phases and tells of them.
+/// Times phases and emits their events.
 #[derive(Clone)]
 pub struct Phases(Recorder);
 
@@ -14,7 +14,7 @@ impl Phases {
         Self(recorder)
     }
 
-    /// Runs a phase; its error is recorded and handed on.
+    /// Runs a phase. Its error is recorded and returned.
     ///
     /// # Errors
     /// Those of the phase.

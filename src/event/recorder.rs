@@ -1,4 +1,4 @@
-//! The one way out of the engine: events get their time here and go to the sink, in one order.
+//! The only output of the engine. Events get their timestamp here and go to the sink in order.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{Event, EventKind};
 
-/// Hands events on; cheap to clone.
+/// Sends events to the sink. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
     start: Instant,
@@ -14,7 +14,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder whose clock starts now, and the stream of its events.
+    /// Returns a recorder whose clock starts now, and the stream of its events.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (to, events) = mpsc::unbounded_channel();
         (
@@ -31,7 +31,7 @@ impl Recorder {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records that something happened now. After the sink has gone there is nobody to tell.
+    /// Emits an event with the current time. Events after the sink was dropped are discarded.
     pub fn emit(&self, kind: EventKind) {
         let _ = self.to.send(Event {
             at_ms: self.elapsed_ms(),

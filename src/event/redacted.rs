@@ -1,4 +1,4 @@
-//! Events without secrets.
+//! Redaction of events.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::Event;
 use crate::evidence::redact::Redactor;
 
 impl Event {
-    /// The event without secrets, in all its texts.
+    /// Returns the event with secrets masked in all of its texts.
     #[must_use]
     pub fn redacted(&self, redactor: &Redactor) -> Self {
         let mut event = self.clone();
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(clean.kind, ready("***", "*** 1"));
     }
 
-    /// Every text of every event in the golden logs: wherever a log can hold a text, it can hold a
+    /// Tries every text of every event in the golden logs: any text of a log can contain a
     /// secret.
     #[test]
     fn no_text_of_any_event_keeps_a_secret() {
@@ -79,7 +79,8 @@ mod tests {
                 let mut with_secret = event.clone();
                 let leaf = with_secret.pointer_mut(&place).expect("it is there");
                 *leaf = format!("before {SECRET}").into();
-                // A word of a closed set is no text: there the event is none any more.
+                // A value of a closed set is not free text: with another value the event is
+                // invalid.
                 let Ok(read) = serde_json::from_value::<Event>(with_secret) else {
                     continue;
                 };
@@ -108,7 +109,8 @@ mod tests {
         }
     }
 
-    /// Words that the log itself needs: as secrets they mask texts, and the event stays what it is.
+    /// Values that the log's own format uses: as secrets they mask texts, but the event stays
+    /// valid.
     #[rstest]
     #[case("provisional")]
     #[case("scenario-planned")]

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What a run's namespaces are named after and labelled with, and what its reports call it. Made
+/// The id of a run, used in the names and labels of its namespaces and in its reports. Created
 /// once for a run ([`RunId::random`]).
 ///
 /// The default is the empty id of an event log whose beginning is missing.
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 pub struct RunId(pub(super) String);
 
 impl RunId {
-    /// Five letters and digits, from the operating system's random numbers: 24 million ids, so that
-    /// no two runs on a target meet.
+    /// Returns five random letters and digits, seeded by the operating system: 24 million ids, so
+    /// that no two runs on a target collide.
     pub fn random() -> Self {
-        /// No vowels, so that no words come about; what a label and a DNS name take.
+        /// No vowels, so that no words are formed. All are valid in a label and in a DNS name.
         const ALPHABET: &[u8; 30] = b"bcdfghjklmnpqrstvwxz0123456789";
         let mut number = RandomState::new().hash_one(std::process::id());
         let mut id = String::new();

@@ -1,19 +1,19 @@
-//! The texts of events: what may hold a secret, apart from what has a type of its own.
+//! The free texts of events, which may contain a secret. Values with a type of their own cannot.
 
 use std::collections::BTreeMap;
 
 use super::{Event, EventKind, RunInfo, ScenarioEnd};
 use crate::verdict::outcome::Check;
 
-/// Rewrites one text.
+/// Rewrites one text; `None` leaves it unchanged.
 pub type Rewrite<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl Event {
-    /// Rewrites every text of the event; `None` leaves one as it is. Verdicts, levels and numbers
-    /// are no texts.
+    /// Rewrites every text of the event. `None` leaves a text unchanged. Verdicts, levels and
+    /// numbers are not texts.
     ///
-    /// Every field is named here, so that one which is added does not compile until it is decided
-    /// what it is.
+    /// Every field is named here, so that a new field does not compile until someone decides
+    /// whether it is a text.
     pub fn rewrite(&mut self, with: &Rewrite<'_>) {
         let Self { at_ms: _, kind } = self;
         kind.rewrite(with);
@@ -170,7 +170,7 @@ fn texts<'t>(all: impl IntoIterator<Item = &'t mut String>, with: &Rewrite<'_>) 
     all.into_iter().for_each(|one| text(one, with));
 }
 
-/// Keys that come from elsewhere.
+/// Rewrites the keys of a map whose keys are data.
 fn keys<V>(map: &mut BTreeMap<String, V>, with: &Rewrite<'_>) {
     let rewritten = |(key, value): (String, V)| (with(&key).unwrap_or(key), value);
     *map = std::mem::take(map).into_iter().map(rewritten).collect();

@@ -1,4 +1,5 @@
-//! The report directory: whole files or none, evidence where reports link to it.
+//! The report directory: files are written atomically, and evidence goes where reports link to
+//! it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -24,7 +25,7 @@ impl Classified for WriteError {
 }
 
 impl WriteError {
-    /// The same once more: an I/O error can't be copied.
+    /// Returns a copy. `io::Error` is not `Clone`.
     fn again(&self) -> Self {
         let source = match self.source.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
@@ -37,23 +38,23 @@ impl WriteError {
     }
 }
 
-/// Evidence of this beginning has a folder of its own.
+/// Evidence with this prefix goes into a folder of its own.
 const MANIFESTS: &str = "manifests/";
 
-/// Writes into one report directory, without secrets.
+/// Writes into one report directory and masks secrets.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     dir: PathBuf,
     redactor: Redactor,
-    /// The first evidence that could not be kept, by whichever clone.
+    /// The first error of any clone in writing evidence.
     lost: Arc<Mutex<Option<WriteError>>>,
 }
 
 impl Bundle {
-    /// Makes the directory when it is not there.
+    /// Opens the directory, and creates it if it does not exist.
     ///
     /// # Errors
-    /// It can't be made.
+    /// The directory cannot be created.
     pub fn open(dir: &Path, redactor: Redactor) -> Result<Self, WriteError> {
         dir::make(dir).map_err(|source| WriteError {
             path: dir.to_owned(),
@@ -70,19 +71,20 @@ impl Bundle {
         &self.dir
     }
 
-    /// Keeps one piece of evidence of a scenario and returns its file name for the event. Names are
-    /// made safe: they stay inside `evidence/<id>/`.
+    /// Writes one piece of evidence of a scenario and returns its file name for the event. Names
+    /// are sanitized so that they stay inside `evidence/<id>/`.
     ///
     /// # Errors
-    /// The file can't be written.
+    /// The file cannot be written.
     pub fn evidence(&self, id: &str, name: &str, text: &str) -> Result<String, WriteError> {
         self.keep(id, name, self.redactor.text(text).as_bytes())
     }
 
-    /// The same for a picture, which is kept as it is: what it shows must hold no secret.
+    /// Like [`Self::evidence`], for a picture. It is written unchanged, so it must not show a
+    /// secret.
     ///
     /// # Errors
-    /// The file can't be written.
+    /// The file cannot be written.
     pub fn picture(&self, id: &str, name: &str, bytes: &[u8]) -> Result<String, WriteError> {
         self.keep(id, name, bytes)
     }
@@ -101,19 +103,18 @@ impl Bundle {
         written.map(|()| file)
     }
 
-    /// The first evidence that could not be kept: a report that links to nothing is not whole.
+    /// Takes the first error in writing evidence: a report with missing evidence is incomplete.
     pub fn lost(&self) -> Option<WriteError> {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.take()
     }
 }
 
-/// Writes a file so that it is there whole or not at all; makes its directory. Only a file, or
-/// nothing, is replaced: what is a link is written where it leads, and a device or a pipe is
-/// written to as it is.
+/// Writes a file atomically and creates its directory. Only a regular file is replaced: a
+/// symbolic link is followed, and a device or a pipe is written to directly.
 ///
 /// # Errors
-/// The directory or the file can't be written.
+/// The directory or the file cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write(path, bytes).map_err(|source| WriteError {
         path: path.to_owned(),
@@ -125,7 +126,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_symlink() => match fs::canonicalize(path) {
             Ok(target) => return write(&target, bytes),
-            // It leads nowhere yet.
+            // The link's target does not exist yet.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return through(path, bytes),
             Err(error) => return Err(error),
         },
@@ -140,7 +141,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.part", std::process::id()));
     let temporary = PathBuf::from(temporary);
-    // Left by a process of this number that was killed.
+    // A killed process with the same process id may have left it.
     let _ = fs::remove_file(&temporary);
     let new = fs::OpenOptions::new()
         .write(true)
@@ -157,14 +158,14 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     result
 }
 
-/// Writes to what is there.
+/// Writes to an existing device, pipe or link target without replacing it.
 fn through(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut to = fs::OpenOptions::new();
     let to = to.write(true).create(true).truncate(true).mode(FILE_MODE);
     to.open(path)?.write_all(bytes)
 }
 
-/// The normal components of a scenario's id.
+/// Returns only the normal components of a scenario's id.
 pub(crate) fn inside(id: &str) -> PathBuf {
     Path::new(id)
         .components()

@@ -1,4 +1,4 @@
-//! What a run leaves as proof: whole files or none, without secrets.
+//! The evidence of a run, written atomically and without secrets.
 
 pub mod bundle;
 pub mod dir;

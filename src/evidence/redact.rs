@@ -1,4 +1,5 @@
-//! Keeps secrets out of everything that is written: raw, base64 at any alignment, percent-encoded.
+//! Masks secrets in everything that is written: raw, in base64 at any alignment and
+//! percent-encoded.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 use super::sensitive::{self, MASK};
 use crate::text::userinfo;
 
-/// Shorter pieces of a secret are not searched for: they would hit ordinary words.
+/// Shorter pieces of a secret are not masked: they would match ordinary words.
 const SHORTEST: usize = 6;
 
 /// Secrets known so far. Clones share them.
@@ -20,8 +21,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// From now on, `secret` and its encodings are replaced. Of a PEM text, each line counts by
-    /// itself. Secrets of fewer than six characters are ignored.
+    /// From now on, masks `secret` and its encodings. Each line of a PEM text is also masked on
+    /// its own. Secrets of fewer than six characters are ignored.
     pub fn register(&self, secret: &str) {
         let mut needles = self.needles.write().unwrap_or_else(PoisonError::into_inner);
         let lines = secret.lines().filter(|line| !line.starts_with("-----"));
@@ -35,13 +36,13 @@ impl Redactor {
         needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     }
 
-    /// From now on, the values of a Secret are replaced; other objects have none.
+    /// From now on, masks the values of a Secret. Other objects are ignored.
     pub fn register_object(&self, object: &serde_json::Value) {
         let values = sensitive::secret_values(object);
         values.iter().for_each(|value| self.register(value));
     }
 
-    /// The text without secrets.
+    /// Returns the text with secrets masked.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let needles = self.needles.read().unwrap_or_else(PoisonError::into_inner);
         let mut result = userinfo(text);
@@ -54,7 +55,7 @@ impl Redactor {
     }
 }
 
-/// What a secret looks like wherever it may show up.
+/// Returns the encodings in which a secret may appear.
 fn forms(secret: &str) -> Vec<String> {
     if secret.len() < SHORTEST {
         return Vec::new();
@@ -83,8 +84,8 @@ fn url_form(secret: &str) -> String {
     percent_encode(secret.as_bytes(), KEEP).to_string()
 }
 
-/// The characters of a base64 text that depend on the secret alone when `shift` bytes (mod 3) stand
-/// before it.
+/// Returns the characters of a base64 text that depend only on the secret if `shift` bytes (mod
+/// 3) precede it.
 fn base64_core(engine: &impl Engine, secret: &str, shift: usize) -> String {
     let padded: Vec<u8> = std::iter::repeat_n(0, shift)
         .chain(secret.bytes())

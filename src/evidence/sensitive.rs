@@ -1,11 +1,11 @@
-//! What holds credentials by its name or its place, whatever its value is.
+//! Recognizes credentials by their name or position, independent of their value.
 
 use serde_json::Value;
 
 pub use crate::text::MASK;
 
-/// Fields of HTTP that carry credentials (RFC 9110 section 11, RFC 6265), and what API keys are
-/// sent in.
+/// HTTP fields that carry credentials (RFC 9110 section 11, RFC 6265) and the usual field for API
+/// keys.
 const NAMES: [&str; 5] = [
     "authorization",
     "proxy-authorization",
@@ -13,7 +13,7 @@ const NAMES: [&str; 5] = [
     "set-cookie",
     "x-api-key",
 ];
-/// Words of names of one's own.
+/// Parts of custom names that indicate a credential.
 const WORDS: [&str; 7] = [
     "token",
     "secret",
@@ -23,17 +23,18 @@ const WORDS: [&str; 7] = [
     "apikey",
     "api-key",
 ];
-/// Fields of EnvoyFilters that hold programs.
+/// Fields of EnvoyFilters that contain programs.
 const PROGRAMS: [&str; 4] = ["inlineCode", "inline_code", "inlineString", "inline_string"];
 
-/// Whether metadata of this name is not to be shown; `-bin` names count as those without it.
+/// Whether the value of metadata with this name must be masked. The suffix `-bin` is ignored.
 pub fn is_sensitive(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = name.strip_suffix("-bin").unwrap_or(&name);
     NAMES.contains(&name) || WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Metadata with the values of sensitive names masked, but for those that `shown` says yes to.
+/// Masks the values of metadata with sensitive names, except those for which `shown` returns
+/// true.
 pub fn metadata(fields: &mut [(String, String)], shown: impl Fn(&str) -> bool) {
     for (name, value) in fields {
         if is_sensitive(name) && !shown(name) {
@@ -42,8 +43,8 @@ pub fn metadata(fields: &mut [(String, String)], shown: impl Fn(&str) -> bool) {
     }
 }
 
-/// An object as it may be kept: without the values of a Secret, of sensitive names, and programs of
-/// EnvoyFilters.
+/// Returns an object as it may be stored: the values of a Secret, the values of sensitive names
+/// and the programs of EnvoyFilters are masked.
 #[must_use]
 pub fn object(mut object: Value) -> Value {
     if object["kind"] == "Secret" {
@@ -60,7 +61,8 @@ pub fn object(mut object: Value) -> Value {
 fn hide_within(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            // A variable of a container, a header of a route: a name beside its value.
+            // A name next to its value, as in a container's environment or the headers of a
+            // route.
             let named = fields.get("name").or_else(|| fields.get("key"));
             let named = named.and_then(Value::as_str).is_some_and(is_sensitive);
             for (key, field) in fields.iter_mut() {
@@ -86,7 +88,7 @@ fn hide(value: &mut Value) {
     }
 }
 
-/// Values of a Secret, however they are nested, as they are written and as they are meant.
+/// Returns the values of a Secret at any depth, both as written and decoded.
 pub fn secret_values(object: &Value) -> Vec<String> {
     let mut found = Vec::new();
     if object["kind"] == "Secret" {
@@ -112,15 +114,16 @@ fn collect(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// What a base64 text says, when that is a text.
+/// Decodes base64, if the result is UTF-8.
 pub fn decoded(text: &str) -> Option<String> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let packed: String = text.split_whitespace().collect();
     String::from_utf8(STANDARD.decode(packed).ok()?).ok()
 }
 
-/// Words of a proxy that refused a configuration, without the program that they quote: Lua calls a
-/// chunk by its text (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and says near which word it failed.
+/// Masks the program that a proxy quotes in its message when it rejects a configuration: Lua
+/// names a chunk by its text (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and quotes the token near
+/// which it failed.
 pub fn refusal(words: &str) -> String {
     let lines: Vec<String> = words.split('\n').map(refusal_line).collect();
     lines.join("\n")
@@ -135,8 +138,8 @@ fn refusal_line(words: &str) -> String {
     })
 }
 
-/// What stands between two marks, as far as the last one before the next begins, is masked; without
-/// a second mark, all of the rest.
+/// Masks the text between two marks, up to the last end mark before the next start mark. Without
+/// an end mark, the rest up to there is masked.
 fn between(text: &str, from: &str, to: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,19 +1,19 @@
-//! Flags as they were given, on the command line or by the environment.
+//! Flags as they were given, on the command line or in the environment.
 
 use std::{ffi::OsString, fmt};
 
 use super::table::{self, Flag};
 
-/// A flag that somebody gave.
+/// A flag that was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// Its id in the definition of the command line.
+    /// Its clap id.
     pub id: String,
     /// `--name`; a positional argument has none.
     pub flag: String,
-    /// Raw, one for each time; none for a flag without a value.
+    /// Raw values, in order; none for a flag without a value.
     pub values: Vec<OsString>,
-    /// The variable that it came by.
+    /// The environment variable that set it.
     pub variable: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl Given {
         table::find(&self.id)
     }
 
-    /// Its values as they read; bytes that are no text are replaced.
+    /// Its values as text; invalid UTF-8 is replaced.
     pub fn to_args(&self) -> Vec<String> {
         let words = self.values.iter();
         words

@@ -1,4 +1,4 @@
-//! The flags of `run` as such: what each is for, and which were given. Nothing here parses a
+//! The flags of `run` as data: what each is for, and which were given. Nothing here parses a
 //! command line.
 
 pub mod given;

@@ -1,5 +1,5 @@
-//! What every flag of `run` is for: which targets can honour it, what a kept mesh has to agree
-//! with, and which commands repeat it.
+//! Properties of every flag of `run`: which targets support it, what a kept mesh has to match, and
+//! which commands repeat it.
 //!
 //! A flag that is added to `cli::RunArgs` has to be added here: a test compares the two.
 
@@ -8,42 +8,43 @@ use crate::targets::TargetKind::{self, Cluster, Kind, Local};
 /// One flag of `run` (and of the commands that share it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
-    /// clap's id of it: the name of its field.
+    /// Its clap id: the name of its field.
     pub id: &'static str,
-    /// Targets that can honour it.
+    /// Targets that support it.
     pub targets: &'static [TargetKind],
     pub concerns: Concerns,
     pub again: Repeats,
     pub value: Value,
 }
 
-/// What a flag decides.
+/// What a flag determines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concerns {
-    /// The run: it counts on a kept mesh as on a new one.
+    /// The run: the flag applies to a kept mesh as to a new one.
     Run,
-    /// What target and mesh are made of: on a mesh that is kept it can only say what that is made
-    /// of already.
+    /// How target and mesh are made: on a kept mesh, the flag must match what that was made with.
     Mesh,
 }
 
-/// Which of the commands that run the same again repeat a flag.
+/// Which of the commands that reproduce a run repeat a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeats {
-    /// Both the one of the run and those of its scenarios.
+    /// The command for the run and those for its scenarios.
     Always,
-    /// The one of the run alone: it selects scenarios, or says how many at a time and how often.
+    /// Only the command for the run: the flag selects scenarios, or sets how many run at a time
+    /// and how often.
     Run,
-    /// None: it says where and how results are shown, or is written in another way (paths, seed).
+    /// None: the flag sets where and how results are shown, or is written in another way (paths,
+    /// seed).
     Never,
 }
 
-/// What stands in a value.
+/// What a value contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// A word, or nothing at all.
+    /// A plain value, or none.
     Word,
-    /// Perhaps a file of this machine.
+    /// Possibly the path of a local file.
     File,
     /// `NAME=DIR[,…]`.
     Image,
@@ -111,7 +112,7 @@ pub const FLAGS: &[Flag] = &{
     ]
 };
 
-/// The entry of a flag by clap's id.
+/// The entry of a flag, by its clap id.
 pub fn find(id: &str) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.id == id)
 }
@@ -125,11 +126,11 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    /// The flags that not every target can honour, as a table.
+    /// The flags that not every target supports, as a table.
     fn table() -> String {
         let cli = Cli::command();
         let run = cli.find_subcommand("run").expect("run");
-        let mut table = "| flag | local | kind | cluster | with a mesh that is kept |\n| --- | --- | --- | --- | --- |\n".to_owned();
+        let mut table = "| flag | local | kind | cluster | with a kept mesh |\n| --- | --- | --- | --- | --- |\n".to_owned();
         for flag in FLAGS.iter().filter(|flag| flag.targets != ALL) {
             let mut all = run.get_arguments().chain(cli.get_arguments());
             let arg = all.find(|arg| arg.get_id() == flag.id).expect(flag.id);
@@ -139,8 +140,8 @@ mod tests {
                 false => "error",
             };
             let kept = match flag.concerns {
-                Concerns::Run => "honoured",
-                Concerns::Mesh => "has to be what it is made of",
+                Concerns::Run => "applied",
+                Concerns::Mesh => "must match the kept mesh",
             };
             let (local, kind, cluster) = (honours(Local), honours(Kind), honours(Cluster));
             writeln!(
@@ -152,7 +153,7 @@ mod tests {
         table
     }
 
-    /// `INSTA_UPDATE=always cargo test --lib flags::table` writes it anew.
+    /// `INSTA_UPDATE=always cargo test --lib flags::table` regenerates it.
     #[test]
     fn the_documentation_says_who_honours_a_flag() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/targets.md");

@@ -1,8 +1,8 @@
 //! Archives that `docker load`, `ctr images import` and `kind load image-archive` read.
 //!
-//! The form is that of `docker save`: one tar with `manifest.json`, and for every image a layer
-//! (itself a tar) and a configuration as the OCI image specification has it. Nothing in an archive
-//! tells when, where or by whom it was written: the same files give the same bytes.
+//! The format is that of `docker save`: one tar with `manifest.json`, and for every image a layer
+//! (itself a tar) and an OCI image configuration. Archives are reproducible: they do not depend on
+//! when, where or by whom they were written, and the same files give the same bytes.
 
 use std::{
     collections::BTreeSet,
@@ -24,17 +24,17 @@ use super::{
 };
 use crate::toolchain::Image;
 
-/// Unit of tar: every header is one, every content is filled up to a multiple.
+/// Block size of tar: every header is one block, and contents are padded to whole blocks.
 const BLOCK: usize = 512;
-/// The only time stamp in an archive.
+/// The only timestamp in an archive.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// An image that is in an archive.
+/// An image that was written to an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WrittenImage {
-    /// Its name with a tag, as `docker images` shows it.
+    /// Its name with a tag, as in `docker images`.
     pub name: String,
-    /// `sha256:` and the digest of the configuration: what Docker calls the image's id.
+    /// `sha256:` and the digest of the configuration, which Docker calls the image's id.
     pub id: String,
     /// `sha256:` and the digest of the layer.
     pub layer: String,
@@ -51,13 +51,12 @@ pub fn write(image: &Image, to: &Path) -> Result<WrittenImage, ArchiveError> {
     Ok(written.remove(0))
 }
 
-/// Writes images to the archive `to`, which appears whole or not at all. Files and directories that
-/// an image shows from this machine are copied in as they are now, one block at a time; what the
-/// local node binds read-only is a writable copy in a container. An image without a tag gets
-/// `latest`.
+/// Writes images to the archive `to`, atomically. Files and directories that an image binds from
+/// this machine are copied as they are now, block by block: what the local node binds read-only is
+/// a writable copy in a container. An image without a tag gets `latest`.
 ///
 /// # Errors
-/// [`ArchiveError`] when a file of an image cannot be read, an image cannot be a layer, or the
+/// [`ArchiveError`] if a file of an image cannot be read, an image cannot be a layer, or the
 /// archive cannot be written.
 pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<WrittenImage>, ArchiveError> {
     whole(to, |file| {
@@ -73,9 +72,9 @@ pub fn write_all(images: &[Image], to: &Path) -> Result<Vec<WrittenImage>, Archi
 
 struct Archive<'a> {
     file: BufWriter<File>,
-    /// Its name, for errors.
+    /// Its path, for errors.
     path: &'a Path,
-    /// Names of what is in it.
+    /// Names of the files in it.
     members: BTreeSet<String>,
     manifest: Vec<Value>,
 }
@@ -110,8 +109,8 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// The layer's header names its digest and size, so it is written when the layer is. A layer
-    /// that is there already goes again.
+    /// The layer's tar header has its digest and size, so it is written after the layer. A
+    /// duplicate layer is removed again.
     fn add_layer(&mut self, image: &Image) -> Result<Layer, ArchiveError> {
         let path = self.path;
         let failed = |source| unwritable(path, source);
@@ -128,7 +127,7 @@ impl<'a> Archive<'a> {
         self.add_header(&member, layer.bytes).map_err(failed)?;
         self.members.insert(member);
         self.file.seek(SeekFrom::Start(end)).map_err(failed)?;
-        Ok(layer) // a tar stream is whole blocks, so there is nothing to fill up
+        Ok(layer) // a tar stream consists of whole blocks, so no padding is needed
     }
 
     fn add_bytes(&mut self, member: String, bytes: &[u8]) -> io::Result<()> {
@@ -154,13 +153,13 @@ impl<'a> Archive<'a> {
         let manifest = Value::from(std::mem::take(&mut self.manifest)).to_string();
         let path = self.path;
         self.add_bytes("manifest.json".to_owned(), manifest.as_bytes())
-            .and_then(|()| self.file.write_all(&[0; 2 * BLOCK])) // the end of a tar
+            .and_then(|()| self.file.write_all(&[0; 2 * BLOCK])) // the end-of-archive marker
             .and_then(|()| self.file.flush())
             .map_err(|source| unwritable(path, source))
     }
 }
 
-/// The name of a layer in an archive.
+/// A layer's file name in an archive.
 pub(super) fn layer_member(digest: &str) -> String {
     format!("{digest}.tar")
 }
@@ -188,7 +187,7 @@ fn config(image: &Image, layer: &str) -> Value {
     })
 }
 
-/// This machine's architecture by Go's name: the programs of an image are this machine's.
+/// This machine's architecture in Go's notation: the programs of an image are this machine's.
 pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -197,7 +196,7 @@ pub(super) fn architecture() -> &'static str {
     }
 }
 
-/// The name with a tag; a digest is dropped, as it is when an image is looked up.
+/// The name with a tag. A digest is dropped, as in image lookups.
 fn tagged(name: &str) -> String {
     let name = name.split('@').next().unwrap_or(name);
     let last = name.rfind('/').map_or(0, |slash| slash + 1);

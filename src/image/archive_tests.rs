@@ -12,7 +12,7 @@ use rstest::rstest;
 use super::*;
 use crate::toolchain::TreeEntry;
 
-/// A name longer than the 100 bytes that a header has for it.
+/// A name longer than the 100 bytes for it in a header.
 const LONG: &str = "/data/a-directory-with-a-name-that-goes-on-and-on/and-another-one-inside-it-that-is-no-shorter/a-file-at-last.txt";
 
 fn image(name: &str, host: &Path) -> Image {

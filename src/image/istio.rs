@@ -1,5 +1,5 @@
-//! Istio's own images, made of the tool chain's programs: `HUB/pilot:TAG` and `HUB/proxyv2:TAG`, as
-//! `kind load image-archive` takes them.
+//! Istio's images, built from the tool chain's programs: `HUB/pilot:TAG` and `HUB/proxyv2:TAG`, for
+//! `kind load image-archive`.
 
 use std::{fs, path::Path, rc::Rc};
 
@@ -10,29 +10,29 @@ use super::{
 };
 use crate::toolchain::TreeEntry;
 
-/// User and group that Istio's pods ask for.
+/// User and group of Istio's pods.
 const USER: &str = "1337";
-/// Debian's bundle of certificate authorities, in a userland and in an image.
+/// Debian's certificate authority bundle, in the userland and in the image.
 const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// What Istio's images are made of.
+/// The inputs of Istio's images.
 #[derive(Debug, Clone, Copy)]
 pub struct IstioImageInputs<'a> {
     /// The tool chain's set of the control plane.
     pub control_plane: &'a Path,
     /// The tool chain's set of Envoy.
     pub envoy: &'a Path,
-    /// Its version, such as `1.39.3`.
+    /// Envoy's version, such as `1.39.3`.
     pub envoy_version: &'a str,
-    /// An uncompressed tar of a Debian tree with `iptables` and certificate authorities: what a
-    /// proxy stands on.
+    /// An uncompressed tar of a Debian tree with `iptables` and certificate authorities: the
+    /// proxy's base image.
     pub userland: &'a Path,
 }
 
-/// istiod's image, which has no more than its program needs, and the proxies'.
+/// istiod's image, which contains only what its program needs, and the proxies'.
 ///
 /// # Errors
-/// When a program or a file of the userland cannot be read.
+/// A program or a file of the userland cannot be read.
 pub fn images(
     parts: IstioImageInputs<'_>,
     hub: &str,

@@ -1,6 +1,6 @@
-//! What `kind build node-image --type file` takes: one compressed archive of Kubernetes' programs
-//! and of every image that a node starts with. kind fetches what the archive lacks, so that an
-//! archive with all of it needs no registry.
+//! The input of `kind build node-image --type file`: one gzip archive of Kubernetes' programs and
+//! of every image that a node starts with. kind fetches what the archive lacks, so with a complete
+//! archive no registry is needed.
 
 use std::{
     collections::BTreeMap,
@@ -22,39 +22,39 @@ use super::{
 };
 use crate::toolchain::TreeEntry;
 
-/// kind reads the images of the control plane from one archive each; the last one may hold any
-/// others.
+/// kind reads the images of the control plane from one archive each; the last one may contain
+/// others too.
 const MAIN: [&str; 4] = [
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
     "kube-proxy",
 ];
-/// The programs that kind puts on a node.
+/// The programs that kind installs on a node.
 const PROGRAMS: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
-/// The network of pods, of ours.
+/// meshproof's pod network.
 const PODNET: &str = "docker.io/local/podnet:dev";
-/// kind's sources with the names of the images of its own network and storage.
+/// kind's source files with the image names of its own network and storage.
 const KINDS_OWN: [&str; 2] = ["const_cni.go", "const_storage.go"];
-/// How many there are.
+/// Number of these images.
 const KINDS_IMAGES: usize = 3;
 
-/// What a cluster's images are made of.
+/// The inputs of a cluster's images.
 #[derive(Debug, Clone, Copy)]
 pub struct KubernetesImageInputs<'a> {
     /// The tool chain's set of the control plane.
     pub control_plane: &'a Path,
     /// The tool chain's set of kind and a node's programs.
     pub kind: &'a Path,
-    /// An uncompressed tar of a Debian tree: what kube-proxy and the pods' network stand on.
+    /// An uncompressed tar of a Debian tree: the base image of kube-proxy and the pod network.
     pub userland: &'a Path,
 }
 
-/// Writes the archive to the file `to`, which appears whole or not at all.
+/// Writes the archive to the file `to`, atomically.
 ///
 /// # Errors
-/// When a program cannot be read or run, kind's files are not as they were, or the archive cannot
-/// be written.
+/// A program cannot be read or run, kind's files are not as expected, or the archive cannot be
+/// written.
 pub fn write(parts: KubernetesImageInputs<'_>, to: &Path) -> Result<(), ArchiveError> {
     let kubeadm = parts.kind.join("bin/kubeadm");
     let version = output(&kubeadm, ["version", "-o", "short"])?;
@@ -72,7 +72,7 @@ fn write_as(
 ) -> Result<(), ArchiveError> {
     let mut images = images(parts, names)?;
     whole(to, |file| {
-        // Nothing is compressed: the archive is read once and then removed.
+        // Without compression: the archive is read once and then removed.
         let mut file = GzEncoder::new(BufWriter::new(file), Compression::none());
         let mut tar = Members::new(&mut file);
         let failed = |source| unwritable(to, source);
@@ -110,7 +110,7 @@ fn add_program(
         .map_err(|source| unwritable(to, source))
 }
 
-/// The images by the last part of their repository.
+/// The images by the last component of their repository.
 fn images(
     parts: KubernetesImageInputs<'_>,
     names: &BTreeMap<String, Vec<String>>,
@@ -118,7 +118,8 @@ fn images(
     let base = Rc::new(Layer::of_tar("kube-proxy", parts.userland)?);
     let (ours, kinds) = (parts.control_plane.join("bin"), parts.kind.join("bin"));
     let local = "/usr/local/bin/";
-    // Name, where its program lies, where it is in the image, whether it stands on the userland.
+    // Name, host directory of its program, path prefix in the image, whether it has the userland as
+    // its base.
     let programs = [
         ("kube-apiserver", &ours, local, false),
         ("kube-controller-manager", &ours, local, false),
@@ -156,8 +157,8 @@ fn images(
     Ok(images)
 }
 
-/// The names of each image: those that kubeadm has `listed`, and for the pause image the one that
-/// containerd asks for and those of what is never started.
+/// The names of each image: those that kubeadm has `listed`; for the pause image, the one that
+/// containerd uses and those of images that are never started.
 fn names(
     parts: KubernetesImageInputs<'_>,
     kubeadm: &Path,
@@ -173,7 +174,7 @@ fn names(
     let wanted = MAIN.into_iter().chain(["etcd", "coredns"]);
     for name in wanted {
         if !found.contains_key(name) {
-            let said = format!("it names no image {name} among {listed}");
+            let said = format!("it lists no image {name}, only {listed}");
             let program = kubeadm.to_owned();
             return Err(ArchiveError::Command { program, said });
         }
@@ -189,8 +190,8 @@ fn last_part(name: &str) -> &str {
         .map_or(repository, |(_, last)| last)
 }
 
-/// The pause image stands in for the images of kind's network and storage, which its builder
-/// insists on and which never run here.
+/// The pause image substitutes for the images of kind's network and storage, which kind's builder
+/// requires and which never run here.
 fn pause_names(share: &Path) -> Result<Vec<String>, ArchiveError> {
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|source| unreadable("pause", path.to_owned(), source))
@@ -210,7 +211,7 @@ fn pause_names(share: &Path) -> Result<Vec<String>, ArchiveError> {
         true => Ok(names),
         false => Err(ArchiveError::NotThere {
             path: share.to_owned(),
-            what: "three images of kind's own in its sources",
+            what: "three images of its network and storage in kind's sources",
         }),
     }
 }
@@ -230,7 +231,7 @@ fn constant(line: &str) -> Option<String> {
     image.flatten()
 }
 
-/// What a program prints.
+/// A program's stdout.
 fn output<'a>(
     program: &Path,
     words: impl IntoIterator<Item = &'a str>,

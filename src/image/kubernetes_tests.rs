@@ -15,7 +15,7 @@ registry.k8s.io/pause:3.10
 registry.k8s.io/etcd:3.6.4-0
 ";
 
-/// Sets of the tool chain, with a few bytes in the place of each program.
+/// Sets of the tool chain, with a few bytes instead of each program.
 fn sets(dir: &Path) {
     let write = |path: &str, contents: &str| {
         let path = dir.join(path);
@@ -50,7 +50,7 @@ fn sets(dir: &Path) {
     write("userland.tar", "");
 }
 
-/// The archive made of these sets, unpacked.
+/// The files of the archive built from these sets.
 fn unpacked(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let (ours, kind) = (dir.join("ours"), dir.join("kind"));
     let parts = KubernetesImageInputs {
@@ -98,7 +98,7 @@ fn a_node_gets_programs_and_every_image_under_the_names_it_asks_for() {
         "registry.k8s.io/kube-proxy:v1.36.3",
         "registry.k8s.io/coredns/coredns:v1.12.1",
         "registry.k8s.io/etcd:3.6.4-0",
-        "registry.k8s.io/pause:3.10.1", // containerd's, not kubeadm's
+        "registry.k8s.io/pause:3.10.1", // as in containerd's configuration, not kubeadm's list
         "docker.io/kindest/kindnetd:v1",
         "docker.io/kindest/helper:v1",
         "docker.io/local/podnet:dev",
@@ -143,7 +143,7 @@ fn a_kubeadm_that_names_too_few_images_is_told() {
     let told = names(parts, Path::new("kubeadm"), &listed)
         .unwrap_err()
         .to_string();
-    assert!(told.contains("it names no image kube-scheduler"), "{told}");
+    assert!(told.contains("it lists no image kube-scheduler"), "{told}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A layer: the files of an image as one tar stream.
+//! A layer: an image's files as one tar stream.
 
 use std::{
     fs::File,
@@ -15,24 +15,24 @@ use super::{
 };
 use crate::toolchain::TreeEntry;
 
-/// A tar stream is filled up to a multiple of this, as GNU tar does.
+/// Record size: tar streams are padded to a multiple of this, as by GNU tar.
 const RECORD: u64 = 20 * 512;
 
-/// What a layer came to.
+/// Digest and size of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layer {
-    /// SHA-256 of the stream, in hexadecimal digits (the `diff_id` of OCI's image specification).
+    /// SHA-256 of the stream in hexadecimal (`diff_id` in the OCI image specification).
     pub digest: String,
     /// Length of the stream in bytes.
     pub bytes: u64,
 }
 
 /// Writes the files of `tree` to `to`, which becomes part of the archive `archive`: sorted by path,
-/// every time stamp 0, every owner root. Extended attributes and hard links are not kept: a second
-/// name of a file is a second copy. `image` is for errors.
+/// with timestamps 0 and owner root. Extended attributes and hard links are not kept: a second name
+/// of a file is a second copy. `image` is for errors.
 ///
 /// # Errors
-/// When a file cannot be read or the stream not be written.
+/// A file cannot be read or the stream cannot be written.
 pub(super) fn write(
     image: &str,
     tree: &[TreeEntry],
@@ -103,7 +103,7 @@ fn append_host<W: Write>(
     }
 }
 
-/// A header whose only content that could differ between machines is what the arguments say.
+/// A header that depends only on the arguments, not on the machine.
 pub(super) fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -115,8 +115,8 @@ pub(super) fn header(kind: EntryType, mode: u32, bytes: u64) -> Header {
     header
 }
 
-/// Adds a file or directory. A name that a header has no room for gets a header of its own, which
-/// the library writes.
+/// Adds a file or directory. A name that is too long for the header gets an extra header, which the
+/// library writes.
 fn append<W: Write>(
     builder: &mut Builder<W>,
     mut header: Header,
@@ -132,16 +132,16 @@ fn append<W: Write>(
     }
 }
 
-/// Writes the checksum as GNU tar and most others do: six digits, a zero byte and a blank. The same
-/// files are the same layer then, whichever program made it.
+/// Writes the checksum as GNU tar and most others do: six digits, a NUL and a space. The same files
+/// then give the same layer as with other programs.
 pub(super) fn seal(header: &mut Header) {
-    header.set_cksum(); // seven digits and a zero byte
+    header.set_cksum(); // seven digits and a NUL
     let field = &mut header.as_old_mut().cksum;
     field.rotate_left(1);
     field[7] = b' ';
 }
 
-/// What fills a tar stream of so many bytes up to whole records.
+/// The padding of a tar stream of `bytes` bytes to whole records.
 pub(super) fn filling(bytes: u64) -> Vec<u8> {
     vec![0; (bytes.next_multiple_of(RECORD) - bytes) as usize]
 }
@@ -154,7 +154,7 @@ pub(super) fn hex(hash: Sha256) -> String {
         .collect()
 }
 
-/// Passes on what is written, and counts and hashes it.
+/// A writer that counts and hashes what it passes on.
 pub(super) struct Hashing<W> {
     to: W,
     hash: Sha256,
@@ -167,7 +167,7 @@ impl<W> Hashing<W> {
         Self { to, hash, bytes: 0 }
     }
 
-    /// What has been written.
+    /// Digest and size of what has been written.
     pub(super) fn layer(self) -> Layer {
         Layer {
             digest: hex(self.hash),

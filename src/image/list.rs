@@ -1,4 +1,4 @@
-//! Looking into archives.
+//! Reads archives.
 
 use std::{
     fs::File,
@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::ArchiveError;
 
-/// An image of an archive.
+/// An image in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ListedImage {
     /// Names with tags.
     pub names: Vec<String>,
     /// The digest of its configuration, which Docker calls the image's id.
     pub id: String,
-    /// Digests of its layers, the lowest first.
+    /// Digests of its layers, bottom first.
     pub layers: Vec<String>,
 }
 
-/// An entry of `manifest.json` of `docker save`.
+/// An entry of `docker save`'s `manifest.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
@@ -31,16 +31,16 @@ struct Entry {
     layers: Vec<String>,
 }
 
-/// The images of an archive in the form of `docker save`, in its order.
+/// The images of an archive in the format of `docker save`, in its order.
 ///
 /// # Errors
-/// When there is no such file, or it is anything else.
+/// The file does not exist or has another format.
 pub fn list(path: &Path) -> io::Result<Vec<ListedImage>> {
     let file = File::open(path)?;
     let manifest = read(file, "manifest.json").ok().flatten();
     let entries = manifest.and_then(|text| serde_json::from_slice::<Vec<Entry>>(&text).ok());
     let entries = entries.ok_or_else(|| {
-        let words = "this is no uncompressed archive of docker save";
+        let words = "not an uncompressed archive from `docker save`";
         io::Error::new(io::ErrorKind::InvalidData, words)
     })?;
     let digest = |member: &str, ending: &str| {
@@ -59,10 +59,10 @@ pub fn list(path: &Path) -> io::Result<Vec<ListedImage>> {
     Ok(listed.collect())
 }
 
-/// The contents of a file of the tar archive that an image stands on.
+/// The contents of a file in the tar archive that an image is based on.
 ///
 /// # Errors
-/// When the archive cannot be read, or has no such file.
+/// The archive cannot be read or has no such file.
 pub(super) fn member(
     image: &str,
     archive: &Path,
@@ -80,7 +80,8 @@ pub(super) fn member(
     })
 }
 
-/// `None` when the archive has no file of this name, with or without `./` before it.
+/// The contents of a file; `None` if the archive has no file of this name, with or without a
+/// leading `./`.
 fn read(archive: File, name: &str) -> io::Result<Option<Vec<u8>>> {
     let mut archive = tar::Archive::new(archive);
     for entry in archive.entries_with_seek()? {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A tar archive with one file of this name.
+/// Writes a tar archive with one file of this name.
 fn archive(dir: &Path, name: &str, contents: &[u8]) -> std::path::PathBuf {
     let path = dir.join("a.tar");
     let mut builder = tar::Builder::new(File::create(&path).unwrap());
@@ -50,7 +50,7 @@ fn anything_else_is_refused(#[case] name: &str, #[case] contents: &[u8]) {
         fs::write(&path, contents).unwrap();
     }
     let said = list(&path).unwrap_err().to_string();
-    assert_eq!(said, "this is no uncompressed archive of docker save");
+    assert_eq!(said, "not an uncompressed archive from `docker save`");
 }
 
 #[rstest]

@@ -1,4 +1,4 @@
-//! Images as files that container runtimes load: a tree of files becomes a layer, a layer and its
+//! Images as archives for container runtimes: a tree of files becomes a layer, and a layer with its
 //! configuration an archive.
 
 pub mod archive;

@@ -1,10 +1,10 @@
-//! Images of several layers, and archives of several images that share layers, in the form of
+//! Images with several layers, and archives of images that share layers, in the format of
 //! `docker save`.
 //!
-//! What [`super::archive`] writes has one layer for an image and is read by runtimes only. kind's
-//! builder reads archives too, and takes names from whichever list it meets first, from
-//! `manifest.json` only those of the first image: so here `repositories` comes first, and with it
-//! everything that hangs on the digests of layers, which are therefore read twice.
+//! The archives of [`super::archive`] have one layer per image and are read by runtimes only.
+//! kind's builder also reads archives, and takes image names from the first list that it finds;
+//! from `manifest.json` it reads only those of the first image. So here `repositories` comes first,
+//! and with it everything that depends on the digests of layers, which are therefore read twice.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,20 +27,20 @@ use super::{
 };
 use crate::toolchain::TreeEntry;
 
-/// Unit of tar: every header is one, every content is filled up to a multiple.
+/// Block size of tar: every header is one block, and contents are padded to whole blocks.
 const BLOCK: u64 = 512;
-/// Where a container's programs are.
+/// A container's program search path.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where the files of a layer come from.
 #[derive(Debug, Clone)]
 enum Files {
-    /// An uncompressed tar archive, which is the layer as it stands.
+    /// An uncompressed tar archive, used as the layer unchanged.
     Tar(PathBuf),
     Tree(Vec<TreeEntry>),
 }
 
-/// A layer of which the digest is known before it is written.
+/// A layer whose digest is known before it is written.
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// For errors.
@@ -53,15 +53,15 @@ impl Layer {
     /// A tar archive as a layer. `image` is for errors.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// The archive cannot be read.
     pub fn of_tar(image: &str, path: &Path) -> Result<Self, ArchiveError> {
         Self::measured(image, Files::Tar(path.to_owned()))
     }
 
-    /// A layer with these files. The same files are the same layer.
+    /// A layer with these files. The same files give the same layer.
     ///
     /// # Errors
-    /// When a file cannot be read, or entries contradict one another.
+    /// A file cannot be read, or entries conflict.
     pub fn of_tree(image: &str, tree: Vec<TreeEntry>) -> Result<Self, ArchiveError> {
         Self::measured(image, Files::Tree(tree))
     }
@@ -75,7 +75,7 @@ impl Layer {
         })
     }
 
-    /// Writes it once more, and sees to it that it is what it was.
+    /// Writes it, and checks that its digest has not changed.
     fn write(&self, to: &mut impl Write, archive: &Path) -> Result<(), ArchiveError> {
         match self.files.write(&self.image, to, archive)? == self.sum {
             true => Ok(()),
@@ -108,26 +108,26 @@ impl Files {
         };
         let mut file = File::open(path).map_err(unreadable)?;
         let mut to = Hashing::new(to);
-        // A failure to write looks like one to read; the message has the words of the system.
+        // A write error is reported as a read error too; its message has the system's error.
         io::copy(&mut file, &mut to).map_err(unreadable)?;
         Ok(to.layer())
     }
 }
 
-/// How a container starts, beside what is in it.
+/// How a container starts.
 #[derive(Debug, Clone, Default)]
 pub struct Start {
-    /// Program and its first arguments.
+    /// Program and leading arguments.
     pub entrypoint: Vec<String>,
-    /// `NAME=VALUE`, beside PATH.
+    /// `NAME=VALUE`, in addition to PATH.
     pub env: Vec<String>,
-    /// `USER:GROUP`; root when empty.
+    /// `USER:GROUP`; root if empty.
     pub user: String,
-    /// What ends it, instead of SIGTERM.
+    /// Signal that stops it, instead of SIGTERM.
     pub stop_signal: Option<String>,
 }
 
-/// An image: layers, the lowest first, and how a container of them starts.
+/// An image: layers, bottom first, and how a container starts.
 #[derive(Debug, Clone)]
 pub struct Layered {
     names: Vec<String>,
@@ -137,7 +137,7 @@ pub struct Layered {
 }
 
 impl Layered {
-    /// `names` are with tags, as `docker images` shows them.
+    /// `names` have tags, as in `docker images`.
     #[must_use]
     pub fn new(names: Vec<String>, layers: Vec<Rc<Layer>>, start: &Start) -> Self {
         let config = config(&layers, start).to_string();
@@ -151,8 +151,8 @@ impl Layered {
     }
 }
 
-/// The image's configuration (OCI image specification, "Image Configuration"). What is not set is
-/// left out.
+/// The image's configuration (OCI image specification, "Image Configuration"), without unset
+/// fields.
 fn config(layers: &[Rc<Layer>], start: &Start) -> Value {
     let env = std::iter::once(PATH).chain(start.env.iter().map(String::as_str));
     let mut config = json!({"Env": Vec::from_iter(env), "WorkingDir": "/"});
@@ -176,10 +176,10 @@ fn config(layers: &[Rc<Layer>], start: &Start) -> Value {
     })
 }
 
-/// Writes an archive of these images to the file `to`, which appears whole or not at all.
+/// Writes an archive of these images to the file `to`, atomically.
 ///
 /// # Errors
-/// When it cannot be written, or a file of a layer has changed.
+/// It cannot be written, or a file of a layer has changed.
 pub fn save(images: &[Layered], to: &Path) -> Result<(), ArchiveError> {
     whole(to, |file| {
         let mut file = BufWriter::new(file);
@@ -188,7 +188,7 @@ pub fn save(images: &[Layered], to: &Path) -> Result<(), ArchiveError> {
     })
 }
 
-/// An archive of images before it is written. A layer that several share is in it once.
+/// An archive of images, ready to be written. A shared layer is in it once.
 pub(super) struct Archive {
     texts: Vec<(String, Vec<u8>)>,
     layers: Vec<Rc<Layer>>,
@@ -231,7 +231,7 @@ impl Archive {
         }
     }
 
-    /// Its size.
+    /// Its size in bytes.
     pub(super) fn bytes(&self) -> u64 {
         let texts = self.texts.iter().map(|(_, text)| text.len() as u64);
         let layers = self.layers.iter().map(|layer| layer.sum.bytes);
@@ -243,7 +243,7 @@ impl Archive {
         bytes + filling(bytes).len() as u64
     }
 
-    /// `path` is where it goes, for errors.
+    /// Writes the archive. `path` is its destination, for errors.
     pub(super) fn write(&self, to: &mut impl Write, path: &Path) -> Result<(), ArchiveError> {
         let failed = |source| unwritable(path, source);
         let mut tar = Members::new(to);
@@ -260,11 +260,10 @@ impl Archive {
     }
 }
 
-/// What ends a tar: two blocks of zeros.
+/// Size of tar's end-of-archive marker: two zero blocks.
 const END: u64 = 2 * BLOCK;
 
-/// A tar stream of files whose sizes are known, in which a file may itself be written piece by
-/// piece.
+/// A tar stream of files of known size, in which a file can be written piece by piece.
 pub(super) struct Members<'a, W> {
     to: &'a mut W,
     bytes: u64,
@@ -282,7 +281,8 @@ impl<'a, W: Write> Members<'a, W> {
         self.end(bytes)
     }
 
-    /// After this exactly so many bytes go to [`Self::contents`], then comes [`Self::end`].
+    /// Begins a file. Exactly `bytes` bytes must be written to [`Self::contents`], and then
+    /// [`Self::end`] called.
     pub(super) fn begin(&mut self, name: &str, mode: u32, bytes: u64) -> io::Result<()> {
         let mut header = header(EntryType::Regular, mode, bytes);
         header.set_path(name)?;

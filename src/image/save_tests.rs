@@ -113,7 +113,7 @@ fn a_configuration_says_how_a_container_starts() {
     assert_eq!(config["config"], json!({"Env": [PATH], "WorkingDir": "/"}));
 }
 
-/// The digests are those that Python's `tarfile` came to, which wrote these layers before.
+/// The digests are those of Python's `tarfile`, which wrote these layers before.
 #[rstest]
 #[case::files(
     vec![

@@ -1,7 +1,7 @@
-//! An image's list of entries, carried out in memory: what is at which path in the end.
+//! Applies an image's list of entries in memory, which gives the resulting file at each path.
 //!
-//! The local node carries out the same list with mounts; here what it would bind is looked up, to
-//! be copied later.
+//! The local node applies the same list with mounts. Here, bound files are only recorded, to be
+//! copied later.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,14 +14,14 @@ use std::{
 use super::ArchiveError;
 use crate::toolchain::TreeEntry;
 
-/// Links that may follow each other before the path counts as a circle; the kernel's own limit.
+/// Number of symbolic links in a path above which it counts as a loop, as in the kernel.
 const MAX_LINKS: usize = 40;
-/// What the names of removals begin with in a layer (OCI image specification, "Whiteouts").
+/// Name prefix of removals in a layer (OCI image specification, "Whiteouts").
 const WHITEOUT: &[u8] = b".wh.";
-/// Mode of directories that no entry names.
+/// Mode of directories without an entry.
 const PARENT: u32 = 0o755;
 
-/// What is at a path.
+/// The file at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Dir { mode: u32 },
@@ -46,12 +46,11 @@ impl Node {
     }
 }
 
-/// Everything in the image's root but the root itself, by path without the leading slash. A
-/// directory precedes what is in it. `image` is its name, for errors.
+/// Everything below the image's root, by path without the leading slash. A directory precedes its
+/// contents. `image` is its name, for errors.
 ///
 /// # Errors
-/// When a host directory cannot be read, holds what no layer can hold, or entries contradict each
-/// other.
+/// A host directory cannot be read or contains what a layer cannot contain, or entries conflict.
 pub(super) fn flatten(
     image: &str,
     entries: &[TreeEntry],
@@ -90,7 +89,7 @@ impl Tree<'_> {
 
     fn put_dir(&mut self, at: PathBuf, mode: u32) -> Result<(), ArchiveError> {
         if at.as_os_str().is_empty() {
-            return Ok(()); // the root, which every runtime makes
+            return Ok(()); // the root, which every runtime creates
         }
         self.make_parents(&at)?;
         match self.nodes.get(&at) {
@@ -111,8 +110,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// The last component itself is not resolved: it becomes the link. An empty directory in its
-    /// place gives way.
+    /// The last component is not resolved: it becomes the link, and may replace an empty directory.
     fn put_link(&mut self, at: &Path, to: &Path) -> Result<(), ArchiveError> {
         let name = at.file_name().unwrap_or_default();
         let at = self
@@ -131,7 +129,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// A bind hides what was there; so does the copy.
+    /// Copies a bound file or directory. Like a bind mount, it hides what was there.
     fn copy_in(&mut self, host: &Path, at: &Path) -> Result<(), ArchiveError> {
         let at = self.resolve(at)?;
         let meta = fs::metadata(host).map_err(|source| self.unreadable(host, source))?;
@@ -149,7 +147,7 @@ impl Tree<'_> {
             let child = child.map_err(|source| self.unreadable(host, source))?;
             let (path, at) = (child.path(), at.join(child.file_name()));
             let unreadable = |source| self.unreadable(&path, source);
-            let meta = child.metadata().map_err(unreadable)?; // of the link, where it is one
+            let meta = child.metadata().map_err(unreadable)?; // does not follow a link
             if child.file_name().as_bytes().starts_with(WHITEOUT) {
                 return Err(self.not_for_layers(&path, "a name that layers use for removals"));
             }
@@ -178,7 +176,7 @@ impl Tree<'_> {
         let parents = at.ancestors().skip(1);
         for parent in parents.filter(|parent| !parent.as_os_str().is_empty()) {
             match self.nodes.get(parent) {
-                Some(Node::Dir { .. }) => break, // which has its own
+                Some(Node::Dir { .. }) => break, // its parents exist too
                 Some(other) => return Err(self.in_the_way(parent.to_owned(), other)),
                 None => self
                     .nodes
@@ -188,7 +186,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Where `path` leads in the image, through the links that are there so far.
+    /// Resolves `path` in the image through the links added so far.
     fn resolve(&self, path: &Path) -> Result<PathBuf, ArchiveError> {
         let mut rest: VecDeque<OsString> = steps(path).collect();
         let (mut at, mut links) = (PathBuf::new(), 0);

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Files that are created atomically.
 
 use std::{
     fs::{self, File},
@@ -7,8 +7,8 @@ use std::{
 
 use super::{ArchiveError, error::unwritable};
 
-/// Lets `write` fill a file beside `to`, which gets that name when all of it is there and goes when
-/// something fails.
+/// Lets `write` fill a temporary file next to `to`, then renames it to `to`. On failure, it is
+/// removed.
 pub(super) fn whole<T>(
     to: &Path,
     write: impl FnOnce(File) -> Result<T, ArchiveError>,
@@ -22,7 +22,7 @@ pub(super) fn whole<T>(
         Ok(done)
     });
     if done.is_err() {
-        let _ = fs::remove_file(&unfinished); // the first error is the one to tell
+        let _ = fs::remove_file(&unfinished); // the first error is the one to report
     }
     done
 }

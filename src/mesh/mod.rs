@@ -1,3 +1,3 @@
-//! What runs on a target: the mesh, its installation, and "has this configuration arrived".
+//! The mesh on a target: installing it, and waiting until configuration is live in it.
 
 pub mod istio;

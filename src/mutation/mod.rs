@@ -1,5 +1,5 @@
-//! Mutations: the mesh broken in exactly one way, to see that exactly the scenarios concerned
-//! notice.
+//! Mutations: the mesh is broken in exactly one way, to verify that exactly the affected scenarios
+//! fail.
 
 mod model;
 mod patch;

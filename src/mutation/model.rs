@@ -1,5 +1,5 @@
-//! One way to break the mesh: an edit of files as they are loaded, or patches of what the control
-//! plane sends to proxies. Files on disk stay as they are.
+//! One way to break the mesh: edits of files as they are loaded, or patches of the configuration
+//! that the control plane sends to proxies. Files on disk are not changed.
 
 use serde::Deserialize;
 
@@ -21,11 +21,11 @@ pub struct Mutation {
     pub what: String,
     #[serde(default)]
     pub edits: Vec<Edit>,
-    /// What proxies get otherwise than the control plane has it.
+    /// Changes to the configuration that proxies receive.
     #[serde(default)]
     pub patches: Vec<Patch>,
-    /// Scenarios (globs over ids) that get the patches besides those of `turns-red`: they must stay
-    /// PASS.
+    /// Scenarios (globs over ids) that get the patches in addition to those of `turns-red`; they
+    /// must stay PASS.
     #[serde(default)]
     pub beside: Vec<String>,
     /// Ids of the scenarios that must turn from PASS to FAIL; all others must stay PASS.
@@ -36,15 +36,15 @@ pub struct Mutation {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
-    /// Glob over paths from the root of the repository, e.g. `suites/retries/*.istio.yaml`.
+    /// Glob over paths relative to the root of the repository, e.g. `suites/retries/*.istio.yaml`.
     pub file: String,
     pub find: String,
     pub replace: String,
 }
 
 impl Mutation {
-    /// The text as the mutation has it. `path` may be absolute or relative to anything: its end is
-    /// matched.
+    /// The text with the edits applied. `path` may be absolute or relative to any directory: its
+    /// end is matched.
     pub fn mutate(&self, path: &str, text: String) -> String {
         let path = path
             .find("suites/")
@@ -56,9 +56,9 @@ impl Mutation {
 }
 
 impl Mutation {
-    /// The scenario reads a file that this mutation changes, or is named by it for its patches. One
-    /// that does not is given the same mesh as without the mutation, so that a run of it would tell
-    /// nothing.
+    /// Whether the scenario reads a file that this mutation changes, or is named by it for its
+    /// patches. Any other scenario gets the same mesh as without the mutation: running it would
+    /// prove nothing.
     ///
     /// # Errors
     /// A file of the scenario cannot be read.

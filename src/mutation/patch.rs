@@ -1,9 +1,9 @@
-//! What proxies get otherwise than the control plane has it: patches of Istio's EnvoyFilter, which
-//! istiod puts over its own output.
+//! Patches of the configuration that proxies receive, as Istio EnvoyFilters, which istiod applies
+//! to its own output.
 //!
-//! A patch that fits nothing is silent in Istio. So each one leaves a trace: a key of
-//! `metadata.filter_metadata` in the route, virtual host, cluster, listener or filter chain that it
-//! changes, which the proxy's configuration dump shows.
+//! Istio does not report a patch that matches nothing. Each patch therefore leaves a trace: a key
+//! of `metadata.filter_metadata` in the route, virtual host, cluster, listener or filter chain that
+//! it changes, which the proxy's configuration dump shows.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use super::model::Mutation;
 const NAME: &str = "meshproof-mutation";
 /// Namespace and `istio` label of the ingress gateway that scenarios share.
 pub const SHARED_GATEWAY: (&str, &str) = ("istio-system", "ingressgateway");
-/// What can carry a trace.
+/// Values of `applyTo` that can carry a trace.
 const WITH_METADATA: [&str; 6] = [
     "CLUSTER",
     "HTTP_ROUTE",
@@ -26,7 +26,7 @@ const WITH_METADATA: [&str; 6] = [
     "FILTER_CHAIN",
 ];
 
-/// One patch, in the words of EnvoyFilter's `configPatches`. Field names of `patch.value` are
+/// One patch, in the format of EnvoyFilter's `configPatches`. Field names of `patch.value` are
 /// Envoy's own (`lb_policy`, with underscores).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -46,7 +46,7 @@ impl Patch {
         self.patch["operation"].as_str().unwrap_or_default()
     }
 
-    /// Whether gateways get it.
+    /// Whether it applies to gateways.
     fn is_for_gateways(&self) -> bool {
         matches!(
             self.matching["context"].as_str(),
@@ -54,7 +54,7 @@ impl Patch {
         )
     }
 
-    /// It names what only one scenario has.
+    /// Whether it refers to values of a single scenario (placeholders).
     fn is_of_one_namespace(&self) -> bool {
         let mut text = self.matching.to_string();
         let _ = write!(text, "{}", self.patch);
@@ -64,7 +64,7 @@ impl Patch {
     fn leaves_trace(&self) -> bool {
         WITH_METADATA.contains(&self.apply_to.as_str())
             && matches!(self.operation(), "MERGE" | "MERGE_AND_REPLACE_LIST" | "ADD")
-            // istiod merges nothing else of a cluster's patch that has a transport socket.
+            // If a cluster's patch has a transport socket, istiod merges nothing else of it.
             && self.patch["value"].get("transport_socket").is_none()
     }
 
@@ -76,8 +76,8 @@ impl Patch {
         json!({"applyTo": self.apply_to, "match": self.matching, "patch": patch})
     }
 
-    /// Whether a proxy's configuration dump shows that the patch of this number was taken. What is
-    /// removed shows nothing.
+    /// Whether a proxy's configuration dump shows that the patch with this number was applied.
+    /// Always true for removals, which leave nothing to look for.
     pub fn is_in(&self, number: usize, dump: &Value) -> bool {
         if self.leaves_trace() {
             return holds_key(dump, &trace(number));
@@ -93,13 +93,13 @@ fn trace(number: usize) -> String {
     format!("meshproof.dev/mutation-{number}")
 }
 
-/// The object that changes the sidecars (and gateways) of a scenario's own namespace.
+/// The object that patches the sidecars (and gateways) of a scenario's own namespace.
 pub fn sidecars(mutation: &Mutation) -> Option<Value> {
     filter(mutation, |_| true, &json!({}))
 }
 
-/// The object that changes the shared ingress gateway, when a patch is for gateways and names
-/// nothing of one scenario.
+/// The object that patches the shared ingress gateway, if a patch applies to gateways and refers to
+/// no single scenario.
 pub fn shared_gateway(mutation: &Mutation) -> Option<Value> {
     let (namespace, label) = SHARED_GATEWAY;
     let ours = |patch: &Patch| patch.is_for_gateways() && !patch.is_of_one_namespace();
@@ -122,7 +122,7 @@ fn filter(mutation: &Mutation, ours: impl Fn(&Patch) -> bool, spec: &Value) -> O
         return None;
     }
     let mut spec = spec.clone();
-    // After whatever a scenario patches itself.
+    // After the scenario's own patches.
     spec["priority"] = 1000.into();
     spec["configPatches"] = patches.into();
     Some(json!({
@@ -142,7 +142,7 @@ fn holds_key(dump: &Value, key: &str) -> bool {
     }
 }
 
-/// Some part of the dump has everything that is wanted, perhaps with more.
+/// Whether some part of the dump contains everything in `wanted`.
 fn holds(dump: &Value, wanted: &Value) -> bool {
     let deeper = || match dump {
         Value::Object(fields) => fields.values().any(|field| holds(field, wanted)),
@@ -204,7 +204,7 @@ mod tests {
         assert!(both.patches[0].is_in(0, &dump));
         assert!(!both.patches[0].is_in(1, &dump));
         assert!(both.patches[1].is_in(1, &dump));
-        // The value alone says nothing of a cluster: another one may have it by itself.
+        // The value alone proves nothing: another cluster may have it by default.
         let other = json!({"configs": [{"cluster": {"lb_policy": "RANDOM"}}]});
         assert!(!both.patches[0].is_in(0, &other));
         assert!(!both.patches[1].is_in(1, &other));

@@ -1,4 +1,4 @@
-//! Where mutations lie.
+//! Loads mutations from disk or from the binary.
 
 use std::{io, path::Path};
 
@@ -12,17 +12,17 @@ use crate::{
 };
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites/mutations");
-/// From the root of the repository.
+/// Relative to the root of the repository.
 const FOLDER: &str = "suites/mutations";
 
-/// Why there is no such mutation.
+/// An error loading mutations.
 #[derive(Debug, thiserror::Error)]
 pub enum MutationError {
     #[error("{file}")]
     Yaml { file: String, source: YamlError },
     #[error("{file}")]
     Io { file: String, source: io::Error },
-    #[error("there is no mutation '{name}'; {hint}`meshproof mutate --list` shows all {known}")]
+    #[error("unknown mutation '{name}'; {hint}`meshproof mutate --list` shows all {known}")]
     Unknown {
         name: String,
         hint: String,
@@ -39,10 +39,10 @@ impl Classified for MutationError {
     }
 }
 
-/// All mutations, in the order of their names.
+/// All mutations, sorted by name.
 ///
 /// # Errors
-/// A file that is no list of mutations.
+/// A file that cannot be read, or is not a list of mutations.
 pub fn all() -> Result<Vec<Mutation>, MutationError> {
     let mut found = Vec::new();
     for (file, text) in files()? {
@@ -57,7 +57,7 @@ pub fn all() -> Result<Vec<Mutation>, MutationError> {
 /// The mutation of this name.
 ///
 /// # Errors
-/// When there is none, with the name that is most like it.
+/// There is none; the message suggests the most similar name.
 pub fn find(name: &str) -> Result<Mutation, MutationError> {
     let all = all()?;
     let names: Vec<&str> = all.iter().map(|mutation| mutation.name.as_str()).collect();
@@ -118,7 +118,7 @@ mod tests {
     fn names_are_unique_and_every_mutation_breaks_something_that_a_scenario_notices() {
         let all = all().expect("they parse");
         let names: BTreeSet<&str> = all.iter().map(|mutation| mutation.name.as_str()).collect();
-        assert_eq!(names.len(), all.len(), "a name stands twice");
+        assert_eq!(names.len(), all.len(), "duplicate name");
         for mutation in &all {
             let nothing = mutation.edits.is_empty() && mutation.patches.is_empty();
             assert!(!nothing, "{} breaks nothing", mutation.name);

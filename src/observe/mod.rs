@@ -1,4 +1,4 @@
-//! What was seen: calls by the caller, attempts by the servers, configuration and logs by data
+//! Observations: calls by the caller, attempts by the servers, configuration and logs by data
 //! planes.
 
 pub mod data_plane;

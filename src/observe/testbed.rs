@@ -1,4 +1,4 @@
-//! Driving callers and reading servers' ledgers over the control port.
+//! Drives callers and reads servers' ledgers over the control port.
 
 use std::time::Duration;
 
@@ -12,32 +12,32 @@ use crate::{
     transport::http::{HttpError, PodPort},
 };
 
-/// A caller stops its calls when it hears nothing of us for so long. Longer than this process
-/// stalls on a busy machine.
+/// A caller stops its calls if it does not hear from this process for this long. Longer than the
+/// process stalls on a busy machine.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often it hears of us.
+/// How often the caller hears from this process.
 const BEAT: Duration = Duration::from_secs(2);
-/// Observations of one run, as JSON, that are taken.
+/// Largest size of the observations of one run, as JSON.
 const MAX_BYTES: usize = 1 << 30;
 
-/// Why a caller's run is no observation.
+/// An error running a caller or reading from a test server.
 #[derive(Debug, thiserror::Error)]
 pub enum CallerError {
     #[error(transparent)]
     Http(#[from] HttpError),
-    #[error("the caller refused the calls: {0}")]
+    #[error("the caller rejected the calls: {0}")]
     Refused(String),
     #[error("the caller stopped after {calls} calls: {words}")]
     Stopped { calls: u64, words: String },
     #[error(
-        "the calls of one run fill more than {MAX_BYTES} bytes, the bound of what is observed ({calls} calls): make fewer"
+        "the observations of one run exceed the limit of {MAX_BYTES} bytes ({calls} calls): make fewer calls"
     )]
     Bound { calls: u64 },
-    #[error("the caller's answer broke off after {calls} calls: {words}")]
+    #[error("the caller's response was cut off after {calls} calls: {words}")]
     Broke { calls: u64, words: String },
 }
 
-/// Callers, servers and the way to them are ours.
+/// Callers, servers and the connections to them belong to the harness.
 impl Classified for CallerError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -49,19 +49,19 @@ impl Classified for CallerError {
     }
 }
 
-/// What a caller says at the end of a run.
+/// A caller's summary at the end of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndOfRun {
     pub took_us: u64,
-    /// When the caller itself did not run.
+    /// When the caller process itself was stalled.
     pub stalls: Vec<Stall>,
 }
 
-/// Runs a plan; `each` sees every line as it arrives and says whether to go on. Returns the
-/// caller's last word, when it was not stopped.
+/// Runs a plan. `each` receives every line as it arrives and returns whether to continue. Returns
+/// the caller's summary, if it was not stopped.
 ///
 /// # Errors
-/// [`CallerError`]: our own side failed, nothing is known of the mesh.
+/// [`CallerError`]: the harness failed, and nothing is known about the mesh.
 pub async fn run(
     caller: &PodPort,
     plan: &CallPlan,
@@ -105,21 +105,21 @@ pub async fn run(
             }
         }
     }
-    Err(broke(calls, "end of answer".to_owned()))
+    Err(broke(calls, "unexpected end of the response".to_owned()))
 }
 
-/// All attempts whose call id begins with `prefix`.
+/// All attempts whose call id starts with `prefix`.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// The server does not answer.
 pub async fn ledger(server: &PodPort, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
     lines(server, &format!("/v1/ledger?prefix={prefix}")).await
 }
 
-/// All attempts of the calls of one run, and of no run whose id merely begins so.
+/// All attempts of the calls of one run, without runs whose id merely has the same prefix.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// The server does not answer.
 pub async fn ledger_of(server: &PodPort, run: &str) -> Result<Vec<Attempt>, CallerError> {
     let mut attempts = ledger(server, &format!("{run}-")).await?;
     attempts.retain(|attempt| is_call_of(run, &attempt.call));
@@ -139,15 +139,16 @@ fn is_call_of(run: &str, call: &str) -> bool {
 /// All spans that a collector received.
 ///
 /// # Errors
-/// When the collector cannot be asked.
+/// The collector does not answer.
 pub async fn spans(collector: &PodPort) -> Result<Vec<Span>, CallerError> {
     lines(collector, "/v1/spans").await
 }
 
-/// Lets a caller connect to `address` (`host:port`) so many times, and do nothing more.
+/// Lets a caller connect to `address` (`host:port`) the given number of times, without making
+/// calls.
 ///
 /// # Errors
-/// When the caller cannot be asked.
+/// The caller does not answer.
 pub async fn reach(caller: &PodPort, address: &str, times: u64) -> Result<Reached, CallerError> {
     document(
         caller,
@@ -159,7 +160,7 @@ pub async fn reach(caller: &PodPort, address: &str, times: u64) -> Result<Reache
 /// How long the program behind a control port has been running.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// It does not answer.
 pub async fn alive(port: &PodPort) -> Result<Alive, CallerError> {
     document(port, "/v1/alive").await
 }

@@ -1,4 +1,4 @@
-//! What a caller is told of a probe's calls.
+//! The call plan that a caller receives for a probe.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::resolve::ResolvedProbe;
 use crate::scenario::manifest::{Names, expand};
 
 impl ResolvedProbe {
-    /// The plan of these calls, towards `target`. TLS is not in it: its certificates are made while
-    /// a scenario runs.
+    /// The plan of these calls to `target`. It has no TLS settings: certificates are generated
+    /// while a scenario runs.
     #[must_use]
     pub fn call_plan(&self, id: impl Into<String>, target: String, names: &Names<'_>) -> CallPlan {
         let text = |text: &str| expand(text, names);

@@ -1,4 +1,4 @@
-//! A behaviour in plain words: what is claimed, why, how it is shown, and how sure the answer is.
+//! `meshproof explain`: what a scenario claims, why, how it is verified, and the error rates.
 
 use std::fmt::Write as _;
 
@@ -19,10 +19,10 @@ use crate::{
     verdict::{Rates, matcher::spec::Sample},
 };
 
-/// The whole explanation.
+/// The explanation of a scenario as text.
 ///
 /// # Errors
-/// A probe that does not resolve: lint says where.
+/// A probe that cannot be resolved; lint reports where.
 pub fn explain(loaded: &LoadedScenario, rates: Rates) -> Result<String, ResolveError> {
     let scenario = &loaded.scenario;
     let mut text = String::new();
@@ -41,7 +41,7 @@ pub fn explain(loaded: &LoadedScenario, rates: Rates) -> Result<String, ResolveE
     if let Some(reason) = &scenario.no_contrast {
         let _ = writeln!(text, "\nNo contrast: {}", reason.trim());
     }
-    let _ = writeln!(text, "\nWhat must be seen");
+    let _ = writeln!(text, "\nExpectations");
     for name in scenario.probes.keys() {
         for run in resolve_probe(scenario, name, rates)? {
             probe(&mut text, &run, rates);
@@ -66,9 +66,9 @@ fn head(text: &mut String, loaded: &LoadedScenario) {
         let _ = writeln!(text, "Needs:   {} (else SKIP)", scenario.needs.join(", "));
     }
     if let Some(reason) = reach::serial(loaded) {
-        let _ = writeln!(text, "Alone:   nothing runs beside it: {reason}");
+        let _ = writeln!(text, "Serial:  nothing runs beside it: {reason}");
     }
-    let _ = writeln!(text, "\nWorld");
+    let _ = writeln!(text, "\nWorkloads");
 }
 
 fn workload_words(workload: &Workload) -> String {
@@ -88,7 +88,7 @@ fn workload_words(workload: &Workload) -> String {
     };
     let parts = [replicas, version, app, sidecar, args];
     let parts: String = parts.into_iter().flatten().collect();
-    format!("{} (as {}){parts}", workload.name, workload.template)
+    format!("{} (template {}){parts}", workload.name, workload.template)
 }
 
 fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
@@ -112,7 +112,7 @@ fn probe(text: &mut String, run: &ResolvedProbe, rates: Rates) {
         run.load.connections
     );
     for (key, count) in &run.request.per_call {
-        let _ = writeln!(text, "    ({key} takes {count} values in turn)");
+        let _ = writeln!(text, "    ({key} cycles through {count} values)");
     }
     if let Some(tls) = &run.request.tls {
         let _ = writeln!(text, "    (over TLS: {})", tls_words(tls));
@@ -137,7 +137,7 @@ fn call_words(run: &ResolvedProbe) -> String {
     if let Some(browser) = &run.request.browser {
         let (page, client) = (&browser.page, browser.client.as_str());
         return format!(
-            "call(s) of {} by {client} in a page of {page}",
+            "call(s) of {} by {client} on a page of {page}",
             run.request.call
         );
     }

@@ -1,5 +1,4 @@
-//! Pure: from scenarios to what a run does: their probes with every value filled in, their rules,
-//! their order.
+//! Pure: turns scenarios into what a run does: fully resolved probes, lint rules, and the order.
 
 mod call_plan;
 pub mod explain;

@@ -19,7 +19,7 @@ use crate::{
     verdict::Rates,
 };
 
-/// What the plan depends on besides the scenarios.
+/// Options that the plan depends on besides the scenarios.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanOptions {
     pub rates: Rates,
@@ -39,7 +39,7 @@ pub struct Plan {
 pub struct PlanEntry {
     pub loaded: LoadedScenario,
     pub action: PlanAction,
-    /// Why nothing else may run beside it.
+    /// Why nothing else may run beside it, if so.
     pub serial: Option<String>,
 }
 
@@ -51,8 +51,8 @@ pub enum PlanAction {
     Skip(String),
 }
 
-/// Orders the scenarios by the seed and decides which run. `capabilities` is `None` before a target
-/// is up: then nothing is skipped.
+/// Orders the scenarios by the seed and decides which of them run. `capabilities` is `None` before
+/// a target is up; then nothing is skipped.
 pub fn plan(
     scenarios: Vec<LoadedScenario>,
     terms: PlanOptions,
@@ -73,7 +73,7 @@ pub fn plan(
     }
 }
 
-/// Tells the runs of a scenario that runs several times apart.
+/// Numbers the runs of a scenario that runs several times.
 fn number(scenarios: &mut [LoadedScenario]) {
     let mut runs: BTreeMap<String, u32> = BTreeMap::new();
     for scenario in scenarios.iter() {
@@ -88,7 +88,7 @@ fn number(scenarios: &mut [LoadedScenario]) {
     }
 }
 
-/// A missing capability is the reason, by its own word.
+/// Skips a scenario that needs missing capabilities; the reason names them.
 pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> PlanAction {
     let Some(offered) = capabilities else {
         return PlanAction::Run;
@@ -101,14 +101,14 @@ pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> P
         .collect();
     match missing.as_slice() {
         [] => PlanAction::Run,
-        words => PlanAction::Skip(format!("not offered here: {}", words.join(", "))),
+        words => PlanAction::Skip(format!("missing capabilities: {}", words.join(", "))),
     }
 }
 
-/// The runs of a probe behind one step; empty for steps that call nothing.
+/// The probe runs of one step; empty for steps without calls.
 ///
 /// # Errors
-/// See [`ResolveError`]; none for a scenario that lint accepts.
+/// See [`ResolveError`]; none for a scenario that passes lint.
 pub fn step_probes(
     scenario: &Scenario,
     step: &Step,

@@ -1,4 +1,4 @@
-//! Probes as they run: overrides merged, defaults filled, values parsed.
+//! Resolves probes for a run: overrides merged, defaults filled in, values parsed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -30,8 +30,8 @@ use crate::{
     },
 };
 
-/// One run of a probe, or of one case of its table, ready for the engine. Placeholders are still in
-/// the text.
+/// One run of a probe, or of one of its cases, ready for the engine. Placeholders are not yet
+/// replaced.
 #[derive(Debug, Clone)]
 pub struct ResolvedProbe {
     /// `<probe>` or `<probe>[<case>]`, as checks and reports name it.
@@ -43,20 +43,20 @@ pub struct ResolvedProbe {
     pub rates: Rates,
 }
 
-/// What each call is.
+/// The request of each call.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub call: String,
-    /// How the call is written on the wire.
+    /// Wire format of the call.
     pub form: Form,
-    /// A page in a real browser calls, not a workload.
+    /// Set when a page in a real browser makes the calls instead of a workload.
     pub browser: Option<Browser>,
     pub from: String,
     pub to: String,
     pub authority: Option<String>,
     pub messages: Vec<Value>,
     pub metadata: BTreeMap<String, Values>,
-    /// Metadata that takes so many values in turn.
+    /// Metadata keys with the number of values that they cycle through.
     pub per_call: BTreeMap<String, u64>,
     pub script: Option<Script>,
     pub stream: Option<StreamPlan>,
@@ -65,12 +65,12 @@ pub struct Request {
     pub tls: Option<Tls>,
 }
 
-/// How many calls there are, and how they are made.
+/// The number of calls, and how they are made.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Calls; the cap when a matcher is statistical.
+    /// Number of calls; the cap if a matcher is statistical.
     pub times: u64,
-    /// Calls that the statistical matchers may need on the world as written.
+    /// Number of calls that the statistical matchers may need with the workloads as written.
     pub needed: Option<u64>,
     pub connections: u32,
     pub streams: u32,
@@ -79,7 +79,7 @@ pub struct Load {
     pub reconnect: bool,
 }
 
-/// A probe that cannot be made ready.
+/// An error resolving a probe.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ResolveError {
     #[error("no probe is named '{0}'")]
@@ -101,7 +101,7 @@ pub enum ResolveError {
 /// All runs of a probe: one, or one per case.
 ///
 /// # Errors
-/// The first value that does not parse; lint finds all of them with their places.
+/// The first value that cannot be parsed; lint reports all of them with their positions.
 pub fn resolve_probe(
     scenario: &Scenario,
     probe: &str,
@@ -110,7 +110,7 @@ pub fn resolve_probe(
     resolve(scenario, probe, &Override::default(), &[], rates)
 }
 
-/// What a step runs of a probe: its cases, with what is broken laid over probe and case.
+/// The runs of a probe in one step: its cases, with the step's overrides applied last.
 ///
 /// # Errors
 /// As [`resolve_probe`], and an unknown case.
@@ -157,7 +157,7 @@ fn resolve(
     .collect()
 }
 
-/// The probe with one row of its table laid over it.
+/// The probe with the overrides of one case.
 pub fn of_case(probe: &Probe, row: &Case) -> Probe {
     let mut full = overlay(probe, &row.with);
     if let Some(expect) = &row.expect {
@@ -166,7 +166,7 @@ pub fn of_case(probe: &Probe, row: &Case) -> Probe {
     full
 }
 
-/// Set fields win; metadata is merged key by key.
+/// The probe with the fields set in `with` replaced; metadata is merged key by key.
 pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     let mut full = probe.clone();
     full.cases.clear();
@@ -232,7 +232,7 @@ fn ready(
         error,
     })?;
     let tests = needed(scenario, &expect, probe.connections, rates);
-    // Every value of the key that is compared is sent once.
+    // Every value of the compared key is sent once.
     let keys = expect
         .get::<Remapped>()
         .and_then(|moved| probe.per_call.get(&moved.key).copied());
@@ -274,9 +274,9 @@ fn ready(
     })
 }
 
-/// Calls of a probe that does not say how many: what its tests may need and some in reserve, since
-/// a call that no application answers is no sample; enough for exact matchers beside them; and one
-/// for each value of a key. The run stops as soon as it can tell.
+/// Default number of calls: what the statistical tests may need plus a reserve, since a call that
+/// no application answers is not a sample; enough for exact matchers beside them; and one for each
+/// value of a key. The run stops as soon as it is decided.
 fn planned(
     tests: Option<u64>,
     keys: Option<u64>,
@@ -292,10 +292,10 @@ fn form(web: Option<Web>, http: Option<Http>) -> Form {
     http.or(web.map(Form::from)).unwrap_or_default()
 }
 
-/// A stream as the caller runs it.
+/// The stream plan for the caller.
 ///
 /// # Errors
-/// A pause that is no duration.
+/// A pause that is not a valid duration.
 pub fn stream(stream: &Stream) -> Result<StreamPlan, ValueError> {
     let millis = |text: &Option<String>| match text {
         Some(text) => range::duration(text).map(|time| Some(time.as_millis() as u64)),
@@ -320,7 +320,7 @@ fn messages(send: Value) -> Vec<Value> {
     }
 }
 
-/// Calls that the statistical matchers may need, over the pods that the world will have.
+/// Number of calls that the statistical matchers may need, given the pods of the scenario.
 fn needed(
     scenario: &Scenario,
     expect: &ResolvedExpect,
@@ -330,7 +330,7 @@ fn needed(
     let pods = pods(scenario);
     let busy = Some("busy");
     let cap = Monitor::new(expect, &pods, busy, rates).cap()?;
-    // The first call of each connection agrees with nothing yet.
+    // The first call of each connection has nothing to be compared with.
     let extra = if expect.get::<Pinned>().is_some() {
         u64::from(connections).saturating_sub(1)
     } else {
@@ -339,8 +339,8 @@ fn needed(
     Some(cap + extra)
 }
 
-/// Invented pods in the largest numbers that the world and its `scale` steps give, by workload and
-/// by `app`.
+/// Placeholder pods by workload and by `app`, in the largest numbers that the workloads and `scale`
+/// steps reach.
 pub fn pods(scenario: &Scenario) -> Pods {
     let mut pods = Pods::new();
     for workload in &scenario.workloads {

@@ -1,13 +1,13 @@
-//! GitHub Actions: one error annotation for each scenario that is not as expected, at its suite
+//! GitHub Actions: one error annotation for each scenario with an unexpected verdict, at its suite
 //! file.
 
 use super::model::{Model, ScenarioReport};
 use super::text;
 
-/// GitHub shows no more of one step.
+/// GitHub shows at most this many annotations of a step.
 const SHOWN: usize = 10;
 
-/// The workflow commands, one a line; empty when all is as expected.
+/// The workflow commands, one per line; empty if all verdicts are as expected.
 pub fn render(model: &Model) -> String {
     model.unexpected().take(SHOWN).map(annotation).collect()
 }
@@ -24,12 +24,12 @@ fn annotation(scenario: &ScenarioReport) -> String {
     format!("::error file={file},line=1,title={title}::{message}\n")
 }
 
-/// Escaping of the part after `::`.
+/// Escapes the part after `::`.
 fn data(text: &str) -> String {
     text::plain(text).replace('%', "%25").replace('\n', "%0A")
 }
 
-/// Escaping of a property's value.
+/// Escapes the value of a property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,6 +1,6 @@
-//! `conformance.yaml`: the field names of Gateway API's ConformanceReport in a group of our own,
-//! since the claims are ours. Each area is a profile with a part for each level; a part's result is
-//! success, partial (something was skipped or known to fail) or failure.
+//! `conformance.yaml`: the field names of Gateway API's ConformanceReport in meshproof's own API
+//! group, because the claims are its own. Each area is a profile with a part for each level; the
+//! result of a part is success, partial (something was skipped or is a known failure) or failure.
 
 use std::collections::BTreeMap;
 
@@ -124,7 +124,7 @@ fn sentence(level: &str, status: &LevelStatus) -> String {
     format!("{level}: {passed} passed, {failed} failed, {skipped} skipped.")
 }
 
-/// `None`: the area has nothing of this level.
+/// `None`: the area has no scenario of this level.
 fn status(model: &Model, area: &str, level: Level) -> Option<LevelStatus> {
     let mut counts = VerdictCounts::default();
     let (mut failed_tests, mut skipped_tests) = (Vec::new(), Vec::new());

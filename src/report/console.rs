@@ -1,5 +1,5 @@
-//! What a person reads while a run goes on and at its end. Pure: events in, lines out;
-//! [`super::sink`] writes them.
+//! The console output during and at the end of a run. Pure: events in, lines out; [`super::sink`]
+//! writes them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -18,27 +18,27 @@ use crate::{
     verdict::outcome::Verdict,
 };
 
-/// Widest id that still pads the column.
+/// Ids up to this width are padded to one column.
 const WIDEST_ID: usize = 56;
 const CAUSE: usize = 160;
 
-/// How much to say.
+/// How much is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
-    /// Only what is not as expected, and the last line.
+    /// Only unexpected results and the summary.
     Quiet,
     #[default]
     Normal,
-    /// Each step too.
+    /// Also each step.
     Verbose,
 }
 
-/// A line for one of the two streams.
+/// A line for one of the two output streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// A result: data.
     Result(String),
-    /// How it goes: for the person who waits.
+    /// Progress, for a waiting user.
     Progress(String),
 }
 
@@ -49,7 +49,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// The line for an event, if it is worth one. `model` already holds the event.
+    /// The line for an event, if it has one. `model` already includes the event.
     pub fn line(&self, event: &Event, model: &Model) -> Option<Line> {
         match &event.kind {
             EventKind::ScenarioEnded(end) => self.verdict_line(end, model).map(Line::Result),
@@ -120,7 +120,7 @@ impl Console {
         }
     }
 
-    /// What stands at the end: everything that is not as expected in full, then one line of counts.
+    /// The end of the output: details of everything unexpected, then one line of counts.
     pub fn end(&self, model: &Model, report_dir: Option<&Path>) -> String {
         let mut page = String::new();
         for scenario in model.unexpected() {
@@ -196,7 +196,7 @@ impl Console {
                 &dir.join(scenario.evidence_dir()).display().to_string(),
             );
         }
-        field(page, "again", &model.reproduce(scenario));
+        field(page, "rerun", &model.reproduce(scenario));
     }
 
     fn verdict(&self, verdict: Verdict, class: Option<ErrorClass>, width: usize) -> String {
@@ -227,8 +227,8 @@ fn ready(versions: &std::collections::BTreeMap<String, String>, lacks: &[String]
     clean_line(&line)
 }
 
-/// `  name       text`, further lines of the text below its first and marked, so that none can pass
-/// for a line of ours or for a command to a CI runner.
+/// Prints `  name       text`, with further lines of the text indented below the first and marked,
+/// so that none of them can look like a line of meshproof or a command to a CI runner.
 fn field(page: &mut String, name: &str, text: &str) {
     const INDENT: usize = 13;
     let text = clean(text);

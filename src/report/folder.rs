@@ -1,8 +1,8 @@
-//! Takes a report directory for one run: nobody else writes into it meanwhile, what an earlier run
-//! left goes, and what is not of a run stays.
+//! Takes a report directory for one run: it is locked against other runs, the files of an earlier
+//! run are removed, and all other files stay.
 //!
-//! Files of an earlier run are known by its event log: the reports have fixed names, the evidence
-//! is named by its events.
+//! Files of an earlier run are known by its event log: the reports have fixed names, and its
+//! events name the evidence.
 
 use std::{
     collections::BTreeSet,
@@ -22,32 +22,32 @@ use crate::{
     scenario::loaded::run_name,
 };
 
-/// Why a report directory is not used.
+/// An error using a report directory.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     #[error(
-        "another run writes its reports into {0}; name another --report-dir, or wait until that run has ended"
+        "another run is writing its reports to {0}; set another --report-dir, or wait for that run to end"
     )]
     InUse(PathBuf),
     #[error(
-        "{0} is not of a run of meshproof and would be replaced; name another --report-dir, or move it away"
+        "{0} was not written by meshproof and would be replaced; set another --report-dir, or move the file away"
     )]
     Foreign(PathBuf),
-    #[error("{0} is no file; name another --report-dir, or move it away")]
+    #[error("{0} is not a regular file; set another --report-dir, or move it away")]
     NoFile(PathBuf),
     #[error("can't use the report directory {path}")]
     Io { path: PathBuf, source: io::Error },
 }
 
 impl FolderError {
-    /// Something else can be asked for, and nothing failed.
+    /// Returns whether the user can request something else: nothing failed.
     pub fn is_usage(&self) -> bool {
         !matches!(self, Self::Io { .. })
     }
 }
 
-/// Makes the directory where it is not there, locks it for as long as the file lives, and takes
-/// away what an earlier run left. The file is the event log, empty.
+/// Creates the directory if it does not exist, locks it while the returned file is open, and
+/// removes what an earlier run left. The file is the event log, empty.
 ///
 /// # Errors
 /// [`FolderError`]; nothing was changed then, unless a file of an earlier run can't be removed.
@@ -58,7 +58,7 @@ pub fn take(dir: &Path) -> Result<File, FolderError> {
     };
     dir::make(dir).map_err(wrong(dir))?;
     let path = dir.join(jsonl::FILE);
-    // Reports of ours have a log beside them.
+    // Reports of meshproof have a log next to them.
     let foreign = || render::present(dir).map_or(Ok(()), |path| Err(FolderError::Foreign(path)));
     if fs::symlink_metadata(&path).is_err() {
         foreign()?;
@@ -83,7 +83,7 @@ pub fn take(dir: &Path) -> Result<File, FolderError> {
     Ok(log)
 }
 
-/// The directory is one of ours, and no run writes into it now.
+/// Locks a report directory of meshproof that no run is writing to.
 ///
 /// # Errors
 /// [`FolderError`].
@@ -95,8 +95,8 @@ fn is_regular(file: &File) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file())
 }
 
-/// The log, locked where it is a file. A device is written to as it is; what would block or is no
-/// file is refused.
+/// Opens the log and locks it if it is a file. A device is written to without a lock; anything
+/// else that is not a file, or could block, is rejected.
 fn open(path: &Path) -> Result<File, FolderError> {
     let wrong = |source| FolderError::Io {
         path: path.to_owned(),
@@ -124,12 +124,12 @@ fn open(path: &Path) -> Result<File, FolderError> {
             let dir = path.parent().unwrap_or(Path::new("."));
             Err(FolderError::InUse(dir.to_owned()))
         }
-        // A file system without locks: better a report than none.
+        // Some file systems have no locks; a report without a lock is better than none.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 
-/// Removes the evidence that an earlier log names, and folders that are empty then.
+/// Removes the evidence that an earlier log names, and directories that are empty afterwards.
 fn remove_evidence(dir: &Path, events: &[Event]) -> Result<(), FolderError> {
     let mut folders = BTreeSet::new();
     for event in events {
@@ -148,7 +148,7 @@ fn remove_evidence(dir: &Path, events: &[Event]) -> Result<(), FolderError> {
         folders.extend(folder.ancestors().map(Path::to_owned));
     }
     folders.remove(Path::new(""));
-    // The innermost first; one that holds something else stays.
+    // Innermost directories first; directories with other files stay.
     for folder in folders.iter().rev() {
         let _ = fs::remove_dir(dir.join(folder));
     }
@@ -165,7 +165,7 @@ mod tests {
         )
     }
 
-    /// A directory as an earlier run left it, with files of somebody else in it.
+    /// A directory with files of an earlier run and other files.
     fn used() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         let begin = std::fs::read_to_string("fixtures/golden/all-pass.jsonl").expect("read");
@@ -203,7 +203,7 @@ mod tests {
             "evidence/routing/a/step-1-x.jsonl",
             "evidence/routing/a~2",
         ] {
-            assert!(!there(gone), "{gone} is there");
+            assert!(!there(gone), "{gone} still exists");
         }
         assert!(there("evidence/routing/a/mine.txt") && there("notes/mine.txt"));
     }

@@ -1,5 +1,5 @@
-//! Golden event logs through every reporter. One table says what must come out; all reporters are
-//! held to it.
+//! Renders golden event logs with every reporter. One table has the expected results for all
+//! reporters.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ fn model(name: &str) -> Model {
     Model::from_events(&log(name).events)
 }
 
-/// What both streams of a terminal would show, marked by stream.
+/// The output on both streams of a terminal, marked by stream.
 fn console(events: &[Event], detail: Detail, palette: Palette) -> String {
     let console = Console { palette, detail };
     let mut model = Model::default();
@@ -216,7 +216,7 @@ fn head_and_body(page: &str) -> (&str, &str) {
     page.split_at(at)
 }
 
-/// Style and rules of a page, which are the same in all.
+/// Style and metadata of a page, which are the same for all pages.
 #[test]
 fn head_of_a_page_reads_as_reviewed() {
     let head = |name: &str| {
@@ -281,7 +281,7 @@ fn untrusted_text_steers_no_reader() {
     );
 }
 
-/// A writer that a test can look into.
+/// A writer whose output a test can read.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -379,7 +379,7 @@ fn reports_that_cannot_be_written_never_turn_into_success() {
     );
     assert!(
         !shown.contains("report:") && !dir.path().join("report.json").exists(),
-        "no report is there that could be taken for the whole: {shown}"
+        "a report exists that could be taken for a complete one: {shown}"
     );
 }
 
@@ -409,8 +409,8 @@ fn a_full_disk_is_told_and_changes_no_verdict() {
 }
 
 proptest! {
-    /// Whatever a server, a proxy or a suite file says: reports stay well-formed and say the same
-    /// numbers.
+    /// Whatever text a server, a proxy or a suite file contains: reports stay well-formed and have
+    /// the same numbers.
     #[test]
     fn any_text_in_any_place_keeps_reports_well_formed(text in any::<String>(), other in ".*<.*|\\PC*") {
         let replaced = std::fs::read_to_string(golden("evil-text")).expect("readable");

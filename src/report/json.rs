@@ -1,5 +1,5 @@
-//! `report.json`. Field names are a contract: add, never rename; a change of meaning raises
-//! `schema`.
+//! `report.json`. Field names are a contract: add fields, never rename them; increment `schema` if
+//! a meaning changes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::scenario::StepNumber;
 use crate::seed::Seed;
 use crate::verdict::outcome::{CheckResult, Verdict};
 
-/// Version of this document.
+/// Schema version of this document.
 pub const SCHEMA: u32 = 1;
 
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub struct Run<'a> {
     pub profile: &'a str,
     pub versions: &'a BTreeMap<String, String>,
     pub capabilities: &'a [String],
-    /// Features that this profile does not have.
+    /// Features that this profile lacks.
     pub lacks: &'a [String],
     pub seed: Seed,
     pub jobs: usize,
@@ -41,12 +41,12 @@ pub struct Run<'a> {
     pub args: &'a [String],
     pub reproduce: &'a str,
     pub phases: Vec<PhaseEntry<'a>>,
-    /// What failed beside the scenarios; each counts as an error.
+    /// Failures outside scenarios; each counts as an error.
     pub failures: Vec<FailureEntry<'a>>,
     pub notes: &'a [String],
     /// Signal that stopped the run, else null.
     pub interrupted: Option<&'a str>,
-    /// The run came to its own end.
+    /// The run ended by itself.
     pub complete: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct Summary {
     pub skip: usize,
     pub known: usize,
     pub unexpected: usize,
-    /// ERRORs of scenarios by whose trouble they are: `mesh`, `harness`, `machine`, `input`.
+    /// Numbers of scenarios with ERROR by class: `mesh`, `harness`, `machine`, `input`.
     pub error_classes: BTreeMap<&'static str, usize>,
     pub wall_ms: u64,
 }
@@ -87,7 +87,7 @@ pub struct Scenario<'a> {
     pub file: &'a str,
     pub verdict: Verdict,
     pub cause: &'a str,
-    /// Whose trouble an ERROR is, else null.
+    /// Class of an ERROR, else null.
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
     pub min_ms: u64,
@@ -95,9 +95,9 @@ pub struct Scenario<'a> {
     pub samples: &'a BTreeMap<String, u64>,
     /// Paths relative to the report directory.
     pub evidence: Vec<String>,
-    /// From 2 for repeats of the same scenario.
+    /// 2 or more for repeats of the same scenario.
     pub attempt: u32,
-    /// Link of the known-failure entry that decided, else null.
+    /// Link of the known-failure entry that applies, else null.
     pub known: Option<&'a str>,
     pub reproduce: String,
     pub checks: Vec<CheckEntry<'a>>,

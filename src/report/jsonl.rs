@@ -1,4 +1,4 @@
-//! The event log: one JSON document a line, the durable artefact that every report renders from.
+//! The event log: one JSON document per line, the durable file that every report is rendered from.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
@@ -11,25 +11,27 @@ use crate::event::{Event, OLDEST_SCHEMA, SCHEMA};
 /// Name of the log in a report directory.
 pub const FILE: &str = "events.jsonl";
 
-/// A log that is larger is not read: the largest run has a hundredth of it.
+/// Largest log that is read, in bytes. The largest known run has a hundredth of that.
 pub const LARGEST: u64 = 256 << 20;
 
-/// A line that is longer is not read. A tenth of it is a page of evidence.
+/// Longest line that is read, in bytes. Even a tenth of that is a page of evidence.
 pub const LONGEST: usize = 4 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     #[error(
-        "can't write the event log {path}; what was told on the terminal stands, but it can't be rendered again"
+        "can't write the event log {path}; the results on the terminal are valid, but reports can't be rendered from this log"
     )]
     Write { path: PathBuf, source: io::Error },
-    #[error("can't read the event log {path}; name the --report-dir of a run")]
+    #[error("can't read the event log {path}; give the --report-dir of a run")]
     Read { path: PathBuf, source: io::Error },
-    #[error("{path} is no file; name the --report-dir of a run")]
+    #[error("{path} is not a regular file; give the --report-dir of a run")]
     NoFile { path: PathBuf },
-    #[error("{path} has {size} bytes, an event log at most {LARGEST}")]
+    #[error("{path} is too large for an event log: {size} bytes, the maximum is {LARGEST}")]
     TooLarge { path: PathBuf, size: u64 },
-    #[error("{path}:{line}: the line has {size} bytes, an event at most {LONGEST}")]
+    #[error(
+        "{path}:{line}: the line is too long for an event: {size} bytes, the maximum is {LONGEST}"
+    )]
     TooLong {
         path: PathBuf,
         line: usize,
@@ -42,17 +44,17 @@ pub enum LogError {
         source: serde_json::Error,
     },
     #[error(
-        "{path}: the first event is not run-started, so this is no event log or its beginning is missing"
+        "{path}: the first event is not run-started: this is not an event log, or its beginning is missing"
     )]
     NoBeginning { path: PathBuf },
     #[error(
-        "{path}: event log of schema {found}; this meshproof reads schemas {OLDEST_SCHEMA} to {SCHEMA}. Use the version that wrote it"
+        "{path}: event log of schema {found}; this meshproof reads schemas {OLDEST_SCHEMA} to {SCHEMA}. Use the version of meshproof that wrote it"
     )]
     Schema { path: PathBuf, found: u32 },
 }
 
-/// Appends events. After the first failure it writes nothing more, so that the file stays a prefix
-/// of the truth.
+/// Appends events. After the first failure it writes nothing more, so that the file stays a valid
+/// prefix of the log.
 #[derive(Debug)]
 pub struct LogWriter<W = File> {
     path: PathBuf,
@@ -62,9 +64,9 @@ pub struct LogWriter<W = File> {
     failed: Option<io::Error>,
 }
 
-/// Where a log can be written: must be able to take back a line written in part.
+/// A destination of a log, which can remove an incomplete line again.
 pub trait LogTarget: Write {
-    /// Cuts everything after `len` bytes.
+    /// Truncates to `len` bytes.
     fn cut(&mut self, len: u64) -> io::Result<()>;
     /// Makes what was written durable.
     fn sync(&mut self) -> io::Result<()>;
@@ -82,7 +84,7 @@ impl LogTarget for File {
 }
 
 impl LogError {
-    /// What was named is not there or no log at all, and nothing failed.
+    /// Returns whether the named file does not exist or is not a log, so that nothing failed.
     pub fn is_usage(&self) -> bool {
         match self {
             Self::Read { source, .. } => source.kind() == io::ErrorKind::NotFound,
@@ -102,8 +104,8 @@ impl<W: LogTarget> LogWriter<W> {
         }
     }
 
-    /// Writes and flushes one event. A failure is kept for [`Self::finish`]: it must not change a
-    /// verdict.
+    /// Writes and flushes one event. A failure is reported by [`Self::finish`]: it must not change
+    /// a verdict.
     pub fn write(&mut self, event: &Event) {
         if self.failed.is_some() {
             return;
@@ -113,7 +115,7 @@ impl<W: LogTarget> LogWriter<W> {
         match self.to.write_all(&line).and_then(|()| self.to.flush()) {
             Ok(()) => self.good += line.len() as u64,
             Err(error) => {
-                // Best effort: a reader also copes with a torn last line.
+                // Best effort: readers also accept an incomplete last line.
                 let _ = self.to.cut(self.good);
                 self.failed = Some(error);
             }
@@ -140,21 +142,21 @@ impl<W: LogTarget> LogWriter<W> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Log {
     pub events: Vec<Event>,
-    /// The last line was written in part (crash, full disk) and is left out.
+    /// The last line is incomplete (crash, full disk) and was skipped.
     pub torn: bool,
 }
 
 /// Reads the log of a report directory.
 ///
 /// # Errors
-/// No such file, a damaged line that is not the last, a missing beginning, or another schema.
+/// No such file, a damaged line other than the last, a missing beginning, or another schema.
 pub fn read(dir: &Path) -> Result<Log, LogError> {
     let path = dir.join(FILE);
     let wrong = |source| LogError::Read {
         path: path.clone(),
         source,
     };
-    // Before it is opened: a pipe would not even open.
+    // Checked before opening: opening a pipe would block.
     let meta = std::fs::metadata(&path).map_err(wrong)?;
     if !meta.is_file() {
         return Err(LogError::NoFile { path });
@@ -164,7 +166,7 @@ pub fn read(dir: &Path) -> Result<Log, LogError> {
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(wrong)?;
-    // The file may have grown, or hold nothing but a hole.
+    // The file may have grown, or be sparse.
     let size = meta.len().max(bytes.len() as u64);
     match size > LARGEST {
         true => Err(LogError::TooLarge { path, size }),
@@ -172,10 +174,10 @@ pub fn read(dir: &Path) -> Result<Log, LogError> {
     }
 }
 
-/// What can be read of a log of whatever version, whatever became of it; `None` of an empty one.
+/// Reads as much as possible of a log of any version and in any state; `None` if it is empty.
 ///
 /// # Errors
-/// It is no event log.
+/// It is not an event log.
 pub fn salvage(log: impl BufRead) -> io::Result<Option<Vec<Event>>> {
     let mut lines = log.take(LARGEST).split(b'\n');
     let Some(first) = lines.next().transpose()? else {
@@ -235,8 +237,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Log, LogError> {
     })
 }
 
-/// The first line alone tells whether this version can read the rest. `Err(None)`: it is no
-/// beginning at all.
+/// The first line alone determines whether this version can read the rest. `Err(None)`: it is not
+/// the beginning of a log.
 fn check_beginning(bytes: &[u8]) -> Result<u32, Option<u32>> {
     #[derive(Deserialize)]
     struct Beginning {

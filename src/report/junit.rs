@@ -1,6 +1,5 @@
-//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR is
-//! an error whose type says whose trouble it is, SKIP and KNOWN-FAILURE are skipped with their
-//! reason.
+//! `junit.xml`: suite = area, test case = scenario. FAIL and UNEXPECTED-PASS are failures, ERROR
+//! is an error whose type is its class, SKIP and KNOWN-FAILURE are skipped with their reason.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::errors::ErrorClass;
 use crate::output::clean;
 use crate::verdict::outcome::Verdict;
 
-/// `junit.xml` as text. Characters that XML can't hold are left out.
+/// `junit.xml` as text. Characters that XML does not allow are removed.
 pub fn render(model: &Model) -> String {
     let mut areas: BTreeMap<&str, Vec<&ScenarioReport>> = BTreeMap::new();
     for scenario in &model.scenarios {
@@ -39,8 +38,8 @@ pub fn render(model: &Model) -> String {
     report.to_string().expect("writing to memory")
 }
 
-/// A part of the run that failed, as a test case: a reader that knows nothing else sees that
-/// something is wrong.
+/// A failed part of the run as a test case, so that every JUnit reader shows that something is
+/// wrong.
 fn failed(failure: &Failure) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status
@@ -113,7 +112,7 @@ fn status(scenario: &ScenarioReport) -> TestCaseStatus {
         Some(link) => format!("{} ({link})", scenario.end.cause),
         None => scenario.end.cause.clone(),
     };
-    // A reader groups errors by whose trouble they are.
+    // Readers group errors by type, here the class.
     let kind = scenario
         .end
         .class
@@ -126,7 +125,7 @@ fn status(scenario: &ScenarioReport) -> TestCaseStatus {
     status
 }
 
-/// Expected and actual of every check that speaks against the claim.
+/// Expected and actual of every check that contradicts the claim.
 fn details(scenario: &ScenarioReport) -> String {
     let bad = scenario.checks.iter().filter(|check| text::is_bad(check));
     bad.map(|report| {

@@ -1,5 +1,5 @@
-//! Events in; reports out. [`Sink`] takes events as they happen, [`render`] makes the files from
-//! the folded [`Model`].
+//! Events in, reports out. [`Sink`] receives events as they happen, [`render`] writes the files
+//! from the folded [`Model`].
 
 pub mod annotations;
 pub mod conformance;

@@ -1,4 +1,4 @@
-//! Events folded into what reports show. Pure: the same events give the same model.
+//! Folds events into what reports show. Pure: the same events give the same model.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     verdict::outcome::{Check, Verdict},
 };
 
-/// A run as far as its events tell.
+/// A run as described by its events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Model {
     pub run: RunInfo,
@@ -19,36 +19,36 @@ pub struct Model {
     pub capabilities: Vec<String>,
     pub lacks: Vec<String>,
     pub phases: Vec<BringUpPhase>,
-    /// The target was up.
+    /// The target was ready.
     pub ready: bool,
-    /// Why the reports of this run are not whole. Never part of a report: there is none then.
+    /// Why the reports of this run are incomplete. Never part of a report: none is written then.
     pub unwritten: Option<String>,
-    /// In the order in which they were planned.
+    /// In planned order.
     pub scenarios: Vec<ScenarioReport>,
     pub notes: Vec<String>,
     /// Signal that stopped the run.
     pub interrupted: Option<String>,
-    /// The run ended by itself: its last event is there.
+    /// The run ended by itself: its last event was seen.
     pub complete: bool,
     pub wall_ms: u64,
 }
 
-/// A part of bringing up target or mesh.
+/// A phase of bringing up the target or the mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BringUpPhase {
     pub name: String,
     /// `None`: it did not end.
     pub ms: Option<u64>,
     pub error: Option<String>,
-    /// What it belongs to.
+    /// The part of the run that it belongs to.
     pub part: Part,
 }
 
-/// A part of a run that is no scenario's, by the name that reports give it.
+/// A part of a run outside its scenarios, by its name in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     BringUp,
-    /// What the run rests on, after it was up.
+    /// The running target, after bring-up.
     Run,
     TearDown,
     Reports,
@@ -68,11 +68,11 @@ impl Part {
 /// The phase in which a target is taken down.
 pub const TEAR_DOWN: &str = "tear-down";
 
-/// Something failed that is no scenario's: an error of the run, in every report.
+/// A failure outside scenarios: an error of the run, in every report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub part: Part,
-    /// The phase in which it happened, when that says more than the part.
+    /// The phase in which it happened, if it says more than the part.
     pub phase: Option<String>,
     pub ms: Option<u64>,
     pub error: String,
@@ -92,7 +92,7 @@ impl Failure {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScenarioReport {
     pub id: String,
-    /// From 2 when the same scenario was started again (`--repeat`).
+    /// 2 or more if the same scenario was started again (`--repeat`).
     pub attempt: u32,
     pub plan: PlanReport,
     pub started: bool,
@@ -102,7 +102,7 @@ pub struct ScenarioReport {
     pub evidence: Vec<EvidenceReport>,
 }
 
-/// What was planned: the same for every run of a scenario.
+/// The plan of a scenario, the same for every attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanReport {
     pub title: String,
@@ -110,16 +110,16 @@ pub struct PlanReport {
     pub proves: Vec<String>,
     pub level: Level,
     pub file: String,
-    /// Words that name it to `meshproof run`; none in logs of before.
+    /// Arguments that select it for `meshproof run`; empty in logs of earlier versions.
     pub again: Vec<String>,
 }
 
-/// What came of it. Before [`Model::settle`], `verdict` may be missing.
+/// The result of a scenario. Before [`Model::settle`], `verdict` may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndReport {
     pub verdict: Option<Verdict>,
     pub cause: String,
-    /// Whose trouble an ERROR is.
+    /// Class of an ERROR.
     pub class: Option<ErrorClass>,
     pub wall_ms: u64,
     pub min_ms: u64,
@@ -133,7 +133,7 @@ pub struct StepReport {
     pub what: String,
     pub ms: Option<u64>,
     pub error: Option<String>,
-    /// Whose trouble the error is.
+    /// Class of the error.
     pub class: Option<ErrorClass>,
 }
 
@@ -149,7 +149,7 @@ pub struct EvidenceReport {
     pub caption: String,
 }
 
-/// How many of each verdict.
+/// Number of scenarios by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VerdictCounts {
     pub pass: usize,
@@ -183,7 +183,7 @@ impl ScenarioReport {
         run_name(&self.id, self.attempt)
     }
 
-    /// The verdict; a scenario without one could not be told.
+    /// The verdict; a scenario without one could not be judged.
     pub fn verdict(&self) -> Verdict {
         self.end.verdict.unwrap_or(Verdict::Error)
     }
@@ -200,7 +200,7 @@ impl ScenarioReport {
             .map(|evidence| format!("{}/{}", self.evidence_dir(), evidence.file))
     }
 
-    /// The record of its next run: what is planned stays, what happened does not.
+    /// The record of its next attempt: the plan is copied, the results are not.
     fn again(&self) -> Self {
         Self {
             id: self.id.clone(),
@@ -225,7 +225,7 @@ impl EndReport {
     }
 }
 
-/// True for what a person has to look at.
+/// Returns whether a verdict needs attention.
 pub fn is_unexpected(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -373,7 +373,7 @@ impl Model {
         });
     }
 
-    /// A phase that fails before it was told to begin is a failed phase all the same.
+    /// A phase that fails without a start event is a failed phase all the same.
     fn end_phase(&mut self, name: &str, ms: u64, error: Option<&str>) {
         let open = self
             .phases
@@ -387,7 +387,7 @@ impl Model {
         self.phases[index].error = error.map(str::to_owned);
     }
 
-    /// The record of this run of a scenario; without a number the newest one.
+    /// The record of this attempt of a scenario; without a number, the newest one.
     fn at(&mut self, id: &str, attempt: u32) -> &mut ScenarioReport {
         if attempt == 0 {
             return self.latest(id);
@@ -404,15 +404,15 @@ impl Model {
         &mut self.scenarios[index]
     }
 
-    /// The record of this run of a scenario, as [`Self::apply`] filled it; without a number the
-    /// newest one.
+    /// The record of this attempt of a scenario, as filled by [`Self::apply`]; without a number,
+    /// the newest one.
     pub fn find(&self, id: &str, attempt: u32) -> Option<&ScenarioReport> {
         let is_it = |s: &&ScenarioReport| s.id == id && (attempt == 0 || s.attempt == attempt);
         self.scenarios.iter().rev().find(is_it)
     }
 
-    /// The record of a run that begins. Logs of before runs had numbers begin a new one when the
-    /// last has ended.
+    /// The record of an attempt that starts. Logs from before attempts were numbered start a new
+    /// one when the last one has ended.
     fn begun(&mut self, id: &str, attempt: u32) -> &mut ScenarioReport {
         match attempt {
             0 => self.open(id),
@@ -429,7 +429,7 @@ impl Model {
     }
 
     /// The newest record of this id that has not ended. A verdict is never overwritten: starting
-    /// again opens a new record.
+    /// again creates a new record.
     fn open(&mut self, id: &str) -> &mut ScenarioReport {
         let last = self.latest(id);
         if last.end.verdict.is_none() {
@@ -440,11 +440,11 @@ impl Model {
         self.latest(id)
     }
 
-    /// Gives every scenario without a verdict the one it has: begun is ERROR, never begun is SKIP.
+    /// Gives every scenario without a verdict one: ERROR if it was started, otherwise SKIP.
     pub fn settle(&mut self) {
         let why = match (&self.interrupted, self.complete) {
             (Some(signal), _) => format!("the run was stopped by {signal}"),
-            (None, true) => "the run ended without it".to_owned(),
+            (None, true) => "the run ended before its verdict".to_owned(),
             (None, false) => "the event log ends here".to_owned(),
         };
         for scenario in self
@@ -461,7 +461,7 @@ impl Model {
         }
     }
 
-    /// How many of each verdict. A failure that is no scenario's is an error too.
+    /// Number of scenarios by verdict. A failure outside scenarios also counts as an error.
     pub fn counts(&self) -> VerdictCounts {
         let mut counts = VerdictCounts::default();
         let scenarios = self.scenarios.iter().map(ScenarioReport::verdict);
@@ -472,7 +472,7 @@ impl Model {
         counts
     }
 
-    /// How many ERRORs are whose trouble; those of nobody in particular are not counted.
+    /// Number of ERRORs by class; those without a class are not counted.
     pub fn error_classes(&self) -> BTreeMap<ErrorClass, usize> {
         let mut classes = BTreeMap::new();
         for class in self.scenarios.iter().filter_map(|one| one.end.class) {
@@ -481,16 +481,16 @@ impl Model {
         classes
     }
 
-    /// Scenarios that a person has to look at, in order.
+    /// Scenarios that need attention, in order.
     pub fn unexpected(&self) -> impl Iterator<Item = &ScenarioReport> {
         self.scenarios
             .iter()
             .filter(|scenario| is_unexpected(scenario.verdict()))
     }
 
-    /// What failed beside the scenarios, once for each part of the run. A phase that fails makes
-    /// those fail that it is within: it is told where the first one failed, in the words of whoever
-    /// knows most.
+    /// Failures outside scenarios, one for each part of the run. A phase that fails makes its
+    /// enclosing phases fail: the failure names the phase that failed first, with the most
+    /// detailed text.
     pub fn failures(&self) -> Vec<Failure> {
         let mut failures: Vec<Failure> = Vec::new();
         for phase in &self.phases {
@@ -520,7 +520,7 @@ impl Model {
         failures
     }
 
-    /// Exit code of the run. A violated claim outweighs one that could not be told.
+    /// Exit code of the run. A violated claim takes precedence over one that could not be judged.
     pub fn exit(&self) -> Exit {
         let counts = self.counts();
         match &self.interrupted {
@@ -540,8 +540,8 @@ impl Model {
         }
     }
 
-    /// Command that runs one scenario of this run again. A log of before the words were kept names
-    /// the scenario and the seed.
+    /// Command that runs one scenario of this run again. For logs from before arguments were
+    /// recorded, it has the scenario and the seed.
     pub fn reproduce(&self, scenario: &ScenarioReport) -> String {
         let mut words = vec!["meshproof".to_owned(), "run".to_owned()];
         if scenario.plan.again.is_empty() {
@@ -582,7 +582,7 @@ mod tests {
         assert_eq!((model.counts().error, model.exit()), (1, Exit::Error));
     }
 
-    /// The phase within tells where it happened, the one around it why in full; both are one error.
+    /// The inner phase says where it happened, the outer one why in full; both are one error.
     #[test]
     fn a_bring_up_that_fails_is_told_once() {
         let failed = |phase: &str, error: &str| EventKind::PhaseEnded {
@@ -628,8 +628,7 @@ mod tests {
         );
     }
 
-    /// Logs without numbers of runs: starting again opens a new record, which keeps all that was
-    /// planned.
+    /// In logs without attempt numbers, starting again creates a new record with the same plan.
     #[test]
     fn a_scenario_that_starts_again_keeps_what_was_planned() {
         let id = || "a/b".to_owned();

@@ -1,4 +1,4 @@
-//! One calm line at the bottom of a terminal: how many are judged, what runs.
+//! One line at the bottom of a terminal: the number of judged scenarios, and what is running.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{
     scenario::loaded::run_name,
 };
 
-/// Redraws a second: enough to see that it lives.
+/// Redraws per second: enough to show that the run is alive.
 const REDRAWS: u8 = 4;
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct RunProgress {
 }
 
 impl RunProgress {
-    /// Draws on stderr, which the caller knows to be a terminal.
+    /// Draws on stderr, which must be a terminal.
     pub fn stderr() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(REDRAWS));
         let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}")
@@ -70,12 +70,12 @@ impl RunProgress {
         clean_line(&format!("{}/{} {doing}", self.ended, self.planned))
     }
 
-    /// Lets `print` write to the terminal without mixing.
+    /// Lets `print` write to the terminal without interference.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

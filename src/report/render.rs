@@ -1,4 +1,4 @@
-//! All report files of one model.
+//! All report files of a model.
 
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,10 @@ pub const CONFORMANCE: Rendering = Rendering {
     render: conformance::render,
 };
 
-/// Everything that `--report-dir` holds beside the event log and the evidence.
+/// All files in `--report-dir` besides the event log and the evidence.
 pub const ALL: [Rendering; 5] = [JSON, JUNIT, HTML, SUMMARY, CONFORMANCE];
 
-/// Writes all reports into `dir`, or none: some without the others would be taken for the whole.
+/// Writes all reports into `dir`, or none: an incomplete set could be taken for a complete one.
 ///
 /// # Errors
 /// A file can't be written.
@@ -48,18 +48,18 @@ pub fn write_all(model: &Model, dir: &Path) -> Result<(), WriteError> {
     written
 }
 
-/// The first report that lies in a directory, whoever made it.
+/// The first report file that exists in a directory, whoever wrote it.
 pub fn present(dir: &Path) -> Option<PathBuf> {
     let all = ALL.into_iter().map(|rendering| dir.join(rendering.file));
     all.into_iter()
         .find(|path| std::fs::symlink_metadata(path).is_ok())
 }
 
-/// Takes the reports of a former or failed run away, so that nobody takes them for this one's. The
-/// log and evidence stay.
+/// Removes the reports of an earlier or failed run, so that they are not taken for this run's. The
+/// log and the evidence stay.
 pub fn remove_all(dir: &Path) {
     for rendering in ALL {
-        // Best effort: what can't be removed can't be written either, and that is told.
+        // Best effort: what can't be removed can't be written either, which is an error later.
         let path = dir.join(rendering.file);
         if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file()) {
             let _ = std::fs::remove_file(path);

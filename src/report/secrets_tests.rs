@@ -1,4 +1,5 @@
-//! Seventeen secrets, in each place from which one may come out, and every file that a run leaves.
+//! Seventeen secrets, in every position from which one could leak, and every file that a run
+//! writes.
 
 use std::{
     io::{self, Write},
@@ -63,8 +64,8 @@ fn calls() -> String {
     )
 }
 
-/// 8 to 10: a Secret, and the words of an API server that refuses it. 11: a program of an
-/// EnvoyFilter.
+/// 8 to 10: a Secret, and the error text of an API server that rejects it. 11: the inline code of
+/// an EnvoyFilter.
 fn manifests(redactor: &Redactor) -> (String, String) {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let packed = STANDARD.encode(secret(8));
@@ -76,7 +77,7 @@ fn manifests(redactor: &Redactor) -> (String, String) {
     let mut kept = Manifests::default();
     kept.taken_up("s.yaml", vec![object, filter]);
     let refused = format!(
-        "Secret s was refused: Value:map[string]interface {{}}{{\"a\":\"{packed}\", \"nested\":\"{}\", \"c\":\"{}\"}} {}",
+        "the API server rejected Secret s: Value:map[string]interface {{}}{{\"a\":\"{packed}\", \"nested\":\"{}\", \"c\":\"{}\"}} {}",
         secret(9),
         secret(10),
         secret(8)
@@ -84,7 +85,7 @@ fn manifests(redactor: &Redactor) -> (String, String) {
     (kept.evidence().remove(0).1, refused)
 }
 
-/// 12 and 13: what Envoy quotes of a program.
+/// 12 and 13: code that Envoy quotes.
 fn nack() -> String {
     let words = format!(
         "script load error: [string \"local key = \"{}\"...\"]:3: '=' expected near '{}'",
@@ -94,7 +95,7 @@ fn nack() -> String {
     sensitive::refusal(&words)
 }
 
-/// 14 to 16: a kubeconfig, and what a client that fails says of it.
+/// 14 to 16: a kubeconfig, and the error text of a client that fails.
 fn kubeconfig(redactor: &Redactor) -> String {
     let text = format!(
         "clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1', proxy-url: 'http://me:{}@proxy:3128'}}}}]\n\
@@ -114,7 +115,7 @@ fn kubeconfig(redactor: &Redactor) -> String {
     )
 }
 
-/// The first run of the golden logs, with `words` wherever something is said.
+/// The first run of the golden logs, with `words` in every text.
 fn events(words: &str) -> Vec<Event> {
     let url = format!("--registry-mirror=https://me:{}@mirror:5000", secret(17));
     let lines = super::golden::lines();

@@ -1,5 +1,5 @@
-//! Takes each event once: redacts it, keeps it in the log, folds it, shows it. At the end it writes
-//! the reports.
+//! Receives each event once: redacts it, logs it, folds it into the model, prints it. Writes the
+//! reports at the end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -27,7 +27,7 @@ use crate::{
     output::{self, ColorChoice, Format, Palette},
 };
 
-/// What decides where events go.
+/// Where events go.
 #[derive(Debug, Clone, Default)]
 pub struct SinkOptions {
     /// `None`: no files.
@@ -50,7 +50,7 @@ pub enum SinkError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error(
-        "the report directory {0} is incomplete, so the run counts as an ERROR; free space there or give another --report-dir"
+        "the report directory {0} is incomplete, so the run counts as an ERROR; free disk space there or set another --report-dir"
     )]
     Incomplete(PathBuf),
     #[error("can't write the result to stdout")]
@@ -59,18 +59,18 @@ pub enum SinkError {
     StepSummary { path: PathBuf, source: io::Error },
 }
 
-/// What is left of a run when all is written.
+/// The result of a run after everything was written.
 #[derive(Debug)]
 pub struct Finished {
     /// Settled: every scenario has a verdict.
     pub model: Model,
-    /// The run's exit code. Where reports could not be written, success becomes [`Exit::Error`].
+    /// The run's exit code. If reports could not be written, success becomes [`Exit::Error`].
     pub exit: Exit,
     pub errors: Vec<SinkError>,
 }
 
 impl Finished {
-    /// Tells on stderr what could not be written, and gives the exit code.
+    /// Prints on stderr what could not be written, and returns the exit code.
     pub fn tell(&self) -> Exit {
         for error in &self.errors {
             output::say(&format!("error: {}", output::clean(&chain(error))));
@@ -84,21 +84,21 @@ pub struct Sink {
     options: SinkOptions,
     console: Console,
     log: Option<LogWriter>,
-    /// The report directory is this run's until its last report is written.
+    /// Locks the report directory until the last report is written.
     _lock: Option<File>,
     bundle: Option<Bundle>,
     model: Model,
     progress: Option<RunProgress>,
-    /// Verdict lines, when not to stdout: tests read them.
+    /// Destination of verdict lines, if not stdout: tests read them.
     results: Box<dyn Write + Send>,
     stdout_error: Option<io::Error>,
 }
 
 impl Sink {
-    /// Opens the event log when there is a report directory, and takes the terminal.
+    /// Opens the event log if there is a report directory, and takes over the terminal.
     ///
     /// # Errors
-    /// Report directory or log can't be made: then nothing should be started.
+    /// The report directory or the log can't be created: then nothing should be started.
     pub fn open(options: SinkOptions) -> Result<Self, SinkError> {
         let terminal = Terminal::from_env();
         let results: Box<dyn Write + Send> = match options.format {
@@ -115,10 +115,10 @@ impl Sink {
         Ok(sink)
     }
 
-    /// As [`Self::open`], with verdict lines to `results` and no progress line.
+    /// Like [`Self::open`], with verdict lines to `results` and no progress line.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// As for [`Self::open`].
     pub fn with(
         options: SinkOptions,
         palette: Palette,
@@ -164,7 +164,7 @@ impl Sink {
         &self.model
     }
 
-    /// Takes one event. Never fails: what can't be written is told by [`Self::finish`].
+    /// Handles one event. Never fails: [`Self::finish`] reports what can't be written.
     pub fn event(&mut self, event: &Event) {
         let event = event.redacted(&self.options.redactor);
         if let Some(log) = &mut self.log {
@@ -184,7 +184,8 @@ impl Sink {
         }
     }
 
-    /// Makes the log durable and writes every report. What stays incomplete has no reports.
+    /// Makes the log durable and writes every report. If anything is incomplete, no reports are
+    /// written.
     fn write_reports(&mut self) -> Vec<SinkError> {
         let mut errors = Vec::new();
         if let Some(log) = self.log.take() {
@@ -260,7 +261,7 @@ impl Sink {
     }
 }
 
-/// In a step of GitHub Actions, the summary is shown on the run's page.
+/// In a step of GitHub Actions, the summary is shown on the page of the workflow run.
 fn append_step_summary(model: &Model) -> Result<(), SinkError> {
     let Some(path) = crate::env::github_step_summary() else {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `summary.md`: a table of claims, then what is not as expected. Also what GitHub Actions shows
-//! for a step.
+//! `summary.md`: a table of claims, then everything unexpected. GitHub Actions shows it as the
+//! summary of a step.
 
 use std::fmt::Write;
 
@@ -7,10 +7,11 @@ use super::model::{Model, ScenarioReport, is_unexpected};
 use super::text;
 use crate::output::clean_line;
 
-/// GitHub refuses a longer step summary.
+/// Maximum size of a step summary on GitHub, in bytes.
 pub const GITHUB_LIMIT: usize = 1024 * 1024;
 
-/// `summary.md` as text. Text from elsewhere is escaped: it can neither mark up nor notify anyone.
+/// `summary.md` as text. Text from elsewhere is escaped: it can neither add markup nor notify
+/// anyone.
 pub fn render(model: &Model) -> String {
     let mut page = String::from("# meshproof\n\n");
     head(&mut page, model);
@@ -26,7 +27,7 @@ pub fn render(model: &Model) -> String {
     page
 }
 
-/// The same, cut to what GitHub takes.
+/// The same, cut to GitHub's limit.
 pub fn for_github(page: &str) -> &str {
     const ROOM: usize = GITHUB_LIMIT - 1;
     if page.len() <= ROOM {
@@ -50,7 +51,7 @@ fn head(page: &mut String, model: &Model) {
         line(
             page,
             &format!(
-                "\nStopped by {}: what was not judged is listed as such.",
+                "\nStopped by {}. Scenarios without a verdict are listed as ERROR or SKIP.",
                 escape(signal)
             ),
         );
@@ -94,7 +95,7 @@ fn head(page: &mut String, model: &Model) {
         let lacks: Vec<_> = model.lacks.iter().map(|what| escape(what)).collect();
         line(page, &format!("- This profile lacks: {}", lacks.join(", ")));
     }
-    line(page, &format!("- Again: {}", code(&run.reproduce)));
+    line(page, &format!("- Reproduce: {}", code(&run.reproduce)));
     for note in &model.notes {
         line(page, &format!("- {}", escape(note)));
     }
@@ -166,7 +167,7 @@ fn failure(page: &mut String, model: &Model, scenario: &ScenarioReport) {
     }
     line(
         page,
-        &format!("- Again: {}", code(&model.reproduce(scenario))),
+        &format!("- Reproduce: {}", code(&model.reproduce(scenario))),
     );
 }
 
@@ -174,7 +175,7 @@ fn line(page: &mut String, text: &str) {
     writeln!(page, "{text}").expect("writing to memory");
 }
 
-/// One line of text that Markdown and HTML leave alone.
+/// One line of text in which Markdown and HTML have no special characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in clean_line(text).chars() {
@@ -182,20 +183,20 @@ fn escape(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // Neither a mention nor an issue link.
+            // Prevents mentions and issue links.
             '@' => escaped.push_str("&#64;"),
             '#' => escaped.push_str("&#35;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' => escaped.extend(['\\', c]),
             _ => escaped.push(c),
         }
     }
-    // A bare address would become a link.
+    // Prevents autolinks of bare addresses.
     escaped
         .replace("://", ":&#8203;//")
         .replace("www.", "www&#8203;.")
 }
 
-/// A code span, whatever is in it.
+/// A code span of any text.
 fn code(text: &str) -> String {
     let text = clean_line(text);
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);

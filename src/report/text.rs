@@ -1,4 +1,4 @@
-//! Words and numbers as people read them.
+//! Text and numbers for readers.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ pub fn label(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The verdict of a scenario; of an ERROR also whose trouble it is: `ERROR (machine)`.
+/// The verdict of a scenario; for an ERROR with its class: `ERROR (machine)`.
 pub fn verdict(verdict: Verdict, class: Option<ErrorClass>) -> String {
     match class {
         Some(class) => format!("{} ({})", label(verdict), class.name()),
@@ -55,7 +55,7 @@ pub fn counts(model: &Model) -> String {
     .join(", ")
 }
 
-/// ` (1 mesh, 1 machine)`; nothing where none is known.
+/// ` (1 mesh, 1 machine)`; empty if no class is known.
 fn classes(classes: &BTreeMap<ErrorClass, usize>) -> String {
     let each = classes
         .iter()
@@ -84,7 +84,7 @@ pub fn short(text: &str, max: usize) -> String {
         .collect()
 }
 
-/// A check that speaks against the scenario's claim, or decides nothing.
+/// A check that contradicts the scenario's claim, or is undecided.
 pub fn is_bad(check: &CheckReport) -> bool {
     match check.check.result {
         CheckResult::Holds => check.check.contrast,
@@ -93,18 +93,18 @@ pub fn is_bad(check: &CheckReport) -> bool {
     }
 }
 
-/// What came out of a check, in one word.
+/// The result of a check as text.
 pub fn result(check: &CheckReport) -> &'static str {
     match (check.check.result, check.check.contrast) {
         (CheckResult::Holds, false) => "holds",
         (CheckResult::Refuted, false) => "refuted",
-        (CheckResult::Refuted, true) => "refuted, as it must be",
-        (CheckResult::Holds, true) => "holds, though broken on purpose",
+        (CheckResult::Refuted, true) => "refuted, as required of a contrast",
+        (CheckResult::Holds, true) => "passed although the contrast must fail",
         (CheckResult::Undecided, _) => "undecided",
     }
 }
 
-/// A word for a shell, quoted when it has to be; bytes that are no UTF-8 as `$'…'` (POSIX.1-2024,
+/// Quotes a word for a shell if necessary; bytes that are not UTF-8 become `$'…'` (POSIX.1-2024,
 /// section 2.2.4).
 pub fn shell_word(word: impl AsRef<OsStr>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=,@%".contains(c);

@@ -1,6 +1,6 @@
-//! What a piece of evidence is, in words for the reports.
+//! Captions of evidence files for the reports.
 
-/// Says what a file of evidence holds; the file's name where nothing more is known.
+/// Returns what an evidence file contains, or its name if nothing more is known.
 pub fn caption(file: &str) -> String {
     if let Some(pod) = file.strip_suffix(".istio-proxy.log") {
         return format!("last lines of the proxy's log in pod {pod}");
@@ -10,7 +10,7 @@ pub fn caption(file: &str) -> String {
         .and_then(|rest| rest.split_once('-'))
     {
         return format!(
-            "{manifest} as it was applied (number {number}), with what the API server filled in and warned of"
+            "{manifest} as applied (number {number}), with the metadata and warnings of the API server"
         );
     }
     let step = file
@@ -18,11 +18,12 @@ pub fn caption(file: &str) -> String {
         .and_then(|rest| rest.split_once('-'));
     match (step, file.rsplit_once('.')) {
         (Some((number, _)), Some((_, "jsonl"))) => format!(
-            "calls of step {number} as the caller saw them, then the attempts that servers counted; the first of each"
+            "calls of step {number} as the caller saw them, then the attempts that servers recorded; the first of each"
         ),
         (Some((number, _)), Some((_, "png"))) => format!("the browser's page in step {number}"),
         _ if file == "pods.txt" => {
-            "the scenario's pods; of those that are not ready, events and last log lines".to_owned()
+            "the scenario's pods; for those that are not ready, events and last log lines"
+                .to_owned()
         }
         _ => file.to_owned(),
     }
@@ -37,15 +38,15 @@ mod tests {
     #[rstest]
     #[case(
         "pods.txt",
-        "the scenario's pods; of those that are not ready, events and last log lines"
+        "the scenario's pods; for those that are not ready, events and last log lines"
     )]
     #[case(
         "manifests/01-a.istio.yaml",
-        "a.istio.yaml as it was applied (number 01), with what the API server filled in and warned of"
+        "a.istio.yaml as applied (number 01), with the metadata and warnings of the API server"
     )]
     #[case(
         "step-3-routed[gold].jsonl",
-        "calls of step 3 as the caller saw them, then the attempts that servers counted; the first of each"
+        "calls of step 3 as the caller saw them, then the attempts that servers recorded; the first of each"
     )]
     #[case("step-12-web.png", "the browser's page in step 12")]
     #[case(

@@ -1,4 +1,4 @@
-//! What every scenario of a run shares.
+//! State that all scenarios of a run share.
 
 use kube::Client;
 use testbed::stall::StallDetector;
@@ -16,38 +16,38 @@ use crate::{
     verdict::Rates,
 };
 
-/// When and how a namespace goes.
+/// When and how the namespace of a scenario is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CleanupPolicy {
-    /// Not before its world does, which ends with this run.
+    /// Not at all: its world ends with this run.
     WithTheWorld,
-    /// Its world ends with this run: only what costs something until then goes, pods, Services and
-    /// configuration. Deleting a namespace makes the API server look through every kind that it
-    /// knows, a sixth of a run's processor time.
+    /// Only what uses resources until the end of the run is deleted: pods, Services and
+    /// configuration. The world ends with the run. Deleting a namespace makes the API server go
+    /// through every kind that it knows, which takes a sixth of a run's processor time.
     Emptied,
-    /// As soon as the verdict is known: others use this target.
+    /// As soon as the verdict is known, because others use this target.
     Deleted,
 }
 
-/// The run's means: target, mesh, time, statistics.
+/// What a run works with: target, mesh, recorder, statistics.
 pub struct RunContext {
     pub client: Client,
     pub dialer: PodDialer,
-    /// Writes what scenarios write.
+    /// Writes the objects of scenarios.
     pub writer: Writer,
-    /// What workloads need to run on this target.
+    /// Changes to workloads that this target needs.
     pub overrides: WorkloadOverrides,
     /// All pods that carry the run's label.
     pub pods: PodWatch,
-    /// Watch over what all scenarios share.
+    /// Watch the components that all scenarios share.
     pub guards: Guards,
     /// Whether the target has ended.
     pub lost: TargetLost,
     pub recorder: Recorder,
-    /// Notices when this process does not run.
+    /// Detects periods in which this process did not run.
     pub watchdog: StallDetector,
     pub bundle: Option<Bundle>,
-    /// Knows what must not be written.
+    /// Masks secrets in everything that is written.
     pub redactor: Redactor,
     pub mesh: Mesh,
     pub session: SessionOptions,
@@ -55,29 +55,29 @@ pub struct RunContext {
 
 /// The mesh of a run.
 pub struct Mesh {
-    /// The door through which configuration goes.
+    /// Applies all mesh configuration.
     pub applier: Applier,
-    /// Its own tool, where the target has it.
+    /// istioctl, if the target has it.
     pub istioctl: Option<Istioctl>,
     /// Proxies of the ingress gateway.
     pub gateways: Vec<Plane>,
-    /// `host:port` of a plain server that no scenario configures: for control calls.
+    /// `host:port` of the server for control calls, which no scenario configures.
     pub control: String,
 }
 
-/// What a run decides about the target.
+/// Options of a run on a target.
 pub struct SessionOptions {
     pub run_id: RunId,
     pub rates: Rates,
     pub cleanup: CleanupPolicy,
-    /// Whether the namespaces of scenarios that did not pass stay.
+    /// Whether the namespaces of scenarios that did not pass are kept.
     pub keep_failed: bool,
-    /// The mesh is broken in this way, on purpose.
+    /// The mutation that breaks the mesh on purpose.
     pub mutation: Option<Mutation>,
 }
 
 impl RunContext {
-    /// The text of a manifest or workload file as this run has it.
+    /// Returns the text of a manifest or workload file with this run's mutation applied.
     pub fn text(&self, path: &str, text: String) -> String {
         match &self.session.mutation {
             Some(mutation) => mutation.mutate(path, text),
@@ -85,7 +85,7 @@ impl RunContext {
         }
     }
 
-    /// A port of a pod.
+    /// Returns a port of a pod.
     pub fn port(&self, namespace: &str, pod: &str, port: u16) -> PodPort {
         PodPort {
             dial: self.dialer.clone(),

@@ -1,4 +1,4 @@
-//! All scenarios of a plan, side by side, until done or told to stop.
+//! Runs all scenarios of a plan in parallel, until they are done or the run is cancelled.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,15 +14,15 @@ use crate::{
     verdict::outcome::Verdict,
 };
 
-/// How the engine goes about a plan.
+/// Parallelism and fail-fast of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
     pub jobs: usize,
     pub fail_fast: bool,
 }
 
-/// Runs every entry of a plan. A cancelled run starts nothing new and gives up what is under way:
-/// such scenarios get no verdict from here (the report says so).
+/// Runs every entry of a plan. A cancelled run starts nothing new and abandons scenarios in
+/// progress. These get no verdict here (the report says so).
 pub async fn run(
     ctx: &Arc<RunContext>,
     entries: &[PlanEntry],
@@ -36,8 +36,8 @@ pub async fn run(
     let stop = cancel.child_token();
     let all = || entries.iter().enumerate();
     let (together, serial): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.serial.is_none());
-    // What touches the control plane or reaches other scenarios comes last, one by one: nothing
-    // runs beside it.
+    // Scenarios that affect the control plane or other scenarios run last, one at a time, with
+    // nothing in parallel.
     for (scenarios, jobs) in [(together, pace.jobs.max(1)), (serial, 1)] {
         let each = scenarios
             .into_iter()
@@ -61,7 +61,7 @@ async fn one(
     let lost = &ctx.lost;
     let end = match (&entry.action, lost.why()) {
         (PlanAction::Skip(reason), _) => skipped(&entry.loaded, reason.clone()),
-        (PlanAction::Run, Some(why)) => unjudged(&entry.loaded, format!("not begun: {why}")),
+        (PlanAction::Run, Some(why)) => unjudged(&entry.loaded, format!("not started: {why}")),
         (PlanAction::Run, None) if stop.is_cancelled() => return,
         (PlanAction::Run, None) => {
             let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
@@ -83,7 +83,7 @@ async fn one(
     ctx.recorder.emit(EventKind::ScenarioEnded(Box::new(end)));
 }
 
-/// What a scenario said of a target that was ending is no verdict.
+/// Turns a bad verdict into ERROR if the target was ending.
 async fn unless_lost(ctx: &RunContext, end: ScenarioEnd) -> ScenarioEnd {
     if !is_bad(end.verdict) {
         return end;
@@ -119,10 +119,10 @@ fn planned(loaded: &LoadedScenario) -> EventKind {
     }
 }
 
-/// A target that ends takes the cluster with it that the mesh runs in.
+/// A target that ends takes the mesh's cluster with it.
 const LOST: ErrorClass = ErrorClass::Mesh;
 
-/// The end of a scenario whose target has ended.
+/// The result of a scenario whose target has ended.
 fn unjudged(loaded: &LoadedScenario, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         verdict: Verdict::Error,
@@ -131,7 +131,7 @@ fn unjudged(loaded: &LoadedScenario, cause: String) -> ScenarioEnd {
     }
 }
 
-/// The end of a scenario that was not begun.
+/// The result of a scenario that was not started.
 fn skipped(loaded: &LoadedScenario, cause: String) -> ScenarioEnd {
     ScenarioEnd {
         id: loaded.id.clone(),

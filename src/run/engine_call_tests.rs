@@ -1,5 +1,5 @@
-//! The engine with calls that are made: the test bed's own callers and servers in this process, and
-//! no mesh.
+//! Tests of the engine with real calls: the test bed's callers and servers run in this process,
+//! without a mesh.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,14 +20,14 @@ use crate::{
     verdict::outcome::{CheckResult, Verdict},
 };
 
-/// Longer than anything here takes.
+/// Upper limit for everything in these tests.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A contrast that is refuted, which no claim of a test is about.
+/// A contrast that is refuted as it must be, for scenarios that test something else.
 const REFUTED: &str =
     "- contrast: {probe: fine, with: {script: {status: UNAVAILABLE}}, must-fail: [status]}";
 
-/// Runs one scenario of these steps.
+/// Runs one scenario with these steps.
 async fn verdict(steps: &str) -> (Verdict, String) {
     let world = World::start().await;
     let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
@@ -115,12 +115,15 @@ async fn converge_ends_as_soon_as_its_claims_hold() {
     let began = Instant::now();
     let (told, ()) = tokio::join!(play.run(), healed);
     assert_eq!(told.end(), (Verdict::Pass, ""));
-    assert!(began.elapsed() < Duration::from_secs(40), "it waited on");
+    assert!(
+        began.elapsed() < Duration::from_secs(40),
+        "it went on waiting"
+    );
     let unwanted = told
         .checks()
         .into_iter()
         .filter(|check| check.result != CheckResult::Holds);
-    assert_eq!(unwanted.count(), 0, "looks before the last are no verdict");
+    assert_eq!(unwanted.count(), 0, "polls before the last give no verdict");
 }
 
 #[tokio::test]
@@ -305,7 +308,7 @@ async fn ledger_without_the_calls_that_were_answered_is_an_error() {
 }
 
 #[rstest]
-#[case::what_is_refuted_may_be_its_doing("- probe: failing", Verdict::Error, "stood still")]
+#[case::what_is_refuted_may_be_its_doing("- probe: failing", Verdict::Error, "stalled")]
 #[case::what_holds_holds("- probe: fine", Verdict::Pass, "")]
 #[tokio::test]
 async fn server_that_stands_still_makes_an_error_of_a_failure(
@@ -318,7 +321,8 @@ async fn server_that_stands_still_makes_an_error_of_a_failure(
     let play = Play::of(&world, vec![("a", story(&world, 1, "", steps))]);
     let released = async {
         world.node.is_asked().await;
-        // The pause itself is what is tried: three seconds are noticed (`guard::pulse::NOTICED`).
+        // The pause itself is under test: stalls of three seconds are noticed
+        // (`guard::pulse::NOTICED`).
         tokio::time::sleep(Duration::from_millis(4_500)).await;
         world.node.release();
     };
@@ -352,7 +356,7 @@ async fn step_that_fails_is_an_error_with_its_number_and_the_last() {
     assert_eq!(
         told.ends()[0].samples["calls"],
         3,
-        "the third step was not begun"
+        "the third step was not started"
     );
 }
 

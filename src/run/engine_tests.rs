@@ -24,7 +24,7 @@ fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
     plan(scenarios, terms, Some(&BTreeSet::new())).entries
 }
 
-/// What is told of a run of these files.
+/// Runs these files and returns the events.
 async fn told(
     files: &[(&str, String)],
     pace: EngineOptions,
@@ -96,10 +96,10 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
     let skipped = (
         "area/b",
         Verdict::Skip,
-        "not offered here: telemetry, gateway",
+        "missing capabilities: telemetry, gateway",
     );
     assert!(ends(&told).contains(&skipped), "{told:?}");
-    assert!(classes(&told).contains(&None), "a skip is nobody's trouble");
+    assert!(classes(&told).contains(&None), "a skip has no error class");
 }
 
 #[rstest]
@@ -118,7 +118,7 @@ async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usiz
         .collect();
     let told = told(&files, pace, &CancellationToken::new()).await;
     let begun = starts(&told).len();
-    assert!((1..=jobs).contains(&begun), "{begun} begun");
+    assert!((1..=jobs).contains(&begun), "{begun} started");
     assert_eq!(ends(&told).len(), begun);
 }
 
@@ -165,7 +165,10 @@ async fn what_runs_alone_comes_last(#[case] jobs: usize) {
         .iter()
         .position(|(id, _)| ["area/a", "area/d"].contains(id))
         .expect("they ran");
-    assert_eq!(first, 6, "the other three have begun and ended: {order:?}");
+    assert_eq!(
+        first, 6,
+        "the other three have started and ended: {order:?}"
+    );
     // Each ends before the next begins.
     let after: Vec<bool> = order[first..].iter().map(|(_, start)| *start).collect();
     assert_eq!(after, [true, false, true, false]);
@@ -185,7 +188,10 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
     let ends = ends(&told);
     assert_eq!(ends.len(), 3);
     for (_, verdict, cause) in ends {
-        assert_eq!((verdict, cause), (Verdict::Error, "not begun: etcd ended"));
+        assert_eq!(
+            (verdict, cause),
+            (Verdict::Error, "not started: etcd ended")
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why a scenario has no verdict of the mesh.
+//! Errors that leave a scenario without a verdict.
 
 use super::{
     namespace::{control::ControlError, mutated::MutationNotTaken},
@@ -10,15 +10,15 @@ use crate::{
     yaml::YamlError,
 };
 
-/// Makes an ERROR of a scenario.
+/// An error that makes the verdict of a scenario ERROR.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
-    /// A workload's file is missing or cannot be read.
+    /// The file of a workload is missing or cannot be read.
     #[error(transparent)]
     Workload(#[from] WorkloadFileError),
     #[error("{file}")]
     Documents { file: String, source: YamlError },
-    /// Its namespace could not be made.
+    /// The scenario's namespace or its workloads could not be created.
     #[error(transparent)]
     World(StepError),
     #[error("step {number} ({what})")]

@@ -62,18 +62,18 @@ fn withheld() -> Withheld {
 }
 
 fn stalled() -> Trouble {
-    Trouble::new("this machine stood still for 9000 ms", ErrorClass::Machine)
+    Trouble::new("this machine stalled for 9000 ms", ErrorClass::Machine)
 }
 
-/// The causes of ERRORs as people read them, from the outermost error to the innermost, and whose
-/// trouble each is.
+/// The causes of ERRORs as people read them, from the outermost error to the innermost, and their
+/// classes.
 #[rstest]
 #[case::a_workload_that_nobody_has(
     ScenarioError::Workload(WorkloadFileError::Missing {
         name: "nowhere.yaml".to_owned(),
         built_in: "caller".to_owned(),
     }),
-    "no workload file nowhere.yaml beside the scenario or in fixtures/workloads; built in are: caller",
+    "no workload file nowhere.yaml beside the scenario or in fixtures/workloads; built-in files: caller",
     ErrorClass::Input
 )]
 #[case::a_namespace_that_is_not_made(
@@ -83,7 +83,7 @@ fn stalled() -> Trouble {
         seconds: 180.04,
         last: "pod greeter-1: Pending".to_owned(),
     })),
-    "the pods of greeter are not as wanted (2 ready) after 180.0 s:\npod greeter-1: Pending",
+    "the pods of greeter are not in the expected state (2 ready) after 180.0 s:\npod greeter-1: Pending",
     ErrorClass::Mesh
 )]
 #[case::a_caller_that_cannot_be_reached(
@@ -112,7 +112,7 @@ fn stalled() -> Trouble {
         pod: "p".to_owned(),
         limit: Duration::from_secs(10),
     }))),
-    "step 1 (probe one): /config_dump of pod p gave no answer within 10s",
+    "step 1 (probe one): /config_dump of pod p did not answer within 10s",
     ErrorClass::Mesh
 )]
 #[case::a_control_port_that_is_broken(
@@ -126,7 +126,7 @@ fn stalled() -> Trouble {
 )]
 #[case::an_istiod_that_cannot_be_asked(
     at_step(NamespaceError::Live(PropagationError::Istiod(std::sync::Arc::new(no_node())))),
-    "step 1 (probe one): cannot ask istiod: cannot reach port 15999 of pod ns/p: the node does not answer: connection refused",
+    "step 1 (probe one): cannot query istiod: cannot reach port 15999 of pod ns/p: the node does not answer: connection refused",
     ErrorClass::Mesh
 )]
 #[case::a_proxy_that_is_late(
@@ -150,12 +150,12 @@ fn stalled() -> Trouble {
 )]
 #[case::a_manifest_that_is_not_there(
     at_step(ManifestError::Missing("area/a.b.yaml".to_owned())),
-    "step 1 (probe one): no manifest area/a.b.yaml",
+    "step 1 (probe one): manifest area/a.b.yaml does not exist",
     ErrorClass::Input
 )]
 #[case::endpoints_while_the_machine_stood_still(
     at_step(NamespaceError::from(EndpointsError::Excused { cause: stalled(), withheld: withheld() })),
-    "step 1 (probe one): this machine stood still for 9000 ms: istiod has the endpoints 10.0.0.1 of Service greeter: without 10.0.0.1 after 20s",
+    "step 1 (probe one): this machine stalled for 9000 ms: expected: istiod has the endpoints 10.0.0.1 of Service greeter; actual: missing 10.0.0.1 after 20s",
     ErrorClass::Machine
 )]
 #[case::endpoints_that_istiod_was_not_told_of(
@@ -164,7 +164,7 @@ fn stalled() -> Trouble {
         told: BTreeSet::new(),
         unasked: None,
     })),
-    "step 1 (probe one): istiod has the endpoints 10.0.0.1 of Service greeter: without 10.0.0.1 after 20s; the API server's EndpointSlices have {} ",
+    "step 1 (probe one): expected: istiod has the endpoints 10.0.0.1 of Service greeter; actual: missing 10.0.0.1 after 20s; the API server's EndpointSlices list {} ",
     ErrorClass::Mesh
 )]
 #[case::a_cluster_that_does_not_list(
@@ -175,7 +175,7 @@ fn stalled() -> Trouble {
 )]
 #[case::a_claim_that_had_no_time(
     at_step(StepError::Slowed { cause: stalled(), probe: "one".to_owned(), within: "5s".to_owned() }),
-    "step 1 (probe one): this machine stood still for 9000 ms while probe one had 5s to hold",
+    "step 1 (probe one): this machine stalled for 9000 ms during the 5s in which probe one had to hold",
     ErrorClass::Machine
 )]
 #[case::calls_that_hang(
@@ -207,14 +207,14 @@ fn stalled() -> Trouble {
     at_step(RestartError::Stays {
         pod: "p".to_owned(),
         limit: Duration::from_secs(120),
-        last: "no pod was made".to_owned(),
+        last: "no pod was created".to_owned(),
     }),
-    "step 1 (probe one): pod p was not gone within 120s: no pod was made",
+    "step 1 (probe one): pod p still exists after 120s: no pod was created",
     ErrorClass::Mesh
 )]
 #[case::a_cost_that_has_no_pair(
     at_step(VersusError::Several("one".to_owned())),
-    "step 1 (probe one): probe one must be one run, without `vary`",
+    "step 1 (probe one): probe one must be a single run, without `cases`",
     ErrorClass::Input
 )]
 #[case::a_tool_that_is_missing(
@@ -222,7 +222,7 @@ fn stalled() -> Trouble {
         program: "/x/istioctl".into(),
         source: io::Error::from(io::ErrorKind::NotFound),
     })),
-    "step 1 (probe one): /x/istioctl: entity not found",
+    "step 1 (probe one): cannot run /x/istioctl: entity not found",
     ErrorClass::Machine
 )]
 #[case::a_control_call_that_fails(
@@ -235,7 +235,7 @@ fn stalled() -> Trouble {
 )]
 #[case::a_control_call_that_is_not_made(
     ScenarioError::Control(ControlError::Caller(CallerError::Refused("no such plan".to_owned()))),
-    "control call: the caller refused the calls: no such plan",
+    "the control call could not be made: the caller rejected the calls: no such plan",
     ErrorClass::Harness
 )]
 fn an_error_is_told_on_one_line_with_its_class(

@@ -1,4 +1,4 @@
-//! Telling of what a scenario leaves: checks, and evidence that was kept or could not be.
+//! Emits events of the checks and the evidence of a scenario.
 
 use super::{caption::caption, context::RunContext};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     verdict::outcome::Check,
 };
 
-/// Keeps texts as evidence of a scenario.
+/// Writes texts as evidence of a scenario.
 pub fn keep(ctx: &RunContext, loaded: &LoadedScenario, all: Vec<(String, String)>) {
     let Some(bundle) = &ctx.bundle else {
         return;
@@ -19,7 +19,7 @@ pub fn keep(ctx: &RunContext, loaded: &LoadedScenario, all: Vec<(String, String)
     }
 }
 
-/// Tells of a piece of evidence, or that it could not be kept.
+/// Emits an event for a piece of evidence, or a note that it could not be written.
 pub fn kept(
     ctx: &RunContext,
     loaded: &LoadedScenario,

@@ -1,4 +1,4 @@
-//! The engine: plans become events.
+//! The engine: runs plans and emits events.
 
 mod caption;
 pub mod context;

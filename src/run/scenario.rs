@@ -1,4 +1,4 @@
-//! One scenario from its namespace to its verdict.
+//! Runs one scenario, from creating its namespace to its verdict.
 
 use std::{
     collections::BTreeMap,
@@ -51,10 +51,10 @@ use crate::{
     },
 };
 
-/// Word of `needs` with which a scenario may write outside its own namespace.
+/// Value of `needs` that lets a scenario write outside its own namespace.
 pub const OUTSIDE: &str = "outside-namespace";
 
-/// Runs a scenario and tells of it. Never fails: what goes wrong is the verdict.
+/// Runs a scenario and emits its events. Never fails: an error becomes the verdict.
 pub async fn run(
     ctx: &Arc<RunContext>,
     loaded: &LoadedScenario,
@@ -92,7 +92,7 @@ pub async fn run(
     }
 }
 
-/// What a scenario came to.
+/// The results of a scenario.
 #[derive(Default)]
 struct Attempt {
     checks: Vec<Check>,
@@ -137,7 +137,7 @@ async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) 
     }
 }
 
-/// Runs the steps, and looks at everything that says whether they say anything.
+/// Runs the steps, and then checks the conditions under which their results are valid.
 async fn judged(mut run: Run<'_>, began: tokio::time::Instant) -> Attempt {
     let (ctx, loaded) = (run.ctx, run.loaded);
     run.note_claims();
@@ -168,7 +168,7 @@ async fn judged(mut run: Run<'_>, began: tokio::time::Instant) -> Attempt {
     }
 }
 
-/// The workloads with the documents of their files.
+/// Returns the workloads with the documents of their files.
 fn workloads(
     ctx: &RunContext,
     loaded: &LoadedScenario,
@@ -187,8 +187,8 @@ fn workloads(
 }
 
 impl Run<'_> {
-    /// What the verdicts rest on: times that the scenario's configuration states, and pods whose
-    /// readiness it claims itself.
+    /// Records what the verdicts depend on: times in the scenario's configuration, and workloads
+    /// whose readiness the scenario itself asserts.
     fn note_claims(&self) {
         let mut times = Times::default();
         for step in &self.loaded.scenario.steps {
@@ -199,16 +199,16 @@ impl Run<'_> {
             let Some(File { name, .. }) = file else {
                 continue;
             };
-            // A file that cannot be read is told by its step.
+            // The file's own step reports that it cannot be read.
             let objects = configuration::manifest(self, name).unwrap_or_default();
             objects.iter().for_each(|object| times.configured(object));
         }
-        // Nobody sets it before.
+        // It is set only here.
         let _ = self.ns.times.set(times);
     }
 
-    /// What was to blame for an error of a step, where that is known, stands before it, and it is
-    /// the trouble of whoever that is.
+    /// Puts the cause of a step's error, if it is known, before the error, and takes over the
+    /// class of the cause.
     async fn explain(&self, error: &mut Trouble, began: tokio::time::Instant) {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         let mut known = guard::judge::gather(self.ctx, &self.ns, gateway, began, true).await;

@@ -1,5 +1,4 @@
-//! A run's hold on a target: its label, its watch of pods, its door for configuration, its control
-//! server.
+//! A run's session on a target: its label, pod watches, configuration applier and control server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,27 +35,29 @@ use crate::{
     yaml::{self, YamlError},
 };
 
-/// Why a run cannot begin on a target that is up.
+/// An error starting a run on a target that is up.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    #[error("the control server")]
+    #[error("cannot load the workload of the control server")]
     Workload(#[source] WorkloadFileError),
-    #[error("the control server: {file}")]
+    #[error("cannot load the workload of the control server: {file}")]
     Documents { file: String, source: YamlError },
-    #[error("the run's control namespace")]
+    #[error("cannot create the run's control namespace")]
     Namespace(#[source] ObjectError),
-    #[error("the run's {what} (docs/targets.md says what a run has to be allowed)")]
+    #[error(
+        "cannot create the run's {what} (docs/targets.md lists the permissions that a run needs)"
+    )]
     Records {
         what: &'static str,
         source: Box<kube::Error>,
     },
-    #[error("the run's entry at the ingress gateway")]
+    #[error("cannot create the run's Gateway for the ingress gateway")]
     Entry(#[source] ObjectError),
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
-    #[error("the control server")]
+    #[error("cannot start the control server")]
     Place(#[from] NamespaceError),
-    #[error("the mutation of the shared gateway")]
+    #[error("cannot mutate the shared gateway")]
     Mutation(#[source] PropagationError),
 }
 
@@ -73,7 +74,7 @@ impl Classified for SessionError {
     }
 }
 
-/// What outlives a run, and is told when its target ends.
+/// What outlives a session: the report directory, the redactor and the state of the target.
 #[derive(Default)]
 pub struct Kept {
     pub bundle: Option<Bundle>,
@@ -85,22 +86,23 @@ pub struct Kept {
 pub struct Session {
     pub ctx: Arc<RunContext>,
     lease: Option<lease::Held>,
-    /// What breaks the shared gateway.
+    /// The objects that break the shared gateway.
     broken: Vec<Written>,
 }
 
-/// How a run comes to its end.
+/// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// Every verdict is known; the target is ours, and goes on removing what was deleted.
+    /// Every verdict is known, and the target belongs to meshproof: deletion may complete after
+    /// the process has exited.
     Done,
-    /// Nothing of the run may be on its target when the process ends: somebody else's cluster, or a
-    /// run that was stopped.
+    /// Deletion must be complete before the process exits, because the cluster belongs to someone
+    /// else or the run was interrupted.
     Watched,
 }
 
 impl Session {
-    /// Starts the run's watches. Writes nothing.
+    /// Starts the run's watches. Writes nothing to the cluster.
     ///
     /// # Errors
     /// [`SessionError::Thread`].
@@ -142,11 +144,11 @@ impl Session {
         })
     }
 
-    /// Removes what dead runs left here, takes the run's Lease, and makes its journal, its control
-    /// server and its entry at the ingress gateway.
+    /// Removes leftovers of dead runs, acquires the run's Lease, and creates its journal, its
+    /// control server and its Gateway for the ingress gateway.
     ///
     /// # Errors
-    /// [`SessionError`]; [`Session::close`] removes what was made until then.
+    /// [`SessionError`]. [`Session::close`] removes what was created until then.
     pub async fn begin(&mut self) -> Result<(), SessionError> {
         let (ctx, run) = (&self.ctx, &self.ctx.session.run_id);
         if ctx.session.cleanup == CleanupPolicy::Deleted {
@@ -173,16 +175,19 @@ impl Session {
         Ok(())
     }
 
-    /// Removes what the run made and what is not to stay: what was finished, what is under way,
-    /// what only began. Tells of what does not go, with what holds it; verdicts stay what they are.
+    /// Removes everything that the run created and that is not to be kept, including unfinished
+    /// work. Emits a note for what cannot be removed and what blocks it. Verdicts do not change.
     pub async fn close(self, ending: Ending) {
         let ctx = &self.ctx;
         if ctx.lost.why().is_some() {
-            return; // nobody is there to remove it, or to have it
+            return; // the cluster is gone, with everything in it
         }
         let control = runs::control(&ctx.session.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
-            let text = format!("the shared gateway stays mutated: {}", chain(&error));
+            let text = format!(
+                "cannot revert the mutation of the shared gateway: {}",
+                chain(&error)
+            );
             ctx.recorder.emit(EventKind::Note { text });
         }
         for text in left_outside(ctx).await {
@@ -204,7 +209,7 @@ impl Session {
     }
 }
 
-/// Removes what runs left here that are no more; says what, and what cannot be removed.
+/// Removes leftovers of dead runs, and emits notes of what was removed and what cannot be.
 async fn sweep(ctx: &RunContext) {
     let swept = runs::sweep(&ctx.client, SweepScope::Dead, Duration::ZERO, false).await;
     let notes = match swept {
@@ -212,14 +217,14 @@ async fn sweep(ctx: &RunContext) {
             let removed = match swept.removed.is_empty() {
                 true => None,
                 false => Some(format!(
-                    "removed what earlier runs left when they were killed: {}",
+                    "removed leftovers of earlier runs that were killed: {}",
                     swept.removed.join(", ")
                 )),
             };
             removed.into_iter().chain(swept.stays).collect()
         }
         Err(error) => vec![format!(
-            "what earlier runs may have left was not looked for: {}",
+            "cannot look for leftovers of earlier runs: {}",
             chain(&error)
         )],
     };
@@ -228,8 +233,8 @@ async fn sweep(ctx: &RunContext) {
     }
 }
 
-/// Removes what scenarios that were given up have outside their namespaces; returns what stays, in
-/// words.
+/// Removes objects outside the scenarios' namespaces that abandoned scenarios left. Returns a
+/// message for each one that cannot be removed.
 async fn left_outside(ctx: &RunContext) -> Vec<String> {
     match ctx.writer.journal().entries().await {
         Ok(entries) => {

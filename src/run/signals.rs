@@ -1,5 +1,5 @@
-//! Signals escalate: the first asks for an orderly end, the second leaves at once and says what
-//! removes the rest.
+//! Signals escalate: the first requests an orderly end, the second exits at once and prints how
+//! to remove what remains.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +13,8 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// The signal that asked to end, and what is said when the process has to leave before its clean-up
-/// is done: commands that remove what stays.
+/// The signal that requested the end, and the commands that remove what remains. The commands are
+/// printed if the process exits before its clean-up is complete.
 #[derive(Debug, Clone, Default)]
 pub struct Parting(Arc<Mutex<Inner>>);
 
@@ -29,12 +29,12 @@ impl Parting {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on each of these commands removes everything of this run.
+    /// Sets the commands, each of which removes everything of this run.
     pub fn set(&self, commands: Vec<String>) {
         self.with(|inner| inner.commands = commands);
     }
 
-    /// How the process ends when a signal asked for it.
+    /// The exit status, if a signal requested the end.
     pub fn exit(&self) -> Option<Exit> {
         self.with(|inner| inner.signal).map(Exit::Signal)
     }
@@ -43,7 +43,7 @@ impl Parting {
         let commands = self.with(|inner| inner.commands.clone());
         (!commands.is_empty()).then(|| {
             format!(
-                "left before the clean-up was done; this removes what remains:\n  {}",
+                "exited before the clean-up was complete; to remove what remains, run:\n  {}",
                 commands.join("\n  or\n  ")
             )
         })
@@ -58,10 +58,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on they do not end the process by themselves.
+    /// Installs the handlers. From now on these signals do not end the process by themselves.
     ///
     /// # Errors
-    /// When signal handlers cannot be installed.
+    /// Signal handlers cannot be installed.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -70,7 +70,7 @@ impl Signals {
         })
     }
 
-    /// Name and number of the next one.
+    /// Returns the name and number of the next signal.
     pub async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
             _ = self.interrupt.recv() => ("SIGINT", 2),
@@ -80,12 +80,12 @@ impl Signals {
     }
 }
 
-/// Cancels `cancel` at the first signal and tells which it was. At the second, or when the orderly
-/// end takes too long, the process ends: the local world's lifeline breaks with it, and `parting`
-/// says how the rest is removed.
+/// Cancels `cancel` at the first signal and emits an event with its name. At the second, or when
+/// the orderly end takes too long, the process exits. The local world ends with it, because its
+/// lifeline breaks, and the commands of `parting` are printed.
 ///
 /// # Errors
-/// When signal handlers cannot be installed.
+/// Signal handlers cannot be installed.
 pub fn watch(
     cancel: CancellationToken,
     recorder: Recorder,
@@ -109,7 +109,7 @@ pub fn watch(
 
 #[allow(
     clippy::exit,
-    reason = "a second signal asks to leave without unwinding"
+    reason = "a second signal requests an exit without unwinding"
 )]
 fn leave(number: i32, parting: &Parting) {
     if let Some(words) = parting.words() {

@@ -1,4 +1,4 @@
-//! What a scenario at work has and has found: what its steps use and add to.
+//! The state of a running scenario that its steps use and extend.
 
 use std::{
     collections::BTreeMap,
@@ -41,12 +41,12 @@ use crate::{
     },
 };
 
-/// A scenario at work.
+/// A running scenario.
 pub struct Run<'a> {
     pub ctx: &'a Arc<RunContext>,
     pub loaded: &'a LoadedScenario,
     pub ns: Arc<ScenarioNamespace>,
-    /// Objects by the name of the `apply` that wrote them.
+    /// Written objects by the name in their `apply` step.
     pub applied: BTreeMap<String, Vec<Written>>,
     pub(super) checks: Vec<Check>,
     pub(super) samples: BTreeMap<String, u64>,
@@ -57,7 +57,7 @@ pub struct Run<'a> {
     #[cfg(feature = "browser")]
     pub(super) browsing: Option<probe::browse::Browsing>,
     pub background: Vec<Background>,
-    /// Which pod answered which key in the last run of each probe.
+    /// Which pod answered which key, in the last run of each probe.
     pub(super) owners: BTreeMap<String, KeyAssignments>,
     pub(super) runs: usize,
 }
@@ -65,23 +65,23 @@ pub struct Run<'a> {
 /// A background probe that runs until the end of the scenario.
 pub struct Background {
     pub step: StepNumber,
-    /// Probe, and the ids of its runs at the caller.
+    /// The name of the probe.
     pub name: String,
     pub runs: Vec<(String, String)>,
     pub holding: BackgroundHold,
     pub stop: watch::Sender<bool>,
-    /// What a contrast at its end must refute.
+    /// The matchers that must fail if it ends as a contrast.
     pub finish: watch::Sender<Vec<String>>,
     pub running: JoinHandle<Result<Vec<Outcome>, ProbeError>>,
     /// Ends with `running`.
     pub ended: oneshot::Receiver<()>,
-    /// Its streams were not all in progress in time: an error, unless the mesh turned some of them
-    /// away, which their claims then tell.
+    /// Its streams were not all in progress in time. This is an error unless a check of theirs
+    /// failed: the mesh may have rejected some.
     pub late: Option<InFlightError>,
 }
 
 impl<'a> Run<'a> {
-    /// A scenario that has its namespace, before its first step.
+    /// Creates the state before the first step, from the scenario's namespace.
     pub fn new(
         ctx: &'a Arc<RunContext>,
         loaded: &'a LoadedScenario,
@@ -108,8 +108,7 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    /// Why something that was to come within a time may not have come, where the mesh is not to
-    /// blame.
+    /// Returns a cause other than the mesh for which something may not have happened in time.
     pub async fn slowed(&self, began: Instant, within: Duration) -> Option<Trouble> {
         let gateway = probe::uses_gateway(self.ctx, self.loaded);
         guard::judge::slowed(self.ctx, &self.ns, gateway, began.into(), within).await
@@ -119,8 +118,9 @@ impl Run<'_> {
         self.resolved_with(step, self.ctx.session.rates)
     }
 
-    /// The probes of look number `look` (from 1) at a claim that has to hold in the end: each look
-    /// spends its part of the rate of misses, and makes the calls which that needs.
+    /// Returns the probes of poll number `look` (from 1) of a claim that has to hold eventually.
+    /// Each poll uses a part of the rate of misses, and makes the number of calls that this
+    /// needs.
     pub fn look(&self, step: &Step, look: u32) -> Result<Vec<ResolvedProbe>, ResolveError> {
         let mut probes = self.resolved_with(step, self.ctx.session.rates.at_look(look))?;
         for probe in &mut probes {
@@ -133,13 +133,13 @@ impl Run<'_> {
         step_probes(&self.loaded.scenario, step, rates)
     }
 
-    /// A call-id prefix that no other run of a probe in this run of meshproof has.
+    /// Returns a call-id prefix that no other run of a probe in this run of meshproof has.
     pub fn tag(&mut self) -> String {
         self.runs += 1;
         format!("{}-{}", self.ns.name, self.runs)
     }
 
-    /// One run of a probe, with what earlier probes and backgrounds contribute to it.
+    /// Runs a probe once, with what earlier probes and backgrounds contribute to it.
     pub async fn once(
         &mut self,
         probe: &ResolvedProbe,
@@ -179,7 +179,7 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    /// The scenario's browser, started by its first probe, makes the calls.
+    /// Makes the calls in the scenario's browser, which its first browser probe starts.
     #[cfg(feature = "browser")]
     async fn browse(
         &mut self,
@@ -209,7 +209,7 @@ impl Run<'_> {
         Err(ProbeError::NoBrowser(probe.name.clone()))
     }
 
-    /// Keeps checks, numbers and evidence of a run.
+    /// Records the checks, counts and evidence of a run.
     pub fn take(&mut self, number: StepNumber, name: &str, outcome: Outcome) {
         for check in outcome.checks {
             self.checked(number, check);
@@ -224,7 +224,7 @@ impl Run<'_> {
         );
     }
 
-    /// Keeps a check and tells of it.
+    /// Records a check and emits its event.
     pub fn checked(&mut self, step: StepNumber, check: Check) {
         told(self.ctx, self.loaded, step, &check);
         self.checks.push(check);
@@ -236,12 +236,12 @@ impl Run<'_> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A step is about to write these objects of a file.
+    /// Records the objects of a file that a step is about to write.
     pub fn taken_up(&self, file: &str, objects: &[Value]) {
         self.manifests().taken_up(file, objects.to_vec());
     }
 
-    /// What the API server said of them; its warnings are told.
+    /// Records the API server's answers to them, and emits a note for each warning.
     pub fn answered(&self, written: &[Written]) {
         self.manifests().answered(written);
         for one in written {

@@ -1,14 +1,14 @@
-//! Why a step did not come to its end.
+//! Reasons for which a scenario ends before its last step.
 
 use super::step::error::StepError;
 use crate::verdict::outcome::Check;
 
-/// What ends a scenario before its last step.
+/// A reason for which a scenario ends before its last step.
 #[derive(Debug)]
 pub enum Stop {
-    /// Nothing is known of the mesh: ERROR.
+    /// The claim cannot be judged: ERROR.
     Unknown(Box<StepError>),
-    /// The mesh did not do its part: the claim that it violates, FAIL.
+    /// The mesh violates a claim, which is in the check: FAIL.
     Fault(Box<Check>),
 }
 
@@ -55,7 +55,7 @@ mod tests {
     fn an_endpoint_that_the_mesh_withholds_is_a_fail_that_names_it() {
         let Stop::Fault(check) = NamespaceError::from(EndpointsError::Withheld(withheld())).into()
         else {
-            panic!("no fault of the mesh");
+            panic!("not a fault of the mesh");
         };
         let Conclusion { verdict, cause, .. } = scenario_verdict(&[*check], &[], None);
         assert_eq!(verdict, Verdict::Fail);
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_nobody_can_tell_is_no_fault() {
         let error = EndpointsError::Excused {
-            cause: Trouble::new("this machine stood still for 9000 ms", ErrorClass::Machine),
+            cause: Trouble::new("this machine stalled for 9000 ms", ErrorClass::Machine),
             withheld: withheld(),
         };
         assert!(matches!(

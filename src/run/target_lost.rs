@@ -1,5 +1,5 @@
-//! That the target of a run has ended: then no scenario has a verdict but ERROR, with that as the
-//! cause.
+//! Detects that the target of a run has ended. Then the verdict of every unfinished scenario is
+//! ERROR, with that as the cause.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{errors::chain, timeouts::timeouts};
 
-/// Time between two questions.
+/// Time between two requests.
 const BEAT: Duration = Duration::from_secs(2);
 
-/// Known to everybody once it has happened.
+/// Whether and why the target has ended. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct TargetLost {
     happened: CancellationToken,
@@ -23,26 +23,26 @@ pub struct TargetLost {
 }
 
 impl TargetLost {
-    /// The target has ended; the first reason stays.
+    /// Records that the target has ended. The first reason is kept.
     pub fn set(&self, why: String) {
-        // A second end of the same target is no news.
+        // The target can end only once.
         let _ = self.why.set(why);
         self.happened.cancel();
     }
 
-    /// Why it ended, if it has.
+    /// Why the target ended, if it has.
     pub fn why(&self) -> Option<&str> {
         self.why.get().map(String::as_str)
     }
 
-    /// Returns when it has ended, with the reason.
+    /// Waits for the end of the target and returns the reason.
     pub async fn wait(&self) -> &str {
         self.happened.cancelled().await;
         self.why().unwrap_or("the target ended")
     }
 
-    /// The reason, where what just went wrong may be its doing: an API server that does not answer
-    /// is waited for until the target is known to have ended.
+    /// Returns why the target ended, if its end may be the cause of a failure just now. If the
+    /// API server does not answer, waits until the target is known to have ended.
     pub async fn suspected(&self, client: &Client) -> Option<&str> {
         let limits = timeouts().run;
         if self.why().is_none() && answers(client, limits.api_answer).await.is_ok() {
@@ -52,7 +52,7 @@ impl TargetLost {
     }
 }
 
-/// What is heard of an API server that does not answer.
+/// An error of an API server that does not answer.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error(transparent)]
@@ -61,7 +61,7 @@ enum NoAnswer {
     Silent(Duration),
 }
 
-/// Whether the API server says anything, be it that it will not answer this.
+/// Succeeds if the API server gives any answer, even a denial.
 async fn answers(client: &Client, limit: Duration) -> Result<(), NoAnswer> {
     let request = http::Request::get("/readyz").body(Vec::new());
     let request = request.map_err(kube::Error::HttpError)?;
@@ -73,8 +73,8 @@ async fn answers(client: &Client, limit: Duration) -> Result<(), NoAnswer> {
     }
 }
 
-/// Returns when the API server has not answered for so long that it is gone, with the last that was
-/// heard of it.
+/// Waits until the API server has been silent for long enough to count as gone, and returns a
+/// message with the last error.
 pub async fn gone(client: &Client) -> String {
     gone_after(client, timeouts().run.api_gone, BEAT).await
 }
@@ -109,7 +109,7 @@ mod tests {
         Client::try_from(kube::Config::new(uri)).unwrap()
     }
 
-    /// Nobody listens there.
+    /// A client of a port on which nothing listens.
     fn nobody() -> Client {
         client(1)
     }
@@ -119,7 +119,7 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client(silent.local_addr().unwrap().port());
         let said = answers(&client, Duration::from_millis(100)).await;
-        let error = said.expect_err("it says nothing");
+        let error = said.expect_err("it does not answer");
         assert_eq!(error.to_string(), "no answer within 100ms");
     }
 
@@ -130,10 +130,7 @@ mod tests {
         let words = gone_after(&nobody(), limit, Duration::from_millis(10)).await;
         assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
         assert!(words.contains("has not answered for 1 s"), "{words}");
-        assert!(
-            words.contains("refused"),
-            "the last that was heard: {words}"
-        );
+        assert!(words.contains("refused"), "the last error: {words}");
     }
 
     #[tokio::test]

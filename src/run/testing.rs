@@ -1,5 +1,5 @@
-//! A run without a mesh, for tests: an API server in memory, and nobody behind any port of a pod,
-//! or a [`World`] of callers and servers.
+//! A run without a mesh, for tests: an API server in memory, and either no pods at all or a
+//! [`World`] of callers and servers.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
     verdict::Rates,
 };
 
-/// See the module.
+/// The context of a test run, and its events.
 pub(crate) struct Stage {
     pub ctx: Arc<RunContext>,
     pub lost: TargetLost,
@@ -34,17 +34,17 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Nobody is behind any port.
+    /// Creates a stage on which no port of a pod can be reached.
     pub fn new() -> Self {
         let dial = PodDialer::node("/nowhere/node.sock".into());
         Self::with(&Fake::default(), dial, CleanupPolicy::WithTheWorld, false).0
     }
 
-    /// With the pods of a world, and its server for control calls.
+    /// Creates a stage with the pods of a world and its server for control calls.
     pub fn on(world: &World, tidy: CleanupPolicy, keep_failed: bool) -> Self {
         let (mut stage, session) = Self::with(&world.fake, world.dial(), tidy, keep_failed);
         drop(session);
-        let ctx = Arc::get_mut(&mut stage.ctx).expect("nobody else has it yet");
+        let ctx = Arc::get_mut(&mut stage.ctx).expect("there are no other owners yet");
         ctx.mesh.control = world.control();
         stage
     }
@@ -100,15 +100,15 @@ impl Stage {
         (stage, session)
     }
 
-    /// What was told until now.
+    /// Returns the events since the last call.
     pub fn told(&mut self) -> Vec<EventKind> {
         let all = std::iter::from_fn(|| self.events.try_recv().ok());
         all.map(|event| event.kind).collect()
     }
 }
 
-/// A scenario that no mesh is needed for: its workload is not there, so that it ends at once as an
-/// error. `more` are further keys.
+/// Returns a scenario that needs no mesh: its workload file is missing, so that it ends at once
+/// with an error. `more` contains further keys.
 pub(crate) fn hopeless(more: &str) -> String {
     format!(
         "title: A claim\nwhy: A reason.\nsource: [a document]\nproves: [B1]\n{more}workloads: [{{name: caller, template: nowhere}}]\nprobes:\n  \
@@ -116,7 +116,7 @@ pub(crate) fn hopeless(more: &str) -> String {
     )
 }
 
-/// Scenarios by name, as files of the suite `area`.
+/// Writes scenarios, given by name, as files of the suite `area`, and loads them.
 pub(crate) fn scenarios(root: &Path, files: &[(&str, String)]) -> Vec<LoadedScenario> {
     let folder = root.join("suites/area");
     fs::create_dir_all(&folder).expect("a folder");

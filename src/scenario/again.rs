@@ -1,13 +1,12 @@
-//! How a scenario is named on the command line so that it is the same one wherever the command is
-//! given.
+//! How a scenario is named on the command line so that the command works in any directory.
 
 use std::path::Path;
 
 use super::{dialect, load::Tree, loaded::LoadedScenario};
 
 impl LoadedScenario {
-    /// Words for `meshproof run` that mean this scenario in any folder: its id when it is built in;
-    /// else the absolute path of its file, and its dialect where the file holds it in two.
+    /// Arguments for `meshproof run` that select this scenario in any directory: its id when it is
+    /// built in, else the absolute path of its file, with the dialect if the file has two.
     pub fn again(&self) -> Vec<String> {
         if self.is_built_in() {
             return vec![self.id.clone()];
@@ -19,8 +18,7 @@ impl LoadedScenario {
         words
     }
 
-    /// It is the scenario of this id that every copy of this program holds, with the same
-    /// configuration.
+    /// Whether it is identical, with its configuration, to the scenario of this id in the binary.
     pub fn is_built_in(&self) -> bool {
         if self.tree == Tree::Embedded {
             return true;
@@ -41,7 +39,7 @@ impl LoadedScenario {
     }
 }
 
-/// The path from the root; one that has no such form stays as it is.
+/// The absolute path; unchanged if it cannot be made absolute.
 pub fn absolute(path: &str) -> String {
     let whole = std::path::absolute(Path::new(path));
     whole.map_or_else(|_| path.to_owned(), |path| path.display().to_string())
@@ -62,7 +60,7 @@ mod tests {
             .scenarios
     }
 
-    /// A folder `suites/` with the files of one built-in scenario.
+    /// A directory `suites/` with the files of one built-in scenario.
     fn copy(of: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
         let files = Tree::Embedded.scan().files;

@@ -1,9 +1,9 @@
-//! One scenario, two dialects: the same probes, steps and contrasts over Istio's own objects and
-//! over those of Gateway API.
+//! One scenario, two dialects: the same probes, steps and contrasts with Istio's own objects and
+//! with those of Gateway API.
 //!
-//! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` makes a second scenario out of
-//! `<behaviour>.yaml`. Its id ends in `@gateway-api`; `apply: istio` takes the variant's file there,
-//! and `apply: NAME` takes `<behaviour>.NAME.gateway-api.yaml`.
+//! `<behaviour>.gateway-api.yaml` beside `<behaviour>.istio.yaml` turns `<behaviour>.yaml` into a
+//! second scenario, the variant. Its id ends in `@gateway-api`; there, `apply: istio` applies
+//! `<behaviour>.gateway-api.yaml`, and `apply: NAME` `<behaviour>.NAME.gateway-api.yaml`.
 
 use serde::Serialize;
 
@@ -13,27 +13,26 @@ use super::{
     model::{Scenario, Step},
 };
 
-/// The objects that a scenario's configuration is written in.
+/// The API that a scenario's configuration is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
-    /// `VirtualService`, `DestinationRule`, `Gateway` of Istio, and everything that has one dialect
-    /// only.
+    /// Istio's `VirtualService`, `DestinationRule`, `Gateway`; also scenarios with one dialect.
     #[default]
     Istio,
     /// `GRPCRoute`, `HTTPRoute` and `Gateway` of Kubernetes' Gateway API.
     GatewayApi,
 }
 
-/// Capability that a variant needs, and the requirement that it proves besides its own: "`GRPCRoute`
+/// Capability that a variant needs, and the requirement that it proves in addition: "`GRPCRoute`
 /// behaves as the `VirtualService` does".
 const NEEDED: &str = "gateway-api";
 const PROVED: &str = "R7";
-/// What follows the id of a variant.
+/// Separates the dialect from the id of a variant.
 const MARK: char = '@';
 
 impl Dialect {
-    /// As file names and ids have it.
+    /// The name in file names and ids.
     pub fn name(self) -> &'static str {
         match self {
             Self::Istio => "istio",
@@ -41,7 +40,7 @@ impl Dialect {
         }
     }
 
-    /// The dialect that a scenario is written in: a file that it applies is named for it.
+    /// The dialect that a scenario is written in, by the name of a file that it applies.
     pub fn of(scenario: &Scenario) -> Self {
         if applies(scenario, NEEDED) {
             Self::GatewayApi
@@ -51,7 +50,7 @@ impl Dialect {
     }
 }
 
-/// The file that `apply: <name>` means for the scenario at `stem` (a path without its ending).
+/// The file of `apply: <name>` for the scenario at `stem` (a path without its extension).
 pub fn file(stem: &str, name: &str, variant: bool) -> String {
     match (variant, name) {
         (true, "istio") => format!("{stem}.{NEEDED}.yaml"),
@@ -60,7 +59,7 @@ pub fn file(stem: &str, name: &str, variant: bool) -> String {
     }
 }
 
-/// Parts an id, or a pattern over ids, from the dialect behind its mark.
+/// Splits an id, or a pattern over ids, at its dialect.
 pub fn split(id: &str) -> (&str, Option<&str>) {
     match id.split_once(MARK) {
         Some((stem, dialect)) => (stem, Some(dialect)),
@@ -73,10 +72,10 @@ fn applies(scenario: &Scenario, file: &str) -> bool {
     scenario.steps.iter().any(wanted)
 }
 
-/// The scenario in Gateway API's objects, when it has a file for that.
+/// The variant of the scenario with Gateway API objects, if it has a file for that.
 ///
 /// # Errors
-/// A file that is there and cannot be read.
+/// A file that exists but cannot be read.
 pub fn variant(loaded: &LoadedScenario) -> Result<Option<LoadedScenario>, LoadError> {
     if !applies(&loaded.scenario, "istio") || applies(&loaded.scenario, NEEDED) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What is wrong with a suite file: place, words, way out.
+//! Findings about a suite file: position, message, help.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -14,31 +14,30 @@ use crate::{
     yaml::{Position, YamlError},
 };
 
-/// Characters of a message and of a way out; what a file says in them may be longer than anybody
-/// reads.
+/// Longest message and help, in characters: text quoted from a file may be arbitrarily long.
 const MESSAGE: usize = 400;
 const HELP: usize = 1200;
 /// Longest line that is drawn, in bytes.
 const DRAWN: usize = 400;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Nothing runs while there is one.
+    /// Nothing runs while there are errors.
     Error,
-    /// Worth knowing.
+    /// Does not prevent a run.
     Warning,
 }
 
-/// One mistake in one file. Its text is clean: what comes from files can neither steer a terminal
-/// nor go on for ever.
+/// One mistake in one file. Its text is sanitized: text from files can neither control a terminal
+/// nor be unbounded.
 #[derive(Debug, Clone, Error, Diagnostic, Serialize)]
 #[error("{message}")]
 pub struct Finding {
     pub severity: Severity,
     pub file: String,
-    /// From 1, as is the column.
+    /// From 1, like the column.
     pub line: usize,
     pub column: usize,
     pub message: String,
@@ -91,18 +90,18 @@ impl Finding {
         let file = file.unwrap_or_default();
         match error {
             LoadError::NotText { text, place, .. } => {
-                let message = "this byte is no UTF-8 text";
+                let message = "this byte is not valid UTF-8";
                 Self::new(&file, text, *place, message, error.help())
             }
             LoadError::Io { source, .. } => {
-                let message = format!("this cannot be read: {source}");
+                let message = format!("the file cannot be read: {source}");
                 Self::of_file(&file, message, error.help())
             }
             other => Self::of_file(&file, other.to_string(), error.help()),
         }
     }
 
-    /// The same as something worth knowing, which stops nothing.
+    /// The same finding as a warning.
     #[must_use]
     pub fn warning(mut self) -> Self {
         self.severity = Severity::Warning;
@@ -113,7 +112,7 @@ impl Finding {
         self.severity == Severity::Error
     }
 
-    /// Words the reader's error for people who never saw the type behind it.
+    /// Rewords the parser's error for people who do not know the types behind it.
     pub fn from_yaml(file: &str, text: &Arc<str>, error: &YamlError) -> Self {
         let (message, help) = reword(error);
         Self::new(file, text, error.place, message, help)
@@ -137,7 +136,7 @@ impl Finding {
         format!("{file}:{line}:{column}: {word}{message}; {help}")
     }
 
-    /// The same over a text that steers no terminal.
+    /// The same finding with source text that cannot control a terminal.
     fn cleaned(&self) -> Self {
         let text = drawable(self.text.inner());
         Self {
@@ -146,7 +145,7 @@ impl Finding {
         }
     }
 
-    /// The line can be drawn for a person.
+    /// Whether the source line can be drawn.
     fn is_drawable(&self) -> bool {
         let text = self.text.inner();
         let line = text.lines().nth(self.line.saturating_sub(1));
@@ -154,11 +153,11 @@ impl Finding {
     }
 }
 
-/// Characters of the end of a long text that are kept.
+/// How many characters are kept of the end of a long text.
 const END: usize = 80;
 
-/// One clean line of about so many characters at most: of a long one, which may be megabytes,
-/// beginning and end.
+/// One sanitized line of at most about this many characters: the beginning and end of a longer
+/// text, which may be megabytes.
 fn short(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return clean_line(text);
@@ -169,7 +168,7 @@ fn short(text: &str, most: usize) -> String {
     format!("{}…{}", clean_line(&begin), clean_line(&end))
 }
 
-/// The text with characters that steer terminals replaced byte for byte, so that places stay.
+/// Replaces terminal control characters byte for byte, so that positions stay valid.
 fn drawable(text: &Arc<str>) -> Arc<str> {
     match clean(text) {
         Cow::Borrowed(_) => Arc::clone(text),
@@ -189,13 +188,13 @@ fn drawable(text: &Arc<str>) -> Arc<str> {
     }
 }
 
-/// `unknown field `x`, expected one of `a`, `b`` → what it is and what it may have meant.
+/// Turns `unknown field `x`, expected one of `a`, `b`` into a message and a suggestion.
 fn reword(error: &YamlError) -> (String, String) {
     let message = &error.message;
     let mut names = message.split('`').skip(1).step_by(2);
     let first = names.next().unwrap_or_default().to_owned();
     let known: Vec<&str> = names.collect();
-    // The reader may or may not have gone down into the unknown key.
+    // The path may or may not include the unknown key.
     let path = error.path.strip_suffix(&first).unwrap_or(&error.path);
     let path = path.trim_end_matches('.');
     let place = if path.is_empty() {
@@ -215,7 +214,7 @@ fn reword(error: &YamlError) -> (String, String) {
         };
         return (
             format!("unknown {what} '{first}' in {place}"),
-            sentence(&first, &known, "words"),
+            sentence(&first, &known, "values"),
         );
     }
     if message.starts_with("missing field") {
@@ -228,15 +227,15 @@ fn reword(error: &YamlError) -> (String, String) {
         let help = "see docs/scenario-format.md for the form of this value".to_owned();
         return (format!("{place}: {message}"), help);
     }
-    let help = if message.contains("is given twice here") {
-        "remove one of the two: no reader could tell which one counts"
+    let help = if message.contains("duplicate key") {
+        "remove one of the two: it is ambiguous which one applies"
     } else {
-        "the text must be YAML as docs/scenario-format.md describes it"
+        "the file must be YAML as described in docs/scenario-format.md"
     };
     (message.clone(), help.to_owned())
 }
 
-/// The reader names types of the program; people write maps, lists and numbers.
+/// Replaces the names of Rust types by what people write: maps, lists and numbers.
 fn in_words(message: &str) -> String {
     let Some((found, wanted)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
@@ -245,8 +244,8 @@ fn in_words(message: &str) -> String {
     let wanted = match (first, wanted) {
         ("struct" | "map", _) | (_, "a map") => "a map",
         ("sequence", _) | (_, "a sequence") => "a list",
-        ("enum" | "variant", _) => "one of the words in docs/scenario-format.md",
-        ("u8" | "u16" | "u32" | "u64" | "usize", _) => "a whole number from 0",
+        ("enum" | "variant", _) => "one of the values in docs/scenario-format.md",
+        ("u8" | "u16" | "u32" | "u64" | "usize", _) => "a whole number, at least 0",
         ("f64", _) => "a number",
         _ => wanted,
     };
@@ -256,15 +255,15 @@ fn in_words(message: &str) -> String {
 /// How findings are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
-    /// With colours, on a terminal that wants them.
+    /// With colours, on a terminal that supports them.
     Colour,
-    /// The same picture without (`NO_COLOR`, or no terminal).
+    /// The same without colours (`NO_COLOR`, or no terminal).
     Monochrome,
     /// One line each.
     Plain,
 }
 
-/// All findings as text that ends with a line break.
+/// All findings as text that ends with a newline.
 pub fn render(findings: &[Finding], style: Style) -> String {
     let theme = match style {
         Style::Plain => {
@@ -289,11 +288,11 @@ pub fn render(findings: &[Finding], style: Style) -> String {
     text
 }
 
-/// Findings that GitHub shows of one step.
+/// How many findings GitHub shows per step.
 const SHOWN: usize = 10;
 
-/// The first findings as workflow commands of GitHub Actions, one a line: it shows them at their
-/// lines.
+/// The first findings as GitHub Actions workflow commands, one per line: GitHub shows them at their
+/// source lines.
 pub fn commands(findings: &[Finding]) -> String {
     let data = |text: &str| text.replace('%', "%25");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");

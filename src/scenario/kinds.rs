@@ -1,8 +1,8 @@
-//! What is known of kinds of objects without asking an API server.
+//! Facts about kinds of objects that need no API server.
 
-/// Versions that are served no longer, with what to write in their place. Sources: Kubernetes'
-/// deprecated API migration guide, Istio's notes of 1.6 (`authentication.istio.io`,
-/// `rbac.istio.io`) and 1.8 (`config.istio.io`), Gateway API's versions of 1.1.
+/// Versions that are no longer served, with their replacements. Sources: Kubernetes' deprecated API
+/// migration guide, Istio's release notes of 1.6 (`authentication.istio.io`, `rbac.istio.io`) and
+/// 1.8 (`config.istio.io`), Gateway API's versions of 1.1.
 const REMOVED: &[(&str, &[&str], &str)] = &[
     (
         "extensions/v1beta1",
@@ -91,7 +91,7 @@ const REMOVED: &[(&str, &[&str], &str)] = &[
 const INGRESS: &str =
     "write networking.k8s.io/v1, with `pathType` and `backend: {service: {name, port: {number}}}`";
 
-/// What to write in place of a version that is served no longer.
+/// What to write instead of a version that is no longer served.
 pub fn served_instead(api_version: &str, kind: &str) -> Option<&'static str> {
     let rows = REMOVED.iter();
     rows.filter(|(version, kinds, _)| *version == api_version && kinds.contains(&kind))
@@ -99,8 +99,8 @@ pub fn served_instead(api_version: &str, kind: &str) -> Option<&'static str> {
         .next()
 }
 
-/// Kinds without a namespace, by API group: those of Kubernetes 1.36, Gateway API and Istio. What a
-/// server says itself counts more.
+/// Cluster-scoped kinds by API group: those of Kubernetes 1.36, Gateway API and Istio. Discovery
+/// from an API server takes precedence.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     (
         "",
@@ -169,7 +169,7 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
     ("storagemigration.k8s.io", &["StorageVersionMigration"]),
 ];
 
-/// The kind has no namespace, as far as its group and name tell without a server.
+/// Whether the kind is cluster-scoped, as far as its group and name tell without a server.
 pub fn is_cluster_scoped(api_version: &str, kind: &str) -> bool {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let of_group = CLUSTER_SCOPED.iter().filter(|(known, _)| *known == group);

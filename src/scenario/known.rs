@@ -21,12 +21,12 @@ use crate::{
 pub struct KnownEntry {
     /// A scenario's id.
     pub id: String,
-    /// Rows that fail; absent: the scenario as a whole.
+    /// Cases that fail; absent: the scenario as a whole.
     #[serde(default)]
     pub cases: Vec<String>,
     /// What the mesh does instead.
     pub reason: String,
-    /// Where it is reported.
+    /// URL of the report.
     pub link: String,
     /// Only with these versions of the proxy, e.g. `1.36.*`.
     #[serde(default)]
@@ -36,19 +36,19 @@ pub struct KnownEntry {
     pub mesh_version: Option<String>,
 }
 
-/// The list of one mesh and version.
+/// The list for one mesh and version.
 #[derive(Debug, Clone)]
 pub struct KnownFile {
     pub file: String,
     pub mesh: String,
-    /// As in the file's name; `*` for all.
+    /// As in the file name; `*` for all.
     pub version: String,
     pub entries: Vec<KnownEntry>,
     text: Arc<str>,
     places: SourceMap,
 }
 
-/// What runs: entries are chosen by it.
+/// The running versions, by which entries are selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeshVersions<'a> {
     pub mesh: &'a str,
@@ -56,10 +56,10 @@ pub struct MeshVersions<'a> {
     pub envoy: &'a str,
 }
 
-/// Reads every list of the suite at this root; files that cannot be read as lists are findings.
+/// Reads every list of the suite at this root; files that are not valid lists become findings.
 pub fn load_known(root: &Tree) -> (Vec<KnownFile>, Vec<Finding>) {
     let (mut files, mut findings) = (Vec::new(), Vec::new());
-    // A suite without such a folder has no expected failures.
+    // A suite without this folder has no expected failures.
     let names = root.names(KNOWN_FOLDER).unwrap_or_default();
     for name in names.iter().filter(|name| name.ends_with(".yaml")) {
         let path = format!("{KNOWN_FOLDER}/{name}");
@@ -92,10 +92,10 @@ pub fn load_known_of(scenarios: &[LoadedScenario]) -> (Vec<KnownFile>, Vec<Findi
     (files, findings)
 }
 
-/// Reads one list; mesh and version come from the file's name.
+/// Reads one list; mesh and version come from the file name.
 ///
 /// # Errors
-/// A finding: no list, or no such name.
+/// A finding: the text is not a list, or the file name has no mesh and version.
 pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Box<Finding>> {
     let text: Arc<str> = text.into();
     let (entries, places) = yaml::parse::<Vec<KnownEntry>>(&text)
@@ -106,7 +106,7 @@ pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Bo
         .unwrap_or(path)
         .trim_end_matches(".yaml");
     let Some((mesh, version)) = name.split_once('-') else {
-        let message = format!("'{name}' names no mesh and version");
+        let message = format!("the file name '{name}' has no mesh and version");
         let help = "name the file <mesh>-<version>.yaml, e.g. istio-1.31.yaml or istio-*.yaml";
         let place = places.key("");
         return Err(Box::new(Finding::new(file, &text, place, message, help)));
@@ -121,7 +121,7 @@ pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Bo
     })
 }
 
-/// The expected failure of a scenario on what runs; cases of several entries are joined.
+/// The expected failure of a scenario on the running versions; cases of several entries are joined.
 pub fn find(files: &[KnownFile], id: &str, running: MeshVersions<'_>) -> Option<Known> {
     let matching = files
         .iter()
@@ -142,7 +142,7 @@ pub fn find(files: &[KnownFile], id: &str, running: MeshVersions<'_>) -> Option<
             link: entry.link.clone(),
             cases: entry.cases.clone(),
         }),
-        // A whole scenario stays whole.
+        // An entry without cases covers the whole scenario.
         Some(mut known) if !known.cases.is_empty() && !entry.cases.is_empty() => {
             known.cases.extend(entry.cases.iter().cloned());
             Some(known)
@@ -154,14 +154,14 @@ pub fn find(files: &[KnownFile], id: &str, running: MeshVersions<'_>) -> Option<
     })
 }
 
-/// `1.31` covers 1.31.0, 1.31.4-rc.1, …; a pattern with `*` is taken as it is.
+/// `1.31` covers 1.31.0, 1.31.4-rc.1, …; a pattern with `*` is a glob.
 fn version_matches(pattern: &str, version: &str) -> bool {
     let version = version.trim_start_matches('v');
     let rest = version.strip_prefix(pattern);
     glob(pattern, version) || rest.is_some_and(|rest| rest.starts_with(['.', '-']))
 }
 
-/// Entries that name no scenario or no case, or lack their reason.
+/// Entries with an unknown scenario or case, without a reason or without a link.
 pub fn lint_known(files: &[KnownFile], scenarios: &[LoadedScenario]) -> Vec<Finding> {
     let ids: Vec<&str> = scenarios.iter().map(|loaded| loaded.id.as_str()).collect();
     let mut findings = Vec::new();
@@ -201,8 +201,8 @@ pub fn lint_known(files: &[KnownFile], scenarios: &[LoadedScenario]) -> Vec<Find
             if !entry.link.contains("://") {
                 push(
                     "link".to_owned(),
-                    format!("'{}' is no link", entry.link),
-                    "link the report or the document".to_owned(),
+                    format!("'{}' is not a URL", entry.link),
+                    "write the URL of the report or the document".to_owned(),
                 );
             }
         }

@@ -1,5 +1,5 @@
-//! How much a scenario may ask for. What is beyond is refused before anything is made of it:
-//! neither lint nor plan nor a mesh would end.
+//! Limits on what a scenario may request. Larger values are rejected before anything is built from
+//! them: lint, plan or mesh would never finish.
 
 use serde_json::Value;
 
@@ -11,19 +11,19 @@ use super::{
     verb::{Step, spec::Limit},
 };
 
-/// Workloads of a world.
+/// Workloads of a scenario.
 const WORKLOADS: usize = 50;
 /// Pods of one workload, and of all of them together.
 const PODS: u32 = 100;
 const ALL_PODS: u32 = 300;
 const PROBES: usize = 100;
 const STEPS: usize = 300;
-/// Rows of all tables (`vary`) together.
+/// Cases of all probes together.
 const CASES: usize = 500;
-/// Runs of probes over all steps: each row of a table is one.
+/// Probe runs over all steps; each case is one run.
 const RUNS: usize = 1000;
-/// Words of one list (`needs`, `proves`, `must-fail`, …) and keys of one map (`labels`, `metadata`,
-/// …).
+/// Entries of one list (`needs`, `proves`, `must-fail`, …) and keys of one map (`labels`,
+/// `metadata`, …).
 const WORDS: usize = 200;
 /// Calls of one run of a probe; values of a `per-call` key.
 const CALLS: u64 = 1_000_000;
@@ -40,33 +40,33 @@ const MESSAGE_BYTES: u64 = 64 << 20;
 const STREAM_BYTES: u64 = 1 << 30;
 const PAD_BYTES: u64 = 1 << 20;
 const WINDOW_BYTES: u64 = (1 << 31) - 1;
-/// Anything that takes time.
+/// Any duration.
 const MILLISECONDS: u64 = 3_600_000;
-/// Pushes of `churn`, rounds of `versus`.
+/// Pushes of `churn`, rounds of `compare`.
 const ROUNDS: u64 = 1000;
-/// A workload's name: pods get it with 17 characters behind, and host names have 63.
+/// A workload's name: pod names add 17 characters to it, and host names have at most 63.
 const NAME: usize = 40;
-/// Label values (Kubernetes), and names that stand in file names.
+/// Label values (Kubernetes), and names that become part of file names.
 const LABEL: usize = 63;
 
-/// What can be told without reading another file. Names that lead to other files are among it.
+/// Checks everything that needs no other file, including the names of other files.
 ///
 /// # Errors
-/// All that is beyond a limit.
+/// A finding for each value beyond its limit.
 pub fn before_files(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
     let mut check = Check::of(loaded);
     check.lists();
     for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
-        check.workload(&format!("world[{at}]"), workload);
+        check.workload(&format!("workloads[{at}]"), workload);
     }
     let mut cases = 0;
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
         cases += probe.cases.len();
         if cases > CASES {
-            let words = format!("more than {CASES} rows in all tables of this scenario");
+            let words = format!("more than {CASES} cases in this scenario");
             check.refuse(
-                &format!("{path}.vary"),
+                &format!("{path}.cases"),
                 words,
                 "split it into several scenarios",
             );
@@ -81,19 +81,19 @@ pub fn before_files(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
     check.end()
 }
 
-/// The pods that world and steps ask for, with what the workloads' files say.
+/// Checks the number of pods, including the `replicas` of workload files.
 ///
 /// # Errors
-/// All that is beyond a limit.
+/// A finding for each value beyond its limit.
 pub fn pods(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
     let mut check = Check::of(loaded);
     let mut all: u32 = 0;
     for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
-        let path = format!("world[{at}]");
+        let path = format!("workloads[{at}]");
         let pods = workload.pods();
         if workload.replicas.is_none() {
             check.most(
-                &format!("{path}.uses"),
+                &format!("{path}.template"),
                 "replicas in its file",
                 pods.into(),
                 PODS.into(),
@@ -101,7 +101,7 @@ pub fn pods(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
         }
         all = all.saturating_add(pods);
         if all > ALL_PODS {
-            let words = format!("more than {ALL_PODS} pods in this world");
+            let words = format!("more than {ALL_PODS} pods in this scenario");
             check.refuse(&path, words, "ask for fewer replicas");
             break;
         }
@@ -134,10 +134,10 @@ impl<'a> Check<'a> {
         self.findings.push(self.loaded.at_value(path, words, help));
     }
 
-    /// A number, and the largest that there may be.
+    /// Checks a number against its maximum.
     fn most(&mut self, path: &str, what: &str, value: u64, most: u64) {
         if value > most {
-            let help = format!("at most {most}: a larger one would not end");
+            let help = format!("at most {most}: a larger number would never finish");
             self.refuse(path, format!("{value} {what} are too many"), help);
         }
     }
@@ -167,13 +167,13 @@ impl<'a> Check<'a> {
             Err(error) => self.refuse(path, error.to_string(), "units are us, ms, s, m and h"),
             Ok(time) if time.as_millis() > u128::from(MILLISECONDS) => {
                 let words = format!("'{text}' is longer than an hour");
-                self.refuse(path, words, "no scenario may take so long");
+                self.refuse(path, words, "durations may be at most one hour");
             }
             Ok(_) => {}
         }
     }
 
-    /// A word that is a part of a file's name.
+    /// Checks a value that is part of a file name.
     fn file_word(&mut self, path: &str, word: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let bad = word.is_empty()
@@ -182,13 +182,13 @@ impl<'a> Check<'a> {
             || word.starts_with('.')
             || word.contains("..");
         if bad {
-            let help = "write letters, digits and dashes only: the file lies beside the scenario";
-            self.refuse(path, format!("'{word}' names no file here"), help);
+            let help = "use letters, digits and dashes only: the file is beside the scenario";
+            self.refuse(path, format!("'{word}' is not a valid file name"), help);
         }
     }
 
-    /// A name of Kubernetes objects (DNS label that begins with a letter, RFC 1035), short enough
-    /// for the names made of it.
+    /// Checks a name of Kubernetes objects (a DNS label that starts with a letter, RFC 1035), short
+    /// enough for the names derived from it.
     fn object_name(&mut self, path: &str, name: &str) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let ok = name.len() <= NAME
@@ -197,7 +197,7 @@ impl<'a> Check<'a> {
             && name.chars().all(plain);
         if !ok {
             let help = format!(
-                "write at most {NAME} small letters, digits and dashes, a letter first: Deployments and Services are named by it"
+                "use at most {NAME} lower-case letters, digits and dashes, starting with a letter: Deployments and Services are named after it"
             );
             self.refuse(
                 path,
@@ -209,7 +209,12 @@ impl<'a> Check<'a> {
 
     fn lists(&mut self) {
         let scenario = &self.loaded.scenario;
-        self.length("world", "workloads", scenario.workloads.len(), WORKLOADS);
+        self.length(
+            "workloads",
+            "workloads",
+            scenario.workloads.len(),
+            WORKLOADS,
+        );
         self.length("probes", "probes", scenario.probes.len(), PROBES);
         self.length("steps", "steps", scenario.steps.len(), STEPS);
         for (key, length) in [
@@ -218,13 +223,13 @@ impl<'a> Check<'a> {
             ("needs", scenario.needs.len()),
             ("labels", scenario.labels.len()),
         ] {
-            self.length(key, "words", length, WORDS);
+            self.length(key, "entries", length, WORDS);
         }
     }
 
     fn workload(&mut self, path: &str, workload: &Workload) {
         self.object_name(&format!("{path}.name"), &workload.name);
-        self.file_word(&format!("{path}.uses"), &workload.template);
+        self.file_word(&format!("{path}.template"), &workload.template);
         if let Some(app) = &workload.app {
             self.object_name(&format!("{path}.app"), app);
         }
@@ -237,8 +242,8 @@ impl<'a> Check<'a> {
                 && version.ends_with(edge);
             if !ok {
                 let help =
-                    "write at most 63 letters, digits, dashes and dots: it is the value of a label";
-                let words = format!("'{version}' cannot be a version");
+                    "use at most 63 letters, digits, dashes and dots: it becomes a label value";
+                let words = format!("invalid version '{version}'");
                 self.refuse(&format!("{path}.version"), words, help);
             }
         }
@@ -279,7 +284,7 @@ impl<'a> Check<'a> {
         self.stream(&format!("{path}.stream"), probe.stream.as_ref());
         self.time(&format!("{path}.deadline"), probe.deadline.as_deref());
         for (at, row) in probe.cases.iter().enumerate() {
-            self.with(&format!("{path}.vary[{at}].with"), &row.with, probe);
+            self.with(&format!("{path}.cases[{at}].with"), &row.with, probe);
         }
     }
 
@@ -312,11 +317,15 @@ impl<'a> Check<'a> {
             && !(rate > 0.0 && rate <= RATE)
         {
             let help = format!("write calls per second: more than 0, at most {RATE}");
-            self.refuse(&format!("{path}.rate"), format!("{rate} is no rate"), help);
+            self.refuse(
+                &format!("{path}.rate"),
+                format!("invalid rate {rate}"),
+                help,
+            );
         }
     }
 
-    /// What differs from a probe.
+    /// Checks the overrides of a probe.
     fn with(&mut self, path: &str, with: &Override, probe: &Probe) {
         if with.times.is_some()
             || with.connections.is_some()
@@ -338,7 +347,7 @@ impl<'a> Check<'a> {
         self.time(&format!("{path}.deadline"), with.deadline.as_deref());
     }
 
-    /// A script that cannot be read is told by the other rules.
+    /// A script that cannot be read is reported by other rules.
     fn script(&mut self, path: &str, script: Option<&Value>) {
         let Ok(Some(script)) = script::script(script) else {
             return;
@@ -442,7 +451,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Rows of a table times the steps that run it.
+    /// Cases of a probe times the steps that run it.
     fn runs(&mut self) {
         let scenario = &self.loaded.scenario;
         let rows = |name: &str| {
@@ -459,9 +468,8 @@ impl<'a> Check<'a> {
             });
             runs += each.sum::<usize>();
             if runs > RUNS {
-                let words = format!("more than {RUNS} runs of probes up to here");
-                let help =
-                    "split it into several scenarios: each row of a table is a run in each step";
+                let words = format!("more than {RUNS} probe runs up to this step");
+                let help = "split it into several scenarios: each case is a run in every step that uses it";
                 return self.refuse(&format!("steps[{at}]"), words, help);
             }
         }

@@ -1,4 +1,4 @@
-//! What there is: one line per scenario, or per requirement.
+//! Lists of scenarios: one line per scenario, requirement or behaviour.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -19,12 +19,12 @@ pub struct Listed {
     pub area: String,
     pub proves: Vec<String>,
     pub needs: Vec<String>,
-    /// Part of `list --by dialect` only.
+    /// Used by `list --by dialect` only.
     #[serde(skip)]
     pub dialect: Dialect,
 }
 
-/// In the given order.
+/// One element per scenario, in the given order.
 pub fn list(scenarios: &[LoadedScenario]) -> Vec<Listed> {
     let listed = scenarios.iter().map(|loaded| Listed {
         id: loaded.id.clone(),
@@ -55,7 +55,7 @@ pub struct RequirementRow {
     pub scenarios: Vec<String>,
 }
 
-/// Every requirement, those without a scenario too.
+/// Every requirement, including those without a scenario.
 pub fn by_requirement(listed: &[Listed]) -> Vec<RequirementRow> {
     let mut proved: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for one in listed {
@@ -96,14 +96,14 @@ pub fn by_requirement_text(rows: &[RequirementRow]) -> String {
     text
 }
 
-/// One row of `list --by dialect`: a behaviour and the dialects that it is shown in.
+/// One row of `list --by dialect`: a behaviour and the dialects that verify it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DialectRow {
     pub behaviour: String,
     pub dialects: Vec<Dialect>,
 }
 
-/// Every behaviour that is shown in Gateway API's objects, with all its dialects.
+/// Every behaviour that is verified with Gateway API objects, with all its dialects.
 pub fn by_dialect(listed: &[Listed]) -> Vec<DialectRow> {
     let mut found: BTreeMap<&str, Vec<Dialect>> = BTreeMap::new();
     for one in listed {
@@ -121,7 +121,7 @@ pub fn by_dialect(listed: &[Listed]) -> Vec<DialectRow> {
         .collect()
 }
 
-/// A Markdown table, as the documentation has it.
+/// A Markdown table, as in the documentation.
 pub fn by_dialect_text(rows: &[DialectRow]) -> String {
     let mut text = "| behaviour | Istio | Gateway API |\n|---|---|---|\n".to_owned();
     for row in rows {

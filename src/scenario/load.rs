@@ -1,4 +1,4 @@
-//! Where suite files come from: a folder on disk, or the copy inside the binary.
+//! Sources of suite files: a folder on disk, or the copy embedded in the binary.
 
 use std::{
     ffi::OsStr,
@@ -11,11 +11,11 @@ use super::file::{self, LoadError};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 
-/// Folders within folders that are looked into.
+/// Maximum depth of nested folders.
 const MAX_FOLDERS_DEEP: usize = 16;
-/// Entries of all folders together that are looked at: a suite has hundreds, `/` has millions.
+/// Maximum number of entries in all folders: a suite has hundreds, `/` has millions.
 const MAX_ENTRIES: usize = 100_000;
-/// Name of the folder below which ids begin.
+/// Name of the folder that ids are relative to.
 pub const SUITES_FOLDER: &str = "suites";
 /// Name of the folder of expected failures, at the root of a suite.
 pub const KNOWN_FOLDER: &str = "known";
@@ -32,23 +32,23 @@ pub enum Tree {
 pub struct Scan {
     /// All YAML files (`*.yaml`), sorted.
     pub files: Vec<String>,
-    /// Files that end in `.yml`: they are not read.
+    /// Files that end in `.yml`; they are not read.
     pub yml: Vec<String>,
-    /// Folders and files that cannot be looked at.
+    /// Folders and files that cannot be examined.
     pub problems: Vec<LoadError>,
     entries: usize,
 }
 
-/// Who a file is, however it was named.
+/// Identity of a file, independent of how it was named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Path below the nearest folder `suites`, without the ending; where there is none, the file's
-    /// own folder and its name.
+    /// Path below the nearest folder `suites`, without the extension; without such a folder, the
+    /// file's own folder and its name.
     pub id: String,
-    /// The same for every name of one file: its path without links.
+    /// The file's path with links resolved: the same for every name of one file.
     pub origin: PathBuf,
-    /// Root of its suite: the nearest folder `suites`, else the file's folder or the one above,
-    /// whichever has a folder `known`.
+    /// Root of its suite: the nearest folder `suites`, else the file's folder or its parent if that
+    /// has a folder `known`.
     pub home: Option<Tree>,
 }
 
@@ -97,10 +97,10 @@ impl Tree {
         Ok(names)
     }
 
-    /// Text of a file without byte order mark; `None` when it is not there.
+    /// Text of a file without its byte order mark; `None` if it does not exist.
     ///
     /// # Errors
-    /// A file that is there but is no regular file, is too large or cannot be read as UTF-8.
+    /// A file that is not a regular file, is too large or is not UTF-8.
     pub fn read(&self, path: &str) -> Result<Option<String>, LoadError> {
         match self {
             Self::Disk(root) => file::read(&root.join(path)),
@@ -113,7 +113,7 @@ impl Tree {
         }
     }
 
-    /// The path as a person finds it.
+    /// The path for display.
     pub fn display(&self, path: &str) -> String {
         match self {
             Self::Disk(root) if root.as_os_str().is_empty() || root == Path::new(".") => {
@@ -124,7 +124,7 @@ impl Tree {
         }
     }
 
-    /// Who a file of this tree is.
+    /// Identity of a file of this tree.
     pub fn identity(&self, path: &str) -> Identity {
         match self {
             Self::Embedded => Identity {
@@ -141,7 +141,7 @@ fn without_ending(path: &str) -> &str {
     path.strip_suffix(".yaml").unwrap_or(path)
 }
 
-/// Links to the file's folder are resolved, a link that is the file itself keeps its name.
+/// Resolves links to the file's folder; a link that is the file itself keeps its name.
 fn identity(path: &Path) -> Identity {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -169,7 +169,7 @@ fn identity(path: &Path) -> Identity {
     }
 }
 
-/// A path as it is short from the current folder.
+/// The path relative to the current directory, if it is below it.
 fn near(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(std::fs::canonicalize);
     let inside = here
@@ -201,7 +201,7 @@ fn walk(root: &Path, folder: &Path, depth: usize, scan: &mut Scan) {
             }
             return;
         }
-        // A link may lead in a circle; suites have no use for links to folders.
+        // A link may form a cycle; suites have no use for links to folders.
         if path.is_dir() && !path.is_symlink() {
             if depth < MAX_FOLDERS_DEEP {
                 walk(root, &path, depth + 1, scan);
@@ -246,7 +246,7 @@ fn walk_embedded(folder: &Dir<'_>, scan: &mut Scan) {
     }
 }
 
-/// The built-in suites: `suites/` of the current folder, else the embedded copy.
+/// The built-in suites: `suites/` of the current directory, else the embedded copy.
 #[derive(Debug, Clone)]
 pub struct Suites {
     pub tree: Tree,
@@ -269,7 +269,7 @@ impl Suites {
     }
 }
 
-/// What a word on the command line stands for.
+/// What a command-line argument selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SelectionWord {
     /// A folder: everything in it.
@@ -280,10 +280,10 @@ pub enum SelectionWord {
     Ids(String),
 }
 
-/// Tells files and folders on disk from ids.
+/// Distinguishes files and folders on disk from ids.
 ///
 /// # Errors
-/// A file whose name is no text.
+/// A file whose name is not UTF-8 or contains control characters.
 pub fn selection(word: &Path) -> Result<SelectionWord, LoadError> {
     if word.is_dir() {
         return Ok(SelectionWord::Folder(Tree::Disk(word.to_owned())));

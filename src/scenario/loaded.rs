@@ -1,4 +1,4 @@
-//! A scenario that was read, with the place of each of its words, and the files beside it.
+//! A loaded scenario with the position of each of its values, and the files beside it.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,26 +14,26 @@ use crate::yaml::SourceMap;
 /// A scenario with the file it came from.
 #[derive(Debug, Clone)]
 pub struct LoadedScenario {
-    /// See [`super::load::Identity::id`]; with `@gateway-api` for a scenario in its other dialect.
+    /// See [`super::load::Identity::id`]; with `@gateway-api` for a variant.
     pub id: String,
-    /// Objects that its configuration is written in.
+    /// API that its configuration is written in.
     pub dialect: Dialect,
     /// First part of the id.
     pub area: String,
-    /// Path for people.
+    /// Path for display.
     pub file: String,
     pub text: Arc<str>,
     pub scenario: Scenario,
     pub places: SourceMap,
-    /// Which of its runs in a plan this is, from 1; 0 where it runs once.
+    /// Number of this run in the plan, from 1; 0 if the scenario runs once.
     pub attempt: u32,
     /// The same for every name of its file.
     pub origin: PathBuf,
-    /// Root of its suite, where the list of expected failures lies.
+    /// Root of its suite, which has the lists of expected failures.
     pub home: Option<Tree>,
-    /// It is another scenario in another dialect.
+    /// Whether it is the Gateway API variant of another scenario.
     pub(super) variant: bool,
-    /// Path in its tree, without the ending.
+    /// Path in its tree, without the extension.
     pub(super) stem: String,
     pub(super) tree: Tree,
 }
@@ -41,13 +41,13 @@ pub struct LoadedScenario {
 /// A file beside a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiblingFile {
-    /// Path for people.
+    /// Path for display.
     pub file: String,
     pub text: String,
 }
 
-/// Name of one of the runs of a scenario: the id, and `~N` for the N-th. The first, and the only
-/// one (0), has the id's own.
+/// Name of a run of a scenario: the id, followed by `~N` for the N-th run. The first run, and the
+/// only one (0), is named by the id alone.
 pub fn run_name(id: &str, attempt: u32) -> String {
     match attempt {
         0 | 1 => id.to_owned(),
@@ -56,35 +56,35 @@ pub fn run_name(id: &str, attempt: u32) -> String {
 }
 
 impl LoadedScenario {
-    /// `<behaviour>.<name>.yaml` (or the file of its dialect): what `apply: <name>` means.
+    /// The file of `apply: <name>`: `<behaviour>.<name>.yaml`, or the file of its dialect.
     ///
     /// # Errors
-    /// The file is there but cannot be read.
+    /// The file exists but cannot be read.
     pub fn config(&self, name: &str) -> Result<Option<SiblingFile>, LoadError> {
         self.beside(&self.config_path(name))
     }
 
-    /// Where [`Self::config`] looks, below the folder of the suites.
+    /// Path of [`Self::config`], relative to its tree.
     pub fn config_path(&self, name: &str) -> String {
         dialect::file(&self.stem, name, self.variant)
     }
 
-    /// Where its evidence is kept: a folder of its own for each run.
+    /// Folder of its evidence, one per run.
     pub fn folder(&self) -> String {
         run_name(&self.id, self.attempt)
     }
 
-    /// It is another scenario in another dialect.
+    /// Whether it is the Gateway API variant of another scenario.
     pub fn is_variant(&self) -> bool {
         self.variant
     }
 
-    /// `<uses>.yaml` in the scenario's folder: a workload of its own.
+    /// `<template>.yaml` in the scenario's folder: its own workload file.
     ///
     /// # Errors
-    /// The file is there but cannot be read.
-    pub fn workload(&self, uses: &str) -> Result<Option<SiblingFile>, LoadError> {
-        self.beside(&self.beside_it(&format!("{uses}.yaml")))
+    /// The file exists but cannot be read.
+    pub fn workload(&self, template: &str) -> Result<Option<SiblingFile>, LoadError> {
+        self.beside(&self.beside_it(&format!("{template}.yaml")))
     }
 
     /// Path, in its tree, of a file in its folder.
@@ -99,8 +99,8 @@ impl LoadedScenario {
         self.stem.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as `apply:`
-    /// would have them with their endings.
+    /// Names of the files that belong to it alone (`<behaviour>.….yaml` and `.yml`), as in `apply:`
+    /// but with their extensions.
     ///
     /// # Errors
     /// Its folder cannot be listed.

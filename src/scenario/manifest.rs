@@ -1,32 +1,32 @@
-//! Text beside a scenario: placeholders.
+//! Placeholders in manifests, authorities and addresses.
 
-/// The only placeholders that mesh configuration, authorities and addresses may hold.
+/// The placeholders allowed in mesh configuration, authorities and addresses.
 pub const PLACEHOLDERS: [&str; 3] = ["namespace", "host", "gateway"];
 
-/// What placeholders stand for in one run of a scenario.
+/// Values of the placeholders in one run of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Names<'a> {
     /// The scenario's own namespace.
     pub namespace: &'a str,
-    /// Its own external host, shared with nobody.
+    /// Its own external host, which no other scenario uses.
     pub host: &'a str,
-    /// Name of the ingress gateway's workload label, as Istio's `selector` wants it.
+    /// Value of the ingress gateway's `istio` label, for Istio's `selector`.
     pub gateway: &'a str,
 }
 
-/// Replaces the known placeholders and nothing else; lint has refused all others.
+/// Replaces the known placeholders and nothing else; lint rejects all others.
 pub fn expand(text: &str, names: &Names<'_>) -> String {
     text.replace("${namespace}", names.namespace)
         .replace("${host}", names.host)
         .replace("${gateway}", names.gateway)
 }
 
-/// Characters of an unknown placeholder that are told.
+/// Longest unknown placeholder that is shown, in characters.
 const SHOWN: usize = 64;
-/// Unknown placeholders that are told of one file.
+/// Most unknown placeholders reported per file.
 const UNKNOWN: usize = 20;
 
-/// The first `${…}` that are no known placeholders: (byte offset, its text).
+/// The first unknown `${…}`: (byte offset, text).
 pub fn unknown_placeholders(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (at, _) in text.match_indices("${") {

@@ -1,5 +1,5 @@
-//! The typed suite file: load, parse, select, and what belongs to it: workloads, manifests, lists
-//! of known failures.
+//! Suite files: loading, parsing and selecting scenarios, their workloads, manifests and lists of
+//! known failures.
 
 pub mod again;
 pub mod dialect;

@@ -1,5 +1,5 @@
-//! Kubernetes objects as people paste them: lists are taken apart, what an API server fills in is
-//! left out.
+//! Kubernetes objects as people paste them: lists are flattened, fields that an API server fills in
+//! are dropped.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::yaml::{self, Position, SourceMap, YamlError};
 #[derive(Debug, Clone)]
 pub struct Object {
     pub value: Value,
-    /// Fields that an API server fills in and refuses, or misunderstands, when they are applied:
-    /// left out of `value`.
+    /// Fields that an API server fills in and rejects or misinterprets when they are applied;
+    /// removed from `value`.
     pub dropped: Vec<&'static str>,
     places: Arc<SourceMap>,
     /// Path of the object in its document; empty unless it is an item of a list.
@@ -20,12 +20,12 @@ pub struct Object {
 }
 
 impl Object {
-    /// Place of a key (`metadata.name`), or of the nearest one above it.
+    /// Position of a key (`metadata.name`), or of its nearest parent.
     pub fn key(&self, path: &str) -> Position {
         self.places.key(&self.path(path))
     }
 
-    /// Place of a value.
+    /// Position of a value.
     pub fn value(&self, path: &str) -> Position {
         self.places.value(&self.path(path))
     }
@@ -43,8 +43,8 @@ impl Object {
         self.value.pointer(pointer)?.as_str()
     }
 
-    /// Group of the API, kind, namespace as written, and name: two objects of one file that agree
-    /// in it are one.
+    /// API group, kind, namespace as written, and name: objects of one file with the same address
+    /// are the same object.
     pub fn address(&self) -> Option<(String, String, String, String)> {
         let version = self.text("/apiVersion")?;
         let group = version.split_once('/').map_or("", |(group, _)| group);
@@ -55,11 +55,11 @@ impl Object {
     }
 }
 
-/// All objects of a file in their order. The items of a `List` (what `kubectl get -o yaml` prints)
-/// stand for themselves.
+/// All objects of a file in order. A `List` (what `kubectl get -o yaml` prints) is replaced by its
+/// items.
 ///
 /// # Errors
-/// The text is no YAML, or beyond the reader's limits.
+/// The text is not YAML, or exceeds the reader's limits.
 pub fn objects(text: &str) -> Result<Vec<Object>, YamlError> {
     let mut found = Vec::new();
     for document in yaml::documents(text)? {
@@ -69,7 +69,7 @@ pub fn objects(text: &str) -> Result<Vec<Object>, YamlError> {
     Ok(found)
 }
 
-/// The values of [`objects`]: what is applied.
+/// The values of [`objects`], as they are applied.
 ///
 /// # Errors
 /// As [`objects`].
@@ -93,7 +93,7 @@ fn take_apart(mut value: Value, places: &Arc<SourceMap>, prefix: String, found: 
         });
     };
     for (at, mut item) in items.into_iter().enumerate() {
-        // Items of a typed list (`VirtualServiceList`) may leave out what the list says.
+        // Items of a typed list (`VirtualServiceList`) may omit what the list specifies.
         if let (false, Some(fields)) = (item_kind.is_empty(), item.as_object_mut()) {
             let version = value["apiVersion"].clone();
             fields.entry("apiVersion").or_insert(version);
@@ -106,8 +106,8 @@ fn take_apart(mut value: Value, places: &Arc<SourceMap>, prefix: String, found: 
     }
 }
 
-/// Fields of `metadata` that a server writes (Kubernetes' API conventions), owners of another
-/// cluster among them: an object whose owner does not exist is collected as garbage.
+/// Fields of `metadata` that a server writes (Kubernetes' API conventions), including owners in
+/// another cluster: an object whose owner does not exist is garbage collected.
 const FILLED_IN: [(&str, &str); 8] = [
     ("managedFields", "metadata.managedFields"),
     ("uid", "metadata.uid"),
@@ -118,7 +118,7 @@ const FILLED_IN: [(&str, &str); 8] = [
     ("selfLink", "metadata.selfLink"),
     ("ownerReferences", "metadata.ownerReferences"),
 ];
-/// What `kubectl apply` keeps of the last text it sent.
+/// Annotation in which `kubectl apply` keeps the configuration it sent last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn drop_filled_in(value: &mut Value) -> Vec<&'static str> {
@@ -148,7 +148,7 @@ fn drop_filled_in(value: &mut Value) -> Vec<&'static str> {
     dropped
 }
 
-/// Addresses that another cluster gave to a Service; `None` (headless) is an author's word.
+/// Removes addresses that another cluster assigned to a Service; `None` (headless) is kept.
 fn drop_addresses(spec: &mut Map<String, Value>, dropped: &mut Vec<&'static str>) {
     let given = |value: Option<&Value>| value.is_some_and(|value| value.as_str() != Some("None"));
     if given(spec.get("clusterIP")) {

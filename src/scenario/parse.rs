@@ -1,4 +1,4 @@
-//! From a file to a typed scenario that knows where each of its words stands.
+//! Parses a file into a typed scenario with the position of each of its values.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use super::{
 };
 use crate::yaml;
 
-/// What a file in a folder of suites is.
+/// The role of a file in a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Scenario,
-    /// Kubernetes objects: a workload (`uses:`), or configuration that a scenario applies.
+    /// Kubernetes objects: a workload (`template:`), or configuration that a scenario applies.
     Manifest,
     /// A list of expected failures.
     Known,
     /// A list of mutations.
     Mutations,
-    /// A file of another tool, by its name.
+    /// A file of another tool, by name.
     Foreign,
 }
 
-/// By its id and its name: a second dot is mesh configuration; `known/` and `mutations/` hold
-/// lists.
+/// The role by id and name: a second dot marks mesh configuration; `known/` and `mutations/`
+/// contain lists.
 pub fn role(id: &str, path: &str) -> Role {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.strip_suffix(".yaml").unwrap_or(name);
@@ -41,16 +41,15 @@ pub fn role(id: &str, path: &str) -> Role {
     }
 }
 
-/// Kubernetes objects in a folder of scenarios are workloads (`uses:`), not scenarios.
+/// Kubernetes objects in a folder of scenarios are workloads (`template:`), not scenarios.
 pub fn is_manifest(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("apiVersion:"))
 }
 
-/// Reads one text as a scenario.
+/// Parses one text as a scenario.
 ///
 /// # Errors
-/// Findings with place and way out: it cannot be read, or it asks for more than any scenario may
-/// ([`limits`]).
+/// Findings: the text cannot be parsed, or the scenario exceeds the [`limits`].
 pub fn parse(tree: &Tree, path: &str, text: String) -> Result<LoadedScenario, Vec<Finding>> {
     let text: Arc<str> = text.into();
     let file = tree.display(path);
@@ -79,8 +78,8 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<LoadedScenario, Ve
     Ok(loaded)
 }
 
-/// Sample sizes depend on the pods that a workload has: what the scenario leaves open stands in the
-/// workload's file.
+/// Sample sizes depend on the number of pods: if the scenario does not set it, the workload file
+/// does.
 fn read_replicas(loaded: &mut LoadedScenario) {
     for at in 0..loaded.scenario.workloads.len() {
         let workload = &loaded.scenario.workloads[at];

@@ -1,9 +1,9 @@
-//! What a manifest does to others: objects that change more than the scenario's own namespace and
+//! What a manifest does to others: objects that affect more than the scenario's own namespace and
 //! host.
 //!
-//! Pure, on objects as their author wrote them, placeholders and all: `${namespace}` and `${host}`
-//! are what belongs to one scenario alone. What is found here runs by itself (`plan`), and lint
-//! names the place and the way out.
+//! Pure, on objects as written, with their placeholders: `${namespace}` and `${host}` belong to one
+//! scenario alone. A scenario whose objects reach others runs alone (`plan`), and lint reports the
+//! position and a remedy.
 //!
 //! Sources: Istio's reference of Gateway (`selector`, `servers.hosts`), VirtualService and
 //! ServiceEntry (`gateways`, `exportTo`), the root namespace of its policies
@@ -22,40 +22,40 @@ use super::{
 mod hosts;
 mod kinds;
 
-/// The mesh's own namespace, which is its root namespace too: policies in it hold for every
+/// The mesh's own namespace, which is also its root namespace: policies in it apply to every
 /// namespace.
 const ROOT: &str = "istio-system";
 
 /// One way in which an object reaches others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Path of the value inside of the object, as [`yaml::Places`] has it:
+    /// Path of the value in the object, as in [`crate::yaml::SourceMap`]:
     /// `spec.servers[0].hosts[0]`.
     pub at: String,
-    /// What it reaches: `Gateway my-gateway takes every host at the gateway that all share`.
+    /// What it reaches: `Gateway my-gateway claims every host on the shared gateway`.
     pub words: String,
-    /// How to keep it to oneself.
+    /// How to avoid it.
     pub help: &'static str,
 }
 
-/// A [`Reach`] with the file and the document that it stands in.
+/// A [`Reach`] with its file and document.
 #[derive(Debug, Clone)]
 pub struct LocatedReach {
     pub file: SiblingFile,
-    /// Objects of the file before this one.
+    /// Index of the object in the file, from 0.
     pub document: usize,
     pub reach: Reach,
 }
 
-/// How an object reaches others than the scenario that applies it; empty for what is its own.
+/// How an object affects others than the scenario that applies it; empty if it affects none.
 pub fn reaches(object: &Value) -> Vec<Reach> {
     let kind = text(object, "/kind");
     if is_cluster_scoped(text(object, "/apiVersion"), kind) {
         let own = text(object, "/metadata/name").contains("${namespace}");
         let reach = || {
-            let words = "is of the whole cluster";
+            let words = "is cluster-scoped";
             let help =
-                "leave it out, or put `${namespace}` into its name if nothing else depends on it";
+                "remove it, or put `${namespace}` into its name if nothing else depends on it";
             self::reach(object, "metadata.name", words, help)
         };
         return if own { Vec::new() } else { vec![reach()] };
@@ -65,8 +65,8 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
     all
 }
 
-/// Every object that the scenario's steps apply, and every one of its workloads' files, that
-/// reaches others. Files that cannot be read have none: lint says what is wrong with them.
+/// The reaches of all objects in the files that the scenario applies and in its own workload files.
+/// Files that cannot be read are skipped: lint reports them.
 pub fn find(loaded: &LoadedScenario) -> Vec<LocatedReach> {
     let files = loaded.scenario.steps.iter().filter_map(Step::file);
     let applied = files.filter(|file| matches!(file.fate, Fate::Taken | Fate::RefusedByProxy));
@@ -81,10 +81,10 @@ pub fn find(loaded: &LoadedScenario) -> Vec<LocatedReach> {
     applied.chain(workloads).flat_map(in_file).collect()
 }
 
-/// Why a scenario must run by itself; `None` when it may run beside others.
+/// Why a scenario must run alone; `None` if it may run beside others.
 pub fn serial(loaded: &LoadedScenario) -> Option<String> {
     if loaded.scenario.serial {
-        return Some("it says `serial`".to_owned());
+        return Some("`serial: true` is set".to_owned());
     }
     find(loaded)
         .into_iter()
@@ -107,18 +107,18 @@ fn in_file(file: SiblingFile) -> Vec<LocatedReach> {
     each.collect()
 }
 
-/// The object stands in a namespace that is not the scenario's.
+/// The object is in a namespace that is not the scenario's.
 fn elsewhere(object: &Value) -> Option<Reach> {
     let namespace = text(object, "/metadata/namespace");
     if namespace.is_empty() || hosts::is_own_namespace(namespace) {
         return None;
     }
     let words = if namespace == ROOT {
-        "stands in the mesh's root namespace and holds for every namespace".to_owned()
+        "is in the mesh's root namespace and applies to every namespace".to_owned()
     } else {
-        format!("stands in the namespace {namespace}, which is not the scenario's")
+        format!("is in the namespace {namespace}, which is not the scenario's")
     };
-    let help = "leave `namespace:` out: the object then goes into the scenario's own";
+    let help = "omit `namespace:`: the object is then created in the scenario's own";
     Some(reach(object, "metadata.namespace", &words, help))
 }
 
@@ -131,7 +131,7 @@ fn reach(object: &Value, at: &str, words: &str, help: &'static str) -> Reach {
     }
 }
 
-/// The text at a JSON pointer; empty when there is none.
+/// The string at a JSON pointer; empty if there is none.
 fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
     object
         .pointer(pointer)
@@ -139,7 +139,7 @@ fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
         .unwrap_or_default()
 }
 
-/// The list at a JSON pointer; empty when there is none.
+/// The list at a JSON pointer; empty if there is none.
 fn list<'v>(object: &'v Value, pointer: &str) -> &'v [Value] {
     object
         .pointer(pointer)

@@ -8,7 +8,7 @@ fn all(text: &str) -> Vec<String> {
     let each = documents.iter().flat_map(|read| {
         let found = reaches(&read.value);
         for reach in &found {
-            assert!(read.places.has(&reach.at), "{} is nowhere", reach.at);
+            assert!(read.places.has(&reach.at), "no position for {}", reach.at);
         }
         found
     });
@@ -30,7 +30,7 @@ const SHARED: &str = "selector: {istio: ingressgateway}";
     80,
     "HTTP",
     r#"["*"]"#,
-    Some("spec.servers[0].hosts[0]: Gateway x takes every host at the gateway that all share")
+    Some("spec.servers[0].hosts[0]: Gateway x claims every host on the shared gateway")
 )]
 #[case::by_placeholder(
     r#"selector: {istio: "${gateway}"}"#,
@@ -39,13 +39,13 @@ const SHARED: &str = "selector: {istio: ingressgateway}";
     r#"["*"]"#,
     Some("spec.servers[0].hosts[0]")
 )]
-#[case::every_namespace(SHARED, 80, "HTTP", r#"["*/*"]"#, Some("takes every host"))]
+#[case::every_namespace(SHARED, 80, "HTTP", r#"["*/*"]"#, Some("claims every host"))]
 #[case::another_host(
     SHARED,
     80,
     "HTTP",
     r#"["a.${host}", nobody.example.test]"#,
-    Some("spec.servers[0].hosts[1]: Gateway x takes the host nobody.example.test")
+    Some("spec.servers[0].hosts[1]: Gateway x claims the host nobody.example.test")
 )]
 #[case::no_selector("selector: {}", 80, "HTTP", r#"["*"]"#, Some("every host"))]
 #[case::by_another_label(
@@ -63,7 +63,7 @@ const SHARED: &str = "selector: {istio: ingressgateway}";
     9000,
     "TCP",
     r#"["${host}"]"#,
-    Some("makes port 9000 of the gateway that all share one for TCP")
+    Some("makes port 9000 of the shared gateway one for TCP")
 )]
 #[case::tls_where_others_have_http(
     SHARED,
@@ -94,7 +94,7 @@ fn one(seen: &[String], found: Option<&str>) {
     match (seen, found) {
         ([], None) => {}
         ([seen], Some(words)) => assert!(seen.contains(words), "{seen}"),
-        _ => panic!("{seen:?} where {found:?} was to be found"),
+        _ => panic!("{seen:?}, expected {found:?}"),
     }
 }
 
@@ -103,7 +103,7 @@ fn one(seen: &[String], found: Option<&str>) {
 #[case::own_gateway_by_namespace(r#"hosts: ["*"], gateways: ["${namespace}/entry"]"#, None)]
 #[case::a_gateway_of_others(
     r#"hosts: ["*"], gateways: [istio-system/main]"#,
-    Some("spec.hosts[0]: VirtualService x takes every host")
+    Some("spec.hosts[0]: VirtualService x claims every host")
 )]
 #[case::a_gateway_of_others_own_host(r#"hosts: ["${host}"], gateways: [istio-system/main]"#, None)]
 #[case::in_the_mesh("hosts: [greeter]", None)]
@@ -155,7 +155,7 @@ fn a_service_entry_adds_hosts_of_its_own(#[case] spec: &str, #[case] found: Opti
     "security.istio.io/v1",
     "AuthorizationPolicy",
     "istio-system",
-    Some("metadata.namespace: AuthorizationPolicy x stands in the mesh's root namespace")
+    Some("metadata.namespace: AuthorizationPolicy x is in the mesh's root namespace")
 )]
 #[case::filter(
     "networking.istio.io/v1alpha3",
@@ -194,13 +194,13 @@ fn objects_stand_in_the_scenarios_namespace(
     "v1",
     "Namespace",
     "third",
-    Some("metadata.name: Namespace third is of the whole cluster")
+    Some("metadata.name: Namespace third is cluster-scoped")
 )]
 #[case(
     "rbac.authorization.k8s.io/v1",
     "ClusterRole",
     "reader",
-    Some("whole cluster")
+    Some("cluster-scoped")
 )]
 fn objects_of_the_cluster_are_everybodys(
     #[case] version: &str,
@@ -216,7 +216,7 @@ fn objects_of_the_cluster_are_everybodys(
 #[case::all_hosts(
     "GRPCRoute",
     r#"parentRefs: [{name: "${gateway}", namespace: istio-system}]"#,
-    Some("spec.parentRefs: GRPCRoute x takes every host")
+    Some("spec.parentRefs: GRPCRoute x claims every host")
 )]
 #[case::own_host(
     "GRPCRoute",
@@ -242,7 +242,7 @@ fn objects_of_the_cluster_are_everybodys(
 #[case::manual_gateway(
     "Gateway",
     "addresses: [{value: istio-ingressgateway.istio-system.svc.cluster.local}], listeners: [{name: http, port: 80, protocol: HTTP}]",
-    Some("spec.listeners[0]: Gateway x takes every host")
+    Some("spec.listeners[0]: Gateway x claims every host")
 )]
 fn routes_of_gateway_api_take_hosts_of_their_own(
     #[case] kind: &str,
@@ -260,7 +260,7 @@ fn routes_of_gateway_api_take_hosts_of_their_own(
     "networking.k8s.io/v1",
     "Ingress",
     "rules: [{http: {paths: []}}]",
-    Some("spec.rules[0]: Ingress x takes every host")
+    Some("spec.rules[0]: Ingress x claims every host")
 )]
 #[case::own_ingress(
     "networking.k8s.io/v1",
@@ -272,7 +272,7 @@ fn routes_of_gateway_api_take_hosts_of_their_own(
     "v1",
     "Service",
     "ports: [{port: 80, nodePort: 30080}]",
-    Some("spec.ports[0].nodePort: Service x takes port 30080")
+    Some("spec.ports[0].nodePort: Service x claims port 30080")
 )]
 #[case::plain("v1", "Service", "ports: [{port: 80}]", None)]
 #[case::addresses("v1", "Service", "externalIPs: [10.0.0.1]", Some("spec.externalIPs"))]

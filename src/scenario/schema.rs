@@ -1,15 +1,15 @@
-//! JSON Schema of suite files, for editors and for `meshproof schema`.
+//! JSON Schema of suite files, for editors and `meshproof schema`.
 
 use schemars::{Schema, schema_for};
 
 use super::model::Scenario;
 
-/// The schema, generated from the types that the reader uses.
+/// The schema, generated from the types that the parser uses.
 pub fn scenario() -> Schema {
     schema_for!(Scenario)
 }
 
-/// As docs/scenario.schema.json holds it.
+/// The text of docs/scenario.schema.json.
 pub fn scenario_text() -> String {
     let text = serde_json::to_string_pretty(&scenario()).unwrap_or_default();
     text + "\n"

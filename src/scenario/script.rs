@@ -1,30 +1,30 @@
-//! What a test server is told to do with calls.
+//! Scripts: how a test server answers calls.
 
 use serde_json::Value;
 use testbed::control::Script;
 
 use super::status;
 
-/// Why no server takes a script.
+/// An invalid script.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
-    #[error("'{0}' is no gRPC status")]
+    #[error("unknown gRPC status '{0}'")]
     Status(String),
     #[error(transparent)]
     Form(#[from] serde_json::Error),
 }
 
 impl ScriptError {
-    /// What an author does about it.
-    pub const HELP: &str = "docs/scenario-format.md lists what a server can be told";
+    /// What to do about it.
+    pub const HELP: &str = "see docs/scenario-format.md for the fields of a script";
 
-    /// As lint says it.
+    /// The message of the lint finding.
     pub fn told(&self) -> String {
-        format!("the script cannot be read: {self}")
+        format!("invalid script: {self}")
     }
 }
 
-/// A script as the servers read it; a status may be given by name.
+/// Parses a script for the servers; the status may be given by name.
 ///
 /// # Errors
 /// [`ScriptError`].

@@ -1,4 +1,4 @@
-//! Which scenarios, and in which order.
+//! Selection and order of scenarios.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use super::{
     dialect::Dialect, finding::did_you_mean, loaded::LoadedScenario, model::Level, requirements,
 };
 
-/// A selector that cannot be read.
+/// An invalid selection.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SelectError {
     #[error(
-        "'{0}' is no selector: write key=value, several with commas, e.g. area=routing,level=core"
+        "invalid selector '{0}': write key=value pairs separated by commas, e.g. area=routing,level=core"
     )]
     Selector(String),
-    #[error("shard {index}/{of} does not exist: write i/n with 1 <= i <= n, e.g. 2/5")]
+    #[error("invalid shard {index}/{of}: write i/n with 1 <= i <= n, e.g. 2/5")]
     Shard { index: u32, of: u32 },
     #[error("no scenario has a label '{key}': {help}")]
     Key { key: String, help: String },
@@ -25,25 +25,27 @@ pub enum SelectError {
         value: String,
         help: String,
     },
-    #[error("'{row}' is no requirement: {help}; `meshproof list --by requirement` shows them all")]
+    #[error(
+        "unknown requirement '{row}': {help}; `meshproof list --by requirement` shows them all"
+    )]
     Requirement { row: String, help: String },
 }
 
-/// Conditions that a scenario must satisfy together.
+/// Conditions that a scenario must all satisfy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     labels: Vec<(String, String)>,
-    /// One of these rows must be proved; empty: any.
+    /// The scenario must prove one of these requirements; empty: any.
     proves: Vec<String>,
     /// (index from 1, number of shards)
     shard: Option<(u32, u32)>,
 }
 
 impl Filter {
-    /// Reads `-l`, `--proves` and `--shard`.
+    /// Parses `-l`, `--proves` and `--shard`.
     ///
     /// # Errors
-    /// A selector without `=`, a shard outside of its range, a row that is no requirement.
+    /// A selector without `=`, a shard out of range, an unknown requirement.
     pub fn new(
         selector: Option<&str>,
         proves: &[String],
@@ -86,10 +88,10 @@ impl Filter {
 const KEYS: [&str; 4] = ["area", "level", "dialect", "slow"];
 
 impl Filter {
-    /// Every key and value of the selector is one that some scenario has.
+    /// Checks that some scenario has each key and value of the selector.
     ///
     /// # Errors
-    /// The first that none has, with what it may have meant.
+    /// The first that none has, with a suggestion.
     pub fn meaning(&self, all: &[LoadedScenario]) -> Result<(), SelectError> {
         let labels = all.iter().flat_map(|one| one.scenario.labels.keys());
         let keys: BTreeSet<&str> = labels.map(String::as_str).chain(KEYS).collect();
@@ -125,7 +127,7 @@ impl Filter {
     }
 }
 
-/// Rows with the same letter; without any, the letters that there are.
+/// Requirements with the same letter, or the existing letters if there are none.
 fn requirements_near(row: &str) -> String {
     let known = requirements::REQUIREMENTS.iter().map(|(id, _)| *id);
     let same: Vec<&str> = known
@@ -133,14 +135,14 @@ fn requirements_near(row: &str) -> String {
         .filter(|id| id.chars().next() == row.chars().next())
         .collect();
     if !same.is_empty() {
-        return format!("there are {}", same.join(", "));
+        return format!("use one of {}", same.join(", "));
     }
     let mut letters: Vec<&str> = known.map(|id| &id[..1]).collect();
     letters.dedup();
-    format!("rows begin with {}", letters.join(", "))
+    format!("ids begin with {}", letters.join(", "))
 }
 
-/// Reads `key=value,key=value`; an empty text selects everything.
+/// Parses `key=value,key=value`; an empty text selects everything.
 ///
 /// # Errors
 /// A part without a key or without `=`.
@@ -159,8 +161,8 @@ pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> 
         .collect()
 }
 
-/// `area`, `level` and `dialect` are every scenario's; `slow` is `false` unless labelled; others
-/// are empty unless labelled.
+/// Every scenario has `area`, `level` and `dialect`; `slow` is `false` unless labelled; others are
+/// empty unless labelled.
 fn label(loaded: &LoadedScenario, key: &str) -> String {
     let labels = &loaded.scenario.labels;
     match key {
@@ -184,19 +186,19 @@ pub fn level_word(level: Level) -> &'static str {
     }
 }
 
-/// Shard of an id, from 1. It depends on the id alone, so adding scenarios moves no other one.
+/// Shard of an id, from 1. It depends on the id alone: adding scenarios does not move others.
 pub fn shard_of(id: &str, of: u32) -> u32 {
     (hash(id) % u64::from(of.max(1))) as u32 + 1
 }
 
-/// FNV-1a, 64 bits: stable over releases and machines.
+/// FNV-1a, 64 bits: stable across releases and machines.
 fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Fisher and Yates with splitmix64: the same seed gives the same order everywhere.
+/// Fisher-Yates shuffle with splitmix64: the same seed gives the same order everywhere.
 pub fn shuffle<T>(items: &mut [T], seed: u64) {
     let mut state = seed;
     for last in (1..items.len()).rev() {
@@ -231,8 +233,8 @@ mod tests {
     #[rstest]
     #[case("B1", None)]
     #[case("b1", None)]
-    #[case("B99", Some("'B99' is no requirement: there are B1, B2,"))]
-    #[case("X9", Some("'X9' is no requirement: rows begin with B, R, T,"))]
+    #[case("B99", Some("unknown requirement 'B99': use one of B1, B2,"))]
+    #[case("X9", Some("unknown requirement 'X9': ids begin with B, R, T,"))]
     fn only_requirements_are_asked_for(#[case] row: &str, #[case] words: Option<&str>) {
         let refused = Filter::new(None, &[row.to_owned()], None).err();
         let refused = refused.map(|error| error.to_string());

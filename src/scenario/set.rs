@@ -1,4 +1,4 @@
-//! From words on a command line to scenarios.
+//! Loads the scenarios selected on the command line.
 
 use std::path::PathBuf;
 
@@ -12,21 +12,21 @@ use super::{
 };
 use crate::text::{glob, nearest};
 
-/// All that was asked for, and what could not be read.
+/// The selected scenarios, and findings about files that could not be read.
 #[derive(Debug, Default)]
 pub struct ScenarioSet {
-    /// By id, without doubles.
+    /// Sorted by id, without duplicates.
     pub scenarios: Vec<LoadedScenario>,
     pub findings: Vec<Finding>,
-    /// Files with Kubernetes objects alone that lie in the folders.
+    /// Number of files that contain only Kubernetes objects.
     pub manifests: usize,
 }
 
-/// Loads what the words name; everything in `suites` when there are none.
+/// Loads the scenarios that the arguments name; everything in `suites` if there are none.
 ///
 /// # Errors
-/// A word that names nothing. A file or folder that is there and cannot be read, or is no scenario,
-/// is a finding instead.
+/// An argument that names nothing. A file or folder that exists but cannot be read, or is not a
+/// scenario, is a finding instead.
 pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<ScenarioSet, LoadError> {
     let mut set = ScenarioSet::default();
     if words.is_empty() {
@@ -60,7 +60,7 @@ pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<ScenarioSet, LoadE
     Ok(set)
 }
 
-/// What a word that names nothing may have meant.
+/// Suggestion for an argument that names nothing.
 fn near(suites: &Suites, pattern: &str) -> String {
     let files = suites.tree.scan().files;
     let (objects, scenarios): (Vec<&String>, Vec<&String>) = files
@@ -74,7 +74,7 @@ fn near(suites: &Suites, pattern: &str) -> String {
         .iter()
         .any(|path| path.strip_suffix(".yaml") == Some(pattern))
     {
-        return "its file holds Kubernetes objects; name the scenario that applies or uses it"
+        return "its file contains Kubernetes objects; pass the scenario that applies or uses it"
             .to_owned();
     }
     let ids: Vec<&str> = scenarios
@@ -87,7 +87,7 @@ fn near(suites: &Suites, pattern: &str) -> String {
         .collect();
     known.dedup();
     known.extend(&ids);
-    // Without its area, or with another one.
+    // The same name in any area.
     let name = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
     let same = ids.iter().find(|id| name(id) == name(pattern));
     match same.copied().or_else(|| nearest(pattern, &known)) {
@@ -97,7 +97,7 @@ fn near(suites: &Suites, pattern: &str) -> String {
 }
 
 impl ScenarioSet {
-    /// Every scenario of a folder whose path, without the ending, is wanted.
+    /// Adds every scenario of a folder whose path, without the extension, matches.
     fn add(&mut self, tree: &Tree, wanted: impl Fn(&str) -> bool) {
         let scan = tree.scan();
         for problem in &scan.problems {
@@ -120,7 +120,7 @@ impl ScenarioSet {
         }
     }
 
-    /// One file by its name.
+    /// Adds one file by its name.
     fn add_file(&mut self, tree: &Tree, name: &str) {
         let file = tree.display(name);
         let mut refuse = |message: &str, help: &str| {
@@ -130,33 +130,33 @@ impl ScenarioSet {
         match role(&tree.identity(name).id, name) {
             Role::Known => refuse(
                 "this is a list of expected failures, not a scenario",
-                "name the folder of the suite: its lists are checked with it",
+                "pass the folder of the suite: its lists are checked with it",
             ),
             Role::Mutations => refuse(
                 "this is a list of mutations, not a scenario",
-                "`meshproof mutate` reads it",
+                "use it with `meshproof mutate`",
             ),
             Role::Foreign => refuse(
-                "this is a file of kustomize or Helm, not a scenario",
+                "this is a kustomize or Helm file, not a scenario",
                 "render it (`kustomize build`, `helm template`) into a file that a scenario applies",
             ),
             _ if name.ends_with(".yml") => refuse(
-                "the names of suite files end in .yaml",
+                "the names of suite files must end in .yaml",
                 "rename it from .yml to .yaml",
             ),
             _ => {
                 let before = self.manifests;
                 self.read(tree, name);
                 if self.manifests > before {
-                    let help = "name the scenario that applies or uses it; CONTRIBUTING.md shows how to write one";
-                    let message = "this file holds Kubernetes objects, not a scenario";
+                    let help = "pass the scenario that applies or uses it; CONTRIBUTING.md shows how to write one";
+                    let message = "this file contains Kubernetes objects, not a scenario";
                     self.findings.push(Finding::of_file(&file, message, help));
                 }
             }
         }
     }
 
-    /// A file that would be read if its name ended in `.yaml`.
+    /// Reports a file that would be read if its name ended in `.yaml`.
     fn look_at_yml(&mut self, tree: &Tree, path: &str, files: &[String]) {
         let name = path.rsplit('/').next().unwrap_or(path);
         let stem = name.split('.').next().unwrap_or_default();
@@ -168,7 +168,7 @@ impl ScenarioSet {
             has("probes:") && has("steps:")
         };
         if beside || scenario() {
-            let message = "this file is not read: the names of suite files end in .yaml";
+            let message = "this file is ignored: the names of suite files must end in .yaml";
             let finding =
                 Finding::of_file(&tree.display(path), message, "rename it from .yml to .yaml");
             self.findings.push(finding);
@@ -178,12 +178,12 @@ impl ScenarioSet {
     fn read(&mut self, tree: &Tree, path: &str) {
         let text = match tree.read(path) {
             Ok(Some(text)) => text,
-            // Gone since it was listed, or a link to nothing.
+            // Deleted since it was listed, or a dangling link.
             Ok(None) => {
                 let finding = Finding::of_file(
                     &tree.display(path),
-                    "there is nothing behind this name",
-                    "remove the link, or make what it leads to",
+                    "this file does not exist, or is a dangling link",
+                    "remove the link, or create its target",
                 );
                 return self.findings.push(finding);
             }
@@ -205,7 +205,7 @@ impl ScenarioSet {
         }
     }
 
-    /// In order, each once; two files of one id are told.
+    /// Sorts the scenarios and removes duplicates; two files with the same id are reported.
     fn tidy(&mut self) {
         let key = |one: &LoadedScenario| (one.id.clone(), one.origin.clone());
         self.scenarios.sort_by_key(key);
@@ -218,7 +218,7 @@ impl ScenarioSet {
             {
                 let message = format!("two scenarios have the id '{id}': the other is {file}");
                 let help =
-                    "rename one, or put them below a folder `suites`: ids are paths below it";
+                    "rename one, or put them below a folder `suites`: ids are paths relative to it";
                 doubled.push(Finding::of_file(&one.file, message, help));
                 return false;
             }
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case::a_workload("balancing/stateful", "holds Kubernetes objects")]
+    #[case::a_workload("balancing/stateful", "contains Kubernetes objects")]
     #[case::another_area("routing/stateful", "`meshproof list` shows the ids")]
     #[case::a_slip("balancing/headles", "did you mean 'balancing/headless'?")]
     fn a_word_that_names_nothing_is_told_what_it_may_have_meant(

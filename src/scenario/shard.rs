@@ -1,4 +1,4 @@
-//! A part of a selection.
+//! A shard of a selection.
 
 use std::str::FromStr;
 
@@ -10,9 +10,9 @@ pub struct Shard {
     pub count: u32,
 }
 
-/// What is no part of a selection.
+/// An invalid shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a shard is written N/M with 1 ≤ N ≤ M, e.g. 2/5")]
+#[error("write N/M with 1 ≤ N ≤ M, e.g. 2/5")]
 pub struct NoShard;
 
 impl FromStr for Shard {

@@ -1,4 +1,4 @@
-//! The number of a step, as every output writes it.
+//! The number of a step, as shown in every output.
 
 use std::fmt;
 
@@ -13,15 +13,15 @@ use super::model::{Scenario, Step};
 pub struct StepNumber(u32);
 
 impl StepNumber {
-    /// Before the first step, while the world is made.
+    /// Before the first step, while the workloads are created.
     pub const WORLD: Self = Self(0);
 
-    /// The number of the step at this index, which counts from 0.
+    /// The number of the step at this index, which starts at 0.
     pub fn at(index: usize) -> Self {
         Self(u32::try_from(index).unwrap_or(u32::MAX)).next()
     }
 
-    /// The number after this one; the last one stays.
+    /// The number after this one; saturates at the maximum.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))

@@ -1,5 +1,5 @@
-//! Workload files: beside the scenario, in `fixtures/workloads` of the working directory, or built
-//! in.
+//! Workload files: beside the scenario, in `fixtures/workloads` of the working directory, or
+//! embedded in the binary.
 
 use std::path::Path;
 
@@ -16,18 +16,18 @@ use crate::errors::{Classified, ErrorClass};
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/workloads");
 
-/// Why a workload has no file.
+/// A workload file that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadFileError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(
-        "no workload file {name} beside the scenario or in fixtures/workloads; built in are: {built_in}"
+        "no workload file {name} beside the scenario or in fixtures/workloads; built-in files: {built_in}"
     )]
     Missing { name: String, built_in: String },
 }
 
-/// A scenario names it.
+/// The scenario names the file.
 impl Classified for WorkloadFileError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Input
@@ -39,7 +39,7 @@ impl LoadedScenario {
     /// its workloads.
     ///
     /// # Errors
-    /// A file that cannot be read, a workload that is not there.
+    /// A file that cannot be read, or a workload without a file.
     pub fn inputs(&self) -> Result<Vec<SiblingFile>, WorkloadFileError> {
         let mut found = Vec::new();
         for rest in self.own_files()? {
@@ -57,24 +57,24 @@ impl LoadedScenario {
     }
 }
 
-/// Text of `<uses>.yaml` with its path for people.
+/// Path for display and text of `<template>.yaml`.
 ///
 /// # Errors
 /// No such file anywhere, or it cannot be read.
 pub fn workload(
     loaded: &LoadedScenario,
-    uses: &str,
+    template: &str,
 ) -> Result<(String, String), WorkloadFileError> {
-    if let Some(file) = loaded.workload(uses)? {
+    if let Some(file) = loaded.workload(template)? {
         return Ok((file.file, file.text));
     }
-    shared(uses)
+    shared(template)
 }
 
 /// The first `spec.replicas` of the file; `None` when it has none, is missing or cannot be read
-/// (lint says so).
-pub fn replicas(loaded: &LoadedScenario, uses: &str) -> Option<u32> {
-    let (_, text) = workload(loaded, uses).ok()?;
+/// (lint reports that).
+pub fn replicas(loaded: &LoadedScenario, template: &str) -> Option<u32> {
+    let (_, text) = workload(loaded, template).ok()?;
     let documents = objects::values(&text).ok()?;
     let count = documents
         .iter()
@@ -82,16 +82,16 @@ pub fn replicas(loaded: &LoadedScenario, uses: &str) -> Option<u32> {
     Some(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// The workload takes call plans: its file says so. One that is missing or cannot be read does not
-/// (lint says why).
-pub fn is_caller(loaded: &LoadedScenario, uses: &str) -> bool {
-    let text = workload(loaded, uses).map(|(_, text)| text);
+/// Whether the workload accepts call plans, according to its file; false if that is missing or
+/// cannot be read (lint reports that).
+pub fn is_caller(loaded: &LoadedScenario, template: &str) -> bool {
+    let text = workload(loaded, template).map(|(_, text)| text);
     let documents = text.ok().and_then(|text| objects::values(&text).ok());
     documents.is_some_and(|documents| makes_caller(&documents))
 }
 
-/// These objects make a caller, which probes can be sent `from`: one of their pods takes call plans
-/// on the control port.
+/// Whether these objects make a caller, which probes can use in `from`: one of their pods accepts
+/// call plans on the control port.
 pub fn makes_caller(documents: &[Value]) -> bool {
     let containers = documents.iter().filter_map(|object| {
         let containers = object.pointer("/spec/template/spec/containers")?;
@@ -104,12 +104,12 @@ pub fn makes_caller(documents: &[Value]) -> bool {
     ports.any(|port| port["containerPort"] == CONTROL_PORT)
 }
 
-/// A workload file that belongs to no scenario.
+/// A shared workload file, from `fixtures/workloads` or the binary.
 ///
 /// # Errors
 /// As [`workload`].
-pub fn shared(uses: &str) -> Result<(String, String), WorkloadFileError> {
-    let name = format!("{uses}.yaml");
+pub fn shared(template: &str) -> Result<(String, String), WorkloadFileError> {
+    let name = format!("{template}.yaml");
     let path = Path::new("fixtures/workloads").join(&name);
     if let Some(text) = file::read(&path)? {
         return Ok((path.display().to_string(), text));
@@ -126,7 +126,7 @@ pub fn shared(uses: &str) -> Result<(String, String), WorkloadFileError> {
     }
 }
 
-/// Names of the workload files inside the binary.
+/// Names of the workload files embedded in the binary.
 pub fn built_in() -> impl Iterator<Item = &'static str> {
     let files = BUILT_IN.files().map(include_dir::File::path);
     let yaml = files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));

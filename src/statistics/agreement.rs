@@ -1,18 +1,18 @@
-//! Agreement: all answers of a group (a connection, a value of a key) come from one pod.
+//! Agreement: all answers of a group (a connection, a value of a key) come from the same pod.
 //!
-//! A second pod refutes at once. Agreement is accepted when independent uniform draws over the N
-//! candidate pods would agree so long only with probability `rate`: each answer beyond the first of
-//! its group agrees by chance with 1/N.
+//! A second pod refutes it at once. Agreement is accepted once independent uniform draws from the N
+//! candidate pods would agree this long with probability at most `rate`: each answer after the
+//! first of its group agrees by chance with probability 1/N.
 
 use std::collections::BTreeMap;
 
 use crate::Decision;
 
-/// Groups of answers, and whether each stays on one pod.
+/// Groups of answers, and whether each group stays on one pod.
 #[derive(Debug, Clone)]
 pub struct Agreement {
     rate: f64,
-    /// Pods that might have answered; unknown until the first answer names a pod.
+    /// The number of pods that could have answered; unknown until the first answer names a pod.
     candidates: Option<u64>,
     first: BTreeMap<u32, usize>,
     repeats: u64,
@@ -30,13 +30,12 @@ impl Agreement {
         }
     }
 
-    /// Says how many pods might have answered; the first word counts.
+    /// Sets the number of pods that could have answered. Only the first call has an effect.
     pub fn among(&mut self, candidates: u64) {
         self.candidates.get_or_insert(candidates);
     }
 
-    /// Sees an answer of `pod` in `group`: holds when agreement is beyond chance, refuted by a
-    /// second pod.
+    /// Adds an answer of `pod` in `group`. Holds once chance is ruled out; refuted by a second pod.
     pub fn feed(&mut self, group: u32, pod: usize) -> Decision {
         match self.first.get(&group) {
             None => {
@@ -60,7 +59,7 @@ impl Agreement {
         }
     }
 
-    /// Repeats that rule chance out; `None` with fewer than two candidates.
+    /// The number of repeats that rules out chance; `None` with fewer than two candidates.
     pub fn needed(&self) -> Option<u64> {
         let candidates = self.candidates.filter(|n| *n > 1)?;
         Some(repeats_needed(candidates, self.rate))
@@ -70,7 +69,7 @@ impl Agreement {
         self.candidates
     }
 
-    /// Answers that agreed with an earlier one of their group.
+    /// The number of answers that agreed with an earlier one of their group.
     pub fn repeats(&self) -> u64 {
         self.repeats
     }
@@ -85,8 +84,8 @@ impl Agreement {
     }
 }
 
-/// Answers beyond the first of each group that agree by chance with probability at most `rate`:
-/// N^-n, so n = ln(1/rate) / ln N.
+/// The number of answers, after the first of each group, that agree by chance with probability at
+/// most `rate`: N^-n, so n = ln(1/rate) / ln N.
 pub fn repeats_needed(candidates: u64, rate: f64) -> u64 {
     ((1.0 / rate).ln() / (candidates as f64).ln()).ceil() as u64
 }

@@ -1,8 +1,8 @@
-//! Coverage: no pod is starved.
+//! Coverage: every pod answers.
 //!
-//! Holds as soon as every pod has answered (exact). Refuted when some pod has not after as many
-//! answers as independent uniform draws need to reach all but for a chance of alpha; round robin
-//! and least-request reach all sooner.
+//! Holds as soon as every pod has answered (exact). Refuted if a pod has not answered after the
+//! number of answers with which independent uniform draws reach all pods with probability 1 -
+//! alpha. Round robin and least-request reach all pods sooner.
 
 use crate::Decision;
 
@@ -17,7 +17,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// `None` without any pod.
+    /// `None` without pods.
     pub fn new(pods: usize, alpha: f64) -> Option<Self> {
         (pods > 0).then(|| Self {
             missing: vec![true; pods],
@@ -28,7 +28,7 @@ impl Coverage {
         })
     }
 
-    /// Sees an answer; one of none of the pods counts as an answer only.
+    /// Adds an answer. An answer from an unknown pod (`None`) counts only towards the cap.
     pub fn feed(&mut self, pod: Option<usize>) -> Decision {
         if self.decision != Decision::Continue {
             return self.decision;
@@ -55,16 +55,16 @@ impl Coverage {
         self.cap
     }
 
-    /// Pods that have not answered.
+    /// The pods that have not answered.
     pub fn missing(&self) -> impl Iterator<Item = usize> + '_ {
         let missing = self.missing.iter().enumerate();
         missing.filter(|(_, missing)| **missing).map(|(pod, _)| pod)
     }
 }
 
-/// Calls after which every one of `endpoints` was reached but for a chance of `alpha`, under
-/// independent uniform draws: P(some endpoint unseen) = sum over j of (-1)^(j+1) C(N,j) (1-j/N)^n
-/// (inclusion and exclusion).
+/// The number of calls after which each of `endpoints` was reached with probability 1 - `alpha`
+/// under independent uniform draws: P(some endpoint unseen) = sum over j of (-1)^(j+1) C(N,j)
+/// (1-j/N)^n (inclusion-exclusion).
 pub fn coverage_size(endpoints: u64, alpha: f64) -> u64 {
     let mut n = endpoints;
     while unseen(endpoints, n) > alpha {

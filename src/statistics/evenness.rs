@@ -1,9 +1,9 @@
-//! Evenness over N pods: the largest and the smallest count after a fixed number of answers, each
-//! by the exact binomial distribution.
+//! Evenness over N pods: exact binomial tests of the largest and the smallest count after a fixed
+//! number of answers.
 //!
-//! The claim is that every pod gets 1/N; what must not be missed is one pod with twice what each
-//! other gets, 2/(N+1). The count of a given pod is binomial whatever the others get, so both rates
-//! are exact up to the union over pods (Bonferroni), which errs on the safe side: alpha/(2N) for
+//! The claim is that every pod gets 1/N. The alternative is one pod with twice the share of each
+//! other, 2/(N+1). The count of a given pod is binomial whatever the others get, so both rates are
+//! exact up to the union over pods (Bonferroni correction), which is conservative: alpha/(2N) for
 //! each pod and direction. Least-request under load spreads *more* evenly than independent draws,
 //! so it stays further from both limits.
 
@@ -11,12 +11,12 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 use crate::{Decision, Fixed, Rates};
 
-/// The counts, and the limits that they must keep.
+/// The counts, and the limits within which they must stay.
 #[derive(Debug, Clone)]
 pub struct Evenness {
     counts: Vec<u64>,
     fixed: Fixed,
-    /// A count of so few refutes; `None` when none is too few.
+    /// A count of at most this many refutes the claim; `None` if no count is too small.
     few: Option<u64>,
     seen: u64,
     decision: Decision,
@@ -43,7 +43,7 @@ impl Evenness {
         })
     }
 
-    /// Sees an answer; one of none of the pods refutes.
+    /// Adds an answer. An answer from an unknown pod (`None`) refutes the claim.
     pub fn feed(&mut self, pod: Option<usize>) -> Decision {
         if self.decision != Decision::Continue {
             return self.decision;
@@ -71,7 +71,7 @@ impl Evenness {
         self.decision
     }
 
-    /// Answers that the test needs.
+    /// The number of answers that the test needs.
     pub fn size(&self) -> u64 {
         self.fixed.n
     }
@@ -80,14 +80,14 @@ impl Evenness {
         &self.counts
     }
 
-    /// Smallest and largest count that keep the claim, both included.
+    /// The smallest and the largest count with which the claim holds, both inclusive.
     pub fn limits(&self) -> (u64, u64) {
         let least = self.few.map_or(0, |few| few + 1);
         (least, self.fixed.critical - 1)
     }
 }
 
-/// Largest count `c` with P(X <= c) <= alpha.
+/// The largest count `c` with P(X <= c) <= alpha.
 fn largest_few(n: u64, p: f64, alpha: f64) -> Option<u64> {
     let count = Binomial::new(p, n).ok()?;
     let (mut low, mut high) = (0, n + 1);

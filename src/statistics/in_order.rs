@@ -1,17 +1,17 @@
-//! Answers in the order in which their calls were numbered, not in the order in which they came.
+//! Answers in the order of their calls' numbers, not in the order of their arrival.
 //!
-//! With several calls in flight the faster answers come first. A sequential test that counts them
-//! as they come sees a sample that speed has chosen, and may end on it: a canary that is slower
-//! than the stable version looks as if it got too few calls. The numbers were given out before
-//! anything was seen, so a test that reads answers by number, and waits at a gap, keeps its rates
-//! whatever the times are.
+//! With several calls in flight, the faster answers arrive first. A sequential test that counts
+//! answers as they arrive sees a sample that is biased by speed, and may end on it: a canary that
+//! is slower than the stable version looks as if it got too few calls. The numbers are assigned
+//! before anything is observed, so a test that reads answers by number, and waits at a gap, keeps
+//! its rates whatever the response times are.
 
 use std::collections::VecDeque;
 
-/// Holds answers back until all with smaller numbers are there.
+/// Holds answers back until all answers with smaller numbers have arrived.
 #[derive(Debug, Clone)]
 pub struct InOrder<T> {
-    /// Number of the answer at the front.
+    /// The number of the answer at the front.
     next: u64,
     early: VecDeque<Option<T>>,
 }
@@ -26,7 +26,8 @@ impl<T> Default for InOrder<T> {
 }
 
 impl<T> InOrder<T> {
-    /// Takes answer `number` (from 0, each once), and gives out what can be read now, in order.
+    /// Adds answer `number` (from 0, each once). Returns the answers that can be read now, in
+    /// order.
     pub fn push(&mut self, number: u64, answer: T) -> impl Iterator<Item = T> + '_ {
         if let Some(at) = number.checked_sub(self.next) {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
@@ -43,7 +44,7 @@ impl<T> InOrder<T> {
         })
     }
 
-    /// Answers that wait for an earlier one.
+    /// The number of answers that wait for an earlier one.
     pub fn waiting(&self) -> usize {
         self.early.iter().flatten().count()
     }

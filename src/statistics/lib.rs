@@ -1,8 +1,9 @@
-//! Tests with declared error rates: answers go in as small numbers, decisions come out.
+//! Sequential tests with declared error rates. The input is answers as small numbers; the output is
+//! decisions.
 //!
-//! Nothing here knows of calls or pods; `verdict` gives the numbers their names. A crate of its
-//! own, optimised in every profile, because its proof is simulation: a million runs of each rule,
-//! with calls in flight that end in another order than they began.
+//! This crate knows nothing about calls or pods; `verdict` maps names to numbers. It is a separate
+//! crate, optimised in every profile, because it is verified by simulation: a million runs of each
+//! rule, with calls in flight that end in another order than they began.
 
 mod agreement;
 mod coverage;

@@ -1,15 +1,15 @@
-//! What a claim about *every* call can see: the power of an exact check.
+//! The power of an exact check: which faults a claim about *every* call detects.
 //!
-//! A fault that hits a share p of the calls, each independently, stays unseen in n calls with
+//! A fault that affects each call independently with probability p is missed in n calls with
 //! probability (1 - p)^n.
 
-/// Probability that `calls` calls show a fault of `share` at least once.
+/// The probability that a fault in a `share` of calls is seen at least once in `calls` calls.
 pub fn seen_in(calls: u64, share: f64) -> f64 {
     1.0 - (1.0 - share).powf(calls as f64)
 }
 
-/// The share of calls below which a fault may stay unseen in `calls` calls with more than
-/// probability `beta`.
+/// The largest share of faulty calls that is missed in `calls` calls with probability `beta`.
+/// Smaller shares are missed more often.
 pub fn largest_unseen(calls: u64, beta: f64) -> f64 {
     if calls == 0 {
         return 1.0;
@@ -17,10 +17,10 @@ pub fn largest_unseen(calls: u64, beta: f64) -> f64 {
     1.0 - beta.powf(1.0 / calls as f64)
 }
 
-/// Calls that show a fault of `share` but for a chance of `beta`.
+/// The number of calls that miss a fault in a `share` of calls with probability at most `beta`.
 pub fn calls_to_see(share: f64, beta: f64) -> u64 {
     let calls = beta.ln() / (1.0 - share).ln();
-    // A hair below a whole number is that number: 1e-6 at one half are 20 calls.
+    // Rounding error must not add a call: 1e-6 at one half is 20 calls.
     (calls - 1e-9).ceil().max(1.0) as u64
 }
 

@@ -1,16 +1,16 @@
-//! Tests of one proportion: sequential, and of fixed size.
+//! Tests of a proportion: sequential, and with a fixed sample size.
 
 use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF};
 
 use crate::{Decision, Rates};
 
 /// One-sided test of a proportion: Wald's sequential probability ratio test (A. Wald, *Sequential
-/// Analysis*, 1947), cut at the size where an exact binomial test decides alone.
+/// Analysis*, 1947), truncated at the sample size where an exact binomial test decides.
 ///
 /// The boundaries are `ln(2/alpha)` and `ln(beta/2)`: by Ville's inequality a likelihood ratio
-/// exceeds `2/alpha` with probability at most `alpha/2` under H0 (the mirror image holds for beta),
-/// so overshoot is on the safe side. The other halves of both rates are spent on the binomial
-/// decision at the cut.
+/// exceeds `2/alpha` with probability at most `alpha/2` under H0 (the same holds for beta with H0
+/// and H1 exchanged), so overshoot is on the safe side. The other halves of both rates are spent on
+/// the binomial test at the truncation.
 #[derive(Debug, Clone)]
 pub struct Proportion {
     pub p0: f64,
@@ -18,7 +18,7 @@ pub struct Proportion {
     accept_at: f64,
     reject_at: f64,
     fixed: Fixed,
-    /// What a hit and a miss add to the logarithm of the likelihood ratio.
+    /// What a hit and a miss each add to the logarithm of the likelihood ratio.
     of_hit: f64,
     of_miss: f64,
     ratio: f64,
@@ -28,7 +28,7 @@ pub struct Proportion {
 }
 
 impl Proportion {
-    /// `p0` is the claim, `p1` the alternative on either side of it.
+    /// `p0` is the claim, `p1` the alternative above or below it.
     pub fn new(p0: f64, p1: f64, rates: Rates) -> Self {
         let half = Rates {
             alpha: rates.alpha / 2.0,
@@ -49,12 +49,12 @@ impl Proportion {
         }
     }
 
-    /// Trials after which the test has always decided.
+    /// The number of trials after which the test has always decided.
     pub fn cap(&self) -> u64 {
         self.fixed.n
     }
 
-    /// Sees one trial; a decision once made stays.
+    /// Adds one trial. A decision, once made, is final.
     pub fn feed(&mut self, hit: bool) -> Decision {
         if self.decision != Decision::Continue {
             return self.decision;
@@ -78,25 +78,26 @@ impl Proportion {
         self.decision
     }
 
-    /// Trials that were hits, and all trials.
+    /// The number of hits and of trials.
     pub fn counts(&self) -> (u64, u64) {
         (self.hits, self.trials)
     }
 }
 
-/// Exact binomial test of fixed size: the smallest `n` that keeps both rates.
+/// Exact binomial test with the smallest sample size `n` that keeps both rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
-    /// Trials.
+    /// The sample size.
     pub n: u64,
-    /// First count, of hits (H1 above H0) or of misses (H1 below), that rejects.
+    /// The smallest count, of hits (H1 above H0) or of misses (H1 below), that rejects the claim.
     pub critical: u64,
     above: bool,
 }
 
 impl Fixed {
-    /// Doubles until the rates are kept, then bisects. Feasibility is a saw-tooth in `n`, so the
-    /// end is walked down by hand; the result is sufficient, and minimal up to the tooth.
+    /// Doubles `n` until the rates are kept, then bisects. Feasibility is a saw-tooth in `n`, so
+    /// the last 24 values are tried one by one. The result is sufficient, and minimal up to one
+    /// tooth.
     pub fn new(p0: f64, p1: f64, rates: Rates) -> Self {
         let above = p1 > p0;
         let (q0, q1) = if above {
@@ -135,8 +136,8 @@ impl Fixed {
     }
 }
 
-/// Smallest count `c` with P(X >= c | p0) <= alpha, given that P(X < c | p1) <= beta; `None` when
-/// `n` is too small.
+/// The smallest count `c` with P(X >= c | p0) <= alpha, if P(X < c | p1) <= beta; `None` if `n` is
+/// too small.
 fn critical(n: u64, p0: f64, p1: f64, rates: Rates) -> Option<u64> {
     let healthy = Binomial::new(p0, n).ok()?;
     let broken = Binomial::new(p1, n).ok()?;
@@ -158,7 +159,7 @@ fn critical(n: u64, p0: f64, p1: f64, rates: Rates) -> Option<u64> {
     (low <= n && missed <= rates.beta).then_some(low)
 }
 
-/// Interval of Clopper and Pearson (1934) for `hits` of `n` at the given confidence, e.g. 0.95.
+/// The confidence interval of Clopper and Pearson (1934) for `hits` of `n`; `confidence` e.g. 0.95.
 pub fn interval(hits: u64, n: u64, confidence: f64) -> (f64, f64) {
     let tail = (1.0 - confidence) / 2.0;
     let (k, m) = (hits as f64, (n - hits) as f64);

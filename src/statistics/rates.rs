@@ -1,24 +1,24 @@
-//! Error rates, and what a test can say.
+//! Error rates, and the decisions of a test.
 //!
-//! H0 is the claim as stated, H1 the fault that must not be missed. `alpha` bounds P(refuted | H0),
-//! `beta` bounds P(holds | H1).
+//! The null hypothesis H0 is the claim as stated. The alternative H1 is the fault that must not be
+//! missed. `alpha` bounds P(refuted | H0), `beta` bounds P(holds | H1).
 
 /// Declared error rates of one check.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// False alarm: a mesh that keeps the claim is called a liar.
+    /// Type I error rate: a mesh that keeps the claim is reported as violating it.
     pub alpha: f64,
-    /// Miss: a mesh that breaks the claim by the stated alternative passes.
+    /// Type II error rate: a mesh that violates the claim by the stated alternative passes.
     pub beta: f64,
 }
 
 impl Rates {
-    /// The rates of look number `look` (from 1) at a claim that may be looked at any number of
-    /// times until it holds.
+    /// The rates of attempt number `look` (from 1) for a claim that is tested any number of times
+    /// until it holds.
     ///
-    /// Each look is another chance to miss, so the rate of misses is spent over the looks: look k
-    /// gets beta / (k (k + 1)), and these add up to beta. A false alarm needs every look to fail,
-    /// so alpha stays.
+    /// Each attempt is another chance of a type II error, so beta is spent over the attempts:
+    /// attempt k gets beta / (k (k + 1)), and these add up to beta. A type I error requires that
+    /// every attempt fails, so alpha is unchanged.
     #[must_use]
     pub fn at_look(self, look: u32) -> Self {
         let k = f64::from(look.max(1));
@@ -30,8 +30,8 @@ impl Rates {
 }
 
 impl Default for Rates {
-    /// One in a million each: a run of a hundred statistical checks alarms falsely once in 10,000
-    /// runs at most.
+    /// One in a million each: of the runs with a hundred statistical checks, at most one in 10,000
+    /// has a false alarm.
     fn default() -> Self {
         Self {
             alpha: 1e-6,
@@ -46,7 +46,7 @@ impl std::fmt::Display for Rates {
     }
 }
 
-/// What a test says after an answer. A decision once made stays.
+/// The decision of a test after an answer. Once made, a decision is final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     Continue,

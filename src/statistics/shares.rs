@@ -1,27 +1,27 @@
-//! Shares of several kinds of answers, by two-sided sequential tests.
+//! Shares of several kinds of answers, by two-sided sequential probability ratio tests.
 //!
-//! Each declared share p is tested against p + 10 and p - 10 percentage points. Near 0 and 1 that
-//! would leave the unit interval or make one call decide, so the alternative is kept a fifth of the
-//! distance from the border (90 %: 80 % and 98 %). One-sided tests split alpha evenly; a miss needs
-//! the one test of the broken side to pass, so each keeps beta. Of two kinds one is tested, since
-//! the other's share is the rest.
+//! Each declared share p is tested against p + 10 and p - 10 percentage points. Near 0 and 1, these
+//! would leave the unit interval or a single call would decide, so the alternative keeps a fifth of
+//! p's distance from the border (90 %: 80 % and 98 %). The one-sided tests split alpha evenly. A
+//! type II error requires that the test of the violated side passes, so each keeps beta. Of two
+//! kinds, only one is tested, since the other has the rest.
 
 use crate::{Decision, Proportion, Rates};
 
-/// Half width of the zone in which either answer is right.
+/// Half width of the indifference zone, in which either decision is right.
 const INDIFFERENCE: f64 = 0.10;
 
 /// The tests of all shares.
 #[derive(Debug, Clone)]
 pub struct Shares {
-    /// The kind and its test.
+    /// Kinds and their tests.
     tests: Vec<(usize, Proportion)>,
     kinds: usize,
     decision: Decision,
 }
 
 impl Shares {
-    /// `shares` of the kinds 0, 1, …; each in 0..=1.
+    /// `shares` are those of the kinds 0, 1, …, each in 0..=1.
     pub fn new(shares: &[f64], rates: Rates) -> Self {
         let tested = if shares.len() == 2 { 1 } else { shares.len() };
         let sides: Vec<(usize, f64, f64)> = shares
@@ -45,7 +45,7 @@ impl Shares {
         }
     }
 
-    /// Sees an answer; one of no declared kind refutes.
+    /// Adds an answer. An answer of an undeclared kind refutes the claim.
     pub fn feed(&mut self, kind: Option<usize>) -> Decision {
         if self.decision != Decision::Continue {
             return self.decision;
@@ -72,12 +72,12 @@ impl Shares {
         self.decision
     }
 
-    /// Answers after which all tests have decided.
+    /// The number of answers after which all tests have decided.
     pub fn cap(&self) -> Option<u64> {
         self.tests.iter().map(|(_, test)| test.cap()).max()
     }
 
-    /// Kind, claimed share and alternative of each test.
+    /// The kind, claimed share and alternative of each test.
     pub fn sides(&self) -> impl Iterator<Item = (usize, f64, f64)> + '_ {
         self.tests
             .iter()
@@ -85,7 +85,7 @@ impl Shares {
     }
 }
 
-/// The faults that must not be missed for a declared share.
+/// The alternatives to a declared share: the faults that must not be missed.
 pub fn alternatives(share: f64) -> Vec<f64> {
     let below = (share - INDIFFERENCE).max(share / 5.0);
     let above = (share + INDIFFERENCE).min(1.0 - (1.0 - share) / 5.0);

@@ -1,5 +1,5 @@
-//! Error rates by simulation: a million runs of each rule, with four calls in flight whose times
-//! differ, and with calls that fail.
+//! Error rates by simulation: a million runs of each rule, with four calls in flight of different
+//! durations, and with calls that fail.
 
 use crate::*;
 
@@ -9,12 +9,12 @@ const PERCENT: Rates = Rates {
 };
 const RUNS: u32 = 1_000_000;
 const IN_FLIGHT: usize = 4;
-/// Part of the calls that no application answers.
+/// The share of calls that no application answers.
 const FAILURES: f64 = 0.05;
-/// A run that has not decided by then is broken.
+/// The number of calls after which a run without a decision is an error.
 const MOST_CALLS: u64 = 100_000;
 
-/// Small, fast, good enough for simulations (splitmix64, Steele and others 2014).
+/// A small, fast random number generator for simulations (splitmix64, Steele et al. 2014).
 struct Draws(u64);
 
 impl Draws {
@@ -27,7 +27,7 @@ impl Draws {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// One of so many kinds, by weight.
+    /// One of the kinds, by weight.
     fn kind(&mut self, weights: &[f64]) -> usize {
         let mut left = self.unit() * weights.iter().sum::<f64>();
         let found = weights.iter().position(|weight| {
@@ -38,7 +38,7 @@ impl Draws {
     }
 }
 
-/// A mesh that picks a kind for each call independently, and how long each kind takes.
+/// A mesh that draws a kind for each call independently, and the duration of each kind.
 struct Mesh<'a> {
     weights: &'a [f64],
     times: &'a [f64],
@@ -46,13 +46,13 @@ struct Mesh<'a> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Reading {
-    /// By number, as meshproof reads.
+    /// By number, as meshproof does.
     InOrder,
-    /// As answers come.
+    /// As answers arrive.
     AsTheyCome,
 }
 
-/// One run: four calls in flight, a new one for each that ends, until the rule has decided.
+/// One run: four calls in flight, and a new one for each that ends, until the rule has decided.
 fn run(
     mesh: &Mesh<'_>,
     draws: &mut Draws,
@@ -96,7 +96,7 @@ fn run(
     Decision::Continue
 }
 
-/// How often `runs` runs of a rule end in `wrong`; every run decides.
+/// The share of `runs` runs of a rule that end with the decision `wrong`. Every run must decide.
 fn rate<R: Clone>(
     mesh: &Mesh<'_>,
     fresh: &R,
@@ -110,13 +110,13 @@ fn rate<R: Clone>(
     for _ in 0..runs {
         let mut rule = fresh.clone();
         let decision = run(mesh, &mut draws, reading, |kind| feed(&mut rule, kind));
-        assert_ne!(decision, Decision::Continue, "a run without a decision");
+        assert_ne!(decision, Decision::Continue, "the run has no decision");
         errors += u32::from(decision == wrong);
     }
     f64::from(errors) / f64::from(runs)
 }
 
-/// Nominal plus four standard errors.
+/// The declared rate plus four standard errors.
 fn limit(rate: f64, runs: u32) -> f64 {
     rate + 4.0 * (rate * (1.0 - rate) / f64::from(runs)).sqrt()
 }
@@ -157,8 +157,8 @@ fn shares_of_a_healthy_mesh_whatever_their_times() {
     }
 }
 
-/// Why answers are read by number: read as they come, a slow canary is called wrong many times
-/// oftener than declared.
+/// Why answers are read by number: if they are read as they arrive, a slow canary is refuted many
+/// times more often than declared.
 #[test]
 fn answers_read_as_they_come_break_the_rate() {
     let rule = Shares::new(&[0.9, 0.1], PERCENT);
@@ -214,7 +214,7 @@ fn three_shares_keep_their_rates() {
 #[test]
 fn evenness_keeps_its_rates() {
     for pods in [2, 3, 5] {
-        let rule = Evenness::new(pods, PERCENT).expect("several pods");
+        let rule = Evenness::new(pods, PERCENT).expect("more than one pod");
         let times: Vec<f64> = (0..pods).map(|pod| 1.0 + 2.0 * pod as f64).collect();
         let mut weights = vec![1.0; pods];
         let feed = |rule: &mut Evenness, pod| rule.feed(Some(pod));
@@ -239,7 +239,7 @@ fn evenness_keeps_its_rates() {
 
 #[test]
 fn coverage_keeps_its_rate() {
-    let rule = Coverage::new(5, 1e-2).expect("pods");
+    let rule = Coverage::new(5, 1e-2).expect("at least one pod");
     let mesh = Mesh {
         weights: &[1.0; 5],
         times: &[1.0, 1.0, 1.0, 1.0, 20.0],
@@ -277,7 +277,7 @@ fn coverage_keeps_its_rate() {
 
 #[test]
 fn turns_are_not_imitated_by_chance() {
-    let rule = Turns::new(3, PERCENT).expect("pods");
+    let rule = Turns::new(3, PERCENT).expect("more than one pod");
     let mesh = Mesh {
         weights: &[1.0; 3],
         times: &[1.0, 2.0, 10.0],
@@ -298,7 +298,7 @@ fn turns_are_not_imitated_by_chance() {
 
 #[test]
 fn independent_draws_are_called_so() {
-    let rule = Independence::new(3, PERCENT).expect("pods");
+    let rule = Independence::new(3, PERCENT).expect("more than one pod");
     let mesh = Mesh {
         weights: &[1.0; 3],
         times: &[1.0, 2.0, 10.0],
@@ -330,8 +330,8 @@ fn independent_draws_do_not_agree_by_chance() {
     );
 }
 
-/// Least-request among three pods takes the busy one in a ninth of its draws, blind choice in a
-/// third.
+/// Least-request among three pods selects the busy one in a ninth of the calls, a random choice in
+/// a third.
 #[test]
 fn a_proportion_keeps_its_rates() {
     let rule = Proportion::new(1.0 / 9.0, 1.0 / 3.0, PERCENT);
@@ -349,7 +349,8 @@ fn a_proportion_keeps_its_rates() {
     }
 }
 
-/// A claim that is looked at until it holds: all looks together miss no oftener than declared.
+/// A claim that is tested until it holds: all attempts together keep the declared type II error
+/// rate.
 #[test]
 fn many_looks_miss_as_declared() {
     let looks: Vec<Proportion> = (1..=20)
@@ -372,7 +373,7 @@ fn many_looks_miss_as_declared() {
     );
 }
 
-/// Healthy means stay near the ones that planning rests on: far below the cap.
+/// On a healthy mesh, the mean sample size is near the one used for planning, far below the cap.
 #[test]
 fn a_healthy_share_ends_long_before_its_cap() {
     let million = Rates::default();

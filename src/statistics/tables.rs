@@ -1,4 +1,4 @@
-//! Sizes against published figures.
+//! Sample sizes compared with published figures.
 
 use crate::*;
 
@@ -38,7 +38,7 @@ fn calls_of_an_exact_binomial_test() {
     ] {
         let size = Fixed::new(p0, p1, MILLION).n;
         let off = size.abs_diff(calls) as f64 / calls as f64;
-        assert!(off < 0.01, "{size}, table says {calls}");
+        assert!(off < 0.01, "{size}, published: {calls}");
     }
 }
 
@@ -70,7 +70,7 @@ fn alternatives_stay_inside_the_unit_interval() {
     }
 }
 
-/// Looks at one claim may be many; together they keep the rate of misses.
+/// A claim may be tested many times; all attempts together keep the type II error rate.
 #[test]
 fn all_looks_together_spend_the_rate_of_misses() {
     let spent: f64 = (1..=100_000).map(|look| MILLION.at_look(look).beta).sum();

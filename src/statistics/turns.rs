@@ -1,12 +1,13 @@
-//! Orders of answers: strict turns, and independent draws.
+//! The order of answers: strict rotation, and independent draws.
 //!
 //! Envoy's round robin keeps one index per worker thread, and a connection belongs to one worker,
-//! so that the calls of *one* connection, one at a time, take strict turns. Independent draws
-//! imitate N pods in strict turn over n calls with probability (N!/N^N) N^-(n-N).
+//! so that the pods answer the calls of *one* connection, made one at a time, in strict rotation.
+//! Independent draws look like a strict rotation of N pods over n calls with probability (N!/N^N)
+//! N^-(n-N).
 
 use crate::{Decision, Rates, coverage_size};
 
-/// The sequence of answering pods, and where it first left strict turn.
+/// The sequence of pods that answered, and the position of the first answer out of turn.
 #[derive(Debug, Clone)]
 struct Order {
     pods: usize,
@@ -27,7 +28,7 @@ impl Order {
         }
     }
 
-    /// A pod that is none of them has a number of its own, `pods` or more.
+    /// Adds an answer. An unknown pod has a number of `pods` or more.
     fn feed(&mut self, pod: usize) {
         let at = self.sequence.len();
         let in_turn = match at.checked_sub(self.pods) {
@@ -50,7 +51,7 @@ impl Order {
     }
 }
 
-/// Strict turn: refuted by the first break, holds when chance is ruled out.
+/// Strict rotation: refuted by the first answer out of turn, holds once chance is ruled out.
 #[derive(Debug, Clone)]
 pub struct Turns {
     order: Order,
@@ -68,7 +69,7 @@ impl Turns {
         })
     }
 
-    /// Sees an answer of a pod; a number outside of 0..pods is a stranger.
+    /// Adds an answer. A number outside 0..pods is an unknown pod.
     pub fn feed(&mut self, pod: usize) -> Decision {
         if self.decision == Decision::Continue {
             self.order.feed(pod);
@@ -89,13 +90,13 @@ impl Turns {
         self.size
     }
 
-    /// Number of the answer, from 0, that was out of turn.
+    /// The number, from 0, of the first answer out of turn.
     pub fn broken_at(&self) -> Option<usize> {
         self.order.broken_at
     }
 }
 
-/// Independent draws: neither in strict turn nor starved; half of alpha for each way to be wrong.
+/// Independent draws: no strict rotation, and no pod is starved. Each test gets half of alpha.
 #[derive(Debug, Clone)]
 pub struct Independence {
     order: Order,
@@ -116,7 +117,7 @@ impl Independence {
         })
     }
 
-    /// As [`Turns::feed`].
+    /// Like [`Turns::feed`].
     pub fn feed(&mut self, pod: usize) -> Decision {
         if self.decision == Decision::Continue {
             self.order.feed(pod);
@@ -136,24 +137,24 @@ impl Independence {
         self.decision
     }
 
-    /// Answers after which the test has decided.
+    /// The number of answers after which the test has decided.
     pub fn cap(&self) -> u64 {
         self.coverage.max(self.turn_size)
     }
 
-    /// As [`Turns::broken_at`].
+    /// Like [`Turns::broken_at`].
     pub fn broken_at(&self) -> Option<usize> {
         self.order.broken_at
     }
 
-    /// Pods that have not answered.
+    /// The number of pods that have not answered.
     pub fn starved(&self) -> usize {
         self.order.starved
     }
 }
 
-/// Calls whose order is cyclic by chance with probability at most `rate`: N!/N^N for the first
-/// turn, 1/N for each later call.
+/// The number of calls whose order is cyclic by chance with probability at most `rate`: N!/N^N for
+/// the first round, 1/N for each later call.
 pub fn turns_size(endpoints: u64, rate: f64) -> u64 {
     let size = endpoints as f64;
     let mut chance: f64 = (1..=endpoints).map(|k| k as f64 / size).product();

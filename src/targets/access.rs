@@ -1,4 +1,4 @@
-//! What a run needs of a target that is up, whichever it is.
+//! What a run needs from a running target, whatever its kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,20 +8,20 @@ use crate::{
     fixture::overrides::WorkloadOverrides, mesh::istio::istioctl::Istioctl, transport::PodDialer,
 };
 
-/// A target that is up, with a mesh on it.
+/// A running target with a mesh.
 #[derive(Clone)]
 pub struct TargetAccess {
     pub client: Client,
     pub dial: PodDialer,
-    /// The mesh's own tool, where there is one of the mesh's version.
+    /// The mesh's command-line tool, if one of the mesh's version is available.
     pub istioctl: Option<Istioctl>,
     /// Versions for the report, by component.
     pub versions: BTreeMap<String, String>,
-    /// Programs of other projects that pods of this target can run, by the words of `needs:`.
+    /// Third-party programs that pods of this target can run, by their names in `needs:`.
     pub programs: BTreeSet<String>,
-    /// The mesh serves nobody else: its parts may be restarted.
+    /// The mesh serves only this target: its components may be restarted.
     pub own_mesh: bool,
-    /// Texts that must not stand in any report.
+    /// Strings that must not appear in any report.
     pub secrets: Vec<String>,
     /// What workloads need to run here.
     pub fitting: WorkloadOverrides,

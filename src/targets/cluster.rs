@@ -1,4 +1,5 @@
-//! Somebody's cluster, used as it is: own namespaces only, and nothing that stays.
+//! An existing cluster, used as it is: runs write only to their own namespaces and leave nothing
+//! behind.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -19,21 +20,21 @@ use crate::{
     transport::PodDialer,
 };
 
-/// Why the cluster is not used.
+/// An error attaching to an existing cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ExistingError {
     #[error(
-        "the kubeconfig cannot be read: {}; $KUBECONFIG names it, else ~/.kube/config", chain(.0)
+        "cannot read the kubeconfig: {}; set $KUBECONFIG to use another than ~/.kube/config", chain(.0)
     )]
     Kubeconfig(#[source] KubeconfigError),
-    #[error("--context {asked}: the kubeconfig has no such context; it has {known}")]
+    #[error("--context {asked}: no such context in the kubeconfig; available: {known}")]
     Context { asked: String, known: String },
     #[error("--context {context}")]
     Client {
         context: String,
         source: ClientError,
     },
-    #[error("the cluster of --context {context} cannot be used")]
+    #[error("cannot use the cluster of --context {context}")]
     Mesh {
         context: String,
         source: VersionsError,
@@ -51,13 +52,13 @@ impl Classified for ExistingError {
     }
 }
 
-/// What is said of a cluster that is not ours.
+/// Options for a cluster that meshproof did not create.
 #[derive(Debug, Clone)]
 pub struct ExistingOptions {
     pub context: String,
-    /// Whether the kubeconfig's credential plugin may be run.
+    /// Whether the kubeconfig's credential plugins may be run.
     pub plugins: Plugins,
-    /// Name under which the cluster can pull the test bed's image.
+    /// Image reference from which the cluster can pull the test bed.
     pub testbed: Option<String>,
     pub istioctl: Option<PathBuf>,
 }
@@ -70,7 +71,7 @@ pub struct Existing {
 }
 
 impl Existing {
-    /// Reads what is there; writes nothing.
+    /// Connects and detects the mesh. Read-only.
     ///
     /// # Errors
     /// [`ExistingError`].
@@ -114,12 +115,12 @@ impl Existing {
         })
     }
 
-    /// What a run needs of it.
+    /// What a run needs from the cluster.
     pub fn access(&self) -> TargetAccess {
         self.ready.clone()
     }
 
-    /// What will be done, in words: said before the first write.
+    /// Describes what the run will do. Printed before the first write.
     pub fn plan(&self, run: &str, jobs: usize, keep_failed: bool) -> String {
         let versions = self.ready.versions.iter();
         let versions: Vec<String> = versions
@@ -128,33 +129,33 @@ impl Existing {
         let image = self.ready.fitting.testbed.as_deref();
         format!(
             "cluster   {} (context {})\n\
-             has       {}\n\
+             versions  {}\n\
              writes    namespaces mp-… labelled meshproof.dev/run={run}, and objects inside them; nothing elsewhere\n\
-             at once   {} scenarios, each in namespaces of its own, and one namespace of the run\n\
+             parallel  {} scenarios, each in its own namespaces, plus one namespace for the run\n\
              image     {}\n\
-             removes   {}; and what runs of meshproof left here that were killed\n",
+             removes   {}; also what killed meshproof runs left in this cluster\n",
             self.server,
             self.context,
             versions.join(", "),
             jobs,
             image.unwrap_or(
-                "local/testbed:dev (must be on the nodes; another name with --testbed-image)"
+                "local/testbed:dev (must be present on the nodes; --testbed-image sets another)"
             ),
             match keep_failed {
                 true =>
-                    "these namespaces, when each verdict is known; those of scenarios that did not pass stay (--keep)",
+                    "these namespaces, once each verdict is known; those of scenarios that did not pass are kept (--keep)",
                 false =>
-                    "these namespaces, when each verdict is known, and waits until they are gone",
+                    "these namespaces, once each verdict is known, and waits until they are gone",
             },
         )
     }
 }
 
-/// A client of the cluster that a context of the user's kubeconfig names, and its address.
+/// A client for the cluster of a context in the user's kubeconfig, and the cluster's address.
 ///
 /// # Errors
 /// [`ExistingError`]: the kubeconfig cannot be read, has no such context, or its credentials cannot
-/// be used. Nothing is sent.
+/// be used. No request is sent.
 pub async fn client(context: &str, plugins: Plugins) -> Result<(Client, String), ExistingError> {
     let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
     by(read, context, plugins).await
@@ -174,16 +175,16 @@ async fn by(
     Ok((client, server))
 }
 
-/// The kubeconfig has this context.
+/// Checks that the kubeconfig has this context.
 ///
 /// # Errors
-/// [`ExistingError`]; nothing but the kubeconfig is read.
+/// [`ExistingError`]. Only the kubeconfig is read.
 pub fn check(context: &str) -> Result<(), ExistingError> {
     let read = kubeconfig::read(&kubeconfig::files()).map_err(ExistingError::Kubeconfig)?;
     server(&read, context).map(drop)
 }
 
-/// The address of a context's cluster.
+/// The API server's address in a context.
 fn server(read: &Kubeconfig, context: &str) -> Result<String, ExistingError> {
     let named = read.contexts.iter().find(|known| known.name == context);
     let Some(named) = named else {
@@ -195,7 +196,7 @@ fn server(read: &Kubeconfig, context: &str) -> Result<String, ExistingError> {
         return Err(ExistingError::Context {
             asked: context.to_owned(),
             known: match known.is_empty() {
-                true => "none at all".to_owned(),
+                true => "none".to_owned(),
                 false => known.join(", "),
             },
         });
@@ -206,7 +207,7 @@ fn server(read: &Kubeconfig, context: &str) -> Result<String, ExistingError> {
         .iter()
         .find(|known| Some(&known.name) == cluster);
     let server = cluster.and_then(|named| named.cluster.as_ref()?.server.clone());
-    Ok(server.unwrap_or_else(|| "no address".to_owned()))
+    Ok(server.unwrap_or_else(|| "unknown address".to_owned()))
 }
 
 #[cfg(test)]
@@ -237,7 +238,7 @@ current-context: a
         let empty = server(&Kubeconfig::default(), "prod")
             .unwrap_err()
             .to_string();
-        assert!(empty.ends_with("none at all"), "{empty}");
+        assert!(empty.ends_with("available: none"), "{empty}");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What stays in a target after a run.
+//! What a run leaves in the target.
 
 use clap::ValueEnum;
 

@@ -1,4 +1,4 @@
-//! Where scenarios run. A target gives a Kubernetes API and a way to reach ports of pods.
+//! Where scenarios run. A target provides a Kubernetes API and a way to reach ports of pods.
 
 mod access;
 pub mod cluster;

@@ -1,4 +1,4 @@
-//! Kinds of targets, and the name of one.
+//! The kinds of targets.
 
 use clap::ValueEnum;
 
@@ -8,17 +8,17 @@ pub const DEFAULT_NAME: &str = "default";
 /// Where scenarios run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum TargetKind {
-    /// A private world on this machine: no Docker, no cluster, no root.
+    /// A private cluster on this machine, without Docker, an existing cluster or root.
     #[default]
     Local,
-    /// A cluster made with kind.
+    /// A cluster created with kind.
     Kind,
     /// An existing cluster, named by `--context`.
     Cluster,
 }
 
 impl TargetKind {
-    /// The kind as it is written on the command line.
+    /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Local => "local",

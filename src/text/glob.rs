@@ -1,6 +1,6 @@
-//! Patterns of ids and names.
+//! Glob patterns over ids and names.
 
-/// `*` within a part of the path, `**` over parts, `?` for one character.
+/// Matches `*` within a path segment, `**` across segments, and `?` for one character.
 pub fn glob(pattern: &str, text: &str) -> bool {
     fn rest(pattern: &[u8], text: &[u8]) -> bool {
         match pattern {
@@ -14,8 +14,8 @@ pub fn glob(pattern: &str, text: &str) -> bool {
             [byte, more @ ..] => matches!(text, [b, tail @ ..] if b == byte && rest(more, tail)),
         }
     }
-    // Every star multiplies the work; patterns come from a command line, not from a stranger, but
-    // stay bounded.
+    // Every star multiplies the work. Patterns come from a trusted command line, but are bounded
+    // anyway.
     pattern.matches('*').count() <= 8 && rest(pattern.as_bytes(), text.as_bytes())
 }
 

@@ -1,4 +1,4 @@
-//! Rules of texts that every part shares.
+//! Shared text helpers: globs, spelling suggestions, masking of credentials.
 
 mod glob;
 #[cfg(test)]

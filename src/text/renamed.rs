@@ -1,5 +1,5 @@
-//! Words of suite files that once had another name. There are no aliases: an old word is an error
-//! whose help gives the new one.
+//! Renamed keys and values of suite files. There are no aliases: an old name is an error whose help
+//! gives the new one.
 
 /// Old and new names of keys, verbs, matchers and values.
 const RENAMED: &[(&str, &str)] = &[
@@ -27,7 +27,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("world", "workloads"),
 ];
 
-/// The present name of an old word, if it is one of the words that are known where it stands.
+/// The current name of an old word, if that name is valid in its context.
 pub fn renamed<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let (_, new) = RENAMED.iter().find(|(old, _)| *old == word)?;
     known.iter().find(|name| *name == new).copied()

@@ -1,14 +1,14 @@
-//! Hints for mistyped and renamed words.
+//! Suggestions for mistyped and renamed words.
 
 use super::renamed::renamed;
 
-/// Longest word that others are compared with, in bytes: a slip of the hand is not longer, and
-/// comparing takes time by its square.
+/// Longest word that is compared with others, in bytes: longer words are not typos, and comparing
+/// takes quadratic time.
 const COMPARED: usize = 64;
-/// Known words that are told at most.
+/// How many known words are listed at most.
 const TOLD: usize = 70;
 
-/// "did you mean" with the full list behind it.
+/// "did you mean", followed by the full list.
 pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
     if let Some(name) = renamed(word, known) {
         return format!("'{word}' was renamed to '{name}'");
@@ -20,7 +20,7 @@ pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
     }
 }
 
-/// The words one after the other, or the first of very many.
+/// The words separated by commas, or the first of very many.
 pub fn listed(known: &[&str]) -> String {
     match known {
         [] => "none".to_owned(),
@@ -29,8 +29,8 @@ pub fn listed(known: &[&str]) -> String {
     }
 }
 
-/// The closest known word within a third of its length (edits: insert, delete, change, swap
-/// neighbours).
+/// The closest known word, at most a third of its length in edits away (insert, delete, change,
+/// swap neighbours).
 pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     if word.len() > COMPARED {
         return None;
@@ -45,15 +45,15 @@ pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     (best.0 <= (best.1.len() / 3).max(1)).then_some(best.1)
 }
 
-/// The known word that a wrong one is closest to, if it is close at all.
+/// Suggests the closest known word; if none is close, lists the known words.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     if let Some(name) = renamed(word, known) {
         return format!("'{word}' was renamed to '{name}'");
     }
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'?"),
-        None if known.is_empty() => "there is none of its kind here".to_owned(),
-        None => format!("known are: {}", listed(known)),
+        None if known.is_empty() => "none is defined here".to_owned(),
+        None => format!("use one of {}", listed(known)),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Names and passwords in URLs.
+//! Masks user names and passwords in URLs.
 
 use std::borrow::Cow;
 
-/// What stands where a secret stood.
+/// Replacement for a secret.
 pub const MASK: &str = "***";
 
 /// The text with the userinfo of every URL masked (RFC 3986 section 3.2.1):

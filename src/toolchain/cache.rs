@@ -1,8 +1,7 @@
-//! The cache: one directory per set of binaries, named by its inputs, which appears whole or not at
-//! all.
+//! The cache: one directory per set of binaries, named after its inputs and created atomically.
 //!
-//! `<set>` is finished, `<set>.partial` is being made or was interrupted, `<set>.lock` names the
-//! process that is at it.
+//! `<set>` is complete, `<set>.partial` is being built or was interrupted, `<set>.lock` names the
+//! process that builds it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -13,23 +12,23 @@ use std::{
 use super::{entry::Manifest, error::ToolchainError, progress::PrepareProgress, readable};
 use crate::errors::chain;
 
-/// The directory that holds all sets.
+/// The directory with all sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     root: PathBuf,
 }
 
 impl Cache {
-    /// A cache in `root`, which need not exist yet.
+    /// A cache in `root`, which may not exist yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The user's cache, by the XDG base directory specification:
+    /// The user's cache, as in the XDG base directory specification:
     /// `$XDG_CACHE_HOME/meshproof/toolchain`, else `~/.cache/meshproof/toolchain`.
     ///
     /// # Errors
-    /// [`ToolchainError::NoCacheHome`] when neither variable holds an absolute path.
+    /// [`ToolchainError::NoCacheHome`] if neither variable holds an absolute path.
     pub fn of_user() -> Result<Self, ToolchainError> {
         let variable = |name| {
             std::env::var_os(name)
@@ -43,7 +42,7 @@ impl Cache {
         Ok(Self::at(base.join("meshproof/toolchain")))
     }
 
-    /// The directory that holds all sets.
+    /// The directory with all sets.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -56,9 +55,8 @@ impl Cache {
         self.root.join(format!("{name}.partial"))
     }
 
-    /// The set `name`, made by `make` unless it is there already. `make` gets a directory of its
-    /// own, which keeps what an interrupted run left there, and returns the finished tree inside
-    /// that directory.
+    /// The set `name`, built by `make` unless it exists. `make` gets a working directory, which
+    /// still has what an interrupted run left there, and returns the finished tree inside it.
     pub(super) fn ensure(
         &self,
         name: &str,
@@ -71,7 +69,7 @@ impl Cache {
     ) -> Result<(PathBuf, Manifest), ToolchainError> {
         let entry = self.set(name);
         if let Ok(manifest) = Manifest::verify(&entry) {
-            // It may be from a time with a narrow umask; a cache that is read-only is as it is.
+            // It may have been built under a narrow umask. A read-only cache stays as it is.
             let _ = readable::for_everybody(&entry);
             progress(PrepareProgress::Cached {
                 set: name,
@@ -89,7 +87,7 @@ impl Cache {
         let lock = self.lock(name, progress).map_err(unwritable)?;
         if entry.exists() {
             match Manifest::verify(&entry) {
-                Ok(manifest) => return Ok((entry, manifest)), // whoever held the lock has made it
+                Ok(manifest) => return Ok((entry, manifest)), // built by the previous lock holder
                 Err(damage) => progress(PrepareProgress::Rebuilding {
                     set: name,
                     why: &chain(&damage),
@@ -107,7 +105,7 @@ impl Cache {
             path: finished.clone(),
         })?;
         readable::for_everybody(&finished)
-            .map_err(|error| ToolchainError::io("opening to everybody", &finished, error))?;
+            .map_err(|error| ToolchainError::io("making world-readable", &finished, error))?;
         fs::rename(&finished, &entry)
             .map_err(|error| ToolchainError::io("renaming", &finished, error))?;
         fs::remove_dir_all(&partial)
@@ -115,8 +113,8 @@ impl Cache {
         Ok((entry, manifest))
     }
 
-    /// Takes the lock of a set, saying whom it waits for. The kernel releases it when the holder
-    /// and its commands have ended.
+    /// Acquires the lock of a set, reporting the holder if it has to wait. The kernel releases the
+    /// lock when the holder and its commands have exited.
     fn lock(
         &self,
         name: &str,
@@ -147,7 +145,7 @@ impl Cache {
         Ok(file)
     }
 
-    /// Takes the lock of a set when nobody has it.
+    /// Acquires the lock of a set if it is free.
     pub(super) fn try_lock(&self, name: &str) -> Option<File> {
         let path = self.root.join(format!("{name}.lock"));
         let mut options = OpenOptions::new();
@@ -156,19 +154,19 @@ impl Cache {
         file.try_lock().is_ok().then_some(file)
     }
 
-    /// Notes with which Go a set was built, so that it is found without one. Best effort: a cache
-    /// may be read-only.
+    /// Records the Go version that a set was built with, so that the set is found without Go. Best
+    /// effort: the cache may be read-only.
     pub(super) fn note_go(&self, name: &str, go: &str) {
         let path = self.root.join(format!("{name}.go"));
         if fs::read_to_string(&path).is_ok_and(|noted| noted == go) {
             return;
         }
         if let Err(error) = fs::write(&path, go) {
-            tracing::debug!(path = %path.display(), %error, "cannot note Go's version");
+            tracing::debug!(path = %path.display(), %error, "cannot record the Go version");
         }
     }
 
-    /// Every Go that a set was built with.
+    /// All Go versions that sets were built with.
     pub(super) fn noted_go(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
         let notes = entries
@@ -179,7 +177,7 @@ impl Cache {
             .collect()
     }
 
-    /// Who is making the set right now, when somebody is.
+    /// The process that is building the set now, if any.
     pub(super) fn held_by(&self, name: &str) -> Option<String> {
         let mut file = File::open(self.root.join(format!("{name}.lock"))).ok()?;
         match file.try_lock_shared() {

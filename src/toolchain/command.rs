@@ -1,4 +1,4 @@
-//! Running the ordinary clients (`go`, `pip`) and reporting what they say.
+//! Runs `go` and `pip`, and reports their output.
 
 use std::{
     collections::VecDeque,
@@ -10,19 +10,18 @@ use std::{
 
 use super::error::ToolchainError;
 
-/// How many of the last lines an error repeats.
+/// Number of output lines that an error shows.
 const TAIL: usize = 20;
 
-/// Runs `command` to its end and returns its standard output; every line of its standard error goes
-/// to `on_line`.
+/// Runs `command` to completion and returns its stdout; each line of its stderr goes to `on_line`.
 ///
-/// `lock`, when given, becomes the command's standard input, which none of them reads: the lock
-/// then outlives this process for as long as the command runs, so that nobody else touches the
-/// files that the command still writes.
+/// `lock`, if given, becomes the command's stdin, which no command reads: the lock is then held for
+/// as long as the command runs, even if this process dies first, so that no other process touches
+/// the files that the command is still writing.
 ///
 /// # Errors
-/// [`ToolchainError::Command`] with the last lines; [`ToolchainError::DiskFull`] when these speak
-/// of a full disk.
+/// [`ToolchainError::Command`] with the last lines; [`ToolchainError::DiskFull`] if they report a
+/// full disk.
 pub(super) fn run(
     doing: &str,
     command: &mut Command,

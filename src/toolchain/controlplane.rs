@@ -1,4 +1,4 @@
-//! Building the programs of a Go module, such as the control plane, with the `go` command.
+//! Builds the programs of a Go module, such as the control plane, with `go`.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use super::{
     progress::PrepareProgress,
 };
 
-/// The `go` that builds: its version and platform, which are part of the key.
+/// Version and platform of the `go` in PATH, which are part of a set's key.
 pub(super) fn go_version() -> Result<String, ToolchainError> {
     let mut command = go(Path::new("/"));
     command.args(["env", "GOVERSION", "GOOS", "GOARCH"]);
@@ -53,7 +53,7 @@ fn at_least(found: &str, minimum: &str) -> bool {
     numbers(found.trim_start_matches("go")) >= numbers(minimum)
 }
 
-/// `go` in `dir`, free of settings of the user's that would change what is built.
+/// `go` in `dir`, without the user's settings that would change the build.
 fn go(dir: &Path) -> Command {
     let mut command = Command::new("go");
     command
@@ -67,8 +67,8 @@ fn go(dir: &Path) -> Command {
     command
 }
 
-/// Builds everything of `recipe` below `partial`, keeping what is there from an interrupted run;
-/// returns the finished tree.
+/// Builds `recipe` below `partial`, keeping what an interrupted run has finished; returns the
+/// finished tree.
 pub(super) fn build(
     recipe: &Recipe,
     partial: &Path,
@@ -124,7 +124,7 @@ pub(super) fn build(
     Ok(out)
 }
 
-/// What an interrupted run noted about a component, if its binary is as it left it.
+/// What an interrupted run recorded about a component, if its binary still has that size.
 fn finished_before(marker: &Path, binary: &Path) -> Option<Built> {
     let before: Built = serde_json::from_slice(&fs::read(marker).ok()?).ok()?;
     (fs::metadata(binary).ok()?.len() == before.bytes).then_some(before)
@@ -146,7 +146,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Brings the modules and counts the packages that all components are made of.
+    /// Fetches the modules and counts the packages of all components.
     fn count_packages(
         &self,
         component: &str,
@@ -203,7 +203,7 @@ impl Job<'_> {
             &mut command,
             Some(self.lock),
             |line| {
-                *packages += usize::from(!line.contains(' ')); // `go build -v` prints one import path a line
+                *packages += usize::from(!line.contains(' ')); // `go build -v` prints one import path per line
                 progress(PrepareProgress::Line {
                     component: name,
                     line,
@@ -231,8 +231,8 @@ impl Job<'_> {
         })
     }
 
-    /// Copies the files of the modules that the local target needs at run time, so that Go's caches
-    /// may be cleaned.
+    /// Copies the module files that the local target needs at run time, so that Go's caches may be
+    /// cleaned.
     fn take_assets(
         &self,
         progress: &mut dyn FnMut(PrepareProgress<'_>),

@@ -1,4 +1,4 @@
-//! A finished entry of the cache: its files with their checksums, written down in a manifest.
+//! A complete entry of the cache: its files, with their checksums in a manifest.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use crate::errors::{Classified, ErrorClass};
 /// Name of the manifest inside an entry.
 const MANIFEST: &str = "manifest.json";
 
-/// What is wrong with an entry.
+/// Why an entry is damaged.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Damage {
     #[error("{file}")]
@@ -26,7 +26,7 @@ pub(super) enum Damage {
     Manifest(#[from] serde_json::Error),
     #[error("{file} has {bytes} bytes instead of {was}")]
     Size { file: String, bytes: u64, was: u64 },
-    #[error("{file} has another SHA-256 than when it was made")]
+    #[error("{file} does not match its recorded SHA-256")]
     Changed { file: String },
 }
 
@@ -36,35 +36,35 @@ impl Classified for Damage {
     }
 }
 
-/// How long one component took and how big it is.
+/// Size and build time of one component.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Built {
     /// File name of the binary.
     pub name: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// Seconds from the start of its build or download to its end.
+    /// Duration of its build or download in seconds.
     pub seconds: f64,
 }
 
-/// What an entry holds.
+/// The contents of an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub schema: u32,
-    /// Versions by the names users know.
+    /// Versions by component name as shown in reports.
     pub versions: BTreeMap<String, String>,
     pub built: Vec<Built>,
     /// By path inside the entry.
     pub files: BTreeMap<PathBuf, Digested>,
 }
 
-/// A file as it was when the entry was finished.
+/// A file as it was when the entry was completed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Digested {
     pub bytes: u64,
     pub sha256: String,
-    /// Modification time in nanoseconds since 1970: an unchanged time and size spare reading the
-    /// file again.
+    /// Modification time in nanoseconds since 1970. If time and size are unchanged, the file need
+    /// not be read again.
     pub modified: i128,
 }
 
@@ -92,11 +92,11 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads the entry at `root` and checks its files against the manifest: size and time first,
-    /// the SHA-256 where the time has changed.
+    /// Reads the entry at `root` and checks its files against the manifest: the size, and the
+    /// SHA-256 if the modification time has changed.
     ///
     /// # Errors
-    /// [`Damage`], the first that is found.
+    /// The first [`Damage`].
     pub fn verify(root: &Path) -> Result<Self, Damage> {
         let unreadable = |file: &str| {
             let file = file.to_owned();
@@ -121,7 +121,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Size of all files in bytes.
+    /// Total size of the files in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|file| file.bytes).sum()
     }
@@ -159,7 +159,7 @@ fn digest_all(
     Ok(())
 }
 
-/// SHA-256 of a file in hexadecimal digits.
+/// SHA-256 of a file in hexadecimal.
 fn digest(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 18]);
     loop {
@@ -170,8 +170,8 @@ fn digest(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Copies a file, or a directory with all that is in it, giving the copy ordinary permissions: Go's
-/// module cache is read-only.
+/// Copies a file or a directory tree. The copy gets default permissions: Go's module cache is
+/// read-only.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to)?;
@@ -215,7 +215,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case::shorter(Some("pro"), "3 bytes instead of 7")]
-    #[case::other_bytes(Some("PROGRAM"), "another SHA-256")]
+    #[case::other_bytes(Some("PROGRAM"), "recorded SHA-256")]
     #[case::gone(None, "bin/a: No such file")]
     fn damage_is_named(#[case] now: Option<&str>, #[case] said: &str) {
         let (dir, path) = (entry(), "bin/a");

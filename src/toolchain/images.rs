@@ -1,8 +1,8 @@
 //! Container images as trees of files.
 //!
 //! The local node has no registry and no layers: an image is a name, a process to start and a list
-//! of what appears where in the container's root. The node makes a small writable root and carries
-//! out the list in order, so a parent always precedes what lies inside it.
+//! of what appears where in the container's root. The node creates a small writable root and
+//! applies the list in order, so a parent always precedes its children.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +12,7 @@ use std::{
 
 use crate::errors::{Classified, ErrorClass};
 
-/// One thing that appears in a container's root. Paths called `at` are absolute, as the container
-/// sees them.
+/// One entry of a container's root. Paths named `at` are absolute paths in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeEntry {
     /// A file or directory of the host, bind-mounted.
@@ -22,11 +21,11 @@ pub enum TreeEntry {
         at: PathBuf,
         read_only: bool,
     },
-    /// A small file made from these bytes, mode 0644.
+    /// A small file with these contents, mode 0644.
     File { at: PathBuf, contents: Vec<u8> },
-    /// A symbolic link at `at` that points to `to` (which may be relative, as symlink(2) takes it).
+    /// A symbolic link at `at` that points to `to` (which may be relative, as in symlink(2)).
     Link { at: PathBuf, to: PathBuf },
-    /// An empty directory that the container may write to, with these permission bits.
+    /// An empty writable directory with these permission bits.
     Dir { at: PathBuf, mode: u32 },
 }
 
@@ -64,7 +63,7 @@ impl TreeEntry {
         }
     }
 
-    /// Where in the container's root the entry appears.
+    /// The entry's path in the container.
     pub fn at(&self) -> &Path {
         match self {
             Self::Bind { at, .. }
@@ -75,33 +74,33 @@ impl TreeEntry {
     }
 }
 
-/// What a container starts from; a pod's `command`, `args`, `env`, `securityContext` and
-/// `workingDir` override the fields.
+/// A container image. A pod's `command`, `args`, `env`, `securityContext` and `workingDir` override
+/// the fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The name as manifests write it, for example `local/pilot:dev`.
+    /// The name as in manifests, for example `local/pilot:dev`.
     pub name: String,
     /// Program and leading arguments; a pod's `command` replaces it, its `args` are appended.
     pub entrypoint: Vec<String>,
     /// Environment variables of every container of this image.
     pub env: Vec<(String, String)>,
-    /// User id the process runs as when the pod names none; `None` is root.
+    /// User id of the process unless the pod sets one; `None` is root.
     pub user: Option<u32>,
-    /// Working directory when the pod names none.
+    /// Working directory unless the pod sets one.
     pub workdir: PathBuf,
-    /// The files, in the order in which they are to be made.
+    /// The files, in the order of their creation.
     pub tree: Vec<TreeEntry>,
 }
 
-/// Why an image cannot be had.
+/// An error finding or adding an image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// No tree has this name.
+    /// There is no image of this name.
     #[error(
-        "image {name} is not on this node (it has {known}); give it one with --image {name}=DIR[,ENTRYPOINT…]"
+        "image {name} is not on this node (available: {known}); add it with --image {name}=DIR[,ENTRYPOINT…]"
     )]
     Unknown { name: String, known: String },
-    /// `--image` was not `NAME=DIR[,ENTRYPOINT…]`.
+    /// `--image` is not of the form `NAME=DIR[,ENTRYPOINT…]`.
     #[error(
         "--image {given}: expected NAME=DIR[,ENTRYPOINT…], for example myapp:dev=./rootfs,/bin/app,--serve"
     )]
@@ -113,8 +112,8 @@ pub enum ImageError {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// `--image` names a directory but nothing to run in it.
-    #[error("--image {name}: {path} is a directory, so say what to run in it: {name}={path},/path/in/image", path = .path.display())]
+    /// `--image` names a directory but no program to run in it.
+    #[error("--image {name}: {path} is a directory, so name the program to run in it: {name}={path},/path/in/image", path = .path.display())]
     NoEntrypoint { name: String, path: PathBuf },
 }
 
@@ -124,8 +123,7 @@ impl Classified for ImageError {
     }
 }
 
-/// An image reference taken apart by the rules of the OCI distribution reference grammar: registry,
-/// repository, tag.
+/// An image reference, parsed by the OCI distribution reference grammar: registry, repository, tag.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Reference {
     repository: String,
@@ -133,8 +131,8 @@ struct Reference {
 }
 
 impl Reference {
-    /// Completes a short name the way container runtimes do (`busybox` is
-    /// `docker.io/library/busybox`). A digest is dropped: trees have none.
+    /// Expands a short name as container runtimes do (`busybox` is `docker.io/library/busybox`). A
+    /// digest is dropped: trees have none.
     fn parse(name: &str) -> Self {
         let name = name.split('@').next().unwrap_or(name);
         let slash = name.rfind('/').map_or(0, |at| at + 1);
@@ -175,26 +173,26 @@ pub struct ImageStore {
 }
 
 impl ImageStore {
-    /// A store without images.
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an image under its own name; one of the same name is replaced.
+    /// Adds an image, replacing one of the same name.
     pub fn insert(&mut self, image: Image) {
         self.images.insert(Reference::parse(&image.name), image);
     }
 
-    /// Lets `alias` stand for the image that `name` finds. Does nothing when there is none.
+    /// Makes `alias` another name for the image `name`. Does nothing if there is no such image.
     pub fn alias(&mut self, alias: &str, name: &str) {
         if let Some(image) = self.lookup(name).cloned() {
             self.images.insert(Reference::parse(alias), image);
         }
     }
 
-    /// Finds an image. `docker.io/library/` may be left out, a digest is ignored, and a reference
-    /// without a tag matches any tag of its repository, as a tree without a tag matches any tag
-    /// asked for.
+    /// Finds an image. `docker.io/library/` may be omitted and a digest is ignored. A reference
+    /// without a tag matches any tag of its repository, and an image without a tag matches any
+    /// requested tag.
     pub fn lookup(&self, name: &str) -> Option<&Image> {
         let wanted = Reference::parse(name);
         self.images.get(&wanted).or_else(|| {
@@ -207,10 +205,10 @@ impl ImageStore {
         })
     }
 
-    /// Like [`Self::lookup`], with an error that says what there is.
+    /// As [`Self::lookup`], with an error that lists the available images.
     ///
     /// # Errors
-    /// [`ImageError::Unknown`], whose text suits the message of a container waiting in
+    /// [`ImageError::Unknown`], whose text serves as the message of a container waiting in
     /// `ErrImageNeverPull`.
     pub fn resolve(&self, name: &str) -> Result<&Image, ImageError> {
         self.lookup(name).ok_or_else(|| ImageError::Unknown {
@@ -219,7 +217,7 @@ impl ImageStore {
         })
     }
 
-    /// The images in the order of their names.
+    /// The images, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Image> {
         self.images.values()
     }
@@ -228,7 +226,7 @@ impl ImageStore {
 impl fmt::Display for ImageStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.images.is_empty() {
-            return f.write_str("no images");
+            return f.write_str("none");
         }
         let names: BTreeSet<&str> = self.iter().map(|image| image.name.as_str()).collect();
         f.write_str(&Vec::from_iter(names).join(", "))

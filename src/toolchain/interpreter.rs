@@ -1,9 +1,8 @@
-//! The host's Python with all that it needs to run, for images that have none of the host's
-//! programs.
+//! The host's Python with all that it needs to run, for images without the host's other programs.
 //!
-//! The local node shows a container all of the host's `/usr`. An image that is copied to other
-//! nodes gets the interpreter, its standard library and the shared libraries that these are linked
-//! against, which is 60 MB instead of gigabytes.
+//! On the local node, a container sees all of the host's `/usr`. An image that is copied to other
+//! nodes gets only the interpreter, its standard library and the shared libraries that these are
+//! linked against: 60 MB instead of gigabytes.
 
 use std::{
     collections::BTreeSet,
@@ -43,7 +42,7 @@ fn standard_library() -> io::Result<PathBuf> {
     Ok(PathBuf::from(said.trim()))
 }
 
-/// Adds the files below `dir` that are libraries themselves.
+/// Adds the shared libraries below `dir`.
 fn extensions(dir: &Path, to: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
@@ -56,8 +55,8 @@ fn extensions(dir: &Path, to: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Files that `ldd` names: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader without an arrow.
-/// What it did not find is left out: only the module that wants it will be missed.
+/// Files in the output of `ldd`: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader without an
+/// arrow. Missing libraries are skipped: only the module that needs one is unusable.
 fn libraries(said: &str) -> BTreeSet<&Path> {
     let lines = said.lines().filter(|line| line.starts_with('\t'));
     let named = lines.filter_map(|line| {
@@ -76,15 +75,14 @@ fn said(command: &mut Command) -> io::Result<String> {
         stdout,
         stderr,
     } = command.output()?;
-    // ldd complains about those of the files that are linked to nothing, and answers for the
-    // others.
+    // ldd fails if one of the files is not dynamically linked, but still lists the others.
     if status.success() || !stdout.is_empty() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     let program = command.get_program().display();
     let words = String::from_utf8_lossy(&stderr);
     Err(io::Error::other(format!(
-        "{program} ended with {status}: {}",
+        "{program} failed with {status}: {}",
         words.trim()
     )))
 }

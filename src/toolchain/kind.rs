@@ -1,6 +1,6 @@
-//! What a kind cluster is made of beside the control plane: kind itself, the programs of a node,
-//! and the files that kind's own node image is made with. Built only when asked for;
-//! `scripts/kind-offline` makes a node image of them.
+//! The parts of a kind cluster besides the control plane: kind itself, the programs of a node, and
+//! the source files of kind's node image. Built only on request; `scripts/kind-offline` builds a
+//! node image from them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const KIND: &str = "sigs.k8s.io/kind";
 const KUBERNETES: &str = "k8s.io/kubernetes";
 const CONTAINERD: &str = "github.com/containerd/containerd/v2";
 
-/// Programs of the modules above, and two of our own.
+/// Programs of the modules above, and two of this repository.
 fn components() -> Vec<Component> {
     let cmd = |module: &str, name: &str| (name.to_owned(), format!("{module}/cmd/{name}"));
     let kubernetes = ["kubelet", "kubeadm", "kubectl", "kube-scheduler"];
@@ -35,8 +35,8 @@ impl Recipe {
     pub fn kind() -> Self {
         let mut files = BTreeMap::new();
         collect(&MODULE, &mut files);
-        // Stands before an engine's runc and is in no node: scripts/kind-offline builds it where an
-        // engine needs it.
+        // A wrapper around an engine's runc, not part of a node: scripts/kind-offline builds it if
+        // an engine needs it.
         files.retain(|path, _| !path.starts_with("cmd/runc-within/"));
         let go_mod = String::from_utf8_lossy(&files["go.mod"]).into_owned();
         let version = |module: &str| required_version(&go_mod, module).unwrap_or_default();

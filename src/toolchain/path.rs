@@ -1,4 +1,4 @@
-//! Finding a program as a shell does.
+//! Finds programs as a shell does.
 
 use std::{
     env,
@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The program of this name on PATH; a name with a slash is a file. `None` when it is not there or
-/// cannot be executed.
+/// The program of this name in PATH; a name with a slash is a file. `None` if it does not exist or
+/// is not executable.
 pub fn on_path(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return is_program(name).then(|| name.to_owned());
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn programs_are_found_by_name_and_by_path() {
-        let sh = on_path(Path::new("sh")).expect("every machine has sh");
+        let sh = on_path(Path::new("sh")).expect("sh is in PATH");
         assert_eq!(on_path(&sh), Some(sh));
         assert_eq!(on_path(Path::new("no-such-program")), None);
         assert_eq!(on_path(Path::new("./Cargo.toml")), None);

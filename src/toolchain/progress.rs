@@ -1,15 +1,15 @@
-//! What a preparation says while it runs.
+//! Progress of a preparation.
 
 use std::{fmt, time::Duration};
 
-/// One step of a preparation. `Display` gives a line for a log.
+/// One step of a preparation. `Display` formats a log line.
 #[derive(Debug, Clone, Copy)]
 pub enum PrepareProgress<'a> {
-    /// The set is there and whole.
+    /// The set is in the cache and complete.
     Cached { set: &'a str, bytes: u64 },
-    /// Another process is making the same set.
+    /// Another process is building the same set.
     Waiting { set: &'a str, holder: &'a str },
-    /// The cached set is damaged and is made again.
+    /// The cached set is damaged and is rebuilt.
     Rebuilding { set: &'a str, why: &'a str },
     /// A component's build or download begins; `index` counts from 1.
     Started {
@@ -17,14 +17,14 @@ pub enum PrepareProgress<'a> {
         index: usize,
         total: usize,
     },
-    /// A component is there from an interrupted run.
+    /// A component was finished by an interrupted run.
     Resumed {
         component: &'a str,
         index: usize,
         total: usize,
     },
-    /// A line that the client said; `packages` are the Go packages compiled so far, of `of` at
-    /// most.
+    /// A line of output of `go` or `pip`; `packages` are the Go packages compiled so far, of `of`
+    /// at most.
     Line {
         component: &'a str,
         line: &'a str,
@@ -45,11 +45,11 @@ impl fmt::Display for PrepareProgress<'_> {
         match *self {
             Self::Cached { set, bytes } => write!(f, "{set}: cached, {}", megabytes(bytes)),
             Self::Waiting { set, holder } => {
-                write!(f, "{set}: waiting for {holder}, which is making it")
+                write!(f, "{set}: waiting for {holder}, which is building it")
             }
             Self::Rebuilding { set, why } => write!(
                 f,
-                "{set}: made again, because the cached one is damaged: {why}"
+                "{set}: rebuilding, because the cached one is damaged: {why}"
             ),
             Self::Started {
                 component,
@@ -63,7 +63,7 @@ impl fmt::Display for PrepareProgress<'_> {
             } => {
                 write!(
                     f,
-                    "[{index}/{total}] {component}: there from an interrupted run"
+                    "[{index}/{total}] {component}: done by an interrupted run"
                 )
             }
             Self::Line {

@@ -1,10 +1,10 @@
-//! What containers run is for every user: a pod's is not the one who made the cache.
+//! Makes cached programs accessible to all users: a pod's user is not the owner of the cache.
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
-/// Lets everybody read all files below `root`, and execute those that its owner may, whatever the
-/// umask was when they were made. Who may reach `root` at all is decided by the directories above
-/// it.
+/// Makes all files below `root` world-readable, and those that the owner may execute
+/// world-executable, whatever the umask was at their creation. The directories above `root` decide
+/// who can reach it.
 ///
 /// # Errors
 /// A file whose mode is too narrow and cannot be changed.

@@ -1,5 +1,5 @@
-//! A registry of container images as a program, for where no image of one can be pulled. Built only
-//! when asked for, with kind.
+//! A container registry as a program, for machines that cannot pull a registry's image. Built only
+//! on request, together with kind.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ static MODULE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/tools/registry")
 const DISTRIBUTION: &str = "github.com/distribution/distribution/v3";
 
 impl Recipe {
-    /// distribution's registry.
+    /// The CNCF distribution registry.
     pub fn registry() -> Self {
         let mut files = BTreeMap::new();
         collect(&MODULE, &mut files);

@@ -1,4 +1,4 @@
-//! The images that the local node starts with, and those that a user hands over with `--image`.
+//! The built-in images of the local node, and those that the user adds with `--image`.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use super::{
     userland::{self, ISTIO_UID},
 };
 
-/// The program of the grpcio interop.
+/// The program of the grpcio reference client.
 const GRPCIO_CALLER: &str = include_str!("../../fixtures/python/caller.py");
 
 /// `hub` of the Istio installation whose images these are.
@@ -21,8 +21,8 @@ pub const HUB: &str = "local";
 /// `tag` of the Istio installation whose images these are.
 pub const TAG: &str = "dev";
 
-/// Directories of a user's tree that are made anew with each child bound into it, so that volumes
-/// can be mounted between them.
+/// Directories of a user's tree that are created anew with each child bound into them, so that
+/// volumes can be mounted next to the children.
 const OPENED: &[&str] = &[
     "/",
     "/etc",
@@ -60,8 +60,8 @@ fn host_userland() -> std::io::Result<Vec<TreeEntry>> {
     Ok(tree)
 }
 
-/// `local/pilot:dev`: istiod. Entrypoint and user are those of Istio's published image
-/// (pilot/docker in istio.io/istio).
+/// `local/pilot:dev`: istiod. Entrypoint and user are as in Istio's published image (pilot/docker
+/// in istio.io/istio).
 pub fn pilot(pilot_discovery: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.extend(userland::authorities(Path::new("/")));
@@ -77,10 +77,10 @@ pub fn pilot(pilot_discovery: &Path) -> Image {
 
 /// `local/proxyv2:dev`: pilot-agent and Envoy, for sidecars, gateways and the init container that
 /// writes iptables rules. `iptables`, `ip6tables`, `ip` and their libraries are the host's.
-/// `envoy_version` goes to `ISTIO_META_ISTIO_PROXY_SHA`, which istiod shows as the proxy's build.
+/// `envoy_version` becomes `ISTIO_META_ISTIO_PROXY_SHA`, which istiod shows as the proxy's build.
 ///
 /// # Errors
-/// When the host's directories cannot be looked at.
+/// The host's directories cannot be read.
 pub fn proxy(
     agent: &Path,
     envoy: &Path,
@@ -107,15 +107,15 @@ pub fn proxy(
     Ok(made)
 }
 
-/// `local/testbed:dev`: the static test-bed binary in an otherwise empty root.
+/// `local/testbed:dev`: the static test bed binary in an otherwise empty root.
 pub fn testbed(testbed: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.push(TreeEntry::bind(testbed, "/testbed"));
     image("testbed", &["/testbed"], tree)
 }
 
-/// `local/interop:dev`: clients and servers whose gRPC is not ours, from the directory of their
-/// programs, and the descriptor set of the test services.
+/// `local/interop:dev`: reference clients and servers with other gRPC implementations, from the
+/// directory of their programs, and the descriptor set of the test services.
 pub fn interop(programs: &Path) -> Image {
     let mut tree = userland::skeleton();
     tree.extend([
@@ -127,19 +127,19 @@ pub fn interop(programs: &Path) -> Image {
     image("interop", &["/interop"], tree)
 }
 
-/// `local/grpcio:dev`: a caller whose calls are made by gRPC's Python package, from a directory of
-/// packages. Python is the host's.
+/// `local/grpcio:dev`: a caller that uses gRPC's Python package, from a directory of packages.
+/// Python is the host's.
 ///
 /// # Errors
-/// When the host's directories cannot be looked at.
+/// The host's directories cannot be read.
 pub fn grpcio(packages: &Path) -> std::io::Result<Image> {
     Ok(grpcio_with(host_userland()?, packages))
 }
 
-/// The same image without the host's other programs, to be copied.
+/// The same image without the host's other programs, for copying to other nodes.
 ///
 /// # Errors
-/// When the host's Python does not run or its files cannot be looked at.
+/// The host's Python does not run or its files cannot be read.
 pub fn grpcio_alone(packages: &Path) -> std::io::Result<Image> {
     let mut tree = userland::skeleton();
     tree.extend(interpreter::alone(packages)?);
@@ -167,21 +167,20 @@ pub fn coredns(coredns: &Path) -> Image {
     image("coredns", &["/coredns"], tree)
 }
 
-/// `local/shell:dev`: the host's programs behind a shell, for a user's `kubectl run`.
+/// `local/shell:dev`: a shell with the host's programs, for a user's `kubectl run`.
 ///
 /// # Errors
-/// When the host's directories cannot be looked at.
+/// The host's directories cannot be read.
 pub fn shell() -> std::io::Result<Image> {
     Ok(image("shell", &["/bin/sh"], host_userland()?))
 }
 
-/// An image from `NAME=DIR[,ENTRYPOINT…]`: `DIR` is the root of the tree, shown read-only, the
-/// words after it are the program and its leading arguments. In the place of `DIR`, one static
-/// executable will do; it is then also what runs.
+/// An image from `NAME=DIR[,ENTRYPOINT…]`: `DIR` is the root of the tree, mounted read-only, and
+/// `ENTRYPOINT…` the program and its leading arguments. `DIR` can also be a static executable,
+/// which is then the default entrypoint.
 ///
 /// # Errors
-/// [`ImageError`] when the text has another form, the path cannot be read or there is nothing to
-/// run.
+/// [`ImageError`] if the syntax is wrong, the path cannot be read or there is nothing to run.
 pub fn from_option(given: &str) -> Result<Image, ImageError> {
     let syntax = || ImageError::Syntax {
         given: given.to_owned(),
@@ -225,8 +224,8 @@ pub fn from_option(given: &str) -> Result<Image, ImageError> {
     })
 }
 
-/// Lists the children of a user's directory: links as links, the directories of [`OPENED`] made
-/// anew, all else bound.
+/// Adds the children of a user's directory: links as links, the directories of [`OPENED`] created
+/// anew, everything else bound.
 fn open(host: &Path, at: &Path, tree: &mut Vec<TreeEntry>) -> std::io::Result<()> {
     let mut children = fs::read_dir(host)?.collect::<Result<Vec<_>, _>>()?;
     children.sort_by_key(fs::DirEntry::file_name);

@@ -1,4 +1,4 @@
-//! Everything that the cache holds: what of it this program can use, and the removal of the rest.
+//! All sets in the cache: which of them this build can use, and the removal of the others.
 
 use std::{
     fs, io,
@@ -15,21 +15,21 @@ use super::{
     prepare::{CONTROLPLANE, INTEROP, KIND, REGISTRY, envoy_set, module_set},
 };
 
-/// What keeps a set in the cache.
+/// Whether and why a set is in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "use", rename_all = "kebab-case")]
 pub enum Use {
-    /// This program runs it, by itself or when `--envoy` asks for it.
+    /// This build uses it, by default or with `--envoy`.
     Pinned,
-    /// A local target that is up runs programs of it.
+    /// A running local target uses its programs.
     Running,
-    /// A process is making it.
+    /// A process is building it.
     Busy { holder: String },
-    /// Another version of meshproof, of Go or of Envoy made it.
+    /// It is for another version of meshproof, Go or Envoy.
     Unused,
 }
 
-/// A set as it lies in the cache, finished or not.
+/// A set in the cache, complete or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stored {
     pub name: String,
@@ -40,16 +40,16 @@ pub struct Stored {
     pub used: Use,
 }
 
-/// Every set in the cache, by name. `running`: paths of programs that local targets run now.
+/// All sets in the cache, sorted by name. `running`: paths of programs that local targets run now.
 ///
 /// # Errors
-/// The cache can't be read, or Go is missing and no set is known without it.
+/// The cache cannot be read, or Go is missing and no set can be identified without it.
 pub fn stored(cache: &Cache, running: &[PathBuf]) -> Result<Vec<Stored>, ToolchainError> {
     let mut pinned: Vec<String> = EnvoyVersion::ALL.map(envoy_set).into();
     pinned.push(module_set(CONTROLPLANE, &Recipe::pinned(), cache)?);
     pinned.extend(grpcio::interpreter_version().map(|version| grpcio::set(&version)));
     pinned.push(module_set(INTEROP, &Recipe::interop(), cache)?);
-    // Without these two nothing is missing.
+    // These two are optional.
     pinned.extend(module_set(KIND, &Recipe::kind(), cache));
     pinned.extend(module_set(REGISTRY, &Recipe::registry(), cache));
     stored_beside(cache, &pinned, running)
@@ -96,7 +96,7 @@ fn stored_beside(
     Ok(all)
 }
 
-/// Size of all files below a directory; what vanishes meanwhile counts nothing.
+/// Total size of the files below a directory; files that vanish meanwhile are skipped.
 fn size(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
@@ -108,11 +108,11 @@ fn size(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Removes every unused set. One that somebody begins to make meanwhile stays. Gives what was
-/// removed.
+/// Removes all unused sets, except those that another process starts to build meanwhile. Returns
+/// the removed sets.
 ///
 /// # Errors
-/// As [`stored`]; and when a set can't be removed.
+/// As [`stored`], or a set cannot be removed.
 pub fn prune(cache: &Cache, running: &[PathBuf]) -> Result<Vec<Stored>, ToolchainError> {
     let unused = stored(cache, running)?
         .into_iter()
@@ -127,7 +127,7 @@ fn remove(cache: &Cache, unused: Vec<Stored>) -> Result<Vec<Stored>, ToolchainEr
         let Some(_lock) = cache.try_lock(set.name.trim_end_matches(".partial")) else {
             continue;
         };
-        // Under another name first: an interrupted removal must not look like a set.
+        // Renamed first: an interrupted removal must not look like a set.
         let doomed = cache.root().join(format!("{}.removed", set.name));
         let gone = fs::rename(&set.path, &doomed).and_then(|()| fs::remove_dir_all(&doomed));
         gone.map_err(|error| ToolchainError::io("removing", &set.path, error))?;
@@ -175,7 +175,7 @@ mod tests {
             ]
         );
         assert!(all.iter().all(|set| set.bytes == 5), "{all:?}");
-        // locked between the look and the removal
+        // locked between listing and removal
         let late = cache.try_lock("controlplane-old").unwrap();
         let unused = |all: &[Stored]| -> Vec<Stored> {
             let unused = all.iter().filter(|set| set.used == Use::Unused);

@@ -1,8 +1,7 @@
-//! The host's programs and libraries as an image's base.
+//! The host's programs and libraries as the base of images.
 //!
-//! Images of this harness bring no distribution of their own: a shell, `ip`, `iptables` and the C
-//! library come from the host, read-only. `/usr/local` is left out, because images put their own
-//! programs there.
+//! The harness's images contain no distribution: a shell, `ip`, `iptables` and the C library come
+//! from the host, read-only. `/usr/local` is left out, because images put their own programs there.
 
 use std::{
     fs, io,
@@ -18,8 +17,8 @@ const TOP: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 const USR: &[&str] = &[
     "bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share",
 ];
-/// The parts of `/etc` that programs of the host need: the linker's cache, the targets of links
-/// such as `/usr/sbin/iptables`, names of protocols and services.
+/// The parts of `/etc` that the host's programs need: the linker's cache, the targets of links such
+/// as `/usr/sbin/iptables`, names of protocols and services.
 const ETC: &[&str] = &[
     "alternatives",
     "ld.so.cache",
@@ -44,13 +43,13 @@ const CA_BUNDLES: &[&str] = &[
     "etc/ssl/ca-bundle.pem",
     "etc/ssl/cert.pem",
 ];
-/// Where images expect that bundle: Debian's place, which Go, Envoy and pilot-agent all look at.
+/// Where images expect that bundle: Debian's path, which Go, Envoy and pilot-agent all read.
 const CA_AT: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// User and group that Istio's proxy and control plane run as.
 pub const ISTIO_UID: u32 = 1337;
 
-/// Directories that every container may write to, and the users that programs look up.
+/// Writable directories of every container, and the users that programs look up.
 pub fn skeleton() -> Vec<TreeEntry> {
     let passwd = format!(
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n\
@@ -84,8 +83,8 @@ pub fn skeleton() -> Vec<TreeEntry> {
     tree
 }
 
-/// The host's certificate authorities at the place where programs look for them; empty when the
-/// host has none.
+/// The host's certificate authorities at the path where programs expect them; empty if the host has
+/// none.
 pub fn authorities(root: &Path) -> Vec<TreeEntry> {
     let Some(bundle) = CA_BUNDLES
         .iter()
@@ -100,11 +99,11 @@ pub fn authorities(root: &Path) -> Vec<TreeEntry> {
     ]
 }
 
-/// The host's programs, libraries and the few settings that they need, below `root` (`/` but for
+/// The host's programs, libraries and the few settings that they need, below `root` (`/` except in
 /// tests).
 ///
 /// # Errors
-/// When a directory that exists cannot be looked at.
+/// An existing directory cannot be read.
 pub fn programs(root: &Path) -> io::Result<Vec<TreeEntry>> {
     let mut tree = Vec::new();
     let top = TOP.iter().map(PathBuf::from);
@@ -116,9 +115,8 @@ pub fn programs(root: &Path) -> io::Result<Vec<TreeEntry>> {
     Ok(tree)
 }
 
-/// The entry that makes `path` look in the container as it does below `root`: links stay links when
-/// they stay inside the parts that the container has, everything else is bound. `None` when the
-/// host has no such file.
+/// The entry that makes `path` appear in the container as it is below `root`: links are kept,
+/// except in `/etc`, and everything else is bound. `None` if the host has no such file.
 fn mirror(root: &Path, path: &Path) -> io::Result<Option<TreeEntry>> {
     let (host, at) = (root.join(path), Path::new("/").join(path));
     match fs::symlink_metadata(&host) {
@@ -129,7 +127,7 @@ fn mirror(root: &Path, path: &Path) -> io::Result<Option<TreeEntry>> {
         }
         Ok(_) => match fs::canonicalize(&host) {
             Ok(real) => Ok(Some(TreeEntry::bind(real, at))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None), // a link that leads nowhere
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None), // a dangling link
             Err(error) => Err(error),
         },
     }

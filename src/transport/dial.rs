@@ -1,5 +1,5 @@
-//! A byte stream to a port of a pod, as `kubectl port-forward` makes it: it arrives on the pod's
-//! own loopback, past any redirection of the mesh.
+//! A byte stream to a port of a pod, as in `kubectl port-forward`: it arrives on the pod's own
+//! loopback, bypassing any redirection of the mesh.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -18,12 +18,12 @@ use crate::errors::{Classified, ErrorClass};
 pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
 
-/// How pods are reached.
+/// How to reach pods.
 #[derive(Clone)]
 pub enum PodDialer {
-    /// The local node's socket.
+    /// Through the local node's socket.
     Node(PathBuf, Idle),
-    /// The API server of any cluster, which asks the pod's kubelet: the harness may run anywhere.
+    /// Through the API server of any cluster and the pod's kubelet. The harness may run anywhere.
     ApiServer(Client, Idle),
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for PodDialer {
     }
 }
 
-/// Why a port of a pod cannot be reached.
+/// An error connecting to a port of a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     #[error("cannot reach port {port} of pod {namespace}/{pod}")]
@@ -48,26 +48,26 @@ pub enum DialError {
     },
 }
 
-/// What was in the way.
+/// Why a port could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
-    #[error("the API server")]
+    #[error("the API server could not open the connection")]
     ApiServer(#[source] Box<kube::Error>),
-    #[error("the API server forwards no such port")]
+    #[error("the API server does not forward this port")]
     NotForwarded,
     #[error("the node does not answer")]
     Node(#[source] io::Error),
-    /// The node was asked, and its answer did not come.
+    /// The node received the request, but its response did not arrive.
     #[error(transparent)]
     Broke(io::Error),
-    #[error("the node's answer is no JSON")]
+    #[error("the node's response is not JSON")]
     Answer(#[source] serde_json::Error),
-    /// In the words of the node.
+    /// The node's message.
     #[error("{0}")]
     Refused(String),
 }
 
-/// The way to pods is ours, whoever is asked to open it.
+/// Connections to pods belong to the harness, except for errors of the API server.
 impl Classified for DialError {
     fn class(&self) -> ErrorClass {
         let Self::Refused { source, .. } = self;
@@ -79,18 +79,18 @@ impl Classified for DialError {
 }
 
 impl PodDialer {
-    /// Through the socket of a local node.
+    /// Connects through the socket of a local node.
     pub fn node(socket: PathBuf) -> Self {
         Self::Node(socket, Idle::default())
     }
 
-    /// Through the API server that this client speaks to.
+    /// Connects through the API server that this client uses.
     pub fn api_server(client: Client) -> Self {
         Self::ApiServer(client, Idle::default())
     }
 
-    /// Connections that can be used again. A new one is work for both sides of it and for everybody
-    /// in between, and each program that takes part is asked twice a second.
+    /// Idle connections for reuse. A new connection costs work on both sides and in between, and
+    /// each program that takes part is queried twice a second.
     pub fn idle(&self) -> &Idle {
         match self {
             Self::Node(_, idle) | Self::ApiServer(_, idle) => idle,
@@ -100,8 +100,9 @@ impl PodDialer {
     /// Opens a stream to `port` on the loopback of a pod.
     ///
     /// # Errors
-    /// [`DialError`] with the words of the node, of the API server or of the connection. A kubelet
-    /// says only when the stream is used that nothing listens: then reading fails with its words.
+    /// [`DialError`] with the message of the node, of the API server or of the connection. A
+    /// kubelet reports that nothing listens only when the stream is used: reading then fails with
+    /// its message.
     pub async fn open(
         &self,
         namespace: &str,
@@ -156,7 +157,7 @@ async fn through_node(
     }
 }
 
-/// Reads one line and not a byte more: what follows belongs to the pod.
+/// Reads exactly one line: the bytes after it belong to the pod.
 async fn line(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! A port of a pod through the API server, with the kubelet's words when it cannot be reached.
+//! A stream to a pod's port through the API server, with the kubelet's message if the port cannot
+//! be reached.
 
 use std::{
     future::Future,
@@ -10,8 +11,8 @@ use std::{
 use kube::api::Portforwarder;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Kubernetes tells on a channel of its own why a port cannot be forwarded, and merely ends the
-/// stream. Here the end of such a stream is an error with these words.
+/// Kubernetes reports on a separate channel why a port cannot be forwarded, and just ends the
+/// stream. Here the end of such a stream is an error with that message.
 pub struct Forwarded {
     stream: DuplexStream,
     error: Pin<Box<dyn Future<Output = Option<String>> + Send>>,
@@ -28,8 +29,7 @@ impl Forwarded {
         })
     }
 
-    /// What the kubelet said, once: `None` while it said nothing, or when it will not say anything
-    /// any more.
+    /// The kubelet's message, once. `None` while there is none, or if the channel has ended.
     fn words(&mut self, cx: &mut Context<'_>) -> Option<String> {
         if self.told {
             return None;

@@ -32,7 +32,7 @@ pub struct PodPort {
     pub port: u16,
 }
 
-/// Why there is no answer.
+/// An error sending an HTTP request to a pod.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub enum HttpError {
         status: StatusCode,
         body: String,
     },
-    #[error("{what} of pod {pod} gave no answer within {limit:?}")]
+    #[error("{what} of pod {pod} did not answer within {limit:?}")]
     Silent {
         what: String,
         pod: String,
@@ -58,7 +58,8 @@ pub enum HttpError {
     },
 }
 
-/// Who is at the other end is not known here: what is asked this way is how meshproof observes.
+/// This module does not know the other side. These requests are how meshproof observes, so errors
+/// are the harness's by default.
 impl Classified for HttpError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -79,7 +80,7 @@ impl PodPort {
         }
     }
 
-    /// Sends a request on a connection of its own; the answer's body is still to be read.
+    /// Sends a request on a new connection. The caller reads the response body.
     ///
     /// # Errors
     /// When the pod cannot be reached, or answers with anything but success.
@@ -94,8 +95,9 @@ impl PodPort {
         self.succeeded(path, response).await
     }
 
-    /// As [`Self::send`], with a body that goes on while the answer is read: the text in one line,
-    /// then an empty line every `beat`. Whoever reads it knows that we are there.
+    /// Like [`Self::send`], with a request body that continues while the response is read: the
+    /// text on one line, then an empty line every `beat`, which shows the receiver that this
+    /// process is alive.
     ///
     /// # Errors
     /// As [`Self::send`].
@@ -124,11 +126,11 @@ impl PodPort {
         self.succeeded(path, response).await
     }
 
-    /// Sends a request without a body and reads the whole answer, within 10 s
+    /// Sends a request without a body and reads the whole response, within 10 s
     /// ([`crate::timeouts::PodTimeouts::answer`]).
     ///
     /// # Errors
-    /// As [`Self::send`], and when the answer does not come.
+    /// As [`Self::send`], and if the response is late.
     pub async fn fetch(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
         let limit = timeouts().pods.answer;
         let silent = || HttpError::Silent {
@@ -140,17 +142,19 @@ impl PodPort {
         timeout(limit, exchange).await.map_err(|_| silent())?
     }
 
-    /// Fetches a document of JSON. It is parsed by code that is optimised in every profile
-    /// (`Value::from_str` lies in serde_json; what is generic would be compiled with this crate):
-    /// dumps of a mesh are large, and are read often.
+    /// Fetches a JSON document. It is parsed by code that is optimised in every profile
+    /// (`Value::from_str` is compiled in serde_json, generic functions would be compiled in this
+    /// crate), because dumps of a mesh are large and read often.
     ///
     /// # Errors
-    /// As [`Self::fetch`], and when the answer is no JSON.
+    /// As [`Self::fetch`], and if the response is not JSON.
     pub async fn json(&self, path: &str) -> Result<Value, HttpError> {
         let body = self.fetch(Method::GET, path).await?;
         String::from_utf8_lossy(&body)
             .parse()
-            .map_err(|error: serde_json::Error| self.exchange(path, format!("no JSON: {error}")))
+            .map_err(|error: serde_json::Error| {
+                self.exchange(path, format!("the response is not JSON: {error}"))
+            })
     }
 
     async fn exchanged(&self, method: Method, path: &str) -> Result<Bytes, HttpError> {
@@ -161,8 +165,8 @@ impl PodPort {
         Ok(body.to_bytes())
     }
 
-    /// The answer, over a connection that waits where there is one. The other side may have closed
-    /// it meanwhile: what only reads is asked again over a new one.
+    /// The response, over an idle connection if there is one. The other side may have closed it:
+    /// a GET is then repeated over a new connection.
     async fn answered(
         &self,
         method: Method,

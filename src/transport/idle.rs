@@ -1,6 +1,6 @@
-//! HTTP connections to pods that wait for their next request. Through an API server each new one is
-//! a TLS handshake, an upgrade and work for kubelet and container runtime; on a local node, a
-//! thread that enters the pod's network namespace.
+//! Idle HTTP connections to pods, kept for their next request. Through an API server, each new
+//! connection is a TLS handshake, an upgrade and work for kubelet and container runtime. On a
+//! local node, it is a thread that enters the pod's network namespace.
 
 use std::{
     collections::HashMap,
@@ -11,19 +11,19 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 
-/// Most connections that wait for one port; more are closed.
+/// Maximum number of idle connections for one port. Others are closed.
 const KEPT: usize = 2;
 
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 /// Namespace, pod and port.
 pub(super) type PortKey = (String, String, u16);
 
-/// Connections without a request, shared by all clones.
+/// Idle connections, shared by all clones.
 #[derive(Clone, Default)]
 pub struct Idle(Arc<Mutex<HashMap<PortKey, Vec<Sender>>>>);
 
 impl Idle {
-    /// A connection to this port that is still open as far as this side knows.
+    /// An idle connection to this port that is still open as far as this side knows.
     pub(super) fn take(&self, place: &PortKey) -> Option<Sender> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = all.get_mut(place)?;
@@ -35,7 +35,7 @@ impl Idle {
         found
     }
 
-    /// Keeps a connection whose last answer has been read; forgets those that have ended.
+    /// Keeps a connection whose last response has been read, and drops those that have ended.
     pub(super) fn put(&self, place: PortKey, sender: Sender) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, waiting| {
@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection to a server that answers everything, and the server.
+    /// A connection to a server that answers every request, and the server.
     async fn connection() -> (Sender, JoinHandle<()>) {
         let (here, there) = tokio::io::duplex(1024);
         let server = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Bytes to and from pods, whichever target they run on: streams to their ports, HTTP over these.
+//! Connections to pods on any target: streams to their ports, and HTTP over these.
 
 mod dial;
 mod forwarded;

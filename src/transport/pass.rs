@@ -1,10 +1,10 @@
-//! Bytes between two connections, each way until its own end.
+//! Copies bytes between two connections, each direction until its own end.
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
 
-/// Passes bytes on until both sides are done. What one side has said is delivered although it takes
-/// nothing any more: a program that ends resets its connection with the first byte that comes after
-/// it, and its last answer may still be on its way then.
+/// Copies bytes until both sides are done. Data from one side is delivered even if that side no
+/// longer reads: a program that exits resets its connection at the first byte that arrives
+/// afterwards, and its last response may still be in flight then.
 pub async fn pass(
     near: impl AsyncRead + AsyncWrite + Unpin,
     far: impl AsyncRead + AsyncWrite + Unpin,
@@ -14,7 +14,8 @@ pub async fn pass(
     tokio::join!(one_way(near_in, far_out), one_way(far_in, near_out));
 }
 
-/// Until the end of what comes, or until nobody takes it. Both are ordinary ends of a connection.
+/// Copies until the source ends or the destination stops reading. Both are ordinary ends of a
+/// connection.
 async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     let _ = copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;

@@ -8,21 +8,22 @@ use serde::{
     de::{self, SeqAccess, Unexpected, Visitor},
 };
 
-/// Metadata that is expected, by key; `None`: the key must be absent.
+/// Expected metadata by key; `None`: the key must be absent.
 pub type Fields = BTreeMap<String, Option<Values>>;
 
-/// A text, or the list of texts that a key has in this order. Values of keys that end in `-bin` are
-/// bytes in base64, with or without padding (gRPC over HTTP/2, "Custom-Metadata").
+/// A string, or a list of strings for a key that is repeated, in this order. Values of keys that
+/// end in `-bin` are bytes in base64, with or without padding (gRPC over HTTP/2,
+/// "Custom-Metadata").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Values(Vec<String>);
 
 impl Values {
-    /// All of them, at least one.
+    /// All values, at least one.
     pub fn all(&self) -> &[String] {
         &self.0
     }
 
-    /// Each with something done to it.
+    /// The values with `change` applied to each.
     #[must_use]
     pub fn map(&self, change: impl Fn(&str) -> String) -> Self {
         Self(self.0.iter().map(|value| change(value)).collect())
@@ -72,8 +73,7 @@ impl<'de> Visitor<'de> for OneOrMore {
         Ok(Values::from(value))
     }
 
-    // Whole numbers and truths are read as the texts that they were; of other numbers the text is
-    // lost (1.10).
+    // Whole numbers and booleans keep their text; other numbers lose it (1.10).
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<Values, E> {
         Ok(Values(vec![value.to_string()]))
     }
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for OneOrMore {
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Values, E> {
         let words = format!(
-            "{value} is read as a number and may have been written otherwise: put it in quotes"
+            "{value} is read as a number, which may lose its exact spelling: put it in quotes"
         );
         Err(E::custom(words))
     }
@@ -115,7 +115,7 @@ impl JsonSchema for Values {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A text, or the list of texts that a repeated key has, in this order. Values of keys that end in `-bin` are bytes in base64.",
+            "description": "A string, or a list of strings for a key that is repeated, in this order. Values of keys that end in `-bin` are bytes in base64.",
             "anyOf": [
                 {"type": "string"},
                 {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -124,14 +124,14 @@ impl JsonSchema for Values {
     }
 }
 
-/// What is wrong with the values of a key that holds bytes; nothing for other keys.
+/// What is wrong with the values of a binary key; `None` for other keys.
 pub fn binary_fault(key: &str, values: &Values) -> Option<String> {
     let text = |value: &&String| !value.contains("${") && testbed::binary::decode(value).is_none();
     if !testbed::binary::is_binary(key) {
         return None;
     }
     let wrong = values.all().iter().find(text)?;
-    Some(format!("{key}: '{wrong}' is no base64"))
+    Some(format!("{key}: '{wrong}' is not valid base64"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! The values that suite files are written in: times, counts and shares, gRPC status codes,
-//! metadata.
+//! Value types of suite files: durations, counts and shares, gRPC status codes, metadata.
 
 pub mod metadata;
 pub mod range;

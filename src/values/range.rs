@@ -1,25 +1,25 @@
-//! Small value syntaxes of suite files: durations, ranges of durations, counts and shares.
+//! Value syntaxes of suite files: durations, ranges of durations, counts and shares.
 
 use std::{fmt, time::Duration};
 
 use thiserror::Error;
 
-/// Why a value could not be read. The text says what is accepted.
+/// An invalid value. The message says what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ValueError {
-    #[error("'{0}' is no duration: write a number and a unit, e.g. 250ms, 1.8s, 2m")]
+    #[error("invalid duration '{0}': write a number and a unit, e.g. 250ms, 1.8s, 2m")]
     Duration(String),
-    #[error("'{0}' is no time range: write FROM..TO, FROM.. or ..TO, e.g. 1.8s..2.6s")]
+    #[error("invalid time range '{0}': write FROM..TO, FROM.. or ..TO, e.g. 1.8s..2.6s")]
     Span(String),
-    #[error("'{0}' is no count: write a number or a range such as 1..4")]
+    #[error("invalid count '{0}': write a number or a range such as 1..4")]
     Count(String),
-    #[error("'{0}' is no share: write a percentage such as 90% or a fraction such as 1/3")]
+    #[error("invalid share '{0}': write a percentage such as 90% or a fraction such as 1/3")]
     Share(String),
-    #[error("the range '{0}' is inverted: its end is before its beginning")]
+    #[error("the range '{0}' is inverted: its end is before its start")]
     Inverted(String),
 }
 
-/// Reads a duration: decimal number and one of `us`, `ms`, `s`, `m`, `h`.
+/// Parses a duration: a decimal number and one of `us`, `ms`, `s`, `m`, `h`.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let fail = || ValueError::Duration(text.to_owned());
     let split = text
@@ -45,7 +45,7 @@ pub struct DurationRange {
 }
 
 impl DurationRange {
-    /// Reads `1s..2s`, `1s..` or `..2s`.
+    /// Parses `1s..2s`, `1s..` or `..2s`.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let fail = || ValueError::Span(text.to_owned());
         let (from, to) = text.split_once("..").ok_or_else(fail)?;
@@ -78,7 +78,7 @@ impl fmt::Display for DurationRange {
     }
 }
 
-/// A duration for people: three figures and a unit.
+/// A duration for people: about three digits and a unit.
 pub fn human(value: Duration) -> String {
     let seconds = value.as_secs_f64();
     let (number, unit) = match seconds {
@@ -104,7 +104,7 @@ pub struct CountRange {
 }
 
 impl CountRange {
-    /// Reads `4`, `1..4` (both ends belong to it) or `1..`.
+    /// Parses `4`, `1..4` (both ends are included) or `1..`.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let number = |part: &str| {
             part.trim()
@@ -139,7 +139,7 @@ impl fmt::Display for CountRange {
     }
 }
 
-/// Reads `90%` or `1/3` as a probability in 0..=1.
+/// Parses `90%` or `1/3` as a probability in 0..=1.
 pub fn share(text: &str) -> Result<f64, ValueError> {
     let fail = || ValueError::Share(text.to_owned());
     let number = |part: &str| part.trim().parse::<f64>().map_err(|_| fail());

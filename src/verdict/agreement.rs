@@ -1,4 +1,4 @@
-//! Do client and servers tell the same story?
+//! Whether the client and the servers counted the same calls.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::{
     answer, calls::Calls, judgement::Judgement, observations::Observations, outcome::CheckResult,
 };
 
-/// What both sides counted. After an early stop, calls were sent that nobody judged: they are no
+/// What both sides counted. After an early stop, some calls were sent but not judged: they are not
 /// retries.
 fn counted(calls: &Calls<'_>) -> String {
     let (judged, attempts) = (calls.judged.len(), calls.seen.attempts.len());
@@ -16,15 +16,15 @@ fn counted(calls: &Calls<'_>) -> String {
     let sent: BTreeSet<&str> = seen.chain(calls.attempts.keys().copied()).collect();
     let sent = sent.len();
     match calls.seen.stopped_early && judged < sent {
-        true => format!("{judged} judged of {sent} sent, {attempts} attempts"),
+        true => format!("{judged} of {sent} calls judged, {attempts} attempts"),
         false => format!("{judged} calls, {attempts} attempts"),
     }
 }
 
-/// Each call that an application answered must stand in the ledger of the very pod that answered,
-/// and each id in a ledger must be a call of ours; after an early stop, ids of calls that were in
-/// flight are ours but unobserved. Where that is not so, *we* lost something and nothing can be
-/// said. A pod of another namespace that answered is no loss: the mesh sent a call to a stranger.
+/// Each call that an application answered must be in the ledger of the pod that answered it, and
+/// each id in a ledger must belong to an observed call, except that after an early stop the calls
+/// in flight were not observed. Otherwise the harness lost data, and the check is undecided. An
+/// answer from a pod of another namespace refutes the check: the mesh sent a call to a foreign pod.
 pub fn agreement(calls: &Calls<'_>) -> Judgement {
     let samples = calls.judged.len() as u64;
     let (result, actual) = if let Some(words) = strangers(calls.seen) {
@@ -44,7 +44,7 @@ pub fn agreement(calls: &Calls<'_>) -> Judgement {
     }
 }
 
-/// Calls that pods of other namespaces answered, in words.
+/// Describes the calls that pods of other namespaces answered.
 fn strangers(seen: &Observations) -> Option<String> {
     let all = seen.calls.iter();
     let strangers: Vec<String> = all
@@ -52,13 +52,13 @@ fn strangers(seen: &Observations) -> Option<String> {
         .collect();
     let first = strangers.first()?;
     Some(format!(
-        "{} of {} calls were answered by pods that are not of this scenario, first by {first}",
+        "{} of {} calls were answered by pods outside the scenario's namespace, first by {first}",
         strangers.len(),
         seen.calls.len()
     ))
 }
 
-/// Answered calls that no ledger has, in words.
+/// Describes the answered calls that are in no ledger.
 fn unrecorded(calls: &Calls<'_>) -> Option<String> {
     let lost = |call: &&&Observation| {
         let answered = matches!(call.status.origin, Origin::Wire | Origin::Http);
@@ -74,7 +74,7 @@ fn unrecorded(calls: &Calls<'_>) -> Option<String> {
     ))
 }
 
-/// The pod that answered has the call in its ledger, or took its ledger with it.
+/// Whether the pod that answered has the call in its ledger, or is gone together with its ledger.
 fn is_recorded(calls: &Calls<'_>, call: &Observation) -> bool {
     let attempts = calls.attempts_of(call);
     match answer::identity(call) {
@@ -84,7 +84,7 @@ fn is_recorded(calls: &Calls<'_>, call: &Observation) -> bool {
     }
 }
 
-/// Ids in ledgers that no observed call has, in words.
+/// Describes the call ids in ledgers that no observed call has.
 fn unobserved(calls: &Calls<'_>) -> Option<String> {
     let ours = calls.seen.calls.iter().map(|call| call.call.as_str());
     let ours: BTreeSet<&str> = ours.collect();
@@ -94,7 +94,7 @@ fn unobserved(calls: &Calls<'_>) -> Option<String> {
         .collect();
     let first = foreign.first()?;
     Some(format!(
-        "{} ids in the ledgers belong to no observed call, first {first}",
+        "{} call ids in the ledgers belong to no observed call, first {first}",
         foreign.len()
     ))
 }

@@ -1,4 +1,4 @@
-//! The calls of a run beside the attempts that servers counted for each.
+//! The calls of a run, with the attempts that servers counted for each.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::{
     producer::{self, Producer},
 };
 
-/// What the exact matchers look at: calls beside the attempts that servers counted for each.
+/// The input of exact matchers: calls, with the attempts that servers counted for each.
 pub struct Calls<'a> {
     pub seen: &'a Observations,
-    /// Calls that are judged: without those that the caller gave up, and those that strangers
-    /// answered.
+    /// Calls that are judged: without those that the caller gave up and those that pods of other
+    /// namespaces answered.
     pub judged: Vec<&'a Observation>,
     pub attempts: BTreeMap<&'a str, Vec<&'a Attempt>>,
-    /// Status that a call must have to be no loss.
+    /// The status without which a call counts as failed.
     pub wanted: u32,
-    /// Losses that the expectation permits.
+    /// Failed calls that the expectation permits.
     pub lost: u64,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// The pods as a sequential test has to know them.
+    /// What a sequential test needs to know about the pods.
     pub fn world(&self) -> World<'_> {
         World {
             pods: &self.seen.pods,
@@ -59,13 +59,13 @@ impl<'a> Calls<'a> {
         producer::producer(call, self.attempts_of(call), &self.seen.way)
     }
 
-    /// It did not end with the wanted status.
+    /// Whether the call failed, i.e. ended without the expected status.
     pub fn is_lost(&self, call: &Observation) -> bool {
         call.status.code != self.wanted
     }
 
-    /// Calls that matchers other than `status` look at: permitted losses are no evidence against
-    /// them.
+    /// Calls that matchers other than `status` look at. Failed calls that `max-failed` permits are
+    /// no evidence against them.
     pub fn kept(&self) -> Vec<&'a Observation> {
         let lost = self.judged.iter().filter(|call| self.is_lost(call)).count() as u64;
         let excuse = lost <= self.lost;

@@ -1,16 +1,17 @@
-//! Paired comparison: in how many rounds was one run cheaper than a share of the other?
+//! Paired comparison: in how many rounds the cost of one run was at most a share of the other's.
 //!
 //! Both runs of a round see the same machine, so only their ratio counts. If the true median of the
-//! ratios lies above the claimed bound, a round falls below it with a chance of at most one half
-//! (sign test): the claim holds when so many rounds below it have a chance of at most `beta`, and
-//! is refuted when so few have one of at most `alpha`. Anything between decides nothing.
+//! ratios lies above the claimed bound, a round falls below the bound with probability at most one
+//! half (sign test). The claim holds if the probability of at least this number of rounds below the
+//! bound is at most `beta`. It is refuted if the probability of at most this number is at most
+//! `alpha`. Anything in between is undecided.
 
 use statistics::Rates;
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::outcome::{Check, CheckResult};
 
-/// Names of the checks of a `versus` step.
+/// Names of the checks of a `compare` step.
 pub const LATENCY: &str = "latency";
 pub const CPU: &str = "cpu";
 
@@ -22,7 +23,7 @@ pub fn judge(probe: &str, what: &str, bound: f64, ratios: &[f64], rates: Rates) 
     Check {
         probe: probe.to_owned(),
         matcher: what.to_owned(),
-        expected: format!("at most {:.0} % of the other's", bound * 100.0),
+        expected: format!("at most {:.0} % of the other probe's", bound * 100.0),
         actual: format!(
             "median {:.0} %, half of the rounds between {:.0} % and {:.0} %, {below} of {n} rounds within the bound",
             quantile(ratios, 0.5) * 100.0,
@@ -50,7 +51,7 @@ fn decide(below: u64, n: u64, rates: Rates) -> CheckResult {
     }
 }
 
-/// Rounds that decide when all of them agree.
+/// The number of rounds that is enough for a decision if all of them agree.
 pub fn rounds_needed(rates: Rates) -> u32 {
     let least = rates.alpha.min(rates.beta);
     (1..=64)
@@ -58,7 +59,7 @@ pub fn rounds_needed(rates: Rates) -> u32 {
         .unwrap_or(64)
 }
 
-/// The value below which this part of the sorted values lies; 0 without any.
+/// The quantile `part` of the values; 0 if there are none.
 pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

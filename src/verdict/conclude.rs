@@ -1,4 +1,4 @@
-//! From all checks of a scenario to its verdict.
+//! Derives the verdict of a scenario from all its checks.
 
 use super::{
     known::Known,
@@ -6,13 +6,13 @@ use super::{
 };
 use crate::errors::{ErrorClass, Trouble};
 
-/// What is said of a scenario in the end.
+/// The verdict of a scenario, with its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conclusion {
     pub verdict: Verdict,
-    /// One line; empty for PASS.
+    /// One line. Empty for PASS.
     pub cause: String,
-    /// Whose trouble an ERROR is.
+    /// What is responsible for an ERROR.
     pub class: Option<ErrorClass>,
 }
 
@@ -34,18 +34,18 @@ impl Conclusion {
         }
     }
 
-    /// It rests on a check that decides nothing. Where nobody else is known to be the reason, what
-    /// we observed does not suffice.
+    /// An ERROR because of an undecided check. If no other cause is known, the observations were
+    /// insufficient.
     fn undecided(check: &Check, cause: String) -> Self {
         Self::error(cause, check.class.unwrap_or(ErrorClass::Harness))
     }
 }
 
-/// The verdict of a scenario, with its cause.
+/// Returns the verdict of a scenario, with its cause.
 ///
-/// Order: our own troubles, then the untrustworthy (ledgers disagree, calls given up), then refuted
-/// claims, then contrasts that were not refuted, then what is undecided. So FAIL always rests on
-/// trusted observations and ERROR never hides a proven violation.
+/// Order: errors of the run, then untrustworthy observations (ledgers disagree, calls were given
+/// up), then refuted claims, then contrasts that were not refuted, then undecided checks. So FAIL
+/// always rests on trusted observations, and ERROR never hides a proven violation.
 pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Known>) -> Conclusion {
     if let Some(first) = errors.first() {
         let cause = with_more(first.words.clone(), errors.len() - 1);
@@ -99,12 +99,13 @@ pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Kno
 fn covers(known: &Known, check: &Check) -> bool {
     let case = case(&check.probe).unwrap_or_default();
     if check.matcher == LEDGER {
-        return false; // calls that strangers answered are no failure of the kind that is expected
+        return false; // an answer from another namespace's pod is not the failure that is expected
     }
     known.cases.is_empty() || known.cases.iter().any(|known| known == case)
 }
 
-/// Every listed case must have failed, so that an entry cannot outlive its reason.
+/// Judges a known failure. Every listed case must have failed, so that an entry cannot outlive its
+/// reason.
 fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclusion {
     let failed = |name: &str| {
         expected
@@ -133,7 +134,7 @@ fn known_verdict(known: &Known, expected: &[&Check], checks: &[Check]) -> Conclu
     Conclusion::new(Verdict::KnownFailure, cause)
 }
 
-/// `<case>` of `<probe>[<case>]`.
+/// Returns `<case>` of `<probe>[<case>]`.
 pub fn case(probe: &str) -> Option<&str> {
     let (_, rest) = probe.split_once('[')?;
     rest.strip_suffix(']')

@@ -1,4 +1,4 @@
-//! All matchers of a probe, read: what an author's [`Expect`] means.
+//! The parsed matchers of a probe, from the [`Expect`] that an author wrote.
 
 use super::matcher::{
     Expect, ExpectError, Matcher, Member,
@@ -14,10 +14,10 @@ pub struct ResolvedExpect {
 }
 
 impl ResolvedExpect {
-    /// Reads every set field.
+    /// Parses every field that is set.
     ///
     /// # Errors
-    /// All values that mean nothing, not only the first.
+    /// All invalid values, not only the first.
     pub fn resolve(expect: &Expect) -> Result<Self, Vec<ExpectError>> {
         match expect.read() {
             (matchers, errors) if errors.is_empty() => Ok(Self { matchers }),
@@ -25,9 +25,9 @@ impl ResolvedExpect {
         }
     }
 
-    /// Only the named matchers: what a [`super::monitor::Monitor`] watches in a contrast. Judging
-    /// takes the whole expectation and filters the checks with [`super::as_contrast`], since
-    /// `status` and `lost` say which calls count.
+    /// Only the named matchers, for the [`super::monitor::Monitor`] of a contrast. Judging uses the
+    /// whole expectation and filters the checks with [`super::as_contrast`], since `status` and
+    /// `max-failed` decide which calls count.
     #[must_use]
     pub fn only(&self, names: &[String]) -> Self {
         let listed = |m: &&Matcher| names.iter().any(|name| name == m.name());
@@ -36,7 +36,7 @@ impl ResolvedExpect {
         }
     }
 
-    /// With the placeholders of texts replaced.
+    /// A copy in which the placeholders of texts are replaced.
     #[must_use]
     pub fn expanded(&self, expand: impl Fn(&str) -> String) -> Self {
         let mut full = self.clone();
@@ -46,17 +46,17 @@ impl ResolvedExpect {
         full
     }
 
-    /// The matcher of a type, if it is there.
+    /// The matcher of type `T`, if there is one.
     pub fn get<T: Member>(&self) -> Option<&T> {
         self.matchers.iter().find_map(T::of)
     }
 
-    /// Code of `status`.
+    /// The code of `status`.
     pub fn status(&self) -> Option<u32> {
         self.get::<Status>().map(|status| status.0)
     }
 
-    /// Calls that may be lost.
+    /// The number of calls that may fail.
     pub fn max_failed(&self) -> u64 {
         self.get::<MaxFailed>().map_or(0, |lost| lost.0)
     }
@@ -65,7 +65,7 @@ impl ResolvedExpect {
         self.matchers.iter().any(Matcher::is_statistical)
     }
 
-    /// A pod must be kept busy for this.
+    /// Whether a pod must be kept busy for this expectation.
     pub fn least_request(&self) -> bool {
         self.get::<Spread>()
             .is_some_and(|spread| spread.policy == SpreadPolicy::LeastRequest)

@@ -1,8 +1,8 @@
-//! Headers, trailers and metadata: all values of a key, and whether they are the wanted ones.
+//! Headers, trailers and metadata: all values of a key, and whether they are as expected.
 //!
-//! A key may be repeated. The rule is the same everywhere: exactly the wanted values, in their
-//! order. One wanted value means that there is one. Keys that end in `-bin` hold bytes and are
-//! compared as such.
+//! A key may be repeated. The rule is the same everywhere: exactly the expected values, in their
+//! order. One expected value means that there is exactly one. Keys that end in `-bin` hold bytes
+//! and are compared as bytes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use testbed::{binary, control::Observation};
 use super::tally::short;
 use crate::values::metadata::Values;
 
-/// All values of a key in the order of their arrival, without regard to the key's case.
+/// All values of a key in the order of their arrival. The key is case-insensitive.
 pub fn all<'f>(fields: &'f [(String, String)], key: &str) -> Vec<&'f str> {
     let named = fields
         .iter()
@@ -19,14 +19,14 @@ pub fn all<'f>(fields: &'f [(String, String)], key: &str) -> Vec<&'f str> {
     named.map(|(_, value)| value.as_str()).collect()
 }
 
-/// As [`all`], as one value: what a reader has that joins repeated fields (RFC 9110 section 5.3;
-/// the Fetch standard's "get").
+/// Like [`all`], but as one value, as a reader sees it that joins repeated fields (RFC 9110 section
+/// 5.3; the Fetch standard's "get").
 pub fn joined(fields: &[(String, String)], key: &str) -> Option<String> {
     let values = all(fields, key);
     (!values.is_empty()).then(|| values.join(", "))
 }
 
-/// The value of a key that has exactly one.
+/// The value of a key that has exactly one value.
 pub fn only<'f>(fields: &'f [(String, String)], key: &str) -> Option<&'f str> {
     match all(fields, key).as_slice() {
         [one] => Some(one),
@@ -34,7 +34,7 @@ pub fn only<'f>(fields: &'f [(String, String)], key: &str) -> Option<&'f str> {
     }
 }
 
-/// Metadata that the client got before the first message; none in an answer that is trailers only
+/// Metadata that the client received before the first message; none in a Trailers-Only response
 /// (gRPC over HTTP/2).
 pub fn initial(call: &Observation) -> &[(String, String)] {
     match call.trailers_only {
@@ -43,7 +43,7 @@ pub fn initial(call: &Observation) -> &[(String, String)] {
     }
 }
 
-/// Metadata that the client got with the status.
+/// Metadata that the client received with the status.
 pub fn trailing(call: &Observation) -> &[(String, String)] {
     match call.trailers_only {
         true => &call.headers,
@@ -51,7 +51,7 @@ pub fn trailing(call: &Observation) -> &[(String, String)] {
     }
 }
 
-/// What an author may want of a key.
+/// The values that an author may expect of a key.
 pub trait Wanted {
     fn values(&self) -> &[String];
 }
@@ -68,7 +68,7 @@ impl Wanted for Values {
     }
 }
 
-/// The named fields as they are, in the expectation's own form.
+/// The observed values of the expected fields, in the form of the expectation.
 pub fn seen<'f, W>(
     wanted: &BTreeMap<String, Option<W>>,
     all: impl Fn(&str) -> Vec<&'f str>,
@@ -84,7 +84,7 @@ pub fn seen<'f, W>(
     wanted.keys().map(field).collect::<Vec<_>>().join(", ")
 }
 
-/// Each field has exactly its values, or is absent where `None` is wanted.
+/// Whether each field has exactly its expected values, or is absent if `None` is expected.
 pub fn matches<'f, W: Wanted>(
     wanted: &BTreeMap<String, Option<W>>,
     all: impl Fn(&str) -> Vec<&'f str>,

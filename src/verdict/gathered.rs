@@ -1,4 +1,4 @@
-//! What was gathered beside calls and ledgers: logs, counters, spans, configuration.
+//! Observations other than calls and ledgers: logs, counters, spans, configuration.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,25 @@ use testbed::control::Span;
 
 use crate::observe::data_plane::hop::{Hop, Taken};
 
-/// What was gathered of telemetry in one run of a probe.
+/// The telemetry of one run of a probe.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
-    /// Fields of the access log's line by call id.
+    /// Fields of the access-log line, by call id.
     pub log: BTreeMap<String, BTreeMap<String, String>>,
-    /// Growth of each counter; those that the proxy does not have are missing.
+    /// Growth of each counter. Counters that the proxy does not have are absent.
     pub counters: BTreeMap<String, u64>,
     pub spans: Vec<Span>,
-    /// What the tool printed.
+    /// The lines that `istioctl` printed.
     pub istioctl: Vec<String>,
-    /// Hops that took the calls.
+    /// Hops that handled the calls.
     pub hops: Hops,
 }
 
-/// What proxies had when the calls were over.
+/// The proxies' configuration when the calls had ended.
 #[derive(Debug, Clone, Default)]
 pub struct Hops {
-    /// Where each call went, by call id; none for a call that met no cluster, or has no line in the
-    /// log.
+    /// The hop of each call, by call id; none for a call that was routed to no cluster or has no
+    /// line in the access log.
     pub taken: BTreeMap<String, Taken>,
     pub parts: BTreeMap<Taken, Hop>,
 }

@@ -1,22 +1,21 @@
-//! Whether what was seen says anything of the mesh: one rule over every run of a probe.
+//! Whether observations are evidence about the mesh: one rule for every run of a probe.
 //!
-//! | what happened meanwhile | what becomes of the checks |
+//! | what happened during the run | effect on the checks |
 //! |---|---|
-//! | a program that takes part was ended from outside, or a pod was deleted that no step asked for | all are undecided |
-//! | a program of the mesh crashed by itself | they stay as they are, and say so |
-//! | something stood still as long as a time that is judged, or as two such times are apart | those that are not as wanted are undecided |
-//! | something stood still as long as a time that is stated | contrasts and `took` are undecided as well: they may be as wanted for that alone |
-//! | a pod lost its readiness, now or before, and no step asked for it | those that are not as wanted are undecided, and contrasts: they may be refuted for that alone |
-//! | the caller could not look up the name, or nothing of that address ever answered it | those that are refuted or not as wanted are undecided, unless a status of the client's own is claimed |
+//! | a program that takes part was terminated from outside, or a pod was deleted although no step asked for it | all are undecided |
+//! | a program of the mesh crashed by itself | they keep their results and mention the crash |
+//! | something stalled for as long as a time that is judged, or as the difference between two such times | those with an unexpected result are undecided |
+//! | something stalled for as long as a stated time | contrasts and `took` are undecided as well: the stall alone may have produced the expected result |
+//! | a pod lost its readiness, now or earlier, although no step asked for it | those with an unexpected result are undecided, and so are contrasts: they may be refuted for that reason alone |
+//! | the caller could not resolve the name, or nothing at that address ever answered it | those that are refuted or have an unexpected result are undecided, unless a status of the client's own is claimed |
 //!
-//! What is undecided makes the scenario an ERROR with that cause; nothing here turns a check into
-//! one that holds.
+//! An undecided check makes the scenario an ERROR with that cause. Nothing here makes a check hold.
 //!
-//! Who ended a program: signals that the kernel sends for a program's own fault (SIGSEGV, SIGBUS,
-//! SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS; signal(7)) and exit codes other than 0 are its own
-//! doing; every other signal came from outside. The exit code of a container is 128 + the signal
-//! that ended its first process. A program of ours that fails by itself says nothing of the mesh
-//! either.
+//! Why a program ended: signals that the kernel sends for a program's own fault (SIGSEGV, SIGBUS,
+//! SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS; signal(7)) and exit codes other than 0 are failures of
+//! the program itself; every other signal came from outside. The exit code of a container is 128 +
+//! the signal that terminated its first process. A program of meshproof that fails by itself is no
+//! evidence about the mesh either.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -36,12 +35,12 @@ use crate::{
     values::range,
 };
 
-/// A time that is always judged: the period and the time limit of our pods' readiness probes
-/// (Kubernetes' default for the limit). What stands still as long may lose its endpoints.
+/// A time that is always judged: the period and the timeout of the test bed's readiness probes
+/// (for the timeout, Kubernetes' default). A pod that stalls this long may lose its endpoints.
 const ALWAYS: Duration = Duration::from_secs(1);
-/// What is waited for for some time may fail by a stall of more than one such part of it.
+/// A stall of more than this fraction of a wait may be why the wait failed: 1/10.
 const SLOWED_PART: u32 = 10;
-/// Below this a stall that left everything as wanted is how busy machines are.
+/// Shorter stalls are normal on a busy machine if all results are as expected.
 const SHORT: Duration = Duration::from_millis(250);
 
 /// How a program ended.
@@ -49,14 +48,14 @@ const SHORT: Duration = Duration::from_millis(250);
 pub enum Ending {
     Signal(i32),
     Code(i32),
-    /// The kernel took it for want of memory.
+    /// The kernel killed it because memory ran out.
     OutOfMemory,
     /// Its pod was deleted.
     Deleted,
 }
 
 impl Ending {
-    /// From a container's exit code and the reason beside it.
+    /// Reads a container's exit code and termination reason.
     pub fn new(code: i32, reason: &str) -> Self {
         match (reason, code) {
             ("OOMKilled", _) => Self::OutOfMemory,
@@ -65,7 +64,7 @@ impl Ending {
         }
     }
 
-    /// Nobody else did it.
+    /// Whether the program failed by itself.
     fn is_own(self) -> bool {
         const OWN: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
         match self {
@@ -84,32 +83,32 @@ impl fmt::Display for Ending {
         };
         match self {
             Self::Signal(signal) if self.is_own() => write!(f, "crashed ({})", name(*signal)),
-            Self::Signal(signal) => write!(f, "was ended from outside ({})", name(*signal)),
+            Self::Signal(signal) => write!(f, "was terminated from outside ({})", name(*signal)),
             Self::Code(code) => write!(f, "ended (exit code {code})"),
-            Self::OutOfMemory => f.write_str("was ended for want of memory"),
-            Self::Deleted => f.write_str("was deleted, which no step asked for"),
+            Self::OutOfMemory => f.write_str("was killed because memory ran out"),
+            Self::Deleted => f.write_str("was deleted (no step asked for it)"),
         }
     }
 }
 
-/// Something that takes part came to its end.
+/// The end of a program or pod that takes part in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
     /// For messages: `the sidecar of pod P`.
     pub who: String,
-    /// It is a program of the mesh.
+    /// Whether it is a program of the mesh.
     pub mesh: bool,
     pub how: Ending,
 }
 
 impl Termination {
-    /// The mesh's own fault.
+    /// Whether a program of the mesh failed by itself.
     pub fn is_fault(&self) -> bool {
         self.mesh && self.how.is_own()
     }
 
-    /// Memory is the machine's; a pod that nobody here deleted, the cluster's; everything else is a
-    /// matter of whose program it was.
+    /// The machine is responsible if memory ran out, and the mesh (with its cluster) for a pod that
+    /// no step deleted. Otherwise it depends on whose program it was.
     pub fn class(&self) -> ErrorClass {
         match self.how {
             Ending::OutOfMemory => ErrorClass::Machine,
@@ -126,18 +125,18 @@ impl Termination {
 
 impl fmt::Display for Termination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} meanwhile", self.who, self.how)
+        write!(f, "{} {} during the run", self.who, self.how)
     }
 }
 
-/// Something that takes part stood still.
+/// A stall of a program or pod that takes part in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stalled {
     /// For messages: `the server pod P`.
     pub who: String,
-    /// Whose trouble that is.
+    /// What is responsible for it.
     pub class: ErrorClass,
-    /// At least so long.
+    /// The minimum length of the stall.
     pub time: Duration,
 }
 
@@ -149,41 +148,35 @@ impl Stalled {
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} stood still for {} ms",
-            self.who,
-            self.time.as_millis()
-        )
+        write!(f, "{} stalled for {} ms", self.who, self.time.as_millis())
     }
 }
 
-/// The times that what is judged rests on.
+/// The times on which the checks of a run depend.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
-    /// Limits and bounds: of the probe, of what it expects, and of the configuration that is
-    /// applied.
+    /// Limits and bounds: of the probe, its expectation, and the applied configuration.
     limits: BTreeSet<Duration>,
-    /// What only shifts others: how long a server waits.
+    /// Times that only shift others: how long a server waits.
     delays: BTreeSet<Duration>,
 }
 
 impl Times {
-    /// A limit; none where it is zero.
+    /// Adds a limit, unless it is zero.
     pub fn limit(&mut self, time: Duration) {
         if !time.is_zero() {
             self.limits.insert(time);
         }
     }
 
-    /// Milliseconds that a server or a caller waits by its script.
+    /// Adds the milliseconds that a server or a caller waits according to its script.
     pub fn delay_ms(&mut self, ms: u64) {
         if ms > 0 {
             self.delays.insert(Duration::from_millis(ms));
         }
     }
 
-    /// Every duration that an object of the mesh states.
+    /// Adds every duration in an object of the mesh.
     pub fn configured(&mut self, object: &Value) {
         let version = object["apiVersion"].as_str().unwrap_or_default();
         if version.contains(".istio.io/") || version.starts_with("gateway.networking.k8s.io/") {
@@ -207,7 +200,7 @@ impl Times {
         self.limits.iter().copied().max().unwrap_or_default()
     }
 
-    /// The bounds that an expectation states.
+    /// Adds the bounds of an expectation.
     pub fn expected(&mut self, expect: &ResolvedExpect) {
         for span in expect.matchers.iter().filter_map(Matcher::bound) {
             self.limit(span.from);
@@ -215,7 +208,7 @@ impl Times {
         }
     }
 
-    /// The shortest of them.
+    /// The shortest limit, at most [`ALWAYS`].
     fn shortest(&self) -> Duration {
         self.limits
             .iter()
@@ -224,7 +217,7 @@ impl Times {
             .map_or(ALWAYS, |least| least.min(ALWAYS))
     }
 
-    /// The least by which two of them differ: who is delayed by so much may be overtaken.
+    /// The smallest difference between two of them: a delay of this length can change their order.
     fn margin(&self) -> Duration {
         let all: BTreeSet<Duration> = self.limits.union(&self.delays).copied().collect();
         let apart = all.iter().zip(all.iter().skip(1)).map(|(a, b)| *b - *a);
@@ -232,7 +225,7 @@ impl Times {
     }
 }
 
-/// What of a run of a probe is not the mesh's.
+/// What happened during a run of a probe that may explain its results.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Circumstances {
     pub times: Times,
@@ -243,16 +236,16 @@ pub struct Circumstances {
     pub target: Target,
 }
 
-/// What is known of the address that a run of a probe called.
+/// What is known about the address that a run of a probe called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    /// As it was called.
+    /// The address as it was called.
     pub address: String,
-    /// Something there has answered, now or earlier in the scenario.
+    /// Something at this address has answered, now or earlier in the scenario.
     pub answered: bool,
-    /// A gateway listens there: whether it does is the mesh's matter.
+    /// It is a gateway: the mesh is responsible for whether it listens.
     pub gateway: bool,
-    /// A Service of the cluster's has this name and port, or somebody outside the cluster is meant.
+    /// A Service of the cluster has this name and port, or the address is outside the cluster.
     pub served: bool,
 }
 
@@ -261,21 +254,21 @@ pub struct Target {
 enum Unconnected {
     Lookup,
     Refused,
-    /// It broke before an answer.
+    /// The connection broke before a response.
     Broken,
 }
 
 impl Circumstances {
-    /// The first cause that makes an undecided run of what went wrong by our own doing; for errors
-    /// of steps.
+    /// The cause of a failed step: the first program that ended, or else the longest stall of at
+    /// least [`ALWAYS`].
     pub fn cause(&self) -> Option<Trouble> {
         let death = self.deaths.first().map(Termination::trouble);
         let long = self.stalls.iter().filter(|stall| stall.time >= ALWAYS);
         death.or_else(|| longest(long).map(Stalled::trouble))
     }
 
-    /// The first cause by which what did not come within a time may be our own doing: something was
-    /// ended from outside, or stood still for more than a tenth of it.
+    /// The cause for which something may have missed the time limit `within`: a program ended other
+    /// than by a failure of the mesh, or something stalled for more than a tenth of the limit.
     pub fn slowed(&self, within: Duration) -> Option<Trouble> {
         let death = self.deaths.iter().find(|death| !death.is_fault());
         let long = self
@@ -287,7 +280,7 @@ impl Circumstances {
             .or_else(|| longest(long).map(Stalled::trouble))
     }
 
-    /// Checks as they may be told, by the table above.
+    /// Applies the table above to the checks.
     #[must_use]
     pub fn guard(
         &self,
@@ -312,7 +305,7 @@ impl Circumstances {
                     .as_ref()
                     .filter(|_| !wanted || check.result == CheckResult::Refuted));
             match cause {
-                // What both sides counted is as trustworthy as before.
+                // The counts of both sides are as trustworthy as before.
                 Some(_) if ours && wanted => {}
                 Some(cause) => {
                     check.actual = format!("{cause}; seen: {}", check.actual);
@@ -330,21 +323,22 @@ impl Circumstances {
         each.collect()
     }
 
-    /// Nothing can be said at all.
+    /// A cause for which no check can be decided.
     fn undecidable(&self) -> Option<Trouble> {
         let mut others = self.deaths.iter().filter(|death| !death.is_fault());
         others.next().map(Termination::trouble)
     }
 
-    /// What only shows when something takes long may have shown for that: a contrast, a least time.
-    /// Where no time is stated, none is judged.
+    /// A stall that may have produced an expected result by itself: that of a contrast, or of a
+    /// minimum time. If no time is stated, none is judged.
     fn caused(&self) -> Option<Trouble> {
         let least = self.times.limits.iter().min()?;
         let long = (*least).max(SHORT);
         longest(self.stalls.iter().filter(|stall| stall.time >= long)).map(Stalled::trouble)
     }
 
-    /// What is not as wanted may be our own doing. A stall may begin one tick before it is noticed.
+    /// A stall or lost readiness that may explain an unexpected result. A stall may begin one tick
+    /// before it is noticed.
     fn doubtful(&self) -> Option<Trouble> {
         let margin = self.times.margin();
         let stall = longest(
@@ -357,8 +351,8 @@ impl Circumstances {
             .or_else(|| self.unready.first().cloned())
     }
 
-    /// The calls never came to anything that the mesh is answerable for. DNS and the plain network
-    /// are the cluster's; a port that no Service has is a mistake of whoever wrote it.
+    /// The calls never reached anything that the mesh is responsible for. DNS and the plain network
+    /// belong to the cluster; a port that no Service has is a mistake in the scenario.
     fn unreached(&self, expect: &ResolvedExpect, calls: &[Observation]) -> Option<Trouble> {
         if claims_the_client(expect) {
             return None;
@@ -367,12 +361,12 @@ impl Circumstances {
             let (address, words) = (&self.target.address, words(call));
             match unconnected(call)? {
                 Unconnected::Lookup => Some(Trouble::new(
-                    format!("the caller could not look up {address}: {words}"),
+                    format!("the caller could not resolve {address}: {words}"),
                     ErrorClass::Mesh,
                 )),
                 Unconnected::Refused if !self.target.answered && !self.target.gateway => {
                     Some(Trouble::new(
-                        format!("{address} was never reachable in the plain network: {words}"),
+                        format!("{address} was never reachable over the plain network: {words}"),
                         ErrorClass::Mesh,
                     ))
                 }
@@ -380,7 +374,7 @@ impl Circumstances {
                     if !self.target.answered && !self.target.gateway && !self.target.served =>
                 {
                     Some(Trouble::new(
-                        format!("no Service has the port {address}: {words}"),
+                        format!("no Service has the name and port {address}: {words}"),
                         ErrorClass::Input,
                     ))
                 }
@@ -394,7 +388,7 @@ fn longest<'a>(stalls: impl Iterator<Item = &'a Stalled>) -> Option<&'a Stalled>
     stalls.max_by_key(|stall| stall.time)
 }
 
-/// The result that the author wants.
+/// Whether the result is the expected one.
 pub fn is_wanted(check: &Check) -> bool {
     match check.result {
         CheckResult::Holds => !check.contrast,
@@ -403,7 +397,7 @@ pub fn is_wanted(check: &Check) -> bool {
     }
 }
 
-/// Something of that address answered a call: it was there to be judged.
+/// Whether something at the address answered the call, so that it can be judged.
 pub fn is_answer(call: &Observation) -> bool {
     matches!(
         call.status.origin,
@@ -411,7 +405,7 @@ pub fn is_answer(call: &Observation) -> bool {
     ) || call.headers_us.is_some()
 }
 
-/// The author expects what the client itself says.
+/// Whether the expectation is about what the client itself reports.
 fn claims_the_client(expect: &ResolvedExpect) -> bool {
     expect.matchers.iter().any(Matcher::is_about_the_client)
 }
@@ -422,7 +416,7 @@ fn words(call: &Observation) -> &str {
         .unwrap_or(&call.status.message)
 }
 
-/// Clients say it in the words of their libraries: Rust's and glibc's, Go's, gRPC core's.
+/// Recognises the error texts of the clients' libraries: Rust's and glibc's, Go's, gRPC core's.
 fn unconnected(call: &Observation) -> Option<Unconnected> {
     const LOOKUP: [&str; 7] = [
         "failed to lookup address",
@@ -445,7 +439,7 @@ fn unconnected(call: &Observation) -> Option<Unconnected> {
     let said = |all: &[&str]| all.iter().any(|one| words(call).contains(one));
     let browser = call.web.as_ref().is_some_and(|web| web.browser.is_some());
     match call.status.origin {
-        // A page is told nothing but that it got nothing.
+        // A page learns only that there was no response.
         _ if browser => None,
         Origin::Transport if said(&LOOKUP) => Some(Unconnected::Lookup),
         Origin::Transport | Origin::ClientDeadline if said(&REFUSED) => Some(Unconnected::Refused),

@@ -28,8 +28,8 @@ fn check(matcher: &str, result: CheckResult, contrast: bool) -> Check {
     }
 }
 
-/// A claim that holds, one that does not, a contrast that is refuted, one that is not, and the
-/// ledgers that agree.
+/// A claim that holds, one that does not, a contrast that is refuted, one that is not, and ledgers
+/// that agree.
 fn checks() -> Vec<Check> {
     vec![
         check("status", CheckResult::Holds, false),
@@ -103,7 +103,7 @@ fn a_stall_as_long_as_what_is_judged(
         .iter()
         .filter(|check| check.result == CheckResult::Undecided)
     {
-        let words = format!("the server pod a stood still for {ms} ms; seen: what was");
+        let words = format!("the server pod a stalled for {ms} ms; seen: what was");
         assert_eq!(check.actual, words);
     }
 }
@@ -142,12 +142,12 @@ fn ms(ms: u64) -> Duration {
 }
 
 #[rstest]
-#[case::ours_killed(false, 137, "Error", "UUUUH", "was ended from outside (SIGKILL)")]
+#[case::ours_killed(false, 137, "Error", "UUUUH", "was terminated from outside (SIGKILL)")]
 #[case::ours_failed(false, 1, "Error", "UUUUH", "ended (exit code 1)")]
 #[case::ours_crashed(false, 139, "Error", "UUUUH", "crashed (SIGSEGV)")]
-#[case::mesh_killed(true, 137, "Error", "UUUUH", "was ended from outside (SIGKILL)")]
-#[case::mesh_told_to_end(true, 143, "Error", "UUUUH", "was ended from outside (SIGTERM)")]
-#[case::no_memory(true, 137, "OOMKilled", "UUUUH", "was ended for want of memory")]
+#[case::mesh_killed(true, 137, "Error", "UUUUH", "was terminated from outside (SIGKILL)")]
+#[case::mesh_told_to_end(true, 143, "Error", "UUUUH", "was terminated from outside (SIGTERM)")]
+#[case::no_memory(true, 137, "OOMKilled", "UUUUH", "was killed because memory ran out")]
 #[case::mesh_completed(true, 0, "Completed", "UUUUH", "ended (exit code 0)")]
 #[case::mesh_crashed(true, 139, "Error", "HRRHH", "crashed (SIGSEGV)")]
 #[case::mesh_aborted(true, 134, "Error", "HRRHH", "crashed (SIGABRT)")]
@@ -161,7 +161,7 @@ fn who_ended_it_decides(
 ) {
     let checks = guarded(&death(mesh, code, reason));
     assert_eq!(letters(&checks), results);
-    let words = format!("the sidecar of pod a {words} meanwhile");
+    let words = format!("the sidecar of pod a {words} during the run");
     for check in checks.iter().filter(|check| !is_wanted(check)) {
         assert!(check.actual.contains(&words), "{}", check.actual);
     }
@@ -173,10 +173,7 @@ fn a_pod_that_was_deleted_or_lost_its_readiness() {
     circumstances.deaths[0].how = Ending::Deleted;
     assert_eq!(letters(&guarded(&circumstances)), "UUUUH");
     let unready = Circumstances {
-        unready: vec![Trouble::new(
-            "pod a was not ready any more",
-            ErrorClass::Mesh,
-        )],
+        unready: vec![Trouble::new("pod a became unready", ErrorClass::Mesh)],
         ..Circumstances::default()
     };
     assert_eq!(letters(&guarded(&unready)), "HUUUH");
@@ -189,13 +186,13 @@ fn a_ledger_that_disagrees_says_why() {
     assert!(
         checks[0]
             .actual
-            .starts_with("the sidecar of pod a was ended"),
+            .starts_with("the sidecar of pod a was terminated"),
         "{}",
         checks[0].actual
     );
 }
 
-/// Words of a client, and what they are: nothing that was looked up, refused, broken, or an answer.
+/// Error texts of clients, and what they mean: failed lookup, refused, broken, or an answer.
 #[rstest]
 #[case(
     "connect to users:1: failed to lookup address information: Name or service not known",
@@ -296,7 +293,7 @@ fn what_nobody_answers_is_not_the_meshs(
 }
 
 #[rstest]
-#[case::long(&stalled(600), Some("stood still for 600 ms"))]
+#[case::long(&stalled(600), Some("stalled for 600 ms"))]
 #[case::short(&stalled(400), None)]
 #[case::ended_from_outside(&death(false, 137, ""), Some("SIGKILL"))]
 #[case::the_meshs_own_crash(&death(true, 139, ""), None)]
@@ -311,7 +308,7 @@ fn a_step_that_failed_is_told_with_what_ended_or_stood_still() {
     assert_eq!(stalled(900).cause(), None);
     assert_eq!(
         stalled(5000).cause().unwrap().words,
-        "the server pod a stood still for 5000 ms"
+        "the server pod a stalled for 5000 ms"
     );
     let both = Circumstances {
         deaths: death(false, 137, "").deaths,
@@ -320,7 +317,7 @@ fn a_step_that_failed_is_told_with_what_ended_or_stood_still() {
     assert!(both.cause().unwrap().words.contains("SIGKILL"));
 }
 
-/// Whose trouble it is that a check is undecided: of whoever ended, stood still, or was not there.
+/// The class of an undecided check is that of the program or machine that ended or stalled.
 #[rstest]
 #[case::ours_killed(&death(false, 137, "Error"), ErrorClass::Harness)]
 #[case::mesh_killed(&death(true, 137, "Error"), ErrorClass::Mesh)]

@@ -14,11 +14,11 @@ use super::{
     words::percent,
 };
 
-/// Judges every matcher of one run of a probe. `probe` is the name in reports, `<probe>` or
+/// Judges every matcher of one run of a probe. `probe` is its name in reports: `<probe>` or
 /// `<probe>[<case>]`.
 ///
-/// The result always has a [`LEDGER`] check; an undecided one makes the scenario an ERROR, as does
-/// [`PATIENCE`].
+/// The result always has a [`LEDGER`] check. If it is undecided, the scenario is an ERROR, and so
+/// it is with a [`PATIENCE`] check.
 pub fn judge(
     probe: &str,
     expect: &ResolvedExpect,
@@ -46,7 +46,7 @@ pub fn judge(
 }
 
 /// Turns checks into those of a contrast: only the listed matchers, each of which must be refuted.
-/// Agreement of the ledgers and patience are still wanted as they are.
+/// The ledger and patience checks keep their meaning.
 #[must_use]
 pub fn as_contrast(checks: Vec<Check>, must_fail: &[String]) -> Vec<Check> {
     let ours = Check::is_ours;
@@ -60,12 +60,12 @@ pub fn as_contrast(checks: Vec<Check>, must_fail: &[String]) -> Vec<Check> {
         .collect()
 }
 
-/// Says how rare a fault a claim about every call may have overlooked.
+/// Adds to a claim about every call how rare a fault may have been missed.
 fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
     let holds = judgement.result == CheckResult::Holds;
     if holds && judgement.samples > 1 && judgement.method.is_empty() {
         judgement.method = format!(
-            "every call; a fault in {} of them or more would have been seen but for {:e}",
+            "every call; a fault in {} or more of them is missed with probability at most {:e}",
             percent(largest_unseen(judgement.samples, rates.beta)),
             rates.beta
         );
@@ -87,7 +87,7 @@ fn patience(probe: &str, seen: &Observations) -> Option<Check> {
         samples: seen.calls.len() as u64,
         method: String::new(),
     };
-    let expected = "every call ends within the caller's patience".to_owned();
+    let expected = "every call ends within the caller's time limit".to_owned();
     Some(check(probe, PATIENCE, expected, judgement))
 }
 

@@ -1,4 +1,4 @@
-//! One table per matcher: what holds, what refutes, what leaves it open.
+//! One table per matcher: what it holds for, what refutes it, and what leaves it undecided.
 
 use rstest::rstest;
 use testbed::control::{Observation, Origin, Reset, Stall};
@@ -98,7 +98,7 @@ fn pinned(#[case] wanted: bool, #[case] answers: &str, #[case] expected: CheckRe
 fn one_pod_proves_no_pinning() {
     let (result, words) = result(Matcher::from(Pinned(true)), &order(&"a".repeat(50), 1));
     assert_eq!(result, Undecided);
-    assert!(words.contains("one pod only"), "{words}");
+    assert!(words.contains("only one pod"), "{words}");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_reset_is_the_applications_when_it_made_it(#[case] ends: &[&str], #[case] by
     assert_eq!(result(Matcher::from(ProducedBy(by)), &seen).0, Holds);
 }
 
-/// An answer that no application marked, with Envoy's header or without.
+/// A response without the application's headers, with or without Envoy's header.
 fn unmarked(passed_on: bool) -> Observation {
     let call = failed(0, 7, "RBAC: access denied", Origin::Wire);
     match passed_on {
@@ -526,13 +526,17 @@ fn ledgers_must_agree_both_ways() {
     assert_eq!(ledger(&seen), Undecided, "an answer that no server gave");
     seen.attempts.push(lost);
     seen.attempts.push(attempt(9, "greeter-a"));
-    assert_eq!(ledger(&seen), Undecided, "an attempt of no call of ours");
+    assert_eq!(
+        ledger(&seen),
+        Undecided,
+        "an attempt that belongs to no observed call"
+    );
     seen.stopped_early = true;
     assert_eq!(ledger(&seen), Holds, "cut by ourselves");
     let checks = judged(vec![Matcher::from(Status(0))], &seen);
     let ledger = checks.iter().find(|check| check.matcher == LEDGER);
     let actual = ledger.map(|check| check.actual.as_str());
-    assert_eq!(actual, Some("2 judged of 3 sent, 3 attempts"));
+    assert_eq!(actual, Some("2 of 3 calls judged, 3 attempts"));
 }
 
 #[test]
@@ -545,13 +549,13 @@ fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
     assert_eq!(scenario_verdict(&checks, &[], None).verdict, Verdict::Error);
 }
 
-/// Two claims that five calls decide.
+/// Two claims that are decided by five calls.
 fn soon_decided() -> Vec<Matcher> {
     let reaches_all = Matcher::from(ReachesAll("greeter".to_owned()));
     vec![reaches_all, Matcher::from(Pinned(false))]
 }
 
-/// After how many of the calls, in the order in which they ended, the monitor lets the run stop.
+/// The number of calls, in the order in which they ended, after which the monitor stops the run.
 fn stop(matchers: Vec<Matcher>, seen: &Observations) -> Option<usize> {
     let expect = ResolvedExpect { matchers };
     let mut monitor = Monitor::new(&expect, &seen.pods, None, MILLION);
@@ -581,8 +585,8 @@ fn beside_an_exact_claim_a_run_goes_on_until_a_fault_in_a_tenth_of_the_calls_wou
     assert_eq!(stop(matchers, &order(&"abc".repeat(60), 3)), Some(132));
 }
 
-/// The slow version's answers come last, and count all the same: a run that stopped before them
-/// would have seen the fast one only.
+/// The slow version's answers arrive last and count all the same: a run that stopped before them
+/// would have seen only the fast version.
 #[test]
 fn calls_are_read_by_their_numbers_not_as_they_end() {
     let mut seen = workloads(
@@ -675,7 +679,7 @@ fn verdicts(
     assert_eq!(cause.is_empty(), verdict == Verdict::Pass);
 }
 
-/// An ERROR is the harness's trouble where nobody else is known to be the reason.
+/// An ERROR is of class `harness` if no other cause is known.
 #[rstest]
 #[case::observations_do_not_suffice("status", None, ErrorClass::Harness)]
 #[case::ledgers_disagree(crate::verdict::outcome::LEDGER, None, ErrorClass::Harness)]
@@ -750,7 +754,8 @@ fn a_pod_that_has_only_the_name_of_one_that_is_gone_has_a_ledger_of_its_own() {
     assert_eq!(agreement(&seen).0, Holds);
 }
 
-/// The pod of another scenario has a name like one of ours; its calls are in no ledger of ours.
+/// A pod of another scenario with the same name as one of this scenario's pods. Its calls are in no
+/// ledger of this scenario.
 fn partly_by_a_stranger() -> Observations {
     let mut seen = order("aab", 2);
     for at in [0, 1] {
@@ -770,7 +775,7 @@ fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Match
     let seen = partly_by_a_stranger();
     let (result, words) = agreement(&seen);
     assert_eq!(result, Refuted);
-    let told = "2 of 3 calls were answered by pods that are not of this scenario, first by mp-two/greeter-a (uid theirs)";
+    let told = "2 of 3 calls were answered by pods outside the scenario's namespace, first by mp-two/greeter-a (uid theirs)";
     assert_eq!(words, told);
     let checks = judged(vec![matcher], &seen);
     assert_eq!((checks[0].result, checks[0].samples), (Holds, 1));
@@ -797,8 +802,8 @@ fn a_claim_about_pods_does_not_rest_on_a_strangers_answers() {
     assert!(words.starts_with("1 of 2 pods answered 1 calls"), "{words}");
 }
 
-/// One call of 1.5 s where 1 s is the limit, while the caller stalled for so many milliseconds in
-/// its middle.
+/// One call of 1.5 s where the limit is 1 s. The caller stalls for `stalled_ms` in the middle of
+/// the call.
 fn took_while_stalled(span: &str, stalled_ms: u64) -> (CheckResult, String) {
     let mut call = answered(0, "greeter-a", "greeter");
     (call.sent_us, call.end_us) = (1_000, 1_501_000);
@@ -828,7 +833,7 @@ fn a_stall_of_ours_leaves_a_late_call_open(
 ) {
     let (result, words) = took_while_stalled(span, stalled_ms);
     assert_eq!(result, expected, "{words}");
-    let told = words.contains("this machine stalled 600 ms (the caller noticed)");
+    let told = words.contains("this machine stalled for 600 ms (noticed by the caller)");
     assert_eq!(told, expected == Undecided, "{words}");
 }
 

@@ -1,22 +1,22 @@
-//! What a matcher says of a run, and the shape of those that see one call at a time.
+//! The result of a matcher for one run, and the interface of matchers that see one call at a time.
 
 use statistics::{Decision, InOrder};
 use testbed::control::{Attempt, Observation};
 
 use super::{answer::is_sample, calls::Calls, outcome::CheckResult, tally::Tally};
 
-/// A test's last word.
+/// The result of a matcher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     pub result: CheckResult,
     pub actual: String,
-    /// Calls the decision rests on.
+    /// The number of calls on which the decision is based.
     pub samples: u64,
     pub method: String,
 }
 
 impl Judgement {
-    /// Joins what every test has: a latched decision, or the reason why there is none.
+    /// The result of a sequential test. `actual` says what was seen, or why there is no decision.
     pub fn of(decision: Decision, actual: String, samples: u64, method: String) -> Self {
         let result = match decision {
             Decision::Holds => CheckResult::Holds,
@@ -32,19 +32,19 @@ impl Judgement {
     }
 }
 
-/// One statistical matcher at work. Calls that no application answered are no samples: `status`
-/// judges them.
+/// The sequential test of a statistical matcher. Calls that no application answered are not
+/// samples: `status` judges them.
 pub trait SequentialTest: Send {
-    /// Sees a call; a decision once made stays.
+    /// Adds a call. A decision, once made, is final.
     fn feed(&mut self, call: &Observation) -> Decision;
-    /// Samples after which a decision is certain; `None` when the world (e.g. a single pod) makes
-    /// it impossible.
+    /// The number of samples after which the test has always decided; `None` if no decision is
+    /// possible (e.g. with a single pod).
     fn cap(&self) -> Option<u64>;
-    /// What can be said now.
+    /// The result for the calls so far.
     fn conclude(&self) -> Judgement;
 }
 
-/// Holds when `good` is true of each call; the actual side is the distribution of `text`.
+/// Holds if `good` is true for each call. `actual` is the distribution of `text`.
 pub fn every(
     calls: &[&Observation],
     text: impl Fn(&Observation) -> String,
@@ -55,7 +55,7 @@ pub fn every(
     exact(decide(calls.is_empty(), good), tally)
 }
 
-/// An exact check: no statistics behind it.
+/// The result of an exact check, which needs no statistics.
 pub fn exact(result: CheckResult, tally: Tally) -> Judgement {
     let samples = tally.total();
     let actual = if samples == 0 {
@@ -71,7 +71,7 @@ pub fn exact(result: CheckResult, tally: Tally) -> Judgement {
     }
 }
 
-/// Every attempt that reached a server is good; none at all leaves it open.
+/// Holds if `good` is true for every attempt that reached a server; undecided without any attempt.
 pub fn every_attempt(
     calls: &Calls<'_>,
     text: impl Fn(&Attempt) -> String,
@@ -89,7 +89,7 @@ pub fn every_attempt(
     judgement
 }
 
-/// Nothing seen says nothing.
+/// Undecided if nothing was observed.
 pub fn decide(nothing: bool, good: bool) -> CheckResult {
     match (nothing, good) {
         (true, _) => CheckResult::Undecided,
@@ -98,14 +98,14 @@ pub fn decide(nothing: bool, good: bool) -> CheckResult {
     }
 }
 
-/// Whether each of several things is good, and what was seen of it.
+/// Holds if each of several things is good. `seen` has whether it is, and what was observed.
 pub fn each(seen: impl Iterator<Item = (bool, String)>) -> Judgement {
     let (good, words): (Vec<bool>, Vec<String>) = seen.unzip();
     let result = decide(good.is_empty(), good.iter().all(|good| *good));
     exact(result, words.into_iter().collect::<Tally>())
 }
 
-/// The same test that the monitor fed while the calls ran, over the same calls in the same order.
+/// The result of the same test that the monitor ran, with the same calls in the same order.
 pub fn concluded(mut test: Box<dyn SequentialTest>, calls: &Calls<'_>) -> Judgement {
     for call in in_order(&calls.seen.calls) {
         if is_sample(call, Some(&calls.seen.namespace)) {
@@ -116,7 +116,7 @@ pub fn concluded(mut test: Box<dyn SequentialTest>, calls: &Calls<'_>) -> Judgem
 }
 
 /// The calls in the order of their numbers, up to the first that is missing because the run was
-/// cut.
+/// stopped early.
 fn in_order(calls: &[Observation]) -> Vec<&Observation> {
     let mut order = InOrder::default();
     let read = calls

@@ -13,12 +13,13 @@ use super::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyAssignments {
     pub(super) by_key: BTreeMap<String, BTreeMap<String, String>>,
-    /// Pods that might have answered.
+    /// The number of pods that could have answered.
     pub(super) pods: u64,
 }
 
 impl KeyAssignments {
-    /// From calls that applications answered; of several calls with one value the last counts.
+    /// Built from calls that applications answered. Of several calls with one value, the last
+    /// counts.
     pub fn of<'a>(calls: impl IntoIterator<Item = &'a Observation>, pods: &Pods) -> Self {
         let mut owners = Self::default();
         for call in calls {
@@ -35,7 +36,7 @@ impl KeyAssignments {
         owners
     }
 
-    /// No call carried metadata of its own.
+    /// Whether no call carried `per-call` metadata.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }

@@ -1,10 +1,10 @@
-//! A failure that is expected.
+//! Known failures.
 
-/// An expected failure of one scenario on the mesh that runs.
+/// A known failure of one scenario on the mesh under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     pub reason: String,
     pub link: String,
-    /// Cells that are expected to fail; empty: the scenario as a whole.
+    /// Cases that are expected to fail. If empty, the scenario as a whole.
     pub cases: Vec<String>,
 }

@@ -1,9 +1,8 @@
-//! What proxies logged of calls: flags and details of their access logs, found by call id.
+//! What proxies logged about calls: flags and details from their access logs, by call id.
 //!
-//! A flag is one of Envoy's response flags, a detail says how the answer came about (Envoy
+//! A flag is one of Envoy's response flags; a detail says how the response was produced (Envoy
 //! documentation, "Access logging", `%RESPONSE_FLAGS%`, and "HTTP response code details").
-//! `via_upstream` and a cluster of the proxy's own pod say nothing that is not known from
-//! elsewhere.
+//! `via_upstream` and a cluster of the proxy's own pod add no information.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +10,22 @@ use testbed::control::Observation;
 
 use super::tally::short;
 
-/// Longest detail that is told, in characters.
+/// Maximum length of a detail in messages, in characters.
 const LONGEST: usize = 160;
-/// Detail of an answer that came from behind the proxy.
+/// Detail of a response that the proxy received from its upstream.
 pub(super) const PASSED_ON: &str = "via_upstream";
-/// Where on the way a proxy stands, in the order of the way.
+/// The position of a proxy between caller and server, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hop {
-    /// The caller's own.
+    /// The caller's own proxy.
     OutboundProxy,
     Gateway,
-    /// The server's own.
+    /// The server's own proxy.
     InboundProxy,
 }
 
 impl Hop {
-    /// For messages.
+    /// The name in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutboundProxy => "outbound-proxy",
@@ -36,24 +35,25 @@ impl Hop {
     }
 }
 
-/// What one proxy logged of one request.
+/// What one proxy logged about one request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Line {
     pub hop: Hop,
-    /// `-` and nothing are the same: no flag.
+    /// `-` or empty: no flag.
     pub flags: String,
     pub details: String,
-    /// Cluster that the proxy chose.
+    /// The cluster that the proxy selected.
     pub cluster: String,
 }
 
 impl Line {
-    /// The answer came from behind this proxy: somebody there logged it too.
+    /// Whether the response came from this proxy's upstream, so that a later hop may have logged
+    /// it.
     pub fn passed_on(&self) -> bool {
         self.details == PASSED_ON
     }
 
-    /// What it tells; `None`: nothing but that the request went through.
+    /// Describes the line; `None` if it says only that the request was passed on.
     fn describe(&self) -> Option<String> {
         let telling = |text: &&str| !["", "-", PASSED_ON].contains(text);
         let details = short(&self.details, LONGEST);
@@ -67,15 +67,15 @@ impl Line {
     }
 }
 
-/// Lines of all proxies on the way, by call id.
+/// The lines of all proxies between caller and server, by call id.
 pub type Logged = BTreeMap<String, Vec<Line>>;
 
-/// Why a call ended as it did, from the caller's side on; `None`: no proxy says anything of it.
+/// Why a call ended as it did, starting at the caller's side; `None` if no proxy logged a reason.
 pub fn reason(logged: &Logged, call: &Observation) -> Option<String> {
     let mut lines: Vec<&Line> = logged.get(&call.call)?.iter().collect();
     lines.sort_by_key(|line| line.hop);
     let mut words: Vec<String> = lines.iter().filter_map(|line| line.describe()).collect();
-    // Attempts that ended alike are told once.
+    // Attempts with the same outcome are listed once.
     words.dedup();
     (!words.is_empty()).then(|| words.join(", "))
 }

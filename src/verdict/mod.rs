@@ -1,8 +1,8 @@
-//! Pure: expectation × observation → check → verdict.
+//! Judging, as pure functions: expectation × observation → check → verdict.
 //!
-//! In: a [`ResolvedExpect`] (typed matchers) and what was [`Seen`]. Out: one [`outcome::Check`] per
-//! matcher, and from all checks of a scenario its [`outcome::Verdict`]. No I/O, no clock, no
-//! randomness.
+//! The input is a [`ResolvedExpect`] (typed matchers) and the [`Observations`]. The output is one
+//! [`outcome::Check`] per matcher, and from all checks of a scenario its [`outcome::Verdict`]. No
+//! I/O, no clock, no randomness.
 
 pub mod agreement;
 pub mod answer;

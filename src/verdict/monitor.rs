@@ -1,5 +1,5 @@
-//! The statistical matchers of a probe at work while its calls run: so that it stops as soon as
-//! they can tell.
+//! Runs the statistical matchers of a probe while its calls run, so that the probe stops as soon as
+//! they have decided.
 
 use statistics::{Decision, InOrder, Rates, calls_to_see};
 use testbed::control::Observation;
@@ -11,15 +11,15 @@ use super::{
     pods::{Pods, World},
 };
 
-/// The share of calls that an exact claim ("every call …") must be able to see before a run may end
-/// early.
+/// The smallest faulty share of calls that an exact claim ("every call …") must detect before a run
+/// may end early.
 ///
-/// Beside a claim that a few calls decide, such as `reaches-all`, a run would otherwise stop after
-/// a handful.
+/// Otherwise, a claim that a few calls decide, such as `reaches-all`, would stop the run after a
+/// handful of calls.
 pub const SEEN_SHARE: f64 = 0.1;
 
-/// Calls that an exact matcher beside a statistical one looks at, at least, unless the probe says
-/// how many it makes.
+/// The minimum number of calls that an exact matcher next to a statistical one looks at, unless the
+/// probe sets `times`.
 pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
     let exact = expect
         .matchers
@@ -36,9 +36,9 @@ pub fn exact_floor(expect: &ResolvedExpect, rates: Rates) -> u64 {
 /// stopped early.
 ///
 /// Calls are read in the order of their numbers ([`InOrder`]), whatever the order in which they
-/// end.
+/// ended.
 pub struct Monitor {
-    /// Of the scenario, where strangers are told apart.
+    /// The scenario's namespace, if answers from other namespaces are left out.
     namespace: Option<String>,
     tests: Vec<(Box<dyn SequentialTest>, Decision)>,
     order: InOrder<usize>,
@@ -60,16 +60,16 @@ impl Monitor {
         }
     }
 
-    /// Answers of pods of other namespaces are no samples.
+    /// Answers from pods of other namespaces are then not samples.
     #[must_use]
     pub fn of_namespace(mut self, namespace: &str) -> Self {
         self.namespace = Some(namespace.to_owned());
         self
     }
 
-    /// Sees the last of `calls`, which are all that have ended. True: every statistical matcher has
-    /// decided and exact ones have seen enough, so the run may stop. Always false without any
-    /// statistical matcher.
+    /// Adds the last of `calls`, which are all calls that have ended. Returns true if every
+    /// statistical matcher has decided and exact ones have seen enough, so that the run may stop.
+    /// Always false without a statistical matcher.
     pub fn feed(&mut self, calls: &[Observation]) -> bool {
         let Some(newest) = calls.last() else {
             return false;
@@ -90,7 +90,7 @@ impl Monitor {
         !self.tests.is_empty() && self.read >= self.floor && !self.tests.iter().any(open)
     }
 
-    /// Calls after which every test has decided on these pods; `None` without statistical matchers.
+    /// The number of calls after which every test has decided; `None` without statistical matchers.
     pub fn cap(&self) -> Option<u64> {
         self.tests.iter().filter_map(|(test, _)| test.cap()).max()
     }

@@ -1,5 +1,4 @@
-//! What was observed of one run of a probe: the client's calls and the servers' ledgers side by
-//! side.
+//! What was observed in one run of a probe: the client's calls and the servers' ledgers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +8,7 @@ use super::{
 };
 use testbed::control::{Attempt, Observation};
 
-/// Everything that a verdict may rest on.
+/// Everything on which a verdict may be based.
 #[derive(Debug, Clone, Default)]
 pub struct Observations {
     /// Calls in the order in which they ended.
@@ -19,32 +18,32 @@ pub struct Observations {
     pub pods: Pods,
     /// Envoy response flags by call id, from the access log that the expectation names.
     pub flags: BTreeMap<String, String>,
-    /// Namespace of the scenario: what answers from another one is a stranger.
+    /// The scenario's namespace. A pod of another namespace must not answer.
     pub namespace: String,
-    /// Uids of pods of the scenario that are gone, and their ledger with them: scaled down or
-    /// restarted on purpose.
+    /// Uids of pods of the scenario that are gone together with their ledgers, because a step
+    /// scaled or restarted the workload.
     pub departed: BTreeSet<String>,
-    /// Which pod answered which key in the run that `moved` compares with.
+    /// Which pod answered which key in the run that `remapped` compares with.
     pub before: Option<KeyAssignments>,
-    /// Serial numbers of the certificates that the scenario made, by name.
+    /// Serial numbers of the certificates that the scenario created, by name.
     pub certificates: BTreeMap<String, String>,
     /// Proxies between the caller and the servers.
     pub way: Way,
-    /// When our own side did not run.
+    /// When the caller or the harness did not run.
     pub stalls: Stalls,
-    /// Pod that was kept busy by a background probe.
+    /// The pod that a background probe kept busy.
     pub busy_pod: Option<String>,
-    /// The run was cut short once every sequential matcher had decided: calls in flight were given
-    /// up by us.
+    /// The run was stopped early because every sequential matcher had decided: meshproof abandoned
+    /// the calls in flight.
     pub stopped_early: bool,
     /// What proxies logged, counted and reported.
     pub telemetry: Telemetry,
-    /// What proxies on the way say of the calls; only there when a check is to be explained by it.
+    /// What proxies logged about the calls; only collected to explain an unexpected check.
     pub logged: Logged,
 }
 
 impl Observations {
-    /// Calls that no stranger answered.
+    /// Calls that no pod of another namespace answered.
     pub fn own(&self) -> impl Iterator<Item = &Observation> {
         let ours = |call: &&Observation| stranger(call, &self.namespace).is_none();
         self.calls.iter().filter(ours)

@@ -1,16 +1,16 @@
-//! The six verdicts and what they are made of.
+//! The six verdicts, and the checks that they are derived from.
 
 use serde::{Deserialize, Serialize};
 
 use crate::errors::ErrorClass;
 
-/// Check that client and server ledgers agree; no field of `Expect`, always judged.
+/// The check that client and server ledgers agree. It is always judged and is no field of `Expect`.
 pub const LEDGER: &str = "ledger";
-/// Check that no call ran into the caller's own limit; only there when one did.
+/// The check that no call reached the caller's own time limit. It exists only if one did.
 pub const PATIENCE: &str = "patience";
 
-/// What is said of one scenario. ERROR (could not tell) is never FAIL (the mesh violates the
-/// claim).
+/// The outcome of one scenario. ERROR (the claim could not be judged) is never FAIL (the mesh
+/// violates the claim).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING-KEBAB-CASE")]
 pub enum Verdict {
@@ -27,29 +27,29 @@ pub enum Verdict {
 pub struct Check {
     /// `<probe>` or `<probe>[<case>]`.
     pub probe: String,
-    /// Name of the `Expect` field.
+    /// The name of the `Expect` field.
     pub matcher: String,
     pub expected: String,
-    /// What was seen, in the same terms.
+    /// What was observed, in the same form as `expected`.
     pub actual: String,
     pub result: CheckResult,
-    /// True in a contrast: `Refuted` is then the good result.
+    /// True in a contrast, where `Refuted` is the expected result.
     pub contrast: bool,
-    /// Calls the decision rests on.
+    /// The number of calls on which the decision is based.
     pub samples: u64,
-    /// The statistics behind it, in words (test, n, alpha, beta); empty for exact checks.
+    /// A description of the statistical test (test, n, alpha, beta); empty for exact checks.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// Declared rate of false alarms of a statistical check; absent for exact ones.
+    /// The declared type I error rate of a statistical check; absent for exact checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// Whose trouble it is that nothing can be said, where that is known.
+    /// What is responsible for an undecided check, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<ErrorClass>,
 }
 
 impl Check {
-    /// It is about our own observations, and no field of `expect:`.
+    /// Whether it is about the observations themselves and not a field of `expect:`.
     pub fn is_ours(&self) -> bool {
         self.matcher == LEDGER || self.matcher == PATIENCE
     }
@@ -60,6 +60,6 @@ impl Check {
 pub enum CheckResult {
     Holds,
     Refuted,
-    /// The observations can't decide: not enough samples, or our own side failed.
+    /// The observations do not allow a decision: too few samples, or a failure outside the mesh.
     Undecided,
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Pods by workload name and by `app` label; both kinds of key may be present.
+/// Pods by workload name and by `app` label. Both kinds of key may be present.
 pub type Pods = BTreeMap<String, Vec<String>>;
 
-/// What a sequential test knows of the pods beforehand.
+/// What a sequential test knows about the pods in advance.
 #[derive(Debug, Clone, Copy)]
 pub struct World<'a> {
     pub pods: &'a Pods,
@@ -13,8 +13,8 @@ pub struct World<'a> {
     pub busy: Option<&'a str>,
 }
 
-/// The largest set of pods that holds `pod`: with several workloads behind one `app`, all of the
-/// `app`.
+/// The largest set of pods that contains `pod`: if several workloads share an `app`, all pods of
+/// the `app`.
 pub fn peers<'a>(pods: &'a Pods, pod: &str) -> Option<&'a [String]> {
     pods.values()
         .filter(|set| set.iter().any(|member| member == pod))

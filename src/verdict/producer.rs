@@ -1,22 +1,23 @@
-//! Who produced the status of a call.
+//! Which component produced the status of a call.
 //!
 //! | evidence | producer |
 //! |---|---|
-//! | no connection, or the caller's own deadline or patience ran out | client |
-//! | a status on the wire together with our server's header | application |
-//! | reset, and the ledger says that the application reset its last attempt | application |
-//! | reset otherwise, also after a whole answer | some proxy |
-//! | no server header, and no proxy in the world | application (its gRPC library) |
-//! | no server header, and no proxy before that of the server | far proxy |
-//! | no server header, and the near proxy passed it on | far proxy; without one, the application |
-//! | no server header, and the near proxy made it up | near proxy |
+//! | no connection, or the caller's own deadline or time limit expired | client |
+//! | a status on the wire together with the test bed server's header | application |
+//! | reset, and according to the ledger the application reset the last attempt | application |
+//! | any other reset, also after a complete response | some proxy |
+//! | no server header, and no proxy at all | application (its gRPC library) |
+//! | no server header, and no proxy before the server's | inbound proxy |
+//! | no server header, and the outbound proxy passed it on | inbound proxy; without one, the application |
+//! | no server header, and the outbound proxy generated it | outbound proxy |
 //!
-//! Whether the near proxy passed an answer on is said by `x-envoy-upstream-service-time`, which
-//! Envoy's router sets on what an *upstream* answered (router filter documentation, "HTTP headers
-//! (set on downstream responses)"); a reply that the proxy makes up itself has none. A proxy may be
-//! told to hide its headers, and of two near proxies (sidecar and gateway) the header means either:
-//! then the log decides, whose response code details are `via_upstream` for what was passed on
-//! (Envoy documentation, "Response Code Details"). Where neither tells, it is some proxy.
+//! Whether the outbound proxy passed a response on is indicated by `x-envoy-upstream-service-time`,
+//! which Envoy's router sets on responses of an *upstream* (router filter documentation, "HTTP
+//! headers (set on downstream responses)"); a local reply of the proxy does not have it. A proxy
+//! may be configured to hide its headers, and with two outbound proxies (sidecar and gateway) the
+//! header can be from either. In these cases the access log decides: its response code details are
+//! `via_upstream` for a response that was passed on (Envoy documentation, "Response Code Details").
+//! If neither is conclusive, it is some proxy.
 
 use std::collections::BTreeMap;
 
@@ -37,23 +38,23 @@ pub enum Producer {
     /// The client's sidecar or the gateway.
     OutboundProxy,
     Client,
-    /// Some proxy, when near and far can't be told apart by this probe.
+    /// Some proxy, if this probe cannot tell inbound and outbound proxy apart.
     Proxy,
 }
 
-/// What stands between the caller and the application, and what is known of it.
+/// The proxies between the caller and the application, and what is known about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
     /// A proxy on the caller's side: its sidecar, or a gateway.
     pub near: bool,
     /// A proxy on the servers' side.
     pub far: bool,
-    /// Both a sidecar and a gateway are near: each sets Envoy's header on what it gets from the
-    /// other.
+    /// There are two proxies on the caller's side, a sidecar and a gateway: each sets Envoy's
+    /// header on what it receives from the other.
     pub two: bool,
-    /// A near proxy hides its headers.
+    /// A proxy on the caller's side hides its headers.
     pub hidden: bool,
-    /// By call id, whether the near proxies passed the answer on, as their logs tell.
+    /// By call id, whether the outbound proxies passed the response on, according to their logs.
     pub passed_on: BTreeMap<String, bool>,
 }
 
@@ -70,7 +71,7 @@ impl Default for Way {
 }
 
 impl Way {
-    /// The headers of this answer leave open which proxy made it.
+    /// Whether the headers of this response leave open which proxy produced it.
     pub fn is_open(&self, call: &Observation) -> bool {
         let answered = matches!(call.status.origin, Origin::Wire | Origin::Http);
         let passed = answer::mark(call, SERVICE_TIME).is_some();
@@ -78,7 +79,7 @@ impl Way {
         answered && self.near && open && answer::pod(call).is_none()
     }
 
-    /// As [`Self::is_open`], and the logs say nothing either.
+    /// Like [`Self::is_open`], and the logs do not decide it either.
     pub fn is_unknown(&self, call: &Observation) -> bool {
         self.is_open(call) && !self.passed_on.contains_key(&call.call)
     }
@@ -99,7 +100,7 @@ impl Way {
     }
 }
 
-/// Decides from one call, the attempts that servers counted for it, and the way that it took.
+/// Determines the producer from the call, its attempts at servers, and the proxies in between.
 pub fn producer(call: &Observation, attempts: &[&Attempt], way: &Way) -> Producer {
     match call.status.origin {
         Origin::Transport | Origin::ClientDeadline | Origin::ClientPatience => Producer::Client,
@@ -115,14 +116,14 @@ pub fn producer(call: &Observation, attempts: &[&Attempt], way: &Way) -> Produce
     }
 }
 
-/// `proxy` in an expectation is met by either proxy; everything else by itself.
+/// Whether `actual` meets `expected`. Either proxy meets `proxy`.
 pub fn matches(expected: Producer, actual: Producer) -> bool {
     expected == actual
         || (expected == Producer::Proxy
             && matches!(actual, Producer::OutboundProxy | Producer::InboundProxy))
 }
 
-/// For messages.
+/// The name in messages and in suite files.
 pub fn name(producer: Producer) -> &'static str {
     match producer {
         Producer::Application => "application",

@@ -1,5 +1,4 @@
-//! Whether a time that was too long may be our own: the caller, or the machine, did not run
-//! meanwhile.
+//! Whether a call may have been too slow because the caller or the machine stalled.
 
 use std::{fmt, time::Duration};
 
@@ -8,7 +7,7 @@ use testbed::{
     stall::TICK,
 };
 
-/// Stalls during one run of a probe, on the caller's clock, by who noticed them.
+/// Stalls during one run of a probe, on the caller's clock, by the program that noticed them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stalls {
     /// The caller itself.
@@ -17,7 +16,7 @@ pub struct Stalls {
     pub harness: Vec<Stall>,
 }
 
-/// The longest stall beside a call, and who noticed it.
+/// The longest stall during a call, and the program that noticed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StallExplanation {
     stalled: Duration,
@@ -27,14 +26,18 @@ pub struct StallExplanation {
 impl fmt::Display for StallExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.stalled.as_millis();
-        write!(f, "this machine stalled {ms} ms ({} noticed)", self.who)
+        write!(
+            f,
+            "this machine stalled for {ms} ms (noticed by {})",
+            self.who
+        )
     }
 }
 
 impl Stalls {
-    /// A stall that is long enough to have made `call` end `excess` too late. One tick more than
-    /// what was noticed counts, since a stall may begin that long before it is noticed; where
-    /// nothing was noticed, nothing is excused.
+    /// Returns a stall that is long enough to have made `call` end `excess` too late. One tick is
+    /// added, since a stall may begin that long before it is noticed. Without a noticed stall, no
+    /// delay is excused.
     pub fn excuse(&self, call: &Observation, excess: Duration) -> Option<StallExplanation> {
         let of = |stalls: &[Stall], who| {
             let beside = stalls.iter().map(|stall| overlap(stall, call));

@@ -1,8 +1,8 @@
-//! Distributions in words: `57×OK, 3×UNAVAILABLE`.
+//! Distributions as text: `57×OK, 3×UNAVAILABLE`.
 
 use std::collections::BTreeMap;
 
-/// Kinds shown before the rest is summed up.
+/// The number of kinds that are shown before the rest is summed up.
 const SHOWN: usize = 5;
 
 /// Counts equal texts and shows them, most frequent first.
@@ -16,7 +16,7 @@ impl Tally {
         *self.kinds.entry(kind.into()).or_default() += 1;
     }
 
-    /// Number of texts added.
+    /// The number of texts added.
     pub fn total(&self) -> u64 {
         self.kinds.values().sum()
     }
@@ -48,7 +48,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// At most `limit` characters of a message on one line.
+/// A message on one line, cut to `limit` characters.
 pub fn short(text: &str, limit: usize) -> String {
     let line = text.replace(['\n', '\r'], " ");
     if line.chars().count() <= limit {

@@ -1,4 +1,4 @@
-//! Observations made by hand, for the tests of the matchers.
+//! Hand-written observations for the tests of the matchers.
 
 use testbed::control::{
     Attempt, Observation, Origin, POD_HEADER, SERVER_HEADER, Status, WORKLOAD_HEADER,
@@ -20,15 +20,15 @@ pub fn pod_name(at: usize) -> String {
     format!("greeter-{}", (b'a' + at as u8) as char)
 }
 
-/// Namespace of the scenario, as [`Seen`] has it by default.
+/// The scenario's namespace, as in the default [`Observations`].
 pub const NAMESPACE: &str = "";
 
-/// Uid of the first pod of a name.
+/// The uid of the first pod with a name.
 pub fn uid(pod: &str) -> String {
     format!("uid-of-{pod}")
 }
 
-/// The same call, answered by a pod of another identity, whatever its name.
+/// The same call, answered by a pod with another identity but the same name.
 pub fn by(mut call: Observation, namespace: &str, uid: &str) -> Observation {
     for (name, value) in &mut call.headers {
         if name == POD_HEADER {
@@ -86,7 +86,7 @@ pub fn failed(index: u64, code: u32, message: &str, origin: Origin) -> Observati
     call
 }
 
-/// The ledger's line for a call.
+/// The ledger's entry for a call.
 pub fn attempt(index: u64, pod: &str) -> Attempt {
     Attempt {
         call: format!("p-{index}"),
@@ -136,17 +136,17 @@ pub fn order(letters: &str, count: usize) -> Observations {
 
 /// An expectation as authors write it.
 pub fn expect(yaml: &str) -> ResolvedExpect {
-    let written: Expect = serde_yaml::from_str(yaml).expect("it parses");
-    ResolvedExpect::resolve(&written).expect("it means something")
+    let written: Expect = serde_yaml::from_str(yaml).expect("valid YAML");
+    ResolvedExpect::resolve(&written).expect("a valid expectation")
 }
 
-/// What the first matcher of an expectation says of a run, and the words for what was seen.
+/// The result of the first matcher of an expectation for a run, and its `actual` text.
 pub fn result(yaml: &str, seen: &Observations) -> (CheckResult, String) {
     let check = judge("p", &expect(yaml), seen, Rates::default()).remove(0);
     (check.result, check.actual)
 }
 
-/// One call with so many messages: received of those sent, and replies.
+/// One call with this many messages: received and sent requests, and replies.
 pub fn streamed(received: u32, sent: u32, replies: usize) -> Observations {
     let mut call = answered(0, "greeter-a", "greeter");
     call.uploaded = sent;
@@ -160,7 +160,7 @@ pub fn streamed(received: u32, sent: u32, replies: usize) -> Observations {
     }
 }
 
-/// Small, fast, good enough for simulations (splitmix64, Steele and others 2014).
+/// A small, fast random number generator for simulations (splitmix64, Steele et al. 2014).
 pub struct Draws(pub u64);
 
 impl Draws {

@@ -1,4 +1,4 @@
-//! Why calls were not as expected, in the words of the proxies that had them.
+//! Explains unexpected checks by what the proxies logged about the calls.
 
 use super::{
     calls::Calls,
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::values::status;
 
-/// Matchers whose actual side tells the reason beside each status.
-const BY_STATUS: [&str; 2] = ["status", "lost"];
+/// Matchers whose `actual` text gives the reason next to each status.
+const BY_STATUS: [&str; 2] = ["status", "max-failed"];
 
-/// Whether checks are to be explained: one was refuted, or a contrast was not.
+/// Whether any check needs an explanation: a claim was refuted, or a contrast was not.
 pub fn is_asked(checks: &[Check]) -> bool {
     checks.iter().any(is_unexpected)
 }
@@ -23,8 +23,8 @@ fn is_unexpected(check: &Check) -> bool {
     !ours && check.result != CheckResult::Undecided && !is_wanted(check)
 }
 
-/// Adds to checks that did not come out as wanted what proxies say of their calls; `status` and
-/// `lost` tell it beside each status that was not wanted.
+/// Adds to checks with an unexpected result what proxies logged about the calls. `status` and
+/// `max-failed` already have it next to each unexpected status.
 #[must_use]
 pub fn explain(mut checks: Vec<Check>, seen: &Observations) -> Vec<Check> {
     let calls = Calls::new(seen, 0, 0);
@@ -39,7 +39,7 @@ pub fn explain(mut checks: Vec<Check>, seen: &Observations) -> Vec<Check> {
     for check in checks.iter_mut().filter(|check| is_unexpected(check)) {
         let by_status = BY_STATUS.contains(&check.matcher.as_str());
         if !by_status || check.contrast {
-            check.actual += &format!("; proxies say: {told}");
+            check.actual += &format!("; proxies logged: {told}");
         }
     }
     checks
@@ -131,7 +131,7 @@ mod tests {
             line(Hop::OutboundProxy, "-", PASSED_ON, CLUSTER),
         ];
         let seen = failed(1, "", &lines);
-        let reason = reason(&seen.logged, &seen.calls[0]).expect("told");
+        let reason = reason(&seen.logged, &seen.calls[0]).expect("a reason");
         assert_eq!(
             reason,
             format!(
@@ -145,7 +145,7 @@ mod tests {
         let nowhere = [line(Hop::OutboundProxy, "NC", "cluster_not_found", "")];
         let seen = failed(3, "", &nowhere);
         let told = actual(&seen, vec![Matcher::from(Message("x".to_owned()))]);
-        let words = "proxies say: 3×UNAVAILABLE (outbound-proxy: NC cluster_not_found)";
+        let words = "proxies logged: 3×UNAVAILABLE (outbound-proxy: NC cluster_not_found)";
         assert_eq!(told[0], format!("3×no message; {words}"));
         let all = expect(vec![Matcher::from(Status(14))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(reason(&seen.logged, &seen.calls[0]), None);
     }
 
-    /// Where the caller has no proxy, the only one on the way is the server's.
+    /// If the caller has no proxy, the only one is the server's.
     #[test]
     fn a_plain_caller_has_no_near_proxy() {
         let mut seen = failed(1, "RBAC: access denied", &[]);

@@ -1,4 +1,4 @@
-//! Words that several matchers share.
+//! Texts that several matchers share.
 
 use std::{collections::BTreeMap, fmt::Display};
 

@@ -1,6 +1,6 @@
 //! Bad input of every kind, within limits of memory and time: nothing panics, aborts or hangs,
-//! every message has a place and a way out, nothing in a file steers a terminal, and one bad file
-//! keeps no other from being looked at.
+//! every message has a position and a help text, no file content controls a terminal, and one bad
+//! file does not prevent others from being checked.
 
 use std::{
     fmt::Write as _,
@@ -12,14 +12,13 @@ use std::{
 
 use rstest::rstest;
 
-/// Address space of the process, in KiB. A debug build of the static binary needs some 100 MiB of
-/// it.
+/// Address space of the process, in KiB. A debug build of the static binary needs some 100 MiB.
 const MEMORY: u64 = 700_000;
-/// Seconds of processor time for one bad file, by a debug build.
+/// CPU seconds for one bad file, with a debug build.
 const ONE: u64 = 5;
-/// The same for all of them in one process.
+/// CPU seconds for all bad files in one process.
 const ALL: u64 = 60;
-/// How much longer it may take on a busy machine before it counts as hanging.
+/// Factor on the CPU time after which, on a busy machine, the process counts as hanging.
 const PATIENCE: u64 = 20;
 
 const GOOD: &str = r#"title: Calls of one connection reach every replica
@@ -70,7 +69,7 @@ steps:
     must-fail: [status]
 "#;
 
-/// Values that somebody may put anywhere, as YAML.
+/// Values that may appear anywhere, as YAML.
 fn values() -> Vec<String> {
     let mut all: Vec<String> = [
         "''",
@@ -141,7 +140,7 @@ fn values() -> Vec<String> {
     all
 }
 
-/// What is replaced: the text in the good file, and the text before the value.
+/// The text to replace in the good file, and the text before the new value.
 const FIELDS: [(&str, &str); 34] = [
     (
         "title: Calls of one connection reach every replica",
@@ -188,7 +187,7 @@ const FIELDS: [(&str, &str); 34] = [
     ("replicas: 4}", "replicas: "),
 ];
 
-/// A good scenario with one value replaced, so that what stands around it is still closed.
+/// The good scenario with one value replaced; brackets around it stay closed.
 fn broken(at: &str, before: &str, value: &str) -> String {
     let open = before.matches(['{', '[']).count() - before.matches(['}', ']']).count();
     let mut end = match before.contains('[') {
@@ -216,7 +215,7 @@ fn folder() -> tempfile::TempDir {
     root
 }
 
-/// Runs the program with little memory and time; what needs more is killed, which the tests see.
+/// Runs the program with little memory and time; if it needs more, it is killed and the test fails.
 fn meshproof(here: &Path, args: &[&str], limit: u64) -> Output {
     let script = format!("ulimit -v {MEMORY} && ulimit -t {limit} && exec \"$0\" \"$@\"");
     let mut command = std::process::Command::new("sh");
@@ -232,7 +231,7 @@ fn meshproof(here: &Path, args: &[&str], limit: u64) -> Output {
     output.unwrap_or_else(|error| panic!("{args:?}: {error}"))
 }
 
-/// It ended by itself, with a code of its own, and nothing that it said steers a terminal.
+/// Asserts that it exited by itself with a known code, and that its output controls no terminal.
 fn ended_well(args: &[&str], output: &Output) -> (String, String) {
     let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
     let told = format!(
@@ -247,7 +246,7 @@ fn ended_well(args: &[&str], output: &Output) -> (String, String) {
         output.status
     );
     for stream in [&output.stdout, &output.stderr] {
-        let text = std::str::from_utf8(stream).expect("what is told is text");
+        let text = std::str::from_utf8(stream).expect("the output is UTF-8");
         let steers = |c: char| {
             (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
         };
@@ -265,7 +264,7 @@ fn ended_well(args: &[&str], output: &Output) -> (String, String) {
     )
 }
 
-/// `file:line:column: message; way out`.
+/// Parses `file:line:column: message; help`.
 fn place(line: &str) -> Option<(&str, usize, usize)> {
     let (file, rest) = line.split_once(".yaml:")?;
     let mut numbers = rest.splitn(3, ':');
@@ -274,7 +273,7 @@ fn place(line: &str) -> Option<(&str, usize, usize)> {
     numbers.next()?.contains("; ").then_some((file, at, column))
 }
 
-/// Lints one folder: every line of findings has a place. Returns the findings.
+/// Lints one folder and asserts that every finding has a position. Returns the findings.
 fn lint(here: &Path, limit: u64) -> Vec<String> {
     let args = ["lint", "suites"];
     let output = meshproof(here, &args, limit);
@@ -283,7 +282,7 @@ fn lint(here: &Path, limit: u64) -> Vec<String> {
         let place = place(line);
         assert!(
             place.is_some_and(|(_, line, column)| line > 0 && column > 0),
-            "no place: {line}"
+            "no position: {line}"
         );
     }
     assert!(!found.contains("area/good."), "{found}");
@@ -317,7 +316,7 @@ fn any_value_may_stand_anywhere() {
         .filter_map(|line| Some(place(line)?.0))
         .collect();
     files.dedup();
-    // Some values are right in some places.
+    // Some values are valid in some fields.
     assert!(files.len() * 10 > count * 6, "{} of {count}", files.len());
     for args in [
         &["explain", "suites"][..],
@@ -337,18 +336,14 @@ fn any_value_may_stand_anywhere() {
 #[case::calls("times: 100", "times: 18446744073709551615", "calls are too many")]
 #[case::word("reaches-all: greeter\n", &format!("{}: greeter\n", "reaches".repeat(140)), "unknown key 'reaches")]
 #[case::long_word("reaches-all: greeter\n", &format!("? {}\n      : 1\n", "reaches".repeat(40_000)), "a key of 280000 bytes")]
-#[case::capability("needs: [sidecar]", &format!("needs: [{}]", "side".repeat(75_000)), "is no capability")]
-#[case::capabilities("needs: [sidecar]", &format!("needs: [{}]", "sidecars,".repeat(90_000)), "words are too many")]
-#[case::cases("    - name: one\n", &cases(30_000), "more than 500 rows")]
+#[case::capability("needs: [sidecar]", &format!("needs: [{}]", "side".repeat(75_000)), "unknown capability")]
+#[case::capabilities("needs: [sidecar]", &format!("needs: [{}]", "sidecars,".repeat(90_000)), "entries are too many")]
+#[case::cases("    - name: one\n", &cases(30_000), "more than 500 cases")]
 #[case::some_cases("    - name: one\n", &cases(400), "")]
-#[case::placeholders("why: One", &format!("why: {}", "${".repeat(300_000)), "is no placeholder")]
+#[case::placeholders("why: One", &format!("why: {}", "${".repeat(300_000)), "unknown placeholder")]
 #[case::long_line("why: One", &format!("why: {}", "w ".repeat(500_000)), "")]
 #[case::deep("labels: {group: a}", &format!("labels: {}", "[".repeat(500_000)), "recursion limit exceeded")]
-#[case::doubled(
-    "labels: {group: a}",
-    "labels: {group: a, group: b}",
-    "is given twice here"
-)]
+#[case::doubled("labels: {group: a}", "labels: {group: a, group: b}", "duplicate key")]
 fn no_scenario_takes_long_or_much(#[case] at: &str, #[case] instead: &str, #[case] words: &str) {
     let root = folder();
     let area = root.path().join("suites/area");
@@ -373,7 +368,7 @@ fn cases(count: usize) -> String {
     text + "    - name: last\n"
 }
 
-/// Aliases of aliases: nodes, bytes or levels once they are replaced.
+/// Aliases of aliases, which expand to many nodes, bytes or levels.
 fn bomb(leaf: &str, width: usize, levels: usize) -> String {
     let list = |item: &str| vec![item; width].join(", ");
     let mut text = format!("{OBJECT}spec:\n  a0: &a0 [{}]\n", list(leaf));
@@ -388,25 +383,25 @@ fn bomb(leaf: &str, width: usize, levels: usize) -> String {
 }
 
 #[rstest]
-#[case::nodes(bomb("x", 10, 12), "nodes once aliases are replaced")]
-#[case::bytes(format!("{OBJECT}s: &s {}\nspec: [{}]\n", "x".repeat(100_000), vec!["*s"; 9_000].join(",")), "bytes once aliases are replaced")]
+#[case::nodes(bomb("x", 10, 12), "nodes once aliases are expanded")]
+#[case::bytes(format!("{OBJECT}s: &s {}\nspec: [{}]\n", "x".repeat(100_000), vec!["*s"; 9_000].join(",")), "bytes once aliases are expanded")]
 #[case::levels(bomb("x", 1, 500), "nested deeper")]
-#[case::circle(format!("{OBJECT}spec: &a [*a]\n"), "inside of what it stands for")]
+#[case::circle(format!("{OBJECT}spec: &a [*a]\n"), "inside the node that it refers to")]
 #[case::deep(format!("{OBJECT}spec: {}", "{a: ".repeat(200_000)), "nested deeper")]
 #[case::long_key(format!("{OBJECT}\"{}\": 1\n", "k".repeat(500_000)), "")]
-#[case::long_paths(long_paths(), "long keys above too many values")]
-#[case::twice(format!("{OBJECT}spec: {{a: 1, a: 2}}\n"), "given twice here")]
+#[case::long_paths(long_paths(), "long keys with too many nested values")]
+#[case::twice(format!("{OBJECT}spec: {{a: 1, a: 2}}\n"), "duplicate key")]
 #[case::objects(vec![OBJECT; 900].join("---\n"), "900 objects in one file")]
 #[case::documents("---\n".repeat(250_000), "more than 1000 documents")]
 #[case::large("#".repeat((1 << 20) + 1), "has more than 1048576 bytes")]
 #[case::template(format!("{OBJECT}spec: {{{{ .Values.x }}}}\n"), "Helm template")]
 #[case::braces("{{".repeat(500_000), "")]
-#[case::placeholders(format!("{OBJECT}spec: \"{}\"\n", "${x}".repeat(200_000)), "is no placeholder")]
-#[case::escapes(format!("{OBJECT}\"\\e]52;c;x\\a\": 1\n\"\\e]52;c;x\\a\": 1\n"), "given twice here")]
+#[case::placeholders(format!("{OBJECT}spec: \"{}\"\n", "${x}".repeat(200_000)), "unknown placeholder")]
+#[case::escapes(format!("{OBJECT}\"\\e]52;c;x\\a\": 1\n\"\\e]52;c;x\\a\": 1\n"), "duplicate key")]
 #[case::raw_escapes(format!("{OBJECT}\u{1b}]0;x\u{7}: 1\n"), "")]
-#[case::outside("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n".into(), "belongs to no namespace")]
+#[case::outside("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n".into(), "is cluster-scoped")]
 #[case::path("apiVersion: v1\nkind: ../../x\nmetadata: {name: '../../../x'}\n".into(), "cannot be the kind")]
-#[case::merge(format!("{OBJECT}a: &a {{x: 1}}\nspec: {{<<: [*a, 3]}}\n"), "merges a map")]
+#[case::merge(format!("{OBJECT}a: &a {{x: 1}}\nspec: {{<<: [*a, 3]}}\n"), "must be a map or a list of maps")]
 fn no_manifest_takes_long_or_much(#[case] text: String, #[case] words: &str) {
     let root = folder();
     let area = root.path().join("suites/area");
@@ -425,7 +420,7 @@ fn no_manifest_takes_long_or_much(#[case] text: String, #[case] words: &str) {
     );
 }
 
-/// Sixty keys of a thousand bytes in each other, and many values below.
+/// Fifty nested keys of a thousand bytes each, with many values below.
 fn long_paths() -> String {
     let mut text = OBJECT.to_owned();
     for level in 0..50 {
@@ -469,8 +464,8 @@ fn files_that_are_none_keep_no_other_from_being_looked_at() {
         ("kernel", "not a file"),
         ("zero", "is a device, not a file"),
         ("self", "cannot be read"),
-        ("nowhere", "nothing behind this name"),
-        ("latin", "no UTF-8 text; save it as UTF-8"),
+        ("nowhere", "does not exist, or is a dangling link"),
+        ("latin", "not valid UTF-8; save it as UTF-8"),
         ("wide", "seems to be UTF-16"),
         ("empty", "the file is empty"),
         ("sparse", "more than 1048576 bytes"),
@@ -487,7 +482,7 @@ fn files_that_are_none_keep_no_other_from_being_looked_at() {
     );
     let names = found
         .iter()
-        .filter(|line| line.contains("holds control characters"));
+        .filter(|line| line.contains("contains control characters"));
     assert_eq!(names.count(), 2, "{found:#?}");
     assert!(
         !found.iter().any(|line| line.contains("marked")),

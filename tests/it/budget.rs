@@ -1,5 +1,5 @@
-//! Errors are types: a `Result` whose error is a `String` has neither a cause nor a class. How many
-//! there still are is counted, and may only become fewer.
+//! Errors are types: a `Result` whose error is a `String` has neither a cause nor a class. The
+//! number of those that remain is counted, and may only decrease.
 
 use std::{
     collections::BTreeSet,
@@ -14,11 +14,11 @@ use syn::{
 
 use super::{comments::sources, layers::is_test};
 
-/// `Result<_, String>` in code that is no test. Parsers of a command line's values are among them,
-/// for which it is right: clap shows the words as they are.
+/// Allowed number of `Result<_, String>` in code that is not a test. The parsers of command line
+/// values are among them and may stay: clap shows their message unchanged.
 const BUDGET: usize = 3;
 
-/// The file that `#[path]` names.
+/// The file named by `#[path]`.
 fn named(attributes: &[Attribute]) -> Option<String> {
     let found = attributes.iter().find(|one| one.path().is_ident("path"))?;
     let Meta::NameValue(pair) = &found.meta else {
@@ -33,7 +33,7 @@ fn named(attributes: &[Attribute]) -> Option<String> {
     }
 }
 
-/// Files that are modules of tests, as the file beside them says.
+/// Files that are test modules, as declared in the file beside them.
 fn tests_of(path: &Path, file: &syn::File) -> Vec<PathBuf> {
     let folder = path.parent().expect("a folder");
     let modules = file.items.iter().filter_map(|item| match item {
@@ -47,7 +47,7 @@ fn tests_of(path: &Path, file: &syn::File) -> Vec<PathBuf> {
     paths.collect()
 }
 
-/// How many there are in a file.
+/// The count in a file.
 #[derive(Default)]
 struct Strings(usize);
 
@@ -109,6 +109,6 @@ fn results_whose_error_is_a_string_only_become_fewer() {
     }
     assert!(
         count <= BUDGET,
-        "there are {count}, and {BUDGET} are allowed: an error is a type with a cause and a class (src/errors.rs).\n{told}"
+        "found {count}, but only {BUDGET} are allowed: make the error a type with a cause and a class (src/errors.rs).\n{told}"
     );
 }

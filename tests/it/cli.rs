@@ -1,4 +1,4 @@
-//! The command line as scripts see it: exit codes, what goes to which stream, help texts.
+//! The command line from a script's point of view: exit codes, output streams, help texts.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -8,7 +8,7 @@ use clap::CommandFactory as _;
 use meshproof::cli::Cli;
 use rstest::rstest;
 
-/// The binary, without anything that the environment of a test run may set.
+/// The binary, without settings from the environment of the test run.
 fn meshproof(args: &[&str]) -> Command {
     let mut command = Command::cargo_bin("meshproof").expect("the binary is built");
     for (name, _) in std::env::vars_os() {
@@ -44,7 +44,7 @@ fn golden(name: &str) -> PathBuf {
         .join(format!("{name}.jsonl"))
 }
 
-/// A report directory with nothing but the event log of a golden run.
+/// A report directory that contains only the event log of a golden run.
 fn report_dir(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::copy(golden(name), dir.path().join("events.jsonl")).expect("copied");
@@ -70,7 +70,7 @@ fn wrong_usage_is_2_and_told_on_stderr(#[case] args: &[&str]) {
     );
 }
 
-/// Every command that help shows, with those above it; the program itself is the first.
+/// Every command in the help, with its parent commands; the program itself is the first.
 fn commands() -> Vec<Vec<String>> {
     fn below(command: &clap::Command, path: &[String], all: &mut Vec<Vec<String>>) {
         all.push(path.to_owned());
@@ -140,11 +140,11 @@ fn completions_are_scripts_that_name_every_command(#[case] shell: &str, #[case] 
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("completions");
     std::fs::write(&file, script).expect("written");
-    // Each of these shells reads a script without running it.
+    // Each of these shells can parse a script without running it.
     let mut reader = std::process::Command::new(shell);
     match reader.arg("-n").arg(&file).output() {
         Ok(read) => assert!(read.status.success(), "{read:?}"),
-        Err(error) => eprintln!("SKIPPED: {shell} does not read its script: {error}"),
+        Err(error) => eprintln!("SKIPPED: {shell} cannot parse its script: {error}"),
     }
 }
 
@@ -223,7 +223,7 @@ fn report_writes_one_format_to_stdout() {
     assert_eq!(report["summary"], summary);
     assert!(
         !dir.path().join("junit.xml").exists(),
-        "only what was asked for"
+        "only the requested output"
     );
 }
 
@@ -235,10 +235,10 @@ fn a_torn_log_renders_and_says_so() {
         .output()
         .expect("it starts");
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stderr).contains("torn"), "{output:?}");
+    assert!(text(&output.stderr).contains("incomplete"), "{output:?}");
 }
 
-/// Whoever names nothing that is there asked wrongly; nothing failed.
+/// A wrong argument is a usage error, not a failure.
 #[rstest]
 #[case("nope")]
 #[case("")]
@@ -274,7 +274,7 @@ fn a_log_that_cannot_be_read_is_3_and_named(#[case] log: Option<&str>) {
     assert_eq!(
         std::fs::read_dir(dir.path()).expect("listed").count(),
         usize::from(log.is_some()),
-        "nothing was written"
+        "no report may be written"
     );
 }
 
@@ -298,7 +298,7 @@ steps:
 no-contrast: The call has no configuration to leave out.
 ";
 
-/// A working folder with one scenario of its own under `suites/`.
+/// A working directory with one scenario under `suites/`.
 fn suites() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir_all(dir.path().join("suites/routing")).expect("made");
@@ -313,7 +313,7 @@ fn output_in(dir: &Path, args: &[&str]) -> Output {
         .expect("it starts")
 }
 
-/// What a run would do with the flags is looked at before it, and in a plan.
+/// A plan and a run check the flags in the same way, before anything starts.
 #[rstest]
 #[case(&["--istio", "1.28.0"], "--istio 1.28.0 can't be honoured by --target local")]
 #[case(&["--nodes", "multi"], "it is for --target kind")]
@@ -337,7 +337,7 @@ fn a_flag_that_cannot_be_honoured_is_2(#[case] flags: &[&str], #[case] told: &st
         );
         assert!(output.stdout.is_empty(), "{output:?}");
         let made: Vec<_> = std::fs::read_dir(dir.path()).expect("listed").collect();
-        assert_eq!(made.len(), 1, "nothing but suites/: {made:?}");
+        assert_eq!(made.len(), 1, "only suites/ may exist: {made:?}");
     }
 }
 
@@ -373,7 +373,8 @@ fn arguments_that_are_no_text_are_taken() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
-/// Keys and file names come from elsewhere; a CI runner and a terminal read what is said of them.
+/// Keys and file names come from elsewhere, and CI runners and terminals interpret what is
+/// printed of them.
 #[test]
 fn nothing_from_a_suite_file_steers_runner_or_terminal() {
     let dir = suites();
@@ -394,7 +395,7 @@ fn nothing_from_a_suite_file_steers_runner_or_terminal() {
             .output()
             .expect("it starts");
         let told = text(&output.stdout) + &text(&output.stderr);
-        // Our own annotations of findings are commands on purpose.
+        // Our own annotations of findings are workflow commands on purpose.
         let ours = |line: &str| line.starts_with("::error file=suites/");
         let obeyed = |line: &str| {
             (line.trim_start().starts_with("::") && !ours(line)) || line.contains("##[")
@@ -404,11 +405,14 @@ fn nothing_from_a_suite_file_steers_runner_or_terminal() {
             !told.contains(|c: char| c.is_control() && c != '\n' && c != '\t'),
             "{told:?}"
         );
-        assert!(told.contains("## ["), "it was there: {told}");
+        assert!(
+            told.contains("## ["),
+            "the text must be shown, defused: {told}"
+        );
     }
 }
 
-/// What a server said is in the log, and its report is shown in a step of a workflow.
+/// The log contains what a server said, and its report is shown in a step of a workflow.
 #[test]
 fn a_report_on_stdout_says_the_same_and_steers_nobody() {
     let dir = report_dir("evil-text");
@@ -454,7 +458,7 @@ fn list_by_requirement_names_the_scenarios_of_each() {
 }
 
 #[rstest]
-#[case::label(&["list", "-l", "area=no-such-area"], "known are: routing")]
+#[case::label(&["list", "-l", "area=no-such-area"], "use one of routing")]
 #[case::near(&["list", "-l", "area=rooting"], "did you mean 'routing'?")]
 #[case::key(&["run", "--dry-run", "-l", "aera=routing"], "did you mean 'area'?")]
 #[case::id(&["list", "routing/unarry"], "did you mean 'routing/unary'?")]
@@ -486,7 +490,7 @@ fn a_requirement_that_is_none_is_wrong_usage(#[case] args: &[&str]) {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let told = text(&output.stderr);
     assert!(
-        told.contains("'X9' is no requirement") && told.contains("list --by requirement"),
+        told.contains("unknown requirement 'X9'") && told.contains("list --by requirement"),
         "{told}"
     );
 }
@@ -526,7 +530,7 @@ fn a_mistake_in_a_suite_file_is_2_with_its_place(#[case] args: &[&str]) {
     std::fs::write(dir.path().join("suites/mine.yaml"), "title: x\nwyh: typo\n").expect("written");
     let output = output_in(dir.path(), args);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    // The findings are what `lint` is asked for.
+    // The findings are the output of `lint`.
     let told = match args[0] {
         "lint" => text(&output.stdout),
         _ => text(&output.stderr),
@@ -542,7 +546,7 @@ fn explain_says_the_claim_on_stdout() {
     assert!(output.stderr.is_empty());
 }
 
-/// What `toolchain status` says of an empty cache, where `go` is this script.
+/// The output of `toolchain status` for an empty cache, where `go` is this script.
 fn status_with_go(script: Option<&str>) -> Output {
     let dir = tempfile::tempdir().expect("a directory");
     let (cache, path) = (dir.path().join("cache"), dir.path().join("bin"));
@@ -571,7 +575,7 @@ fn an_empty_cache_is_told_as_such() {
     assert_eq!(states, missing.map(|name| (Some(name), Some("missing"))));
 }
 
-/// Go's version is part of what is looked for.
+/// Go's version is part of the identity of a set.
 #[rstest]
 #[case::no_go(None, "Go")]
 #[case::old_go(Some("echo go1.2.3 linux amd64"), "go1.2.3")]
@@ -619,7 +623,7 @@ fn findings_are_data_as_json_and_annotations_in_github_actions() {
     );
     assert_eq!(found[0]["severity"], "error");
     let told = text(&output.stderr);
-    let command = "::error file=suites/routing/unary.yaml,line=12,col=11,title=meshproof lint::'nobody' is not in the world; ";
+    let command = "::error file=suites/routing/unary.yaml,line=12,col=11,title=meshproof lint::no workload is named 'nobody'; ";
     assert!(told.lines().any(|line| line.starts_with(command)), "{told}");
     std::fs::write(&file, SCENARIO).expect("written");
     let output = output_in(dir.path(), &["lint", "suites", "-o", "json"]);
@@ -629,7 +633,7 @@ fn findings_are_data_as_json_and_annotations_in_github_actions() {
     );
 }
 
-/// The id, whatever the folder is called and however it is named.
+/// The id does not depend on the name of the folder and how it is given.
 #[rstest]
 #[case::in_suites("suites/tenant", "tenant/gold")]
 #[case::below_suites("x/suites/a/b", "a/b/gold")]
@@ -693,14 +697,14 @@ fn a_folder_of_manifests_alone_wants_a_scenario() {
         assert_eq!(output.status.code(), Some(4), "{output:?}");
         let told = text(&output.stderr);
         assert!(
-            told.contains("there is no scenario, only 1 file with Kubernetes objects"),
+            told.contains("no scenario found, only 1 file with Kubernetes objects"),
             "{told}"
         );
     }
     std::fs::write(dir.path().join("mine.yml"), SCENARIO).expect("written");
     let output = output_in(dir.path(), &["lint", "."]);
     assert!(
-        text(&output.stdout).contains("mine.yml:1:1: this file is not read"),
+        text(&output.stdout).contains("mine.yml:1:1: this file is ignored"),
         "{output:?}"
     );
 }

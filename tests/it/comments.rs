@@ -1,20 +1,20 @@
-//! Comments are as narrow as the code is, so that both are read side by side.
+//! Comments are as narrow as code, so that both can be read side by side.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// As `rustfmt` has it for code.
+/// Maximum width, the same as that of `rustfmt` for code.
 const WIDTH: usize = 100;
 
-/// Tables are as wide as their rows, and an address is not cut.
+/// Tables are as wide as their rows, and a URL cannot be broken.
 fn may_be_wide(comment: &str) -> bool {
     let text = comment.trim_start_matches(['/', '!']).trim_start();
     text.starts_with('|') || text.contains("://")
 }
 
-/// The files of Rust in a folder and below it.
+/// Collects the Rust files in and below a folder.
 pub(super) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the tree") {
         let path = entry.expect("an entry").path();
@@ -26,7 +26,7 @@ pub(super) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Numbers of the lines of a file that are wider than they may be.
+/// Numbers of the lines of a file that are too wide.
 fn wide_lines(text: &str) -> Vec<usize> {
     let lines = text.lines().enumerate();
     let wide = lines.filter(|(_, line)| {

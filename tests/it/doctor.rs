@@ -1,10 +1,10 @@
-//! `meshproof doctor` as scripts see it, on a machine where nothing is installed.
+//! `meshproof doctor` from a script's point of view, on a machine where nothing is installed.
 
 use assert_cmd::Command;
 use rstest::rstest;
 use serde_json::Value;
 
-/// The binary in an environment where no program can be found and no home is anybody's.
+/// The binary in an environment with an empty PATH and no home directory.
 fn doctor(args: &[&str]) -> Command {
     let mut command = Command::cargo_bin("meshproof").expect("the binary is built");
     command
@@ -28,7 +28,7 @@ fn checks(report: &Value) -> Vec<(&str, &str, &str)> {
 
 #[rstest]
 #[case::local("local", &[("go", "install Go"), ("python3 with pip", "apt-get install python3-pip")])]
-#[case::kind("kind", &[("docker", "apt-get install docker.io"), ("kind", "install kind"), ("istioctl", "on PATH")])]
+#[case::kind("kind", &[("docker", "apt-get install docker.io"), ("kind", "install kind"), ("istioctl", "in PATH")])]
 #[case::cluster("cluster", &[("kubeconfig", "set KUBECONFIG")])]
 fn with_an_empty_path_everything_is_named_with_its_way_out(
     #[case] target: &str,
@@ -54,7 +54,7 @@ fn with_an_empty_path_everything_is_named_with_its_way_out(
         );
     }
     for (name, state, way) in &found {
-        assert_eq!(way.is_empty(), *state == "ok", "{name} without a way out");
+        assert_eq!(way.is_empty(), *state == "ok", "{name} without a remedy");
     }
 }
 
@@ -64,7 +64,7 @@ fn text_goes_to_stdout_and_says_what_to_do() {
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(output.stderr.is_empty(), "{:?}", output.stderr);
     assert!(
-        text.contains("MISSING  docker") && text.contains("way out"),
+        text.contains("MISSING  docker") && text.contains("remedy"),
         "{text}"
     );
     assert!(text.contains("the kind target cannot start here"), "{text}");

@@ -1,5 +1,4 @@
-//! Examples that users copy: they parse, and each of their command lines is one that this version
-//! takes.
+//! Examples for users to copy: they parse, and this version accepts each of their command lines.
 
 use std::path::Path;
 
@@ -22,7 +21,7 @@ fn steps(job: &str) -> Vec<Value> {
     steps.as_sequence().expect("a job has steps").clone()
 }
 
-/// Every line of a text that runs meshproof, with GitHub's expressions filled in.
+/// Every line of a text that runs meshproof, with GitHub's expressions substituted.
 fn command_lines(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     let lines = lines.map(|line| line.strip_prefix("- run: ").unwrap_or(line));
@@ -35,7 +34,7 @@ fn command_lines(text: &str) -> Vec<String> {
     .collect()
 }
 
-/// As a shell splits these simple lines.
+/// Splits these simple lines as a shell does.
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace()
         .map(|word| word.trim_matches('"').to_owned())
@@ -45,7 +44,7 @@ fn words(line: &str) -> Vec<String> {
 fn assert_taken(line: &str) {
     assert!(
         !line.contains("${{"),
-        "an expression nobody filled in: {line}"
+        "expression without a substitution: {line}"
     );
     if let Err(error) = Cli::try_parse_from(words(line)) {
         panic!("{line}\n{error}");
@@ -103,7 +102,7 @@ fn reports_are_uploaded_when_scenarios_fail() {
     for step in after {
         assert_eq!(step["if"].as_str(), Some("always()"), "{step:?}");
     }
-    // Nothing swallows the exit code.
+    // Nothing masks the exit code.
     let run = before.last().expect("it is the last");
     assert!(
         run["continue-on-error"].is_null() && !run["run"].as_str().unwrap_or("||").contains("||")

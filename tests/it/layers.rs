@@ -1,5 +1,5 @@
-//! The arrows between modules: each may only point down the list, and few files may import each
-//! other in a circle.
+//! Dependencies between modules: each may only point down the list of layers, and few files may
+//! import each other in a cycle.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,8 +15,8 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// Folders and files of `src`, from what knows most to what knows nothing of the others.
-/// ARCHITECTURE.md shows the same list.
+/// Folders and files of `src`, from the highest layer to the lowest. ARCHITECTURE.md shows the
+/// same list.
 const LAYERS: [&str; 35] = [
     "commands",
     "settings",
@@ -28,7 +28,7 @@ const LAYERS: [&str; 35] = [
     "doctor",
     "browser",
     "targets",
-    "side",
+    "aux_service",
     "image",
     "mesh",
     "mutation",
@@ -57,17 +57,17 @@ const LAYERS: [&str; 35] = [
 
 type Module = Vec<String>;
 
-/// The modules of the library as the compiler finds them, without those of tests, and what each
-/// names.
+/// The modules of the library as the compiler finds them, without test modules, and the names
+/// that each uses.
 #[derive(Default)]
 struct Tree {
     files: BTreeMap<Module, PathBuf>,
     names: BTreeMap<Module, BTreeSet<Module>>,
-    /// What `pub use` in a `mod.rs` stands for.
+    /// What `pub use` in a `mod.rs` refers to.
     shown: BTreeMap<Module, Module>,
 }
 
-/// Whether what has these attributes is compiled for tests alone.
+/// Whether an item with these attributes is compiled for tests only.
 pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let words = attribute.meta.require_list();
@@ -80,7 +80,8 @@ fn child(parent: &[String], name: &str) -> Module {
     parent.iter().cloned().chain([name.to_owned()]).collect()
 }
 
-/// The words of a path below the crate, as seen from `here`; `None` for paths that begin elsewhere.
+/// The segments of a path below the crate, as seen from `here`; `None` for paths that begin
+/// elsewhere.
 fn absolute(words: &[String], here: &[String]) -> Option<Module> {
     let (first, rest) = words.split_first()?;
     match first.as_str() {
@@ -109,7 +110,7 @@ fn leaves(tree: &UseTree, before: &[String], found: &mut Vec<Module>) {
     }
 }
 
-/// Collects what one file names of its own crate.
+/// Collects the names of its own crate that a file uses.
 struct Names<'a> {
     here: &'a [String],
     found: BTreeSet<Module>,
@@ -153,7 +154,7 @@ impl<'ast> Visit<'ast> for Names<'_> {
         visit::visit_path(self, path);
     }
 
-    /// Arguments of macros are no syntax tree: paths in them are found by their words.
+    /// Arguments of macros are not a syntax tree: paths in them are found by their text.
     fn visit_macro(&mut self, called: &'ast syn::Macro) {
         let text = called.tokens.to_string().replace(" :: ", "::");
         let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
@@ -215,8 +216,8 @@ impl Tree {
         }
     }
 
-    /// The file that a name is in: through what a `mod.rs` shows, which may stand for what another
-    /// shows.
+    /// The file that defines a name: resolves re-exports of a `mod.rs`, which may refer to other
+    /// re-exports.
     fn file_of(&self, name: &[String]) -> Option<&Module> {
         (1..=name.len()).rev().find_map(|at| {
             let file = self.files.get_key_value(&name[..at]);
@@ -246,7 +247,7 @@ fn arrows_point_down() {
     for (module, names) in &tree.names {
         let Some(from) = module.first() else { continue };
         let Some(own) = layer(from) else {
-            panic!("src/{from} has no place in the list: add it to LAYERS, and to ARCHITECTURE.md");
+            panic!("src/{from} is not in the list: add it to LAYERS, and to ARCHITECTURE.md");
         };
         for name in names {
             let there = name.first().and_then(|to| layer(to));
@@ -261,7 +262,7 @@ fn arrows_point_down() {
     }
     assert!(
         wrong.is_empty(),
-        "these arrows point up the list of layers:\n{}",
+        "these dependencies point up the list of layers:\n{}",
         wrong.join("\n")
     );
 }
@@ -298,7 +299,7 @@ fn few_files_import_each_other() {
     told.sort();
     assert!(
         told.is_empty(),
-        "these files import each other in a circle:\n{}",
+        "these files import each other in a cycle:\n{}",
         told.join("\n")
     );
 }

@@ -1,5 +1,5 @@
-//! What the local target may do to the machine, tried by doing it. No test writes a setting that is
-//! not there already, and none needs a mesh.
+//! What the local target may do to the machine, verified by trying. No test changes the value of
+//! a setting, and none needs a mesh.
 
 use std::{
     ffi::OsStr,
@@ -25,7 +25,7 @@ use rstest::rstest;
 
 const BIN: &str = env!("CARGO_BIN_EXE_meshproof");
 
-/// What containers may do when their pod says nothing, as the node gives it.
+/// Default capabilities of containers, as configured by the node.
 const CAPABILITIES: [&str; 14] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -43,7 +43,7 @@ const CAPABILITIES: [&str; 14] = [
     "AUDIT_WRITE",
 ];
 
-/// The machine's programs, and a directory of it, shown read-only at `/shown`.
+/// The machine's programs, and one of its directories, mounted read-only at `/shown`.
 fn tree(shown: &Path) -> Vec<RootEntry> {
     let entry = |entry: TreeEntry| match entry {
         TreeEntry::Bind {
@@ -70,8 +70,8 @@ fn tree(shown: &Path) -> Vec<RootEntry> {
 }
 
 /// Runs a script as the first process of a container, as user 0 of a world: the machine's root
-/// where the tests run as root. `None` where the kernel gives no namespaces, or this user has no
-/// range of ids.
+/// where the tests run as root. `None` where the kernel permits no namespaces, or this user has
+/// no range of ids.
 fn in_container(script: &str) -> Option<String> {
     let scratch = tempfile::tempdir().expect("a directory");
     let dir = fs::canonicalize(scratch.path()).expect("its real path");
@@ -99,7 +99,7 @@ fn in_container(script: &str) -> Option<String> {
     if !nix::unistd::Uid::effective().is_root() {
         command.args(["--user", "--map-root-user", "--map-auto"]);
     }
-    // Something is mounted below the directory that is shown, as disks are below a machine's
+    // A file system is mounted below the shared directory, as disks are below a machine's
     // directories.
     let prepare = "mount -t tmpfs below \"$1/below\" && exec \"$0\" __container";
     let child = command
@@ -110,7 +110,7 @@ fn in_container(script: &str) -> Option<String> {
         .stderr(Stdio::piped())
         .spawn()
         .expect("unshare starts");
-    drop(command); // its copy of the other end of the socket
+    drop(command); // this drops its copy of the other end of the socket
     let text = serde_json::to_vec(&spec).expect("JSON");
     let sent = ours
         .write_all(&text)
@@ -120,14 +120,14 @@ fn in_container(script: &str) -> Option<String> {
     let output = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if said.contains("unshare: ") {
-        eprintln!("SKIPPED: no namespaces, or no range in /etc/subuid: {said}");
+        eprintln!("SKIPPED: no user namespaces, or no range in /etc/subuid: {said}");
         return None;
     }
     assert!(sent.is_ok() && refusal.is_empty(), "{refusal}\n{said}");
     Some(format!("{}{said}", String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Opens for writing without writing a byte.
+/// Opens a file for writing, without writing a byte.
 const OPEN: &str =
     "open() { if (: >>\"$1\") 2>/tmp/said; then echo \"OPENED $1\"; else cat /tmp/said; fi; }\n";
 
@@ -140,7 +140,7 @@ const OPEN: &str =
 #[case::sysfs("/sys/kernel/mm/transparent_hugepage/enabled")]
 fn the_machines_settings_are_read_only_in_containers(#[case] path: &str) {
     if !Path::new(path).exists() {
-        return; // this kernel has no such setting
+        return; // this kernel does not have the setting
     }
     let Some(said) = in_container(&format!("{OPEN}open {path}")) else {
         return;
@@ -211,7 +211,7 @@ fn a_container_cannot_fill_the_machine() {
     assert_eq!(said, format!("No space left\n{limit}\n"));
 }
 
-/// The binary in an environment of its own.
+/// The binary in a clean environment.
 fn meshproof(home: &Path) -> Command {
     let mut command = Command::new(BIN);
     command
@@ -221,7 +221,7 @@ fn meshproof(home: &Path) -> Command {
     command
 }
 
-/// Where `doctor` says that worlds have their state.
+/// The directory in which worlds have their state, according to `doctor`.
 fn state_directory(command: &mut Command) -> String {
     let output = command
         .args(["doctor", "--target", "local", "-o", "json"])
@@ -233,7 +233,7 @@ fn state_directory(command: &mut Command) -> String {
     let state = checks
         .iter()
         .find(|check| check["name"] == "state directory");
-    state.expect("it is checked")["found"].to_string()
+    state.expect("doctor checks it")["found"].to_string()
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_state_directory_that_somebody_else_could_have_made_is_not_used() {
     let chmod = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mine");
     };
-    // As /tmp: anybody may make names in it.
+    // As /tmp: anyone can create names in it.
     chmod(open.path(), 0o1777);
     let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
     let inside = open.path().display().to_string();
@@ -255,14 +255,14 @@ fn a_state_directory_that_somebody_else_could_have_made_is_not_used() {
     chmod(open.path(), 0o700);
     let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
     assert!(said.contains(&inside), "{said}");
-    // What is there must be one's own; a link is not.
+    // An existing path must belong to the user and must not be a link.
     fs::remove_dir(open.path().join("meshproof")).unwrap();
     let victim = tempfile::tempdir().unwrap();
     fs::create_dir(victim.path().join("project")).unwrap();
     chmod(victim.path(), 0o755);
     std::os::unix::fs::symlink(victim.path(), open.path().join("meshproof")).unwrap();
     let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
-    assert!(said.contains("it is a link"), "{said}");
+    assert!(said.contains("it is a symbolic link"), "{said}");
     assert!(victim.path().join("project").exists());
 }
 

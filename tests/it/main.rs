@@ -1,8 +1,8 @@
-//! The program and its library from outside: one binary, because each that links the whole of it
-//! takes half a minute.
+//! Tests of the program and its library from outside. They are one binary, because linking the
+//! whole program takes half a minute per binary.
 //!
 //! `cargo test --test it layers::` runs one module. Tests that need more than a machine with Rust
-//! on it are ignored; `scripts/test` runs them.
+//! are ignored; `scripts/test` runs them.
 
 mod attack;
 mod budget;

@@ -1,4 +1,4 @@
-//! Suite files as users get them wrong: each mistake has a place and a way out.
+//! Common mistakes in suite files: each finding has a position and a help text.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -81,8 +81,8 @@ fn a_good_scenario_has_no_findings() {
     assert!(found.is_empty(), "{lines:#?}");
 }
 
-/// `from` is replaced by `to` in the good file; the message, and text on the line that the finding
-/// must point at.
+/// `from` is replaced by `to` in the good file. `words` is part of the finding, `line` is part of
+/// the line that the finding must point at.
 #[rstest]
 #[case::unknown_key("needs:", "neds:", "unknown key 'neds'", "neds:")]
 #[case::unknown_verb(
@@ -111,7 +111,7 @@ fn a_good_scenario_has_no_findings() {
     "empty",
     "title:"
 )]
-#[case::no_row("[B1]", "[B99]", "'B99' is no requirement", "B99")]
+#[case::no_row("[B1]", "[B99]", "unknown requirement 'B99'", "B99")]
 #[case::no_capability("[sidecar]", "[sidecars]", "did you mean 'sidecar'", "sidecars")]
 #[case::no_workload_file(
     "template: greeter",
@@ -124,7 +124,7 @@ fn a_good_scenario_has_no_findings() {
 #[case::not_in_world(
     "to: greeter:50051\n    send",
     "to: greeter:50051\n    deadline: 5\n    send",
-    "no duration",
+    "invalid duration",
     "deadline: 5"
 )]
 #[case::from_nowhere(
@@ -136,7 +136,7 @@ fn a_good_scenario_has_no_findings() {
 #[case::from_a_server(
     "from: caller\n    to: greeter:50051\n    send",
     "from: greeter\n    to: greeter:50051\n    send",
-    "no caller",
+    "not a caller",
     "from: greeter"
 )]
 #[case::no_file("- apply: istio", "- apply: isto", "per-call.isto.yaml", "isto")]
@@ -182,7 +182,7 @@ fn a_good_scenario_has_no_findings() {
 #[case::refutes_unknown(
     "must-fail: [reaches-all]",
     "must-fail: [reaches-al]",
-    "no matcher",
+    "unknown matcher",
     "reaches-al"
 )]
 #[case::refutes_other(
@@ -200,67 +200,67 @@ fn a_good_scenario_has_no_findings() {
 #[case::method(
     "mypackage.Greeter/SayHello\n    from: caller\n    to: greeter:50051\n    send",
     "mypackage.Greeter/SayHelo\n    from: caller\n    to: greeter:50051\n    send",
-    "no method",
+    "have no method",
     "SayHelo"
 )]
 #[case::script(
     "fail_first: 2}\n    expect",
     "fail_frist: 2}\n    expect",
-    "script cannot be read",
+    "invalid script",
     "script:"
 )]
 #[case::placeholder(
     "to: greeter:50051\n    send",
     "to: ${user}\n    send",
-    "no placeholder",
+    "unknown placeholder",
     "${user}"
 )]
 #[case::a_row_twice(
     "name: once\n",
     "name: once\n      name: twice\n",
-    "given twice here: line 27",
+    "duplicate key 'name': already used on line 27",
     "name: twice"
 )]
 #[case::a_probe_twice(
     "  table:\n",
     "  spread:\n",
-    "the key 'spread' is given twice here: line 10 has it already; remove one of the two",
+    "duplicate key 'spread': already used on line 10; remove one of the two",
     "  spread:"
 )]
 #[case::metadata_twice(
     "send: {name: ada}",
     "metadata: {x: a, y: b, x: c}",
-    "the key 'x' is given twice here",
+    "duplicate key 'x'",
     "metadata:"
 )]
 #[case::sent_twice(
     "send: {name: ada}",
     "send: {name: ada, name: eva}",
-    "given twice here",
+    "duplicate key 'name'",
     "send:"
 )]
 #[case::merged(
     "send: {name: ada}",
     "metadata: {<<: {a: b}}",
-    "`<<` merges maps in manifests only",
+    "`<<` is supported in manifests only",
     "<<"
 )]
 #[case::port(
     "to: greeter:50051\n    send",
     "to: greeter:5005\n    send",
-    "nothing of this world has port 5005 at 'greeter'; 'greeter' has 50051",
+    "'greeter' has no port 5005; ports of 'greeter': 50051",
     "greeter:5005"
 )]
 #[case::no_port(
     "to: greeter:50051\n    send",
     "to: greeter\n    send",
-    "write host:port; 'greeter' has 50051",
+    "ports of 'greeter': 50051",
     "to: greeter"
 )]
 #[case::no_host(
     "to: greeter:50051\n    send",
     "to: greter:50051\n    send",
-    "nothing of this world is called 'greter'; did you mean 'greeter'?",
+    "unknown host 'greter'; did you mean 'greeter'?",
     "greter"
 )]
 #[case::blank(
@@ -278,7 +278,7 @@ fn a_good_scenario_has_no_findings() {
 #[case::metadata_name(
     "send: {name: ada}",
     "metadata: {'x y': ada}",
-    "metadata x y: no valid metadata name",
+    "metadata x y: not a valid metadata name",
     "metadata:"
 )]
 #[case::a_cells_message(
@@ -294,11 +294,11 @@ fn a_good_scenario_has_no_findings() {
     "calls are too many; at most 1000000",
     "times:"
 )]
-#[case::rate("send: {name: ada}", "rate: .nan", "NaN is no rate", "rate:")]
+#[case::rate("send: {name: ada}", "rate: .nan", "invalid rate NaN", "rate:")]
 #[case::negative_gap(
     "send: {name: ada}",
     "stream: {gap: -5s}",
-    "'-5s' is no duration",
+    "invalid duration '-5s'",
     "gap:"
 )]
 #[case::pods(
@@ -334,19 +334,19 @@ fn a_good_scenario_has_no_findings() {
 #[case::uses_elsewhere(
     "template: greeter",
     "template: ../../etc/x",
-    "names no file here",
+    "is not a valid file name",
     "../../etc/x"
 )]
 #[case::apply_elsewhere(
     "apply: istio",
     "apply: /etc/passwd",
-    "names no file here",
+    "is not a valid file name",
     "/etc/passwd"
 )]
 #[case::never_offered(
     "needs: [sidecar]",
     "needs: [ambient]",
-    "'ambient' is no capability",
+    "unknown capability 'ambient'",
     "ambient"
 )]
 fn every_mistake_has_a_place_and_a_way_out(
@@ -387,7 +387,7 @@ steps:
 - probe: after
 ";
     let text = GOOD.replace("steps:\n", before);
-    assert!(text.contains(from), "nothing to break");
+    assert!(text.contains(from), "the text to replace is missing");
     let found = findings(&text.replacen(from, to, 1), ISTIO);
     found.iter().map(Finding::plain).collect()
 }
@@ -407,7 +407,7 @@ fn keys_of_two_probes_can_be_compared() {
 #[case::sticky(
     "expect: {status: OK}",
     "expect: {status: OK, sticky-by: x-user}",
-    "changes with each call"
+    "differs from call to call"
 )]
 #[case::other_key("key: x-user", "key: x-usr", "'x-usr', which is not in 'per-call'")]
 #[case::no_such_probe("since: before", "since: befor", "did you mean 'before'")]
@@ -419,7 +419,7 @@ fn keys_of_two_probes_can_be_compared() {
 #[case::not_before("- probe: before\n", "", "does not run before 'after'")]
 #[case::undecidable("at-most: 55%", "at-most: 36%", "no number of keys decides")]
 #[case::inverted("at-least: 15%", "at-least: 60%", "inverted")]
-#[case::no_status("status: OK, moved", "moved", "'moved' without 'status'")]
+#[case::no_status("status: OK, remapped", "remapped", "'remapped' without 'status'")]
 fn keys_that_cannot_be_compared_are_refused(
     #[case] from: &str,
     #[case] to: &str,
@@ -493,7 +493,7 @@ fn a_missing_contrast_needs_a_reason() {
 #[case(
     "apiVersion: v1\nkind: X\nmetadata: {name: \"${name}\"}\n",
     3,
-    "no placeholder"
+    "unknown placeholder"
 )]
 fn configuration_is_read_too(#[case] text: &str, #[case] line: usize, #[case] words: &str) {
     let found = findings(GOOD, text);

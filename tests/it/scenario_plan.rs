@@ -135,7 +135,7 @@ fn defaults_come_from_the_matcher_and_the_largest_world() {
     let all = &resolve_probe(&scenario, "all", Rates::default()).unwrap()[0];
     // Two pods of v1 and, after the scale step, three of v2: five to reach.
     assert_eq!(all.load.needed, Some(70));
-    // Its status is an exact claim, which wants 132 calls; the rest is in reserve.
+    // Its status is an exact claim, which needs 132 calls; the rest is a reserve.
     assert_eq!(all.load.times, 132 + 70 / 10 + 8);
     let split = &resolve_probe(&scenario, "split", Rates::default()).unwrap()[0];
     assert!(
@@ -154,7 +154,7 @@ fn a_missing_capability_is_the_reason_of_a_skip() {
     };
     let offered = BTreeSet::from(["sidecar".to_owned()]);
     let planned = plan(vec![loaded()], terms, Some(&offered));
-    let skip = PlanAction::Skip("not offered here: gateway".to_owned());
+    let skip = PlanAction::Skip("missing capabilities: gateway".to_owned());
     assert_eq!(planned.entries[0].action, skip);
     let planned = plan(vec![loaded()], terms, None);
     assert_eq!(planned.entries[0].action, PlanAction::Run);
@@ -181,7 +181,7 @@ fn an_explanation_says_claim_steps_tests_and_rates() {
         "exact, from the servers' ledger",
         "cap 70 calls, alpha 1e-6, beta 1e-6",
     ] {
-        assert!(text.contains(words), "'{words}' is not in:\n{text}");
+        assert!(text.contains(words), "'{words}' is missing in:\n{text}");
     }
 }
 
@@ -196,8 +196,8 @@ fn the_page_of_requirements_lists_every_scenario() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let set = load_all(&Suites::open(root), &[]).unwrap();
     let page = std::fs::read_to_string(root.join(PAGE)).unwrap();
-    let (head, rest) = page.split_once("```\n").expect("the table begins");
-    let (_, end) = rest.rsplit_once("```").expect("the table ends");
+    let (head, rest) = page.split_once("```\n").expect("the start of the table");
+    let (_, end) = rest.rsplit_once("```").expect("the end of the table");
     let table = by_requirement_text(&by_requirement(&list(&set.scenarios)));
     crate::kept::file(PAGE, &format!("{head}```\n{table}```{end}"));
 }

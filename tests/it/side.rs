@@ -1,9 +1,9 @@
-//! The test bed's collector as a side system: as a process always, as a container where a Docker
-//! engine answers.
+//! The test bed's collector as an auxiliary service: always as a process, and as a container if a
+//! Docker engine answers.
 //!
-//! The container's test is ignored unless asked for (`cargo test --features containers --test it --
-//! --ignored side::`); then it fails where no engine answers. It builds its image itself and pulls
-//! nothing.
+//! The container's test is ignored by default (run it with `cargo test --features containers
+//! --test it -- --ignored side::`); it fails if no engine answers. It builds its own image and
+//! pulls nothing.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
@@ -26,7 +26,7 @@ fn testbed() -> std::path::PathBuf {
     testbed
 }
 
-/// The same for both ways.
+/// The same specification for both ways.
 fn collector(run: &str) -> AuxServiceSpec {
     let words = "collector --bind {address} --otlp-port {4317} --zipkin-port {9411} --control-bind {address} --control-port {15999}";
     AuxServiceSpec {
@@ -52,7 +52,8 @@ fn address(side: &AuxService, port: u16) -> String {
     side.endpoint(port).expect("one of its ports").to_string()
 }
 
-/// One field of a protobuf message: a number, and bytes with their length (all shorter than 128).
+/// One field of a protobuf message: its number, and its bytes with their length (all shorter than
+/// 128).
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let length = u8::try_from(bytes.len()).expect("short");
     assert!(length < 128);
@@ -70,7 +71,7 @@ fn export_request(name: &str, trace: [u8; 16]) -> Vec<u8> {
     field(1, &field(2, &field(2, &span)))
 }
 
-/// A unary gRPC call with nothing but HTTP/2.
+/// A unary gRPC call made with HTTP/2 only.
 async fn export(to: &str, message: &[u8]) {
     let stream = TcpStream::connect(to).await.expect("it is ready");
     let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
@@ -106,7 +107,7 @@ async fn report(to: &str, name: &str, trace: &str) {
     assert!(head.starts_with("HTTP/1.1 202"), "{head}");
 }
 
-/// A request and its answer over a connection of its own: head and body.
+/// Sends a request over a new connection; returns head and body of the response.
 async fn exchange(to: &str, method: &str, path: &str, body: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = TcpStream::connect(to).await.expect("it is ready");
@@ -121,7 +122,7 @@ async fn exchange(to: &str, method: &str, path: &str, body: &str) -> (String, St
     (head.to_owned(), body.to_owned())
 }
 
-/// Sends a span each way and reads both back. The same for a process and a container.
+/// Sends a span by each protocol and reads both back. Used for a process and a container.
 async fn takes_spans(side: &AuxService) {
     export(&address(side, OTLP), &export_request("by-otlp", [0xab; 16])).await;
     let trace = "cd".repeat(16);
@@ -155,7 +156,7 @@ async fn a_collector_that_is_a_process_takes_spans() {
     takes_spans(&side).await;
     let control = address(&side, CONTROL);
     side.stop().await;
-    assert!(TcpStream::connect(control).await.is_err(), "it is gone");
+    assert!(TcpStream::connect(control).await.is_err(), "it is stopped");
 }
 
 #[cfg(feature = "containers")]
@@ -189,7 +190,7 @@ mod containers {
         engine
     }
 
-    /// The test bed's image under a name of this test's, put into the engine.
+    /// Writes the test bed's image under a name of this test and loads it into the engine.
     async fn load(engine: &Docker, name: &str) -> image::WrittenImage {
         let dir = tempfile::tempdir().expect("a directory");
         let archive = dir.path().join("testbed.tar");
@@ -240,9 +241,9 @@ mod containers {
         assert_eq!(labelled(&engine, &run).await, 1);
         takes_spans(&side).await;
         drop(side);
-        assert_eq!(labelled(&engine, &run).await, 0, "it outlived its side");
+        assert_eq!(labelled(&engine, &run).await, 0, "it outlived its service");
 
-        // A container that is never ready, and one that ends, leave nothing either.
+        // A container that is never ready, and one that exits, leave nothing behind either.
         system.program = None;
         let begun = system.clone();
         system.ready = ReadinessCheck::Log("never said".to_owned());
@@ -272,7 +273,7 @@ mod containers {
         };
         let refused = AuxService::from_image(&system, &image).await.err();
         assert!(matches!(refused, Some(AuxServiceError::NoImage { .. })));
-        // Where there is a program too, that is used.
+        // If there is a program too, it is used instead of the image.
         system.image = Some(image);
         system.program = Some(HostProgram { path: testbed() });
         let side = AuxService::start(&system).await.expect("it starts");

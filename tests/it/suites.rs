@@ -1,6 +1,6 @@
-//! One test for each suite file: it lints, it plans, and it has a check that can fail. With
-//! `MESHPROOF_NAME` set to a target that is up (`meshproof target up --name NAME`), each is also
-//! run there.
+//! One test for each suite file: it passes lint, it can be planned, and it has a check that can
+//! fail. If `MESHPROOF_NAME` names a target that is up (`meshproof target up --name NAME`), each
+//! is also run there.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +26,7 @@ fn suite_file(
 ) {
     let text = std::fs::read_to_string(&file).expect("readable");
     if text.lines().any(|line| line.starts_with("apiVersion:")) {
-        return is_used(&file); // a workload of this folder's own; the scenarios that use it are tested
+        return is_used(&file); // a workload file of this folder; it is tested through the scenarios that use it
     }
     let words = [relative(&file)];
     let set = load_all(&Suites::open(Path::new(".")), &words).expect("it can be read");
@@ -39,11 +39,11 @@ fn suite_file(
         "{} holds no scenario",
         file.display()
     );
-    // Itself, and perhaps its variant in another dialect.
+    // The scenario, and its variant in another dialect, if there is one.
     for loaded in &set.scenarios {
         for step in &loaded.scenario.steps {
             step_probes(&loaded.scenario, step, Rates::default())
-                .expect("lint accepts only what resolves");
+                .expect("lint accepts only scenarios that resolve");
         }
         if let Ok(name) = std::env::var("MESHPROOF_NAME") {
             run(&loaded.id, &name);
@@ -51,7 +51,7 @@ fn suite_file(
     }
 }
 
-/// A workload file that no scenario of its folder names is never looked at.
+/// Checks that a workload file is used: otherwise nothing would ever read it.
 fn is_used(file: &Path) {
     let (folder, name) = (file.parent().expect("a folder"), file.file_stem());
     let name = name.expect("a name").to_string_lossy();
@@ -62,7 +62,7 @@ fn is_used(file: &Path) {
         .filter(|path| path.is_file())
         .map(|path| std::fs::read_to_string(path).expect("readable"))
         .any(|text| uses.iter().any(|uses| text.contains(uses)));
-    assert!(named, "nobody uses {}", file.display());
+    assert!(named, "no scenario uses {}", file.display());
 }
 
 /// Names of the workload files that all scenarios may use.

@@ -1,4 +1,4 @@
-//! The user's kubeconfig, and the API server of the context that is named.
+//! Reads the user's kubeconfig, and queries the API server of the named context.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     targets::cluster as target,
 };
 
-/// How long an API server may take to answer.
+/// Timeout of the API server's answer.
 const ANSWER: Duration = Duration::from_secs(20);
 
 pub async fn cluster(context: Option<String>, plugins: Plugins) -> ClusterFacts {
@@ -46,8 +46,8 @@ pub async fn cluster(context: Option<String>, plugins: Plugins) -> ClusterFacts 
     }
 }
 
-/// Asks the API server of a context for its version, as a run would: the same address, credentials
-/// and trust.
+/// Queries the API server of a context for its version, as a run would: with the same address,
+/// credentials and trust.
 async fn server(context: &str, plugins: Plugins) -> Result<String, NoAnswer> {
     let asking = async {
         let client = target::client(context, plugins).await;

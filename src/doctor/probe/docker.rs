@@ -1,4 +1,4 @@
-//! Asking Docker's client about itself and the engine that it talks to.
+//! Queries Docker's client and its engine.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -22,7 +22,7 @@ pub(super) async fn docker() -> DockerFacts {
     let (engine, clusters) = match &client.path {
         Some(path) => (engine(path).await, clusters(path).await),
         None => {
-            let why = "there is no client to ask it".to_owned();
+            let why = "no docker client to query it with".to_owned();
             (Err(NoAnswer::Unasked(why)), Vec::new())
         }
     };
@@ -38,8 +38,8 @@ pub(super) async fn docker() -> DockerFacts {
     }
 }
 
-/// `docker version` first: `docker info` hides the cause behind other words when there is no
-/// engine.
+/// Runs `docker version` first: without an engine, `docker info` hides the cause behind another
+/// error.
 async fn engine(docker: &Path) -> Result<Engine, NoAnswer> {
     ask(docker, &["version", "--format", "{{.Server.Version}}"]).await?;
     let info = ask(docker, &["info", "--format", "{{json .}}"]).await?;
@@ -53,7 +53,7 @@ async fn engine(docker: &Path) -> Result<Engine, NoAnswer> {
     parsed(&info, &endpoint)
 }
 
-/// The part of `docker info` that is looked at.
+/// The part of `docker info` that is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Info {
@@ -78,7 +78,7 @@ fn parsed(info: &str, endpoint: &str) -> Result<Engine, NoAnswer> {
     let root = Path::new(&info.docker_root_dir);
     Ok(Engine {
         version: info.server_version,
-        // Engines before version 20.10 do not tell and know version 1 only.
+        // Engines before version 20.10 do not report a version and only support version 1.
         cgroups: match info.cgroup_version.as_str() {
             "" => "1".to_owned(),
             told => told.to_owned(),

@@ -1,4 +1,4 @@
-//! What the kernel under a container engine allows.
+//! Limits of the kernel that a container engine runs on.
 
 use std::{collections::BTreeSet, fs};
 
@@ -8,8 +8,8 @@ use crate::doctor::kind::Kernel;
 /// Number of CAP_SYS_RESOURCE (capabilities(7), linux/capability.h).
 const SYS_RESOURCE: u64 = 24;
 
-/// `running` tells whether an engine answers: then its own bounding set counts, else that of
-/// whoever would start one.
+/// `running`: an engine answers. Then its own bounding set counts, otherwise that of this process,
+/// whose user would start one.
 pub(super) fn kernel(running: bool) -> Kernel {
     Kernel {
         instances: number("/proc/sys/fs/inotify/max_user_instances"),
@@ -27,8 +27,8 @@ pub(super) fn kernel(running: bool) -> Kernel {
     }
 }
 
-/// Version 2 lists its controllers; of version 1 count those that are enabled and mounted
-/// (cgroups(7), "/proc/cgroups").
+/// cgroup v2 lists its controllers; those of v1 count if they are enabled and mounted (cgroups(7),
+/// "/proc/cgroups").
 fn controllers(v2: &str, v1: &str) -> BTreeSet<String> {
     let mounted = v1.lines().filter(|line| !line.starts_with('#'));
     let mounted = mounted.filter_map(|line| {
@@ -42,7 +42,7 @@ fn controllers(v2: &str, v1: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The bounding set of a `dockerd` that can be seen from here.
+/// The bounding set of a `dockerd` that is visible from here.
 fn engine_bounds() -> Option<u64> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let daemon = processes.map(|entry| entry.path()).find(|process| {

@@ -1,4 +1,4 @@
-//! This machine as a place for a kind cluster.
+//! This machine as a host for a kind cluster.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::{
     env, toolchain,
 };
 
-/// What the cluster is to be.
+/// The requested properties of the cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     pub name: Option<&'a str>,
@@ -38,7 +38,7 @@ pub async fn kind(wanted: Wanted<'_>) -> KindFacts {
     }
 }
 
-/// The one that is named, else the one on PATH, else the tool chain's.
+/// The requested one, else the one in PATH, else the tool chain's.
 async fn istioctl(wanted: Wanted<'_>) -> Istioctl {
     let given = wanted.istioctl;
     let path = given.map_or_else(|| on_path("istioctl"), toolchain::on_path);

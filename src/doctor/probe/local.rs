@@ -1,4 +1,4 @@
-//! This machine as a place for a local world.
+//! This machine as a host for a local world.
 
 use std::{
     fs,
@@ -68,8 +68,8 @@ fn state() -> DiskSpace {
 
 async fn namespaces() -> NamespaceFacts {
     let tried = match std::env::current_exe() {
-        Ok(exe) => try_to_ask(&exe, &[attempt::ROLE]).await.ok(), // starting it takes /dev/null
-        Err(_) => None,                                           // there is no /proc
+        Ok(exe) => try_to_ask(&exe, &[attempt::ROLE]).await.ok(), // starting it needs /dev/null
+        Err(_) => None,                                           // /proc is missing
     };
     NamespaceFacts {
         tried: tried.map(|answer| answer.map(drop)),
@@ -97,7 +97,7 @@ fn ids() -> Vec<Ids> {
     ids.into()
 }
 
-/// The test bed's program beside this one: where it is, or where it would be.
+/// The test bed's program next to this one: its path, or where it should be.
 pub(super) fn testbed() -> Result<PathBuf, PathBuf> {
     let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("meshproof"));
     let beside = exe.with_file_name("testbed");
@@ -126,7 +126,7 @@ async fn chain() -> Chain {
     }
 }
 
-/// Looking may mean to ask `go` for its version.
+/// Queries the cache. This can run `go` to get its version.
 async fn look() -> Result<CacheStatus, ToolchainError> {
     let looking = tokio::task::spawn_blocking(|| {
         let options = PrepareOptions::new(EnvoyVersion::default())?;
@@ -134,11 +134,11 @@ async fn look() -> Result<CacheStatus, ToolchainError> {
     });
     match tokio::time::timeout(LIMIT, looking).await {
         Ok(Ok(status)) => status,
-        _ => Err(ToolchainError::GoMissing), // one that does not answer is none
+        _ => Err(ToolchainError::GoMissing), // a go that does not answer counts as missing
     }
 }
 
-/// What there is in words, and whether Go and pip have work to do.
+/// The state of the cache as text, and whether Go and pip are needed.
 fn said(
     looked: Result<CacheStatus, ToolchainError>,
 ) -> (Result<String, ToolchainError>, bool, bool) {
@@ -149,24 +149,24 @@ fn said(
             let open: Vec<&str> = open.map(|set| set.name).collect();
             let words = match open.as_slice() {
                 [] => format!("ready at {}", status.cache.display()),
-                open => format!("not there yet: {}", open.join(", ")),
+                open => format!("not built yet: {}", open.join(", ")),
             };
             let pip = open.contains(&"envoy");
             (Ok(words), open.len() > usize::from(pip), pip)
         }
         Err(ToolchainError::GoMissing | ToolchainError::GoTooOld { .. }) => {
-            (Ok("not there yet".to_owned()), true, true)
+            (Ok("not built yet".to_owned()), true, true)
         }
         Err(error) => (Err(error), true, true),
     }
 }
 
-/// Everything of the tool chain is there.
+/// Returns whether the tool chain is complete.
 pub(super) async fn is_ready() -> bool {
     look().await.is_ok_and(|status| status.ready())
 }
 
-/// A program of the tool chain that is there.
+/// A program of the tool chain, if it exists.
 pub(super) async fn of_the_chain(name: &str) -> Option<PathBuf> {
     let status = look().await.ok()?;
     let sets = status.sets.iter();
@@ -209,7 +209,7 @@ mod tests {
     #[case(Ok(status([false, true, true])), "control plane", (true, false))]
     #[case(Ok(status([true, true, false])), "envoy", (false, true))]
     #[case(Ok(status([true, false, false])), "interop, envoy", (true, true))]
-    #[case(Err(ToolchainError::GoMissing), "not there yet", (true, true))]
+    #[case(Err(ToolchainError::GoMissing), "not built yet", (true, true))]
     #[case(Err(ToolchainError::NoCacheHome), "no cache directory", (true, true))]
     fn only_what_is_not_there_has_to_be_made(
         #[case] looked: Result<CacheStatus, ToolchainError>,

@@ -1,4 +1,4 @@
-//! The machine, and who asks.
+//! The machine and the user.
 
 use std::fs;
 
@@ -15,25 +15,25 @@ pub(super) fn machine() -> MachineFacts {
     }
 }
 
-/// Name of the user, the number where there is no name.
+/// Name of the user, or the user id if there is no name.
 pub(super) fn user() -> String {
     let uid = Uid::effective();
     let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
     name.unwrap_or_else(|| uid.to_string())
 }
 
-/// A small file without white space around it.
+/// The contents of a small file, trimmed.
 pub(super) fn text(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }
 
-/// A small file with one number.
+/// The number in a small file.
 pub(super) fn number(path: &str) -> Option<u64> {
     text(path)?.parse().ok()
 }
 
-/// What the kernel says can be had, but not more than the control group (of version 2 or 1) lets
-/// this process have.
+/// Available memory according to the kernel, limited by what the cgroup (v2 or v1) still allows
+/// this process.
 fn memory() -> Option<u64> {
     let available = available(&fs::read_to_string("/proc/meminfo").ok()?)?;
     let left = |limit: &str, used: &str| {

@@ -1,4 +1,5 @@
-//! Gathering facts. Nothing here judges; nothing here changes anything or asks the network.
+//! Gathers facts. Nothing here judges, changes anything or uses the network, except to query an
+//! API server.
 
 mod cluster;
 mod docker;

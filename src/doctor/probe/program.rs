@@ -1,4 +1,4 @@
-//! Looking for programs and asking them for their version.
+//! Finds programs and queries their versions.
 
 use std::{
     io,
@@ -18,21 +18,21 @@ use crate::{
     toolchain,
 };
 
-/// How long a program may take to say its version, or an engine to answer.
+/// Timeout for a program to report its version, or for an engine to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-/// The program `name` on PATH.
+/// The program `name` in PATH.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     toolchain::on_path(Path::new(name))
 }
 
-/// The program `name` where a local world sees it.
+/// The program `name` where a local world finds it.
 pub(super) fn of_the_world(name: &str) -> Option<PathBuf> {
     let mut places = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
     places.find_map(|place| toolchain::on_path(&place))
 }
 
-/// A program that only has to be there.
+/// A program that only has to exist.
 pub(super) fn there(path: Option<PathBuf>) -> FoundProgram {
     FoundProgram {
         path,
@@ -40,7 +40,7 @@ pub(super) fn there(path: Option<PathBuf>) -> FoundProgram {
     }
 }
 
-/// A program with the first line that it prints for `words`.
+/// A program with the first line of its output for the arguments `words`.
 pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> FoundProgram {
     let version = match &path {
         Some(path) => Some(ask(path, words).await.map(|said| first_line(&said))),
@@ -49,14 +49,15 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> FoundProgram
     FoundProgram { path, version }
 }
 
-/// What a program prints; the last line of its errors when it fails, or why it could not be
-/// started.
+/// The output of a program, or the last line of its error output if it fails, or why it could not
+/// be started.
 pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, NoAnswer> {
     let asked = try_to_ask(program, words).await;
     asked.unwrap_or_else(|error| Err(NoAnswer::Unasked(error.to_string())))
 }
 
-/// As [`ask`], but a program that could not be started is an error of its own: it has said nothing.
+/// Like [`ask`], but a failure to start the program is a separate error: the program has not
+/// answered.
 pub(super) async fn try_to_ask(
     program: &Path,
     words: &[&str],

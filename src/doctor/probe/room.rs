@@ -1,4 +1,4 @@
-//! How much room there is where a directory is or will be.
+//! Free space in an existing or future directory.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use nix::{
 
 use crate::doctor::disk::DiskSpace;
 
-/// Room at `path`, or at the nearest directory above it that is there.
+/// Free space at `path`, or at its nearest existing parent.
 pub(super) fn room(path: &Path) -> DiskSpace {
     let there = path.ancestors().find(|path| path.exists());
     let free = there.ok_or_else(|| "no such directory".to_owned());

@@ -1,5 +1,5 @@
-//! What an Istio that is up can be asked for (`needs:` of scenarios). It is asked, not assumed: its
-//! settings and its proxy's own list of extensions are looked at.
+//! Capabilities of a running Istio (`needs:` of scenarios). They are detected, not assumed: from
+//! its settings and from its proxy's own list of extensions.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::{
     observe::data_plane::{AskError, Plane, log::CALL},
 };
 
-/// What every Istio with sidecars can do.
+/// Capabilities of every Istio with sidecars.
 const ALWAYS: &[&str] = &[
     "istio",
     "envoy",
@@ -34,8 +34,8 @@ const ALWAYS: &[&str] = &[
     "jwt",
 ];
 
-/// Extensions that Istio compiles into its own proxy, by a part of their names, with the capability
-/// that needs them and what a report says when they are missing.
+/// Extensions that Istio compiles into its own proxy, each by a part of its name, with the
+/// capability that needs it and the text that reports show if it is missing.
 const EXTENSIONS: &[(&str, &str, &str)] = &[
     ("istio_stats", "telemetry", "Istio's telemetry filters"),
     ("istio.alpn", "alpn-filter", "Istio's ALPN filter"),
@@ -46,19 +46,19 @@ const EXTENSIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What a mesh offers.
+/// The capabilities of a mesh.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// By the words of `needs:`.
+    /// The names used in `needs:`.
     pub capabilities: BTreeSet<String>,
-    /// What it has not, in words for a report.
+    /// Missing capabilities, for the report.
     pub lacks: Vec<String>,
 }
 
-/// Why it is not known what a mesh offers.
+/// An error detecting capabilities.
 #[derive(Debug, thiserror::Error)]
 pub enum CapabilitiesError {
-    /// The words of the client are those of its causes too.
+    /// The client's message already includes its causes.
     #[error("ConfigMap {name}: {error}")]
     ConfigMap {
         name: String,
@@ -80,7 +80,7 @@ impl Classified for CapabilitiesError {
     }
 }
 
-/// What was read of a mesh.
+/// The settings that were read from a mesh.
 #[derive(Debug, Default)]
 struct Facts {
     /// `mesh` of the ConfigMap `istio`: the mesh-wide configuration as YAML.
@@ -90,14 +90,14 @@ struct Facts {
     /// Names of the extensions that the gateway's proxy registered.
     extensions: Vec<String>,
     gateway: bool,
-    /// The shared Gateway of Gateway API is there.
+    /// Whether the shared Gateway of Gateway API exists.
     gateway_api: bool,
 }
 
-/// Asks a mesh that is up.
+/// Detects the capabilities of a running mesh.
 ///
 /// # Errors
-/// [`OfferError`]: its settings cannot be read.
+/// [`CapabilitiesError`]: its settings cannot be read.
 pub async fn offer(client: &Client, gateways: &[Plane]) -> Result<Capabilities, CapabilitiesError> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let read = async |name: &str, key: &str| -> Result<String, CapabilitiesError> {
@@ -157,14 +157,14 @@ fn conclude(facts: &Facts) -> Capabilities {
     add(
         "access-log",
         facts.mesh.contains(CALL),
-        "an access log in which calls can be found again",
+        "an access log with call ids",
     );
     add(
         "tracing",
         facts.mesh.contains(COLLECTOR),
-        "tracing providers that lead to a scenario's own collector",
+        "tracing providers that send spans to a scenario's own collector",
     );
-    // A filter that is compiled in is not used by an installation that switched the metrics off.
+    // A filter that is compiled in is unused if the installation has metrics switched off.
     let metrics = mesh
         .pointer("/defaultProviders/metrics")
         .and_then(Value::as_array)

@@ -1,4 +1,4 @@
-//! The control planes of a mesh: an istiod for each revision. Every data plane belongs to one of
+//! The control planes of a mesh, one istiod for each revision. Every data plane belongs to one of
 //! them.
 
 use k8s_openapi::api::core::v1::Pod;
@@ -22,7 +22,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// The one that a pod of istiod is.
+    /// The control plane that an istiod pod runs.
     pub fn of(dial: &PodDialer, pod: &Pod) -> Self {
         Self {
             revision: revision(pod),
@@ -44,7 +44,7 @@ impl ControlPlane {
     }
 }
 
-/// All of them, at least one.
+/// All control planes of a mesh, at least one.
 #[derive(Debug, Clone)]
 pub struct ControlPlanes {
     first: ControlPlane,
@@ -52,7 +52,7 @@ pub struct ControlPlanes {
 }
 
 impl ControlPlanes {
-    /// One for each revision; the default revision comes first. `None` of none.
+    /// Keeps one for each revision, the default revision first. `None` if there is none.
     pub fn new(mut all: Vec<ControlPlane>) -> Option<Self> {
         all.sort_by_key(|one| (one.revision != DEFAULT_REVISION, one.revision.clone()));
         all.dedup_by(|a, b| a.revision == b.revision);
@@ -64,7 +64,7 @@ impl ControlPlanes {
         })
     }
 
-    /// The default one, or the first of those that have a revision.
+    /// The control plane of the default revision, otherwise the first by revision.
     pub fn first(&self) -> &ControlPlane {
         &self.first
     }
@@ -73,14 +73,14 @@ impl ControlPlanes {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The one that a data plane belongs to.
+    /// The control plane that a data plane belongs to.
     pub fn of(&self, plane: &Plane) -> &ControlPlane {
         let mut all = self.all();
         let own = all.find(|one| one.revision == plane.revision());
         own.unwrap_or(&self.first)
     }
 
-    /// Each of them with those of the data planes that belong to it.
+    /// Each control plane with the data planes that belong to it.
     pub fn with<'a>(
         &'a self,
         planes: &'a [&'a Plane],
@@ -92,7 +92,7 @@ impl ControlPlanes {
         })
     }
 
-    /// Another pod stands in for the one of its revision.
+    /// Replaces the pod of a revision.
     pub fn follow(&mut self, fresh: ControlPlane) {
         let mut all = std::iter::once(&mut self.first).chain(&mut self.others);
         if let Some(old) = all.find(|one| one.revision == fresh.revision) {

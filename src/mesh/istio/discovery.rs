@@ -1,4 +1,4 @@
-//! The parts of an Istio that is up: its control plane and its ingress gateway.
+//! Finds the components of a running Istio: its control planes and its ingress gateway.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub const ISTIOD: &str = "app=istiod";
 /// Labels of the ingress gateway's pods.
 pub const GATEWAY: &str = "istio=ingressgateway";
 
-/// Why there is nothing to work with.
+/// An error finding Istio's components.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoveryError {
     #[error("cannot list the pods of {NAMESPACE}")]
@@ -32,7 +32,7 @@ pub enum DiscoveryError {
     #[error("no ready pod {ISTIOD} in {NAMESPACE}: is Istio installed there?")]
     NoIstiod,
     #[error(
-        "pods {selector} are in {NAMESPACE}, and none was ready within {limit:?}: {last}; what they are for would be skipped: wait until they are ready, or see why they are not"
+        "none of the pods {selector} in {NAMESPACE} became ready within {limit:?}: {last}; wait until they are ready, or find out why they are not: without them, scenarios would be skipped"
     )]
     NotReady {
         selector: &'static str,
@@ -50,19 +50,19 @@ impl Classified for DiscoveryError {
     }
 }
 
-/// Where the mesh's parts are reached.
+/// The components of the mesh.
 #[derive(Debug, Clone)]
 pub struct IstioEndpoints {
     /// A ready istiod of each revision.
     pub control_planes: ControlPlanes,
-    /// Proxies of the ingress gateway; none where the mesh has no such gateway.
+    /// Proxies of the ingress gateway. Empty if the mesh has no such gateway.
     pub gateways: Vec<Plane>,
 }
 
-/// Looks for ready pods of istiod and of the ingress gateway.
+/// Finds ready pods of istiod and of the ingress gateway.
 ///
 /// # Errors
-/// [`FindError`].
+/// [`DiscoveryError`].
 pub async fn find(client: &Client, dial: &PodDialer) -> Result<IstioEndpoints, DiscoveryError> {
     let limit = timeouts().mesh.ready;
     let istiod = ready(client, ISTIOD, limit).await?;
@@ -77,8 +77,8 @@ pub async fn find(client: &Client, dial: &PodDialer) -> Result<IstioEndpoints, D
     })
 }
 
-/// The ready pods; none where there are no such pods. Pods that are there and not ready are waited
-/// for: what they are for is not missing, and must not be skipped.
+/// The ready pods; empty if there are no such pods at all. Pods that exist but are not ready are
+/// waited for, because the capability that they provide is not missing and must not be skipped.
 async fn ready(
     client: &Client,
     selector: &'static str,
@@ -95,7 +95,7 @@ async fn ready(
     })
 }
 
-/// Some pod is ready, or there is none at all.
+/// Whether some pod is ready, or none exists.
 async fn any_ready(api: &Api<Pod>, selector: &str) -> Result<Look<Vec<Pod>>, DiscoveryError> {
     let list = api.list(&ListParams::default().labels(selector)).await;
     let list = list.map_err(|source| DiscoveryError::List {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::cluster::fake::Fake;
 
-    /// An API server with a pod of istiod for each word: whether it is ready.
+    /// An API server with an istiod pod for each element, which is its Ready status.
     fn server(ready: &[&str]) -> kube::Client {
         let fake = Fake::default();
         for (number, ready) in ready.iter().enumerate() {
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(found(&[]).await.unwrap(), [""; 0]);
         assert_eq!(found(&["False", "True"]).await.unwrap(), ["istiod-1"]);
         let error = found(&["False"]).await.unwrap_err();
-        let words = "pods app=istiod are in istio-system, and none was ready within 100ms";
+        let words = "none of the pods app=istiod in istio-system became ready within 100ms";
         assert!(error.to_string().starts_with(words), "{error}");
     }
 }

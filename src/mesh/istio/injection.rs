@@ -1,4 +1,4 @@
-//! What Istio's injection makes of a pod, by its annotations and containers.
+//! What Istio's injection made of a pod, read from its annotations and containers.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -10,31 +10,32 @@ use crate::{
     transport::PodDialer,
 };
 
-/// Container that Istio's proxy and agent run in.
+/// Name of the container with Istio's proxy and agent.
 pub const PROXY: &str = "istio-proxy";
-/// Pod annotation by which Istio leaves ports out of the redirection to the proxy.
+/// Pod annotation with the ports that Istio excludes from redirection to the proxy.
 pub const EXCLUDED_PORTS: &str = "traffic.sidecar.istio.io/excludeOutboundPorts";
-/// Port of the control server's Service; nothing else uses it, and every caller's proxy leaves it
-/// out.
+/// Port of the control server's Service. Nothing else uses it, and it is excluded from every
+/// caller's proxy.
 pub const CONTROL_SERVICE_PORT: u16 = 15996;
-/// The value of [`EXCLUDED_PORTS`] where nothing but [`CONTROL_SERVICE_PORT`] is left out.
+/// The value of [`EXCLUDED_PORTS`] that excludes only [`CONTROL_SERVICE_PORT`].
 pub const CONTROL_PORT_EXCLUDED: &str = "15996";
 
-/// Label of the pods that istiod deploys for a Gateway: the Gateway's name.
+/// Label of the pods that istiod deploys for a Gateway, with the Gateway's name.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// Annotation by which Istio makes a gateway of a pod instead of adding a sidecar.
+/// Annotation that selects injection templates, e.g. to make the pod a gateway instead of adding
+/// a sidecar.
 const TEMPLATES: &str = "inject.istio.io/templates";
 
-/// The pod is a gateway of this scenario alone (`fixtures/workloads/gateway.yaml`), or was deployed
-/// for a Gateway object of it.
+/// Whether the pod is a gateway of this scenario (`fixtures/workloads/gateway.yaml`), or was
+/// deployed for one of its Gateway objects.
 pub fn is_gateway(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|templates| templates == "gateway")
         || pods::label(pod, GATEWAY_NAME).is_some()
 }
 
-/// The same of a workload's file.
+/// The same for a workload's file.
 pub fn is_gateway_file(documents: &[Value]) -> bool {
     let annotations = |document: &Value| {
         document
@@ -45,30 +46,30 @@ pub fn is_gateway_file(documents: &[Value]) -> bool {
     all.any(|annotations| annotations[TEMPLATES] == "gateway")
 }
 
-/// Revision of an Istio that was installed without one.
+/// Revision of an Istio that was installed without naming one.
 pub const DEFAULT_REVISION: &str = "default";
 
-/// Revision of the control plane that a pod belongs to (Istio's label or annotation `istio.io/rev`,
-/// of its own pods and of those that it injects).
+/// Revision of the control plane that a pod belongs to (Istio's label or annotation
+/// `istio.io/rev`, on its own pods and on those that it injects).
 pub fn revision(pod: &Pod) -> String {
     const KEY: &str = "istio.io/rev";
     let said = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
     said.map_or(DEFAULT_REVISION, String::as_str).to_owned()
 }
 
-/// The data plane that the proxy of a pod is.
+/// A pod's proxy as a data plane.
 pub fn proxy(dial: &PodDialer, pod: &Pod) -> Plane {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     Envoy::of(dial, (&namespace, &name), &revision(pod), is_gateway(pod))
 }
 
-/// The data plane that a proxyless program of a pod is.
+/// A pod's proxyless program as a data plane.
 pub fn program(dial: &PodDialer, pod: &Pod) -> Plane {
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
     Grpc::of(dial, (&namespace, &name), &revision(pod))
 }
 
-/// The pod has Istio's sidecar, as a container or as a native sidecar.
+/// Whether the pod has Istio's sidecar, as a container or as a native sidecar.
 pub fn is_injected(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
     let containers = spec
@@ -83,15 +84,15 @@ pub fn is_injected(pod: &Pod) -> bool {
         .any(|container| container.name == PROXY)
 }
 
-/// The pod asks for the `grpc-agent` template (Istio's annotation): its programs talk to the
+/// Whether the pod uses the `grpc-agent` template (Istio's annotation): its programs talk to the
 /// control plane themselves.
 pub fn is_proxyless(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
     templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
 }
 
-/// Annotations by which connections of a pod pass its proxy by, with the value that lets none pass,
-/// which injection itself writes (Istio, "Resource Annotations").
+/// Annotations that let connections of a pod bypass its proxy, each with the value that bypasses
+/// none, which injection itself writes (Istio, "Resource Annotations").
 const PAST_THE_PROXY: [(&str, &str); 5] = [
     ("traffic.sidecar.istio.io/excludeOutboundIPRanges", ""),
     (EXCLUDED_PORTS, CONTROL_PORT_EXCLUDED),
@@ -100,7 +101,7 @@ const PAST_THE_PROXY: [(&str, &str); 5] = [
     ("sidecar.istio.io/interceptionMode", "REDIRECT"),
 ];
 
-/// Connections of the pod, or some of them, meet the cluster's own network.
+/// Whether some or all connections of the pod bypass the mesh.
 pub fn is_plain(pod: &Pod) -> bool {
     let passes = |(key, none): &(&str, &str)| {
         let value = pod.annotations().get(*key);
@@ -109,7 +110,8 @@ pub fn is_plain(pod: &Pod) -> bool {
     !is_injected(pod) || is_proxyless(pod) || PAST_THE_PROXY.iter().any(passes)
 }
 
-/// The pod has Istio's sidecar beside a program: it is no gateway, and not its own data plane.
+/// Whether the pod has Istio's sidecar next to a program, so it is neither a gateway nor its own
+/// data plane.
 pub fn is_sidecar(pod: &Pod) -> bool {
     is_injected(pod) && !is_gateway(pod) && !is_proxyless(pod)
 }

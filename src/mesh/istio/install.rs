@@ -1,5 +1,5 @@
-//! Installs Istio from the manifests that istioctl makes of our values, and waits until it can take
-//! work.
+//! Installs Istio from the manifests that istioctl generates from our values, and waits until it
+//! is ready for work.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -28,15 +28,15 @@ pub const GATEWAY: &str = "istio-ingressgateway";
 /// Address of the ingress gateway inside the cluster.
 pub const GATEWAY_ADDRESS: &str = "istio-ingressgateway.istio-system";
 
-/// Value of the `istio` label that gateways are selected by.
+/// Value of the `istio` label that selects the gateway.
 pub const GATEWAY_LABEL: &str = "ingressgateway";
 
-/// Why Istio is not there.
+/// An error installing Istio.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    #[error("istioctl made no manifests: {0}")]
+    #[error("istioctl could not generate manifests: {0}")]
     Istioctl(String),
-    #[error("istioctl's manifests cannot be read: {0}")]
+    #[error("cannot read istioctl's manifests: {0}")]
     Manifests(String),
     #[error(transparent)]
     Object(#[from] ObjectError),
@@ -62,7 +62,7 @@ impl Classified for InstallError {
 
 /// Install values of the profile `stock`.
 const VALUES: &str = include_str!("../../../fixtures/mesh/istio.yaml");
-/// What the profile `full` switches on again.
+/// Settings that the profile `full` enables again.
 const FULL: &[&str] = &[
     "values.telemetry.enabled=true",
     "values.pilot.env.PILOT_ENABLE_ALPN_FILTER=true",
@@ -73,18 +73,18 @@ const FULL: &[&str] = &[
 /// How Istio is to be installed.
 #[derive(Debug, Clone, Copy)]
 pub struct Installation<'a> {
-    /// Registry and path of the images; `None`: those of istioctl's release.
+    /// Registry and path of the images. `None`: those of istioctl's release.
     pub hub: Option<&'a str>,
-    /// Tag of the images; `None`: that of istioctl's release.
+    /// Tag of the images. `None`: that of istioctl's release.
     pub tag: Option<&'a str>,
     pub profile: Profile,
 }
 
 impl Installation<'_> {
-    /// The objects of the installation, as istioctl makes them from our values.
+    /// The objects of the installation, as istioctl generates them from our values.
     ///
     /// # Errors
-    /// With istioctl's own words.
+    /// istioctl fails or its output cannot be parsed.
     pub async fn manifests(&self, istioctl: &Path) -> Result<Vec<Value>, InstallError> {
         let mut command = Command::new(istioctl);
         command.args(["manifest", "generate", "-f", "-"]);
@@ -129,11 +129,11 @@ async fn generate(mut command: Command, istioctl: &Path) -> Result<Vec<Value>, I
     documents(&text)
 }
 
-/// Applies an installation and waits until istiod, its webhook and the gateway are ready.
-/// Everything runs at once that can: see [`Wave`].
+/// Applies an installation and waits until istiod, its webhook and the gateway are ready. What
+/// can run concurrently does: see [`Wave`].
 ///
 /// # Errors
-/// [`InstallError`] with the last state of whatever is missing.
+/// [`InstallError`] with the last state of whatever is not ready.
 pub async fn install(
     client: &Client,
     objects: &[Value],
@@ -146,8 +146,8 @@ pub async fn install(
             .filter(|object| wave_of(object) == wave)
             .collect()
     };
-    // istiod starts while the API server is still busy with the definitions, and watches for those
-    // that come later.
+    // istiod starts while the API server is still busy with the CRDs, and watches for those that
+    // appear later.
     apply_all(client, &of(Wave::Needed)).await?;
     let (workloads, definitions) = (of(Wave::Workloads), of(Wave::Definitions));
     tokio::try_join!(
@@ -165,15 +165,15 @@ fn namespace() -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
 }
 
-/// What is applied together.
+/// A group of objects that are applied concurrently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wave {
-    /// Accounts, roles, configuration, Services: workloads and webhooks refer to them.
+    /// Accounts, roles, configuration, Services, which workloads and webhooks refer to.
     Needed,
     Workloads,
     /// CustomResourceDefinitions.
     Definitions,
-    /// Objects of the kinds that these define.
+    /// Custom resources.
     Custom,
 }
 
@@ -227,8 +227,9 @@ async fn ready(
     }
 }
 
-/// A pod made while the webhook does not answer is refused, and its ReplicaSet backs off for tens
-/// of seconds: so the webhook is asked first, by a dry run of a pod that wants injection.
+/// A pod created while the webhook does not answer is rejected, and its ReplicaSet backs off for
+/// tens of seconds. So the webhook is checked first, with a dry run of a pod that asks for
+/// injection.
 async fn await_webhook(client: &Client) -> Result<(), InstallError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), "default");
     let pod = serde_json::from_value(json!({
@@ -246,7 +247,7 @@ async fn await_webhook(client: &Client) -> Result<(), InstallError> {
     })
 }
 
-/// The webhook gives a pod its sidecar.
+/// Whether the webhook injects the sidecar into a pod.
 async fn injects(api: &Api<Pod>, pod: &Pod) -> Look<()> {
     let params = PostParams {
         dry_run: true,
@@ -254,15 +255,15 @@ async fn injects(api: &Api<Pod>, pod: &Pod) -> Look<()> {
     };
     match api.create(&params, pod).await {
         Ok(made) if is_injected(&made) => Look::Met(()),
-        Ok(_) => Look::Unmet("the pod came back without a sidecar".to_owned()),
+        Ok(_) => Look::Unmet("the pod was returned without a sidecar".to_owned()),
         Err(error) => Look::Unmet(error.to_string()),
     }
 }
 
-/// The documents of a manifest file, empty ones left out.
+/// The documents of a manifest file, without empty ones.
 ///
 /// # Errors
-/// When it is no YAML.
+/// If it is not valid YAML.
 pub fn documents(text: &str) -> Result<Vec<Value>, InstallError> {
     use serde::Deserialize as _;
     let all = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);

@@ -1,4 +1,4 @@
-//! The mesh's own tool.
+//! Runs istioctl.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,24 +6,24 @@ use tokio::{process::Command, time::timeout};
 
 use crate::errors::{Classified, ErrorClass};
 
-/// An istioctl of the mesh's version, with its view of the cluster.
+/// An istioctl of the mesh's version, with its access to the cluster.
 #[derive(Debug, Clone)]
 pub struct Istioctl {
     pub program: PathBuf,
-    /// `None`: the one that istioctl finds itself.
+    /// `None`: the kubeconfig that istioctl finds itself.
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig, when not its current one.
+    /// Context of the kubeconfig, if not its current one.
     pub context: Option<String>,
 }
 
-/// Why it has nothing to say.
+/// An error running istioctl.
 #[derive(Debug, thiserror::Error)]
 pub enum IstioctlError {
-    #[error("{}", program.display())]
+    #[error("cannot run {}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    #[error("istioctl {said} said nothing within {limit:?}")]
+    #[error("istioctl {said} did not finish within {limit:?}")]
     Silent { said: String, limit: Duration },
-    /// It has failed, in its own words.
+    /// It failed, with its own message.
     #[error("istioctl {said}: {words}")]
     Failed { said: String, words: String },
 }
@@ -38,10 +38,10 @@ impl Classified for IstioctlError {
 }
 
 impl Istioctl {
-    /// What it prints of `words`.
+    /// The output of istioctl with the arguments `words`.
     ///
     /// # Errors
-    /// [`IstioctlError`]: it does not start, has said nothing within `limit`, or fails.
+    /// [`IstioctlError`]: it does not start, does not finish within `limit`, or fails.
     pub async fn ask(&self, words: &[&str], limit: Duration) -> Result<String, IstioctlError> {
         let mut command = Command::new(&self.program);
         command.args(words);

@@ -1,4 +1,4 @@
-//! Istio: installed by its own istioctl, asked by its own debug interface.
+//! Istio: installed with its own istioctl, queried through its debug interface.
 
 pub mod capabilities;
 pub mod control_plane;

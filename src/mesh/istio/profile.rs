@@ -1,19 +1,19 @@
-//! Ways to install Istio.
+//! Istio installation profiles.
 
 use clap::ValueEnum;
 
 /// How Istio is installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Profile {
-    /// With all that Istio's own proxy can do.
+    /// Enable everything that Istio's own proxy supports.
     #[default]
     Full,
-    /// As on the local target: for a proxy without Istio's own extensions.
+    /// As on the local target: for an Envoy without Istio's own extensions.
     Stock,
 }
 
 impl Profile {
-    /// As it is written on the command line.
+    /// The value on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Full => "full",

@@ -1,4 +1,4 @@
-//! Versions of a cluster and its mesh, for the report: as they say themselves.
+//! Versions of a cluster and its mesh, as they report them themselves.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,15 +17,15 @@ use crate::{
     },
 };
 
-/// istiod's own interface beside its metrics.
+/// istiod's port for metrics and its version.
 const ISTIOD_MONITORING_PORT: u16 = 15014;
 
-/// Why versions are not known.
+/// An error reading versions.
 #[derive(Debug, thiserror::Error)]
 pub enum VersionsError {
-    #[error("its API server did not answer within {0:?}")]
+    #[error("the API server did not answer within {0:?}")]
     Silent(Duration),
-    #[error("the API server's version")]
+    #[error("cannot read the API server's version")]
     Server(#[source] Box<kube::Error>),
     #[error(transparent)]
     Find(#[from] DiscoveryError),
@@ -49,7 +49,7 @@ impl Classified for VersionsError {
 /// `kubernetes`, `istio` and, where there is a gateway, `envoy`.
 ///
 /// # Errors
-/// [`VersionsError`]: one of them does not answer.
+/// [`VersionsError`]: one of the components does not answer.
 pub async fn of(
     client: &Client,
     dial: &PodDialer,
@@ -82,7 +82,7 @@ async fn ask(port: &PodPort, path: &str) -> Result<String, HttpError> {
     Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
-/// istiod writes `VERSION-REVISION-STATUS`; the version may have dashes of its own.
+/// istiod reports `VERSION-REVISION-STATUS`. The version itself may contain dashes.
 fn istio(said: &str) -> String {
     let said = said.trim().trim_matches('"');
     let mut parts: Vec<&str> = said.rsplitn(3, '-').collect();

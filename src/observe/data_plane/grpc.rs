@@ -1,6 +1,6 @@
-//! gRPC as its own data plane (proxyless): a program of ours whose control port tells what its xDS
-//! clients hold (client status discovery service, gRFC A40). It has no admin interface, no log and
-//! no counters.
+//! gRPC as its own data plane (proxyless): a test bed program whose control port reports the
+//! resources of its xDS clients (client status discovery service, gRFC A40). It has no admin
+//! interface, no access log and no counters.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl DataPlane for Grpc {
     }
 }
 
-/// Resources of all xDS clients of a program, as it tells them.
+/// Resources of all xDS clients of a program, as it reports them.
 #[derive(Debug)]
 struct Held(Value);
 
@@ -67,24 +67,26 @@ impl Compare for Held {
     }
 }
 
-/// Compares what a program holds (CSDS) with istiod's view of its connection. Endpoints are no part
-/// of it: they come on their own.
+/// Compares a program's resources (CSDS) with istiod's view of its connection. Endpoints are not
+/// compared: they are pushed separately.
 fn lag(held: &Value, sent: &Value, pushed: u64) -> Option<Lag> {
     let at = version(sent);
     if at < pushed {
-        return Some(Lag::Late(format!("istiod's push {at} instead of {pushed}")));
+        return Some(Lag::Late(format!(
+            "istiod is at push {at}, not yet at push {pushed}"
+        )));
     }
     resources(held).find_map(|resource| {
         let name = resource["name"].as_str().unwrap_or_default();
         if resource["clientStatus"] == "NACKED" {
             let words = resource.pointer("/errorState/details");
-            let words = words.and_then(Value::as_str).unwrap_or("without a reason");
+            let words = words.and_then(Value::as_str).unwrap_or("no reason given");
             return Some(Lag::Refused(format!("{name}: {words}")));
         }
         let kind = resource["typeUrl"].as_str().unwrap_or_default();
         let wanted = find(sent, kind, name)?;
         let differs = resource.get("xdsConfig") != Some(wanted);
-        differs.then(|| Lag::Late(format!("{name} is not what istiod has")))
+        differs.then(|| Lag::Late(format!("{name} differs from istiod's version")))
     })
 }
 
@@ -110,8 +112,8 @@ fn find<'a>(value: &'a Value, kind: &str, name: &str) -> Option<&'a Value> {
     }
 }
 
-/// Number of the push that a dump was made from: istiod's versions are `TIME/NUMBER`, and the
-/// number grows.
+/// Number of the push that a dump shows: istiod's versions are `TIME/NUMBER`, and the number
+/// increases.
 pub fn version(dump: &Value) -> u64 {
     let configs = dump["configs"].as_array().into_iter().flatten();
     let numbers = configs.filter_map(|config| {
@@ -145,7 +147,7 @@ mod tests {
     #[case::the_same("ACKED", "2026-11-21T08:38:49Z/13", "mtls", None)]
     #[case::newer_than_needed("ACKED", "2026-11-21T08:38:49Z/140", "mtls", None)]
     #[case::istiod_is_behind("ACKED", "2026-11-21T08:38:49Z/9", "mtls", Some("push 9"))]
-    #[case::other_content("ACKED", "2026-11-21T08:38:49Z/13", "plaintext", Some("not what"))]
+    #[case::other_content("ACKED", "2026-11-21T08:38:49Z/13", "plaintext", Some("differs from"))]
     #[case::refused("NACKED", "2026-11-21T08:38:49Z/13", "mtls", Some("no such thing"))]
     fn a_program_is_live_when_it_holds_what_istiod_has(
         #[case] status: &str,

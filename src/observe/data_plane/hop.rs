@@ -1,10 +1,10 @@
-//! The hop that took a call, and how it was configured.
+//! The hop that handled a call, and its configuration.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What the access log says of a call.
+/// What the access log reports about a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Taken {
     pub cluster: String,
@@ -13,7 +13,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Out of a line of the access log; `None` when the call met no cluster.
+    /// From a line of the access log. `None` if the call was not routed to a cluster.
     pub fn of(line: &BTreeMap<String, String>) -> Option<Self> {
         let field = |key: &str| line.get(key).cloned().filter(|text| text != "-");
         Some(Self {
@@ -24,7 +24,7 @@ impl Taken {
     }
 }
 
-/// Kinds of parts, in the order in which a call meets them.
+/// Kinds of configuration, in the order in which a call passes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Listener,
@@ -37,7 +37,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// The word in suite files.
+    /// The name in suite files.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Listener => "listener",
@@ -51,10 +51,10 @@ impl Part {
     }
 }
 
-/// Parts of a configuration by their kind; several where the dump leaves open which one it was.
+/// Parts of a configuration by kind, with several candidates where the dump leaves it open.
 pub type Hop = BTreeMap<Part, Vec<Value>>;
 
-/// The value at a JSON pointer; elements of lists by number, or by their `name`.
+/// The value at a JSON pointer. List elements are addressed by index or by their `name`.
 pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     pointer.split('/').skip(1).try_fold(value, |value, token| {
         let token = token.replace("~1", "/").replace("~0", "~");

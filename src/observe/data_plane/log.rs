@@ -1,13 +1,13 @@
-//! Access logs: one JSON object a line.
+//! Access logs with one JSON object per line.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Field of a line that holds the call's id; the mesh is installed with it.
+/// Field with the call's id. The mesh is installed with it.
 pub const CALL: &str = "meshproof_call";
 
-/// A line about a call, all its fields as text; `null` and nothing are the same.
+/// A log line of a call, with all fields as text. `null` becomes empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessLogEntry {
     pub call: String,
@@ -15,13 +15,13 @@ pub struct AccessLogEntry {
 }
 
 impl AccessLogEntry {
-    /// A field; nothing where it is absent.
+    /// A field's value; empty if it is absent.
     pub fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 }
 
-/// The lines that tell of calls, in their order.
+/// The entries of calls, in order.
 pub fn rows(log: &str) -> Vec<AccessLogEntry> {
     let entries = log
         .lines()

@@ -1,5 +1,5 @@
-//! What a scenario asks of a data plane, and the data planes that are known: Envoy, and gRPC itself
-//! (proxyless).
+//! What a scenario observes in a data plane, and the supported data planes: Envoy, and gRPC
+//! itself (proxyless).
 
 pub mod envoy;
 pub mod grpc;

@@ -1,5 +1,5 @@
-//! The questions to a data plane: to one proxy, or to one program that is its own. What is above
-//! asks these and knows neither ports nor forms of an answer.
+//! The interface to a data plane: one proxy, or one program that is its own data plane. Code
+//! above it knows neither ports nor response formats.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,12 +23,12 @@ use crate::{
 /// A data plane of one pod.
 pub type Plane = Arc<dyn DataPlane>;
 
-/// What a data plane can be asked; not every one has all of it.
+/// What can be read from a data plane. Not every kind supports everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ability {
-    /// It shows the name of a route that it has ([`DataPlane::marked`]).
+    /// It shows the names of its routes ([`DataPlane::marked`]).
     Marks,
-    /// It tells what it holds, to be compared with what it was sent ([`DataPlane::lag`]).
+    /// It reports its resources, to be compared with what it was sent ([`Compare::lag`]).
     Contents,
     /// Endpoints with their health.
     Endpoints,
@@ -36,7 +36,7 @@ pub enum Ability {
     Certificates,
     /// Rejected updates.
     Rejections,
-    /// Which configuration took a call.
+    /// Which configuration handled a call.
     Hops,
     AccessLog,
     Counters,
@@ -63,7 +63,7 @@ impl Ability {
     }
 }
 
-/// Why a data plane gave no answer.
+/// An error reading from a data plane.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error(transparent)]
@@ -85,39 +85,39 @@ impl Classified for AskError {
     }
 }
 
-/// A name that shows from which push on a data plane has its configuration: a route whose name is a
-/// prefix and a number that grows.
+/// A name that shows which push a data plane's configuration is from: a route whose name is a
+/// prefix and an increasing number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// Regular expression for the route configurations that hold it in a sidecar; a gateway has it
-    /// among those of its ports.
+    /// Regular expression for the route configurations that contain it in a sidecar. A gateway
+    /// has it among those of its ports.
     pub tables: &'static str,
     pub prefix: String,
 }
 
-/// Why a data plane does not hold what it was sent.
+/// Why a data plane does not have what it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lag {
     Late(String),
     Refused(String),
 }
 
-/// What a data plane holds, to be compared with what a control plane has for it.
+/// A data plane's resources, to be compared with what a control plane has for it.
 pub trait Compare: fmt::Debug + Send + Sync {
-    /// Why the two differ; `None`: they do not. `sent` as the control plane tells it, which has to
-    /// be of push number `pushed` or a later one.
+    /// Why the two differ. `None` if they do not. `sent` is the control plane's report, which
+    /// must be of push number `pushed` or a later one.
     fn lag(&self, sent: &Value, pushed: u64) -> Option<Lag>;
 }
 
-/// See [`Compare`].
+/// A data plane's resources, for comparison.
 pub type Contents = Box<dyn Compare>;
 
-/// A certificate chain that a gateway is to serve.
+/// A certificate chain that a gateway must serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
     pub serial: String,
     pub secret: String,
-    /// The chain as the Secret holds it.
+    /// The chain in the Secret.
     pub pem: String,
 }
 
@@ -126,7 +126,7 @@ pub type Addresses = BTreeSet<String>;
 /// Healthy endpoints by cluster.
 pub type Clusters = BTreeMap<String, Addresses>;
 
-/// What a data plane was built as.
+/// A data plane's build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Build {
     pub version: String,
@@ -137,20 +137,20 @@ pub struct Build {
 /// One data plane: a proxy, or a program that speaks xDS by itself.
 ///
 /// # Errors
-/// Every question: [`AskError::Http`] where it does not answer, [`AskError::Unable`] where its kind
-/// has nothing of the sort.
+/// Every method: [`AskError::Http`] if it does not answer, [`AskError::Unable`] if its kind does
+/// not support this.
 #[async_trait]
 pub trait DataPlane: fmt::Debug + Send + Sync {
     /// Its kind, for messages.
     fn kind(&self) -> &'static str;
     fn abilities(&self) -> &'static [Ability];
-    /// Where it is asked: the pod's name and namespace are the data plane's own.
+    /// The port that it is queried on. The pod's name and namespace are the data plane's own.
     fn port(&self) -> &PodPort;
 
     /// Revision of the control plane that it belongs to.
     fn revision(&self) -> &str;
 
-    /// A gateway: it stands alone, not beside a workload.
+    /// Whether it is a gateway, not next to a workload.
     fn is_gateway(&self) -> bool {
         false
     }
@@ -172,7 +172,7 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         self.abilities().contains(&ability)
     }
 
-    /// For questions that this kind cannot answer.
+    /// The error of methods that this kind does not support.
     fn unable(&self, ability: Ability) -> AskError {
         AskError::Unable {
             plane: self.kind(),
@@ -181,19 +181,19 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         }
     }
 
-    /// The newest number that it shows of a mark.
+    /// The highest number that it shows for a mark.
     async fn marked(&self, mark: &Mark) -> Result<Option<u64>, AskError> {
         let _ = mark;
         Err(self.unable(Ability::Marks))
     }
 
-    /// What it has taken of a namespace's configuration and cannot use yet, in words.
+    /// The configuration of a namespace that it has received but cannot use yet, as text.
     async fn unfinished(&self, namespace: &str) -> Result<Option<String>, AskError> {
         let _ = namespace;
         Err(self.unable(Ability::Marks))
     }
 
-    /// What it holds; `None`: it has asked for nothing yet, and so lags behind nothing.
+    /// Its resources. `None` if it has not requested any yet, and so lags behind nothing.
     async fn contents(&self) -> Result<Option<Contents>, AskError> {
         Err(self.unable(Ability::Contents))
     }
@@ -203,7 +203,7 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         Err(self.unable(Ability::Rejections))
     }
 
-    /// The first rejected update that it tells of, in its own words.
+    /// The first rejected update that it reports, with its own message.
     async fn rejected(&self) -> Result<Option<String>, AskError> {
         Err(self.unable(Ability::Rejections))
     }
@@ -214,38 +214,38 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         Err(self.unable(Ability::Endpoints))
     }
 
-    /// The first certificate that it uses and does not serve in its present state, or what else
-    /// keeps it from serving; in words.
+    /// The first certificate in use whose current version it does not serve, or what else keeps
+    /// it from serving, as text.
     async fn late_certificate(&self, current: &[Served]) -> Result<Option<String>, AskError> {
         let _ = current;
         Err(self.unable(Ability::Certificates))
     }
 
-    /// Adds the parts of its configuration that took a call.
+    /// Adds the parts of its configuration that handled a call.
     async fn add_hop(&self, taken: &Taken, hop: &mut Hop) -> Result<(), AskError> {
         let _ = (taken, hop);
         Err(self.unable(Ability::Hops))
     }
 
-    /// It does not tell clients of itself, so that its answers look like the application's.
+    /// Whether it hides itself from clients, so that its responses look like the application's.
     async fn hides(&self) -> Result<bool, AskError> {
         Err(self.unable(Ability::Hops))
     }
 
-    /// Its whole configuration, in its own form.
+    /// Its whole configuration, in its own format.
     async fn configuration(&self) -> Result<Value, AskError> {
         Err(self.unable(Ability::Hops))
     }
 
-    /// Lets it write at once what it has to log. What keeps it from that is seen in the log.
+    /// Makes it flush its access log now. A failure shows as a missing log line.
     async fn flush_log(&self) {}
 
-    /// How often it writes its log by itself, at the least.
+    /// The longest interval at which it flushes its log by itself.
     async fn log_interval(&self) -> Result<Duration, AskError> {
         Err(self.unable(Ability::AccessLog))
     }
 
-    /// Lines of calls in its log.
+    /// The entries of calls in its log.
     fn rows(&self, log: &str) -> Vec<AccessLogEntry> {
         let _ = log;
         Vec::new()
@@ -256,13 +256,13 @@ pub trait DataPlane: fmt::Debug + Send + Sync {
         Err(self.unable(Ability::Counters))
     }
 
-    /// Counters whose name matches a regular expression, added up.
+    /// The sum of the counters whose name matches a regular expression.
     async fn counter(&self, pattern: &str) -> Result<u64, AskError> {
         let _ = pattern;
         Err(self.unable(Ability::Counters))
     }
 
-    /// From now on each span is sent at once.
+    /// Makes it send each span immediately from now on.
     async fn send_spans_at_once(&self) -> Result<(), AskError> {
         Err(self.unable(Ability::Spans))
     }

@@ -1,5 +1,4 @@
-//! Calls that cannot be made: no such host or port in this world, or a plan that every caller
-//! refuses.
+//! Calls that cannot be made: an unknown host or port, or a plan that every caller rejects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +32,7 @@ const NAMES: Names<'_> = Names {
     host: "the-host.example.test",
     gateway: "ingressgateway",
 };
-/// Image of the caller whose rules are known here.
+/// Image of the caller whose rules this module knows.
 const TESTBED: &str = "local/testbed";
 
 pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
@@ -43,7 +42,7 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
         |path: &str, row_path: &dyn Fn(&str) -> Option<String>, runs: Vec<ResolvedProbe>| {
             for run in &runs {
                 for (field, message, help, fatal) in problems(loaded, &net, run) {
-                    // A row, what a contrast breaks, or the probe itself.
+                    // The override of a contrast, the case, or the probe itself.
                     let row = row_path(&run.name).map(|row| format!("{row}.with.{field}"));
                     let with = format!("{path}.with.{field}");
                     let own = format!("{}.{field}", probe_path(&run.name));
@@ -74,21 +73,21 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
     }
 }
 
-/// `probes.NAME` of a run called `NAME` or `NAME[CELL]`.
+/// `probes.NAME` of a run called `NAME` or `NAME[CASE]`.
 fn probe_path(run: &str) -> String {
     let name = run.split('[').next().unwrap_or(run);
     format!("probes.{name}")
 }
 
-/// `probes.NAME.vary[N]` of a run called `NAME[CELL]`.
+/// `probes.NAME.cases[N]` of a run called `NAME[CELL]`.
 fn row_path(loaded: &LoadedScenario, run: &str) -> Option<String> {
     let (name, case) = run.strip_suffix(']')?.split_once('[')?;
     let rows = &loaded.scenario.probes.get(name)?.cases;
     let at = rows.iter().position(|row| row.name == case)?;
-    Some(format!("probes.{name}.vary[{at}]"))
+    Some(format!("probes.{name}.cases[{at}]"))
 }
 
-/// Field, message, way out, and whether it stops a run.
+/// Field, message, help, and whether it is an error.
 type Problem = (&'static str, String, String, bool);
 
 fn problems(loaded: &LoadedScenario, net: &Net, run: &ResolvedProbe) -> Vec<Problem> {
@@ -110,7 +109,7 @@ fn problems(loaded: &LoadedScenario, net: &Net, run: &ResolvedProbe) -> Vec<Prob
     found
 }
 
-/// The short name of the ingress gateway written out.
+/// Expands the short name of the ingress gateway.
 fn address(to: &str) -> String {
     match to.strip_prefix("gateway") {
         Some("") => "gateway:80".to_owned(),
@@ -120,20 +119,22 @@ fn address(to: &str) -> String {
 
 fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem> {
     let (field, help) = match refusal {
-        // `names` knows the methods and says more; `moved` counts values.
+        // `names` checks methods in more detail; `remapped` checks the number of values.
         Refusal::MethodForm { .. } | Refusal::Service { .. } | Refusal::Method { .. } => {
             return None;
         }
-        Refusal::Metadata { reason, .. } if reason.starts_with("0 values") => return None,
+        Refusal::Metadata { reason, .. } if reason.starts_with("the number of values is 0") => {
+            return None;
+        }
         Refusal::Message { kind, .. } => ("send", fields(kind)),
         Refusal::Count { .. } => ("send", "write one message, not a list".to_owned()),
         Refusal::Metadata { .. } => (
             "metadata",
-            "names are small letters, digits, `-`, `_` and `.`; values are printable ASCII"
+            "names are lower-case letters, digits, `-`, `_` and `.`; values are printable ASCII"
                 .to_owned(),
         ),
         Refusal::Verb { .. } | Refusal::Path { .. } => {
-            ("http", "write it as in a request line of HTTP".to_owned())
+            ("http", "write it as in an HTTP request line".to_owned())
         }
         Refusal::Address { .. } => ("to", net.ports_help(&run.request.to)),
         Refusal::Authority { .. } if run.request.authority.is_none() => {
@@ -141,17 +142,20 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
         }
         Refusal::Authority { .. } => (
             "authority",
-            "write a host, or host:port, without blanks".to_owned(),
+            "write a host or host:port without spaces".to_owned(),
         ),
         Refusal::Stream { .. } => (
             "stream",
-            "docs/scenario-format.md says which methods stream".to_owned(),
+            "see docs/scenario-format.md for the streaming methods".to_owned(),
         ),
         Refusal::Bound(words) => (
             bounded(words),
-            "ask for less, or for at least one".to_owned(),
+            "reduce the value, or set it to at least 1".to_owned(),
         ),
-        Refusal::Tls { .. } => ("tls", "docs/scenario-format.md has its fields".to_owned()),
+        Refusal::Tls { .. } => (
+            "tls",
+            "see docs/scenario-format.md for its fields".to_owned(),
+        ),
     };
     Some((
         field,
@@ -161,14 +165,14 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
     ))
 }
 
-/// The field of a probe whose bound the words are about.
+/// The field of a probe whose bound this message is about.
 fn bounded(words: &str) -> &'static str {
     let fields = ["times", "connections", "streams", "rate", "stream", "pad"];
     let found = fields.into_iter().find(|field| words.starts_with(field));
     found.unwrap_or("script")
 }
 
-/// Fields of a message of our servers.
+/// Fields of a message type of the test servers.
 fn fields(message: &str) -> String {
     let found = testbed::proto::pool().get_message_by_name(message);
     let names: Vec<String> = found
@@ -184,17 +188,16 @@ fn fields(message: &str) -> String {
     format!("{message} has the fields {}", listed(&names))
 }
 
-/// The hosts that a caller of this scenario can name, at any time of it.
+/// The hosts that a caller can address at any point of this scenario.
 #[derive(Debug, Default)]
 struct Net {
-    /// Ports of Services by name, those that steps apply among them.
+    /// Ports of Services by name, including those that steps apply.
     services: BTreeMap<String, BTreeSet<u64>>,
-    /// Ports of hosts of ServiceEntries; a host may begin with `*.`.
+    /// Ports of ServiceEntry hosts; a host may begin with `*.`.
     entries: BTreeMap<String, BTreeSet<u64>>,
-    /// Hosts that routes and gateways name: somebody made them reachable in a way that is not
-    /// looked into.
+    /// Hosts that routes and gateways name. How they become reachable is not checked.
     routed: BTreeSet<String>,
-    /// A file could not be read: what is missing may stand there.
+    /// A file could not be read: it may define hosts that seem unknown.
     partial: bool,
 }
 
@@ -258,7 +261,7 @@ impl Net {
                     self.entries.entry(host).or_default().extend(&ports);
                 }
             }
-            // A Gateway of Gateway API may get a Deployment and a Service of its own.
+            // A Gateway API Gateway may get its own Deployment and Service.
             ("Gateway", Some(name)) if object.pointer("/spec/gatewayClassName").is_some() => {
                 let service = format!(
                     "{name}-{}",
@@ -275,8 +278,8 @@ impl Net {
         }
     }
 
-    /// What is wrong with where a run's calls go; nothing where a failure of the client itself is
-    /// expected.
+    /// What is wrong with the destination of a run's calls; `None` where the client itself is
+    /// expected to fail.
     fn unreachable(&self, run: &ResolvedProbe) -> Option<Problem> {
         let who = run.expect.get::<ProducedBy>().map(|claim| claim.0);
         if self.partial || who == Some(Producer::Client) {
@@ -293,12 +296,12 @@ impl Net {
             if ports.contains(&port) {
                 return None;
             }
-            let message = format!("nothing of this world has port {port} at '{name}'");
+            let message = format!("'{name}' has no port {port}");
             return Some(("to", message, self.ports_help(&run.request.to), true));
         }
         if let Some(ports) = self.entry(host) {
             let message = format!("the ServiceEntry of '{host}' has no port {port}");
-            let help = format!("it has {}", numbers(ports));
+            let help = format!("its ports: {}", numbers(ports));
             return (!ports.contains(&port)).then_some(("to", message, help, true));
         }
         let routed = self.routed.iter().any(|known| covers(known, host));
@@ -306,15 +309,15 @@ impl Net {
             return None;
         }
         let known: Vec<&str> = self.services.keys().map(String::as_str).collect();
-        let message = format!("nothing of this world is called '{host}'");
+        let message = format!("unknown host '{host}'");
         if host.contains('.') {
-            let help = "a name outside of the scenario: the verdict depends on who answers there; a ServiceEntry would make it part of the world";
+            let help = "the host is outside the scenario, so the verdict depends on who answers there; a ServiceEntry would make it part of the scenario";
             return Some(("to", message, help.to_owned(), false));
         }
         Some(("to", message, did_you_mean(host, &known), true))
     }
 
-    /// The Service that a host means in the scenario's namespace.
+    /// The Service that a host resolves to in the scenario's namespace.
     fn service(&self, host: &str) -> Option<(&str, &BTreeSet<u64>)> {
         let short = short(host);
         let (name, ports) = self.services.get_key_value(short)?;
@@ -332,18 +335,21 @@ impl Net {
         found.map(|(_, ports)| ports)
     }
 
-    /// Where a call can go in place of an address that leads nowhere.
+    /// Valid destinations, for the help of an unknown address.
     fn ports_help(&self, to: &str) -> String {
         let host = to.rsplit_once(':').map_or(to, |(host, _)| host);
         if let Some((name, ports)) = self.service(&expand(host, &NAMES)) {
-            return format!("'{name}' has {}", numbers(ports));
+            return format!("ports of '{name}': {}", numbers(ports));
         }
         let all = self.services.iter();
-        let all = all.map(|(name, ports)| format!("{name} has {}", numbers(ports)));
+        let all = all.map(|(name, ports)| format!("{name} ({})", numbers(ports)));
         let all: Vec<String> = all.take(20).collect();
         match all.is_empty() {
             true => "write host:port, or `gateway`".to_owned(),
-            false => format!("write host:port, or `gateway`: {}", all.join("; ")),
+            false => format!(
+                "write host:port, or `gateway`; Services (ports): {}",
+                all.join(", ")
+            ),
         }
     }
 }
@@ -366,7 +372,7 @@ fn covers(known: &str, host: &str) -> bool {
 fn numbers(ports: &BTreeSet<u64>) -> String {
     let all: Vec<String> = ports.iter().map(u64::to_string).collect();
     match all.is_empty() {
-        true => "no port".to_owned(),
+        true => "none".to_owned(),
         false => all.join(", "),
     }
 }

@@ -1,22 +1,22 @@
-//! What lint knows besides the files.
+//! What lint knows besides the scenario's files.
 
 use std::collections::BTreeSet;
 
 use crate::verdict::Rates;
 
-/// What is known of the world outside of the file.
+/// Facts that are not in the scenario's files.
 #[derive(Debug, Clone, Default)]
 pub struct LintContext {
-    /// Rates that sample sizes are checked against.
+    /// Error rates that sample sizes are checked against.
     pub rates: Rates,
     /// Names in `fixtures/workloads`; `None`: not checked.
     pub workloads: Option<BTreeSet<String>>,
-    /// `package.Service/Method` of our servers; `None`: not checked.
+    /// `package.Service/Method` of the test servers; `None`: not checked.
     pub methods: Option<BTreeSet<String>>,
 }
 
 impl LintContext {
-    /// The methods of our own servers and the given rates; `workloads` are the names in
+    /// The methods of the test servers and the given rates; `workloads` are the names in
     /// `fixtures/workloads`.
     pub fn new(rates: Rates, workloads: Option<BTreeSet<String>>) -> Self {
         let services = testbed::proto::pool().services();

@@ -29,7 +29,7 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Vec<Finding>) 
             expectation(loaded, &path, probe, rates, findings);
         }
         for (at, row) in probe.cases.iter().enumerate() {
-            let path = format!("{path}.vary[{at}]");
+            let path = format!("{path}.cases[{at}]");
             expectation(loaded, &path, &of_case(probe, row), rates, findings);
         }
         samples(
@@ -51,10 +51,10 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Vec<Finding>) 
     }
 }
 
-/// The place of a matcher: in the row if it is set there, else in the probe.
+/// The path of a matcher: in the case if it is set there, else in the probe.
 fn place(loaded: &LoadedScenario, path: &str, field: &str) -> String {
     let own = format!("{path}.expect.{field}");
-    match path.split_once(".vary[") {
+    match path.split_once(".cases[") {
         Some((probe, _)) if !loaded.places.has(&own) => format!("{probe}.expect.{field}"),
         _ => own,
     }
@@ -74,7 +74,7 @@ fn expectation(
                 let at = place(loaded, path, error.field());
                 let help = match &error {
                     ExpectError::Unknown { word, known, .. } => did_you_mean(word, known),
-                    _ => "docs/scenario-format.md has the form of each matcher".to_owned(),
+                    _ => "see docs/scenario-format.md for the form of each matcher".to_owned(),
                 };
                 findings.push(loaded.at_value(&at, error.to_string(), help));
             }
@@ -89,7 +89,7 @@ fn expectation(
     if let Some(matcher) = counting.filter(|_| expect.status().is_none()) {
         let field = matcher.name();
         let message = format!("'{field}' without 'status': failed calls would go unnoticed");
-        let help = "add the status that every call must have, e.g. `status: OK`";
+        let help = "add the status that every call must return, e.g. `status: OK`";
         findings.push(loaded.at(&place(loaded, path, field), message, help));
     }
     let around = around(&loaded.scenario, probe, &expect, rates);
@@ -142,13 +142,13 @@ fn names(loaded: &LoadedScenario, at: &str, matcher: &Matcher, findings: &mut Ve
             Named::Workload(name) | Named::Proxy(name) => (name, &workloads),
         };
         if !known.contains(&name) {
-            let message = format!("'{name}' is not in the world");
+            let message = format!("no workload is named '{name}'");
             findings.push(loaded.at(at, message, did_you_mean(name, known)));
         }
     }
 }
 
-/// Enough calls for the declared rates, and pods enough for the question to mean something.
+/// Enough calls for the declared error rates, and enough pods for the claim to be falsifiable.
 fn samples(
     loaded: &LoadedScenario,
     path: &str,
@@ -168,12 +168,12 @@ fn samples(
                     run.load.times
                 );
                 let help = format!(
-                    "drop `times`, or set it to {needed} or more ({rates}); the run stops as soon as it can tell"
+                    "drop `times`, or set it to {needed} or more ({rates}); the run stops as soon as it is decided"
                 );
                 findings.push(loaded.at(&format!("{path}.times"), message, help));
             }
             None => {
-                let message = format!("'{name}' over a single pod says nothing");
+                let message = format!("'{name}' proves nothing with a single pod");
                 let help = "give the workload `replicas: 2` or more";
                 findings.push(loaded.at(&place(loaded, path, name), message, help));
             }

@@ -17,22 +17,22 @@ use crate::{
 
 type Findings = Vec<Finding>;
 
-/// Word of `needs` that lets a scenario write outside of its namespace.
+/// Capability that lets a scenario write outside its namespace.
 pub const OUTSIDE: &str = "outside-namespace";
 
-/// What may be in a file.
+/// What a file may contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// Objects of other namespaces, and of none.
+    /// Objects in other namespaces, and cluster-scoped ones.
     pub outside: bool,
-    /// Kinds that no API server knows: the scenario claims that they are refused.
+    /// Kinds that no API server knows: the scenario claims that they are rejected.
     pub unknown_kinds: bool,
-    /// Configuration that other scenarios notice: this one runs by itself.
+    /// Configuration that affects other scenarios: this one runs alone.
     pub reach: bool,
 }
 
-/// Every file that the scenario applies or makes workloads of, and files beside it that nothing
-/// uses.
+/// Checks every file that the scenario applies or creates workloads from, and reports files beside
+/// it that nothing uses.
 pub fn lint(loaded: &LoadedScenario, findings: &mut Findings) {
     let allowed = Allowed {
         outside: loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
@@ -68,14 +68,14 @@ pub fn lint(loaded: &LoadedScenario, findings: &mut Findings) {
             Ok(Some(beside)) => findings.extend(manifest(&beside, allowed)),
             Ok(None) => {}
             Err(error) => {
-                let path = format!("world[{at}].uses");
+                let path = format!("workloads[{at}].template");
                 findings.push(loaded.at_value(&path, error.to_string(), error.help()));
             }
         }
     }
 }
 
-/// The file is there and holds Kubernetes objects.
+/// The file exists and contains Kubernetes objects.
 fn file(
     loaded: &LoadedScenario,
     path: &str,
@@ -88,7 +88,7 @@ fn file(
     match loaded.config(name) {
         Ok(Some(beside)) => findings.extend(manifest(&beside, allowed)),
         Ok(None) => {
-            let message = format!("there is no {wanted} beside this file");
+            let message = format!("{wanted} not found beside this file");
             findings.push(loaded.at_value(path, message, missing(loaded, name)));
         }
         Err(error) => {
@@ -97,21 +97,21 @@ fn file(
     }
 }
 
-/// What lies there instead of a file.
+/// Help for a missing file, by what exists instead.
 fn missing(loaded: &LoadedScenario, name: &str) -> String {
     let files = loaded.own_files().unwrap_or_default();
     let yml = format!("{name}.yml");
     if files.contains(&yml) {
-        return format!("there is one that ends in {yml}: rename it to .yaml");
+        return format!("a file ending in {yml} exists: rename it to .yaml");
     }
     let names: Vec<&str> = files
         .iter()
         .filter_map(|file| file.strip_suffix(".yaml"))
         .collect();
     match names.as_slice() {
-        [] => "write it: the mesh's own configuration as plain YAML".to_owned(),
+        [] => "create it with the mesh's own configuration as plain YAML".to_owned(),
         names => format!(
-            "write it: the mesh's own configuration as plain YAML ({})",
+            "create it with the mesh's own configuration as plain YAML ({})",
             did_you_mean(name, names)
         ),
     }
@@ -126,7 +126,7 @@ fn unused(loaded: &LoadedScenario, findings: &mut Findings) {
         let Some(name) = rest.strip_suffix(".yaml") else {
             continue;
         };
-        // The variant in the other dialect takes these in place of those that are applied here.
+        // The variant in the other dialect uses these instead of the files applied here.
         let variants = match name.strip_suffix("gateway-api") {
             Some("") => used("istio"),
             Some(stem) => used(stem.trim_end_matches('.')),
@@ -140,7 +140,7 @@ fn unused(loaded: &LoadedScenario, findings: &mut Findings) {
     }
 }
 
-/// All that is wrong with the objects of one file.
+/// All findings about the objects of one file.
 pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
     let text: Arc<str> = beside.text.as_str().into();
     let check = Check {
@@ -155,10 +155,10 @@ pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
     let all = match objects(&text) {
         Ok(all) => all,
         Err(error) => {
-            let help = if error.message.contains("is given twice here") {
-                "remove one of the two: kubectl refuses it as well"
+            let help = if error.message.contains("duplicate key") {
+                "remove one of the two: kubectl rejects duplicate keys too"
             } else {
-                "the file must be YAML, documents apart by ---"
+                "the file must be YAML, with documents separated by ---"
             };
             findings.push(check.at(error.place, error.message, help));
             return findings;
@@ -166,7 +166,7 @@ pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
     };
     if all.is_empty() {
         let help = "write at least one object, or remove the step";
-        findings.push(check.at(Position::default(), "the file holds no object", help));
+        findings.push(check.at(Position::default(), "the file contains no object", help));
     }
     for object in all.iter().take(MOST) {
         if findings.len() > TOLD {
@@ -183,9 +183,9 @@ pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
     findings
 }
 
-/// Objects of one file.
+/// Most objects in one file.
 const MOST: usize = 500;
-/// Findings about objects of one file: whoever has more begins with these.
+/// Most findings about the objects of one file.
 const TOLD: usize = 50;
 
 struct Check<'a> {
@@ -199,11 +199,11 @@ impl Check<'_> {
         Finding::new(&self.beside.file, self.text, place, message, help)
     }
 
-    /// A file that another tool makes manifests of.
+    /// A file that another tool renders into manifests.
     fn template(&self) -> Option<Finding> {
         if let Some(offset) = helm(self.text) {
             let place = Position::at(self.text, offset, 2);
-            let help = "render it first: `helm template CHART -s templates/FILE > …`, then replace what differs by placeholders";
+            let help = "render it first: `helm template CHART -s templates/FILE > …`, then replace what varies with placeholders";
             return Some(self.at(place, "this is a Helm template", help));
         }
         let first = |key: &str| self.text.lines().position(|line| line.starts_with(key));
@@ -225,7 +225,7 @@ impl Check<'_> {
 
     fn object(&self, object: &Object, findings: &mut Findings) {
         if !object.value.is_object() {
-            let message = "this document is no object";
+            let message = "this document is not an object";
             findings.push(self.at(
                 object.key(""),
                 message,
@@ -241,7 +241,7 @@ impl Check<'_> {
             match object.value.pointer(pointer) {
                 Some(value) if value.is_string() => {}
                 Some(value) if key == "metadata.name" && !value.is_null() => {
-                    let message = format!("the name {value} is no text");
+                    let message = format!("the name {value} is not a string");
                     findings.push(self.at(object.value(key), message, "put it in quotes"));
                 }
                 _ => {
@@ -256,13 +256,13 @@ impl Check<'_> {
         self.reach(object, findings);
         if !object.dropped.is_empty() {
             let message = format!("left out when applied: {}", object.dropped.join(", "));
-            let help = "an API server fills these in; delete them here to be rid of this note";
+            let help = "an API server fills these in; delete them here to silence this warning";
             let place = object.key(object.dropped[0]);
             findings.push(self.at(place, message, help).warning());
         }
     }
 
-    /// Words that become parts of a path of the API.
+    /// Fields that become part of an API path.
     fn words(&self, object: &Object, findings: &mut Findings) {
         let rules: [(&str, &str, &str); 4] = [
             ("apiVersion", "/apiVersion", "./-"),
@@ -283,13 +283,13 @@ impl Check<'_> {
                 || text.matches('/').count() > 1;
             if bad {
                 let message = format!("'{text}' cannot be the {key} of an object");
-                let help = "write it as Kubernetes has it: letters, digits, dots and dashes";
+                let help = "write it as Kubernetes does: letters, digits, dots and dashes";
                 findings.push(self.at(object.value(key), message, help));
             }
         }
     }
 
-    /// Kinds that API servers serve no longer in this version.
+    /// API versions that are no longer served for this kind.
     fn version(&self, object: &Object, findings: &mut Findings) {
         let (Some(version), Some(kind)) = (object.text("/apiVersion"), object.text("/kind")) else {
             return;
@@ -298,27 +298,26 @@ impl Check<'_> {
             return;
         }
         if let Some(help) = served_instead(version, kind) {
-            let message = format!("no API server of today has {version} {kind}");
+            let message = format!("{version} {kind} is no longer served");
             findings.push(self.at(object.value("apiVersion"), message, help));
         }
     }
 
-    /// Objects live in the scenario's own namespace.
+    /// Objects must be in the scenario's own namespace.
     fn namespace(&self, object: &Object, findings: &mut Findings) {
         if self.allowed.outside {
             return;
         }
         let kind = object.text("/kind").unwrap_or_default();
         let name = object.text("/metadata/name").unwrap_or_default();
-        // Further namespaces of the scenario begin with the name of its own.
+        // Additional namespaces of the scenario start with the name of its own.
         let further = kind == "Namespace" && name != OWN && is_own(name);
         let version = object.text("/apiVersion").unwrap_or_default();
         let scoped = is_cluster_scoped(version, kind);
         if scoped && !further {
-            let message =
-                format!("a {kind} belongs to no namespace: it would be the whole cluster's");
+            let message = format!("a {kind} is cluster-scoped: it would affect the whole cluster");
             let help = format!(
-                "do without it; a scenario that must write outside of its namespace says `needs: [{OUTSIDE}]`"
+                "remove it; a scenario that must write outside its namespace declares `needs: [{OUTSIDE}]`"
             );
             findings.push(self.at(object.value("kind"), message, help));
             return;
@@ -328,33 +327,33 @@ impl Check<'_> {
         };
         let shown = namespace.as_str().unwrap_or("this");
         if !is_own(shown) && !namespace.is_null() && !scoped {
-            let message = format!("this object would be written into the namespace '{shown}'");
+            let message = format!("this object would be created in namespace '{shown}'");
             let help = format!(
-                "leave `namespace` out, or write ${{namespace}}: objects live in the scenario's own; one that must write elsewhere says `needs: [{OUTSIDE}]`"
+                "omit `namespace` or set it to ${{namespace}}, the scenario's own; a scenario that must write elsewhere declares `needs: [{OUTSIDE}]`"
             );
             findings.push(self.at(object.value("metadata.namespace"), message, help));
         }
     }
 
-    /// What other scenarios notice.
+    /// What affects other scenarios.
     fn reach(&self, object: &Object, findings: &mut Findings) {
         if self.allowed.reach {
             return;
         }
-        // Where an object lies is told by `namespace`.
+        // `namespace` reports the namespace of an object.
         let inside = |at: &str| !at.starts_with("metadata.");
         for reach in reaches(&object.value)
             .iter()
             .filter(|reach| inside(&reach.at))
         {
-            let message = format!("{}: the scenario runs by itself", reach.words);
-            let help = format!("{}; or say `serial: true`", reach.help);
+            let message = format!("{}: the scenario runs alone", reach.words);
+            let help = format!("{}; or set `serial: true`", reach.help);
             let place = object.value(&reach.at);
             findings.push(self.at(place, message, help).warning());
         }
     }
 
-    /// Two objects of one name: the second would silently replace the first.
+    /// Two objects with the same name: the second would silently replace the first.
     fn doubled(&self, all: &[Object], findings: &mut Findings) {
         let mut seen: HashMap<_, usize> = HashMap::new();
         for object in all {
@@ -367,8 +366,8 @@ impl Check<'_> {
                 if findings.len() > TOLD {
                     return;
                 }
-                let message = format!("a second {kind} '{name}': the first is in line {first}");
-                let help = "give it a name of its own, or write it into a file that a later step applies: here it would replace the first";
+                let message = format!("duplicate {kind} '{name}': the first is on line {first}");
+                let help = "rename it, or move it to a file that a later step applies: here it would replace the first";
                 findings.push(self.at(object.value("metadata.name"), message, help));
             }
         }
@@ -377,7 +376,7 @@ impl Check<'_> {
 
 const OWN: &str = "${namespace}";
 
-/// The scenario's namespace, or one that is made for it beside.
+/// The scenario's namespace, or an additional one named after it.
 fn is_own(namespace: &str) -> bool {
     let rest = namespace.strip_prefix(OWN);
     rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with('-') && rest.len() > 1))
@@ -385,20 +384,19 @@ fn is_own(namespace: &str) -> bool {
 
 fn no_key(object: &Object, key: &str) -> &'static str {
     if key == "metadata.name" && object.text("/metadata/generateName").is_some() {
-        return "give it a fixed name: `generateName` would make another object with every apply";
+        return "give it a fixed name: `generateName` would create another object on every apply";
     }
-    "every Kubernetes object has one"
+    "every Kubernetes object needs one"
 }
 
-/// Words that actions of Go's templates begin with, as charts use them (`text/template`, Helm's
-/// functions).
+/// Keywords that start actions of Go templates in charts (`text/template`, Helm's functions).
 const ACTIONS: [&str; 13] = [
     "if", "else", "end", "range", "with", "define", "template", "include", "block", "toYaml",
     "tpl", "required", "default",
 ];
 
-/// Openings (`{{`) that are looked at: a template has an action among them. Longest action, in
-/// bytes.
+/// How many openings (`{{`) are examined: in a template, one of them starts an action. Longest
+/// action, in bytes.
 const LOOKED_AT: usize = 1000;
 const ACTION: usize = 200;
 
@@ -465,31 +463,31 @@ mod tests {
     )]
     #[case::twice_in_a_map(
         "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec:\n  host: a\n  host: b\n",
-        "6:3: the key 'host' is given twice here: line 5"
+        "6:3: duplicate key 'host': already used on line 5"
     )]
     #[case::doubled(
         "apiVersion: x.io/v1\nkind: A\nmetadata: {name: a}\n---\napiVersion: x.io/v1beta1\nkind: A\nmetadata: {name: a}\n",
-        "7:18: a second A 'a': the first is in line 3"
+        "7:18: duplicate A 'a': the first is on line 3"
     )]
     #[case::elsewhere(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n",
-        "3:32: this object would be written into the namespace 'kube-system'; leave `namespace` out"
+        "3:32: this object would be created in namespace 'kube-system'; omit `namespace`"
     )]
     #[case::everywhere(
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n",
-        "2:7: a Namespace belongs to no namespace"
+        "2:7: a Namespace is cluster-scoped"
     )]
     #[case::in_a_list(
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: a, namespace: default}\n",
-        "6:34: this object would be written into the namespace 'default'"
+        "6:34: this object would be created in namespace 'default'"
     )]
     #[case::outdated(
         "apiVersion: networking.k8s.io/v1beta1\nkind: Ingress\nmetadata: {name: a}\n",
-        "1:13: no API server of today has networking.k8s.io/v1beta1 Ingress; write networking.k8s.io/v1"
+        "1:13: networking.k8s.io/v1beta1 Ingress is no longer served; write networking.k8s.io/v1"
     )]
     #[case::every_host(
         "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"*\"]}]}\n",
-        "4:110: warning: Gateway a takes every host at the gateway that all share: the scenario runs by itself; use `${host}`"
+        "4:110: warning: Gateway a claims every host on the shared gateway: the scenario runs alone; use `${host}`"
     )]
     #[case::no_path(
         "apiVersion: v1\nkind: ../../x\nmetadata: {name: a}\n",

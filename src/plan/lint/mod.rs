@@ -1,4 +1,4 @@
-//! What is wrong with scenarios although each of their words can be read.
+//! Semantic checks of scenarios that parsed without errors.
 
 mod calls;
 mod context;

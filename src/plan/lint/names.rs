@@ -1,4 +1,4 @@
-//! Names that must mean something: workloads, probes, cases, files, methods.
+//! References that must resolve: workloads, probes, cases, files, methods.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry};
 
@@ -32,10 +32,10 @@ pub fn lint(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findi
 fn world(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings) {
     let mut names = BTreeSet::new();
     for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
-        let path = format!("world[{at}]");
+        let path = format!("workloads[{at}]");
         if !names.insert(&workload.name) {
             let message = format!("two workloads are named '{}'", workload.name);
-            let help = "give each its own name; `app:` puts several behind one Service";
+            let help = "give each its own name; use `app:` to put several behind one Service";
             findings.push(loaded.at_value(&format!("{path}.name"), message, help));
         }
         let own = !matches!(loaded.workload(&workload.template), Ok(None));
@@ -47,12 +47,12 @@ fn world(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings
                 "{}; or put the file beside the scenario",
                 did_you_mean(&workload.template, &names)
             );
-            findings.push(loaded.at_value(&format!("{path}.uses"), message, help));
+            findings.push(loaded.at_value(&format!("{path}.template"), message, help));
         }
     }
 }
 
-/// Two workloads that would write one object differently: which of them counts nobody could tell.
+/// Two workloads that define the same object differently: which one applies would be ambiguous.
 fn doubled(loaded: &LoadedScenario, findings: &mut Findings) {
     let mut made: HashMap<(String, String), (String, Value)> = HashMap::new();
     for (at, workload) in loaded.scenario.workloads.iter().enumerate() {
@@ -72,11 +72,11 @@ fn doubled(loaded: &LoadedScenario, findings: &mut Findings) {
                 Entry::Occupied(entry) if entry.get().1 != object => {
                     let first = &entry.get().0;
                     let message = format!(
-                        "'{}' makes another {kind} '{name}' than '{first}'",
+                        "'{}' defines {kind} '{name}' differently from '{first}'",
                         workload.name
                     );
-                    let help = "give it another `name` or `app`, or the same file";
-                    findings.push(loaded.at(&format!("world[{at}]"), message, help));
+                    let help = "give it another `name` or `app`, or the same `template`";
+                    findings.push(loaded.at(&format!("workloads[{at}]"), message, help));
                 }
                 Entry::Occupied(_) => {}
             }
@@ -96,11 +96,11 @@ pub(super) fn workloads(loaded: &LoadedScenario) -> Vec<&str> {
 fn probes(loaded: &LoadedScenario, context: &LintContext, findings: &mut Findings) {
     for (name, probe) in &loaded.scenario.probes {
         let path = format!("probes.{name}");
-        // A real browser needs no caller; `web` sees to the rest.
+        // A real browser needs no caller; `web` checks the rest.
         if probe.browser.is_none() {
             from(loaded, &format!("{path}.from"), &probe.from, findings);
         }
-        // A plain request with a path of its own calls no method; `web` sees to the rest.
+        // A plain request with its own path calls no method; `web` checks the rest.
         if !probe.call.is_empty() {
             method(
                 loaded,
@@ -118,7 +118,7 @@ fn probes(loaded: &LoadedScenario, context: &LintContext, findings: &mut Finding
         );
         let mut cases = BTreeSet::new();
         for (at, row) in probe.cases.iter().enumerate() {
-            let row_path = format!("{path}.vary[{at}]");
+            let row_path = format!("{path}.cases[{at}]");
             case_name(loaded, &row_path, &row.name, &mut cases, findings);
             overrides(
                 loaded,
@@ -146,10 +146,10 @@ fn case_name<'a>(
 ) {
     let path = format!("{path}.name");
     if name.trim().is_empty() || name.contains(['[', ']']) {
-        let help = "give the row a short name, e.g. `name: unavailable`";
-        findings.push(loaded.at_value(&path, "this case has no usable name", help));
+        let help = "give the case a short name without brackets, e.g. `name: unavailable`";
+        findings.push(loaded.at_value(&path, "this case has no valid name", help));
     } else if !cases.insert(name) {
-        let help = "reports tell rows apart by name: give each its own";
+        let help = "reports identify cases by name: give each its own";
         findings.push(loaded.at_value(&path, format!("two cases are named '{name}'"), help));
     }
 }
@@ -175,17 +175,20 @@ fn overrides(
     );
 }
 
-/// The caller must be in the world and be one of ours.
+/// The caller must be one of the scenario's workloads and accept call plans.
 fn from(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Findings) {
     let Some(workload) = loaded.scenario.workloads.iter().find(|w| w.name == name) else {
-        let message = format!("'{name}' is not in the world");
+        let message = format!("no workload is named '{name}'");
         findings.push(loaded.at_value(path, message, did_you_mean(name, &workloads(loaded))));
         return;
     };
     let there = workload_file::workload(loaded, &workload.template).is_ok();
     if there && !workload_file::is_caller(loaded, &workload.template) {
-        let message = format!("'{name}' is no caller: it uses '{}'", workload.template);
-        let help = "name a workload with `uses: caller`";
+        let message = format!(
+            "'{name}' is not a caller: its template is '{}'",
+            workload.template
+        );
+        let help = "name a workload with `template: caller`";
         findings.push(loaded.at_value(path, message, help));
     }
 }
@@ -202,14 +205,14 @@ fn method(
         .is_none_or(|(service, name)| service.is_empty() || name.is_empty() || name.contains('/'))
     {
         let help = "write package.Service/Method, e.g. greeter.Greeter/SayHello";
-        findings.push(loaded.at_value(path, format!("'{call}' is no method"), help));
+        findings.push(loaded.at_value(path, format!("invalid method '{call}'"), help));
     } else if let Some(known) = context
         .methods
         .as_ref()
         .filter(|known| !known.contains(call))
     {
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
-        let message = format!("our servers have no method '{call}'");
+        let message = format!("the test servers have no method '{call}'");
         findings.push(loaded.at_value(path, message, did_you_mean(call, &names)));
     }
 }
@@ -257,7 +260,7 @@ fn steps(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
 fn workload(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Findings) {
     let known = workloads(loaded);
     if !known.contains(&name) {
-        let message = format!("'{name}' is not in the world");
+        let message = format!("no workload is named '{name}'");
         findings.push(loaded.at_value(path, message, did_you_mean(name, &known)));
     }
 }
@@ -270,7 +273,7 @@ fn probe(loaded: &LoadedScenario, path: &str, name: &str, findings: &mut Finding
     }
 }
 
-/// Matchers that a contrast names: they exist, and the probe expects them.
+/// Checks that the matchers a contrast names exist and that the probe expects them.
 fn refuted(
     loaded: &LoadedScenario,
     path: &str,
@@ -279,9 +282,9 @@ fn refuted(
     findings: &mut Findings,
 ) {
     for (at, name) in names.iter().enumerate() {
-        let path = format!("{path}.refutes[{at}]");
+        let path = format!("{path}.must-fail[{at}]");
         if !MATCHERS.contains(&name.as_str()) {
-            let message = format!("'{name}' is no matcher");
+            let message = format!("unknown matcher '{name}'");
             findings.push(loaded.at(&path, message, did_you_mean(name, MATCHERS)));
         } else if !set_somewhere(loaded, probe, name) {
             let message = format!("probe '{probe}' does not expect '{name}'");
@@ -291,7 +294,7 @@ fn refuted(
     }
 }
 
-/// The probe itself or one of its rows sets the matcher.
+/// The probe itself or one of its cases sets the matcher.
 fn set_somewhere(loaded: &LoadedScenario, probe: &str, matcher: &str) -> bool {
     let places = &loaded.places;
     let rows = loaded
@@ -299,7 +302,7 @@ fn set_somewhere(loaded: &LoadedScenario, probe: &str, matcher: &str) -> bool {
         .probes
         .get(probe)
         .map_or(0, |probe| probe.cases.len());
-    let row = |at: usize| places.has(&format!("probes.{probe}.vary[{at}].expect.{matcher}"));
+    let row = |at: usize| places.has(&format!("probes.{probe}.cases[{at}].expect.{matcher}"));
     places.has(&format!("probes.{probe}.expect.{matcher}")) || (0..rows).any(row)
 }
 

@@ -1,4 +1,4 @@
-//! Placeholders that mean nothing.
+//! Unknown placeholders.
 
 use crate::{
     scenario::{
@@ -18,8 +18,14 @@ pub fn bad_placeholders(file: &str, text: &std::sync::Arc<str>) -> Vec<Finding> 
         .into_iter()
         .map(|(offset, word)| {
             let place = Position::at(text, offset, word.len());
-            let help = format!("there are only {}", known.join(", "));
-            Finding::new(file, text, place, format!("{word} is no placeholder"), help)
+            let help = format!("known placeholders: {}", known.join(", "));
+            Finding::new(
+                file,
+                text,
+                place,
+                format!("unknown placeholder {word}"),
+                help,
+            )
         });
     found.collect()
 }

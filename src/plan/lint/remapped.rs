@@ -1,4 +1,4 @@
-//! Rules of `per-call`, and of `moved`, which compares two runs with it.
+//! Rules for `per-call` and for `remapped`, which compares two runs that use it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
         } else {
             rows
         };
-        // Rows that differ in other things have the same mistakes: one is enough.
+        // Cases that differ in other fields have the same mistakes: report them once.
         let found = runs.iter().find_map(|run| {
             let expect = ResolvedExpect::resolve(&run.expect).ok()?;
             let found = moved(
@@ -46,20 +46,20 @@ fn per_call(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut F
     for (key, count) in &probe.per_call {
         let at = format!("{path}.per-call.{key}");
         if *count == 0 {
-            let help = "write how many values it takes in turn, e.g. 300";
-            findings.push(loaded.at(&at, format!("'{key}' takes no value at all"), help));
+            let help = "write the number of values to cycle through, e.g. 300";
+            findings.push(loaded.at(&at, format!("'{key}' has no value at all"), help));
         }
         let rows = probe.cases.iter().map(|row| &row.with.metadata);
         let mut fixed = rows.flatten().chain([&probe.metadata]);
         if fixed.any(|metadata| metadata.contains_key(key)) {
-            let message = format!("'{key}' is in 'metadata' and in 'per-call'");
-            let help = "a call carries one value of it: keep one of the two";
+            let message = format!("'{key}' is both in 'metadata' and in 'per-call'");
+            let help = "a call carries one value per key: keep one of the two";
             findings.push(loaded.at(&at, message, help));
         }
     }
 }
 
-/// Key under the probe, message, way out.
+/// Key under the probe, message, help.
 type Wrong = (String, String, String);
 
 fn moved(
@@ -72,19 +72,23 @@ fn moved(
     let wrong = |key: &str, message: String, help: String| vec![(key.to_owned(), message, help)];
     let (key, since) = (&moved.key, &moved.since);
     let Some(keys) = probe.per_call.get(key).copied() else {
-        let message = format!("'moved' over '{key}', which is not in 'per-call'");
+        let message = format!("'remapped' compares '{key}', which is not in 'per-call'");
         let help = format!("add `per-call: {{{key}: 300}}` to this probe and to '{since}'");
-        return wrong("expect.moved.key", message, help);
+        return wrong("expect.remapped.key", message, help);
     };
     let Some(before) = scenario.probes.get(since) else {
         let known: Vec<&str> = scenario.probes.keys().map(String::as_str).collect();
         let message = format!("no probe is named '{since}'");
-        return wrong("expect.moved.since", message, did_you_mean(since, &known));
+        return wrong(
+            "expect.remapped.since",
+            message,
+            did_you_mean(since, &known),
+        );
     };
     if before.per_call.get(key) != Some(&keys) || !before.cases.is_empty() {
         let message = format!("'{since}' does not send the same {keys} values of '{key}'");
-        let help = format!("give it `per-call: {{{key}: {keys}}}` and no `vary`");
-        return wrong("expect.moved.since", message, help);
+        let help = format!("give it `per-call: {{{key}: {keys}}}` and no `cases`");
+        return wrong("expect.remapped.since", message, help);
     }
     if probe.times.is_some_and(|times| times < keys) {
         let message = format!("fewer calls than the {keys} values of '{key}'");
@@ -95,13 +99,13 @@ fn moved(
     if pairs.iter().any(|(then, _)| then.is_none()) {
         let message = format!("'{since}' does not run before '{name}'");
         let help = format!("add a step `probe: {since}` before it");
-        return wrong("expect.moved.since", message, help);
+        return wrong("expect.remapped.since", message, help);
     }
     let at = |step| pods_at(scenario, step, &probe.to);
     let sizes = pairs
         .iter()
         .filter_map(|(then, now)| Some((at((*then)?), at(*now))));
-    // Behind a gateway or an external host, the pods are only known to the run.
+    // Behind a gateway or an external host, the pods are known only at run time.
     let known = sizes.filter(|(then, now)| *then > 0 && *now > 0);
     let found = known.filter_map(|(then, now)| undecided(moved, keys, then, now, rates));
     found.take(1).collect()
@@ -117,18 +121,18 @@ fn undecided(moved: &Remapped, keys: u64, then: u64, now: u64, rates: Rates) -> 
     Some(match moved.keys_needed(then, now, rates) {
         Some(needed) => (
             "per-call".to_owned(),
-            format!("{keys} values of '{key}' are too few from {then} to {now} pods"),
+            format!("{keys} values of '{key}' are too few for a change from {then} to {now} pods"),
             format!("send {} or more in both probes ({rates})", needed.max(keys + 1)),
         ),
         None => (
-            "expect.moved.at-most".to_owned(),
-            format!("no number of keys decides this bound from {then} to {now} pods"),
-            "set `at-most` (and `at-least`) on both sides of what a ring of 1024 points moves, and below what drawing each call does; docs/scenario-format.md has both".to_owned(),
+            "expect.remapped.at-most".to_owned(),
+            format!("no number of keys decides this bound for a change from {then} to {now} pods"),
+            "set `at-most` and `at-least` around the share that a ring of 1024 points remaps, and below the share that a random choice per call remaps; see docs/scenario-format.md for both".to_owned(),
         ),
     })
 }
 
-/// Each step that runs `name`, after the last step before it that runs `since`.
+/// Each step that runs `name`, with the last step before it that runs `since`.
 fn ends(scenario: &Scenario, since: &str, name: &str) -> Vec<(Option<usize>, usize)> {
     let runs = |step: &Step, probe: &str| match step {
         Step::Probe(_) | Step::Converge(_) | Step::Contrast(_) => {
@@ -145,7 +149,7 @@ fn ends(scenario: &Scenario, since: &str, name: &str) -> Vec<(Option<usize>, usi
     .collect()
 }
 
-/// Pods behind the first part of `to` when the step runs; 0 when no workload is named so.
+/// Pods behind the first label of `to` when the step runs; 0 when no workload has that name.
 fn pods_at(scenario: &Scenario, step: usize, to: &str) -> u64 {
     let host = to.split([':', '.']).next().unwrap_or_default();
     let mut replicas: BTreeMap<&str, u32> = scenario

@@ -1,4 +1,4 @@
-//! Rules across the fields of one scenario. The reader has already refused unknown keys, verbs and
+//! Rules across the fields of one scenario. The parser has already rejected unknown keys, verbs and
 //! types.
 
 use super::{
@@ -14,13 +14,12 @@ use crate::scenario::{
     set::ScenarioSet,
 };
 
-/// Everything that is wrong with a set of scenarios and the lists of known failures, by file and
-/// line.
+/// All findings about a set of scenarios and the lists of known failures, by file and line.
 pub fn lint_all(set: &ScenarioSet, known: &[KnownFile], context: &LintContext) -> Vec<Finding> {
     let mut findings = set.findings.clone();
     for loaded in &set.scenarios {
         if loaded.is_variant() {
-            // The same text in another dialect: only its files are its own.
+            // The same scenario in another dialect: only its manifests differ.
             manifest::lint(loaded, &mut findings);
         } else {
             findings.extend(lint(loaded, context));
@@ -29,12 +28,12 @@ pub fn lint_all(set: &ScenarioSet, known: &[KnownFile], context: &LintContext) -
     findings.extend(lint_known(known, &set.scenarios));
     let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
     findings.sort_by_key(place);
-    // Files that several scenarios use are read for each of them.
+    // A file that several scenarios use is checked once for each of them.
     findings.dedup_by(|a, b| a.plain() == b.plain());
     findings
 }
 
-/// Everything that is wrong with one scenario.
+/// All findings about one scenario.
 pub fn lint(loaded: &LoadedScenario, context: &LintContext) -> Vec<Finding> {
     let mut findings = Vec::new();
     title(loaded, &mut findings);
@@ -52,7 +51,7 @@ pub fn lint(loaded: &LoadedScenario, context: &LintContext) -> Vec<Finding> {
     findings
 }
 
-/// Longest title: it stands in one line of every report.
+/// Longest title: every report shows it on one line.
 const TITLE: usize = 200;
 
 fn title(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
@@ -64,7 +63,7 @@ fn title(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     } else if title.chars().count() > TITLE {
         "the title is longer than 200 characters"
     } else if title.split_whitespace().count() < 3 {
-        "the title is no sentence"
+        "the title must be a sentence"
     } else {
         return;
     };
@@ -76,7 +75,8 @@ fn title(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
 fn head(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
     if scenario.why.trim().is_empty() {
-        let help = "say who relies on the behaviour, and where belief and mesh differ";
+        let help =
+            "say who relies on the behaviour, and how the mesh may differ from what they expect";
         findings.push(loaded.at_value("why", "'why' is empty", help));
     }
     if scenario
@@ -86,7 +86,7 @@ fn head(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     {
         let help =
             "name the specification, document or source file that the expectation comes from";
-        findings.push(loaded.at_value("source", "'source' names nothing", help));
+        findings.push(loaded.at_value("source", "'source' is empty", help));
     }
     let rows: Vec<&str> = REQUIREMENTS.iter().map(|(id, _)| *id).collect();
     let needs: Vec<&str> = needs().collect();
@@ -118,20 +118,20 @@ fn each_known(
 ) {
     for (at, word) in words.iter().enumerate() {
         if !known.contains(&word.as_str()) {
-            let message = format!("'{word}' is no {what}");
+            let message = format!("unknown {what} '{word}'");
             findings.push(loaded.at(&format!("{key}[{at}]"), message, did_you_mean(word, known)));
         }
     }
 }
 
-/// Exactly one of a contrast and a reason.
+/// Exactly one of a contrast step and `no-contrast` must be present.
 fn contrast(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
     let scenario = &loaded.scenario;
     let has = scenario.steps.iter().any(Step::is_contrast);
     let reason = scenario.no_contrast.as_deref().map(str::trim);
     match (has, reason) {
         (false, None) => {
-            let help = "add a step `contrast:` in which the same probe must be refuted, or say in `no-contrast:` why none is possible";
+            let help = "add a `contrast:` step in which the same probe must be refuted, or explain in `no-contrast:` why none is possible";
             findings.push(loaded.at(
                 "steps",
                 "no contrast: a check that cannot fail proves nothing",
@@ -142,7 +142,7 @@ fn contrast(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
             let help = "remove `no-contrast:`";
             findings.push(loaded.at(
                 "no-contrast",
-                "there is a contrast and a reason for having none",
+                "the scenario has both a contrast and `no-contrast`",
                 help,
             ));
         }

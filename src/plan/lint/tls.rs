@@ -1,4 +1,4 @@
-//! TLS as a caller offers it.
+//! Rules for a caller's TLS settings.
 
 use crate::{
     plan::resolve::of_case,
@@ -18,13 +18,13 @@ pub fn lint(loaded: &LoadedScenario, findings: &mut Findings) {
             one(loaded, &path, probe, findings);
         }
         for (at, row) in probe.cases.iter().enumerate() {
-            let path = format!("{path}.vary[{at}]");
+            let path = format!("{path}.cases[{at}]");
             one(loaded, &path, &of_case(probe, row), findings);
         }
     }
 }
 
-/// A probe, or a probe with one row laid over it.
+/// Checks a probe, or a probe merged with one of its cases.
 fn one(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut Findings) {
     if let Some(tls) = &probe.tls {
         version(loaded, path, tls, findings);
@@ -37,8 +37,8 @@ fn version(loaded: &LoadedScenario, path: &str, tls: &Tls, findings: &mut Findin
         .as_deref()
         .filter(|v| !["1.2", "1.3"].contains(v))
     {
-        let message = format!("the caller has no TLS {version}");
-        let help = "write \"1.2\" or \"1.3\", or leave it out for both";
+        let message = format!("unsupported TLS version '{version}'");
+        let help = "write \"1.2\" or \"1.3\", or omit it to allow both";
         findings.push(loaded.at(path, message, help));
     }
 }

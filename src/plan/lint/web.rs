@@ -12,7 +12,7 @@ pub fn lint(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
             form(loaded, &path, probe, findings);
         }
         for (at, row) in probe.cases.iter().enumerate() {
-            let path = format!("{path}.vary[{at}]");
+            let path = format!("{path}.cases[{at}]");
             form(loaded, &path, &of_case(probe, row), findings);
         }
     }
@@ -20,13 +20,13 @@ pub fn lint(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
 
 fn form(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut Vec<Finding>) {
     if probe.web.is_some() && probe.http.is_some() {
-        let help = "a call has one form: drop `web` or `http`";
-        findings.push(loaded.at(path, "both 'web' and 'http'", help));
+        let help = "a call has one format: drop `web` or `http`";
+        findings.push(loaded.at(path, "'web' and 'http' exclude each other", help));
     }
     let own_path = probe.http.as_ref().is_some_and(|http| http.path.is_some());
     if probe.call.is_empty() && !own_path {
-        let help = "write `call: package.Service/Method`; only `http` with a `path` does without";
-        findings.push(loaded.at(path, "this probe calls nothing", help));
+        let help = "write `call: package.Service/Method`; only `http` with a `path` needs none";
+        findings.push(loaded.at(path, "this probe has no call", help));
     }
     if let Some(http) = &probe.http
         && http
@@ -34,15 +34,15 @@ fn form(loaded: &LoadedScenario, path: &str, probe: &Probe, findings: &mut Vec<F
             .as_ref()
             .is_some_and(|path| !path.starts_with('/'))
     {
-        let help = "write it from its first slash, e.g. `path: /health`";
+        let help = "start it with a slash, e.g. `path: /health`";
         findings.push(loaded.at(path, "the path of 'http' is relative", help));
     }
     if let Some(browser) = &probe.browser {
         browser_rules(loaded, path, probe, &browser.page, findings);
     }
     if probe.http.is_some() && probe.script.is_some() {
-        let help = "only gRPC calls are scripted: drop `script`";
-        findings.push(loaded.at(path, "a script for a plain HTTP request", help));
+        let help = "only gRPC calls can be scripted: drop `script`";
+        findings.push(loaded.at(path, "'script' has no effect on a plain HTTP request", help));
     }
 }
 
@@ -57,17 +57,17 @@ fn browser_rules(
     if scheme.is_none_or(|(scheme, host)| scheme != "http" || host.is_empty() || host.contains('/'))
     {
         let help = "write an origin, e.g. `page: http://app.example.test`";
-        findings.push(loaded.at(path, format!("'{page}' is no origin of a page"), help));
+        findings.push(loaded.at(path, format!("'{page}' is not an origin"), help));
     }
     if probe.web.is_some() || probe.http.is_some() || !probe.from.is_empty() {
-        let help = "the browser calls by itself: drop `web`, `http` and `from`";
-        findings.push(loaded.at(path, "a browser's probe with a form or a caller", help));
+        let help = "the browser makes the calls itself: drop `web`, `http` and `from`";
+        findings.push(loaded.at(path, "a browser probe with `web`, `http` or `from`", help));
     }
     if !loaded.scenario.needs.iter().any(|need| need == "browser") {
         let help = "add `browser` to `needs`: not every machine has one";
         findings.push(loaded.at(
             path,
-            "a browser's probe in a scenario that needs none",
+            "a browser probe in a scenario without `needs: [browser]`",
             help,
         ));
     }

@@ -1,4 +1,4 @@
-//! `report.html`: one file without script, links to the evidence beside it.
+//! `report.html`: one file without scripts, with links to the evidence next to it.
 
 mod page;
 

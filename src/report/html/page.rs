@@ -1,4 +1,4 @@
-//! The page's data: everything the template shows, already in words.
+//! The page's data: everything that the template shows, already as text.
 
 use askama::Template;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -28,7 +28,7 @@ pub fn render(model: &Model) -> String {
     page.render().expect("writing to memory")
 }
 
-/// The mesh in one line: what a reader asks first.
+/// The mesh in one line: what a reader looks for first.
 fn scene(model: &Model) -> String {
     let version = |what: &str| {
         let found = model.versions.iter().find(|(name, _)| *name == what)?;
@@ -52,15 +52,15 @@ struct Page<'a> {
     model: &'a Model,
     counts: String,
     wall: String,
-    /// What was judged, and when.
+    /// What was tested, and when.
     scene: String,
     share: Vec<Slice>,
-    /// What failed beside the scenarios.
+    /// Failures outside scenarios.
     failures: Vec<Failed>,
     scenarios: Vec<View<'a>>,
 }
 
-/// A part of the run that failed.
+/// A failed part of the run.
 struct Failed {
     part: &'static str,
     words: String,
@@ -83,22 +83,22 @@ struct Slice {
 }
 
 struct View<'a> {
-    /// Over the first row of its group.
+    /// Set for the first row of a group.
     heading: Option<String>,
     scenario: &'a ScenarioReport,
     anchor: String,
-    /// The anchor as part of an address.
+    /// The anchor as part of a URL.
     link: String,
     class: &'static str,
     verdict: String,
     open: bool,
-    /// What there is to unfold.
+    /// Describes the folded details.
     summary: String,
     wall: String,
-    /// Wall time over the floor that mesh and scenario set, e.g. `1.3`.
+    /// Wall time divided by the minimum time, e.g. `1.3`.
     ratio: Option<String>,
     checks: Vec<Row<'a>>,
-    /// What client and servers counted alike, probe by probe.
+    /// Ledger checks that hold, probe by probe.
     agreed: String,
     evidence: Vec<Link<'a>>,
     reproduce: String,
@@ -133,7 +133,7 @@ fn class(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What is not as expected first, then area by area, whatever the order was in which they ran.
+/// Unexpected verdicts first, then area by area, independent of the order in which scenarios ran.
 fn ordered(model: &Model) -> Vec<View<'_>> {
     let group = |scenario: &ScenarioReport| {
         if is_unexpected(scenario.verdict()) {
@@ -147,7 +147,7 @@ fn ordered(model: &Model) -> Vec<View<'_>> {
     let mut views = Vec::new();
     for same in scenarios.chunk_by(|a, b| group(a) == group(b)) {
         let name = match group(same[0]) {
-            (0, _) => "not as expected".to_owned(),
+            (0, _) => "unexpected".to_owned(),
             (_, area) => area,
         };
         let mut heading = Some(format!("{name} · {}", same.len()));
@@ -197,8 +197,8 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
     }
 }
 
-/// Client and servers counted the same: a quarter of all checks, of which one line says enough
-/// while they hold.
+/// Client and servers recorded the same calls. This is a quarter of all checks, so those that hold
+/// are combined into one line.
 fn is_agreement(check: &CheckReport) -> bool {
     check.check.matcher == LEDGER && !text::is_bad(check)
 }
@@ -265,7 +265,7 @@ impl StepReport {
     }
 }
 
-/// `3 checks, 1 step`; what there is none of is left out.
+/// `3 checks, 1 step`; parts with 0 are left out.
 fn summary(scenario: &ScenarioReport) -> String {
     let parts = [
         (scenario.checks.len(), "check", "checks"),
@@ -294,7 +294,7 @@ fn time(ms: Option<u64>) -> String {
     ms.map_or_else(|| "did not end".into(), text::duration)
 }
 
-/// A relative address in which nothing but `/` has a meaning; never a scheme.
+/// A relative URL in which no character but `/` is special; it never has a scheme.
 fn address(path: &str) -> String {
     const SPECIAL: &AsciiSet = &CONTROLS
         .add(b' ')

@@ -1,4 +1,4 @@
-//! Whether the control plane answers: what is waited for within a time of its own rests on it.
+//! Watches whether the API server answers: waits with a deadline depend on it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +11,10 @@ use tokio::{
 use super::pulse::{Answer, BEAT, Beats, Who};
 use crate::{errors::ErrorClass, verdict::guard::Stalled};
 
-/// Identity of the API server; it has no pod that anybody asks.
+/// Identity of the API server in place of a pod's UID.
 const UID: &str = "the API server";
 
-/// Asks the API server, and through it etcd, until it is dropped.
+/// Polls the API server, and through it etcd, until dropped.
 pub struct ApiPulse {
     beats: Arc<Mutex<Beats>>,
     task: JoinHandle<()>,
@@ -27,14 +27,14 @@ impl Drop for ApiPulse {
 }
 
 impl ApiPulse {
-    /// Begins to ask.
+    /// Starts polling.
     pub fn start(client: &Client) -> Self {
         let beats = Arc::new(Mutex::new(Beats::default()));
         let task = tokio::spawn(beat(Arc::clone(&beats), client.clone()));
         Self { beats, task }
     }
 
-    /// Times since `start` in which there was no answer.
+    /// Returns the periods since `start` in which there was no answer.
     pub fn since(&self, start: Instant) -> Vec<Stalled> {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
         beats.since(start, Instant::now(), |_| true)
@@ -51,7 +51,7 @@ async fn beat(beats: Arc<Mutex<Beats>>, client: Client) {
     loop {
         next.tick().await;
         lock().ask(&who, UID, Instant::now());
-        // `readyz` asks etcd; one that may not be asked has answered all the same.
+        // `readyz` checks etcd. A denial is an answer as well.
         let answer = match http::Request::get("/readyz").body(Vec::new()) {
             Ok(request) => client.request_text(request).await,
             Err(_) => return,

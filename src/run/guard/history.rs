@@ -1,4 +1,4 @@
-//! Ends and losses of readiness in the states that pods go through. Pure.
+//! Derives terminations and losses of readiness from the states that pods go through. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,17 +17,17 @@ use crate::{
     verdict::guard::{Ending, Termination},
 };
 
-/// Who is who among the pods.
+/// The roles of the pods.
 #[derive(Debug, Clone, Default)]
 pub struct Roles {
     /// Workloads that call.
     pub callers: BTreeSet<String>,
-    /// The pods are parts of the mesh itself.
+    /// Whether the pods are parts of the mesh itself.
     pub mesh: bool,
 }
 
 impl Roles {
-    /// A container for messages, and whether it is the mesh's.
+    /// Returns the name of a container for messages, and whether it belongs to the mesh.
     pub fn name(&self, pod: &Pod, container: &str) -> (String, bool) {
         let name = pod.name_any();
         let label = |key| pods::label(pod, key);
@@ -44,7 +44,7 @@ impl Roles {
     }
 }
 
-/// An end that was noticed.
+/// A termination that was observed.
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub at: Instant,
@@ -53,18 +53,18 @@ pub struct Ended {
     pub container: String,
 }
 
-/// A pod is ready again, and proxies may not have been told: endpoints, a push, and Envoy's merge
-/// window of a second come after it.
+/// How long proxies may take to learn that a pod is ready again: endpoints, a push and Envoy's
+/// merge window of a second follow it.
 const SPREADS: Duration = Duration::from_secs(5);
 
-/// A pod was not ready for some time, and no step asked for it.
+/// A period in which a pod was not ready although no step requested it.
 #[derive(Debug, Clone)]
 pub struct Unready {
-    /// Identity of the pod, or the workload of one that is gone.
+    /// UID of the pod, or the workload of a pod that is gone.
     which: String,
-    /// `None`: it still is not, and nothing is in its place.
+    /// End of the period. `None`: it is still not ready, and not replaced.
     to: Option<Instant>,
-    /// The end after which it was not, by its place in [`History::ended`].
+    /// Index in [`History::ended`] of the termination that caused it.
     fell: Option<usize>,
     words: String,
 }
@@ -76,21 +76,20 @@ struct Known {
     ready: bool,
     has_been_ready: bool,
     leaving: bool,
-    /// The end of a program of it, by its place in [`History::ended`], after which it has not been
-    /// ready.
+    /// Index in [`History::ended`] of the termination since which the pod has not been ready.
     fell: Option<usize>,
-    /// Ends that were there when the pod was first ready, or have been told.
+    /// Terminations that happened before the pod was first ready, or were already recorded.
     ends: BTreeSet<String>,
 }
 
-/// The pods so far, and what befell them.
+/// The pods so far, and what happened to them.
 #[derive(Debug, Default)]
 pub struct History {
     roles: Roles,
     pods: BTreeMap<String, Known>,
-    /// Workloads whose pods a step may delete; all of them when it has `*`.
+    /// Workloads whose pods a step may delete. `*` stands for all.
     asked: BTreeSet<String>,
-    /// Workloads whose readiness is itself claimed.
+    /// Workloads whose readiness the scenario itself asserts.
     claimed: BTreeSet<String>,
     pub ended: Vec<Ended>,
     unready: Vec<Unready>,
@@ -108,13 +107,13 @@ impl History {
         &self.roles
     }
 
-    /// From now on a step may delete pods of this workload, or make them not ready.
+    /// From now on a step may delete pods of this workload or make them unready.
     pub fn ask(&mut self, workload: &str) {
         self.asked.insert(workload.to_owned());
     }
 
-    /// The scenario claims how many pods of this workload are ready: what it configures may take
-    /// their readiness away.
+    /// Records that the scenario asserts how many pods of this workload are ready: its
+    /// configuration may make them unready.
     pub fn claim_readiness(&mut self, workload: &str) {
         self.claimed.insert(workload.to_owned());
     }
@@ -123,7 +122,7 @@ impl History {
         self.asked.contains("*") || workload.is_some_and(|workload| self.asked.contains(workload))
     }
 
-    /// Takes the pods in as they are now.
+    /// Records the present state of the pods.
     pub fn see(&mut self, pods: &[Pod], at: Instant) {
         for pod in pods {
             let uid = pod.uid().unwrap_or_default();
@@ -149,8 +148,8 @@ impl History {
         }
     }
 
-    /// Pods whose lack of readiness calls after `start` may have met. Where a program of the mesh
-    /// crashed by itself, that is what has to be told, and nothing excuses it.
+    /// Returns the unready pods that may have affected calls after `start`. A program of the mesh
+    /// that crashed by itself is left out: its crash is reported and excuses nothing.
     pub fn unready_since(&self, start: Instant) -> Vec<Trouble> {
         let concerns = |one: &&Unready| one.to.is_none_or(|to| to + SPREADS >= start);
         let trouble = |one: &Unready| {
@@ -159,7 +158,7 @@ impl History {
                 Some(death) if death.is_fault() => None,
                 Some(death) => Some(Trouble::new(
                     format!(
-                        "{} {}, and its pod was not ready again",
+                        "{} {}, and its pod did not become ready again",
                         death.who, death.how
                     ),
                     death.class(),
@@ -174,7 +173,8 @@ impl History {
             .collect()
     }
 
-    /// A pod was deleted that no step asked for: its workload lacks it until another is ready.
+    /// Records that a pod was deleted although no step requested it. Its workload lacks it until
+    /// another is ready.
     fn deleted(&mut self, known: &Known, at: Instant) {
         let who = format!("pod {}", known.name);
         self.tell(who.clone(), false, Ending::Deleted, &known.name, "", at);
@@ -183,12 +183,12 @@ impl History {
                 which: workload,
                 to: None,
                 fell: None,
-                words: format!("{who} was deleted, and nothing was in its place yet"),
+                words: format!("{who} was deleted and not yet replaced"),
             });
         }
     }
 
-    /// It is ready again, or not to be counted with any more.
+    /// Ends the unready period of a pod that is ready again or no longer counts.
     fn end_unready(&mut self, which: &str, at: Instant) {
         let open = |one: &&mut Unready| one.which == which && one.to.is_none();
         self.unready
@@ -230,7 +230,8 @@ impl History {
             self.deleted(known, at);
         }
         for (container, id, ending) in ends(pod) {
-            // What ends while a pod comes up has ended before anything was judged.
+            // Terminations while a pod starts are ignored: nothing was judged before it was
+            // ready.
             if known.ends.insert(id) && known.has_been_ready && !leaving {
                 let (who, mesh) = self.roles.name(pod, &container);
                 self.tell(who, mesh, ending, &known.name, &container, at);
@@ -249,7 +250,7 @@ impl History {
                 which: uid.clone(),
                 to: None,
                 fell: known.fell,
-                words: format!("pod {} was not ready any more{what}", known.name),
+                words: format!("pod {} became unready{what}", known.name),
             });
         }
         if ready || leaving {
@@ -267,7 +268,7 @@ impl History {
     }
 }
 
-/// Every end that a pod's status tells of: container, something that no other end has, and how.
+/// Returns every termination in a pod's status: the container, a unique id, and how it ended.
 fn ends(pod: &Pod) -> Vec<(String, String, Ending)> {
     let status = pod.status.iter();
     let all = status.flat_map(|status| {
@@ -311,7 +312,8 @@ mod tests {
 
     use super::*;
 
-    /// A pod of the workload `greeter`; `ended` are the exit codes of its containers' last runs.
+    /// A pod of the workload `greeter`. `ended` contains the exit codes of its containers' last
+    /// runs.
     fn pod(name: &str, ready: bool, ended: &[(&str, i32)]) -> Pod {
         let statuses: Vec<Value> = ended
             .iter()
@@ -354,7 +356,7 @@ mod tests {
         history.see(&ready, at(0));
         assert!(!concerned(&history, 1));
         history.see(&unready, at(10));
-        // A run of a probe that begins long after meets it all the same.
+        // It also affects a run of a probe that begins long after.
         assert!(concerned(&history, 5) && concerned(&history, 60));
         history.see(&ready, at(70));
         assert!(concerned(&history, 74) && !concerned(&history, 76));
@@ -373,7 +375,7 @@ mod tests {
             }
             history.unready_since(start + Duration::from_secs(30))
         };
-        let words = "the sidecar of pod a was ended from outside (SIGKILL), and its pod was not ready again";
+        let words = "the sidecar of pod a was terminated from outside (SIGKILL), and its pod did not become ready again";
         assert_eq!(told(137), [Trouble::new(words, ErrorClass::Mesh)]);
         assert_eq!(told(139), []);
     }
@@ -406,8 +408,8 @@ mod tests {
         assert_eq!(
             told(&["greeter"], &states),
             [
-                "the server pod a was ended from outside (SIGKILL) meanwhile",
-                "the sidecar of pod a crashed (SIGSEGV) meanwhile"
+                "the server pod a was terminated from outside (SIGKILL) during the run",
+                "the sidecar of pod a crashed (SIGSEGV) during the run"
             ]
         );
     }
@@ -430,8 +432,8 @@ mod tests {
         ];
         let gone = [vec![pod("a", true, &[])], vec![]];
         let words = [
-            "pod a was deleted, which no step asked for meanwhile",
-            "pod a was deleted, and nothing was in its place yet",
+            "pod a was deleted (no step asked for it) during the run",
+            "pod a was deleted and not yet replaced",
         ];
         assert_eq!(told(&[], &going), words);
         assert_eq!(told(&[], &gone), words);
@@ -444,7 +446,7 @@ mod tests {
     #[test]
     fn a_pod_that_is_not_ready_any_more_is_told_unless_a_step_asked_for_it() {
         let states = [vec![pod("a", true, &[])], vec![pod("a", false, &[])]];
-        assert_eq!(told(&[], &states), ["pod a was not ready any more"]);
+        assert_eq!(told(&[], &states), ["pod a became unready"]);
         assert_eq!(told(&["greeter"], &states), [""; 0]);
         let mut history = History::new(Roles::default());
         history.claim_readiness("greeter");

@@ -1,4 +1,4 @@
-//! The one place where what a run of a probe rests on is gathered, and its checks are told by it.
+//! Gathers the circumstances of a run of a probe and applies them to its checks.
 
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ use crate::{
     },
 };
 
-/// A run of a probe that is to be judged.
+/// A run of a probe to be judged.
 pub struct Judged<'a> {
     pub probe: &'a ResolvedProbe,
     pub expect: &'a ResolvedExpect,
     pub seen: &'a Observations,
     pub began: Instant,
-    /// What is not as wanted is looked at again: nothing is waited for to explain it.
+    /// The probe is run again if it does not hold. So nothing is awaited to explain this run.
     pub again: bool,
 }
 
-/// The checks of a run as the rule has them.
+/// Applies the rule of `verdict::guard` to the checks of a run.
 pub async fn judge(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -61,8 +61,8 @@ pub async fn judge(
     circumstances.guard(checks, expect, &seen.calls)
 }
 
-/// What befell everything that takes part since `began`. Where nothing is in doubt, what is known
-/// already is enough.
+/// Gathers what happened to all participants since `began`. If nothing is in doubt, uses only
+/// what is already known.
 pub async fn gather(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -100,7 +100,7 @@ pub async fn gather(
     circumstances
 }
 
-/// Why what was to come within a time may not have come, where the mesh is not to blame.
+/// Returns a cause other than the mesh for which something may not have happened in time.
 pub async fn slowed(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -117,7 +117,8 @@ pub async fn slowed(
     circumstances.slowed(within)
 }
 
-/// A process that measures itself did not get to run: its machine had no time for it.
+/// Returns the longest stall of a process that measures its own stalls. Its machine did not
+/// schedule it.
 fn stalled(who: &str, all: &[Stall]) -> Option<Stalled> {
     let longest = all.iter().map(|stall| stall.for_us).max()?;
     Some(Stalled {
@@ -127,7 +128,7 @@ fn stalled(who: &str, all: &[Stall]) -> Option<Stalled> {
     })
 }
 
-/// Every time that the run's verdict rests on.
+/// Returns every time that the verdict of the run depends on.
 fn times(ns: &ScenarioNamespace, probe: &ResolvedProbe, expect: &ResolvedExpect) -> Times {
     let mut times = ns.times.get().cloned().unwrap_or_default();
     times.expected(expect);
@@ -179,7 +180,7 @@ async fn target(
     }
 }
 
-/// A gateway of the scenario's own has this name.
+/// Whether a gateway of the scenario itself has this name.
 pub fn leads_to_a_gateway(ctx: &RunContext, ns: &ScenarioNamespace, address: &str) -> bool {
     let host = address.split([':', '.']).next().unwrap_or_default();
     let named = |pod: &k8s_openapi::api::core::v1::Pod| {
@@ -193,8 +194,8 @@ pub fn leads_to_a_gateway(ctx: &RunContext, ns: &ScenarioNamespace, address: &st
     all.iter().any(|pod| is_gateway(pod) && named(pod))
 }
 
-/// Whether a Service has this name and port; what is no name of a Service is somebody else's, and
-/// counts as there.
+/// Whether a Service with this name and port exists. An address that is not the name of a Service
+/// counts as existing.
 async fn is_served(ctx: &RunContext, ns: &ScenarioNamespace, address: &str) -> bool {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     let mut labels = host.split('.');
@@ -214,11 +215,11 @@ async fn is_served(ctx: &RunContext, ns: &ScenarioNamespace, address: &str) -> b
                 .into_iter()
                 .flat_map(|spec| spec.ports.iter().flatten());
             let mut ports = ports.map(|other| other.port.to_string());
-            tracing::debug!(service = service.name_any(), port, "asked for its port");
+            tracing::debug!(service = service.name_any(), port, "looked up its port");
             headless || ports.any(|other| other == port)
         }
         Err(error) => {
-            tracing::warn!(%error, address, "cannot ask for the Service");
+            tracing::warn!(%error, address, "cannot get the Service");
             true
         }
     }

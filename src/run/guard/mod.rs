@@ -1,5 +1,5 @@
-//! What happens to everything that takes part in a scenario, beside what the mesh is judged by;
-//! `verdict::guard` has the rule.
+//! Watches the programs that take part in a scenario for terminations, stalls and lost readiness.
+//! `verdict::guard` has the rule by which they affect verdicts.
 
 mod api;
 mod history;

@@ -1,5 +1,5 @@
-//! Whether everything that takes part answers: each program is asked at every beat, and how long it
-//! takes is how long it may have stood still.
+//! Polls every participating program at a fixed interval. The time that an answer takes is the
+//! longest time for which the program may have stalled.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,24 +27,24 @@ use crate::{
     verdict::guard::Stalled,
 };
 
-/// Time between two questions to the same program.
+/// Time between two requests to the same program.
 pub const BEAT: Duration = Duration::from_millis(500);
-/// An answer that takes less is how busy machines are. Envoy answers on its main thread, which also
-/// takes in configuration, while its workers go on with calls (Envoy, "Threading model"): two
-/// seconds were seen on two full cores that nothing had stopped. What this machine and the caller
-/// missed is measured there, to the millisecond.
+/// Shorter answer times are normal on busy machines. Envoy answers on its main thread, which also
+/// processes configuration, while its workers go on with calls (Envoy, "Threading model"): two
+/// seconds were observed on two fully loaded cores without a stall. Stalls of this machine and
+/// the caller are measured there, to the millisecond.
 pub const NOTICED: Duration = Duration::from_secs(3);
 
-/// A program that is asked.
+/// A program that is polled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Who {
-    /// For messages: `the server pod P`.
+    /// Name for messages: `the server pod P`.
     pub name: String,
-    /// Whose trouble it is when it stands still.
+    /// The class of its stalls.
     pub class: ErrorClass,
 }
 
-/// A program that can be asked whether it runs.
+/// The endpoint at which a program can be polled.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
     pub who: Who,
@@ -52,11 +52,11 @@ pub struct Heartbeat {
     pub uid: String,
     pub port: PodPort,
     path: &'static str,
-    /// Asked for how long it has been running.
+    /// Path of its uptime.
     uptime: &'static str,
 }
 
-/// The programs of a ready pod that can be asked.
+/// Returns the programs of a ready pod that can be polled.
 pub fn hearts(pod: &Pod, roles: &Roles, dial: &PodDialer) -> Vec<Heartbeat> {
     let heart = |container: &str, port: u16, path, uptime| Heartbeat {
         who: who(roles, pod, container),
@@ -96,8 +96,8 @@ fn who(roles: &Roles, pod: &Pod, container: &str) -> Who {
     Who { name, class }
 }
 
-/// The container of the program of ours that a workload's pod has: callers have a control port, and
-/// so have servers, whose ledgers are read there.
+/// Returns the container with the test bed's program in a workload's pod. Callers have a control
+/// port, and so do servers, whose ledgers are read there.
 fn ours(pod: &Pod) -> Option<String> {
     if is_gateway(pod) || pods::label(pod, WORKLOAD_LABEL).is_none() {
         return None;
@@ -107,24 +107,24 @@ fn ours(pod: &Pod) -> Option<String> {
     others.next().map(|container| container.name.clone())
 }
 
-/// What asking a program gave.
+/// The answer of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It runs, for so long as far as it says.
+    /// It runs, with its uptime if it reports one.
     Runs(Option<Duration>),
-    /// Nobody is there.
+    /// Nothing listens there.
     Gone,
-    /// It is there and says nothing.
+    /// It accepts connections but does not answer.
     Silent,
 }
 
 impl Heartbeat {
-    /// One beat.
+    /// Polls the program once.
     pub async fn beat(&self) -> Answer {
         answer(self.port.fetch(Method::GET, self.path).await, |_| None)
     }
 
-    /// Asks for how long it has been running.
+    /// Polls the program for its uptime.
     pub async fn up(&self) -> Answer {
         answer(self.port.fetch(Method::GET, self.uptime).await, uptime)
     }
@@ -133,15 +133,15 @@ impl Heartbeat {
 fn answer(got: Result<bytes::Bytes, HttpError>, up: impl Fn(&[u8]) -> Option<Duration>) -> Answer {
     match got {
         Ok(body) => Answer::Runs(up(&body)),
-        // Envoy says so where it is not ready.
+        // Envoy answers with an error status while it is not ready.
         Err(HttpError::Status { .. }) => Answer::Runs(None),
         Err(HttpError::Silent { .. }) => Answer::Silent,
         Err(HttpError::Dial(_) | HttpError::Exchange { .. }) => Answer::Gone,
     }
 }
 
-/// `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is whole
-/// seconds, rounded down.
+/// Reads `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is
+/// in whole seconds, rounded down.
 fn uptime(body: &[u8]) -> Option<Duration> {
     let told: Value = serde_json::from_slice(body).ok()?;
     if let Some(ms) = told["up_ms"].as_u64() {
@@ -151,16 +151,16 @@ fn uptime(body: &[u8]) -> Option<Duration> {
     seconds.parse().ok().map(Duration::from_secs)
 }
 
-/// Slow answers so far, and questions that wait for theirs.
+/// Slow answers so far, and requests without an answer yet.
 #[derive(Debug, Default)]
 pub struct Beats {
     slow: Vec<(Who, Instant, Duration)>,
-    /// When it was asked, and of which pod.
+    /// Time of the request, and UID of the pod.
     waiting: BTreeMap<Who, (Instant, String)>,
 }
 
 impl Beats {
-    /// A question goes out; `false` when the last one still waits.
+    /// Records a new request. Returns `false` if the last one is still without an answer.
     pub fn ask(&mut self, who: &Who, uid: &str, at: Instant) -> bool {
         if self.waiting.contains_key(who) {
             return false;
@@ -169,7 +169,7 @@ impl Beats {
         true
     }
 
-    /// It has come back. What is gone did not stand still.
+    /// Records the answer to a request. A program that is gone has not stalled.
     pub fn back(&mut self, who: &Who, answer: Answer, at: Instant) {
         if let Some((asked, _)) = self.waiting.remove(who)
             && answer != Answer::Gone
@@ -178,14 +178,15 @@ impl Beats {
         }
     }
 
-    /// An answer that took from `asked` to `at`.
+    /// Records an answer that took from `asked` to `at`, if it was slow.
     pub fn slow(&mut self, who: &Who, asked: Instant, at: Instant) {
         if at - asked >= NOTICED {
             self.slow.push((who.clone(), asked, at - asked));
         }
     }
 
-    /// Those after `start`, and those that go on in pods that are `there`.
+    /// Returns the stalls after `start`, and those that continue in pods for which `there` is
+    /// true.
     pub fn since(
         &self,
         start: Instant,
@@ -231,7 +232,10 @@ mod tests {
         ] {
             let program = ours(who);
             assert!(beats.ask(&program, who, at(asked)));
-            assert!(!beats.ask(&program, who, at(asked)), "it waits");
+            assert!(
+                !beats.ask(&program, who, at(asked)),
+                "the last request is without an answer"
+            );
             beats.back(&program, answer, at(back));
         }
         beats.ask(&ours("waiting"), "a", at(1000));
@@ -253,7 +257,7 @@ mod tests {
         assert_eq!(
             since(3500, 7000),
             told(&[("silent", 3500), ("waiting", 3500)]),
-            "what is left of them"
+            "only the part after the start"
         );
         assert_eq!(since(7000, 7100), told(&[]));
     }

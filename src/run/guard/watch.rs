@@ -1,4 +1,5 @@
-//! The watch over pods of one namespace, and what is known of them when a run of a probe is judged.
+//! Watches the pods of one namespace, and returns what is known of them when a run of a probe is
+//! judged.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +25,7 @@ use crate::{
     verdict::guard::{Ending, Stalled},
 };
 
-/// Watches the pods of a namespace until it is dropped.
+/// Watches the pods of a namespace until dropped.
 pub struct Guard {
     state: Arc<Mutex<State>>,
     view: PodView,
@@ -73,7 +74,7 @@ struct State {
     beats: Beats,
 }
 
-/// What befell the pods since some moment.
+/// What happened to the pods since some moment.
 #[derive(Debug, Clone, Default)]
 pub struct Guarded {
     pub ended: Vec<Ended>,
@@ -88,7 +89,7 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    /// Watches the pods of `namespace` as `pods` sees them.
+    /// Starts watching the pods of `namespace` in `pods`.
     pub fn start(
         pods: &PodWatch,
         client: &Client,
@@ -118,19 +119,19 @@ impl Guard {
         lock(&self.state)
     }
 
-    /// From now on a step may delete pods of this workload or make them not ready; `*`: of any.
+    /// From now on a step may delete pods of this workload (`*`: of any) or make them unready.
     pub fn ask(&self, workload: &str) {
         self.state().history.ask(workload);
     }
 
-    /// The scenario claims how many pods of this workload are ready.
+    /// Records that the scenario asserts how many pods of this workload are ready.
     pub fn claim_readiness(&self, workload: &str) {
         self.state().history.claim_readiness(workload);
     }
 
-    /// What befell them since `start`.
+    /// Returns what happened to the pods since `start`.
     pub fn since(&self, start: Instant) -> Guarded {
-        // Looked at under the lock: an older look must not come after a newer one.
+        // Read under the lock: an older state must not be recorded after a newer one.
         let mut state = self.state();
         let pods = self.view.pods();
         state.history.see(&pods, Instant::now());
@@ -143,9 +144,9 @@ impl Guard {
         }
     }
 
-    /// The same, and nothing that happened before now is still to be told: every program that takes
-    /// part is asked whether it is the one that ran at `start`; where one is not, its end is waited
-    /// for.
+    /// Like [`Self::since`], but includes everything that happened before now. Asks every program
+    /// for its uptime. If one is not the process that ran at `start`, waits until its termination
+    /// is reported.
     pub async fn settled(&self, start: Instant) -> Guarded {
         let hearts = self.hearts();
         let asked = Instant::now();
@@ -183,8 +184,8 @@ impl Guard {
             .collect()
     }
 
-    /// Istio's agent runs Envoy and ends with it, with a code of its own: how Envoy ended stands in
-    /// its log alone.
+    /// Istio's agent runs Envoy and exits with it, with an exit code of its own. Only its log
+    /// says how Envoy ended.
     async fn read_logs(&self) {
         let open =
             |ended: &Ended| ended.container == PROXY && matches!(ended.death.how, Ending::Code(_));
@@ -219,8 +220,8 @@ impl Guard {
     }
 }
 
-/// The signal that ended the proxy, in the words of Go's `os.ProcessState` ("Epoch 0 exited with
-/// error: signal: killed").
+/// Returns the signal that ended the proxy, from the text of Go's `os.ProcessState` ("Epoch 0
+/// exited with error: signal: killed").
 fn signal(log: &str) -> Option<i32> {
     const WORDS: [(&str, i32); 10] = [
         ("hangup", 1),
@@ -255,13 +256,13 @@ async fn see(state: Arc<Mutex<State>>, mut view: PodView) {
     }
 }
 
-/// The pod of this identity is not on its way out.
+/// Whether the pod with this UID exists and is not being deleted.
 fn stays(pods: &[Pod], uid: &str) -> bool {
     let mut same = pods.iter().filter(|pod| pod.uid().as_deref() == Some(uid));
     same.any(|pod| pod.metadata.deletion_timestamp.is_none())
 }
 
-/// Asks everything that is ready, at every beat.
+/// Polls every program of the ready pods at every beat.
 async fn beat(state: Arc<Mutex<State>>, view: PodView, dial: PodDialer) {
     let mut beats = interval(BEAT);
     let mut asked = JoinSet::new();
@@ -278,7 +279,7 @@ async fn beat(state: Arc<Mutex<State>>, view: PodView, dial: PodDialer) {
                 let (state, view) = (Arc::clone(&state), view.clone());
                 asked.spawn(async move {
                     let answer = heart.beat().await;
-                    // A pod that is on its way out owes none.
+                    // A pod that is being deleted need not answer.
                     let answer = match stays(&view.pods(), &heart.uid) {
                         true => answer,
                         false => Answer::Gone,

@@ -1,4 +1,4 @@
-//! istiod's debug port: it has taken everything that the API server has.
+//! A debug port of istiod that has processed everything in the API server.
 
 use std::convert::Infallible;
 
@@ -12,14 +12,14 @@ use tokio::net::UnixStream;
 
 use crate::cluster::fake::Fake;
 
-/// Answers the questions of one connection.
+/// Answers the requests of one connection.
 pub async fn serve(stream: UnixStream, fake: Fake) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = answer(request.uri().path(), &fake);
         async move { Ok::<_, Infallible>(answer) }
     });
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // Whoever asked has gone.
+    // An error means that the client has disconnected.
     drop(served.await);
 }
 

@@ -1,6 +1,6 @@
-//! A cluster in this process, for tests of the engine with calls: what is applied to its API server
-//! gets pods, whose programs are the test bed's own callers and servers on addresses of the
-//! loopback. There is no mesh: who calls reaches the server itself.
+//! A cluster in this process, for tests of the engine with calls. Deployments that are applied to
+//! its API server get pods, whose programs are the test bed's callers and servers on loopback
+//! addresses. There is no mesh: calls reach the server directly.
 
 mod istiod;
 mod node;

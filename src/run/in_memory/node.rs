@@ -1,5 +1,5 @@
-//! The node's socket: a stream to a port of a pod, as [`crate::transport::Dial`] asks the local
-//! node for one.
+//! The node's socket, which opens streams to ports of pods as the local target's node does for
+//! [`crate::transport::PodDialer`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ use crate::cluster::fake::Fake;
 /// Namespace and name of a pod.
 pub type Key = (String, String);
 
-/// Where a pod is.
+/// Address and workload of a pod.
 #[derive(Clone)]
 pub struct PodLocation {
     pub address: Ipv4Addr,
@@ -33,17 +33,17 @@ pub struct PodLocation {
 #[derive(Default)]
 struct State {
     pods: BTreeMap<Key, PodLocation>,
-    /// Control ports of workloads that lead to somebody else.
+    /// Workloads whose control ports lead to another address.
     detours: BTreeMap<String, SocketAddr>,
 }
 
-/// What leads to pods; cheap to clone.
+/// Connects to pods. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Node {
     state: Arc<Mutex<State>>,
-    /// Workloads whose control ports take questions and give no answer.
+    /// Workloads whose control ports accept requests but do not answer.
     held: Arc<watch::Sender<BTreeSet<String>>>,
-    /// Questions that were held.
+    /// Number of requests that were held.
     waiting: Arc<watch::Sender<usize>>,
 }
 
@@ -55,7 +55,7 @@ impl Node {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (node, fake) = (node.clone(), fake.clone());
-                // What fails, the other end sees as a stream that ends.
+                // The other end sees an error as a stream that ends.
                 tokio::spawn(async move { drop(node.connect(stream, fake).await) });
             }
         })
@@ -73,12 +73,12 @@ impl Node {
         self.state().pods.remove(key);
     }
 
-    /// From now on the control ports of a workload lead elsewhere.
+    /// Redirects the control ports of a workload to another address.
     pub fn detour(&self, workload: &str, to: SocketAddr) {
         self.state().detours.insert(workload.to_owned(), to);
     }
 
-    /// The control ports of a workload give no answer until [`Node::release`].
+    /// Stops the control ports of a workload from answering until [`Node::release`].
     pub fn hold(&self, workload: &str) {
         self.held.send_modify(|held| {
             held.insert(workload.to_owned());
@@ -89,13 +89,13 @@ impl Node {
         self.held.send_modify(BTreeSet::clear);
     }
 
-    /// Returns when a question is held.
+    /// Waits until a request is held.
     pub async fn is_asked(&self) {
         let mut waiting = self.waiting.subscribe();
         waiting
             .wait_for(|count| *count > 0)
             .await
-            .expect("it stays");
+            .expect("the node exists");
     }
 
     async fn connect(&self, stream: UnixStream, fake: Fake) -> io::Result<()> {
@@ -121,7 +121,7 @@ impl Node {
                     .map(|open| (ns, open))
                     .map_err(|error| error.to_string())
             }
-            None => Err("there is no such pod".to_owned()),
+            None => Err("no such pod".to_owned()),
         };
         match reached {
             Ok((ns, open)) => {
@@ -145,7 +145,7 @@ impl Node {
         Some((ns, detour.unwrap_or(own)))
     }
 
-    /// Carries bytes both ways. A question to a workload that is held is carried when that is over.
+    /// Copies bytes both ways. Requests to a held workload are delayed until it is released.
     async fn pipe(&self, stream: UnixStream, to: TcpStream, workload: &str) -> io::Result<()> {
         let (mut from, mut back) = stream.into_split();
         let (mut answers, mut questions) = to.into_split();

@@ -1,4 +1,5 @@
-//! What runs in a pod: the test bed's caller or server, as the arguments of its container say.
+//! The program of a pod: the test bed's caller or server, according to the arguments of its
+//! container.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -21,14 +22,14 @@ struct ServerWords {
     server: ServerArgs,
 }
 
-/// A program that runs.
+/// A running program.
 pub enum InMemoryProgram {
     Caller(caller::CallerHandle),
     Server(server::ServerHandle),
 }
 
 impl InMemoryProgram {
-    /// Starts what the first container of a pod says, on the pod's address.
+    /// Starts the program of a pod's first container on the pod's address.
     pub async fn start(pod: &Pod, address: Ipv4Addr) -> Self {
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
         let mut args = containers.flat_map(|one| one.args.clone().unwrap_or_default());
@@ -53,7 +54,7 @@ impl InMemoryProgram {
         }
     }
 
-    /// Ends when no call is in progress any more.
+    /// Shuts down, and returns when no call is in progress.
     pub async fn stop(self) {
         match self {
             Self::Caller(running) => running.shutdown().await,
@@ -61,7 +62,7 @@ impl InMemoryProgram {
         }
     }
 
-    /// What arrived; nothing at a caller.
+    /// The ledger of a server. A caller has none.
     pub fn ledger(&self) -> Option<&Ledger> {
         match self {
             Self::Caller(_) => None,

@@ -1,4 +1,4 @@
-//! Scenarios for a world in memory, and what was told of their run.
+//! Scenarios for a world in memory, and the events of their run.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// One scenario at a time, whatever becomes of it.
+/// One scenario at a time, without fail-fast.
 pub const PACE: EngineOptions = EngineOptions {
     jobs: 1,
     fail_fast: false,
 };
 
-/// A workload of one pod, without a Service: nobody here resolves names.
+/// Returns a workload of one pod, without a Service: there is no name resolution here.
 fn workload(name: &str, role: &str, port: u16) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: 1\n  template:\n    spec:\n      \
@@ -35,15 +35,15 @@ fn workload(name: &str, role: &str, port: u16) -> String {
     )
 }
 
-/// A scenario whose server has the address of this number, and whose caller has the next. Its
-/// probes:
+/// Returns a scenario whose server has the address with this number, and whose caller has the
+/// next. Its probes:
 ///
-/// - `fine`: three calls that succeed, and are claimed to
-/// - `miscounted`: a call that succeeds, and is claimed to take two attempts
-/// - `failing`: calls that fail by their script, and are claimed to succeed
+/// - `fine`: three calls that succeed, as claimed
+/// - `miscounted`: a call that succeeds, with the claim that it takes two attempts
+/// - `failing`: calls that fail by their script, with the claim that they succeed
 /// - `hanging`: a call without an answer
 ///
-/// `more` are further keys, `steps` is the list of steps.
+/// `more` contains further keys, `steps` is the list of steps.
 pub fn story(world: &World, number: u8, more: &str, steps: &str) -> String {
     let greeter = world.address(number);
     let call = format!("call: mypackage.Greeter/SayHello, from: caller, to: \"{greeter}:50051\"");
@@ -60,7 +60,7 @@ pub fn story(world: &World, number: u8, more: &str, steps: &str) -> String {
     )
 }
 
-/// Everything about a run that a test may choose.
+/// The options of a run that a test can set.
 pub struct Play<'a> {
     pub world: &'a World,
     pub stories: Vec<(&'a str, String)>,
@@ -72,7 +72,7 @@ pub struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// These scenarios of the suite `area`.
+    /// Creates a run of these scenarios of the suite `area`.
     pub fn of(world: &'a World, stories: Vec<(&'a str, String)>) -> Self {
         Self {
             world,
@@ -85,7 +85,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Runs them, each as often as `times`.
+    /// Runs each of them `times` times.
     pub async fn run_times(self, times: usize) -> Told {
         let root = tempfile::tempdir().expect("a directory");
         let loaded = self.load(root.path());
@@ -123,7 +123,7 @@ fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
     plan(scenarios, terms, None).entries
 }
 
-/// What was told of a run.
+/// The events of a run.
 #[derive(Debug)]
 pub struct Told(pub Vec<EventKind>);
 
@@ -136,7 +136,7 @@ impl Told {
         ends.collect()
     }
 
-    /// Verdict and cause of the only scenario that ended.
+    /// Returns the verdict and the cause of the only scenario that ended.
     pub fn end(&self) -> (Verdict, &str) {
         match &self.ends()[..] {
             [end] => (end.verdict, end.cause.as_str()),
@@ -144,7 +144,7 @@ impl Told {
         }
     }
 
-    /// Verdicts by scenario, in the order of their ends.
+    /// Returns the verdicts by scenario, in the order in which they ended.
     pub fn verdicts(&self) -> Vec<(&str, Verdict)> {
         let ends = self.ends().into_iter();
         ends.map(|end| (end.id.as_str(), end.verdict)).collect()
@@ -158,7 +158,7 @@ impl Told {
         checks.collect()
     }
 
-    /// Scenarios that began, in their order.
+    /// Returns the scenarios that started, in order.
     pub fn starts(&self) -> Vec<&str> {
         let starts = self.0.iter().filter_map(|kind| match kind {
             EventKind::ScenarioStarted { id, .. } => Some(id.as_str()),

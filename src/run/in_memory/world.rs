@@ -1,4 +1,4 @@
-//! The API server, the node and what makes pods of Deployments.
+//! The API server, the node, and the controller that creates the pods of Deployments.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,14 +30,14 @@ use crate::{
     transport::{PodDialer, http::PodPort},
 };
 
-/// Annotation of a pod's template: the last number of its address.
+/// Annotation of a pod template with the last byte of the pod's address.
 pub const ADDRESS: &str = "meshproof.test/address";
-/// That of the server for control calls.
+/// Last byte of the address of the server for control calls.
 const CONTROL: u8 = 250;
-/// Longer than anything here takes.
+/// Upper limit for every wait in tests.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// See the module.
+/// A cluster in this process.
 pub struct World {
     pub fake: Fake,
     pub node: Node,
@@ -59,10 +59,10 @@ impl Drop for World {
 }
 
 impl World {
-    /// A cluster without a scenario.
+    /// Starts a cluster without scenarios.
     pub async fn start() -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(1);
-        // Other processes that run these tests have other numbers.
+        // Other processes that run these tests use other addresses.
         let process = u8::try_from(std::process::id() % 190).expect("small") + 64;
         let network = [process, NEXT.fetch_add(1, Ordering::Relaxed)];
         let (fake, node, programs) = (Fake::default(), Node::default(), Programs::default());
@@ -87,22 +87,22 @@ impl World {
         }
     }
 
-    /// How its pods are reached.
+    /// Returns the dialer for its pods.
     pub fn dial(&self) -> PodDialer {
         PodDialer::node(self.socket.path().join("node.sock"))
     }
 
-    /// `host:port` of the server for control calls.
+    /// Returns `host:port` of the server for control calls.
     pub fn control(&self) -> String {
         self.control_address.to_string()
     }
 
-    /// The address of the pod whose workload has this number.
+    /// Returns the address of the pod whose workload has this number.
     pub fn address(&self, number: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, self.network[0], self.network[1], number)
     }
 
-    /// Attempts at all servers of a workload.
+    /// Returns the attempts at all servers of a workload.
     pub async fn attempts(&self, workload: &str) -> Vec<Attempt> {
         let programs = self.programs.lock().await;
         let named = programs
@@ -112,7 +112,7 @@ impl World {
         ledgers.flat_map(|ledger| ledger.attempts("")).collect()
     }
 
-    /// Returns when an attempt at a workload is as wanted.
+    /// Waits until an attempt at a workload meets the condition.
     pub async fn until(&self, workload: &str, wanted: impl Fn(&Attempt) -> bool) {
         let waited = async {
             while !self.attempts(workload).await.iter().any(&wanted) {
@@ -120,10 +120,10 @@ impl World {
             }
         };
         let waited = timeout(LIMIT, waited).await;
-        waited.unwrap_or_else(|_| panic!("no attempt at {workload} is as wanted"));
+        waited.unwrap_or_else(|_| panic!("no attempt at {workload} meets the condition"));
     }
 
-    /// Ends the programs of a workload; its pods stay as they were told to be.
+    /// Ends the programs of a workload. Its pods stay unchanged in the API server.
     pub async fn stop(&self, workload: &str) {
         let mut programs = self.programs.lock().await;
         let named = programs.extract_if(.., |(_, pod), _| pod.starts_with(workload));
@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    /// Servers of a workload forget what they were told.
+    /// Resets the scripts of the servers of a workload.
     pub async fn heal(&self, workload: &str) {
         let keys: Vec<Key> = self.programs.lock().await.keys().cloned().collect();
         for (namespace, pod) in keys
@@ -146,24 +146,25 @@ impl World {
                 port: CONTROL_PORT,
             };
             let told = port.send(Method::PUT, "/v1/script", b"{}".to_vec()).await;
-            drop(told.expect("it takes the script"));
+            drop(told.expect("it accepts the script"));
         }
     }
 
-    /// The server for control calls ends.
+    /// Ends the server for control calls.
     pub async fn control_ends(&self) {
         if let Some(control) = self.control.lock().await.take() {
             control.shutdown().await;
         }
     }
 
-    /// From now on another server answers for the ledger of a workload, one that nobody has called.
+    /// From now on, ledger requests to a workload reach another server, which has received no
+    /// calls.
     pub async fn forget(&self, workload: &str) {
         let other = plain_server(self.address(CONTROL - 1)).await;
         self.node.detour(workload, other.control);
     }
 
-    /// Names of the namespaces that are there.
+    /// Returns the names of the existing namespaces.
     pub fn namespaces(&self) -> Vec<String> {
         let names = |path: &String| {
             let name = path.strip_prefix("/api/v1/namespaces/")?;
@@ -173,7 +174,7 @@ impl World {
     }
 }
 
-/// A server of no scenario.
+/// Starts a server that belongs to no scenario.
 async fn plain_server(address: Ipv4Addr) -> server::ServerHandle {
     let options = server::ServerOptions {
         bind: address.into(),
@@ -191,7 +192,7 @@ async fn plain_server(address: Ipv4Addr) -> server::ServerHandle {
     server::start(options).await.expect("the address is free")
 }
 
-/// Deployment controller, scheduler and kubelet.
+/// Stands in for the Deployment controller, the scheduler and the kubelet.
 async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2]) {
     let mut changes = fake.changes();
     loop {
@@ -233,7 +234,7 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
     }
 }
 
-/// The one pod of every Deployment whose namespace is there, with its template.
+/// Returns the one pod of every Deployment in an existing namespace, with its template.
 fn wanted(fake: &Fake) -> BTreeMap<Key, Value> {
     let pod = |(path, object): (&String, &Value)| {
         let (namespace, name) = path

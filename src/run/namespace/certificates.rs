@@ -1,4 +1,5 @@
-//! Certificates of one scenario: made in memory, written as Secrets, gone with the namespace.
+//! Certificates of one scenario. They are created in memory, written as Secrets and deleted with
+//! the namespace.
 
 use std::{
     collections::BTreeMap,
@@ -24,17 +25,17 @@ use crate::{
     scenario::{model::tls::Tls, verb::certificate::Certificate},
 };
 
-/// Authority of a certificate that names none.
+/// Default authority of a certificate.
 pub const AUTHORITY: &str = "authority";
 
-/// Why there is no certificate.
+/// An error creating a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    #[error("cannot make the authority {name}")]
+    #[error("cannot create the certificate authority {name}")]
     Authority { name: String, source: rcgen::Error },
-    #[error("cannot make a certificate")]
+    #[error("cannot create a certificate")]
     Leaf(#[source] rcgen::Error),
-    #[error("cannot read our own certificate")]
+    #[error("cannot parse the created certificate")]
     Unreadable(#[source] nom::Err<X509Error>),
 }
 
@@ -59,11 +60,11 @@ pub struct Certificates {
 struct Inner {
     authorities: BTreeMap<String, Authority>,
     recorded: BTreeMap<String, Served>,
-    /// What each Secret holds now.
+    /// The present certificate of each Secret.
     current: BTreeMap<String, Served>,
 }
 
-/// A certificate beside its key, as PEM.
+/// A certificate and its key, as PEM.
 struct Pair {
     certificate: String,
     key: String,
@@ -75,7 +76,7 @@ impl Certificates {
         work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Serial numbers by the names that `certificate` steps gave.
+    /// Returns serial numbers by the names in `certificate` steps.
     pub fn serials(&self) -> BTreeMap<String, String> {
         self.with(|inner| {
             let pairs = inner.recorded.iter();
@@ -85,17 +86,17 @@ impl Certificates {
         })
     }
 
-    /// What the Secrets hold now.
+    /// Returns the present certificates of the Secrets.
     pub fn current(&self) -> Vec<Served> {
         self.with(|inner| inner.current.values().cloned().collect())
     }
 
-    /// A Secret is gone.
+    /// Records that a Secret was deleted. Returns `false` if it is unknown.
     pub fn forget(&self, secret: &str) -> bool {
         self.with(|inner| inner.current.remove(secret).is_some())
     }
 
-    /// The caller's side of a handshake. Keys are made known to `redactor`.
+    /// Returns the caller's side of a handshake. Registers keys with `redactor`.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -141,7 +142,7 @@ impl Certificates {
         self.with(|inner| leaf(inner.authority(issuer)?, hosts, expired))
     }
 
-    /// The Secret of a `certificate` step, its key, and what is kept of it.
+    /// Returns the Secret of a `certificate` step, its key, and what to pass to [`Self::keep`].
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -169,7 +170,7 @@ impl Certificates {
         Ok((object, pair.key, recorded))
     }
 
-    /// A Secret holds this now.
+    /// Records the present certificate of a Secret.
     pub fn keep(&self, name: &str, recorded: Served) {
         self.with(|inner| {
             inner
@@ -181,7 +182,7 @@ impl Certificates {
 }
 
 impl Inner {
-    /// The authority of this name, made at its first use.
+    /// Returns the authority of this name, created at its first use.
     fn authority(&mut self, name: &str) -> Result<&Authority, CertificateError> {
         if !self.authorities.contains_key(name) {
             let recorded = authority(name).map_err(|source| CertificateError::Authority {

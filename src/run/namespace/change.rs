@@ -1,5 +1,4 @@
-//! Configuration that changes in a scenario's namespace: written, and waited for wherever it has to
-//! arrive.
+//! Changes configuration in a scenario's namespace, and waits until it has arrived everywhere.
 
 use std::time::Instant;
 
@@ -30,12 +29,12 @@ use crate::{
 };
 
 impl ScenarioNamespace {
-    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, when
-    /// told) has it.
+    /// Applies and deletes configuration and waits until every sidecar here (and the gateway, if
+    /// `gateway` is set) has it.
     ///
     /// # Errors
-    /// As [`crate::mesh::istio::propagation::applier::Applier::change`]; pods of what was applied that do not
-    /// become ready.
+    /// As [`crate::mesh::istio::propagation::applier::Applier::change`], and if the pods of
+    /// applied objects do not become ready.
     pub async fn change(
         &self,
         ctx: &RunContext,
@@ -71,7 +70,8 @@ impl ScenarioNamespace {
                 .await?;
             live.push_ms += late.push_ms;
             live.epoch = late.epoch;
-            // What only the mesh reads makes new clusters at most, and these were waited for.
+            // Objects that only the mesh reads create at most new clusters, which were already
+            // awaited.
             self.await_endpoints_at(ctx, &self.proxies(ctx), false)
                 .await?;
         }
@@ -89,7 +89,7 @@ impl ScenarioNamespace {
         Ok(live)
     }
 
-    /// Objects as this run and this target have them.
+    /// Adapts objects to this run and this target.
     fn own(&self, ctx: &RunContext, objects: Vec<Value>) -> Vec<Value> {
         let fit =
             |object| rollout::labelled(ctx.overrides.apply(object, false), &ctx.session.run_id);
@@ -103,7 +103,7 @@ impl ScenarioNamespace {
         own
     }
 
-    /// Services and workloads that are to be deleted, as they are now.
+    /// Returns the present state of the Services and workloads that are to be deleted.
     async fn deleted(
         &self,
         ctx: &RunContext,
@@ -123,7 +123,7 @@ impl ScenarioNamespace {
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
-    /// Writes and deletes objects, and waits for the proxies that are there now.
+    /// Writes and deletes objects, and waits for the proxies that exist now.
     async fn push(
         &self,
         ctx: &RunContext,
@@ -142,8 +142,8 @@ impl ScenarioNamespace {
         Ok(ctx.mesh.applier.change(change).await?)
     }
 
-    /// Services and pods come to istiod on a way of their own: when it has them, a push that holds
-    /// them is waited for, at the proxies of the new pods too.
+    /// Services and pods reach istiod through separate watches. Waits until istiod has them, and
+    /// then until all proxies, including those of new pods, have a push that contains them.
     async fn follow(
         &self,
         ctx: &RunContext,
@@ -162,7 +162,7 @@ impl ScenarioNamespace {
         self.push(ctx, Vec::new(), Vec::new(), gateway).await
     }
 
-    /// Names of the Services among objects of this namespace.
+    /// Returns the names of the Services among objects of this namespace.
     fn services_among(&self, objects: &[Value]) -> Vec<String> {
         let here = |object: &&Value| {
             let namespace = object["metadata"]["namespace"].as_str();
@@ -174,7 +174,7 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// What breaks the proxies here, when the run's mutation does.
+    /// Returns the objects that break the proxies here, if the run has a mutation.
     pub(super) fn mutated(&self, ctx: &RunContext) -> Vec<Value> {
         if self.proxies(ctx).is_empty() {
             return Vec::new();
@@ -187,8 +187,8 @@ impl ScenarioNamespace {
         mutated::objects(ctx, &self.names(), address)
     }
 
-    /// Waits until the proxy that istiod deploys for a Gateway is ready, and has a epoch and
-    /// the endpoints.
+    /// Waits until the proxy that istiod deploys for a Gateway is ready and has a config epoch
+    /// and the endpoints.
     async fn await_gateway(
         &self,
         ctx: &RunContext,
@@ -224,7 +224,7 @@ impl ScenarioNamespace {
     }
 }
 
-/// An object of this version is read by the cluster itself, and not only by the mesh.
+/// Whether objects of this version are read by the cluster itself, and not only by the mesh.
 fn of_the_cluster(version: &Value) -> bool {
     !version.as_str().unwrap_or_default().contains(".istio.io/")
 }

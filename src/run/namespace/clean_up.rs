@@ -1,4 +1,4 @@
-//! What becomes of a scenario's namespace once its verdict is known.
+//! Cleans up a scenario's namespace once its verdict is known.
 
 use futures::future::try_join_all;
 use k8s_openapi::{
@@ -25,11 +25,11 @@ use crate::{
     run::context::{CleanupPolicy, RunContext},
 };
 
-/// Ends the namespace `root` of a scenario as the run wants it, or marks it as one that stays. What
-/// cannot be done is told.
+/// Cleans up the namespace `root` of a scenario according to the run's policy, or marks it as
+/// kept. Emits a note for every failure.
 pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], keep: bool) {
     let (client, name) = (&ctx.client, &root.name);
-    // It concerns others, so it goes also where the rest stays.
+    // Objects outside affect others, so they are deleted even if the rest is kept.
     for text in ctx.writer.remove_outside(configuration, name).await {
         ctx.recorder.emit(EventKind::Note { text });
     }
@@ -37,15 +37,15 @@ pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], ke
         (_, CleanupPolicy::WithTheWorld) | (true, CleanupPolicy::Emptied) => return,
         (true, CleanupPolicy::Deleted) => match namespaces::keep(client, name).await {
             Ok(()) => return,
-            Err(error) => Err(format!("it cannot be marked as kept: {error}")),
+            Err(error) => Err(format!("cannot be marked as kept: {error}")),
         },
         (false, CleanupPolicy::Deleted) => {
             let done = object::delete(client, root).await;
-            done.map_err(|error| format!("stays: {}", chain(&error)))
+            done.map_err(|error| format!("cannot be deleted: {}", chain(&error)))
         }
         (false, CleanupPolicy::Emptied) => {
             let done = empty(client, name, configuration).await;
-            done.map_err(|error| format!("stays: {}", chain(&error)))
+            done.map_err(|error| format!("cannot be emptied: {}", chain(&error)))
         }
     };
     if let Err(words) = done {
@@ -54,18 +54,18 @@ pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], ke
     }
 }
 
-/// Deletes what runs in a namespace and what proxies are told of it. Pods end at once, without
-/// grace.
+/// Deletes what runs in a namespace and the mesh configuration for it. Pods end at once, without
+/// a grace period.
 ///
 /// # Errors
-/// When the API server refuses.
+/// The API server does not delete an object.
 async fn empty(
     client: &Client,
     namespace: &str,
     configuration: &[Written],
 ) -> Result<(), ObjectError> {
     let gentle = DeleteParams::background();
-    // Owners before what they own, or they would make it anew.
+    // Owners before their dependents, which they would otherwise recreate.
     all_of::<Deployment>(client, namespace, &gentle).await?;
     all_of::<StatefulSet>(client, namespace, &gentle).await?;
     all_of::<DaemonSet>(client, namespace, &gentle).await?;

@@ -1,12 +1,12 @@
 //! The control call: a plain call from the scenario's caller to a server that no scenario
-//! configures. When it fails, caller, network or machine is at fault, and nothing can be said of
-//! the mesh.
+//! configures. If it fails, the fault is in the caller, the network or the machine, and nothing
+//! is known about the mesh.
 //!
-//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts may
-//! rightly keep a proxy from the control server. So it goes to a port that Istio's redirection
-//! leaves out for every caller (the pod annotation
-//! `traffic.sidecar.istio.io/excludeOutboundPorts`): past the proxy, over the network of the pod
-//! all the same.
+//! It must not depend on what is under test: a `Sidecar`, REGISTRY_ONLY or a rule for all hosts
+//! may correctly prevent a proxy from reaching the control server. So it goes to a port that
+//! Istio's redirection excludes for every caller (the pod annotation
+//! `traffic.sidecar.istio.io/excludeOutboundPorts`): it bypasses the proxy, but still uses the
+//! pod's network.
 
 use serde_json::{Value, json};
 use testbed::control::{CONTROL_PORT, CallPlan, Origin, RunLine};
@@ -20,8 +20,8 @@ use crate::{
     scenario::{loaded::LoadedScenario, workload_file},
 };
 
-/// The pods of a caller as they must be for the control call: what its file or scenario excludes
-/// stays excluded.
+/// Excludes the control port from redirection in a caller's pods. Ports that its file or scenario
+/// excludes stay excluded.
 #[must_use]
 pub fn past_the_proxy(mut object: Value) -> Value {
     let Some(metadata) = object.pointer_mut("/spec/template/metadata") else {
@@ -38,7 +38,7 @@ pub fn past_the_proxy(mut object: Value) -> Value {
     object
 }
 
-/// The control server's Service with the port that only control calls use.
+/// Adds the port that only control calls use to the control server's Service.
 #[must_use]
 pub fn with_port(mut object: Value) -> Value {
     if object["kind"] == "Service"
@@ -54,12 +54,12 @@ pub fn with_port(mut object: Value) -> Value {
     object
 }
 
-/// Why nothing can be said of the mesh.
+/// An error of the control call: nothing is known about the mesh.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     #[error(transparent)]
     Place(#[from] NamespaceError),
-    #[error("control call")]
+    #[error("the control call could not be made")]
     Caller(#[source] CallerError),
     #[error("the control call of {workload} to a plain server failed: {words}")]
     Failed { workload: String, words: String },
@@ -78,7 +78,7 @@ impl Classified for ControlError {
 /// Makes the control call from every caller of the scenario.
 ///
 /// # Errors
-/// [`ControlError`]: who called, and what came back.
+/// [`ControlError`], with the caller and the status of its call.
 pub async fn check(
     ctx: &RunContext,
     ns: &ScenarioNamespace,

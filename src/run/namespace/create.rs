@@ -1,4 +1,4 @@
-//! Making the namespace of a scenario and what is in it, and its end.
+//! Creates the namespace of a scenario and its contents, and removes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// Why a scenario has no place, with what a person wants to see of it.
+/// An error creating the namespace of a scenario, with evidence for the report.
 #[derive(Debug)]
 pub struct NamespaceFailure {
     pub error: NamespaceError,
@@ -43,11 +43,11 @@ pub struct NamespaceFailure {
 }
 
 impl ScenarioNamespace {
-    /// Makes the namespace and its workloads, and waits until pods are ready and proxies know each
-    /// other.
+    /// Creates the namespace and its workloads, and waits until pods are ready and proxies have
+    /// the endpoints.
     ///
     /// # Errors
-    /// [`PlaceError`], with the last state of whatever is missing.
+    /// [`NamespaceFailure`], with the last state of what is missing.
     pub async fn create(
         ctx: &RunContext,
         id: &str,
@@ -73,7 +73,7 @@ impl ScenarioNamespace {
         }
     }
 
-    /// Makes what is in a namespace that was just made.
+    /// Creates the contents of a new namespace.
     pub(crate) async fn populate(
         ctx: &RunContext,
         root: Written,
@@ -162,7 +162,7 @@ impl ScenarioNamespace {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             ns.await_pods(ctx, &workload.name, wanted).await?;
         }
-        // A push with a marker that is written now holds what istiod knows now.
+        // A push with a marker that is written now contains what istiod knows now.
         ns.await_pods_known(ctx, &ns.addresses(ctx)).await?;
         let services: Vec<String> = ns.services.keys().cloned().collect();
         shards::await_services(&ctx.mesh.applier.control_planes(), &ns.name, &services, &[])
@@ -172,15 +172,16 @@ impl ScenarioNamespace {
             ns.change(ctx, mutated, Vec::new(), gateway),
             ns.await_settled(ctx, gateway),
         )?;
-        // The push may have been behind what was looked at beside it; the gateways were looked at
-        // after it.
+        // The endpoints were checked in parallel and may be newer than the push. Those of the
+        // gateways were checked after it.
         ns.await_endpoints_at(ctx, &ns.proxies(ctx), false).await?;
         ns.entries.extend(live.written);
         Ok(ns)
     }
 
-    /// Does with the namespace what the run's [`tidy::Tidy`] says, or keeps it; `configuration` is
-    /// what was applied to it since it was made. Does not wait.
+    /// Cleans up the namespace according to the run's
+    /// [`CleanupPolicy`](crate::run::context::CleanupPolicy), or keeps it. `configuration` is
+    /// what was applied since it was created. Does not wait.
     pub async fn end(&self, ctx: &RunContext, configuration: &[Written], keep: bool) {
         let all = [&self.entries, configuration].concat();
         clean_up::end(ctx, &self.root, &all, keep).await;
@@ -191,8 +192,8 @@ fn is_headless(object: &Value) -> bool {
     object["kind"] == "Service" && object["spec"]["clusterIP"] == "None"
 }
 
-/// Services that proxies balance by endpoint discovery, those with an address of their own, and
-/// their selectors.
+/// Returns the Services that proxies balance by endpoint discovery (those with a cluster IP),
+/// with their selectors.
 fn balanced_services<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Value> {
     let services = objects.filter(|object| object["kind"] == "Service" && !is_headless(object));
     let selecting = services.filter_map(|service| {
@@ -212,7 +213,7 @@ fn replicas(documents: &[Value]) -> u32 {
         .unwrap_or(1)
 }
 
-/// Replaces placeholders in every text of an object; keys have none.
+/// Replaces placeholders in every text of an object, but not in keys.
 fn expand_all(value: &mut Value, names: &Names<'_>) {
     match value {
         Value::String(text) if text.contains("${") => *text = expand(text, names),

@@ -1,4 +1,4 @@
-//! Why a scenario has no namespace as it wants one.
+//! Errors of a scenario's namespace.
 
 use crate::{
     cluster::object::ObjectError,
@@ -7,13 +7,13 @@ use crate::{
     verdict::outcome::{Check, CheckResult},
 };
 
-/// Why a scenario has no place.
+/// An error creating or changing the namespace of a scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error(
-        "the pods of {workload} are not as wanted ({wanted} ready) after {seconds:.1} s:\n{last}"
+        "the pods of {workload} are not in the expected state ({wanted} ready) after {seconds:.1} s:\n{last}"
     )]
     Pods {
         workload: String,
@@ -27,13 +27,13 @@ pub enum NamespaceError {
     Endpoints(Box<EndpointsError>),
     #[error(transparent)]
     Reach(#[from] ReachError),
-    #[error("{what}, which was applied, is not as wanted after {seconds:.1} s: {last}")]
+    #[error("{what} is not complete after {seconds:.1} s: {last}")]
     Applied {
         what: String,
         seconds: f64,
         last: String,
     },
-    #[error("the scenario has no workload called {0}")]
+    #[error("the scenario has no workload {0}")]
     NoWorkload(String),
     #[error("no pod of {workload} is ready: {seen}")]
     NoPod { workload: String, seen: String },
@@ -59,7 +59,7 @@ impl Classified for NamespaceError {
 }
 
 impl NamespaceError {
-    /// The claim that the mesh violates; `None`: nothing is known of the mesh.
+    /// Returns the claim that the mesh violates. `None`: nothing is known about the mesh.
     pub fn fault(&self) -> Option<Check> {
         let Self::Endpoints(error) = self else {
             return None;
@@ -82,16 +82,18 @@ impl NamespaceError {
     }
 }
 
-/// Why the plain path is not there.
+/// An error of the cluster's own network.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
-    /// The words of the client are those of its causes too.
+    /// The text of a client error includes its causes.
     #[error("cannot list {what}: {error}")]
     List {
         what: &'static str,
         error: Box<kube::Error>,
     },
-    #[error("the plain network was not as the pods are after {seconds:.0} s: {last}")]
+    #[error(
+        "the plain network (without the mesh) does not match the ready pods after {seconds:.0} s: {last}"
+    )]
     Never { seconds: f64, last: String },
 }
 

@@ -1,4 +1,4 @@
-//! What makes the pods of a workload, and how many it shall make.
+//! The controller that creates the pods of a workload, and its scaling.
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use kube::{
@@ -13,16 +13,16 @@ use crate::{
     errors::{Classified, ErrorClass},
 };
 
-/// The API server does not take another number of pods.
+/// An error scaling a workload.
 #[derive(Debug, thiserror::Error)]
-#[error("{kind} {name}: {}", words(error))]
+#[error("cannot scale {kind} {name}: {}", words(error))]
 pub struct ScaleError {
     kind: String,
     name: String,
     error: Box<kube::Error>,
 }
 
-/// What the API server said, without the client's words around it.
+/// Returns the API server's message, without the text that the client adds.
 fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
@@ -36,7 +36,7 @@ impl Classified for ScaleError {
     }
 }
 
-/// Kind of object, as a workload's file has it.
+/// The kind of object that creates the pods of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Maker {
     Deployment,
@@ -45,7 +45,7 @@ pub enum Maker {
 }
 
 impl Maker {
-    /// The first of these kinds among the documents of a file.
+    /// Returns the first of these kinds among the documents of a file.
     pub fn of(documents: &[Value]) -> Option<Self> {
         documents
             .iter()
@@ -57,7 +57,7 @@ impl Maker {
             })
     }
 
-    /// Says how many pods are wanted.
+    /// Sets the number of replicas.
     ///
     /// # Errors
     /// [`ScaleError`].

@@ -1,5 +1,4 @@
-//! Manifests as they were applied, and what the API server answered: evidence of a scenario that
-//! did not pass.
+//! Manifests as applied, with the API server's answers: evidence of a scenario that did not pass.
 
 use std::path::Path;
 
@@ -7,7 +6,7 @@ use serde_json::Value;
 
 use crate::{cluster::object::Written, evidence::sensitive};
 
-/// Files in the order in which steps took them up.
+/// Files in the order in which steps used them.
 #[derive(Debug, Default)]
 pub struct Manifests {
     files: Vec<File>,
@@ -21,7 +20,7 @@ struct File {
 }
 
 impl Manifests {
-    /// A step is about to write these objects.
+    /// Records the objects that a step is about to write.
     pub fn taken_up(&mut self, path: &str, objects: Vec<Value>) {
         let name = Path::new(path).file_name();
         self.files.push(File {
@@ -34,14 +33,14 @@ impl Manifests {
         });
     }
 
-    /// What the API server said of the objects that were taken up last.
+    /// Records the API server's answers to the objects that were recorded last.
     pub fn answered(&mut self, written: &[Written]) {
         if let Some(file) = self.files.last_mut() {
             file.answers.extend_from_slice(written);
         }
     }
 
-    /// Names and texts of the evidence.
+    /// Returns the names and texts of the evidence.
     pub fn evidence(&self) -> Vec<(String, String)> {
         let numbered = (1..).zip(&self.files);
         let each = numbered.map(|(number, file)| {
@@ -57,7 +56,7 @@ impl Manifests {
 }
 
 impl File {
-    /// One object with what the API server filled in, and its warnings before it.
+    /// Returns one object with the metadata that the API server set, preceded by its warnings.
     fn document(&self, object: &Value) -> String {
         let same = |written: &&Written| {
             let namespace = object["metadata"]["namespace"].as_str();
@@ -82,7 +81,7 @@ impl File {
                     metadata["creationTimestamp"] = created.to_string().into();
                 }
             }
-            None => text += "# the API server has not taken it\n",
+            None => text += "# the API server has not accepted it\n",
         }
         text + &serde_yaml::to_string(&object).unwrap_or_else(|error| format!("# {error}\n"))
     }
@@ -119,7 +118,7 @@ mod tests {
             "creationTimestamp: 2026-01-02T03:04:05Z",
             "namespace: mp-1",
             "hosts:\n  - x",
-            "---\n# the API server has not taken it\n",
+            "---\n# the API server has not accepted it\n",
             "nested: '***'",
         ] {
             assert!(text.contains(part), "{part} in:\n{text}");

@@ -1,4 +1,4 @@
-//! The namespace of a scenario: made, filled, waited for, evidence of what is in it, and its end.
+//! The namespace of a scenario: its creation, contents, readiness, evidence and removal.
 
 pub mod certificates;
 pub mod change;

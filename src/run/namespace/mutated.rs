@@ -1,4 +1,4 @@
-//! A mutation's patches on the way to proxies, and whether they got there.
+//! Applies a mutation's patches to proxies, and checks that the proxies have them.
 
 use serde_json::Value;
 
@@ -15,8 +15,8 @@ use crate::{
     },
 };
 
-/// What a scenario's own namespace gets once its pods are ready. `${address:WORKLOAD}` is the
-/// address of the workload's first pod.
+/// Returns the mutation's objects for a scenario's namespace once its pods are ready.
+/// `${address:WORKLOAD}` is the address of the workload's first pod.
 pub fn objects(
     ctx: &RunContext,
     names: &Names<'_>,
@@ -35,7 +35,7 @@ pub fn objects(
     expanded.into_iter().collect()
 }
 
-/// WORKLOAD of `${address:WORKLOAD}`.
+/// Returns WORKLOAD of `${address:WORKLOAD}`.
 fn address_of(text: &str) -> Option<&str> {
     text.strip_prefix("${address:")?.strip_suffix('}')
 }
@@ -53,10 +53,11 @@ fn each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// Breaks the shared gateway for the whole run; what is returned must be given to [`mend_gateway`].
+/// Breaks the shared gateway for the whole run. The returned objects must be passed to
+/// [`mend_gateway`].
 ///
 /// # Errors
-/// The gateway does not have it in time.
+/// The gateway does not have the patches in time.
 pub async fn break_gateway(
     ctx: &RunContext,
     namespace: &str,
@@ -81,10 +82,10 @@ pub async fn break_gateway(
     Ok(ctx.mesh.applier.change(change).await?.written)
 }
 
-/// Takes the patches from the shared gateway again.
+/// Removes the patches from the shared gateway.
 ///
 /// # Errors
-/// The gateway has them still.
+/// The gateway still has the patches.
 pub async fn mend_gateway(
     ctx: &RunContext,
     namespace: &str,
@@ -102,7 +103,8 @@ pub async fn mend_gateway(
     ctx.mesh.applier.change(change).await.map(|_| ())
 }
 
-/// Notes which patches the proxies of a scenario have now: later steps may take away what they fit.
+/// Records which patches the proxies of a scenario have now: later steps may remove what they
+/// match.
 pub async fn look(ctx: &RunContext, ns: &ScenarioNamespace, taken: &TakenSlots) {
     let Some(mutation) = patched(ctx) else { return };
     let all = ns
@@ -123,11 +125,11 @@ pub async fn look(ctx: &RunContext, ns: &ScenarioNamespace, taken: &TakenSlots) 
     }
 }
 
-/// A patch that no proxy had, in a scenario that was to notice: then nothing is known of what it
-/// would have noticed.
+/// No proxy had a patch in a scenario that must detect the mutation. So it is unknown whether the
+/// scenario would have detected it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "patch {number} of mutation {mutation} ({operation} {apply_to}) was in no proxy: it fits nothing here, or was not accepted"
+    "patch {number} of mutation {mutation} ({operation} {apply_to}) was in no proxy's configuration: it matches nothing here, or was rejected"
 )]
 pub struct MutationNotTaken {
     number: usize,
@@ -142,7 +144,7 @@ impl Classified for MutationNotTaken {
     }
 }
 
-/// The first patch that no proxy had, if this scenario was to notice.
+/// Returns the first patch that no proxy had, if this scenario must detect the mutation.
 pub fn untaken(
     ctx: &RunContext,
     loaded: &LoadedScenario,

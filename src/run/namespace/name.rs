@@ -1,6 +1,7 @@
-//! What the namespaces of scenarios are called.
+//! Names of the namespaces of scenarios.
 
-/// A namespace name: unique in the run, readable, a DNS label (RFC 1123, at most 63 characters).
+/// Returns a namespace name: unique in the run, readable, and a DNS label (RFC 1123, at most 63
+/// characters).
 pub(crate) fn name(run: &str, number: usize, id: &str) -> String {
     let slug: String = id
         .chars()
@@ -34,7 +35,7 @@ mod tests {
         );
     }
 
-    /// RFC 1123, section 2.1, as Kubernetes has it.
+    /// RFC 1123, section 2.1, as Kubernetes applies it.
     fn is_dns_label(name: &str) -> bool {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let ends = !name.starts_with('-') && !name.ends_with('-');

@@ -1,4 +1,4 @@
-//! Pods as evidence: their states, and their proxies' last log lines.
+//! Evidence of pods: their states and their proxies' last log lines.
 
 use futures::future::join_all;
 use kube::ResourceExt as _;
@@ -11,8 +11,8 @@ use crate::{
     run::{context::RunContext, probe::flags},
 };
 
-/// What a person wants to see of a scenario that did not pass: the pods' state and the proxies'
-/// last log lines.
+/// Returns the state of the pods and the last log lines of their proxies, for a scenario that did
+/// not pass.
 pub async fn pod_evidence(ctx: &RunContext, namespace: &str) -> Vec<(String, String)> {
     let pods = ctx.pods.of(namespace);
     let mut all = vec![(
@@ -23,7 +23,7 @@ pub async fn pod_evidence(ctx: &RunContext, namespace: &str) -> Vec<(String, Str
         let text = flags::log(ctx, namespace, &pod.name_any(), 200)
             .await
             .unwrap_or_else(|error| chain(&error));
-        // A proxy that refuses a program quotes it.
+        // A proxy that rejects a program quotes it.
         let text = sensitive::refusal(&text);
         (format!("{}.istio-proxy.log", pod.name_any()), text)
     }));

@@ -1,12 +1,11 @@
-//! The plain path: before anything is judged, callers without a proxy in their way reach every
-//! Service of the place.
+//! The plain path: before anything is judged, waits until callers without a proxy can reach every
+//! Service of the namespace.
 //!
-//! A proxy waits for what it is told, and that is waited for (`mesh::istio::live`). A caller
-//! without one meets the cluster's own network, where a Service is known some time after its pods
-//! are ready: until then a connection is refused, and one to a pod that is gone is lost. Neither is
-//! the mesh's doing. So two things are waited for, both as the caller itself sees them: the API's
-//! EndpointSlices name exactly the ready pods, and connections to each port of each Service are
-//! made.
+//! The configuration of proxies is awaited elsewhere (`mesh::istio::propagation`). A caller
+//! without a proxy uses the cluster's own network, which knows a Service some time after its pods
+//! are ready. Until then connections are refused, and those to a pod that is gone are lost.
+//! Neither is caused by the mesh. So two conditions are awaited: the API's EndpointSlices name
+//! exactly the ready pods, and the caller can connect to each port of each Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,32 +27,32 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Ways that are tried at once: to a control port on a cluster each takes a connection through the
-/// API server.
+/// Paths that are tried in parallel. On a remote cluster, each request to a control port takes a
+/// connection through the API server.
 const SIDE_BY_SIDE: usize = 4;
 /// Label by which a slice names its Service (Kubernetes, "EndpointSlices", Ownership).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Rate at which an address that is gone, but still in the rules, is missed by all connections.
-/// Each takes one of the addresses at random (kube-proxy: "random" of nftables and "statistic" of
+/// Probability that all connections miss an address that is gone but still in the rules. Each
+/// connection picks an address at random (kube-proxy: "random" of nftables and "statistic" of
 /// iptables).
 const MISSED: f64 = 1e-6;
 
-/// A port of a Service, and what stands behind it.
+/// A port of a Service and its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Way {
     /// `host:port` as a client in the namespace writes it.
     name: String,
-    /// The same by address; `None` where the name stands for the pods themselves.
+    /// `host:port` by cluster IP. `None` if the name resolves to the pods themselves.
     address: Option<String>,
     /// `address:port` of the ready endpoints.
     endpoints: Vec<String>,
 }
 
-/// Waits until every plain caller of the place reaches every Service of it; returns at once where
-/// there is no such caller.
+/// Waits until every plain caller of the namespace reaches every Service in it. Returns at once
+/// if there is no such caller.
 ///
 /// # Errors
-/// [`ReachError`], with what was last missing.
+/// [`ReachError`], with what was missing last.
 pub async fn await_plain(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), ReachError> {
     let callers = ns.plain_callers(ctx);
     if callers.is_empty() {
@@ -72,7 +71,7 @@ pub async fn await_plain(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(),
     })
 }
 
-/// What is not as it will be; `None`: nothing.
+/// Returns a message about the first condition that does not hold yet.
 async fn missing(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -97,7 +96,7 @@ async fn missing(
             .find_map(|(pair, words)| Some((pair, words?)));
         if let Some(((caller, way), words)) = first {
             return Ok(Some(format!(
-                "{} was never reachable in the plain network from pod {}: {words}",
+                "{} was never reachable over the plain network from pod {}: {words}",
                 way.name, caller.pod
             )));
         }
@@ -125,7 +124,7 @@ where
     })
 }
 
-/// Why a way is not open as the endpoints behind it are; `None`: it is.
+/// Returns why a path is not as reachable as its endpoints are. `None`: it is.
 async fn closed(caller: &PodPort, way: &Way) -> Option<String> {
     let Some(address) = &way.address else {
         return by_name(caller, way).await;
@@ -136,22 +135,22 @@ async fn closed(caller: &PodPort, way: &Way) -> Option<String> {
     };
     match found.error {
         None if way.endpoints.is_empty() => {
-            Some("connections are made, although no pod is behind it".to_owned())
+            Some("connections succeed although it has no endpoint".to_owned())
         }
         Some(_) if way.endpoints.is_empty() => None,
         None => by_name(caller, way).await,
         Some(words) => {
             let direct = join_all(way.endpoints.iter().map(|one| bed::reach(caller, one, 1))).await;
             let open = direct.iter().flatten().filter(|one| one.made > 0).count();
-            // Where nobody listens, the Service is as closed as its pods are; where some do, as
-            // open.
+            // If no endpoint accepts connections, neither does the Service. If some do, some
+            // connections to the Service succeed.
             let settled = open == 0 || (open < way.endpoints.len() && found.made > 0);
             (!settled).then_some(words)
         }
     }
 }
 
-/// The same by the name that clients use: the cluster's DNS knows it too.
+/// Connects by the name that clients use, so that the cluster's DNS is checked as well.
 async fn by_name(caller: &PodPort, way: &Way) -> Option<String> {
     if way.endpoints.is_empty() {
         return None;
@@ -162,8 +161,8 @@ async fn by_name(caller: &PodPort, way: &Way) -> Option<String> {
     }
 }
 
-/// Connections by which one address more than the `endpoints` would have been met but for
-/// [`MISSED`].
+/// Returns how many connections meet an address in addition to the `endpoints`, except with the
+/// probability [`MISSED`].
 fn connections(endpoints: usize) -> u64 {
     if endpoints == 0 {
         return 1;
@@ -172,7 +171,7 @@ fn connections(endpoints: usize) -> u64 {
     (MISSED.ln() / (1.0 - part).ln()).ceil() as u64
 }
 
-/// The first Service whose slices do not name exactly its ready pods.
+/// Returns a message about the first Service whose slices do not name exactly its ready pods.
 fn unsettled(services: &[Service], slices: &[EndpointSlice], pods: &[Pod]) -> Option<String> {
     services.iter().find_map(|service| {
         let spec = service.spec.as_ref()?;
@@ -182,7 +181,7 @@ fn unsettled(services: &[Service], slices: &[EndpointSlice], pods: &[Pod]) -> Op
         let selector = spec.selector.as_ref().filter(|all| !all.is_empty())?;
         let wanted = behind(selector, pods);
         let named: BTreeSet<String> = of(service, slices).flat_map(addresses).collect();
-        // A pod has an address of each family; a Service may be of one.
+        // A pod has an address of each family. A Service may have only one family.
         let each = wanted.iter().all(|pod| !pod.is_disjoint(&named));
         let only = named
             .iter()
@@ -200,7 +199,7 @@ fn unsettled(services: &[Service], slices: &[EndpointSlice], pods: &[Pod]) -> Op
     })
 }
 
-/// Addresses of each ready pod that a selector chooses.
+/// Returns the addresses of each ready pod that a selector matches.
 fn behind(selector: &BTreeMap<String, String>, pods: &[Pod]) -> Vec<BTreeSet<String>> {
     let chosen = pods.iter().filter(|pod| {
         let has = |(key, value): (&String, &String)| pods::label(pod, key) == Some(value);
@@ -227,7 +226,7 @@ fn of<'a>(
         .filter(move |slice| slice.labels().get(SERVICE_NAME) == Some(&name))
 }
 
-/// Addresses that take traffic.
+/// Returns the addresses of ready endpoints.
 fn addresses(slice: &EndpointSlice) -> Vec<String> {
     let ready = slice.endpoints.iter().flatten().filter(|endpoint| {
         let conditions = endpoint.conditions.as_ref();
@@ -237,7 +236,7 @@ fn addresses(slice: &EndpointSlice) -> Vec<String> {
     first.collect()
 }
 
-/// Every TCP port of every Service that the cluster itself leads to pods.
+/// Returns every TCP port of every Service that the cluster itself routes to pods.
 fn ways(services: &[Service], slices: &[EndpointSlice]) -> Vec<Way> {
     let inside = services.iter().filter_map(|service| {
         let spec = service.spec.as_ref()?;
@@ -251,7 +250,7 @@ fn ways(services: &[Service], slices: &[EndpointSlice]) -> Vec<Way> {
             let address = address.filter(|address| address != "None" && !address.is_empty());
             let endpoints = endpoints(service, port.name.as_deref(), slices);
             let behind = endpoints.first().and_then(|one| one.rsplit_once(':'));
-            // A name without an address of its own stands for its pods, whose ports a client has to
+            // The name of a headless Service resolves to its pods, whose ports a client has to
             // know.
             let number = match (&address, behind) {
                 (None, Some((_, number))) => number.to_owned(),
@@ -267,7 +266,7 @@ fn ways(services: &[Service], slices: &[EndpointSlice]) -> Vec<Way> {
     each.collect()
 }
 
-/// `address:port` of the ready endpoints behind the port of this name.
+/// Returns `address:port` of the ready endpoints behind the port with this name.
 fn endpoints(service: &Service, port: Option<&str>, slices: &[EndpointSlice]) -> Vec<String> {
     let each = of(service, slices).flat_map(|slice| {
         let ports = slice.ports.iter().flatten();
@@ -285,7 +284,7 @@ fn endpoints(service: &Service, port: Option<&str>, slices: &[EndpointSlice]) ->
     all.into_iter().collect()
 }
 
-/// As it stands before a port.
+/// Puts an IPv6 address into brackets, as before a port.
 fn bracketed(address: &str) -> String {
     if address.contains(':') {
         format!("[{address}]")

@@ -1,5 +1,4 @@
-//! Workloads in applied files: their pods are awaited as those of the world are, or found to be
-//! hopeless.
+//! Waits for the pods of workloads in applied files, as for those of the scenario's workloads.
 
 use std::time::Instant;
 
@@ -29,14 +28,14 @@ const KINDS: [&str; 6] = [
     "Pod",
 ];
 
-/// The object makes pods, or is one.
+/// Whether the object creates pods or is one.
 pub fn makes_pods(object: &Value) -> bool {
     object["kind"]
         .as_str()
         .is_some_and(|kind| KINDS.contains(&kind))
 }
 
-/// The object with the run's label on its pods: only such pods are watched.
+/// Adds the run's label to the pods of an object. Only pods with this label are watched.
 #[must_use]
 pub fn labelled(mut object: Value, run: &str) -> Value {
     let metadata = match object["kind"].as_str() {
@@ -51,11 +50,11 @@ pub fn labelled(mut object: Value, run: &str) -> Value {
     object
 }
 
-/// Waits until every workload among these objects is rolled out and its pods are ready, or one of
-/// them never will be.
+/// Waits until every workload among these objects is rolled out and its pods are ready, or until
+/// one of them cannot become ready.
 ///
 /// # Errors
-/// [`PlaceError::Pods`] with the pods' own reasons.
+/// [`NamespaceError::Applied`] with the state of the pods.
 pub async fn await_rolled_out(
     ctx: &RunContext,
     namespace: &str,
@@ -85,16 +84,16 @@ async fn await_one(
         Err(WaitError::TimedOut(late)) => late.last_seen,
     };
     Err(NamespaceError::Applied {
-        what: format!("{} {}", written.kind, written.name),
+        what: format!("the rollout of {} {}", written.kind, written.name),
         seconds: began.elapsed().as_secs_f64(),
         last: format!("{last}\n{}", pods::describe(&ctx.client, &pods).await),
     })
 }
 
-/// What is not as wanted, and the pods that are there.
+/// Why a rollout is not complete, and its present pods.
 type Late = (String, Vec<Pod>);
 
-/// The workload is rolled out; `Err`: it never will be.
+/// Whether the workload is rolled out. `Err`: it cannot complete.
 async fn is_rolled_out(
     ctx: &RunContext,
     namespace: &str,
@@ -114,11 +113,11 @@ async fn is_rolled_out(
     })
 }
 
-/// Waits until no pod of these workloads is left; told by what they selected before they were
+/// Waits until no pod of these workloads is left, going by their selectors before they were
 /// deleted.
 ///
 /// # Errors
-/// [`PlaceError::Applied`] with what is still there.
+/// [`NamespaceError::Applied`] with the pods that remain.
 pub async fn await_gone(
     ctx: &RunContext,
     namespace: &str,
@@ -133,14 +132,14 @@ pub async fn await_gone(
             return Err(NamespaceError::Applied {
                 what: format!("the removal of {}", object["metadata"]["name"]),
                 seconds: start.elapsed().as_secs_f64(),
-                last: format!("still there: {}", names.join(", ")),
+                last: format!("these pods remain: {}", names.join(", ")),
             });
         }
     }
     Ok(())
 }
 
-/// The pods of a workload by its selector; a Pod is its own.
+/// Returns the pods of a workload by its selector. A Pod is its own.
 fn of(pods: &[Pod], object: &Value) -> Vec<Pod> {
     let labels = object
         .pointer("/spec/selector/matchLabels")
@@ -155,12 +154,12 @@ fn of(pods: &[Pod], object: &Value) -> Vec<Pod> {
     pods.iter().filter(mine).cloned().collect()
 }
 
-/// How far a rollout is.
+/// Progress of a rollout.
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Ready,
     Pending(String),
-    /// It has ended, and not well.
+    /// It ended in failure.
     Failed(String),
 }
 
@@ -216,19 +215,19 @@ fn state(object: &Value, pods: &[Pod]) -> State {
         ),
         "Job" if is_true("Failed") => return State::Failed("it failed".to_owned()),
         "Job" if is_true("Complete") => return State::Ready,
-        "Job" => return pending_unless(status("ready") > 0, "no pod of it is ready"),
+        "Job" => return pending_unless(status("ready") > 0, "none of its pods is ready"),
         "Pod" => match object.pointer("/status/phase").and_then(Value::as_str) {
             Some("Failed") => return State::Failed("it failed".to_owned()),
             Some("Succeeded") => return State::Ready,
             _ => return pending_unless(pods.iter().any(pods::is_ready), "it is not ready"),
         },
-        _ => return State::Pending("it is not there".to_owned()),
+        _ => return State::Pending("it does not exist".to_owned()),
     };
     let [updated, ready, all] = have;
     let watched = pods.iter().filter(|pod| pods::is_ready(pod)).count() as u64;
     let done = observed && have.iter().all(|count| *count == wanted) && watched == wanted;
     let words =
-        format!("of {wanted} pods {updated} are up to date and {ready} ready, {all} in all");
+        format!("{updated} of {wanted} pods are up to date and {ready} are ready; {all} exist");
     pending_unless(done, &words)
 }
 
@@ -272,13 +271,13 @@ mod tests {
         let found = state(&deployment(generation, updated, ready), &pods);
         assert_eq!(found == State::Ready, done, "{found:?}");
         let found = state(&deployment(generation, updated, ready), &pods[..1]);
-        assert_ne!(found, State::Ready, "the watch has only one of them");
+        assert_ne!(found, State::Ready, "only one of them is watched");
     }
 
     #[rstest::rstest]
     #[case::complete("Complete", State::Ready)]
     #[case::failed("Failed", State::Failed("it failed".to_owned()))]
-    #[case::at_work("Suspended", State::Pending("no pod of it is ready".to_owned()))]
+    #[case::at_work("Suspended", State::Pending("none of its pods is ready".to_owned()))]
     fn a_job_is_done_or_at_work_or_failed(#[case] condition: &str, #[case] wanted: State) {
         let job = json!({"kind": "Job", "status": {"conditions": [{"type": condition, "status": "True"}]}});
         assert_eq!(state(&job, &[]), wanted);

@@ -1,5 +1,5 @@
-//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `furnish`
-//! makes it, `change` changes it.
+//! The namespace of a scenario as its steps see it: workloads, their pods and proxies. `create`
+//! creates it, `change` changes it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,43 +36,44 @@ use crate::{
     verdict::{guard::Times, pods::Pods},
 };
 
-/// Numbers of the patches of a mutation that some proxy of a scenario was seen to have.
+/// Numbers of the patches of a mutation that some proxy of a scenario had.
 pub type TakenSlots = Mutex<BTreeSet<usize>>;
 
 /// A namespace with its workloads.
 pub struct ScenarioNamespace {
     pub name: String,
-    /// External host that belongs to this scenario alone.
+    /// External host name that only this scenario uses.
     pub host: String,
     pub workloads: Vec<Workload>,
     /// Names of the workloads that make calls rather than answer them.
     pub(super) callers: BTreeSet<String>,
-    /// Certificates that steps made.
+    /// Certificates that steps created.
     pub certificates: Certificates,
-    /// Watch over its pods.
+    /// Watches its pods.
     pub guard: Guard,
     /// Times that the scenario's configuration states.
     pub times: OnceLock<Times>,
-    /// What has answered a call: caller and address.
+    /// Pairs of a caller and an address that has answered it.
     pub(super) answered: Mutex<BTreeSet<(String, String)>>,
-    /// What each Service with an address of its own selects pods by.
+    /// Selector of each Service with a cluster IP.
     pub(crate) services: BTreeMap<String, Value>,
-    /// What makes the pods of each workload, by its name.
+    /// Controller of each workload, by its name.
     pub controllers: BTreeMap<String, Maker>,
-    /// A Service without an address of its own: proxies know its pods by listeners instead of
+    /// Whether there is a headless Service: proxies know its pods by listeners instead of
     /// endpoints.
     pub(crate) headless: bool,
-    /// Its objects may lie outside the namespace.
+    /// Whether its objects may be outside the namespace.
     pub(super) outside: bool,
     pub(super) root: Written,
-    /// What proxies were told of this place when it was made.
+    /// Mesh configuration, and objects outside the namespace, that were written when it was
+    /// created.
     pub(super) entries: Vec<Written>,
-    /// What of a mutation its proxies have had.
+    /// The patches of a mutation that its proxies have had.
     pub taken: TakenSlots,
 }
 
 impl ScenarioNamespace {
-    /// What placeholders stand for here.
+    /// Returns the values of placeholders.
     pub fn names(&self) -> Names<'_> {
         Names {
             namespace: &self.name,
@@ -81,7 +82,7 @@ impl ScenarioNamespace {
         }
     }
 
-    /// The caller's side of a handshake, with its placeholders replaced.
+    /// Returns the caller's side of a handshake, with its placeholders replaced.
     ///
     /// # Errors
     /// [`CertificateError`].
@@ -95,7 +96,7 @@ impl ScenarioNamespace {
             .transpose()
     }
 
-    /// Where objects of this scenario may go.
+    /// Returns where this scenario may write objects.
     pub fn home(&self) -> Home<'_> {
         Home {
             namespace: &self.name,
@@ -103,7 +104,7 @@ impl ScenarioNamespace {
         }
     }
 
-    /// Sidecars and gateways of this namespace.
+    /// Returns the sidecars and gateways of this namespace.
     pub fn proxies(&self, ctx: &RunContext) -> Vec<Plane> {
         let pods = ctx.pods.of(&self.name);
         let injected = pods
@@ -114,15 +115,15 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// The proxies that are told of a change: those of this namespace, and the shared gateways
-    /// where that is said.
+    /// Returns the proxies that a change affects: those of this namespace, and the shared
+    /// gateways if `gateway` is set.
     pub(crate) fn concerned(&self, ctx: &RunContext, gateway: bool) -> Vec<Plane> {
         let shared = ctx.mesh.gateways.iter().filter(|_| gateway);
         let own = self.proxies(ctx).into_iter();
         own.chain(shared.cloned()).collect()
     }
 
-    /// Programs here that are their own data plane.
+    /// Returns the programs here that are their own data plane (proxyless gRPC).
     pub(super) fn programs(&self, ctx: &RunContext) -> Vec<Plane> {
         let pods = ctx.pods.of(&self.name);
         let ready = pods
@@ -133,7 +134,7 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// Ready pods by workload and by app.
+    /// Returns the ready pods by workload and by app.
     pub fn pods(&self, ctx: &RunContext) -> Pods {
         let mut all = Pods::new();
         for pod in ctx
@@ -152,10 +153,10 @@ impl ScenarioNamespace {
         all
     }
 
-    /// One ready pod of a workload.
+    /// Returns one ready pod of a workload.
     ///
     /// # Errors
-    /// When there is no such workload, or none of its pods is ready.
+    /// There is no such workload, or none of its pods is ready.
     pub fn pod(&self, ctx: &RunContext, workload: &str) -> Result<String, NamespaceError> {
         if !self.workloads.iter().any(|known| known.name == workload) {
             return Err(NamespaceError::NoWorkload(workload.to_owned()));
@@ -168,7 +169,7 @@ impl ScenarioNamespace {
         })
     }
 
-    /// All pods of a workload, ready or not.
+    /// Returns all pods of a workload, ready or not.
     pub(super) fn all_pods(&self, ctx: &RunContext, workload: &str) -> Vec<Pod> {
         let mut pods = ctx.pods.of(&self.name);
         pods.retain(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(workload));
@@ -185,7 +186,8 @@ impl ScenarioNamespace {
         answered.contains(&pair)
     }
 
-    /// Control ports of the callers whose connections no proxy takes, or not all of them.
+    /// Returns the control ports of the callers of which a proxy intercepts no connections, or
+    /// not all.
     pub fn plain_callers(&self, ctx: &RunContext) -> Vec<PodPort> {
         let pods = ctx.pods.of(&self.name);
         let calls = |pod: &&Pod| {
@@ -199,7 +201,7 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// Pods whose workload serves (has a ledger).
+    /// Returns the ready pods that serve calls and so have a ledger.
     pub fn servers(&self, ctx: &RunContext) -> Vec<String> {
         let all = self.ledgers(ctx).into_iter();
         all.filter(|(_, ready)| *ready)
@@ -212,8 +214,9 @@ impl ScenarioNamespace {
         !is_gateway(pod) && workload.is_some_and(|name| !self.callers.contains(name))
     }
 
-    /// Pods that may have a ledger of this scenario and whether they are ready: a server that is
-    /// not ready may have been called all the same. One that is on its way out counts as departed.
+    /// Returns the pods that may have a ledger of this scenario, and whether they are ready: a
+    /// server that is not ready may have received calls. A pod that is being deleted counts as
+    /// departed.
     pub fn ledgers(&self, ctx: &RunContext) -> Vec<(String, bool)> {
         let pods = ctx.pods.of(&self.name);
         let staying = pods
@@ -225,11 +228,11 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// Waits until exactly `wanted` pods of a workload are there and ready, or one of them never
-    /// will be.
+    /// Waits until a workload has exactly `wanted` pods and all are ready, or until one of them
+    /// cannot become ready.
     ///
     /// # Errors
-    /// The pods' last state, events and log lines.
+    /// [`NamespaceError::Pods`] with the pods' last state, events and log lines.
     pub async fn await_pods(
         &self,
         ctx: &RunContext,

@@ -1,4 +1,4 @@
-//! Waiting until istiod and proxies know the pods of a place.
+//! Waits until istiod and proxies know the pods of a namespace.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -19,10 +19,11 @@ use crate::{
 
 impl ScenarioNamespace {
     /// Waits until istiod has exactly the ready pods as endpoints of every app here, and every
-    /// sidecar (and the gateway, when told) has what istiod then has for it.
+    /// sidecar (and the gateway, if `gateway` is set) has the endpoints that istiod has for it.
     ///
     /// # Errors
-    /// Who lacks what; [`PlaceError::fault`] tells whether it is the mesh's.
+    /// Which component lacks which endpoints. [`NamespaceError::fault`] says whether the mesh is
+    /// at fault.
     pub async fn await_endpoints(
         &self,
         ctx: &RunContext,
@@ -32,7 +33,7 @@ impl ScenarioNamespace {
         self.await_settled(ctx, gateway).await
     }
 
-    /// Waits until the workers of every proxy that is told of this place have its endpoints, and
+    /// Waits until the workers of every affected proxy have the endpoints of this namespace, and
     /// plain callers reach its Services.
     pub(crate) async fn await_settled(
         &self,
@@ -44,8 +45,8 @@ impl ScenarioNamespace {
         try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
     }
 
-    /// The same after pods came or went. Proxies know the pods behind a Service without an address
-    /// by listeners and routes, which come with a push of their own.
+    /// Like [`Self::await_endpoints`], after pods were added or removed. Proxies know the pods
+    /// behind a headless Service by listeners and routes, which need a separate push.
     ///
     /// # Errors
     /// As [`Self::await_endpoints`].
@@ -57,7 +58,7 @@ impl ScenarioNamespace {
         Ok(())
     }
 
-    /// Waits until istiod has exactly these addresses, by Service.
+    /// Waits until istiod has exactly these addresses for each Service.
     pub(crate) async fn await_pods_known(
         &self,
         ctx: &RunContext,
@@ -84,7 +85,7 @@ impl ScenarioNamespace {
         self.unless_slowed(ctx, start, waited).await
     }
 
-    /// Addresses of the ready pods behind each Service here.
+    /// Returns the addresses of the ready pods behind each Service here.
     pub(crate) fn addresses(&self, ctx: &RunContext) -> BTreeMap<String, Vec<String>> {
         let pods = ctx.pods.of(&self.name);
         let services = self.services.iter();
@@ -93,8 +94,8 @@ impl ScenarioNamespace {
             .collect()
     }
 
-    /// Addresses of the ready pods behind each Service among configuration that is applied (Gateway
-    /// API's routes want one for each version).
+    /// Returns the addresses of the ready pods behind each Service in applied configuration
+    /// (Gateway API routes need one Service for each version).
     pub(crate) fn selected(
         &self,
         ctx: &RunContext,
@@ -110,7 +111,7 @@ impl ScenarioNamespace {
         each.collect()
     }
 
-    /// The mesh is not at fault where what takes part did not run.
+    /// Excuses the mesh if a participating program stalled.
     async fn unless_slowed(
         &self,
         ctx: &RunContext,
@@ -131,7 +132,7 @@ impl ScenarioNamespace {
     }
 }
 
-/// Addresses of the ready pods that carry every label of a selector.
+/// Returns the addresses of the ready pods that have every label of a selector.
 fn behind(pods: &[Pod], selector: &Value) -> Vec<String> {
     let labels = selector.as_object().into_iter().flatten();
     let labels: Vec<(&String, &Value)> = labels.collect();

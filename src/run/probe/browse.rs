@@ -1,4 +1,4 @@
-//! A probe whose calls a real browser makes.
+//! Runs probes whose calls a real browser makes.
 
 use std::time::Instant;
 
@@ -22,20 +22,20 @@ use crate::{
     verdict::stall::Stalls,
 };
 
-/// Chromium and the two listeners that it talks to; one for all browser probes of a scenario.
+/// Chromium and the two listeners that it talks to. All browser probes of a scenario share it.
 pub struct Browsing {
     chrome: Chrome,
-    /// `workload:port` that the scenario's host leads to.
+    /// `workload:port` to which the scenario's host is mapped.
     to: String,
     _page: serve::Listening,
     _target: serve::Listening,
 }
 
 impl Browsing {
-    /// Starts Chromium. The scenario's host leads to `to`, every other host to the page.
+    /// Starts Chromium. The scenario's host is mapped to `to`, every other host to the page.
     ///
     /// # Errors
-    /// Our own side failed.
+    /// Chromium, its page or a listener could not be started.
     pub async fn start(
         ctx: &RunContext,
         ns: &ScenarioNamespace,
@@ -119,7 +119,7 @@ impl Browsing {
     }
 }
 
-/// What the page is to do.
+/// Returns the page's instructions.
 fn plan(
     ns: &ScenarioNamespace,
     probe: &ResolvedProbe,
@@ -165,11 +165,11 @@ fn plan(
     }))
 }
 
-/// The call as the wire-level caller would tell it, as far as a page can know.
+/// Returns the call as the wire-level caller would report it, as far as a page can know.
 fn observation(tag: &str, index: u64, page: &str, call: PageCall, fetched: Fetched) -> Observation {
     let http = fetched.http_status.filter(|_| fetched.refused.is_none());
-    // The ledger's rule is about answers of an application; what the page was not allowed to read
-    // is none to it.
+    // The ledger's rule is about answers of an application. A response that the page may not read
+    // is not an answer to it.
     let origin = if http.is_some() {
         Origin::Wire
     } else {
@@ -203,7 +203,7 @@ fn observation(tag: &str, index: u64, page: &str, call: PageCall, fetched: Fetch
         replies: call.replies,
         reset: None,
         goaway: None,
-        transport_error: refused.map(|rule| format!("the browser refused it: {rule}")),
+        transport_error: refused.map(|rule| format!("blocked by the browser: {rule}")),
         status: Status {
             code: call.code,
             message: call.message,

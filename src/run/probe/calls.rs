@@ -1,5 +1,4 @@
-//! One run of a probe: the caller is driven, the servers' ledgers are read, and everything becomes
-//! checks.
+//! One run of a probe: drives the caller, reads the servers' ledgers, and judges both.
 
 use std::{
     collections::BTreeMap,
@@ -41,15 +40,15 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Time of one round of calls on a machine that is busy with other scenarios.
+/// Time that one round of calls takes on a machine that is busy with other scenarios.
 const ROUND: Duration = Duration::from_millis(100);
 /// Limit of one call without a deadline (`CallPlan::patience_ms`).
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Calls of one run that are kept as evidence.
+/// Number of calls and attempts of one run that are kept as evidence.
 const KEPT: usize = 50;
 
-/// What a run of a probe gave.
+/// The result of a run of a probe.
 pub struct Outcome {
     pub checks: Vec<Check>,
     pub calls: u64,
@@ -62,12 +61,12 @@ pub struct Outcome {
     pub owners: KeyAssignments,
     /// The first calls, as evidence (JSON lines).
     pub evidence: String,
-    /// Pictures of a browser, by the ending of their file.
+    /// Screenshots of a browser, by file extension.
     pub pictures: Vec<(String, Vec<u8>)>,
 }
 
 impl Outcome {
-    /// In words: calls did not end within the caller's patience.
+    /// Returns a message if calls did not end within the caller's patience.
     pub fn given_up(&self) -> Option<String> {
         let mut patience = self
             .checks
@@ -77,27 +76,28 @@ impl Outcome {
     }
 }
 
-/// How a run differs from a plain one.
+/// Options of a run of a probe.
 #[derive(Default)]
 pub struct ProbeOptions<'a> {
-    /// Matchers that a contrast must refute; empty: a plain run.
+    /// Matchers that must fail in a contrast. Empty for a normal run.
     pub must_fail: &'a [String],
     /// Ends the run from outside (a background probe).
     pub stop: Option<watch::Receiver<bool>>,
-    /// As `refutes`, but known only when the run ends.
+    /// As `must_fail`, but known only when the run ends.
     pub late_must_fail: Option<watch::Receiver<Vec<String>>>,
     /// Pod that a background probe keeps busy.
     pub busy: Option<String>,
-    /// What `moved` compares with.
+    /// The assignments with which `remapped` compares.
     pub before: Option<KeyAssignments>,
-    /// What is not as wanted is looked at again until then: nothing is waited for to explain it.
+    /// The probe is run again until then if it does not hold. So nothing is awaited to explain
+    /// this run.
     pub again: Option<Instant>,
 }
 
 /// Runs a probe and judges it. `tag` makes the call ids of this run unique.
 ///
 /// # Errors
-/// [`ProbeError`]: our own side failed, nothing is known of the mesh.
+/// [`ProbeError`]: nothing is known about the mesh.
 pub async fn run(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -121,7 +121,7 @@ pub async fn run(
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
-            // After a call that hung the verdict is known: others would hang as long.
+            // After a call that hung, the verdict is known. Other calls would hang as long.
             let hung = answer::given_up(&call);
             calls.push(*call);
             stopped_early = monitor.feed(&calls)
@@ -134,7 +134,7 @@ pub async fn run(
     let limit = limit(ns, probe);
     let ended = tokio::select! {
         done = bed::run(&caller, &plan, each) => done?,
-        // Calls in flight are cut: leaving the caller's answer stops them.
+        // Calls in flight are cancelled: dropping the caller's response stops them.
         () = asked_to_stop(options.stop.clone()) => None,
         () = tokio::time::sleep(limit), if options.stop.is_none() => {
             let probe = probe.name.clone();
@@ -164,7 +164,7 @@ pub async fn run(
     conclude(ctx, ns, probe, &plan.id, recorded, options).await
 }
 
-/// The calls of a run, from whoever made them.
+/// The calls of a run, made by a caller or a browser.
 pub struct RecordedCalls {
     pub began: Instant,
     pub calls: Vec<Observation>,
@@ -173,13 +173,13 @@ pub struct RecordedCalls {
     pub stalls: Stalls,
     pub took_us: u64,
     pub stopped_early: bool,
-    /// What proxies had counted and logged before the calls.
+    /// Counters of proxies before the calls.
     pub read: telemetry::Before,
 }
 
-/// How long a run may take: a time for each round of calls and what they wait for by their script,
-/// stream, deadline or the configuration, and [`spare`](crate::timeouts::ProbeTimeouts::spare) for
-/// all of it.
+/// Returns how long a run may take: the time of each round of calls, with the delays in their
+/// script, stream, deadline or configuration, and
+/// [`spare`](crate::timeouts::ProbeTimeouts::spare) for all of it.
 fn limit(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Duration {
     let script = probe.request.script.clone().unwrap_or_default();
     let stream = probe.request.stream.clone().unwrap_or_default();
@@ -198,7 +198,7 @@ fn limit(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Duration {
     spare + Duration::try_from_secs_f64(total).unwrap_or(spare)
 }
 
-/// What a probe's matchers compare with later.
+/// Reads what a probe's matchers compare with later.
 ///
 /// # Errors
 /// A proxy does not answer.
@@ -211,7 +211,7 @@ pub async fn read_before(
     telemetry::before(ctx, ns, &expect).await
 }
 
-/// Puts the servers' ledgers beside the calls, and judges both.
+/// Reads the servers' ledgers and the telemetry of recorded calls, and judges all of it.
 ///
 /// # Errors
 /// As [`run`].
@@ -288,8 +288,8 @@ pub async fn conclude(
     })
 }
 
-/// All attempts of a run. A cancellation reaches a server after the client has seen its call end:
-/// when the end is what matters, it is waited for.
+/// Returns all attempts of a run. A cancellation reaches a server after the client has seen its
+/// call end. If the end matters (`ended`), waits for it.
 async fn attempts(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -309,7 +309,7 @@ async fn attempts(
     waited.await
 }
 
-/// What the ledgers of these servers, each of which is ready or not, have of a run.
+/// Returns the attempts of a run in the ledgers of these servers, each with its readiness.
 async fn ledgers(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -320,7 +320,8 @@ async fn ledgers(
         let port = ctx.port(&ns.name, pod, CONTROL_PORT);
         async move {
             match bed::ledger_of(&port, id).await {
-                // It may not have begun. What it answered is then in no ledger, and said to be so.
+                // It may not have started. Calls that it answered are then in no ledger, which is
+                // reported.
                 Err(_) if !ready => Ok(Vec::new()),
                 read => read,
             }
@@ -336,7 +337,7 @@ fn median_us(calls: &[Observation]) -> f64 {
     quantile(&times.collect::<Vec<_>>(), 0.5)
 }
 
-/// Ends when the run is to end; never without a way to say so.
+/// Returns when the run is asked to stop. Without a channel, never returns.
 async fn asked_to_stop(stop: Option<watch::Receiver<bool>>) {
     let heard = match stop {
         Some(mut stop) => stop.wait_for(|stop| *stop).await.is_ok(),
@@ -358,8 +359,8 @@ fn call_plan(
     Ok(plan)
 }
 
-/// `gateway` and `gateway:PORT` are the ingress gateway; everything else is as the client writes
-/// it.
+/// Replaces `gateway` and `gateway:PORT` with the ingress gateway's address. Other addresses are
+/// returned unchanged.
 fn address(to: &str) -> String {
     match to.strip_prefix("gateway") {
         Some("") => format!("{GATEWAY_ADDRESS}:80"),
@@ -368,12 +369,12 @@ fn address(to: &str) -> String {
     }
 }
 
-/// The address that a probe's calls go to, as the client is told it.
+/// Returns the target address of a probe's calls, as the client gets it.
 pub fn target(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> String {
     address(&expand(&probe.request.to, &ns.names()))
 }
 
-/// The gateway's proxies are waited for when any probe goes through it.
+/// Whether any probe goes through the gateway. If so, its proxies are awaited too.
 pub fn uses_gateway(ctx: &RunContext, loaded: &LoadedScenario) -> bool {
     let scenario = &loaded.scenario;
     let steps = scenario.steps.iter();
@@ -404,9 +405,9 @@ async fn response_flags(
     flags::flags(ctx, &proxies, &format!("{id}-"), calls).await
 }
 
-/// The first calls and attempts. Where a hop was looked at, its configuration too: that of a
-/// contrast is not the mesh's own. Values of metadata that carries credentials by its name are
-/// masked, unless the expectation is about them.
+/// Returns the first calls and attempts, and the configuration of hops that were read, except in
+/// a contrast, whose configuration is not the mesh's own. Values of metadata with sensitive names
+/// are masked, unless the expectation mentions them.
 pub(crate) fn evidence(seen: &Observations, expect: &ResolvedExpect, contrast: bool) -> String {
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Why a run of a probe says nothing.
+//! Errors of a run of a probe.
 
 use std::time::Duration;
 
@@ -10,33 +10,34 @@ use crate::{
     run::namespace::{certificates::CertificateError, error::NamespaceError},
 };
 
-/// Our own side failed, or what was to be observed could not be: nothing is known of the mesh.
+/// An error of a run of a probe: meshproof failed, or something could not be observed. Nothing is
+/// known about the mesh.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     #[error(transparent)]
     Place(#[from] NamespaceError),
-    /// A caller, a server or a collector of ours.
+    /// An error of a caller, server or collector of the test bed.
     #[error(transparent)]
     Testbed(#[from] CallerError),
-    /// A proxy does not say what it knows.
+    /// A proxy does not answer.
     #[error(transparent)]
     Proxy(#[from] AskError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     #[error(transparent)]
     Istioctl(#[from] IstioctlError),
-    #[error("this target has no istioctl to ask")]
+    #[error("this target has no istioctl")]
     NoIstioctl,
-    #[error("{probe} did not end within {} s", limit.as_secs())]
+    #[error("probe {probe} did not end within {} s", limit.as_secs())]
     Endless { probe: String, limit: Duration },
-    #[error("the access log of {pods} has {found} of {calls} calls after {limit:?}")]
+    #[error("the access logs of {pods} contain {found} of {calls} calls after {limit:?}")]
     Unlogged {
         pods: String,
         found: usize,
         calls: usize,
         limit: Duration,
     },
-    /// The words of the client are those of its causes too.
+    /// The text of a client error includes its causes.
     #[error("cannot read the log of {namespace}/{pod}: {error}")]
     Log {
         namespace: String,
@@ -50,7 +51,7 @@ pub enum ProbeError {
     #[cfg(feature = "browser")]
     #[error(transparent)]
     Browse(#[from] BrowseError),
-    #[error("{0}: meshproof was built without the feature `browser`")]
+    #[error("probe {0}: meshproof was built without the feature `browser`")]
     NoBrowser(String),
 }
 
@@ -73,19 +74,23 @@ impl Classified for ProbeError {
     }
 }
 
-/// Why a browser's calls say nothing.
+/// An error of a browser probe.
 #[cfg(feature = "browser")]
 #[derive(Debug, thiserror::Error)]
 pub enum BrowseError {
-    #[error("`to: {to}`: a browser's probe needs workload:port")]
+    #[error("`to: {to}`: a browser probe needs workload:port")]
     NoPort { to: String },
-    #[error("{probe}: one scenario's browser has one target: {first} and {second}")]
+    #[error(
+        "{probe}: all browser probes of a scenario must have the same target: {first} and {second}"
+    )]
     OtherTarget {
         probe: String,
         first: String,
         second: String,
     },
-    #[error("{probe}: metadata {key}: a browser sends a key once, with its values joined")]
+    #[error(
+        "{probe}: metadata {key} must have one value: a browser sends a key once, with its values joined"
+    )]
     Metadata { probe: String, key: String },
     #[error(transparent)]
     Script(#[from] serde_json::Error),
@@ -93,7 +98,7 @@ pub enum BrowseError {
     Page(#[from] crate::browser::page::PageError),
     #[error(transparent)]
     Built(#[from] tokio::task::JoinError),
-    #[error("no port of the loopback")]
+    #[error("cannot listen on the loopback interface")]
     Listen(#[source] std::io::Error),
     #[error(transparent)]
     Chromium(#[from] crate::browser::chrome::ChromeError),

@@ -1,4 +1,4 @@
-//! Lines that proxies logged of calls, and Envoy's response flags in them.
+//! Reads the access logs of proxies, and Envoy's response flags in them.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Lines of a log that are read, from its end.
+/// Number of lines that are read from the end of a log.
 const LINES: i64 = 5000;
 
-/// Flags by call id, once every call is there.
+/// Returns flags by call id, once every call is logged.
 ///
 /// # Errors
-/// How many are missing, when the time for it is over.
+/// [`ProbeError::Unlogged`]: some calls were not logged in time.
 pub async fn flags(
     ctx: &RunContext,
     proxies: &[Plane],
@@ -55,7 +55,7 @@ async fn logged(
     Ok(of_calls(all_rows(ctx, proxies).await?, prefix))
 }
 
-/// As [`rows`], of several proxies, in their order.
+/// Like [`rows`], for several proxies, in order.
 ///
 /// # Errors
 /// As [`rows`].
@@ -67,20 +67,21 @@ pub async fn all_rows(
     Ok(try_join_all(logs).await?.concat())
 }
 
-/// The last lines that a proxy logged of calls, with those that it had not written yet.
+/// Returns the last access-log lines of a proxy, after flushing those that it has not written
+/// yet.
 ///
 /// # Errors
-/// [`ProbeError::Log`]: the API server does not give it.
+/// [`ProbeError::Log`]: the API server does not return the log.
 pub async fn rows(ctx: &RunContext, proxy: &Plane) -> Result<Vec<AccessLogEntry>, ProbeError> {
     proxy.flush_log().await;
     let log = log(ctx, proxy.namespace(), proxy.pod(), LINES).await?;
     Ok(proxy.rows(&log))
 }
 
-/// The last lines that the proxy of a pod logged.
+/// Returns the last log lines of the proxy of a pod.
 ///
 /// # Errors
-/// [`ProbeError::Log`]: the API server does not give it.
+/// [`ProbeError::Log`]: the API server does not return the log.
 pub async fn log(
     ctx: &RunContext,
     namespace: &str,
@@ -102,7 +103,7 @@ pub async fn log(
         })
 }
 
-/// Flags of the calls whose ids begin so.
+/// Returns the flags of the calls whose ids have this prefix.
 fn of_calls(rows: Vec<AccessLogEntry>, prefix: &str) -> BTreeMap<String, String> {
     let ours = rows.into_iter().filter(|row| row.call.starts_with(prefix));
     let pairs = ours.map(|row| {

@@ -1,5 +1,5 @@
-//! Which hop took each call, and how it was configured: the proxy's access log beside its
-//! configuration dump.
+//! Determines which hop handled each call and how it was configured, from the proxy's access log
+//! and configuration dump.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Reads log and configuration of the proxies at `wanted.at`.
+/// Reads the log and the configuration of the proxies at `wanted.at`.
 ///
 /// # Errors
 /// A proxy does not answer.

@@ -1,4 +1,4 @@
-//! Which pod a background probe keeps busy, as the servers' ledgers tell.
+//! Determines from the servers' ledgers which pod a background probe keeps busy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,23 +16,23 @@ use crate::{
     wait::{self, Look},
 };
 
-/// A background probe's hold on the servers.
+/// The calls that a background probe keeps in flight.
 #[derive(Debug, Clone)]
 pub struct BackgroundHold {
-    /// What its call ids begin with.
+    /// Prefix of its call ids.
     pub prefix: String,
-    /// Calls that it keeps in flight.
+    /// Number of calls that it keeps in flight.
     pub calls: u64,
 }
 
-/// A pod with more calls in progress than every other, and which calls they are.
+/// The pod with more calls in progress than every other, and those calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusiestPod {
     pub pod: String,
     calls: BTreeSet<String>,
 }
 
-/// Why no pod is known to be busy.
+/// An error determining the busiest pod.
 #[derive(Debug, thiserror::Error)]
 pub enum InFlightError {
     #[error(transparent)]
@@ -48,10 +48,10 @@ pub enum InFlightError {
         limit: Duration,
         counts: String,
     },
-    #[error("the background makes no single pod the busiest ({counts}): let it hold one call")]
+    #[error("the background makes no single pod the busiest ({counts}): make it hold one call")]
     NoneBusiest { counts: String },
     #[error(
-        "'least-request': the background's calls at {pod} ended before the probe did ({counts}): let them last longer"
+        "'least-request': the background's calls at {pod} ended before the probe did ({counts}): make them last longer"
     )]
     Ended { pod: String, counts: String },
 }
@@ -66,10 +66,11 @@ impl Classified for InFlightError {
     }
 }
 
-/// Waits until all calls that backgrounds hold have arrived, and names the busiest pod.
+/// Waits until all calls that backgrounds hold have arrived, and returns the busiest pod.
 ///
 /// # Errors
-/// [`BusyError`]: no background holds a call, they did not arrive, or no single pod is the busiest.
+/// [`InFlightError`]: no background holds a call, the calls did not arrive, or no single pod is
+/// the busiest.
 pub async fn busiest(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -84,7 +85,7 @@ pub async fn busiest(
 /// Waits until all calls that backgrounds hold are in progress at servers.
 ///
 /// # Errors
-/// [`BusyError::NotArrived`]: how many were, at the end.
+/// [`InFlightError::NotArrived`], with the number that were in progress at the end.
 pub async fn arrived(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -116,10 +117,10 @@ async fn all_run(
     })
 }
 
-/// The calls that made the pod busy are still in progress there.
+/// Checks that the calls that made the pod busy are still in progress there.
 ///
 /// # Errors
-/// They are not, so that what was seen in the meantime says nothing.
+/// They are not, so the observations in the meantime prove nothing.
 pub async fn still(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -140,7 +141,7 @@ pub async fn still(
 /// Ids of calls in progress, by pod.
 pub type InFlightCalls = BTreeMap<String, BTreeSet<String>>;
 
-/// Ids of the background's calls in progress, by pod.
+/// Returns the ids of the background's calls in progress, by pod.
 async fn running(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -166,8 +167,8 @@ fn by_pod(attempts: impl Iterator<Item = Attempt>) -> InFlightCalls {
     running
 }
 
-/// The pod with strictly more than every other: only then does least-request prefer each of the
-/// others to it.
+/// Returns the pod with strictly more calls than every other: only then does least-request prefer
+/// each of the others to it.
 fn most(running: InFlightCalls) -> Result<BusiestPod, InFlightError> {
     let counts = counts(&running);
     let mut pods: Vec<(String, BTreeSet<String>)> = running.into_iter().collect();
@@ -189,7 +190,7 @@ fn counts(running: &InFlightCalls) -> String {
         .map(|(pod, calls)| format!("{pod} {}", calls.len()));
     let words = each.collect::<Vec<_>>().join(", ");
     if words.is_empty() {
-        "none anywhere".to_owned()
+        "no calls in progress".to_owned()
     } else {
         words
     }
@@ -200,7 +201,8 @@ mod tests {
     use super::*;
     use crate::verdict::testing::attempt;
 
-    /// Calls in progress at `greeter-a`, … in this order; capitals have ended.
+    /// Calls in progress at `greeter-a`, … in this order. Capitals stand for calls that have
+    /// ended.
     fn ledgers(letters: &str) -> InFlightCalls {
         by_pod(letters.chars().enumerate().map(|(at, letter)| {
             let pod = format!("greeter-{}", letter.to_ascii_lowercase());

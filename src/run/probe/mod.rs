@@ -1,4 +1,5 @@
-//! One run of a probe: calls are made, and what everybody saw of them is gathered and judged.
+//! One run of a probe: makes calls, gathers what all participants observed of them, and judges
+//! it.
 
 #[cfg(feature = "browser")]
 pub mod browse;

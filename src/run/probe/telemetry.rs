@@ -1,4 +1,4 @@
-//! Gathering what matchers on telemetry look at: logs, counters, spans and the mesh's own tool.
+//! Gathers the inputs of matchers on telemetry: logs, counters, spans and istioctl output.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,18 +33,17 @@ use crate::{
     wait::{self, Look, Steady},
 };
 
-/// A line that is not there so long after the interval at which Envoy writes its access log was not
-/// written.
+/// How long after Envoy's flush interval a missing access-log line counts as missing.
 const SURE: Duration = Duration::from_millis(500);
-/// No span came for so long: no more will.
+/// Quiet period after which collection of spans ends.
 const QUIET: Duration = Duration::from_millis(800);
-/// What was read before the calls.
+/// Values that were read before the calls.
 #[derive(Default)]
 pub struct Before {
     counters: BTreeMap<String, u64>,
 }
 
-/// Proxies of a workload, or of the gateway.
+/// Returns the proxies of a workload or of the gateway.
 pub(crate) fn proxies(ctx: &RunContext, ns: &ScenarioNamespace, at: &str) -> Vec<Plane> {
     if at == "gateway" {
         return ctx.mesh.gateways.clone();
@@ -59,7 +58,7 @@ pub(crate) fn proxies(ctx: &RunContext, ns: &ScenarioNamespace, at: &str) -> Vec
     planes.collect()
 }
 
-/// Reads what is compared with later, and lets span writers send at once.
+/// Reads what is compared with later, and makes proxies send spans at once.
 ///
 /// # Errors
 /// A proxy does not answer.
@@ -87,7 +86,8 @@ pub async fn before(
     Ok(before)
 }
 
-/// Counters of all proxies of a workload, added up; those that none has are missing.
+/// Returns the counters of all proxies of a workload, added up. Counters that no proxy has are
+/// left out.
 async fn read_counters(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -104,11 +104,11 @@ async fn read_counters(
     Ok(all)
 }
 
-/// Gathers everything that the expectation looks at, after the calls. `contrast`: what is wanted
-/// may well not come.
+/// Gathers everything that the expectation uses, after the calls. In a `contrast`, expected
+/// values need not appear.
 ///
 /// # Errors
-/// A proxy, the collector or the tool does not answer.
+/// A proxy, the collector or istioctl does not answer.
 pub async fn gather(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -144,8 +144,8 @@ pub async fn gather(
 
 pub(crate) type Lines = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Lines of the calls in the log of the proxies, as soon as each call has one; when they may be
-/// missing, as soon as no more can come.
+/// Returns the lines of the calls in the logs of the proxies as soon as each call has one or, if
+/// lines may be missing, as soon as no more can appear.
 pub(crate) async fn lines(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -177,7 +177,7 @@ async fn logged(ctx: &RunContext, proxies: &[Plane]) -> Result<Lines, ProbeError
     Ok(rows.map(|row| (row.call, row.fields)).collect())
 }
 
-/// Growth since `before`, as soon as it is what is wanted or nothing more can come.
+/// Returns the growth since `before`, as soon as it is as expected or no longer changes.
 async fn grown(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -206,8 +206,8 @@ async fn grown(
     waited.await
 }
 
-/// The collector's spans, as soon as each call has those that are wanted; for a share, once no more
-/// come.
+/// Returns the collector's spans as soon as each call has the expected ones. For a sampled share,
+/// waits until no more arrive.
 async fn collected(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -236,7 +236,7 @@ async fn collected(
     waited.await
 }
 
-/// Lines that istioctl prints of a pod, white space folded.
+/// Returns the lines that istioctl prints for a pod, with white space folded.
 async fn diagnose(
     ctx: &RunContext,
     ns: &ScenarioNamespace,

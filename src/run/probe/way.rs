@@ -1,5 +1,5 @@
-//! Which proxies a call passes, as the world has them, and what their logs say where their headers
-//! do not tell who answered.
+//! Determines which proxies a call passes, from the workloads and, if the headers do not show who
+//! answered, from the proxies' logs.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Field of the access log, and its value for what an upstream answered.
+/// Field of the access log, and its value for an answer of the upstream.
 const DETAILS: (&str, &str) = ("response_code_details", "via_upstream");
 
-/// The way of a probe's calls. Configuration and logs are asked only where the expectation tells
-/// near and far apart and the answers do not.
+/// Returns the path of a probe's calls. Reads configuration and logs only if the expectation
+/// distinguishes the outbound and the inbound proxy and the answers do not.
 ///
 /// # Errors
 /// A proxy does not answer.
@@ -74,7 +74,7 @@ fn servers(ctx: &RunContext, ns: &ScenarioNamespace) -> Vec<Pod> {
     pods
 }
 
-/// The caller's sidecar.
+/// Returns the caller's sidecar.
 fn sidecar(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Option<Plane> {
     let pods = ctx.pods.of(&ns.name);
     let mut mine = pods
@@ -84,8 +84,8 @@ fn sidecar(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> O
     Some(injection::proxy(&ctx.dialer, pod))
 }
 
-/// Gateways that the probe's target leads to: the ingress gateway, or those of the scenario when it
-/// names no other workload.
+/// Returns the gateways through which the probe's target is reached: the ingress gateway, or
+/// those of the scenario if the target names no other workload.
 fn gateways(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Vec<Plane> {
     if probe::through_gateway(probe) {
         return ctx.mesh.gateways.clone();
@@ -127,8 +127,8 @@ async fn are_hidden(near: &[Plane]) -> Result<bool, AskError> {
     Ok(false)
 }
 
-/// Of these calls, whether every near proxy that logged one passed its answer on. Calls that no log
-/// tells of are missing.
+/// Returns, for each of these calls, whether every outbound proxy that logged it passed the
+/// upstream's answer on. Calls in no log are left out.
 async fn passed_on(
     ctx: &RunContext,
     near: &[Plane],
@@ -146,8 +146,8 @@ async fn passed_on(
     waited.await
 }
 
-/// What the near proxies' logs tell of calls: whether every one that logged it passed its answer
-/// on.
+/// Returns, for each call in the outbound proxies' logs, whether every proxy that logged it
+/// passed the upstream's answer on.
 async fn told(ctx: &RunContext, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
     for row in flags::all_rows(ctx, near).await? {

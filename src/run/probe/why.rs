@@ -1,4 +1,4 @@
-//! What proxies logged of the calls of a run: read when a check is to be explained, and only then.
+//! Reads what proxies logged of the calls of a run, only to explain a check.
 
 use std::{collections::BTreeSet, convert::Infallible};
 
@@ -22,7 +22,7 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Every proxy that may have had the calls.
+/// Returns every proxy that may have handled the calls.
 fn hops(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Vec<(Hop, Plane)> {
     let pods = ctx.pods.of(&ns.name);
     let of = |name: &str| pods.iter().find(|pod| pod.name_any() == name);
@@ -43,8 +43,8 @@ fn hops(ctx: &RunContext, ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Vec<
     hops
 }
 
-/// Lines of the run's calls in the logs of all proxies on the way, as soon as each call that left
-/// its caller has them.
+/// Returns the lines of the run's calls in the logs of all proxies on the path, as soon as each
+/// call that left its caller has them.
 pub async fn read(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
@@ -72,7 +72,8 @@ pub async fn read(
     logged
 }
 
-/// What the logs of these proxies have of these calls; a log that cannot be read has nothing.
+/// Returns the lines of these calls in the logs of these proxies. A log that cannot be read
+/// counts as empty.
 async fn logged(ctx: &RunContext, hops: &[(Hop, Plane)], calls: &BTreeSet<&str>) -> Logged {
     let logs = hops
         .iter()
@@ -87,7 +88,8 @@ async fn logged(ctx: &RunContext, hops: &[(Hop, Plane)], calls: &BTreeSet<&str>)
     logged
 }
 
-/// Everybody who had the call has told of it: who answered it, or all up to the server.
+/// Whether every proxy that handled the call has logged it: the one that answered it, or all up
+/// to the server.
 fn is_whole(lines: Option<&Vec<Line>>, far: bool) -> bool {
     let Some(lines) = lines else {
         return false;
@@ -133,10 +135,10 @@ mod tests {
             (lines[0].flags.as_str(), lines[0].cluster.as_str()),
             ("NC", "")
         );
-        assert!(is_whole(Some(lines), true), "the near proxy answered");
+        assert!(is_whole(Some(lines), true), "the outbound proxy answered");
         assert!(
             !is_whole(Some(&lines[1..].to_vec()), true),
-            "the server's proxy is missing"
+            "the inbound proxy is missing"
         );
         assert!(is_whole(Some(&lines[1..].to_vec()), false));
         assert!(!is_whole(None, false));

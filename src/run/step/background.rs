@@ -1,4 +1,4 @@
-//! Probes that run beside the steps of a scenario.
+//! Probes that run in the background of a scenario's steps.
 
 use tokio::sync::{oneshot, watch};
 
@@ -22,16 +22,16 @@ use crate::{
     verdict::outcome::CheckResult,
 };
 
-/// Whether no claim of a background's is refuted.
+/// Whether all checks of a background probe hold.
 fn all_hold(outcomes: &[Outcome]) -> bool {
     let mut checks = outcomes.iter().flat_map(|outcome| &outcome.checks);
     checks.all(|check| check.result == CheckResult::Holds)
 }
 
 impl Background {
-    /// Waits until the streams that it holds are in progress at servers, so that what follows
-    /// happens to them. Streams that cannot arrive are judged like others, so this gives up without
-    /// an error.
+    /// Waits until the streams that it holds are in progress at servers, so that the next steps
+    /// affect them. Also returns if the probe ends first, because streams that cannot arrive are
+    /// judged like others.
     async fn arrived(
         &mut self,
         ctx: &RunContext,
@@ -46,7 +46,8 @@ impl Background {
 }
 
 impl Run<'_> {
-    /// Returns when the calls that the background holds have arrived.
+    /// Starts a background probe, and waits until the streams that it holds, if any, have
+    /// arrived.
     pub(crate) async fn start_background(
         &mut self,
         number: StepNumber,
@@ -101,7 +102,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets a background's streams end, and judges all its calls.
+    /// Ends the streams of a background probe, and judges all its calls.
     pub(crate) async fn stop_background(&mut self, step: &StopBackground) -> Result<(), StepError> {
         let at = self.background.iter().position(|b| b.name == step.probe);
         let at = at.ok_or_else(|| StepError::NotInBackground(step.probe.clone()))?;
@@ -126,7 +127,8 @@ impl Run<'_> {
             let _ = background.stop.send(true);
             let outcomes = background.running.await.map_err(StepError::Background)??;
             late = late.or(background.late.filter(|_| all_hold(&outcomes)));
-            // No part of the floor: it ran beside the other steps, for as long as they took.
+            // Not part of the minimum time: it ran in parallel to the other steps, for as long as
+            // they took.
             for (at, outcome) in outcomes.into_iter().enumerate() {
                 self.take(background.step, &format!("background-{at}"), outcome);
             }
@@ -135,7 +137,7 @@ impl Run<'_> {
     }
 }
 
-/// Calls that a closed loop keeps in flight; an open loop holds none.
+/// Returns the number of calls that a closed loop keeps in flight. An open loop holds none.
 fn held_calls(probe: &ResolvedProbe) -> u64 {
     let room = u64::from(probe.load.connections) * u64::from(probe.load.streams);
     match probe.load.rate {

@@ -1,4 +1,4 @@
-//! The verbs that call: `probe`, `contrast` and `converge`.
+//! The verbs that make calls: `probe`, `contrast` and `converge`.
 
 use std::time::Instant;
 
@@ -17,11 +17,11 @@ use crate::{
 };
 
 impl Run<'_> {
-    /// Makes the calls of a probe and keeps what they show; `refutes` are the claims that a
-    /// contrast has to break.
+    /// Makes the calls of a probe and records the results. `must_fail` contains the matchers that
+    /// must fail in a contrast.
     ///
     /// # Errors
-    /// [`StepError`]: its calls could not be made or understood.
+    /// [`StepError`]: its calls could not be made or judged.
     pub async fn probe(
         &mut self,
         number: StepNumber,
@@ -33,7 +33,7 @@ impl Run<'_> {
             self.min_ms += outcome.took_ms;
             let given_up = outcome.given_up();
             self.take(number, &probe.name, outcome);
-            // Whatever hangs hangs in the next case as well, and the verdict is known.
+            // Calls that hang will hang in the next case as well, and the verdict is known.
             if let Some(words) = given_up {
                 let probe = probe.name;
                 return Err(StepError::GivenUp { probe, words });
@@ -42,11 +42,10 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Makes the calls of a probe again and again until all its claims hold, or the time for it is
-    /// over.
+    /// Repeats the calls of a probe until all its claims hold or the time is over.
     ///
     /// # Errors
-    /// As [`Self::probe`]; something stood still meanwhile.
+    /// As [`Self::probe`], and if something stalled meanwhile.
     pub async fn converge(
         &mut self,
         number: StepNumber,
@@ -78,7 +77,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Makes the calls of look number `look`; all claims hold, or not yet.
+    /// Makes the calls of poll number `look`, and returns whether all claims hold.
     async fn look_at(
         &mut self,
         step: &Step,

@@ -8,10 +8,10 @@ use crate::{
     scenario::verb::certificate::Certificate,
 };
 
-/// The verb `certificate`: returns when every proxy that uses the Secret has what it holds now.
+/// The verb `certificate`: returns when every proxy that uses the Secret has its new contents.
 ///
 /// # Errors
-/// The Secret was refused, or a proxy goes on with the old certificate.
+/// The Secret was rejected, or a proxy still uses the old certificate.
 pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), StepError> {
     let hosts: Vec<String> = step
         .hosts
@@ -29,7 +29,8 @@ pub async fn certificate(run: &mut Run<'_>, step: &Certificate) -> Result<(), St
     Ok(settled(run).await?)
 }
 
-/// The verb `delete` for a Secret that a `certificate` step wrote; `false` when there is no such.
+/// The verb `delete` for a Secret that a `certificate` step wrote. Returns `false` if there is no
+/// such Secret.
 ///
 /// # Errors
 /// The API server does not delete it.
@@ -44,15 +45,15 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<bool, ObjectError> 
     Ok(true)
 }
 
-/// Secrets and manifests have names of their own.
+/// Secrets and manifests may have the same names.
 fn key_of(secret: &str) -> String {
     format!("secret {secret}")
 }
 
-/// Waits until no gateway concerned still lacks, or has an older state of, a Secret that it uses.
+/// Waits until every gateway of the scenario has the present state of every Secret that it uses.
 ///
 /// # Errors
-/// The proxy, the Secret and what the proxy has.
+/// [`SecretError`], with the proxy, the Secret and what the proxy has.
 pub async fn settled(run: &Run<'_>) -> Result<(), SecretError> {
     let current = run.ns.certificates.current();
     let mut proxies = run.ns.proxies(run.ctx);

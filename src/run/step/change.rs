@@ -1,4 +1,4 @@
-//! The verbs that change servers and what proxies know, and those that wait for it.
+//! The verbs that change servers or proxies, and those that wait for a state.
 
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
@@ -14,17 +14,18 @@ use crate::{
         model::{Churn, ConfigureServer, ExpectReady, WaitForStat},
         range::{self, ValueError},
         script,
+        verb::Verb as _,
     },
     verdict::outcome::{Check, CheckResult},
     wait::{self, Look},
 };
 
-/// Tells every ready pod of a workload.
+/// Configures every ready pod of a workload.
 pub async fn configure_server(run: &Run<'_>, step: &ConfigureServer) -> Result<(), StepError> {
     if step.health.is_some() {
         run.ns.guard.ask(&step.workload);
     }
-    // Its error says what became of them.
+    // Called for its error, which describes the pods.
     run.ns.pod(run.ctx, &step.workload)?;
     let pods = run.ns.pods(run.ctx).remove(&step.workload);
     let pods = pods.unwrap_or_default();
@@ -50,7 +51,7 @@ pub async fn configure_server(run: &Run<'_>, step: &ConfigureServer) -> Result<(
     Ok(())
 }
 
-/// Lets the run `id` at a caller end; one that has ended already is fine.
+/// Ends the run `id` of a caller. It may have ended already.
 pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), NamespaceError> {
     let pod = run.ns.pod(run.ctx, from)?;
     let port = run.ctx.port(&run.ns.name, &pod, CONTROL_PORT);
@@ -61,7 +62,7 @@ pub async fn finish(run: &Run<'_>, from: &str, id: &str) -> Result<(), Namespace
     Ok(())
 }
 
-/// Pushes that concern nobody: a file comes and goes.
+/// Causes pushes by applying and deleting a file.
 pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
     for push in 0..churn.times {
         if push % 2 == 0 {
@@ -73,7 +74,7 @@ pub async fn churn(run: &mut Run<'_>, churn: &Churn) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Whether so many pods of a workload become ready.
+/// Checks that the given number of pods of a workload become ready.
 pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, ValueError> {
     let within = range::duration(&step.within)?;
     let count = |pods: &[Pod]| {
@@ -102,7 +103,7 @@ pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, Va
     }
     Ok(Check {
         probe: step.workload.clone(),
-        matcher: "ready".to_owned(),
+        matcher: ExpectReady::NAME.to_owned(),
         expected: format!("{wanted} ready within {}", step.within),
         actual,
         result,
@@ -114,7 +115,7 @@ pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, Va
     })
 }
 
-/// Waits until a counter of a workload's proxies has grown, or stands, as far as wanted.
+/// Waits until a counter of a workload's proxies has grown by, or reached, the expected value.
 pub async fn wait_for_stat(run: &Run<'_>, wait: &WaitForStat) -> Result<(), StepError> {
     let within = range::duration(&wait.within)?;
     let start = if wait.from_zero {

@@ -1,5 +1,5 @@
-//! The step `versus`: two probes by turns, their call times and the processor time of the calling
-//! pods.
+//! The verb `compare`: runs two probes alternately, and compares their call times and the
+//! processor time of the calling pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::AttachParams};
@@ -25,7 +25,7 @@ use crate::{
 /// document sched-stats).
 const RUN_TIMES: &str = "cat /proc/[0-9]*/task/*/schedstat";
 
-/// What one run of a probe cost.
+/// The cost of one run of a probe.
 struct Cost {
     /// Median from sending to the end of a call, in microseconds.
     latency: f64,
@@ -33,8 +33,8 @@ struct Cost {
     cpu: f64,
 }
 
-/// Runs all rounds and judges them. Where calls do not as their probe expects, that is the verdict:
-/// their cost says nothing.
+/// Runs all rounds and judges them. If the calls do not meet their probe's expectations, that is
+/// the verdict, and their cost is not compared.
 ///
 /// # Errors
 /// A run failed.
@@ -44,7 +44,7 @@ pub async fn compare(
     wanted: &Compare,
 ) -> Result<(), StepError> {
     let (ours, theirs) = (single(run, &wanted.probe)?, single(run, &wanted.against)?);
-    // Neither pays for what only happens once.
+    // Warm-up: neither probe pays for what happens only once.
     for probe in [&ours, &theirs] {
         if cost(run, number, probe, wanted.cpu.is_some())
             .await?
@@ -125,8 +125,8 @@ async fn cost(
     }))
 }
 
-/// Processor time that the calling program and what stands in for its proxy have used so far, in
-/// microseconds.
+/// Returns the processor time that the calling program and its `istio-proxy` container have used
+/// so far, in microseconds.
 async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
     let pod = run.ns.pod(run.ctx, &probe.request.from)?;
     let control = run.ctx.port(&run.ns.name, &pod, CONTROL_PORT);
@@ -138,7 +138,8 @@ async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
     Ok(own + proxy / 1000.0)
 }
 
-/// The same of the container `istio-proxy`, in nanoseconds; 0 in a pod without one.
+/// Returns the processor time of the container `istio-proxy`, in nanoseconds. 0 in a pod without
+/// one.
 async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     let all = run.ctx.pods.of(&run.ns.name);
     if !all
@@ -164,7 +165,7 @@ async fn in_proxy(run: &Run<'_>, pod: &str) -> Result<f64, LookError> {
     run_time(&text).ok_or(LookError::Nothing)
 }
 
-/// Adds up the first fields; `None` without any.
+/// Adds up the first fields of all lines. `None` if there are none.
 fn run_time(text: &str) -> Option<f64> {
     let times = text
         .lines()

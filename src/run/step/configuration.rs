@@ -23,7 +23,7 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Applies `<behaviour>.<name>.yaml` and returns when every proxy concerned has it.
+/// Applies `<behaviour>.<name>.yaml` and returns when every affected proxy has it.
 pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     let objects = admitted(run, name).await?;
     asked(
@@ -35,15 +35,15 @@ pub async fn apply(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     run.min_ms += live.push_ms;
     let mut written = live.written;
     run.answered(&written);
-    // An edit of what is there already: objects that the new file does not name stay, as kubectl
-    // apply leaves them.
+    // The file may update existing objects. Objects that it no longer names stay, as with
+    // `kubectl apply`.
     let before = run.applied.remove(name).unwrap_or_default();
     written.extend(before.into_iter().filter(|old| !run_has(run, old)));
     run.applied.insert(name.to_owned(), written);
     Ok(certificates::settled(run).await?)
 }
 
-/// Kinds of objects that have pods, and Gateways, for which istiod makes some.
+/// Kinds of objects that have pods, and Gateways, for which istiod creates pods.
 const WITH_PODS: [&str; 7] = [
     "Deployment",
     "StatefulSet",
@@ -54,7 +54,7 @@ const WITH_PODS: [&str; 7] = [
     "Gateway",
 ];
 
-/// Who writes or deletes an object that has pods asks for what becomes of them.
+/// A step that writes or deletes an object with pods requests what happens to them.
 fn asked<'a>(run: &Run<'_>, mut kinds: impl Iterator<Item = &'a str>) {
     if kinds.any(|kind| WITH_PODS.contains(&kind)) {
         run.ns.guard.ask("*");
@@ -68,7 +68,7 @@ fn run_has(run: &Run<'_>, old: &crate::cluster::object::Written) -> bool {
         .any(|written| written.uid == old.uid)
 }
 
-/// Deletes what that file wrote and returns when every proxy has forgotten it.
+/// Deletes what that file wrote and returns when no proxy has it any more.
 pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     if certificates::delete(run, name).await? {
         return Ok(());
@@ -84,12 +84,12 @@ pub async fn delete(run: &mut Run<'_>, name: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced, all of which the scenario may
-/// write.
+/// Returns the objects of `<behaviour>.<name>.yaml` with placeholders replaced, if the scenario
+/// may write all of them.
 ///
 /// # Errors
-/// [`ManifestError`]: there is no such file, it is no YAML, or an object lies where the scenario
-/// may not write (with file and line).
+/// [`ManifestError`]: there is no such file, it is not valid YAML, or the scenario may not write
+/// an object (with file and line).
 pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestError> {
     let (file, documents) = documents(run, name)?;
     let mut objects = Vec::new();
@@ -108,16 +108,16 @@ pub async fn admitted(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestE
     Ok(objects)
 }
 
-/// The objects of `<behaviour>.<name>.yaml`, placeholders replaced.
+/// Returns the objects of `<behaviour>.<name>.yaml` with placeholders replaced.
 ///
 /// # Errors
-/// [`ManifestError`]: there is no such file, or it is no YAML.
+/// [`ManifestError`]: there is no such file, or it is not valid YAML.
 pub fn manifest(run: &Run<'_>, name: &str) -> Result<Vec<Value>, ManifestError> {
     let (_, documents) = documents(run, name)?;
     Ok(documents.into_iter().map(|one| one.value).collect())
 }
 
-/// The documents of `<behaviour>.<name>.yaml` with its path, placeholders replaced.
+/// Returns the path and the documents of `<behaviour>.<name>.yaml`, with placeholders replaced.
 fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), ManifestError> {
     let file = run.loaded.config(name)?;
     let file = file.ok_or_else(|| ManifestError::Missing(run.loaded.config_path(name)))?;
@@ -132,12 +132,12 @@ fn documents(run: &Run<'_>, name: &str) -> Result<(String, Vec<Object>), Manifes
     Ok((file.file, objects))
 }
 
-/// The text with its placeholders replaced.
+/// Returns the text with its placeholders replaced.
 pub fn expand(run: &Run<'_>, text: &str) -> String {
     manifest::expand(text, &run.ns.names())
 }
 
-/// Scales a workload; returns when its pods are as wanted and every proxy knows them.
+/// Scales a workload, and returns when it has the expected pods and every proxy knows them.
 pub async fn scale(run: &Run<'_>, scale: &Scale) -> Result<(), Stop> {
     run.ns.guard.ask(&scale.workload);
     let (workload, replicas) = (scale.workload.as_str(), scale.replicas);
@@ -155,8 +155,8 @@ async fn known(run: &Run<'_>) -> Result<(), Stop> {
     Ok(run.ns.await_known(run.ctx, gateway).await?)
 }
 
-/// Deletes the pods of a workload one after the other; each is replaced and known to every proxy
-/// before the next goes. A pod is known by its uid: that of a StatefulSet comes back under its old
+/// Deletes the pods of a workload one by one. Each is replaced and known to every proxy before
+/// the next is deleted. Pods are identified by UID, because a pod of a StatefulSet keeps its
 /// name.
 pub async fn restart(run: &Run<'_>, workload: &str) -> Result<(), Stop> {
     run.ns.guard.ask(workload);

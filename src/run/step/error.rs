@@ -1,4 +1,4 @@
-//! Why a step did not come to its end.
+//! Errors of steps.
 
 use std::{error::Error, io, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     yaml::YamlError,
 };
 
-/// Nothing is known of the mesh.
+/// An error of a step. The claim cannot be judged.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     #[error(transparent)]
@@ -45,18 +45,18 @@ pub enum StepError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// A script that no server takes.
+    /// A script that no server accepts.
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// A server of ours was told something, and does not answer.
+    /// A server of the test bed does not answer a control request.
     #[error(transparent)]
     Server(HttpError),
-    /// A proxy does not say what it has counted.
+    /// A proxy does not return its counters.
     #[error(transparent)]
     Proxy(AskError),
-    #[error("{stat} at {at} stood at {grown} of {wanted} after {within}")]
+    #[error("{stat} at {at} reached only {grown} of {wanted} within {within}")]
     Counter {
         stat: String,
         at: String,
@@ -64,18 +64,18 @@ pub enum StepError {
         wanted: u64,
         within: String,
     },
-    #[error("nothing called {0} was applied")]
+    #[error("nothing named {0} was applied")]
     NotApplied(String),
-    #[error("the file of {0} has neither a Deployment, a StatefulSet nor a ReplicaSet")]
+    #[error("the workload file of {0} contains no Deployment, StatefulSet or ReplicaSet")]
     NoMaker(String),
-    #[error("{0} does not run in the background")]
+    #[error("probe {0} is not running in the background")]
     NotInBackground(String),
-    #[error("background probe")]
+    #[error("the task of a background probe failed")]
     Background(#[source] JoinError),
     /// Calls did not end within the caller's patience.
     #[error("{probe}: {words}")]
     GivenUp { probe: String, words: String },
-    #[error("{cause} while probe {probe} had {within} to hold")]
+    #[error("{cause} during the {within} in which probe {probe} had to hold")]
     Slowed {
         cause: Trouble,
         probe: String,
@@ -110,16 +110,16 @@ impl Classified for StepError {
     }
 }
 
-/// Why the objects of a manifest cannot be applied.
+/// An error reading the objects of a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error("no manifest {0}")]
+    #[error("manifest {0} does not exist")]
     Missing(String),
     #[error("{file}")]
     Yaml { file: String, source: YamlError },
-    /// An object lies where the scenario may not write.
+    /// The scenario may not write an object.
     #[error("{file}:{line}")]
     NotAdmitted {
         file: String,
@@ -134,27 +134,27 @@ impl Classified for ManifestError {
     }
 }
 
-/// Why pods are not restarted.
+/// An error restarting pods.
 #[derive(Debug, thiserror::Error)]
 pub enum RestartError {
-    /// The words of the client are those of its causes too.
-    #[error("pod {pod}: {error}")]
+    /// The text of a client error includes its causes.
+    #[error("cannot delete pod {pod}: {error}")]
     Pod {
         pod: String,
         error: Box<kube::Error>,
     },
-    #[error("pod {pod} was not gone within {limit:?}: {last}")]
+    #[error("pod {pod} still exists after {limit:?}: {last}")]
     Stays {
         pod: String,
         limit: Duration,
         last: String,
     },
-    /// The words of the client are those of its causes too.
-    #[error("istiod's pods: {0}")]
+    /// The text of a client error includes its causes.
+    #[error("cannot list or delete istiod's pods: {0}")]
     Istiod(Box<kube::Error>),
-    #[error("after {limit:?} istiod's pods are {pods}")]
+    #[error("istiod was not replaced within {limit:?}: its pods are {pods}")]
     NoOther { limit: Duration, pods: String },
-    #[error("{limit:?} after another istiod was ready: {last}")]
+    #[error("proxies did not connect to the new istiod within {limit:?}: {last}")]
     Unconnected { limit: Duration, last: String },
 }
 
@@ -169,29 +169,29 @@ impl Classified for RestartError {
     }
 }
 
-/// Why the cost of two probes cannot be compared.
+/// An error comparing the cost of two probes.
 #[derive(Debug, thiserror::Error)]
 pub enum VersusError {
-    #[error("probe {0} must be one run, without `vary`")]
+    #[error("probe {0} must be a single run, without `cases`")]
     Several(String),
-    #[error("pod {0} does not tell its processor time")]
+    #[error("pod {0} does not report its processor time")]
     NoTime(String),
-    #[error("cannot look at the proxy of {pod}")]
+    #[error("cannot read the processor time of the proxy in pod {pod}")]
     Proxy { pod: String, source: LookError },
 }
 
-/// Why the run times in a proxy's container are not known.
+/// An error reading the run times in a proxy's container.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
-    /// The words of the client are those of its causes too.
+    /// The text of a client error includes its causes.
     #[error("{0}")]
     Exec(Box<kube::Error>),
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// The command failed, or its end was not told.
+    /// The command failed, or its end was not reported.
     #[error(transparent)]
     End(Box<dyn Error + Send + Sync>),
-    #[error("no run times")]
+    #[error("the command printed no run times")]
     Nothing,
 }
 

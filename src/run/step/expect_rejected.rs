@@ -1,22 +1,25 @@
-//! The verb `refused`: configuration that must not be taken.
+//! The verb `expect-rejected`: configuration that must be rejected.
 
 use super::configuration;
 use crate::{
     cluster::object::{ObjectError, Written},
     mesh::istio::propagation::change::PropagationError,
     run::{namespace::error::NamespaceError, probe, state::Run, stop::Stop},
-    scenario::verb::expect_rejected::{ExpectRejected, RejectedBy},
+    scenario::verb::{
+        Verb as _,
+        expect_rejected::{ExpectRejected, RejectedBy},
+    },
     verdict::outcome::{Check, CheckResult},
 };
 
-/// Who refused something, and the words; nobody for what was taken.
+/// What rejected an object (`None`: it was accepted), and the message.
 type Answer = (Option<RejectedBy>, String);
 
-/// Applies every object of the file and says who refused it. What is taken all the same is deleted
-/// again.
+/// Applies every object of the file and checks that it is rejected. Objects that are accepted are
+/// deleted again.
 ///
 /// # Errors
-/// The API server does not answer; proxies do not show that they have what is left.
+/// The API server does not answer, or proxies do not have the remaining configuration in time.
 pub async fn refused(run: &Run<'_>, step: &ExpectRejected) -> Result<Check, Stop> {
     let answers = match step.by {
         RejectedBy::Proxy => vec![by_proxy(run, step).await?],
@@ -31,7 +34,7 @@ async fn by_server(run: &Run<'_>, step: &ExpectRejected) -> Result<Vec<Answer>, 
         let writer = &run.ctx.writer;
         match writer.apply(&document, run.ns.home()).await {
             Ok(written) => {
-                let taken = format!("{} {} was taken", written.kind, written.name);
+                let taken = format!("{} {} was accepted", written.kind, written.name);
                 writer.delete(&written).await?;
                 all.push((None, taken));
             }
@@ -44,13 +47,13 @@ async fn by_server(run: &Run<'_>, step: &ExpectRejected) -> Result<Vec<Answer>, 
     Ok(all)
 }
 
-/// Sends the file to the proxies, reads what they say, and takes it away again.
+/// Sends the file to the proxies, reads their answer, and deletes it again.
 async fn by_proxy(run: &Run<'_>, step: &ExpectRejected) -> Result<Answer, Stop> {
     let objects = configuration::admitted(run, &step.apply).await?;
     let gateway = probe::uses_gateway(run.ctx, run.loaded);
     let (ctx, ns) = (run.ctx, &run.ns);
     let answer = match ns.change(ctx, objects.clone(), Vec::new(), gateway).await {
-        Ok(_) => (None, "every proxy has taken it".to_owned()),
+        Ok(_) => (None, "every proxy accepted it".to_owned()),
         Err(NamespaceError::Live(PropagationError::Nack { proxy, words })) => {
             (Some(RejectedBy::Proxy), format!("{proxy}: {words}"))
         }
@@ -62,7 +65,7 @@ async fn by_proxy(run: &Run<'_>, step: &ExpectRejected) -> Result<Answer, Stop> 
         }
         Err(error) => return Err(error.into()),
     };
-    // Applied once more, an object is as it was, and tells which one it is.
+    // Applying an object again does not change it, but returns its identity.
     let mut written: Vec<Written> = Vec::new();
     for object in &objects {
         written.push(ctx.writer.apply(object, ns.home()).await?);
@@ -71,7 +74,7 @@ async fn by_proxy(run: &Run<'_>, step: &ExpectRejected) -> Result<Answer, Stop> 
     Ok(answer)
 }
 
-/// `None`: no refusal, but trouble on the way.
+/// Returns what rejected the object. `None`: the request itself failed.
 fn who(error: &ObjectError) -> Option<RejectedBy> {
     match error {
         ObjectError::NoSuchKind { .. } => Some(RejectedBy::UnknownKind),
@@ -105,9 +108,9 @@ fn check(step: &ExpectRejected, all: &[Answer]) -> Check {
     let actual: Vec<&str> = all.iter().map(|(_, words)| words.as_str()).collect();
     Check {
         probe: format!("apply {}", step.apply),
-        matcher: "refused".to_owned(),
+        matcher: ExpectRejected::NAME.to_owned(),
         expected: format!(
-            "refused by {}{}",
+            "rejected by {}{}",
             step.by.describe(),
             says.unwrap_or_default()
         ),
@@ -131,7 +134,7 @@ mod tests {
     #[case(Some(RejectedBy::Schema), "unknown protocol", CheckResult::Holds)]
     #[case(Some(RejectedBy::Webhook), "unknown protocol", CheckResult::Refuted)]
     #[case(Some(RejectedBy::Schema), "something else", CheckResult::Refuted)]
-    #[case(None, "Gateway a was taken, unknown protocol", CheckResult::Refuted)]
+    #[case(None, "Gateway a was accepted, unknown protocol", CheckResult::Refuted)]
     fn refusal_author_and_words_count(
         #[case] by: Option<RejectedBy>,
         #[case] words: &str,

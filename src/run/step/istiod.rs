@@ -1,4 +1,4 @@
-//! Restarting the control plane under a running scenario.
+//! Restarts the control plane during a scenario.
 
 use std::collections::BTreeSet;
 
@@ -24,11 +24,11 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Deletes istiod's pods; returns when all of them are gone, another is ready, and these proxies
-/// are connected to it.
+/// Deletes istiod's pods, and returns when all of them are gone, new ones are ready, and these
+/// proxies are connected to them.
 ///
 /// # Errors
-/// [`RestartError`]: what is still there, or not yet.
+/// [`RestartError`], with what remains or is missing.
 pub async fn restart(ctx: &RunContext, proxies: &[Plane]) -> Result<(), RestartError> {
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), NAMESPACE);
     let old = pods(&api).await?;
@@ -63,7 +63,8 @@ async fn pods(api: &Api<Pod>) -> Result<Vec<Pod>, RestartError> {
         .map_err(|error| RestartError::Istiod(Box::new(error)))
 }
 
-/// The old pods are gone, and of each revision another is ready: these.
+/// Whether the old pods are gone and each revision has a new pod that is ready. Returns the new
+/// pods.
 async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, RestartError> {
     let now = pods(api).await?;
     let names = |pods: &[Pod]| -> Vec<String> { pods.iter().map(Pod::name_any).collect() };
@@ -80,7 +81,7 @@ async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, Restart
     })
 }
 
-/// Waits until istiod lists every one of the proxies.
+/// Waits until istiod lists all of these proxies.
 async fn connected(istiod: &PodPort, proxies: Vec<&Plane>) -> Result<(), RestartError> {
     let limit = timeouts().mesh.reconnect;
     let waited = wait::until(limit, async |_| {
@@ -100,8 +101,7 @@ async fn connected(istiod: &PodPort, proxies: Vec<&Plane>) -> Result<(), Restart
     })
 }
 
-/// Those of the proxies that a list of connections does not name. istiod calls each
-/// `POD.NAMESPACE`.
+/// Returns the proxies that are not in a list of connections. istiod calls each `POD.NAMESPACE`.
 fn missing(list: &Value, proxies: &[&Plane]) -> Vec<String> {
     let connected: BTreeSet<&str> = list
         .as_array()

@@ -1,4 +1,4 @@
-//! The verbs of a scenario.
+//! Implementations of the verbs of a scenario.
 
 pub mod background;
 pub mod calls;

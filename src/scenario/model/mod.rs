@@ -1,6 +1,5 @@
-//! The typed suite file: what an author may write. Parsing with positions is in `scenario::parse`,
-//! rules across fields in `plan::lint`; verbs are in `scenario::verb`, matchers in
-//! `verdict::matcher`.
+//! The types of a suite file. Parsing with positions is in `scenario::parse`, rules across fields
+//! are in `plan::lint`, verbs in `scenario::verb`, matchers in `verdict::matcher`.
 
 pub mod probe;
 pub mod scenario;

@@ -1,4 +1,4 @@
-//! A probe: calls, and what is expected of them.
+//! A probe: calls and their expected outcome.
 
 use std::collections::BTreeMap;
 
@@ -13,56 +13,56 @@ use super::{
 };
 use crate::{values::metadata::Values, verdict::matcher::Expect};
 
-/// A call, how often and from where, and what must be seen.
+/// A call, how often and from where it is made, and its expected outcome.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Probe {
-    /// `package.Service/Method`. May be left out beside `http` with a path of its own.
+    /// `package.Service/Method`. Optional with `http` that sets its own path.
     #[serde(default)]
     pub call: String,
-    /// Write the call as gRPC-Web.
+    /// Send the call as gRPC-Web.
     #[serde(default)]
     pub web: Option<Web>,
-    /// Send a plain HTTP request in its place.
+    /// Send a plain HTTP request instead.
     #[serde(default)]
     pub http: Option<Http>,
-    /// Let a page in a real browser call instead of a workload.
+    /// Make the calls from a page in a real browser instead of a workload.
     #[serde(default)]
     pub browser: Option<Browser>,
-    /// Workload whose pod calls; it must use a caller. Left out beside `browser`.
+    /// Workload whose pod makes the calls; its template must be a caller. Omitted with `browser`.
     #[serde(default)]
     pub from: String,
-    /// `host:port` as the client writes it, or `gateway` / `gateway:PORT` for the ingress gateway.
+    /// `host:port` as passed to the client, or `gateway` / `gateway:PORT` for the ingress gateway.
     pub to: String,
     /// `:authority`; `${host}` is the scenario's own external host.
     #[serde(default)]
     pub authority: Option<String>,
-    /// One request message, or the list of messages of a client stream.
+    /// One request message, or a list of messages for a client stream.
     #[serde(default)]
     pub send: Value,
-    /// Request metadata; a list sends the key once for each value. Values of keys that end in
-    /// `-bin` are base64.
+    /// Request metadata; a list sends the key once per value. Values of keys that end in `-bin` are
+    /// base64.
     #[serde(default)]
     pub metadata: BTreeMap<String, Values>,
-    /// Request metadata that takes so many values in turn over the calls: `KEY-0`, `KEY-1`, … and
-    /// from the start again.
+    /// Request metadata that cycles through this number of values over the calls: `KEY-0`, `KEY-1`,
+    /// … and from the start again.
     #[serde(default)]
     pub per_call: BTreeMap<String, u64>,
-    /// What the server is told to do (`testbed::control::Script`).
+    /// How the server answers these calls (`testbed::control::Script`).
     #[serde(default)]
     pub script: Option<Value>,
-    /// How the client's streams run: numbered messages, pace, windows, pings.
+    /// Behaviour of the client's streams: numbered messages, pace, windows, pings.
     #[serde(default)]
     pub stream: Option<Stream>,
-    /// Bytes of request metadata to add.
+    /// Bytes of padding to add to the request metadata.
     #[serde(default)]
     pub pad: Option<u32>,
     #[serde(default)]
     pub deadline: Option<String>,
-    /// TLS from the caller itself; without it the caller speaks plaintext.
+    /// TLS settings of the caller itself; without them it sends plaintext.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// Number of calls; for a statistical matcher the cap (it stops as soon as it can tell).
+    /// Number of calls; an upper bound for statistical matchers, which stop once they are decided.
     #[serde(default)]
     pub times: Option<u64>,
     #[serde(default = "one")]
@@ -73,11 +73,11 @@ pub struct Probe {
     /// Calls per second (open loop).
     #[serde(default)]
     pub rate: Option<f64>,
-    /// A fresh connection for each call.
+    /// Open a new connection for each call.
     #[serde(default)]
     pub reconnect: bool,
-    /// Only multiplication there is: one run of the probe per case, each case a checked claim of
-    /// its own.
+    /// Variants of the probe: one run per case, each judged as a separate claim. Cases are the only
+    /// way to multiply a probe.
     #[serde(default)]
     pub cases: Vec<Case>,
     #[serde(default)]
@@ -88,18 +88,18 @@ fn one() -> u32 {
     1
 }
 
-/// One row of a truth table: what differs from the probe, and what is expected of it instead.
+/// One case of a probe: what differs from the probe, and its own expectation.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Case {
-    /// Name of the row, shown in reports.
+    /// Name of the case, shown in reports.
     pub name: String,
     pub with: Override,
     /// Replaces the probe's expectation field by field.
     pub expect: Option<Expect>,
 }
 
-/// What may differ from a probe.
+/// Fields that override those of a probe.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Override {
@@ -124,7 +124,7 @@ pub struct Override {
 }
 
 impl Override {
-    /// What is set, in words; nothing when nothing is.
+    /// Describes the fields that are set; empty when none is.
     pub fn describe(&self) -> String {
         let value = serde_json::to_value(self).unwrap_or_default();
         let fields = value.as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! A scenario as its file has it.
+//! A scenario as written in its file.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,42 @@ use serde::{Deserialize, Serialize};
 use super::probe::Probe;
 use crate::scenario::verb::Step;
 
-/// One behaviour and how it is shown.
+/// One behaviour and how it is verified.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
-    /// A claim that can be false.
+    /// The claim, a sentence that can be false.
     pub title: String,
-    /// Why a user of the mesh relies on it, and where belief and mesh differ.
+    /// Why users of the mesh rely on it, and how the mesh may differ from what they expect.
     pub why: String,
-    /// Where the expectation comes from: specification, Envoy or Istio document or source file.
+    /// Sources of the expectation: a specification, an Envoy or Istio document or source file.
     pub source: Vec<String>,
-    /// Row ids of the requirements this scenario proves.
+    /// Ids of the requirements that this scenario proves.
     #[serde(default)]
     pub proves: Vec<String>,
     #[serde(default)]
     pub level: Level,
-    /// Capabilities of mesh or target; a missing one makes the verdict SKIP with that word as the
-    /// reason.
+    /// Capabilities that the mesh or the target must have; if one is missing, the verdict is SKIP
+    /// and names it as the reason.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// It touches what all share (the control plane), so nothing else runs beside it.
+    /// Run no other scenario at the same time: this one changes shared parts (the control plane).
     #[serde(default)]
     pub serial: bool,
-    /// Free labels for `-l`.
+    /// Labels for selection with `-l`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Workloads that the scenario's namespace holds.
+    /// Workloads in the scenario's namespace.
     pub workloads: Vec<Workload>,
-    /// Named calls with what is expected of them; steps refer to them.
+    /// Calls with their expected outcome, by name; steps refer to them.
     pub probes: BTreeMap<String, Probe>,
     pub steps: Vec<Step>,
-    /// Why no contrast is possible. Exactly one of this and a `contrast` step must be there.
+    /// Why no contrast is possible. Exactly one of this and a `contrast` step must be present.
     #[serde(default)]
     pub no_contrast: Option<String>,
 }
 
-/// How much of a conformant mesh needs it (Gateway API's words).
+/// Support level of the behaviour in a conformant mesh (Gateway API's terms).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
@@ -53,43 +53,42 @@ pub enum Level {
     Provisional,
 }
 
-/// One workload: plain Kubernetes YAML by name, with the few things that scenarios vary.
+/// One workload: plain Kubernetes YAML by name, with the few fields that scenarios vary.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Workload {
-    /// Name of the Deployment, of its `app` label and (unless `service` says otherwise) of its
-    /// Service.
+    /// Name of the Deployment and, unless `app` is set, of its `app` label and its Service.
     pub name: String,
-    /// `<uses>.yaml` beside the scenario, else in `fixtures/workloads`.
+    /// `<template>.yaml` beside the scenario, else in `fixtures/workloads`.
     pub template: String,
     #[serde(default)]
     pub replicas: Option<u32>,
     /// Overrides the sidecar injection label of the pod template.
     #[serde(default)]
     pub sidecar: Option<bool>,
-    /// `version` label of the pods (subsets select by it).
+    /// `version` label of the pods, for subsets.
     #[serde(default)]
     pub version: Option<String>,
-    /// `app` label: several workloads with one `app` stand behind one Service.
+    /// `app` label of the pods: workloads with the same `app` share one Service.
     #[serde(default)]
     pub app: Option<String>,
-    /// Extra pod annotations, e.g. Istio's own.
+    /// Extra pod annotations, e.g. Istio's.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Extra arguments of the first container, after its own.
+    /// Extra arguments of the first container, appended to its own.
     #[serde(default)]
     pub args: Vec<String>,
-    /// What the workload's file says of `replicas`.
+    /// `replicas` in the workload file.
     #[serde(skip)]
     pub in_file: Option<u32>,
 }
 
 impl Workload {
-    /// A workload as its file has it, under a name.
-    pub fn named(name: &str, uses: &str) -> Self {
+    /// A workload with this name that changes nothing in its template.
+    pub fn named(name: &str, template: &str) -> Self {
         Self {
             name: name.to_owned(),
-            template: uses.to_owned(),
+            template: template.to_owned(),
             replicas: None,
             sidecar: None,
             version: None,
@@ -100,7 +99,7 @@ impl Workload {
         }
     }
 
-    /// Pods that it begins with: as the scenario says, else as its file does, else one.
+    /// Initial number of pods: from the scenario, else from the workload file, else one.
     pub fn pods(&self) -> u32 {
         self.replicas.or(self.in_file).unwrap_or(1)
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use testbed::control::{self, Form};
 
-/// A gRPC-Web call as browsers' clients write it.
+/// A gRPC-Web call as browser clients send it.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Web {
@@ -29,7 +29,7 @@ pub enum WebMode {
 pub struct Http {
     /// `GET`, `OPTIONS`, …
     pub method: String,
-    /// The path of the probe's `call` when absent.
+    /// Request path; the path of the probe's `call` when absent.
     #[serde(default)]
     pub path: Option<String>,
     #[serde(default)]
@@ -81,13 +81,13 @@ impl From<Http> for Form {
     }
 }
 
-/// Calls by a real browser: Chromium loads a page from `page` and the page calls by `client`. The
-/// probe's `to` is a workload and a port of its pods.
+/// Calls by a real browser: Chromium loads a page from the origin `page`, which makes the calls
+/// with the library `client`. The probe's `to` is a workload and a port of its pods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Browser {
     pub client: BrowserClient,
-    /// Origin of the page, e.g. `http://app.example.test`; every host leads to the page.
+    /// Origin of the page, e.g. `http://app.example.test`; every host serves the page.
     pub page: String,
 }
 

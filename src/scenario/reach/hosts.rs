@@ -1,21 +1,21 @@
-//! Whose a host or a namespace is.
+//! Whether a host or a namespace belongs to the scenario.
 
 /// The placeholders that differ from scenario to scenario.
 const OWN: [&str; 2] = ["${namespace}", "${host}"];
 
-/// The namespace of the scenario, or one that is named after it.
+/// Whether it is the scenario's namespace, or one named after it.
 pub fn is_own_namespace(name: &str) -> bool {
     name == "." || name.starts_with("${namespace}")
 }
 
-/// No other scenario has this host: it ends with the scenario's own, or lies in its namespace.
-/// `NAMESPACE/HOST` is judged by its host.
+/// Whether the host belongs to this scenario alone: it ends with the scenario's own host, or is in
+/// its namespace. For `NAMESPACE/HOST` the host decides.
 pub fn is_own(host: &str) -> bool {
     let host = host.rsplit('/').next().unwrap_or(host);
     OWN.iter().any(|own| host.contains(own))
 }
 
-/// A host that Istio completes by the namespace of the object (`greeter` →
+/// Whether Istio completes the host with the namespace of the object (`greeter` →
 /// `greeter.NAMESPACE.svc.cluster.local`).
 pub fn is_short(host: &str) -> bool {
     !host.contains(['.', '*', '/'])

@@ -1,4 +1,4 @@
-//! What each kind reaches from inside of a scenario's namespace.
+//! What each kind reaches from inside a scenario's namespace.
 
 use serde_json::{Map, Value};
 
@@ -8,9 +8,9 @@ use super::{
     list, reach, text,
 };
 
-/// A gateway that no other scenario uses.
+/// Help: use a gateway that no other scenario uses.
 const GATEWAY: &str =
-    "use `${host}`, or a gateway of one's own (`uses: gateway`, selected by `istio: ${namespace}`)";
+    "use `${host}`, or your own gateway (`template: gateway`, selected by `istio: ${namespace}`)";
 const EXPORT: &str = "add `exportTo: [\".\"]`, or use `${host}`";
 
 /// The object's group and kind decide.
@@ -31,9 +31,8 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
     }
 }
 
-/// Gateways of Istio are selected by labels of pods in every namespace. What is selected by the
-/// name of the scenario's namespace is its own; at any other gateway only the scenario's own hosts
-/// are.
+/// Istio's Gateways select pods by label in every namespace. A gateway selected by the name of the
+/// scenario's namespace is its own; at any other gateway, only the scenario's own hosts are.
 fn gateway(object: &Value) -> Vec<Reach> {
     let selector = object.pointer("/spec/selector").and_then(Value::as_object);
     let own = |labels: &Map<String, Value>| {
@@ -60,8 +59,8 @@ fn gateway(object: &Value) -> Vec<Reach> {
 
 fn shared_gateway(host: &str) -> String {
     match host.rsplit('/').next() {
-        Some("*") => "takes every host at the gateway that all share".to_owned(),
-        _ => format!("takes the host {host} at the gateway that all share"),
+        Some("*") => "claims every host on the shared gateway".to_owned(),
+        _ => format!("claims the host {host} on the shared gateway"),
     }
 }
 
@@ -78,7 +77,7 @@ fn port(object: &Value, server: &Value, at: &str) -> Option<Reach> {
         _ => true,
     };
     let number = number.map_or_else(|| "?".to_owned(), |number| number.to_string());
-    let words = format!("makes port {number} of the gateway that all share one for {protocol}");
+    let words = format!("makes port {number} of the shared gateway one for {protocol}");
     (!fits).then(|| reach(object, &format!("{at}.port"), &words, GATEWAY))
 }
 
@@ -98,7 +97,7 @@ fn each_host(
         .collect()
 }
 
-/// Others see an object whose `exportTo` is absent or names more than its own namespace.
+/// Others see an object whose `exportTo` is absent or includes other namespaces.
 fn is_exported(object: &Value) -> bool {
     let names = list(object, "/spec/exportTo");
     let own = |name: &Value| {
@@ -108,8 +107,8 @@ fn is_exported(object: &Value) -> bool {
     names.is_empty() || !names.iter().all(own)
 }
 
-/// A gateway of another namespace takes the hosts as they are; one of the scenario's own is judged
-/// by itself. In the mesh, hosts of others are changed for every namespace that sees the object.
+/// A gateway of another namespace serves the hosts as written; a gateway of the scenario is judged
+/// separately. In the mesh, foreign hosts change for every namespace that sees the object.
 fn virtual_service(object: &Value) -> Vec<Reach> {
     let hosts = list(object, "/spec/hosts");
     let gateways = list(object, "/spec/gateways");
@@ -141,8 +140,8 @@ fn exported(object: &Value, verb: &str, own: impl Fn(&str) -> bool) -> Vec<Reach
     found.collect()
 }
 
-/// Hosts are taken as they are written. Without an address, a port that is neither HTTP nor told
-/// apart by SNI is one listener for all hosts (`0.0.0.0:PORT`).
+/// Hosts are used as written. Without an address, a port that is neither HTTP nor distinguished by
+/// SNI is one listener for all hosts (`0.0.0.0:PORT`).
 fn service_entry(object: &Value) -> Vec<Reach> {
     if !is_exported(object) {
         return Vec::new();
@@ -161,8 +160,7 @@ fn service_entry(object: &Value) -> Vec<Reach> {
     found
 }
 
-/// A Gateway with an address is one of the proxies that are there already (Istio's manual
-/// deployment).
+/// A Gateway with an address configures an existing proxy (Istio's manual deployment).
 fn listeners(object: &Value) -> Vec<Reach> {
     let addresses = list(object, "/spec/addresses");
     let own = |address: &Value| {
@@ -182,7 +180,7 @@ fn listeners(object: &Value) -> Vec<Reach> {
     found.collect()
 }
 
-/// A route at a Gateway of another namespace takes its hostnames there; without any it takes all.
+/// A route claims its hostnames at a Gateway of another namespace; without any it claims all.
 fn route(object: &Value, kind: &str) -> Vec<Reach> {
     let foreign = |parent: &&Value| {
         let namespace = text(parent, "/namespace");
@@ -203,7 +201,7 @@ fn route(object: &Value, kind: &str) -> Vec<Reach> {
     each_host(object, hosts, "spec.hostnames", shared_gateway)
 }
 
-/// Istio's ingress class is the gateway that all share.
+/// Istio's ingress class is the shared gateway.
 fn ingress(object: &Value) -> Vec<Reach> {
     let mut found = Vec::new();
     if object.pointer("/spec/defaultBackend").is_some() {
@@ -228,8 +226,8 @@ fn ingress(object: &Value) -> Vec<Reach> {
 fn service(object: &Value) -> Vec<Reach> {
     let mut found = Vec::new();
     if !list(object, "/spec/externalIPs").is_empty() {
-        let words = "takes addresses of the cluster's network";
-        let help = "leave `externalIPs` out";
+        let words = "claims addresses of the cluster's network";
+        let help = "omit `externalIPs`";
         found.push(reach(object, "spec.externalIPs", words, help));
     }
     for (at, port) in list(object, "/spec/ports").iter().enumerate() {
@@ -238,8 +236,8 @@ fn service(object: &Value) -> Vec<Reach> {
             .and_then(Value::as_u64)
             .filter(|number| *number > 0)
         {
-            let words = format!("takes port {number} of every node");
-            let help = "leave `nodePort` out: the cluster then chooses a free one";
+            let words = format!("claims port {number} of every node");
+            let help = "omit `nodePort`: the cluster then chooses a free one";
             found.push(reach(
                 object,
                 &format!("spec.ports[{at}].nodePort"),

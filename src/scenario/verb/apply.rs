@@ -1,4 +1,4 @@
-//! `apply`: configuration for everybody it concerns.
+//! `apply`: applies configuration and waits until it has propagated.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ pub struct Apply(pub String);
 
 impl Verb for Apply {
     const NAME: &'static str = "apply";
-    const DOC: &'static str = "Apply `<behaviour>.<name>.yaml` beside the scenario; returns when every proxy concerned has it.";
+    const DOC: &'static str = "Apply `<behaviour>.<name>.yaml` beside the scenario; returns when every affected proxy has it.";
     const FORM: &'static str = "`apply: NAME`";
-    const DOES: &'static str = "applies a file, its documents in their order; returns when every proxy concerned has it, and the pods of its Deployments, StatefulSets, DaemonSets, Jobs and Pods are ready (ERROR with the pod's own reason when they cannot be)";
+    const DOES: &'static str = "applies a file, its documents in order; returns when every affected proxy has it, and the pods of its Deployments, StatefulSets, DaemonSets, Jobs and Pods are ready (ERROR with the pod's own reason when they cannot become ready)";
 
     fn describe(&self) -> String {
         format!(
-            "apply {} and wait until every proxy concerned has it",
+            "apply {} and wait until every affected proxy has it",
             self.0
         )
     }
@@ -39,7 +39,7 @@ impl Verb for Apply {
         vec![Mistake::value(
             "",
             format!("'{}' is applied twice", self.0),
-            "delete it first, or write the second state into a file of its own",
+            "delete it first, or put the second state into a separate file",
         )]
     }
 

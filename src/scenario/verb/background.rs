@@ -1,4 +1,4 @@
-//! `background`: calls that go on while other steps are taken.
+//! `background`: calls that continue while other steps run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ pub struct Background(pub String);
 
 impl Verb for Background {
     const NAME: &'static str = "background";
-    const DOC: &'static str = "Keep a probe's calls running in the background from here to the end; its expectation is judged then.";
+    const DOC: &'static str = "Keep a probe's calls running in the background from here to the end of the scenario; they are judged then.";
     const FORM: &'static str = "`background: PROBE`";
-    const DOES: &'static str = "keeps calls running to the end of the scenario and judges them then; calls still in progress are cut, only the servers' ledger tells of them";
+    const DOES: &'static str = "keeps calls running to the end of the scenario and judges them then; calls still in progress are cut off and recorded only in the servers' ledger";
 
     fn describe(&self) -> String {
         format!("keep probe {} running to the end", self.0)

@@ -1,11 +1,11 @@
-//! `certificate`: a Secret with a certificate made for this scenario.
+//! `certificate`: a Secret with a certificate issued for this scenario.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Around, Before, Limit, Mistake, Verb};
 
-/// A certificate made in memory and written as a Secret of type `kubernetes.io/tls`.
+/// A certificate generated in memory and written as a Secret of type `kubernetes.io/tls`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Certificate {
@@ -14,23 +14,22 @@ pub struct Certificate {
     pub secret: String,
     /// DNS names of the certificate.
     pub hosts: Vec<String>,
-    /// What expectations call this certificate; the Secret's name when absent.
+    /// Name of the certificate in expectations; the Secret's name when absent.
     #[serde(default, rename = "as")]
     pub label: Option<String>,
-    /// Authority that signs, made at its first use; `authority` when absent.
+    /// Authority that signs it, created on first use; `authority` when absent.
     #[serde(default)]
     pub issuer: Option<String>,
-    /// Issuer whose certificates a gateway that asks clients for one accepts (`ca.crt` of the
-    /// Secret).
+    /// Issuer whose client certificates a gateway with mutual TLS accepts (`ca.crt` of the Secret).
     #[serde(default)]
     pub clients: Option<String>,
-    /// Its time is over already.
+    /// Issue a certificate that has already expired.
     #[serde(default)]
     pub expired: bool,
 }
 
 impl Certificate {
-    /// What expectations call it.
+    /// Its name in expectations.
     pub fn name(&self) -> &str {
         self.label.as_deref().unwrap_or(&self.secret)
     }
@@ -40,7 +39,7 @@ impl Verb for Certificate {
     const NAME: &'static str = "certificate";
     const DOC: &'static str = "Write a fresh certificate into a Secret; returns when every gateway that uses the Secret serves it.";
     const FORM: &'static str = "`certificate: {secret, hosts, as, issuer, clients, expired}`";
-    const DOES: &'static str = "makes a certificate in memory and writes it as a Secret of the namespace; returns when every gateway that uses the Secret serves it. Written again, it is a rotation; `delete: SECRET` removes it";
+    const DOES: &'static str = "generates a certificate in memory and writes it as a Secret of the namespace; returns when every gateway that uses the Secret serves it. A second certificate for the same Secret is a rotation; `delete: SECRET` removes it";
 
     fn describe(&self) -> String {
         format!(
@@ -56,7 +55,7 @@ impl Verb for Certificate {
         }
         vec![Mistake::key(
             "",
-            "a certificate without names is refused by every client",
+            "every client rejects a certificate without names",
             "name at least one, e.g. `hosts: [\"${host}\"]`",
         )]
     }

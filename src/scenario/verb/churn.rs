@@ -1,31 +1,30 @@
-//! `churn`: configuration comes and goes.
+//! `churn`: configuration that is applied and deleted repeatedly.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Fate, File, Limit, Verb};
 
-/// Configuration that comes and goes, so that every proxy here gets push after push.
+/// Configuration that is applied and deleted repeatedly, so that every proxy gets many pushes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Churn {
-    /// File that is applied, deleted, applied again, …
+    /// File that is alternately applied and deleted.
     pub apply: String,
-    /// Pushes, each awaited at every proxy.
+    /// Number of pushes; each is awaited at every proxy.
     pub times: u32,
 }
 
 impl Verb for Churn {
     const NAME: &'static str = "churn";
-    const DOC: &'static str =
-        "Apply and delete a file again and again: pushes that concern nobody's calls.";
+    const DOC: &'static str = "Apply and delete a file repeatedly: pushes that affect no calls.";
     const FORM: &'static str = "`churn: {apply, times}`";
     const DOES: &'static str =
-        "applies and deletes a file by turns; each of the pushes is awaited at every proxy";
+        "alternately applies and deletes a file; each push is awaited at every proxy";
 
     fn describe(&self) -> String {
         format!(
-            "apply and delete {} by turns, {} pushes",
+            "alternately apply and delete {}, {} pushes",
             self.apply, self.times
         )
     }

@@ -1,4 +1,4 @@
-//! `compare`: what one probe costs beside another.
+//! `compare`: the cost of one probe relative to another.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,25 @@ use crate::{
     verdict::compare::{CPU, LATENCY, rounds_needed},
 };
 
-/// Runs two probes by turns and compares them round by round.
+/// Runs two probes alternately and compares them round by round.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Compare {
-    /// Probe of which something is claimed.
+    /// Probe that the claim is about.
     pub probe: String,
-    /// Probe that it is compared with.
+    /// Probe to compare it with.
     pub against: String,
-    /// Pairs of runs; the two change places from round to round.
+    /// Number of pairs of runs; their order alternates from round to round.
     #[serde(default = "rounds")]
     pub rounds: u32,
     /// The median time of a call is at most this share of the other's, e.g. `80%`.
     #[serde(default)]
     pub latency: Option<String>,
-    /// The processor time that caller and proxy of the calling pod take is at most this share of
+    /// The CPU time used by the caller and the proxy of the calling pod is at most this share of
     /// the other's.
     #[serde(default)]
     pub cpu: Option<String>,
-    /// Makes it a contrast: these of `latency` and `cpu` must be refuted.
+    /// Makes it a contrast: which of `latency` and `cpu` must be refuted.
     #[serde(default)]
     pub must_fail: Vec<String>,
 }
@@ -35,9 +35,9 @@ pub struct Compare {
 impl Verb for Compare {
     const NAME: &'static str = "compare";
     const DOC: &'static str =
-        "Run two probes by turns; what one of them costs is at most a share of the other's.";
+        "Run two probes alternately; the cost of one is at most a share of the other's.";
     const FORM: &'static str = "`compare: {probe, against, rounds, latency, cpu}`";
-    const DOES: &'static str = "runs two probes by turns, 24 rounds unless told otherwise; the median time of a call, or the processor time of the calling pod (its program, and proxy or agent), is at most this share of the other's. With `must-fail:` it is a contrast";
+    const DOES: &'static str = "runs two probes alternately, 24 rounds by default; the median time of a call, or the CPU time of the calling pod (its program, and proxy or agent), is at most this share of the other's. With `must-fail:` it is a contrast";
 
     fn describe(&self) -> String {
         let claim = |what: &str, bound: &Option<String>| {
@@ -49,7 +49,7 @@ impl Verb for Compare {
         let claims = [claim("latency", &self.latency), claim("cpu", &self.cpu)];
         let claims: Vec<String> = claims.into_iter().flatten().collect();
         format!(
-            "probe {} against {} by turns, {} rounds: {}",
+            "probe {} against {}, alternating, {} rounds: {}",
             self.probe,
             self.against,
             self.rounds,
@@ -69,7 +69,7 @@ impl Verb for Compare {
         !self.must_fail.is_empty()
     }
 
-    /// It claims something, and its rounds can decide.
+    /// Checks that it claims something and that its rounds can decide the claim.
     fn mistakes(&self, _: &Before, around: &Around<'_>) -> Vec<Mistake> {
         let mut found = Vec::new();
         let claims = [(LATENCY, &self.latency), (CPU, &self.cpu)];
@@ -90,8 +90,8 @@ impl Verb for Compare {
         if self.rounds < needed {
             found.push(Mistake::value(
                 "rounds",
-                format!("{} rounds can't decide", self.rounds),
-                format!("{needed} that all agree do ({rates}); a few more forgive noise"),
+                format!("{} rounds are too few to decide", self.rounds),
+                format!("at least {needed} are needed ({rates}); a few more tolerate noise"),
             ));
         }
         for (index, name) in self.must_fail.iter().enumerate() {
@@ -100,7 +100,7 @@ impl Verb for Compare {
                 found.push(Mistake::key(
                     &format!("must-fail[{index}]"),
                     format!("this comparison claims no '{name}'"),
-                    "a contrast refutes what is claimed: `latency` or `cpu`",
+                    "a contrast refutes a claim of this step: `latency` or `cpu`",
                 ));
             }
         }
@@ -109,8 +109,8 @@ impl Verb for Compare {
             if probe.is_some_and(|probe| !probe.cases.is_empty()) {
                 found.push(Mistake::value(
                     field,
-                    format!("probe '{name}' has rows"),
-                    "compare probes without `vary`, one step for each pair",
+                    format!("probe '{name}' has cases"),
+                    "compare probes without `cases`, with one step per pair",
                 ));
             }
         }
@@ -120,7 +120,7 @@ impl Verb for Compare {
     fn limits(&self) -> Vec<Limit<'_>> {
         vec![
             Limit::Turns("rounds", "rounds", self.rounds),
-            Limit::List("must-fail", "words", self.must_fail.len()),
+            Limit::List("must-fail", "entries", self.must_fail.len()),
         ]
     }
 }

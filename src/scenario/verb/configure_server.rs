@@ -1,4 +1,4 @@
-//! `configure-server`: the servers of a workload behave otherwise from here on.
+//! `configure-server`: changes the behaviour of a workload's servers from here on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,20 @@ use serde_json::Value;
 use super::spec::{Around, Before, Limit, Mistake, Verb};
 use crate::scenario::script::{self, ScriptError};
 
-/// What the servers of a workload are told, from here on.
+/// Behaviour of a workload's servers from this step on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct ConfigureServer {
     pub workload: String,
-    /// What calls without a script of their own meet; `{}` ends it.
+    /// Script for calls without their own; `{}` resets it.
     pub script: Option<Value>,
-    /// Answer of the gRPC health service.
+    /// Status that the gRPC health service returns.
     pub health: Option<Health>,
-    /// GOAWAY for every open connection.
+    /// Send GOAWAY on every open connection.
     pub go_away: bool,
 }
 
-/// Words of `grpc.health.v1`.
+/// Serving statuses of `grpc.health.v1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Health {
@@ -29,7 +29,7 @@ pub enum Health {
 }
 
 impl Health {
-    /// As the health service spells it.
+    /// The name in `grpc.health.v1`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Serving => "SERVING",
@@ -40,9 +40,9 @@ impl Health {
 
 impl Verb for ConfigureServer {
     const NAME: &'static str = "configure-server";
-    const DOC: &'static str = "Tell the servers of a workload what to do from here on.";
+    const DOC: &'static str = "Change the behaviour of a workload's servers from here on.";
     const FORM: &'static str = "`configure-server: {workload, script, health, go-away}`";
-    const DOES: &'static str = "tells every pod of a workload: a script for calls without their own (`{}` ends it), `health: NOT_SERVING` or `SERVING`, GOAWAY on all connections";
+    const DOES: &'static str = "configures every pod of a workload: a script for calls without their own (`{}` resets it), `health: NOT_SERVING` or `SERVING`, GOAWAY on all connections";
 
     fn describe(&self) -> String {
         let script = self
@@ -55,7 +55,7 @@ impl Verb for ConfigureServer {
         let away = self.go_away.then(|| "GOAWAY on all connections".to_owned());
         let words: Vec<String> = [script, health, away].into_iter().flatten().collect();
         format!(
-            "tell the servers of {}: {}",
+            "configure the servers of {}: {}",
             self.workload,
             words.join(", ")
         )
@@ -69,7 +69,7 @@ impl Verb for ConfigureServer {
         if self.script.is_none() && self.health.is_none() && !self.go_away {
             return vec![Mistake::key(
                 "",
-                "the servers are told nothing",
+                "this step configures nothing",
                 "add `script:`, `health:` or `go-away: true`",
             )];
         }

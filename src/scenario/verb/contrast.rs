@@ -1,4 +1,4 @@
-//! `contrast`: the same calls where the claim must be refuted. Without one a check proves nothing.
+//! `contrast`: the same calls where the claim must be refuted. A check without one proves nothing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ pub struct Contrast {
     /// What is broken in this run of the probe.
     #[serde(default)]
     pub with: Override,
-    /// Matchers that must be refuted (names of `Expect` fields); at least one. Others are not
+    /// Matchers that must be refuted (names of `expect` fields), at least one. Others are not
     /// judged.
     pub must_fail: Vec<String>,
-    /// Only these cases of a truth table; all when absent.
+    /// Run only these cases of the probe; all when absent.
     #[serde(default)]
     pub cases: Vec<String>,
 }
@@ -25,7 +25,7 @@ impl Verb for Contrast {
     const NAME: &'static str = "contrast";
     const DOC: &'static str = "Run a probe whose expectation must be refuted.";
     const FORM: &'static str = "`contrast: {probe, with, cases, must-fail}`";
-    const DOES: &'static str = "runs a probe, perhaps with something broken; each matcher in `must-fail` must be refuted, others are not judged";
+    const DOES: &'static str = "runs a probe, optionally with something broken (`with`); each matcher in `must-fail` must be refuted, others are not judged";
 
     fn describe(&self) -> String {
         let broken = self.with.describe();
@@ -65,7 +65,7 @@ impl Verb for Contrast {
         true
     }
 
-    /// Its rows are there, and something must fail.
+    /// Checks that its cases exist and that something must fail.
     fn mistakes(&self, _: &Before, around: &Around<'_>) -> Vec<Mistake> {
         let Some(probe) = around.probes.get(&self.probe) else {
             return Vec::new();
@@ -92,7 +92,7 @@ impl Verb for Contrast {
 
     fn limits(&self) -> Vec<Limit<'_>> {
         vec![
-            Limit::List("must-fail", "words", self.must_fail.len()),
+            Limit::List("must-fail", "entries", self.must_fail.len()),
             Limit::With("with", &self.with, &self.probe),
         ]
     }

@@ -1,4 +1,4 @@
-//! `converge`: a claim that has to hold in the end ("eventually").
+//! `converge`: a claim that must hold eventually.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ pub struct Converge {
 
 impl Verb for Converge {
     const NAME: &'static str = "converge";
-    const DOC: &'static str = "Run a probe again and again until it holds.";
+    const DOC: &'static str = "Repeat a probe until it holds.";
     const FORM: &'static str = "`converge: {probe, within}`";
-    const DOES: &'static str = "repeats a probe until it holds, or until the time is over (\"eventually\"); the last look counts. Look k of a statistical claim may miss at beta / (k (k + 1)), so that all looks together keep beta";
+    const DOES: &'static str = "repeats a probe until it holds or the time is up (\"eventually\"); the last attempt counts. Attempt k of a statistical claim is tested at beta / (k (k + 1)), so that all attempts together keep beta";
 
     fn describe(&self) -> String {
         format!(

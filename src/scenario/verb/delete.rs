@@ -1,4 +1,4 @@
-//! `delete`: what a file (or a certificate) created is taken away.
+//! `delete`: removes what a file (or a certificate) created.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl Verb for Delete {
         vec![Mistake::value(
             "",
             format!("'{}' is deleted but was not applied before", self.0),
-            "apply it (or write it by `certificate`) in an earlier step, or remove this one",
+            "apply it (or create it with `certificate`) in an earlier step, or remove this step",
         )]
     }
 

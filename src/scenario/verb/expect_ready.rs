@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Limit, Verb};
 
-/// A claim: so many pods of a workload become ready.
+/// A claim: this number of pods of a workload becomes ready.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ExpectReady {
@@ -16,9 +16,9 @@ pub struct ExpectReady {
 
 impl Verb for ExpectReady {
     const NAME: &'static str = "expect-ready";
-    const DOC: &'static str = "So many pods of a workload become ready; a claim of its own.";
+    const DOC: &'static str = "Expect this number of pods of a workload to become ready.";
     const FORM: &'static str = "`expect-ready: {workload, pods, within}`";
-    const DOES: &'static str = "a claim: so many pods of the workload become ready";
+    const DOES: &'static str = "a claim: this number of pods of the workload becomes ready";
 
     fn describe(&self) -> String {
         format!(

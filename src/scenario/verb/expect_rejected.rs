@@ -1,35 +1,35 @@
-//! `expect-rejected`: configuration that must not be taken.
+//! `expect-rejected`: configuration that must be rejected.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Fate, File, Limit, Verb};
 
-/// Configuration that must not be taken.
+/// Configuration that must be rejected.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ExpectRejected {
-    /// `<behaviour>.<name>.yaml`; every object in it must be refused. A proxy refuses what it is
-    /// sent, not single objects.
+    /// `<behaviour>.<name>.yaml`; every object in it must be rejected. A proxy rejects what it is
+    /// sent as a whole, not single objects.
     pub apply: String,
     pub by: RejectedBy,
-    /// Words that the refusal must hold.
+    /// Text that the rejection must contain.
     #[serde(default)]
     pub says: Option<String>,
 }
 
-/// Who refuses an object.
+/// Who rejects an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RejectedBy {
-    /// The API server serves no such kind: the group, the version or the kind is wrong, or its CRD
-    /// is not installed.
+    /// The API server does not know the kind: the group, the version or the kind is wrong, or its
+    /// CRD is not installed.
     UnknownKind,
     /// The kind's schema.
     Schema,
     /// The mesh's validation webhook.
     Webhook,
-    /// A proxy, to which the mesh sent what it had taken (NACK).
+    /// A proxy, after the mesh has accepted and sent it (NACK).
     Proxy,
 }
 
@@ -37,7 +37,7 @@ impl RejectedBy {
     /// For messages.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::UnknownKind => "the API server knows no such kind",
+            Self::UnknownKind => "the API server (unknown kind)",
             Self::Schema => "the kind's schema",
             Self::Webhook => "the mesh's validation webhook",
             Self::Proxy => "a proxy",
@@ -47,13 +47,13 @@ impl RejectedBy {
 
 impl Verb for ExpectRejected {
     const NAME: &'static str = "expect-rejected";
-    const DOC: &'static str = "Apply a file that must be refused.";
+    const DOC: &'static str = "Apply a file that must be rejected.";
     const FORM: &'static str = "`expect-rejected: {apply, by, says}`";
-    const DOES: &'static str = "applies a file of which every object must be refused, by `unknown-kind` (the API server), `schema` or `webhook` (the mesh's validation), perhaps with these words; `by: proxy`: the mesh takes it and a proxy refuses it (NACK), then it is taken away again";
+    const DOES: &'static str = "applies a file of which every object must be rejected, by `unknown-kind` (the API server), `schema` or `webhook` (the mesh's validation), optionally with the text in `says`; `by: proxy`: the mesh accepts it and a proxy rejects it (NACK), then it is deleted again";
 
     fn describe(&self) -> String {
         format!(
-            "apply {}, which must be refused by {}",
+            "apply {}, which must be rejected by {}",
             self.apply,
             self.by.describe()
         )

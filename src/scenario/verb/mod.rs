@@ -1,5 +1,5 @@
-//! The verbs of `steps:`: one file each. A verb is added by its file and by its line in
-//! `registry.rs`; what it does to a mesh is in `run/step/`.
+//! The verbs of `steps:`, one file each. To add a verb, add its file and its line in `registry.rs`;
+//! its implementation is in `run/step/`.
 
 pub mod apply;
 pub mod background;

@@ -1,11 +1,11 @@
-//! `probe`: calls, with what is expected of them.
+//! `probe`: runs a probe and judges its expectation.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Run, Verb};
 
-/// Its name.
+/// Name of the probe.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 #[schemars(inline, description = "")]
@@ -15,7 +15,7 @@ impl Verb for Probe {
     const NAME: &'static str = "probe";
     const DOC: &'static str = "Run a probe; its expectation must hold.";
     const FORM: &'static str = "`probe: PROBE`";
-    const DOES: &'static str = "runs a probe; what it expects must hold";
+    const DOES: &'static str = "runs a probe; its expectation must hold";
 
     fn describe(&self) -> String {
         format!("probe {}", self.0)

@@ -1,6 +1,5 @@
-//! The list of all verbs, and what follows from it: the steps of a scenario, and the one place
-//! where each is asked. A verb is added by its file, by its line here, and by what it does
-//! (`run/step/`, called from `run/scenario.rs`).
+//! The list of all verbs, from which [`Step`] and its dispatch are generated. To add a verb, add
+//! its file, its line here, and its implementation (`run/step/`, called from `run/scenario.rs`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,12 +8,12 @@ use super::spec::{Around, Before, File, Limit, Mistake, Run, Verb};
 
 macro_rules! verbs {
     ($($module:ident::$name:ident,)*) => {
-        /// The closed set of verbs. Reading order is time order.
+        /// The closed set of verbs. Steps run in the order of the file.
         #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case")]
         #[allow(
             clippy::large_enum_variant,
-            reason = "a handful of steps per file; a box would only cost readers"
+            reason = "a scenario has few steps; boxing would only hurt readability"
         )]
         pub enum Step {
             $(
@@ -23,7 +22,7 @@ macro_rules! verbs {
             )*
         }
 
-        /// Word, form and meaning of each, for the documentation.
+        /// Name, form and meaning of each verb, for the documentation.
         #[cfg(test)]
         pub(super) const FORMS: &[(&str, &str, &str)] = &[$((
             <super::$module::$name as Verb>::NAME,
@@ -32,12 +31,12 @@ macro_rules! verbs {
         )),*];
 
         impl Step {
-            /// The verb's word.
+            /// The verb's name.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => <super::$module::$name as Verb>::NAME,)* }
             }
 
-            /// What it does, as events and `explain` say it.
+            /// What it does, for events and `explain`.
             pub fn describe(&self) -> String {
                 match self { $(Self::$name(one) => Verb::describe(one),)* }
             }
@@ -52,22 +51,22 @@ macro_rules! verbs {
                 match self { $(Self::$name(one) => Verb::probes(one),)* }
             }
 
-            /// Runs of probes that it makes.
+            /// Probe runs that it makes.
             pub fn runs(&self) -> Vec<Run<'_>> {
                 match self { $(Self::$name(one) => Verb::runs(one),)* }
             }
 
-            /// A probe, and its matchers that must be refuted.
+            /// A probe and the matchers that must be refuted.
             pub fn refuted(&self) -> Option<(&str, &[String])> {
                 match self { $(Self::$name(one) => Verb::refuted(one),)* }
             }
 
-            /// Something must be refuted.
+            /// Whether something must be refuted.
             pub fn is_contrast(&self) -> bool {
                 match self { $(Self::$name(one) => Verb::is_contrast(one),)* }
             }
 
-            /// The manifest beside the scenario that it writes.
+            /// The manifest beside the scenario that it applies.
             pub fn file(&self) -> Option<File<'_>> {
                 match self { $(Self::$name(one) => Verb::file(one),)* }
             }
@@ -82,7 +81,7 @@ macro_rules! verbs {
                 match self { $(Self::$name(one) => Verb::leaves(one, before),)* }
             }
 
-            /// What it asks for that has a limit.
+            /// Values that have a limit.
             pub fn limits(&self) -> Vec<Limit<'_>> {
                 match self { $(Self::$name(one) => Verb::limits(one),)* }
             }
@@ -110,7 +109,7 @@ verbs! {
 }
 
 impl Step {
-    /// Where a field of the verb stands in the file; the verb's own value for an empty one.
+    /// Path of a field of the verb in the file; the path of the verb itself for an empty field.
     pub fn path(&self, index: usize, field: &str) -> String {
         let verb = format!("steps[{index}].{}", self.name());
         match field {
@@ -129,7 +128,7 @@ mod tests {
         let schema = serde_json::to_value(schemars::schema_for!(Step)).expect("JSON");
         let verbs = schema["oneOf"].as_array().expect("verbs");
         let words = verbs.iter().map(|verb| &verb["required"][0]);
-        let words: Vec<&str> = words.map(|word| word.as_str().expect("a word")).collect();
+        let words: Vec<&str> = words.map(|word| word.as_str().expect("a string")).collect();
         let names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
         assert_eq!(names, words);
         assert!(verbs.iter().all(|verb| verb["description"].is_string()));

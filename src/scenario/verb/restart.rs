@@ -17,7 +17,7 @@ pub const ISTIOD: &str = "istiod";
 impl Verb for Restart {
     const NAME: &'static str = "restart";
     const DOC: &'static str =
-        "Delete the pods of a workload (or of `istiod`) one by one, as a rolling restart.";
+        "Delete the pods of a workload (or of `istiod`) one by one, like a rolling restart.";
     const FORM: &'static str = "`restart: WORKLOAD`";
     const DOES: &'static str = "deletes its pods one by one; `restart: istiod` replaces the control plane and needs `serial: true`";
 
@@ -38,8 +38,8 @@ impl Verb for Restart {
         }
         vec![Mistake::value(
             "",
-            "istiod restarts while others run",
-            "add `serial: true`: every scenario lives on the control plane",
+            "istiod restarts while other scenarios run",
+            "add `serial: true`: every scenario depends on the control plane",
         )]
     }
 }

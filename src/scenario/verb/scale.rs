@@ -1,4 +1,4 @@
-//! `scale`: pods come or go.
+//! `scale`: adds or removes pods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ impl Verb for Scale {
     const NAME: &'static str = "scale";
     const DOC: &'static str = "Scale a workload; returns when its pods are ready (or gone) and every proxy has the endpoints.";
     const FORM: &'static str = "`scale: {workload, replicas}`";
-    const DOES: &'static str = "returns when the pods are there (or gone), istiod knows it, and every proxy has the endpoints that istiod has for it; the workload's file has a Deployment, a StatefulSet or a ReplicaSet";
+    const DOES: &'static str = "returns when the pods are ready (or gone), istiod has seen the change, and every proxy has the endpoints that istiod has for it; the workload file must contain a Deployment, a StatefulSet or a ReplicaSet";
 
     fn describe(&self) -> String {
         format!("scale {} to {}", self.workload, self.replicas)

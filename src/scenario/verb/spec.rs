@@ -1,6 +1,6 @@
-//! What a verb of `steps:` is: how an author writes it, what it does in words, what it names, and
-//! the mistakes one can make with it. Each file beside this one is one verb; `registry.rs` lists
-//! them. What it does to a mesh is in `run/step/`.
+//! The interface of a verb of `steps:`: its syntax, its description, what it refers to, and the
+//! mistakes that lint finds in it. Each file beside this one is one verb; `registry.rs` lists them.
+//! Their implementations are in `run/step/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,18 +12,18 @@ use statistics::Rates;
 
 use crate::scenario::model::probe::{Override, Probe};
 
-/// One verb: a step of a scenario. Reading order is time order.
+/// One verb: a step of a scenario.
 pub trait Verb: Clone + fmt::Debug {
-    /// The word.
+    /// Its key in `steps:`.
     const NAME: &'static str;
     /// Its description in the JSON Schema of suite files.
     const DOC: &'static str;
-    /// How it is written, in Markdown: the left column of the table in docs/scenario-format.md.
+    /// Its syntax, in Markdown: the left column of the table in docs/scenario-format.md.
     const FORM: &'static str;
     /// What it does, in Markdown: the right column.
     const DOES: &'static str;
 
-    /// What it does, as events and `explain` say it.
+    /// What it does, for events and `explain`.
     fn describe(&self) -> String;
 
     /// Workloads that it names, by field.
@@ -36,7 +36,7 @@ pub trait Verb: Clone + fmt::Debug {
         Vec::new()
     }
 
-    /// Runs of probes that it makes.
+    /// Probe runs that it makes.
     fn runs(&self) -> Vec<Run<'_>> {
         Vec::new()
     }
@@ -46,28 +46,28 @@ pub trait Verb: Clone + fmt::Debug {
         None
     }
 
-    /// Something must be refuted: it is a contrast.
+    /// Whether something must be refuted: it is a contrast.
     fn is_contrast(&self) -> bool {
         self.refuted().is_some_and(|(_, names)| !names.is_empty())
     }
 
-    /// The manifest beside the scenario that it writes.
+    /// The manifest beside the scenario that it applies.
     fn file(&self) -> Option<File<'_>> {
         None
     }
 
-    /// What is wrong with it after what came before.
+    /// Mistakes in this step, given the steps before it.
     fn mistakes(&self, before: &Before, around: &Around<'_>) -> Vec<Mistake> {
         let _ = (before, around);
         Vec::new()
     }
 
-    /// How things stand after it.
+    /// Updates the state for the steps after it.
     fn leaves(&self, before: &mut Before) {
         let _ = before;
     }
 
-    /// What it asks for that has a limit.
+    /// Values that have a limit.
     fn limits(&self) -> Vec<Limit<'_>> {
         Vec::new()
     }
@@ -77,14 +77,14 @@ pub trait Verb: Clone + fmt::Debug {
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
     pub probe: &'a str,
-    /// What is broken in it.
+    /// Override that breaks something.
     pub with: Option<&'a Override>,
-    /// Only these rows of the probe's table; all when empty.
+    /// Only these cases of the probe; all when empty.
     pub cases: &'a [String],
 }
 
 impl<'a> Run<'a> {
-    /// The probe as it is.
+    /// The probe without overrides.
     pub fn of(probe: &'a str) -> Self {
         Self {
             probe,
@@ -97,30 +97,30 @@ impl<'a> Run<'a> {
 /// A manifest beside the scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct File<'a> {
-    /// Where the step names it.
+    /// Field of the step that names it.
     pub field: &'static str,
-    /// The part of its name that the step says.
+    /// The part of its file name that the step gives.
     pub name: &'a str,
     pub fate: Fate,
 }
 
-/// What becomes of a manifest.
+/// What happens to a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// The mesh takes it, and proxies get it.
+    /// The mesh accepts it, and proxies get it.
     Taken,
-    /// The mesh takes it, and a proxy refuses it.
+    /// The mesh accepts it, and a proxy rejects it.
     RefusedByProxy,
-    /// It is refused at the API server.
+    /// The API server rejects it.
     Refused,
-    /// It is refused because its kind is not known.
+    /// It is rejected because its kind is unknown.
     UnknownKind,
 }
 
-/// How things stand before a step.
+/// The state before a step.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    /// Files and Secrets that are there.
+    /// Files and Secrets that exist.
     pub applied: BTreeSet<String>,
     /// Probes that run in the background.
     pub running: BTreeSet<String>,
@@ -134,19 +134,19 @@ pub struct Around<'a> {
     pub rates: Rates,
 }
 
-/// A mistake, where it stands, and the way out.
+/// A mistake with its position and help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Below the verb; empty: the verb itself.
+    /// Path below the verb; empty: the verb itself.
     pub field: String,
     pub message: String,
     pub help: String,
-    /// The value is wrong, not the key.
+    /// Whether the position is the value, not the key.
     pub value: bool,
 }
 
 impl Mistake {
-    /// The key is where it is wrong.
+    /// A mistake positioned at the key.
     pub fn key(field: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             field: field.to_owned(),
@@ -156,7 +156,7 @@ impl Mistake {
         }
     }
 
-    /// The value is what is wrong.
+    /// A mistake positioned at the value.
     pub fn value(field: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
         let value = true;
         Self {
@@ -166,19 +166,19 @@ impl Mistake {
     }
 }
 
-/// Something that a step asks for and that has a limit ([`crate::scenario::limits`]), by field.
+/// A value of a step that has a limit ([`crate::scenario::limits`]), by field.
 #[derive(Debug, Clone, Copy)]
 pub enum Limit<'a> {
-    /// A part of a file's name.
+    /// A part of a file name.
     File(&'static str, &'a str),
     Time(&'static str, &'a str),
     Pods(&'static str, &'static str, u32),
-    /// At least one, and not too many.
+    /// At least one, at most the limit.
     Rounds(&'static str, &'static str, u32),
-    /// Not too many.
+    /// At most the limit.
     Turns(&'static str, &'static str, u32),
     List(&'static str, &'static str, usize),
     Script(&'static str, Option<&'a Value>),
-    /// What differs from a probe.
+    /// Overrides of a probe.
     With(&'static str, &'a Override, &'a str),
 }

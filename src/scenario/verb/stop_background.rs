@@ -1,35 +1,34 @@
-//! `stop-background`: a background comes to its end before the scenario does.
+//! `stop-background`: ends a background probe before the end of the scenario.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{Around, Before, Limit, Mistake, Verb};
 
-/// Ends a background: its streams end their half, no new call starts, and all of its calls are
-/// judged.
+/// Ends a background probe: its streams are half-closed, no new call starts, and all of its calls
+/// are judged.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct StopBackground {
     pub probe: String,
-    /// Matchers that must be refuted: what happened since has broken it. Empty: what it expects
-    /// must hold.
+    /// Matchers that must be refuted because of what happened since it started. Empty: its
+    /// expectation must hold.
     #[serde(default)]
     pub must_fail: Vec<String>,
 }
 
 impl Verb for StopBackground {
     const NAME: &'static str = "stop-background";
-    const DOC: &'static str =
-        "End a background before the end, so that all its calls are complete.";
+    const DOC: &'static str = "Stop a background probe before the end of the scenario, so that all its calls are complete.";
     const FORM: &'static str = "`stop-background: {probe, must-fail}`";
-    const DOES: &'static str = "ends a background before the end: no new call starts, its streams end their half, and all its calls are judged; with `must-fail` as a contrast";
+    const DOES: &'static str = "stops a background probe before the end of the scenario: no new call starts, its streams are half-closed, and all its calls are judged; with `must-fail` as a contrast";
 
     fn describe(&self) -> String {
         if self.must_fail.is_empty() {
-            return format!("let the streams of {} end and judge them", self.probe);
+            return format!("stop background probe {} and judge its calls", self.probe);
         }
         format!(
-            "contrast: let the streams of {} end; it must refute {}",
+            "contrast: stop background probe {}; it must refute {}",
             self.probe,
             self.must_fail.join(", ")
         )
@@ -43,15 +42,18 @@ impl Verb for StopBackground {
         Some((&self.probe, &self.must_fail))
     }
 
-    /// Only what runs can be ended.
+    /// Only a running background probe can be stopped.
     fn mistakes(&self, before: &Before, _: &Around<'_>) -> Vec<Mistake> {
         if before.running.contains(&self.probe) {
             return Vec::new();
         }
         vec![Mistake::value(
             "probe",
-            format!("probe '{}' does not run in the background here", self.probe),
-            "add a step `background:` for it before this one",
+            format!(
+                "probe '{}' is not running in the background here",
+                self.probe
+            ),
+            "add a `background:` step for it before this one",
         )]
     }
 
@@ -60,6 +62,6 @@ impl Verb for StopBackground {
     }
 
     fn limits(&self) -> Vec<Limit<'_>> {
-        vec![Limit::List("must-fail", "words", self.must_fail.len())]
+        vec![Limit::List("must-fail", "entries", self.must_fail.len())]
     }
 }

@@ -1,4 +1,4 @@
-//! From nothing to a kind cluster with a mesh that takes work, and back.
+//! Creates a kind cluster with a working mesh, and deletes it again.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -35,28 +35,28 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// What a cluster is made of.
+/// How to create or use a kind cluster.
 #[derive(Debug, Clone)]
 pub struct KindOptions {
     /// Name of the cluster.
     pub name: String,
-    /// It stays after the run.
+    /// Keep the cluster after the run.
     pub kept: bool,
-    /// kind as the tool chain made it, where it did.
+    /// The kind binary built by the tool chain, if any.
     pub kind: Option<PathBuf>,
     pub nodes: Nodes,
     pub node_image: Option<String>,
     pub images: Images,
     pub mirrors: Vec<Mirror>,
-    /// Registries of our own, for mirrors without a URL.
+    /// How to run pull-through registries, for mirrors without a URL.
     pub own: Own,
     pub istioctl: PathBuf,
     pub hub: Option<String>,
     pub tag: Option<String>,
     pub profile: Profile,
-    /// The flags that all this came by.
+    /// The command-line flags behind these options.
     pub made_of: MadeOf,
-    /// Folder with Gateway API's CRDs of Istio's version, where there is one.
+    /// Directory with the Gateway API CRDs for this Istio version, if there is one.
     pub gateway_api: Option<PathBuf>,
 }
 
@@ -65,13 +65,13 @@ pub struct KindCluster {
     program: ContainerTool,
     record: Record,
     ready: TargetAccess,
-    /// Registries that the nodes pull from, while this lives.
+    /// Registries that the nodes pull from; stopped on drop.
     _mirrors: Vec<AuxService>,
 }
 
 impl KindCluster {
-    /// Makes a cluster, or uses the one of that name, and installs Istio where there is none. A
-    /// cluster that was made here and did not come up is removed.
+    /// Creates a cluster, or uses the one of that name, and installs Istio if it is missing. A
+    /// cluster that was created here but failed to come up is deleted.
     ///
     /// # Errors
     /// [`KindError`] of the phase that failed.
@@ -101,12 +101,12 @@ impl KindCluster {
         }
     }
 
-    /// What a run needs of it.
+    /// What a run needs from the cluster.
     pub fn access(&self) -> TargetAccess {
         self.ready.clone()
     }
 
-    /// The cluster ends with the run.
+    /// Whether the cluster is deleted at the end of the run.
     pub fn is_ephemeral(&self) -> bool {
         self.record.made && !self.record.kept
     }
@@ -119,15 +119,15 @@ impl KindCluster {
     /// Deletes the cluster.
     ///
     /// # Errors
-    /// kind's words.
+    /// kind's error.
     pub async fn delete(&self) -> Result<(), KindError> {
         delete(&self.program, &self.record).await
     }
 
-    /// Deletes a cluster that meshproof made. One of somebody else's is left to its owner.
+    /// Deletes a cluster if meshproof created it; leaves others alone.
     ///
     /// # Errors
-    /// kind's words.
+    /// kind's error.
     pub async fn take_down(record: &Record) -> Result<(), KindError> {
         if !record.made {
             return Ok(());
@@ -138,7 +138,7 @@ impl KindCluster {
     }
 }
 
-/// kind's own rule for names, which it gives to containers.
+/// Checks a name against kind's rule for cluster names, which become container names.
 ///
 /// # Errors
 /// [`KindError::Name`].
@@ -154,7 +154,7 @@ pub fn check_name(name: &str) -> Result<(), KindError> {
     }
 }
 
-/// Asks the engine for its version: it has to answer before anything is made.
+/// The container engine's version. Checks that the engine responds before anything is created.
 async fn engine() -> Result<String, KindError> {
     let args = ["version", "--format", "{{.Server.Version}}"];
     ContainerTool::docker()?
@@ -162,8 +162,7 @@ async fn engine() -> Result<String, KindError> {
         .await
 }
 
-/// The record of the cluster that is to be used; a cluster of somebody else's gets one that says
-/// so.
+/// The record of the cluster to use. The record of a cluster that meshproof did not create says so.
 async fn record(kind: &ContainerTool, options: &KindOptions) -> Result<Record, KindError> {
     let clusters = kind
         .run(&["get", "clusters"], timeouts().target.kind_question)
@@ -220,7 +219,7 @@ async fn fill(
     loaded?;
     let dial = PodDialer::api_server(client.clone());
     let is_there = match discovery::find(&client, &dial).await {
-        // Installing it once more would not mend it.
+        // Reinstalling would not fix it.
         Err(error @ DiscoveryError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
         endpoints => endpoints.is_ok(),
     };
@@ -270,8 +269,7 @@ async fn fill(
     Ok((ready, mirrors))
 }
 
-/// Makes the cluster, unless it is somebody else's or up already; writes its kubeconfig in both
-/// cases.
+/// Creates the cluster unless it already exists. Writes its kubeconfig in both cases.
 async fn cluster(
     kind: &ContainerTool,
     record: &mut Record,
@@ -306,7 +304,7 @@ async fn cluster(
         source,
     })?;
     let config = config.display().to_string();
-    // Nodes that failed stay until they have told why.
+    // Failed nodes are retained so that their logs can be read.
     let mut args: Vec<String> = ["create", "cluster", "--retain"].map(str::to_owned).into();
     let mut flag = |name: &str, value: &str| args.extend([name.to_owned(), value.to_owned()]);
     flag("--name", &record.name);
@@ -359,8 +357,8 @@ async fn version(kind: &ContainerTool) -> Result<String, KindError> {
     Ok(said.trim().to_owned())
 }
 
-/// Deletes a cluster until kind knows none of its name: one that was being made may get another
-/// container meanwhile.
+/// Deletes a cluster until kind no longer lists it: if its creation is still running, a container
+/// may be added meanwhile.
 async fn delete(kind: &ContainerTool, record: &Record) -> Result<(), KindError> {
     record.end_maker();
     let kubeconfig = record.kubeconfig().display().to_string();
@@ -378,7 +376,7 @@ async fn delete(kind: &ContainerTool, record: &Record) -> Result<(), KindError> 
         kind.run(&args, limits.kind_delete).await?;
         let left = kind.run(&["get", "clusters"], limits.kind_question).await?;
         Ok(match left.lines().any(|line| line == name) {
-            true => Look::Unmet("its containers are still there".to_owned()),
+            true => Look::Unmet("its containers still exist".to_owned()),
             false => Look::Met(()),
         })
     });

@@ -1,6 +1,6 @@
-//! What kind's and Docker's words mean, and the way out.
+//! Known errors of kind and Docker, with their meaning and remedy.
 
-/// A part of what they say, what it means, and what to do.
+/// A part of the error text, and its meaning and remedy.
 const CAUSES: &[(&str, &str)] = &[
     (
         "Cannot connect to the Docker daemon",
@@ -16,19 +16,19 @@ const CAUSES: &[(&str, &str)] = &[
     ),
     (
         "unable to apply caps",
-        "the machine withholds a capability that `docker run --privileged` asks for; scripts/kind-offline starts an engine that asks for less",
+        "this machine denies a capability that `docker run --privileged` requests; scripts/kind-offline starts an engine that requests fewer",
     ),
     (
         "address already in use",
-        "a port that the kind configuration asks for is taken; leave out apiServerPort and hostPort, or free the port",
+        "a port in the kind configuration is already in use; remove apiServerPort and hostPort, or free the port",
     ),
     (
         "port is already allocated",
-        "a port that the kind configuration asks for is taken; leave out apiServerPort and hostPort, or free the port",
+        "a port in the kind configuration is already in use; remove apiServerPort and hostPort, or free the port",
     ),
     (
         "no space left on device",
-        "the disk of the container engine is full: docker system df shows what uses it",
+        "the disk of the container engine is full: `docker system df` shows its usage",
     ),
     (
         "too many open files",
@@ -36,51 +36,48 @@ const CAUSES: &[(&str, &str)] = &[
     ),
     (
         "already exist for a cluster with the name",
-        "a cluster of this name is there already: choose another --name, or use that one",
+        "a cluster with this name already exists: choose another --name, or use that cluster",
     ),
     (
         "failed to pull image",
-        "the node image is not on this machine and cannot be pulled; name one that is with --node-image (docker image ls), or make one without a registry: scripts/kind-offline",
+        "the node image is not on this machine and cannot be pulled; set --node-image to a local image (docker image ls), or build one without a registry: scripts/kind-offline",
     ),
     (
         "No such image",
-        "the node image is not on this machine and cannot be pulled; name one that is with --node-image (docker image ls), or make one without a registry: scripts/kind-offline",
+        "the node image is not on this machine and cannot be pulled; set --node-image to a local image (docker image ls), or build one without a registry: scripts/kind-offline",
     ),
     (
         "failed to create control group",
-        "the node's systemd has no cgroup of its own: the engine must offer cgroup v2, or v1 with a writable hierarchy",
+        "the node's systemd has no cgroup of its own: the engine must provide cgroup v2, or v1 with a writable hierarchy",
     ),
     (
         "not run on a host using cgroup v1",
-        "this kubelet refuses cgroup v1: boot the machine with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or take a node image of Kubernetes 1.34 or older",
+        "this kubelet does not support cgroup v1: boot the machine with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or use a node image of Kubernetes 1.34 or older",
     ),
     (
         "could not find a log line that matches",
-        "the node's container started but its systemd did not come up: cgroups or inotify instances are missing; its last lines are below",
+        "the node's container started but its systemd did not come up: cgroups or inotify instances are missing; its last log lines are below",
     ),
     (
         "timed out waiting for the condition",
-        "Kubernetes on the node did not become healthy in time: a slow or full machine, or a node image that is not for this kind",
+        "Kubernetes on the node did not become healthy in time: the machine is slow or overloaded, or the node image is not for this version of kind",
     ),
     (
         "not found in type v1alpha4",
-        "the kind configuration has a field that this kind does not know",
+        "the kind configuration has a field that this version of kind does not support",
     ),
     (
         "invalid manifest",
-        "an image archive is damaged or not made by docker save",
+        "an image archive is corrupt or was not created by `docker save`",
     ),
-    (
-        "no such file or directory",
-        "a file that was named is not there",
-    ),
+    ("no such file or directory", "a given file does not exist"),
     (
         "no nodes found for cluster",
-        "the cluster's containers are gone: kind delete cluster, then start again",
+        "the cluster's containers are gone: run `kind delete cluster`, then start again",
     ),
 ];
 
-/// The same for what the nodes log, where most complaints are harmless.
+/// The entries that also count in the logs of nodes, where most errors are harmless.
 const OF_NODES: &[&str] = &[
     "too many open files",
     "no space left on device",
@@ -88,20 +85,20 @@ const OF_NODES: &[&str] = &[
     "not run on a host using cgroup v1",
 ];
 
-/// What keeps a node from coming up, where its log names it.
+/// Why a node fails to come up, if its log tells.
 pub fn of_node(log: &str) -> Option<&'static str> {
     let lower = log.to_lowercase();
     let mark = OF_NODES.iter().find(|mark| lower.contains(**mark))?;
     Some(cause(mark))
 }
 
-/// The first cause whose mark is in the words; without one, that it is not known.
+/// The cause of the first entry that the error text contains, else "unknown cause".
 pub fn cause(words: &str) -> &'static str {
     let lower = words.to_lowercase();
     CAUSES
         .iter()
         .find(|(mark, _)| lower.contains(&mark.to_lowercase()))
-        .map_or("it says", |(_, cause)| cause)
+        .map_or("unknown cause", |(_, cause)| cause)
 }
 
 #[cfg(test)]
@@ -116,7 +113,7 @@ mod tests {
         );
         let log = "E1 kubelet is configured to not run on a host using cgroup v1";
         assert!(of_node(log).is_some_and(|cause| cause.contains("cgroup v2")));
-        assert!(OF_NODES.iter().all(|mark| cause(mark) != "it says"));
+        assert!(OF_NODES.iter().all(|mark| cause(mark) != "unknown cause"));
     }
 
     #[rstest::rstest]
@@ -138,7 +135,7 @@ mod tests {
         "could not find a log line that matches \"Reached target .*Multi-User System.*|detected cgroup v1\"",
         "systemd did not come up"
     )]
-    #[case("something new", "it says")]
+    #[case("something new", "unknown cause")]
     fn words_lead_to_a_way_out(#[case] words: &str, #[case] part: &str) {
         assert!(cause(words).contains(part), "{}", cause(words));
     }

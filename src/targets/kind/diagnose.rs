@@ -1,18 +1,18 @@
-//! Why the nodes of a cluster that kind gave up did not come up, in their own words: kind's are
-//! only that it waited in vain.
+//! Why the nodes of a cluster did not come up, from their logs: kind itself reports only that its
+//! wait timed out.
 
 use super::{cause, error::KindError, program::ContainerTool};
 use crate::{output::clean_line, timeouts::timeouts};
 
-/// Source of the lines with which kubeadm tells of each of its requests.
+/// Source file named in the lines that kubeadm logs for each of its requests.
 const TRACE: &str = "round_trippers.go";
 /// Lines of each node that an error shows.
 const SHOWN: usize = 6;
-/// What a line of a log that is worth showing contains.
+/// Log lines that contain one of these are shown.
 const TELLING: &[&str] = &["error", "fail", "too many", "no space", "denied"];
 
-/// The error of kind with what the nodes said, and their cause instead of kind's where they name
-/// one. The nodes must still be there.
+/// Adds log lines of the nodes to kind's error, and replaces its cause if a node's log shows one.
+/// The nodes must still exist.
 pub(super) async fn explain(cluster: &str, error: KindError) -> KindError {
     let KindError::Failed {
         what,
@@ -53,7 +53,7 @@ async fn nodes(cluster: &str) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
-/// What systemd said on the console, and the kubelet and the container runtime to the journal.
+/// systemd's console output, and the journal of the kubelet and the container runtime.
 async fn log(node: &str) -> String {
     let Ok(docker) = ContainerTool::docker() else {
         return String::new();

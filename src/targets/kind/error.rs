@@ -1,4 +1,4 @@
-//! Why there is no kind cluster.
+//! Errors of kind clusters.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     private_dir::NotPrivate,
 };
 
-/// Each with its way out.
+/// An error creating, using or deleting a kind cluster, with its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum KindError {
     #[error(
@@ -25,16 +25,16 @@ pub enum KindError {
         made: String,
     },
     #[error(
-        "there is no program {0} on PATH; `meshproof doctor --target kind` says what is missing and how to get it"
+        "`{0}` not found in PATH; `meshproof doctor --target kind` shows what is missing and how to get it"
     )]
     NoProgram(PathBuf),
-    #[error("{what} did not end within {limit:?}; it last said:\n{last}")]
+    #[error("{what} did not finish within {limit:?}; its last output:\n{last}")]
     Slow {
         what: String,
         limit: Duration,
         last: String,
     },
-    /// kind or docker failed; `cause` is ours, `words` are theirs.
+    /// kind or docker failed. `words` is its output, `cause` meshproof's explanation of it.
     #[error("{what} failed: {cause}\n{words}")]
     Failed {
         what: String,
@@ -42,12 +42,12 @@ pub enum KindError {
         words: String,
     },
     #[error(
-        "{0:?} is no name for a kind cluster: lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit"
+        "invalid kind cluster name {0:?}: use lower-case letters, digits, dots and dashes, and begin and end with a letter or digit"
     )]
     Name(String),
     #[error("--nodes {given}: neither single nor multi, and not a readable file")]
     Nodes { given: String, source: io::Error },
-    #[error("--nodes {}: this is no kind configuration: {why}", .path.display())]
+    #[error("--nodes {}: not a kind configuration: {why}", .path.display())]
     NodesFile { path: PathBuf, why: String },
     #[error("--image-archive {}", .path.display())]
     Archive { path: PathBuf, source: io::Error },
@@ -56,20 +56,20 @@ pub enum KindError {
     #[error(transparent)]
     Directory(#[from] NotPrivate),
     #[error(
-        "a kind cluster called {name} is already up; use it (run --target kind --name {name}) or end it: meshproof target down --name {name}"
+        "a kind cluster named {name} is already up; use it (run --target kind --name {name}) or remove it: meshproof target down --name {name}"
     )]
     AlreadyUp { name: String },
     #[error(
-        "the bring-up of the kind cluster {name} was interrupted or still goes on; remove what there is: meshproof target down --name {name}"
+        "the creation of the kind cluster {name} was interrupted or is still running; remove its remains: meshproof target down --name {name}"
     )]
     HalfDone { name: String },
     #[error(
-        "no kind cluster called {name} is up; start it: meshproof target up --target kind --name {name}"
+        "no kind cluster named {name} is up; start it: meshproof target up --target kind --name {name}"
     )]
     NotUp { name: String },
-    #[error("the cluster's API server cannot be used")]
+    #[error("cannot use the cluster's API server")]
     Unusable(#[from] Unusable),
-    #[error("not ready within {limit:?}: {last}")]
+    #[error("nodes not ready within {limit:?}: {last}")]
     NodesNotReady { limit: Duration, last: String },
     #[error("--registry-mirror")]
     Mirror(#[source] AuxServiceError),
@@ -106,19 +106,19 @@ impl Classified for KindError {
     }
 }
 
-/// Why the API server of a cluster that is up cannot be used.
+/// Why the API server of a running cluster cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// It refuses, or is silent.
+    /// It rejects requests or does not respond.
     #[error(transparent)]
     Api(Box<kube::Error>),
     #[error(transparent)]
     Mesh(#[from] DiscoveryError),
     #[error(transparent)]
     Versions(#[from] VersionsError),
-    /// The task that writes the images for it panicked.
+    /// The task that writes the images panicked.
     #[error(transparent)]
     Task(#[from] JoinError),
 }

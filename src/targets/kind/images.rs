@@ -1,4 +1,4 @@
-//! Images on the nodes of a kind cluster: archives that are loaded, nothing that is pulled.
+//! Images on the nodes of a kind cluster: they are loaded from archives, never pulled.
 
 use std::{
     collections::BTreeSet,
@@ -20,22 +20,22 @@ use crate::{
     toolchain::{Image, stock},
 };
 
-/// Images of ours, and archives of the user's.
+/// meshproof's images and the user's image archives.
 #[derive(Debug, Clone)]
 pub struct Images {
     pub testbed: PathBuf,
-    /// Directory with the programs of the other clients and servers, where it has been made.
+    /// Directory with the third-party clients and servers, if they have been built.
     pub interop: Option<PathBuf>,
-    /// Directory with gRPC's Python packages, where the host has a Python.
+    /// Directory with gRPC's Python packages, if the host has Python.
     pub grpcio: Option<PathBuf>,
     pub archives: Vec<PathBuf>,
 }
 
 impl Images {
-    /// Names of all images that the cluster will have, `ours` among them.
+    /// Names of all images that the cluster will have, including `ours`.
     ///
     /// # Errors
-    /// [`KindError::Archive`] for one that cannot be read.
+    /// [`KindError::Archive`] for an archive that cannot be read.
     pub fn names(&self, ours: &[Image]) -> Result<BTreeSet<String>, KindError> {
         let mut names: BTreeSet<String> = ours.iter().map(|image| image.name.clone()).collect();
         for path in &self.archives {
@@ -48,24 +48,23 @@ impl Images {
         Ok(names)
     }
 
-    /// What meshproof brings itself. Without a Python of the host one interop is missing, and
-    /// nothing else.
+    /// meshproof's own images. Without Python on the host, only the grpcio image is missing.
     pub fn ours(&self) -> Vec<Image> {
         let mut images = vec![stock::testbed(&self.testbed)];
         images.extend(self.interop.as_deref().map(stock::interop));
         if let Some(packages) = &self.grpcio {
             match stock::grpcio_alone(packages) {
                 Ok(image) => images.push(image),
-                Err(error) => tracing::warn!(%error, "no image of the host's Python"),
+                Err(error) => tracing::warn!(%error, "cannot build the image of the host's Python"),
             }
         }
         images
     }
 
-    /// Loads what these nodes do not hold yet; an archive that changed is loaded again.
+    /// Loads the images that these nodes do not have yet. A changed archive is loaded again.
     ///
     /// # Errors
-    /// An archive that cannot be written or read, or kind's words.
+    /// An archive that cannot be written or read, or kind's error.
     pub async fn load(
         &self,
         kind: &ContainerTool,
@@ -105,7 +104,7 @@ impl Images {
     }
 }
 
-/// SHA-256 of a file, in hexadecimal digits.
+/// SHA-256 of a file, in hexadecimal.
 fn digest(path: &Path) -> io::Result<String> {
     let (mut file, mut hash) = (File::open(path)?, Sha256::new());
     let mut buffer = vec![0; 1 << 20];
@@ -168,7 +167,7 @@ mod tests {
         let error = images.names(&[]).unwrap_err();
         assert_eq!(
             crate::errors::chain(&error),
-            "--image-archive Cargo.toml: this is no uncompressed archive of docker save"
+            "--image-archive Cargo.toml: not an uncompressed archive from `docker save`"
         );
     }
 }

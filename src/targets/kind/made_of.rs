@@ -1,5 +1,5 @@
-//! What a kind cluster and its Istio were asked to be made of, flag by flag: on a cluster that is
-//! there already, a flag can only say what that is made of.
+//! The flags that a kind cluster was created with and its Istio installed with. On an existing
+//! cluster, a flag must have the same value as then.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::KindError;
 
-/// Values by flag, without its dashes.
+/// Values by flag (without dashes).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MadeOf(BTreeMap<String, String>);
@@ -18,7 +18,7 @@ pub const CLUSTER: [&str; 3] = ["nodes", "node-image", "registry-mirror"];
 pub const ISTIO: [&str; 4] = ["istio", "hub", "tag", "profile"];
 
 impl<const N: usize> From<[(&str, Option<String>); N]> for MadeOf {
-    /// Of each flag its value, where it was given.
+    /// The values of the flags that were given.
     fn from(flags: [(&str, Option<String>); N]) -> Self {
         let given = flags.into_iter();
         Self(
@@ -30,7 +30,7 @@ impl<const N: usize> From<[(&str, Option<String>); N]> for MadeOf {
 }
 
 impl MadeOf {
-    /// What of it concerns these flags.
+    /// The subset for these flags.
     #[must_use]
     pub fn only(&self, flags: &[&str]) -> Self {
         let all = self
@@ -43,7 +43,7 @@ impl MadeOf {
         )
     }
 
-    /// Adds what became of a flag, also where none was given.
+    /// Records the effective value of a flag, even if the flag was not given.
     pub fn note(&mut self, flag: &str, value: &str) {
         self.0.insert(flag.to_owned(), value.to_owned());
     }
@@ -52,10 +52,10 @@ impl MadeOf {
         self.0.extend(other.0);
     }
 
-    /// Every flag that is asked for says what the cluster of this name is made of.
+    /// Checks that every requested flag matches the cluster of this name.
     ///
     /// # Errors
-    /// [`KindError::MadeOf`] of the first that does not.
+    /// [`KindError::MadeOf`] for the first that differs.
     pub fn agrees(&self, asked: &Self, name: &str) -> Result<(), KindError> {
         let differs = |(flag, value): &(&String, &String)| self.0.get(*flag) != Some(*value);
         match asked.0.iter().find(differs) {
@@ -64,8 +64,8 @@ impl MadeOf {
                 name: name.to_owned(),
                 asked: format!("--{flag} {value}"),
                 made: match self.0.get(flag) {
-                    Some(other) => format!("is made with --{flag} {other}"),
-                    None => format!("is not made with --{flag}"),
+                    Some(other) => format!("was created with --{flag} {other}"),
+                    None => format!("was created without --{flag}"),
                 },
             }),
         }

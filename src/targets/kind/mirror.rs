@@ -1,6 +1,5 @@
-//! Registries between the nodes of a kind cluster and those that the names of images say: one of
-//! the user's, or one of our own that keeps what it has once pulled, so that the next cluster does
-//! not wait for the network.
+//! Registry mirrors for the nodes of a kind cluster: the user's, or a pull-through cache that
+//! meshproof runs, so that the next cluster does not wait for the network.
 
 use std::{fmt, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
@@ -13,35 +12,34 @@ use crate::{
     timeouts::timeouts,
 };
 
-/// Docker network of every kind cluster.
+/// The Docker network of kind clusters.
 const NETWORK: &str = "kind";
-/// Port of a registry of ours.
+/// Port of meshproof's registries.
 const PORT: u16 = 5000;
-/// The registry that distribution publishes as an image.
+/// The image of the CNCF distribution registry.
 const IMAGE: &str = "registry:3";
 
-/// What kind has to tell containerd, so that it looks for mirrors (containerd's documents,
-/// "Registry Configuration").
+/// The containerd configuration that enables mirrors (containerd docs, "Registry Configuration").
 pub const CONTAINERD_PATCH: &str = "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n";
 
-/// One `--registry-mirror`: `HOST`, to keep what is pulled from there in a registry of our own, or
-/// `HOST=URL`, to pull it from there.
+/// One `--registry-mirror`: `HOST` caches what is pulled from there in a registry that meshproof
+/// runs; `HOST=URL` pulls from the URL instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// The registry as names of images have it.
+    /// The registry as it appears in image names.
     pub host: String,
-    /// Where it is pulled from instead.
+    /// Where to pull from instead.
     pub url: Option<String>,
 }
 
-/// Why a word names no mirror.
+/// An invalid `--registry-mirror`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoMirror {
     #[error(
-        "{host:?} is no registry; write its host as names of images do, such as docker.io or localhost:5000"
+        "invalid registry {host:?}; write its host as in image names, such as docker.io or localhost:5000"
     )]
     Host { host: String },
-    #[error("{url:?} is no URL of a registry; write http://… or https://…")]
+    #[error("invalid registry URL {url:?}; write http://… or https://…")]
     Url { url: String },
 }
 
@@ -69,7 +67,7 @@ impl FromStr for Mirror {
     }
 }
 
-/// As it was given.
+/// As on the command line.
 impl fmt::Display for Mirror {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.url {
@@ -80,7 +78,7 @@ impl fmt::Display for Mirror {
 }
 
 impl Mirror {
-    /// Where the registry itself is. `docker.io` is a name of the index, not of the registry.
+    /// The registry's URL. `docker.io` names the index, not the registry.
     fn upstream(&self) -> String {
         match self.host.as_str() {
             "docker.io" => "https://registry-1.docker.io".to_owned(),
@@ -89,14 +87,14 @@ impl Mirror {
         }
     }
 
-    /// The registry is on this machine's loopback, where no container reaches it.
+    /// Whether the registry is on this machine's loopback, which no container can reach.
     fn is_here(&self) -> bool {
         let name = self.host.split(':').next().unwrap_or_default();
         name == "localhost" || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
     }
 
-    /// `hosts.toml` for the nodes: the mirror first, then the registry itself, where a node can
-    /// reach it.
+    /// `hosts.toml` for the nodes: the mirror first, then the registry itself if nodes can reach
+    /// it.
     fn hosts_toml(&self, url: &str) -> String {
         let server = match self.is_here() {
             true => String::new(),
@@ -106,20 +104,20 @@ impl Mirror {
     }
 }
 
-/// What a registry of our own is made of.
+/// How to run pull-through registries.
 #[derive(Debug, Clone)]
 pub struct Own {
-    /// The program, where the tool chain has it; it is used when the image is not to be had.
+    /// The registry program, if the tool chain has it; used when the image is unavailable.
     pub program: Option<PathBuf>,
-    /// Directory below which each registry keeps what it has pulled.
+    /// Directory below which each registry stores what it has pulled.
     pub kept: PathBuf,
 }
 
-/// Starts the registries that are to be ours, and tells every node of all. They end when what is
-/// returned is dropped; the nodes then pull from the registries themselves.
+/// Starts the pull-through registries and configures every node to use all mirrors. The registries
+/// stop when the returned value is dropped; nodes then pull from the upstream registries.
 ///
 /// # Errors
-/// A registry does not start, or a node cannot be told.
+/// A registry does not start, or a node cannot be configured.
 pub async fn start(
     kind: &ContainerTool,
     cluster: &str,
@@ -152,7 +150,7 @@ pub async fn start(
     Ok(sides)
 }
 
-/// A registry of ours, and its URL for the nodes.
+/// Starts a pull-through registry; returns it with its URL for the nodes.
 async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(AuxService, String), KindError> {
     let data = own.kept.join(mirror.host.replace(':', "-"));
     let config = data.join("config.yml");
@@ -168,7 +166,7 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(AuxService, S
         Ok(()) => Some(upstream),
         Err(error) => {
             let words = chain(&error);
-            tracing::warn!(%upstream, %words, "the registry does not answer; its mirror has only what it pulled before");
+            tracing::warn!(%upstream, %words, "the registry does not respond; its mirror serves only what it already has");
             None
         }
     };
@@ -201,8 +199,8 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(AuxService, S
     Ok((side, url.unwrap_or_default()))
 }
 
-/// distribution's documents, "Configuring a registry": a variable for each field of the
-/// configuration.
+/// Registry settings as environment variables, one per configuration field (distribution docs,
+/// "Configuring a registry").
 fn environment(upstream: Option<&str>) -> Vec<(String, String)> {
     let address = format!("{{address}}:{{{PORT}}}");
     let always = [
@@ -216,15 +214,15 @@ fn environment(upstream: Option<&str>) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Whether a registry answers at all. distribution does not start in front of one that does not.
+/// Checks that a registry responds. distribution does not start if its upstream does not respond.
 async fn answers(upstream: &str) -> reqwest::Result<()> {
     let limit = timeouts().target.registry;
     let client = reqwest::Client::builder().timeout(limit).build()?;
     let asked = client.get(format!("{upstream}/v2/")).send();
-    asked.await.map(drop) // also a refusal is an answer: it wants a token
+    asked.await.map(drop) // an error status is fine too: the registry asks for a token
 }
 
-/// The address of this machine that the nodes can reach.
+/// This machine's address as the nodes can reach it.
 async fn gateway() -> Result<Ipv4Addr, KindError> {
     let format = "{{range .IPAM.Config}}{{.Gateway}}\n{{end}}";
     let args = ["network", "inspect", NETWORK, "--format", format];
@@ -259,9 +257,9 @@ mod tests {
     #[case("docker.io", Ok(("docker.io", None)))]
     #[case("localhost:5001", Ok(("localhost:5001", None)))]
     #[case("gcr.io=http://mirror:5000", Ok(("gcr.io", Some("http://mirror:5000"))))]
-    #[case("", Err("is no registry"))]
-    #[case("docker.io/istio", Err("is no registry"))]
-    #[case("docker.io=mirror:5000", Err("is no URL"))]
+    #[case("", Err("invalid registry \""))]
+    #[case("docker.io/istio", Err("invalid registry \""))]
+    #[case("docker.io=mirror:5000", Err("invalid registry URL"))]
     fn mirrors_are_read(#[case] given: &str, #[case] expected: Result<(&str, Option<&str>), &str>) {
         let read = given.parse::<Mirror>();
         match (read, expected) {

@@ -1,5 +1,5 @@
-//! A cluster made with kind (Kubernetes in containers), with Istio on it. Nothing here is special
-//! to this machine: everything after the cluster's creation goes through its API server.
+//! A cluster created with kind (Kubernetes in containers), with Istio installed. After its
+//! creation, everything goes through its API server; nothing depends on this machine.
 
 mod bring_up;
 mod cause;

@@ -1,4 +1,4 @@
-//! The nodes of a cluster that is up.
+//! The nodes of a running cluster.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// Taint of a node that is kept for the control plane.
+/// Taint of a node that is reserved for the control plane.
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// All nodes.
 pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
@@ -22,8 +22,8 @@ pub(super) async fn of(client: &Client) -> Result<Vec<Node>, KindError> {
     Ok(nodes.items)
 }
 
-/// Names of the nodes that run pods of users: all without the taint of a control plane (Kubernetes
-/// docs, "Well-Known Labels, Annotations and Taints"). Where every node has it, pods tolerate it.
+/// Names of the nodes that run user pods: those without the control plane's taint (Kubernetes docs,
+/// "Well-Known Labels, Annotations and Taints"). If every node has it, pods tolerate it.
 pub(super) fn workers(nodes: &[Node]) -> Vec<String> {
     let takes_pods = |node: &&Node| {
         let taints = node
@@ -43,12 +43,12 @@ pub(super) fn workers(nodes: &[Node]) -> Vec<String> {
     }
 }
 
-/// It is for callers or for servers.
+/// Whether the node is dedicated to callers or to servers.
 pub(super) fn has_side(node: &Node) -> bool {
     node.labels().contains_key(SIDE_LABEL)
 }
 
-/// Waits until every node says that it is ready.
+/// Waits until every node is Ready.
 pub(super) async fn ready(client: &Client) -> Result<(), KindError> {
     ready_within(client, timeouts().target.kind_nodes).await
 }
@@ -75,7 +75,7 @@ async fn ready_within(client: &Client, limit: Duration) -> Result<(), KindError>
     }
 }
 
-/// A node that is not ready, with its kubelet's words.
+/// The name of a node that is not ready, with its kubelet's message.
 fn not_ready(node: &Node) -> Option<String> {
     let conditions = node
         .status
@@ -89,9 +89,9 @@ fn not_ready(node: &Node) -> Option<String> {
         Some(ready) if ready.status == "True" => None,
         Some(ready) => Some(format!(
             "{name}: {}",
-            ready.message.as_deref().unwrap_or("no words")
+            ready.message.as_deref().unwrap_or("no message")
         )),
-        None => Some(format!("{name}: its kubelet has said nothing yet")),
+        None => Some(format!("{name}: its kubelet has not reported a status yet")),
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let error = ready_within(&fake.client(), limit).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "not ready within 50ms: n: cni plugin not initialized"
+            "nodes not ready within 50ms: n: cni plugin not initialized"
         );
         assert_eq!(error.class(), ErrorClass::Mesh);
         node["status"]["conditions"][0]["status"] = "True".into();
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(not_ready(&node(condition("True"))), None);
         let words = not_ready(&node(condition("False"))).unwrap();
         assert_eq!(words, "n: cni plugin not initialized");
-        assert!(not_ready(&node(json!([]))).unwrap().contains("nothing yet"));
+        assert!(not_ready(&node(json!([]))).unwrap().contains("status yet"));
     }
 
     #[test]

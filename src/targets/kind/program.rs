@@ -1,4 +1,4 @@
-//! Running kind and docker: with a deadline, and with the cause when they fail.
+//! Runs kind and docker with a deadline, and explains their failures.
 
 use std::{
     ffi::OsStr,
@@ -16,19 +16,19 @@ use tokio::{
 use super::{cause::cause, error::KindError};
 use crate::env;
 
-/// Lines of a program's words that an error shows.
+/// Lines of a program's output that an error shows.
 const TAIL: usize = 25;
 
-/// A program of the container world, found on PATH.
+/// `kind` or `docker`, found in PATH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerTool {
     path: PathBuf,
-    /// `DOCKER_HOST` for it, when not that of this process.
+    /// `DOCKER_HOST` for the program, if different from this process's.
     engine: Option<String>,
 }
 
 impl ContainerTool {
-    /// kind: `$MESHPROOF_KIND`, else the one on PATH, else the one that the tool chain `prepared`.
+    /// kind: `$MESHPROOF_KIND`, else the one in PATH, else the one that the tool chain `prepared`.
     ///
     /// # Errors
     /// [`KindError::NoProgram`].
@@ -40,12 +40,12 @@ impl ContainerTool {
         found.or_else(|missing| prepared.map_or(Err(missing), Self::find))
     }
 
-    /// Where it is.
+    /// The program's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same program, speaking to the engine that a cluster was made with.
+    /// The same program, using the engine that a cluster was created with.
     #[must_use]
     pub fn with_engine(self, engine: Option<String>) -> Self {
         Self { engine, ..self }
@@ -65,11 +65,10 @@ impl ContainerTool {
         Ok(Self { path, engine: None })
     }
 
-    /// Runs the program and gives its standard output. `limit` is for the whole run; then it is
-    /// killed.
+    /// Runs the program and returns its stdout. It is killed if it runs longer than `limit`.
     ///
     /// # Errors
-    /// [`KindError::Slow`] and [`KindError::Failed`] with what it said and the cause.
+    /// [`KindError::Slow`] and [`KindError::Failed`], with its output and the cause.
     pub async fn run<S: AsRef<OsStr>>(
         &self,
         args: &[S],
@@ -78,10 +77,10 @@ impl ContainerTool {
         self.run_known(args, limit, |_| Ok(())).await
     }
 
-    /// As [`Self::run`]; `note` learns the number of the process as soon as there is one.
+    /// As [`Self::run`]; `note` is called with the PID right after the start.
     ///
     /// # Errors
-    /// As [`Self::run`], and those of `note`, after which the process is ended.
+    /// As [`Self::run`], and those of `note`, after which the process is killed.
     pub async fn run_known<S: AsRef<OsStr>>(
         &self,
         args: &[S],
@@ -110,7 +109,7 @@ impl ContainerTool {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn();
-        let mut child = child.map_err(|error| failed("it cannot be started", error.to_string()))?;
+        let mut child = child.map_err(|error| failed("cannot start it", error.to_string()))?;
         child.id().map_or(Ok(()), note)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut said = Vec::new();
@@ -125,7 +124,7 @@ impl ContainerTool {
         match status {
             Ok(status) if status.success() => Ok(out),
             Ok(_) => Err(failed(cause(&said.join("\n")), tail(&said))),
-            Err(error) => Err(failed("its end cannot be told", error.to_string())),
+            Err(error) => Err(failed("cannot wait for its exit", error.to_string())),
         }
     }
 }
@@ -160,7 +159,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     fn shell() -> ContainerTool {
-        ContainerTool::find(Path::new("sh")).expect("every machine has sh")
+        ContainerTool::find(Path::new("sh")).expect("sh is in PATH")
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! What is known of a kind cluster between commands: whose it is, and how it is reached.
+//! What meshproof stores about a kind cluster between commands: who created it and how to reach it.
 //!
-//! It is written before kind is called, so that a harness that is killed in the middle leaves a
-//! trace: `target status` shows the cluster and `target down` removes it.
+//! The record is written before kind is called, so that a killed harness leaves a trace:
+//! `target status` shows the cluster and `target down` removes it.
 
 use std::{
     fs, io,
@@ -18,46 +18,46 @@ use serde::{Deserialize, Serialize};
 use super::{error::KindError, made_of::MadeOf};
 use crate::private_dir::{self, NotPrivate};
 
-/// A cluster that meshproof made or uses.
+/// A cluster that meshproof created or uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// kind's name of the cluster.
+    /// kind's name for the cluster.
     pub name: String,
-    /// meshproof made it, so meshproof may delete it.
+    /// meshproof created it, and so may delete it.
     pub made: bool,
-    /// It stays after the run.
+    /// It is kept after the run.
     pub kept: bool,
-    /// The process that made it, by number and start time (see [`owner`]).
+    /// The process that created it, by PID and start time (see [`owner`]).
     pub owner: String,
-    /// The process of kind that makes it, while it does, by number and start time.
+    /// The kind process that is creating it, by PID and start time.
     #[serde(default)]
     pub maker: Option<String>,
-    /// The kind that it was made with.
+    /// The kind binary that it was created with.
     #[serde(default)]
     pub program: Option<PathBuf>,
-    /// `DOCKER_HOST` of the engine, if one was named.
+    /// `DOCKER_HOST` of the engine, if set.
     pub docker_host: Option<String>,
-    /// SHA-256 of the image archives that its nodes hold.
+    /// SHA-256 of the image archives loaded onto its nodes.
     #[serde(default)]
     pub loaded: Vec<String>,
-    /// The flags that the cluster and its Istio were made with.
+    /// The flags that the cluster was created with and its Istio installed with.
     #[serde(default)]
     pub made_of: MadeOf,
-    /// Istio has been installed by meshproof, in this profile.
+    /// The profile with which meshproof installed Istio, if it did.
     #[serde(default)]
     pub profile: Option<String>,
     #[serde(skip)]
     dir: PathBuf,
 }
 
-/// Where records of this user lie: they outlive a boot, as clusters do. A record names a program
-/// that is started, so nobody else may write there.
+/// Directory of this user's records. They survive a reboot, as clusters do. A record names a
+/// program that is executed, so other users must not be able to write there.
 fn root() -> Result<PathBuf, NotPrivate> {
     private_dir::in_state_home(&["meshproof", "kind"])
 }
 
 impl Record {
-    /// Begins the record of a cluster.
+    /// Creates the record of a cluster.
     ///
     /// # Errors
     /// [`KindError::AlreadyUp`] and [`KindError::Write`].
@@ -101,7 +101,7 @@ impl Record {
         Self::read(&root().ok()?.join(name))
     }
 
-    /// All records of this user, by name.
+    /// All records of this user, sorted by name.
     pub fn all() -> Vec<Self> {
         let entries = root().into_iter().flat_map(fs::read_dir);
         let mut all: Vec<Self> = entries
@@ -122,7 +122,7 @@ impl Record {
         })
     }
 
-    /// Writes it anew, whole or not at all.
+    /// Replaces the file atomically.
     ///
     /// # Errors
     /// [`KindError::Write`].
@@ -141,27 +141,27 @@ impl Record {
         }
     }
 
-    /// Forgets the cluster.
+    /// Deletes the record.
     pub fn remove(&self) {
         let _ = fs::remove_dir_all(&self.dir);
     }
 
-    /// The cluster's kubeconfig: a file of its own, so that the user's stays as it is.
+    /// The cluster's kubeconfig: a separate file, so that the user's stays unchanged.
     pub fn kubeconfig(&self) -> PathBuf {
         self.file("kubeconfig")
     }
 
-    /// A file beside the record.
+    /// A file next to the record.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// The process that made it still lives.
+    /// Whether the process that created it is still running.
     pub fn is_owned(&self) -> bool {
         alive(&self.owner).is_some()
     }
 
-    /// Keeps the number of the process of kind that makes the cluster.
+    /// Records the kind process that is creating the cluster.
     ///
     /// # Errors
     /// As [`Self::write`].
@@ -170,25 +170,25 @@ impl Record {
         self.write()
     }
 
-    /// Ends the process of kind that still makes the cluster: its harness was killed, and it would
-    /// go on after the cluster is deleted.
+    /// Kills the kind process that is still creating the cluster: its harness was killed, and it
+    /// would continue after the cluster is deleted.
     pub fn end_maker(&self) {
         if let Some(pid) = self.maker.as_deref().and_then(alive) {
-            // It may end by itself in between.
+            // It may have exited meanwhile.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
 
-/// The number of a process that is still the same one.
+/// The PID of a recorded process, if it is still running.
 fn alive(process: &str) -> Option<i32> {
     let pid: u32 = process.split(' ').next()?.parse().ok()?;
     let same = owner(pid).as_deref() == Some(process);
     same.then(|| i32::try_from(pid).ok()).flatten()
 }
 
-/// A process by number and start time (proc(5), field 22 of `stat`): a later one with the same
-/// number is another.
+/// A process by PID and start time (proc(5), field 22 of `stat`), which tells it from a later one
+/// with the same PID.
 fn owner(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
@@ -225,7 +225,7 @@ mod tests {
         made.end_maker();
         assert!(
             child.try_wait().unwrap().is_none(),
-            "another process was ended"
+            "the wrong process was killed"
         );
         made.note_maker(child.id()).unwrap();
         made.end_maker();

@@ -1,4 +1,4 @@
-//! Which nodes a new cluster gets.
+//! The nodes of a new cluster.
 
 use std::path::{Path, PathBuf};
 
@@ -9,18 +9,18 @@ use super::error::KindError;
 const SINGLE: &str = include_str!("../../../kind-config/single.yaml");
 const MULTI: &str = include_str!("../../../kind-config/multi.yaml");
 
-/// A kind configuration (kind's documentation, "Configuration", `kind.x-k8s.io/v1alpha4`).
+/// A kind configuration (kind docs, "Configuration", `kind.x-k8s.io/v1alpha4`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nodes {
-    /// The configuration as kind reads it.
+    /// The configuration in YAML.
     pub text: String,
 }
 
 impl Nodes {
-    /// `single`, `multi`, or a file of the user's; `single` when nothing is given.
+    /// `single` (the default), `multi`, or a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is no kind configuration.
+    /// The file cannot be read or is not a kind configuration.
     pub fn of(given: Option<&str>) -> Result<Self, KindError> {
         let text = match given.unwrap_or("single") {
             "single" => SINGLE.to_owned(),
@@ -32,10 +32,10 @@ impl Nodes {
 }
 
 impl Nodes {
-    /// The same nodes, with this for the configuration of their containerd.
+    /// The same nodes with a patch to their containerd configuration.
     ///
     /// # Errors
-    /// [`KindError::NodesFile`]: kind would not take it either.
+    /// [`KindError::NodesFile`], for a configuration that kind would reject too.
     pub fn patched(&self, patch: &str) -> Result<Self, KindError> {
         let wrong = |why: String| KindError::NodesFile {
             path: PathBuf::from("containerdConfigPatches"),
@@ -51,7 +51,7 @@ impl Nodes {
         });
         match patches {
             Some(Value::Sequence(patches)) => patches.push(Value::from(patch)),
-            _ => return Err(wrong("it is no list".to_owned())),
+            _ => return Err(wrong("expected a list".to_owned())),
         }
         let text = serde_yaml::to_string(&config);
         Ok(Self {
@@ -73,7 +73,7 @@ fn read(given: &str) -> Result<String, KindError> {
     let field = |name: &str| parsed.get(name).and_then(Value::as_str).unwrap_or_default();
     let version = field("apiVersion");
     if field("kind") != "Cluster" || !version.starts_with("kind.x-k8s.io/") {
-        let why = "it needs `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`; kind-config/single.yaml is one";
+        let why = "it needs `kind: Cluster` and `apiVersion: kind.x-k8s.io/v1alpha4`; see kind-config/single.yaml for an example";
         return Err(wrong(why.to_owned()));
     }
     Ok(text)
@@ -87,8 +87,10 @@ mod tests {
     #[test]
     fn the_configurations_in_the_repository_are_what_their_names_say() {
         let nodes = |given| {
-            let text = Nodes::of(given).expect("it is in the repository").text;
-            let parsed: Value = serde_yaml::from_str(&text).expect("it is YAML");
+            let text = Nodes::of(given)
+                .expect("the configuration is in the repository")
+                .text;
+            let parsed: Value = serde_yaml::from_str(&text).expect("the configuration is YAML");
             parsed["nodes"].as_sequence().cloned().unwrap_or_default()
         };
         assert_eq!((nodes(None).len(), nodes(Some("single")).len()), (1, 1));
@@ -118,8 +120,8 @@ mod tests {
 
     #[rstest::rstest]
     #[case::not_there("/does/not/exist", "neither single nor multi")]
-    #[case::another_kind("Cargo.toml", "no kind configuration")]
-    #[case::another_object("fixtures/workloads/greeter.yaml", "no kind configuration")]
+    #[case::another_kind("Cargo.toml", "not a kind configuration")]
+    #[case::another_object("fixtures/workloads/greeter.yaml", "not a kind configuration")]
     fn a_file_of_another_kind_is_refused(#[case] given: &str, #[case] part: &str) {
         let error = Nodes::of(Some(given)).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");

@@ -1,4 +1,4 @@
-//! From binaries on disk to a mesh that takes work: the phases of the local target.
+//! Brings the local target up, in phases: from binaries on disk to a mesh that is ready.
 
 use std::{
     collections::BTreeSet,
@@ -36,15 +36,15 @@ use crate::{
     transport::PodDialer,
 };
 
-/// DNS of the world.
+/// Manifests of the world's DNS.
 const COREDNS: &str = include_str!("../../../fixtures/mesh/coredns.yaml");
 
-/// Why the target is not up.
+/// An error bringing up the local target.
 #[derive(Debug, thiserror::Error)]
 pub enum BringUpError {
     #[error(transparent)]
     World(#[from] WorldError),
-    #[error("the API server's address cannot be used")]
+    #[error("cannot create a client for the API server")]
     Kubeconfig(#[source] ClientError),
     #[error(transparent)]
     ApiServer(#[from] NotReady),
@@ -76,7 +76,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Starts a world and installs the mesh in it. When that fails, nothing is left.
+    /// Starts a world and installs the mesh in it. On failure, everything is removed again.
     ///
     /// # Errors
     /// [`BringUpError`] of the phase that failed.
@@ -100,11 +100,11 @@ impl Local {
         }
     }
 
-    /// What a run needs of it.
+    /// What a run needs to use this target.
     pub fn access(&self) -> TargetAccess {
         let spec = &self.world.spec;
         let mut programs = BTreeSet::from(["grpcurl".to_owned()]);
-        // Only where there is a wheel for the host's Python.
+        // Only if there is a wheel for the host's Python.
         if spec.grpcio.is_some() {
             programs.insert("grpcio".to_owned());
         }
@@ -124,10 +124,10 @@ impl Local {
         }
     }
 
-    /// Uses a kept world.
+    /// Attaches to a kept world.
     ///
     /// # Errors
-    /// When none of that name is up, or its API server does not answer.
+    /// If no world of that name is up, or its API server does not answer.
     pub async fn attach(name: &str) -> Result<Self, BringUpError> {
         limits::for_a_run().map_err(WorldError::from)?;
         let world = World::find(name)?;

@@ -1,6 +1,7 @@
-//! The hidden roles of this program: every process of the local world is `meshproof __<role> …`.
+//! The internal roles of this program: every process of the local world is
+//! `meshproof __<role> …`.
 //!
-//! They are told apart before the command line is parsed and before any thread exists, because a
+//! Roles are dispatched before the command line is parsed and before any thread exists, because a
 //! process must be single-threaded to enter a new user namespace (user_namespaces(7)).
 
 use std::{ffi::OsString, process::ExitCode};
@@ -9,21 +10,21 @@ use nix::sys::stat::{Mode, umask};
 
 use super::{container, shell, world};
 
-/// Runs the internal role that the arguments name, if they name one.
+/// Runs the internal role that the arguments name, if any.
 pub fn dispatch() -> Option<ExitCode> {
-    // Words that are no UTF-8 are nobody's role; clap tells what is wrong with them.
+    // An argument that is not UTF-8 is not a role; clap reports it.
     let role = std::env::args_os().nth(1)?.into_string().ok()?;
     if !role.starts_with("__") {
         return None;
     }
     let rest = std::env::args_os().skip(2).map(OsString::into_string);
     let Ok(rest) = rest.collect::<Result<Vec<String>, _>>() else {
-        eprintln!("meshproof: the arguments of {role} have to be UTF-8");
+        eprintln!("meshproof: the arguments of {role} must be UTF-8");
         return Some(ExitCode::from(2));
     };
     if ["__world", "__init", "__inside"].contains(&role.as_str()) {
-        // What a world writes is read by its pods' users (1337), whatever the user's own files
-        // shall be. Keys have modes of their own.
+        // Files that a world writes are read by its pods' users (1337), whatever the user's own
+        // umask is. Keys set their own modes.
         umask(Mode::from_bits_truncate(0o022));
     }
     Some(match role.as_str() {
@@ -36,7 +37,7 @@ pub fn dispatch() -> Option<ExitCode> {
         "__container" => code(container::main()),
         "__enter" => code(container::enter_main(&rest)),
         other => {
-            eprintln!("meshproof: {other} is no role of this program");
+            eprintln!("meshproof: unknown internal role {other}");
             ExitCode::from(2)
         }
     })

@@ -1,6 +1,6 @@
-//! What this process may use (getrlimit(2)), compared with what a local world needs: too little is
-//! told before anything starts, in the shell's words. Soft limits are raised as far as the hard
-//! ones allow, for this process and what it starts.
+//! Resource limits of this process (getrlimit(2)), compared with what a local world needs: a
+//! limit that is too low is reported before anything starts, with the shell's name for it. Soft
+//! limits are raised as far as the hard ones allow, for this process and what it starts.
 
 use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
@@ -24,21 +24,21 @@ pub struct TooLow {
 struct Need {
     resource: Resource,
     what: &'static str,
-    /// How the shell sets it (bash(1), ulimit).
+    /// The shell's flag for it (bash(1), ulimit).
     flag: &'static str,
     least: u64,
-    /// Bytes or pieces of one unit of the shell's flag.
+    /// Bytes or items in one unit of the shell's flag.
     unit: u64,
-    /// A soft limit is raised to this much where it is lower.
+    /// A lower soft limit is raised to this value.
     wanted: u64,
 }
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Measured on a world with one scenario: some 40 open files in a process, 300 threads of all
-/// processes together; a scenario with six pods adds about 100 threads. Address space: a Go program
-/// reserves about 2 GiB. Largest file: etcd's log, 64 MB at once.
+/// Measured on a world with one scenario: about 40 open files in a process, 300 threads in all
+/// processes together; a scenario with six pods adds about 100 threads. Address space: a Go
+/// program reserves about 2 GiB. Largest file: etcd's log, 64 MB at once.
 const WORLD: [Need; 5] = [
     Need {
         resource: Resource::RLIMIT_NOFILE,
@@ -82,7 +82,7 @@ const WORLD: [Need; 5] = [
     },
 ];
 
-/// Open files that a run on a world which is up needs.
+/// What a run on a world that is already up needs.
 const RUN: [Need; 1] = [Need {
     resource: Resource::RLIMIT_NOFILE,
     what: "open files",
@@ -92,7 +92,7 @@ const RUN: [Need; 1] = [Need {
     wanted: 65_536,
 }];
 
-/// Makes sure that a world can be started.
+/// Ensures that a world can be started.
 ///
 /// # Errors
 /// The first limit that is too low.
@@ -100,10 +100,10 @@ pub fn for_a_world() -> Result<(), TooLow> {
     WORLD.iter().try_for_each(raise)
 }
 
-/// Makes sure that a world that is up can be used.
+/// Ensures that a world that is already up can be used.
 ///
 /// # Errors
-/// As [`for_a_world`].
+/// Same as [`for_a_world`].
 pub fn for_a_run() -> Result<(), TooLow> {
     RUN.iter().try_for_each(raise)
 }
@@ -114,7 +114,7 @@ fn raise(need: &Need) -> Result<(), TooLow> {
     };
     let wanted = need.wanted.min(hard);
     if soft < wanted {
-        // A hard limit is never exceeded, so this is refused to nobody.
+        // The hard limit is not exceeded, so no privilege is needed.
         let _ = setrlimit(need.resource, wanted, hard);
     }
     let exempt = need.resource == Resource::RLIMIT_NPROC && Uid::effective().is_root();
@@ -134,9 +134,9 @@ fn check(need: &Need, hard: u64, exempt: bool) -> Result<(), TooLow> {
     })
 }
 
-/// Words of a program's log that mean a limit of processes was reached, explained.
+/// Explains messages in a program's log that mean that a resource limit was reached.
 pub fn explain(log: &str) -> Option<String> {
-    // Go's runtime, and its and libc's words for EAGAIN of clone(2) (golang/go
+    // Messages of Go's runtime, and of Go and libc for EAGAIN from clone(2) (golang/go
     // src/runtime/os_linux.go, newosproc).
     let threads = ["failed to create new OS thread", "pthread_create failed"];
     if threads.iter().any(|words| log.contains(words)) {
@@ -148,7 +148,7 @@ pub fn explain(log: &str) -> Option<String> {
     if log.contains("too many open files") || log.contains("Too many open files") {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
         return Some(format!(
-            "it ran out of open files: {limit} are allowed (ulimit -n)"
+            "it reached the limit of {limit} open files (ulimit -n)"
         ));
     }
     log.contains("no space left on device")

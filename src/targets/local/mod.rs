@@ -1,5 +1,5 @@
-//! The local target: a private world of namespaces with a real control plane, and a home-made node
-//! that runs pods as processes.
+//! The local target: a private world of namespaces with a real control plane, and a node of this
+//! project that runs pods as processes.
 
 pub mod bring_up;
 pub mod container;

@@ -1,4 +1,4 @@
-//! The few raw kernel calls that the local target needs and that no safe wrapper offers: fork and
+//! The few raw kernel calls that the local target needs and that have no safe wrapper: fork and
 //! clone with namespaces, and capabilities. It is the only file of the harness that may use
 //! `unsafe`; each function states why it is sound.
 //!
@@ -18,11 +18,11 @@ use nix::{
 };
 
 /// Forks, runs `child` in the new process and makes its return value the exit code. Returns the
-/// child's id.
+/// child's PID.
 ///
 /// # Errors
-/// When the process has more than one thread (a forked copy of it could dead-lock on a lock that
-/// another thread held), or when fork(2) fails.
+/// If the process has more than one thread (the forked copy could deadlock on a lock that another
+/// thread held), or if fork(2) fails.
 pub fn fork_child(child: impl FnOnce() -> i32) -> io::Result<Pid> {
     only_one_thread()?;
     // SAFETY: the process has a single thread (checked above), so the child sees every lock and the
@@ -37,7 +37,7 @@ pub fn fork_child(child: impl FnOnce() -> i32) -> io::Result<Pid> {
 /// clone3(2) without a new stack.
 ///
 /// # Errors
-/// As [`fork_child`]; `EPERM` when the caller may not make one of the namespaces.
+/// Same as [`fork_child`]; `EPERM` if the caller may not create one of the namespaces.
 pub fn clone_child(flags: CloneFlags, child: impl FnOnce() -> i32) -> io::Result<Pid> {
     only_one_thread()?;
     let args = CloneArgs {
@@ -87,15 +87,15 @@ fn only_one_thread() -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "process {} has {threads} threads; fork only before the first one starts",
+        "process {} has {threads} threads; it must fork before it starts any",
         process::id()
     )))
 }
 
-/// Gives SIGPIPE its default action back, which Rust programs ignore and an exec'ed program would
-/// inherit ignored.
+/// Restores the default action of SIGPIPE, which Rust programs ignore and an exec'ed program
+/// would inherit as ignored.
 pub fn restore_sigpipe() {
-    // SAFETY: setting a signal to its default action installs no handler of ours.
+    // SAFETY: setting a signal to its default action installs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
@@ -148,20 +148,19 @@ const CAP_NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// A name that is no capability.
+/// An unknown capability name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no capability")]
+#[error("unknown capability {0:?}")]
 pub struct NoCapability(pub String);
 
 impl CapSet {
     /// Every capability this harness knows by name.
     pub const ALL: Self = Self((1 << CAP_NAMES.len()) - 1);
 
-    /// The set of these names; `ALL` stands for all, a leading `CAP_` is ignored. The first unknown
-    /// name is the error.
+    /// The set of these names; `ALL` stands for all, a leading `CAP_` is ignored.
     ///
     /// # Errors
-    /// [`NoCapability`].
+    /// [`NoCapability`], with the first unknown name.
     pub fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, NoCapability> {
         names.into_iter().try_fold(Self::default(), |set, name| {
             let short = name.strip_prefix("CAP_").unwrap_or(name);
@@ -191,8 +190,8 @@ impl CapSet {
     }
 }
 
-/// Takes every capability that is not in `keep` out of the bounding set, so that no later exec can
-/// regain it.
+/// Removes every capability that is not in `keep` from the bounding set, so that no later exec
+/// can regain it.
 ///
 /// # Errors
 /// `EPERM` without `CAP_SETPCAP`.
@@ -201,7 +200,7 @@ pub fn limit_bounding_set(keep: CapSet) -> io::Result<()> {
         if keep.0 & (1 << number) != 0 {
             continue;
         }
-        // SAFETY: PR_CAPBSET_DROP takes one integer and touches no memory of ours.
+        // SAFETY: PR_CAPBSET_DROP takes one integer and touches no memory of this process.
         if unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) } == 0 {
             continue;
         }
@@ -218,7 +217,7 @@ pub fn limit_bounding_set(keep: CapSet) -> io::Result<()> {
 /// inheritable set.
 ///
 /// # Errors
-/// `EPERM` when the set has a capability that the thread does not hold.
+/// `EPERM` if the set has a capability that the thread does not hold.
 pub fn set_capabilities(set: CapSet) -> io::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     #[repr(C)]

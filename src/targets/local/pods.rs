@@ -1,4 +1,4 @@
-//! The node inside a world: its images, its place in the network, and its agent.
+//! The node inside a world: its images, its addresses, and its agent.
 
 use std::{
     fs, io,
@@ -22,7 +22,7 @@ use crate::toolchain::{
     stock::{self, from_option},
 };
 
-/// Why the node cannot go on.
+/// An error that stops the node.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("cannot create {}", .path.display())]
@@ -30,7 +30,7 @@ pub enum ServeError {
     /// A program that pods run.
     #[error("{}", .path.display())]
     Program { path: PathBuf, source: io::Error },
-    #[error("cannot look at the host's programs")]
+    #[error("cannot inspect the host's programs")]
     Host(#[source] io::Error),
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -41,7 +41,7 @@ pub enum ServeError {
 /// Runs pods until the world ends.
 ///
 /// # Errors
-/// [`ServeError`]: the node cannot go on.
+/// [`ServeError`], when the node fails.
 pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
     let state_dir = spec.private().join("node");
     fs::create_dir_all(&state_dir).map_err(|source| ServeError::Directory {
@@ -58,7 +58,7 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         state_dir,
         images: Arc::new(images(spec)?),
-        // The program that runs now, even when its file is replaced by a newer build.
+        // The program that is running, even if its file is replaced by a newer build.
         self_exe: format!("/proc/{}/exe", std::process::id()).into(),
         socket: spec.node_socket(),
         machines_root: node::is_machines_root(),
@@ -68,8 +68,8 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// A program that every user may execute: the file itself, or a copy in `private` where its mode
-/// says otherwise (it was built with a narrow umask).
+/// A program that every user may execute: the file itself, or a copy in `private` if its mode
+/// does not allow that (it was built with a narrow umask).
 fn for_everybody(program: &Path, private: &Path) -> Result<PathBuf, ServeError> {
     let say = |source| ServeError::Program {
         path: program.to_owned(),

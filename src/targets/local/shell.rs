@@ -1,5 +1,5 @@
-//! `__shell STATE [COMMAND…]`: a program inside the world, beside the control plane, with kubectl
-//! and istioctl ready to use.
+//! `__shell STATE [COMMAND…]`: runs a program inside the world, next to the control plane, with
+//! kubectl and istioctl ready to use.
 
 use std::{
     ffi::OsString,
@@ -23,10 +23,10 @@ use crate::errors::chain;
 /// Name of the role.
 pub const ROLE: &str = "__shell";
 
-/// Why a world cannot be entered.
+/// An error entering a world.
 #[derive(Debug, thiserror::Error)]
 enum EnterError {
-    #[error("its state cannot be read")]
+    #[error("cannot read its state")]
     State(#[source] io::Error),
     #[error(transparent)]
     World(#[from] WorldError),
@@ -43,7 +43,7 @@ enum EnterError {
     Program { program: String, source: io::Error },
 }
 
-/// Entry of the role.
+/// Entry point of the role.
 pub fn main(args: &[String]) -> ExitCode {
     let [state, command @ ..] = args else {
         return ExitCode::from(2);
@@ -62,7 +62,7 @@ fn enter(state: &Path, command: &[String]) -> Result<ExitCode, EnterError> {
     let world = World::find(&spec.name)?;
     let pid = world.init_pid().ok_or(EnterError::Ended)?;
     let inherited = std::env::var_os("PATH").unwrap_or_default();
-    // The user namespace first: it gives the right to enter the others.
+    // The user namespace first: it grants the right to enter the others.
     let kinds = [
         ("user", CloneFlags::CLONE_NEWUSER),
         ("uts", CloneFlags::CLONE_NEWUTS),
@@ -105,7 +105,7 @@ fn enter(state: &Path, command: &[String]) -> Result<ExitCode, EnterError> {
     ))
 }
 
-/// The tool chain's programs (istioctl) come after the user's own.
+/// The toolchain's programs (istioctl) come after the user's own.
 fn path(spec: &WorldSpec, inherited: OsString) -> OsString {
     let mut path = inherited;
     path.push(":");

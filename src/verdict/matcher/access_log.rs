@@ -1,4 +1,4 @@
-//! `access-log`: what a proxy logged of each call.
+//! `access-log`: what a proxy logged about each call.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,27 @@ use crate::verdict::{
     words::field_words,
 };
 
-/// What the access log of a proxy says of each call.
+/// The line of a proxy's access log about each call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessLog {
-    /// Workload whose sidecar logs, or `gateway`.
+    /// The workload whose sidecar's log is read, or `gateway`.
     pub at: String,
-    /// Fields of the JSON line as text; `null`: must be absent or empty. None: a line is enough.
+    /// Fields of the JSON line, as text; `null`: absent or empty. Without fields, any line is
+    /// enough.
     #[serde(default)]
     pub fields: BTreeMap<String, Option<String>>,
-    /// No call has a line there.
+    /// No call has a line in this log.
     #[serde(default)]
     pub absent: bool,
 }
 
 impl Spec for AccessLog {
     const NAME: &'static str = "access-log";
-    const DOC: &'static str = "The access log of a proxy about each call.";
+    const DOC: &'static str = "What the access log of a proxy says about each call.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`access-log: {at, fields, absent}`",
-        "the proxy's JSON line about each call has these fields as text (`null`: absent or empty); `absent: true`: there is no line",
+        "the JSON line in the proxy's access log has these fields for each call, compared as text (`null`: absent or empty); `absent: true`: no call has a line",
     )];
     type Written = Self;
 
@@ -46,9 +47,9 @@ impl Spec for AccessLog {
     fn expected(&self) -> String {
         let at = &self.at;
         match (self.absent, self.fields.is_empty()) {
-            (true, _) => format!("no line in the log of {at}"),
-            (false, true) => format!("a line for each call in the log of {at}"),
-            (false, false) => format!("{} in the log of {at}", field_words(&self.fields)),
+            (true, _) => format!("no line in the access log of {at}"),
+            (false, true) => format!("a line for each call in the access log of {at}"),
+            (false, false) => format!("{} in the access log of {at}", field_words(&self.fields)),
         }
     }
 
@@ -66,8 +67,8 @@ impl Spec for AccessLog {
             return Vec::new();
         }
         vec![Mistake::new(
-            "fields of a line that must be absent",
-            "drop `fields` or `absent`",
+            "'access-log' expects fields of a line that must be absent",
+            "remove `fields` or `absent`",
         )]
     }
 }

@@ -1,4 +1,4 @@
-//! `answered-by`: the workload that answers each call.
+//! `answered-by`: the workload that answers every call.
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -13,16 +13,16 @@ use crate::{
     },
 };
 
-/// Its name.
+/// The name of the workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnsweredBy(pub String);
 
 impl Spec for AnsweredBy {
     const NAME: &'static str = "answered-by";
-    const DOC: &'static str = "Workload that answers every call.";
+    const DOC: &'static str = "The workload that answers every call.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`answered-by: WORKLOAD`",
-        "it answers every call",
+        "this workload answers every call",
     )];
     const EVERY_CALL: bool = true;
     type Written = String;

@@ -1,5 +1,5 @@
-//! `attempts`: how many the servers counted for each call. A client cannot see retries that
-//! succeed.
+//! `attempts`: how many attempts the servers counted for each call. A client cannot see retries
+//! that succeed.
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// How many for each call.
+/// The number of attempts for each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts(pub CountRange);
 
 impl Spec for Attempts {
     const NAME: &'static str = "attempts";
     const DOC: &'static str =
-        "Attempts per call that the servers counted: exact (`4`) or a range (`1..4`).";
+        "Number of attempts per call that the servers counted: exact (`4`) or a range (`1..4`).";
     const FORMS: &'static [Form] = &[Form::exact(
         "`attempts: 3`, `1..4`",
-        "the servers counted so many attempts per call, over all pods",
+        "the servers counted this number of attempts for each call, over all pods",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -44,8 +44,8 @@ impl Spec for Attempts {
             return Vec::new();
         }
         vec![Mistake::new(
-            "status OK without an attempt at any server",
-            "an answered call has at least one attempt",
+            "status OK is expected without an attempt at any server",
+            "change `status` or `attempts`: an answered call has at least one attempt",
         )]
     }
 }

@@ -1,4 +1,4 @@
-//! `config`: fields of the effective configuration of the hop that took each call.
+//! `config`: fields of the effective configuration of the hop that handled each call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,18 +18,18 @@ use crate::{
     },
 };
 
-/// Fields of a part of the configuration: JSON pointers (RFC 6901) with the value that must stand
-/// there, as Envoy's configuration dump has it; `null`: must be absent, which in a dump is also how
-/// a default looks. An element of a list is named by its number or by its `name`.
+/// Fields of a part of the configuration: JSON pointers (RFC 6901) with the expected value as in
+/// Envoy's configuration dump. `null` means that the field is absent, which is also how a default
+/// value looks in a dump. An element of a list is selected by its index or its `name`.
 pub type Fields = BTreeMap<String, Value>;
 
-/// The configuration of the hop that took each call: of the proxy's access log the route's name,
-/// the cluster and the authority say which route, virtual host, … that is.
+/// The configuration of the hop that handled each call. The name of the route, the cluster and the
+/// authority in the proxy's access log identify the route, virtual host and so on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "EffectiveConfig")]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Config {
-    /// Workload whose sidecar (or gateway) took the call, or `gateway`.
+    /// The workload whose sidecar (or gateway) handled the call, or `gateway`.
     pub at: String,
     /// `envoy.config.route.v3.Route`.
     pub route: Fields,
@@ -48,7 +48,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Every part with the fields that are wanted of it.
+    /// Every part, with the fields that are expected in it.
     pub fn parts(&self) -> [(Part, &Fields); 7] {
         [
             (Part::Listener, &self.listener),
@@ -61,7 +61,7 @@ impl Config {
         ]
     }
 
-    /// The texts among the values, to replace their placeholders.
+    /// The strings among the values, to replace their placeholders.
     fn texts(&mut self) -> impl Iterator<Item = &mut String> {
         let parts = [
             &mut self.listener,
@@ -83,10 +83,10 @@ impl Config {
 impl Spec for Config {
     const NAME: &'static str = "config";
     const DOC: &'static str =
-        "Fields of the effective configuration of the hop that took each call.";
+        "Fields of the effective configuration of the hop that handled each call.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`config: {at, route, virtual-host, route-configuration, connection-manager, filter-chain, listener, cluster}`",
-        "the hop that took each call has these fields in its effective configuration (below)",
+        "the hop that handled each call has these fields in its effective configuration (see below)",
     )];
     const LOOKS_AT: &'static str = "from the proxy's configuration dump";
     type Written = Self;
@@ -118,7 +118,7 @@ impl Spec for Config {
         let named: Vec<&String> = parts.flat_map(|(_, fields)| fields.keys()).collect();
         if named.is_empty() {
             return vec![Mistake::new(
-                "no field is named",
+                "'config' names no field",
                 "name a part and a field: `route: {/route/timeout: 0s}`",
             )];
         }
@@ -126,7 +126,7 @@ impl Spec for Config {
             return Vec::new();
         }
         vec![Mistake::new(
-            "a field is named by a JSON pointer, which begins with '/'",
+            "the name of a field must be a JSON pointer, which begins with '/'",
             "write `/route/timeout`, with the names of Envoy's configuration dump",
         )]
     }
@@ -146,7 +146,7 @@ impl Exact for Config {
                 || {
                     (
                         CheckResult::Undecided,
-                        "no hop that took the call".to_owned(),
+                        "no hop found that handled the call".to_owned(),
                     )
                 },
                 |hop| compare(self, hop),
@@ -165,7 +165,7 @@ impl Exact for Config {
     }
 }
 
-/// The fields that differ, or that all are as wanted.
+/// Lists the fields that differ.
 fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
     let (mut differ, mut open) = (Vec::new(), Vec::new());
     for (part, fields) in wanted.parts() {
@@ -182,7 +182,7 @@ fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
                 [one] if *one == text(value) => {}
                 [one] => differ.push(format!("{name} {one}")),
                 several => open.push(format!(
-                    "{name} is {} in the parts that the log leaves open",
+                    "{name} is {}: the access log does not say which part handled the call",
                     several.join(" and ")
                 )),
             }
@@ -193,11 +193,11 @@ fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
     }
     match open.first() {
         Some(words) => (CheckResult::Undecided, words.clone()),
-        None => (CheckResult::Holds, "as wanted".to_owned()),
+        None => (CheckResult::Holds, "as expected".to_owned()),
     }
 }
 
-/// JSON, whole numbers without a fraction, since a dump writes `100` and `100.0` for the same.
+/// A value as JSON. Whole numbers have no fraction, since a dump may have `100` or `100.0`.
 fn text(value: &Value) -> String {
     match (value, value.as_f64()) {
         (Value::Null, _) => "absent".to_owned(),
@@ -214,7 +214,7 @@ mod tests {
     use serde_json::json;
 
     fn wanted(text: &str) -> Config {
-        serde_yaml::from_str(text).expect("it parses")
+        serde_yaml::from_str(text).expect("valid YAML")
     }
 
     #[rstest::rstest]

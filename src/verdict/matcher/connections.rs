@@ -1,4 +1,4 @@
-//! The connections behind attempts.
+//! The connections over which attempts reached the servers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     verdict::judgement::{Judgement, decide},
 };
 
-/// Largest number of pings of each connection that brought an attempt.
+/// The largest number of PING frames seen on each connection that carried an attempt.
 pub fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
     let mut all = BTreeMap::new();
     for attempt in attempts {
@@ -21,11 +21,11 @@ pub fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
     all
 }
 
-/// Whether so many of something are behind these attempts.
+/// Whether the number of connections or frames of these attempts is as expected.
 pub fn total(attempts: &[Attempt], wanted: CountRange, number: u64, what: &str) -> Judgement {
     Judgement {
         result: decide(attempts.is_empty(), wanted.contains(number)),
-        actual: format!("{number} {what} behind {} attempts", attempts.len()),
+        actual: format!("{number} {what} for {} attempts", attempts.len()),
         samples: attempts.len() as u64,
         method: String::new(),
     }

@@ -1,4 +1,4 @@
-//! `counters`: growth of a proxy's counters, against the ledgers.
+//! `counters`: growth of a proxy's counters, compared with the ledgers.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use crate::{
     },
 };
 
-/// By how much counters of a proxy grew while the calls ran.
+/// The growth of a proxy's counters while the calls ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Counters {
-    /// Workload whose sidecar counts, or `gateway`.
+    /// The workload whose sidecar's counters are read, or `gateway`.
     pub at: String,
-    /// Names of Envoy's counters, `*` for any part, and what the sum of those must equal.
+    /// Names of Envoy's counters (`*` for any part), and what the sum of their growth must equal.
     pub stats: BTreeMap<String, Quantity>,
 }
 
-/// A number out of the ledgers.
+/// A number from the ledgers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quantity {
@@ -38,11 +38,11 @@ pub enum Quantity {
     Retries,
     /// Calls that ended OK.
     Ok,
-    /// Calls that ended otherwise.
+    /// Calls that ended with another status.
     Failed,
-    /// Nothing.
+    /// The counter did not grow.
     Zero,
-    /// So many, whatever the ledgers say.
+    /// This number, whatever the ledgers say.
     #[serde(untagged)]
     Number(u64),
 }
@@ -80,10 +80,10 @@ impl Quantity {
 
 impl Spec for Counters {
     const NAME: &'static str = "counters";
-    const DOC: &'static str = "Growth of a proxy's counters, against the ledgers.";
+    const DOC: &'static str = "Growth of a proxy's counters, compared with the ledgers.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`counters: {at, stats}`",
-        "each of Envoy's counters (`*` for any part) grew by `calls`, `attempts`, `retries`, `ok`, `failed` or `zero`, as the ledgers have it, or by a number",
+        "each of these Envoy counters (`*` for any part of the name) grew by the ledgers' number of `calls`, `attempts`, `retries`, `ok` or `failed`, by `zero`, or by a number",
     )];
     type Written = Self;
 
@@ -112,8 +112,8 @@ impl Spec for Counters {
             return Vec::new();
         }
         vec![Mistake::new(
-            "no counter is named",
-            "name at least one of Envoy's counters in full",
+            "'counters' names no counter",
+            "list at least one of Envoy's counters in `stats`",
         )]
     }
 }
@@ -128,8 +128,8 @@ impl Counters {
 }
 
 impl Exact for Counters {
-    /// A counter that the proxy does not have counts nothing; if it has none of them, nothing can
-    /// be said.
+    /// A counter that the proxy does not have counts as 0. If the proxy has none of them, the check
+    /// is undecided.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let grown = &calls.seen.telemetry.counters;
         let mut words = Vec::new();
@@ -137,7 +137,7 @@ impl Exact for Counters {
         for (name, number) in self.expected_counts(calls) {
             let seen = total(grown, &name);
             good &= seen == number;
-            words.push(format!("{} {seen} of {number}", short(&name)));
+            words.push(format!("{} = {seen} (expected {number})", short(&name)));
         }
         let nothing = grown.is_empty() || calls.seen.calls.is_empty();
         let mut judgement = exact(decide(nothing, good), Tally::default());
@@ -150,13 +150,13 @@ impl Exact for Counters {
     }
 }
 
-/// Growth of all counters that a pattern stands for.
+/// The growth of all counters that match a pattern.
 pub fn total(grown: &BTreeMap<String, u64>, pattern: &str) -> u64 {
     let ours = grown.iter().filter(|(name, _)| glob(pattern, name));
     ours.map(|(_, value)| value).sum()
 }
 
-/// Envoy's counter without the cluster it belongs to.
+/// The name of Envoy's counter without the cluster to which it belongs.
 fn short(name: &str) -> &str {
     name.rsplit(';')
         .next()

@@ -1,9 +1,9 @@
-//! `detects`: how small a share of calls that break an exact matcher is still seen.
+//! `detects`: the smallest share of faulty calls that the exact matchers must detect.
 //!
-//! An exact matcher looks at every call, and says "never" of as many as there were. Of n calls that
-//! each break it with probability p, none does with probability (1-p)^n: 60 calls miss one in a
-//! hundred in 55 of 100 runs. So the sample is chosen by the share that must not be missed: n = ln
-//! beta / ln (1-p).
+//! An exact matcher looks at every call, but a run has a limited number of them. If each call
+//! violates it with probability p, none of n calls does with probability (1-p)^n: 60 calls miss a
+//! fault in one of a hundred calls in 55 of 100 runs. So the sample size follows from the share
+//! that must not be missed: n = ln beta / ln (1-p).
 
 use statistics::{Rates, calls_to_see, seen_in};
 
@@ -13,16 +13,16 @@ use crate::{
     verdict::{calls::Calls, judgement::Judgement, outcome::CheckResult, words::percent},
 };
 
-/// Share of calls that must not break the others unseen.
+/// The share of faulty calls that must not be missed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detects(pub f64);
 
 impl Spec for Detects {
     const NAME: &'static str = "detects";
-    const DOC: &'static str = "A share of the calls (`1%`) that breaks one of the exact matchers is missed at the rate beta at most: sets the number of calls.";
+    const DOC: &'static str = "Sets the number of calls so that a fault in this share of them (`1%`), which violates one of the exact matchers, is missed with probability beta at most.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`detects: 1%`",
-        "there were enough calls: a share of so many that breaks one of the exact matchers is missed at the rate beta at most. Sets `times` (1375 for 1 %, 270 for 5 %)",
+        "there were enough calls: if this share of them violates one of the exact matchers, this is missed with probability beta at most. Sets `times` (1375 for 1 %, 270 for 5 %)",
     )];
     type Written = String;
 
@@ -32,27 +32,30 @@ impl Spec for Detects {
     }
 
     fn expected(&self) -> String {
-        format!("{} of the calls would be seen", percent(self.0))
+        format!(
+            "enough calls to detect a fault in {} of them",
+            percent(self.0)
+        )
     }
 
     fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
         if self.0 <= 0.0 || self.0 >= 1.0 {
             return vec![Mistake::new(
-                "no number of calls tells such a share",
-                "take a share between, such as 1%",
+                "no number of calls detects this share",
+                "write a share between 0 % and 100 %, such as 1%",
             )];
         }
         if around.statistical {
             return vec![Mistake::new(
-                "'detects' beside a statistical matcher",
-                "make two probes: a statistical one stops as soon as it can tell",
+                "'detects' next to a statistical matcher",
+                "write two probes: one with a statistical matcher stops as soon as that has decided",
             )];
         }
         let needed = calls_to_see(self.0, around.rates.beta);
         let few = around.times.filter(|times| *times < needed);
         let told = few.map(|_| {
             let message = format!("too few calls for 'detects': it needs {needed}");
-            Mistake::new(message, "drop `times`, or make it larger")
+            Mistake::new(message, "remove `times`, or increase it")
         });
         told.into_iter().collect()
     }
@@ -70,7 +73,7 @@ impl Exact for Detects {
         Judgement {
             result,
             actual: format!(
-                "{samples} calls: {} of them goes unseen in {missed:.1e} of the runs",
+                "{samples} calls: a fault in {} of them is missed with probability {missed:.1e}",
                 percent(share)
             ),
             samples,

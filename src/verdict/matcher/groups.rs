@@ -1,5 +1,5 @@
-//! Groups of calls that stay on one pod ([`statistics::Agreement`]): what `pinned` (calls of one
-//! connection) and `sticky-by` (calls with one metadata value) share.
+//! Groups of calls that stay on one pod ([`statistics::Agreement`]): shared by `pinned` (calls of
+//! one connection) and `sticky-by` (calls with one metadata value).
 
 use statistics::{Agreement, Decision, repeats_needed};
 
@@ -10,18 +10,18 @@ use crate::verdict::{
     tally::Tally,
 };
 
-/// Groups of calls under their numbers, pods under theirs.
+/// Groups of calls and pods, both numbered.
 pub struct Groups {
     pods: Pods,
     pub test: Agreement,
-    /// What a group is called, `connection` or `the value`.
+    /// What a group is in messages: `connection`, or the calls of a group.
     word: &'static str,
     names: Vec<String>,
     answered: Tally,
 }
 
 impl Groups {
-    /// How it is decided, for `explain`.
+    /// Describes the test, for `explain`.
     pub fn method(sample: &Sample<'_>) -> String {
         let Sample { cap, rates, .. } = sample;
         format!("a second pod decides at once, agreement after at most {cap} calls, {rates}")
@@ -53,19 +53,19 @@ impl Groups {
     fn describe(&self) -> String {
         if let Some((group, first, second)) = self.test.disagreed() {
             let group = match self.word {
-                "connection" => format!("connection {group}"),
+                "connection" => format!("calls of connection {group}"),
                 word => word.to_owned(),
             };
             let (first, second) = (&self.names[first], &self.names[second]);
             return format!(
-                "{group} was answered by {first} and {second} ({})",
+                "{group} were answered by {first} and {second} ({})",
                 self.answered
             );
         }
         let repeats = self.test.repeats();
         match (self.test.candidates(), self.test.needed()) {
-            (None, _) => "no pod that we know answered".to_owned(),
-            (Some(1), _) => "there is one pod only, so that staying on it says nothing".to_owned(),
+            (None, _) => "no known pod answered".to_owned(),
+            (Some(1), _) => "there is only one pod, so staying on it proves nothing".to_owned(),
             (_, Some(needed)) if repeats < needed => format!(
                 "{}; chance is ruled out after {needed} repeats, {repeats} were seen",
                 self.answered
@@ -84,7 +84,8 @@ impl Groups {
         Judgement::of(decision, self.describe(), self.answered.total(), method)
     }
 
-    /// The fewest candidates need the most calls: two pods, on one connection.
+    /// The largest number of calls that may be needed: that of the smallest set of at least two
+    /// pods, on one connection.
     pub fn largest_need(&self) -> Option<u64> {
         let sizes = self.pods.values().map(|set| set.len() as u64);
         let smallest = sizes.filter(|size| *size > 1).min()?;

@@ -1,4 +1,4 @@
-//! `http-status`: of every answer.
+//! `http-status`: the HTTP status of every response.
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -9,16 +9,16 @@ use crate::verdict::{
     judgement::{Judgement, every},
 };
 
-/// A code.
+/// The expected status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpStatus(pub u16);
 
 impl Spec for HttpStatus {
     const NAME: &'static str = "http-status";
-    const DOC: &'static str = "HTTP status of every answer (non-gRPC answers).";
+    const DOC: &'static str = "HTTP status of every response (for responses that are not gRPC).";
     const FORMS: &'static [Form] = &[Form::exact(
         "`http-status: 503`",
-        "HTTP status of every answer",
+        "every response has this HTTP status",
     )];
     const EVERY_CALL: bool = true;
     type Written = u16;
@@ -36,8 +36,8 @@ impl Spec for HttpStatus {
             return Vec::new();
         }
         vec![Mistake::new(
-            format!("gRPC status OK with HTTP status {}", self.0),
-            "gRPC answers are HTTP 200: drop one of the two",
+            format!("gRPC status OK is expected with HTTP status {}", self.0),
+            "remove one of the two: gRPC responses have HTTP status 200",
         )]
     }
 }
@@ -50,5 +50,5 @@ impl Exact for HttpStatus {
 
 fn seen(call: &Observation) -> String {
     call.http_status
-        .map_or_else(|| "no HTTP answer".to_owned(), |code| code.to_string())
+        .map_or_else(|| "no HTTP response".to_owned(), |code| code.to_string())
 }

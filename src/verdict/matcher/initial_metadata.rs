@@ -1,4 +1,4 @@
-//! `initial-metadata`: headers of each answer, unless it is trailers only.
+//! `initial-metadata`: the headers of each response, unless it is Trailers-Only.
 
 use statistics::Rates;
 
@@ -8,17 +8,16 @@ use super::{
 };
 use crate::verdict::{calls::Calls, fields, judgement::Judgement, words::field_words};
 
-/// The values of each key; `None`: it must be absent.
+/// The values of each key; `None`: the key must be absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitialMetadata(pub Fields);
 
 impl Spec for InitialMetadata {
     const NAME: &'static str = "initial-metadata";
-    const DOC: &'static str =
-        "The same of initial metadata alone: headers, unless the answer is trailers only.";
+    const DOC: &'static str = "As `response`, for initial metadata only: the headers, unless the response is Trailers-Only.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`initial-metadata: {key: value}`",
-        "headers alone (none in an answer that is trailers only)",
+        "each response has these values in its headers (a Trailers-Only response has no initial metadata)",
     )];
     const EVERY_CALL: bool = true;
     type Written = Fields;

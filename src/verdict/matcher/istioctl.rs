@@ -1,4 +1,4 @@
-//! `istioctl`: what the mesh's own tool says of a workload.
+//! `istioctl`: what the mesh's own tool prints about a workload.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::verdict::{
     tally::Tally,
 };
 
-/// What `istioctl` says of a workload's pod.
+/// What `istioctl` prints about a workload's pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct IstioctlSays {
     pub run: Tool,
     pub of: String,
-    /// Texts, and how many lines must contain each (white space is one blank; placeholders are
-    /// those of manifests).
+    /// Texts, and how many lines must contain each. White space counts as one blank; the
+    /// placeholders are those of manifests.
     pub lines: BTreeMap<String, u64>,
 }
 
@@ -40,7 +40,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// The command's words after `istioctl`.
+    /// The arguments of `istioctl`.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Describe => "x describe pod",
@@ -54,10 +54,10 @@ impl Tool {
 
 impl Spec for IstioctlSays {
     const NAME: &'static str = "istioctl";
-    const DOC: &'static str = "What the mesh's own tool says of a workload.";
+    const DOC: &'static str = "What `istioctl` prints about a workload.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`istioctl: {run, of, lines}`",
-        "`istioctl` says so: `run` is `describe`, `clusters`, `endpoints`, `routes` or `status`; `lines` are texts and how many lines contain each",
+        "the output of `istioctl` about workload `of` contains these texts: `run` is `describe`, `clusters`, `endpoints`, `routes` or `status`; `lines` maps each text to the number of lines that contain it",
     )];
     type Written = Self;
 
@@ -70,7 +70,7 @@ impl Spec for IstioctlSays {
         let each = each.map(|(text, n)| format!("{n} × \"{text}\""));
         let each = each.collect::<Vec<_>>().join(", ");
         let tool = self.run.describe();
-        format!("istioctl {tool} of {}: {each}", self.of)
+        format!("istioctl {tool} for {}: {each}", self.of)
     }
 
     fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
@@ -87,8 +87,8 @@ impl Spec for IstioctlSays {
             return Vec::new();
         }
         vec![Mistake::new(
-            "no line is named",
-            "say what must be there, and how often: `lines: {text: 1}`",
+            "'istioctl' expects no text",
+            "write the texts and how many lines must contain each: `lines: {text: 1}`",
         )]
     }
 }
@@ -103,7 +103,7 @@ impl Exact for IstioctlSays {
         let mut judgement = exact(decide(said.is_empty(), good), Tally::default());
         judgement.samples = 1;
         judgement.actual = match said.is_empty() {
-            true => "it said nothing".to_owned(),
+            true => "istioctl printed nothing".to_owned(),
             false => words.collect::<Vec<_>>().join(", "),
         };
         judgement

@@ -1,4 +1,4 @@
-//! `max-failed`: calls that may end otherwise than `status` says.
+//! `max-failed`: how many calls may end with another status than `status`.
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -14,17 +14,16 @@ use crate::{
     },
 };
 
-/// The most of them.
+/// The maximum number of failed calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxFailed(pub u64);
 
 impl Spec for MaxFailed {
     const NAME: &'static str = "max-failed";
-    const DOC: &'static str =
-        "Calls that may fail (any status but the expected), at most; 0 when absent.";
+    const DOC: &'static str = "Maximum number of calls that may fail (end with another status than `status`). The default is 0.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`max-failed: 2`",
-        "at most so many calls end otherwise; they are then no evidence for other matchers",
+        "at most this number of calls end with another status than `status`; other matchers then ignore these calls",
     )];
     const EVERY_CALL: bool = true;
     type Written = u64;
@@ -35,16 +34,16 @@ impl Spec for MaxFailed {
 
     fn expected(&self) -> String {
         match self.0 {
-            0 => "no call lost".to_owned(),
-            most => format!("at most {most} lost"),
+            0 => "no failed call".to_owned(),
+            most => format!("at most {most} failed"),
         }
     }
 
     fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
         let vacuous = around.times.filter(|times| self.0 >= *times);
         let told = vacuous.map(|times| {
-            let message = format!("{} calls may be lost of {times} made", self.0);
-            Mistake::new(message, "permit fewer losses than calls")
+            let message = format!("{} of {times} calls may fail", self.0);
+            Mistake::new(message, "set `max-failed` below the number of calls")
         });
         told.into_iter().collect()
     }
@@ -56,8 +55,8 @@ impl Exact for MaxFailed {
     }
 }
 
-/// `status` and `max-failed` are one rule: at most so many calls may end otherwise (none, unless `max-failed`
-/// says more).
+/// Judges `status` and `max-failed`, which are one rule: at most `max-failed` calls (by default
+/// none) may end with another status.
 pub(super) fn judge(calls: &Calls<'_>) -> Judgement {
     let tally = calls.judged.iter().map(|call| {
         let name = status::name(call.status.code);
@@ -81,7 +80,7 @@ pub(super) fn judge(calls: &Calls<'_>) -> Judgement {
     exact(decide(calls.judged.is_empty(), lost <= calls.lost), tally)
 }
 
-/// The most telling words that a failed call carries.
+/// The most specific error text of a failed call.
 pub(super) fn reason(call: &Observation) -> String {
     if let Some(error) = &call.transport_error {
         return error.clone();

@@ -1,4 +1,4 @@
-//! `message`: what each status says.
+//! `message`: the message of each status.
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -10,14 +10,17 @@ use crate::verdict::{
     tally::short,
 };
 
-/// A part of the text.
+/// A substring of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message(pub String);
 
 impl Spec for Message {
     const NAME: &'static str = "message";
-    const DOC: &'static str = "Substring of `grpc-message` in every call.";
-    const FORMS: &'static [Form] = &[Form::exact("`message: TEXT`", "`grpc-message` contains it")];
+    const DOC: &'static str = "Substring of `grpc-message` that every call must have.";
+    const FORMS: &'static [Form] = &[Form::exact(
+        "`message: TEXT`",
+        "`grpc-message` of every call contains this text",
+    )];
     const EVERY_CALL: bool = true;
     type Written = String;
 
@@ -26,7 +29,7 @@ impl Spec for Message {
     }
 
     fn expected(&self) -> String {
-        format!("a message with \"{}\"", self.0)
+        format!("a message that contains \"{}\"", self.0)
     }
 
     fn expand(&mut self, expand: &dyn Fn(&str) -> String) {

@@ -1,4 +1,4 @@
-//! What matchers on metadata share.
+//! Code that the matchers on metadata share.
 
 use testbed::control::Observation;
 
@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// Reads the values of a matcher.
+/// Parses the values of a matcher.
 ///
 /// # Errors
-/// A key of bytes whose value is no base64.
+/// The value of a `-bin` key is not base64.
 pub fn read(field: &'static str, written: &Fields) -> Result<Fields, ExpectError> {
     let each = written.iter();
     let mut faults = each.filter_map(|(key, values)| binary_fault(key, values.as_ref()?));
@@ -34,7 +34,7 @@ pub fn expand(wanted: &mut Fields, expand: &dyn Fn(&str) -> String) {
     each.for_each(|values| *values = values.map(expand));
 }
 
-/// Every call has exactly the wanted values.
+/// Whether every call has exactly the expected values.
 pub fn every(
     calls: &[&Observation],
     wanted: &Fields,

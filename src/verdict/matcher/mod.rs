@@ -1,5 +1,5 @@
-//! The matchers: one file each, and what several of them share. A matcher is added by its file and
-//! by its line in `registry.rs`.
+//! The matchers: one file each, and code that several of them share. To add a matcher, add its file
+//! and a line in `registry.rs`.
 
 pub mod access_log;
 pub mod answered_by;

@@ -1,4 +1,4 @@
-//! The counts behind `moved`, against rings and draws made by chance.
+//! The counts of `remapped`, compared with random rings and draws.
 
 use rstest::rstest;
 use testbed::control::Observation;
@@ -28,7 +28,7 @@ fn moved(at_least: f64, at_most: f64) -> Remapped {
     }
 }
 
-/// Call `n` carries value `n`; `owner` names the pod that answers it.
+/// Call `n` carries value `n`, and pod `owner(n)` answers it.
 fn run(keys: u64, pods_now: usize, owner: impl Fn(u64) -> u64) -> Observations {
     let pods = pods(pods_now);
     let call = |n: u64| {
@@ -60,7 +60,7 @@ fn result(
     (check.result, check.actual)
 }
 
-/// Deterministic noise per key, as a hash has it.
+/// Deterministic noise per key, like that of a hash.
 fn noise(key: u64, salt: u64) -> f64 {
     Draws(key.wrapping_mul(0x2545_F491_4F6C_DD1D) ^ salt).unit()
 }
@@ -98,7 +98,7 @@ fn without_a_run_before_nothing_is_said() {
     assert_eq!(check.actual, "before has not run before");
 }
 
-/// Owner of a place on Envoy's ring: `1024 / pods` points for each pod, rounded up.
+/// The points of Envoy's ring with their owners: `1024 / pods` for each pod, rounded up.
 fn ring(pods: u64, salt: u64) -> Vec<(f64, u64)> {
     let each = (RING / pods as f64).ceil() as u64;
     let point = |pod: u64, at: u64| (noise(pod << 32 | at, salt), pod);
@@ -135,7 +135,7 @@ fn real_rings_move_as_many_keys_as_stated(#[case] before: u64, #[case] after: u6
     let stated = (many - few) / (2.0 * many - few) * (2.0 - 1.0 / many);
     let mean = shares.iter().sum::<f64>() / worlds as f64;
     assert!((mean - stated).abs() < 0.012, "{mean} for {stated}");
-    // The model of the false alarm is at least as wide as what rings do.
+    // The model of the type I error is at least as wide as the distribution of simulated rings.
     let variance = shares
         .iter()
         .map(|share| (share - mean).powi(2))

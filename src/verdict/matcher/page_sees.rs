@@ -1,14 +1,14 @@
-//! `page-sees`: what a page's script would see of a call from another origin, by the rules of the
+//! `page-sees`: what a script in a page of another origin would see of a call, by the rules of the
 //! Fetch standard (sections "CORS protocol" and "CORS-preflight fetch"), for requests without
 //! credentials:
 //!
-//! - an answer is readable when `access-control-allow-origin` is `*` or the page's origin, to the
+//! - a response is readable if `access-control-allow-origin` is `*` or the page's origin, byte for
 //!   byte;
-//! - of its headers a script sees those in `access-control-expose-headers` and a short safelist
-//!   that has no `grpc-status`;
-//! - a preflight must be answered with 2xx, name the method unless that is GET, HEAD or POST
-//!   (always safe), and name every
-//!   header that is asked for. `*` stands for all of them but `authorization`.
+//! - a script sees the headers that `access-control-expose-headers` names, and a short safelist
+//!   that does not include `grpc-status`;
+//! - the response to a preflight must have status 2xx, name the method unless it is GET, HEAD or
+//!   POST (always safe), and name every requested header. `*` stands for all headers but
+//!   `authorization`.
 
 use std::fmt;
 
@@ -32,22 +32,23 @@ use crate::{
     },
 };
 
-/// Methods that need no leave (Fetch standard, "CORS-safelisted method").
+/// Methods that need no permission (Fetch standard, "CORS-safelisted method").
 const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "POST"];
 
-/// What the script gets.
+/// What the script sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageSees {
-    /// The browser would send the request that this preflight asks for.
+    /// The browser would send the request for which this preflight asks.
     Allowed,
-    /// The browser keeps the answer (or refuses to send the request): the script learns nothing.
+    /// The browser withholds the response (or does not send the request): the script learns
+    /// nothing.
     Blocked,
-    /// gRPC status, from where a script can read it.
+    /// The gRPC status, as far as a script can read it.
     Status(u32),
 }
 
 impl PageSees {
-    /// `allowed`, `blocked`, or a gRPC status by name or number.
+    /// Parses `allowed`, `blocked`, or a gRPC status by name or number.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "allowed" => Some(Self::Allowed),
@@ -56,7 +57,7 @@ impl PageSees {
         }
     }
 
-    /// What the page would see of a call; none for gRPC over HTTP/2, which no page can speak.
+    /// What the page would see of a call; `None` for gRPC over HTTP/2, which a page cannot send.
     pub fn of(call: &Observation) -> Option<Self> {
         let web = call.web.as_ref()?;
         if let Some(browser) = &web.browser {
@@ -81,10 +82,10 @@ impl PageSees {
 
 impl Spec for PageSees {
     const NAME: &'static str = "page-sees";
-    const DOC: &'static str = "What a page's script sees of a `web` or `http` call: a gRPC status, `blocked`, or `allowed` for a preflight.";
+    const DOC: &'static str = "What a script in a page sees of a `web`, `http` or `browser` call: a gRPC status, `blocked`, or `allowed` for a preflight.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`page-sees: OK`",
-        "what a page's script would get of a `web` or `http` call by the Fetch standard's CORS rules: a gRPC status, `blocked`, or `allowed` for a preflight; of a `browser` call, what it did get",
+        "a script in a page sees this: a gRPC status, `blocked`, or `allowed` for a preflight. For a `web` or `http` call it follows from the Fetch standard's CORS rules; for a `browser` call it is what the script did see",
     )];
     const EVERY_CALL: bool = true;
     type Written = String;
@@ -92,9 +93,7 @@ impl Spec for PageSees {
     fn read(written: &String) -> Result<Self, ExpectError> {
         Self::parse(written).ok_or_else(|| ExpectError::Words {
             field: Self::NAME,
-            message: format!(
-                "'{written}' is nothing that a page sees: write a gRPC status, blocked, or allowed"
-            ),
+            message: format!("invalid value '{written}': write a gRPC status, blocked or allowed"),
         })
     }
 
@@ -107,8 +106,8 @@ impl Spec for PageSees {
             return Vec::new();
         }
         vec![Mistake::new(
-            "'page-sees' of a call that no page can make",
-            "pages cannot speak gRPC over HTTP/2: add `web: {}`, `http:` or `browser:`",
+            "'page-sees' on a call that a page cannot make",
+            "add `web: {}`, `http:` or `browser:`: a page cannot send gRPC over HTTP/2",
         )]
     }
 }
@@ -136,7 +135,7 @@ impl fmt::Display for PageSees {
     }
 }
 
-/// As a script gets it: repeated fields are one value.
+/// A header as a script sees it: repeated fields are joined into one value.
 fn header(call: &Observation, name: &str) -> Option<String> {
     fields::joined(&call.headers, name)
 }
@@ -145,7 +144,7 @@ fn is_preflight(web: &WebSeen) -> bool {
     web.method == "OPTIONS" && fields::joined(&web.asked, "access-control-request-method").is_some()
 }
 
-/// Without `origin` the page is of the same origin.
+/// Whether a script may read the response. Without `origin`, the page has the same origin.
 fn readable(call: &Observation, web: &WebSeen) -> bool {
     let Some(origin) = fields::joined(&web.asked, "origin") else {
         return true;
@@ -176,7 +175,7 @@ fn is_granted(call: &Observation, web: &WebSeen) -> bool {
     success && method && header
 }
 
-/// Names are compared without case; `*` is every name but one.
+/// Whether a list has a header name, ignoring case. `*` matches every name but `authorization`.
 fn names(list: &[&str], name: &str) -> bool {
     let wild = !name.eq_ignore_ascii_case("authorization");
     list.iter()
@@ -188,8 +187,8 @@ fn list(text: Option<&str>) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The status in the body; else the one among the headers, when the script may read it; else what
-/// HTTP says.
+/// The status in the body, else the one in the headers if the script may read it, else the one that
+/// the HTTP status maps to.
 fn visible_status(call: &Observation, web: &WebSeen) -> u32 {
     let own = call.status.origin == Origin::Wire;
     let exposed = header(call, "access-control-expose-headers");

@@ -1,4 +1,4 @@
-//! `peer-identity`: the caller, as the server's proxy hands it on.
+//! `peer-identity`: the caller's identity, as the server's proxy forwards it.
 
 use statistics::Rates;
 use testbed::control::Attempt;
@@ -10,20 +10,20 @@ use crate::verdict::{
     judgement::{Judgement, every_attempt},
 };
 
-/// Metadata in which a proxy tells the application about the peer's certificate (Envoy
+/// The metadata in which a proxy forwards the peer's certificate to the application (Envoy
 /// documentation, "x-forwarded-client-cert").
 const FORWARDED: &str = "x-forwarded-client-cert";
 
-/// URI of the caller's certificate, `none` without one.
+/// The URI of the caller's certificate; `none` without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerIdentity(pub String);
 
 impl Spec for PeerIdentity {
     const NAME: &'static str = "peer-identity";
-    const DOC: &'static str = "SPIFFE identity of the caller that the server's proxy vouches for (`x-forwarded-client-cert`); `none`: it vouches for nobody.";
+    const DOC: &'static str = "SPIFFE identity of the caller that the server's proxy forwards (`x-forwarded-client-cert`); `none`: it forwards no identity.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`peer-identity: spiffe://…`",
-        "the server's proxy vouches for this caller (URI of the last `x-forwarded-client-cert` element); `none`: for nobody",
+        "the server's proxy forwards this identity of the caller (URI of the last `x-forwarded-client-cert` element); `none`: it forwards no identity",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -48,7 +48,7 @@ impl Exact for PeerIdentity {
     }
 }
 
-/// The identity that the server's proxy vouches for: the URI of the last element of [`FORWARDED`],
+/// The identity that the server's proxy forwards: the URI of the last element of [`FORWARDED`];
 /// `none` without one.
 fn identity(attempt: &Attempt) -> String {
     let value = fields::joined(&attempt.metadata, FORWARDED).unwrap_or_default();
@@ -79,7 +79,7 @@ mod tests {
         let mut attempt = crate::verdict::testing::attempt(0, "greeter-a");
         attempt.metadata = vec![(FORWARDED.to_owned(), header.to_owned())];
         assert_eq!(identity(&attempt), expected);
-        // As fields of their own the elements say the same (RFC 9110 section 5.3).
+        // Elements in separate fields mean the same (RFC 9110 section 5.3).
         let parts = header.split(',');
         let field = |part: &str| (FORWARDED.to_owned(), part.to_owned());
         attempt.metadata = parts.map(field).collect();

@@ -1,5 +1,5 @@
 //! `pinned`: all calls of one connection are answered by one pod. `false` is the same test with
-//! both answers exchanged, at alpha.
+//! both decisions exchanged, at alpha.
 
 use statistics::{Decision, Rates};
 use testbed::control::Observation;
@@ -14,17 +14,17 @@ use crate::verdict::{
     pods::{Pods, World},
 };
 
-/// They are, or several answer.
+/// Whether one pod answers all calls of a connection, or several do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pinned(pub bool);
 
 impl Spec for Pinned {
     const NAME: &'static str = "pinned";
-    const DOC: &'static str = "All calls of one connection are answered by one pod.";
+    const DOC: &'static str = "Whether all calls of one connection are answered by one pod.";
     const FORMS: &'static [Form] = &[Form::sampled(
         "`pinned: true` (or `false`)",
-        "agreement within each connection; a second pod decides at once",
-        "21 / 14 / 10",
+        "one pod answers all calls of a connection: agreement within each connection, decided at once by a second pod",
+        "21 / 14 / 10 for 2 / 3 / 5 pods",
     )];
     const COUNTS_ANSWERS: bool = true;
     type Written = bool;
@@ -45,8 +45,8 @@ impl Spec for Pinned {
             return Vec::new();
         }
         vec![Mistake::new(
-            "'pinned' with a fresh connection for each call",
-            "drop `reconnect`: pinning is about one connection",
+            "'pinned' with a new connection for each call",
+            "remove `reconnect`: 'pinned' is about the calls of one connection",
         )]
     }
 
@@ -61,7 +61,7 @@ impl Sampled for Pinned {
     }
 }
 
-/// The test: a group is a connection.
+/// The test. A group is a connection.
 struct Test {
     wanted: bool,
     groups: Groups,

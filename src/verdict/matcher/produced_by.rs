@@ -1,4 +1,4 @@
-//! `produced-by`: who made the status of each call ([`producer`]).
+//! `produced-by`: the component that produced the status of each call ([`producer`]).
 
 use statistics::Rates;
 use testbed::control::Observation;
@@ -11,16 +11,16 @@ use crate::verdict::{
     producer::{self, Producer},
 };
 
-/// Who it has to be.
+/// The expected producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProducedBy(pub Producer);
 
 impl Spec for ProducedBy {
     const NAME: &'static str = "produced-by";
-    const DOC: &'static str = "Who produced the status of every call.";
+    const DOC: &'static str = "Which component produced the status of every call.";
     const FORMS: &'static [Form] = &[Form::exact(
-        "`produced-by`",
-        "`application`, `inbound-proxy` (the server's sidecar; also where the client has none and calls straight), `outbound-proxy` (the client's sidecar or the gateway), `proxy` (one of the two), `client`",
+        "`produced-by: PRODUCER`",
+        "this component produced the status of every call: `application`, `inbound-proxy` (the server's sidecar, also if it is the only proxy), `outbound-proxy` (the client's sidecar or the gateway), `proxy` (either of the two), `client`",
     )];
     const EVERY_CALL: bool = true;
     type Written = Producer;
@@ -43,22 +43,20 @@ impl Spec for ProducedBy {
         }
         vec![Mistake::new(
             "status OK that no application produced",
-            "proxies and clients only make up errors: name one, or drop this",
+            "expect an error status, or remove `produced-by`: proxies and clients produce only errors",
         )]
     }
 }
 
 impl Exact for ProducedBy {
-    /// Where it is not known which proxy it was, a claim of one is open unless another call refutes
-    /// it.
+    /// If it is not known which proxy produced a status, a claim about one of them is undecided,
+    /// unless another call refutes it.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let (who, way) = (self.0, &calls.seen.way);
         let by = |call: &Observation| calls.producer(call);
         let text = |call: &Observation| match way.is_unknown(call) {
-            true => {
-                "some proxy (Envoy's headers are hidden or mean either, and its log does not tell)"
-                    .to_owned()
-            }
+            true => "some proxy (Envoy's headers do not say which one, and neither does its log)"
+                .to_owned(),
             false => producer::name(by(call)).to_owned(),
         };
         let kept = calls.kept();

@@ -1,4 +1,4 @@
-//! `reaches-all`: no pod of a workload is starved ([`statistics::Coverage`]).
+//! `reaches-all`: every pod of a workload gets calls ([`statistics::Coverage`]).
 
 use statistics::{Coverage, Decision, Rates};
 use testbed::control::Observation;
@@ -10,17 +10,17 @@ use crate::verdict::{
     pods::{Pods, World},
 };
 
-/// The workload, or `app`.
+/// The workload or `app`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReachesAll(pub String);
 
 impl Spec for ReachesAll {
     const NAME: &'static str = "reaches-all";
     const DOC: &'static str =
-        "Every pod of the workload (or `app`) answers: none is starved (coverage test).";
+        "Every pod of the workload (or `app`) answers at least one call (coverage test).";
     const FORMS: &'static [Form] = &[Form::sampled(
         "`reaches-all: APP`",
-        "coverage; holds as soon as every pod has answered",
+        "every pod of the workload (or `app`) answers: coverage test, which holds as soon as every pod has answered",
         "at most 21 / 37 / 70 for 2 / 3 / 5 pods",
     )];
     const COUNTS_ANSWERS: bool = true;
@@ -44,7 +44,7 @@ impl Spec for ReachesAll {
 
     fn test(&self, sample: &Sample<'_>) -> String {
         let Sample { cap, rates, .. } = sample;
-        format!("stops when all are seen, cap {cap} calls, {rates}")
+        format!("stops when every pod has answered, cap {cap} calls, {rates}")
     }
 }
 
@@ -86,7 +86,7 @@ impl Test {
                 missing.join(", ")
             ),
             Decision::Continue => format!(
-                "{reached} of {size} pods answered {calls} calls; a starved pod shows only after {}",
+                "{reached} of {size} pods answered {calls} calls; {} calls are needed to detect a starved pod",
                 test.cap()
             ),
         }
@@ -115,7 +115,7 @@ impl SequentialTest for Test {
             return Judgement::of(Decision::Continue, actual, self.samples, String::new());
         };
         let method = format!(
-            "coverage of {} pods, cap {} calls, alpha {:e}, stops when all are seen",
+            "coverage of {} pods, cap {} calls, alpha {:e}, stops when every pod has answered",
             self.pods.len(),
             test.cap(),
             self.alpha

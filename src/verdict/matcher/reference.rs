@@ -1,4 +1,4 @@
-//! The tables of docs/scenario-format.md are made of what each matcher says of itself.
+//! The tables of docs/scenario-format.md are generated from the matchers' own documentation.
 
 use super::{registry::FORMS, spec::Form};
 use crate::text::assert_in_page;

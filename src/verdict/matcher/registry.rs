@@ -1,6 +1,6 @@
-//! The list of all matchers, in the order in which they are judged, and what follows from it: the
-//! fields of `expect:`, their parsed form, and the one place where each is asked. A matcher is
-//! added by its file and by its line here.
+//! The list of all matchers, in the order in which they are judged, and what is generated from it:
+//! the fields of `expect:`, their parsed form, and the dispatch to each matcher. To add a matcher,
+//! add its file and a line here.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// How a matcher of each kind is asked.
+/// Calls a matcher according to its kind.
 macro_rules! ask {
     (sequential exact $one:ident $world:ident $rates:ident) => {{
         let _ = $one;
@@ -41,7 +41,7 @@ macro_rules! ask {
 
 macro_rules! matchers {
     ($($kind:ident $field:ident: $module:ident::$name:ident,)*) => {
-        /// What must be seen. Every field that is set is one matcher; all must hold.
+        /// What must be observed. Every field that is set is one matcher; all must hold.
         #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
         pub struct Expect {
@@ -52,14 +52,14 @@ macro_rules! matchers {
         }
 
         impl Expect {
-            /// Field by field: what is not set here is taken from `below`.
+            /// Merges two expectations: a field that is not set here is taken from `below`.
             #[must_use]
             pub fn over(&self, below: &Self) -> Self {
                 Self { $($field: self.$field.clone().or_else(|| below.$field.clone())),* }
             }
 
-            /// Every set field, read, in the order of the list. All errors are given, not only the
-            /// first.
+            /// Parses every field that is set, in the order of the list. Returns all errors, not
+            /// only the first.
             pub(crate) fn read(&self) -> (Vec<Matcher>, Vec<ExpectError>) {
                 let (mut matchers, mut errors) = (Vec::new(), Vec::new());
                 $(
@@ -73,7 +73,7 @@ macro_rules! matchers {
             }
         }
 
-        /// One matcher with its values read.
+        /// One matcher, with its values parsed.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Matcher { $($name(super::$module::$name),)* }
 
@@ -94,10 +94,10 @@ macro_rules! matchers {
             }
         )*
 
-        /// Every matcher's name, in the order in which they are judged.
+        /// The names of all matchers, in the order in which they are judged.
         pub const MATCHERS: &[&str] = &[$(<super::$module::$name as Spec>::NAME),*];
 
-        /// The documentation of all: name, whether it is statistical, rows.
+        /// The documentation of all matchers: name, whether it is statistical, rows.
         #[cfg(test)]
         pub(super) const FORMS: &[(&str, bool, &[super::spec::Form])] = &[$(
             (
@@ -108,7 +108,7 @@ macro_rules! matchers {
         ),*];
 
         impl Matcher {
-            /// The field of `expect:`.
+            /// The name of the field of `expect:`.
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$name(_) => <super::$module::$name as Spec>::NAME,)* }
             }
@@ -123,17 +123,17 @@ macro_rules! matchers {
                 match self { $(Self::$name(_) => <super::$module::$name as Spec>::COUNTS_ANSWERS,)* }
             }
 
-            /// The expectation in words, as reports show it.
+            /// The expectation as reports show it.
             pub fn expected(&self) -> String {
                 match self { $(Self::$name(one) => Spec::expected(one),)* }
             }
 
-            /// Replaces the placeholders of its texts.
+            /// Replaces placeholders in its texts.
             pub fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
                 match self { $(Self::$name(one) => Spec::expand(one, expand),)* }
             }
 
-            /// Workloads that it names.
+            /// The workloads that it names.
             pub fn names(&self) -> Vec<Named<'_>> {
                 match self { $(Self::$name(one) => Spec::names(one),)* }
             }
@@ -143,7 +143,7 @@ macro_rules! matchers {
                 match self { $(Self::$name(one) => Spec::mistakes(one, around),)* }
             }
 
-            /// Its answer rests on chance, with declared error rates.
+            /// Whether it is decided statistically, with declared error rates.
             pub fn declares_rates(&self) -> bool {
                 match self { $(Self::$name(one) => Spec::declares_rates(one),)* }
             }
@@ -158,22 +158,22 @@ macro_rules! matchers {
                 match self { $(Self::$name(one) => Spec::is_about_the_client(one),)* }
             }
 
-            /// How it is decided, for `explain`.
+            /// Describes how it is decided, for `explain`.
             pub fn test(&self, sample: &Sample<'_>) -> String {
                 match self { $(Self::$name(one) => Spec::test(one, sample),)* }
             }
 
-            /// The test that decides it while the calls run; `None` for exact ones.
+            /// The test that decides it while the calls run; `None` for exact matchers.
             pub fn sequential(&self, world: &World<'_>, rates: Rates) -> Option<Box<dyn SequentialTest>> {
                 match self { $(Self::$name(one) => ask!(sequential $kind one world rates),)* }
             }
 
-            /// What it says of a finished run.
+            /// Judges a finished run.
             pub fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement {
                 match self { $(Self::$name(one) => ask!(judge $kind one calls rates),)* }
             }
 
-            /// Needs several calls and may stop before the cap.
+            /// Whether it needs several calls and may stop before the cap.
             pub fn is_statistical(&self) -> bool {
                 match self { $(Self::$name(_) => ask!(statistical $kind),)* }
             }
@@ -222,9 +222,9 @@ matchers! {
     exact config: config::Config,
 }
 
-/// A matcher's own type among all.
+/// The type of a single matcher.
 pub trait Member: Sized {
-    /// It, if the matcher is one.
+    /// Returns it if the matcher is of this type.
     fn of(matcher: &Matcher) -> Option<&Self>;
 }
 
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_field_that_is_set_above_wins() {
-        let read = |text: &str| serde_yaml::from_str::<Expect>(text).expect("it parses");
+        let read = |text: &str| serde_yaml::from_str::<Expect>(text).expect("valid YAML");
         let merged = read("{status: OK}").over(&read("{status: '14', max-failed: 2}"));
         let value: Value = serde_json::to_value(&merged).expect("JSON");
         assert_eq!(

@@ -1,18 +1,18 @@
-//! `remapped`: how many keys another pod answers than before, counted exactly over the values of a
-//! `per-call` key.
+//! `remapped`: how many keys are answered by another pod than before, counted exactly over the
+//! values of a `per-call` key.
 //!
 //! Envoy's ring has a fixed number of points (Istio's `minimumRingSize`, 1024 by default) that the
-//! hosts share, each point hashed from address and number (Envoy, `ring_hash_lb.cc`). From n to m >
-//! n hosts, the new ones bring (m-n)/m of the points, and the old ones give up as many. So a key
-//! moves when a new point comes first on its way, and also when a point that was given up came
-//! first and the next is another host's: (m-n)/(2m-n) · (2 - 1/m) of them. That is 35 % from 3 to
-//! 4, more than the 1/m of a ring on which old hosts keep all their points. Scaling in is the same
-//! backwards. Where nothing hashes, each call is drawn anew and 1 - 1/m of the keys move; as many
-//! do when the hash is taken modulo the number of hosts.
+//! hosts share. Each point is hashed from address and number (Envoy, `ring_hash_lb.cc`). If n hosts
+//! become m > n, the new hosts get (m-n)/m of the points, and the existing hosts give up as many.
+//! So a key is remapped if the next point on the ring is a new one, or if it was one that was given
+//! up and the point after it belongs to another host: (m-n)/(2m-n) · (2 - 1/m) of the keys. That is
+//! 35 % from 3 to 4, more than the 1/m of a ring on which existing hosts keep all their points.
+//! Scaling in is the same in reverse. Without a hash, each call is drawn anew and 1 - 1/m of the
+//! keys are remapped; the share is the same if the hash is taken modulo the number of hosts.
 //!
-//! A key falls on a random place of a random ring. The arcs between T random points share the
-//! circle as Dirichlet(1, …, 1), so the count over N keys is beta-binomial; the points' owners vary
-//! as well, for which T is halved.
+//! A key falls on a random position of a random ring. The arcs between T random points divide the
+//! circle as Dirichlet(1, …, 1), so the count over N keys is beta-binomial. The owners of the
+//! points vary as well, for which T is halved.
 
 use std::collections::BTreeMap;
 
@@ -33,29 +33,29 @@ use crate::{
     },
 };
 
-/// Points of Envoy's ring under Istio (DestinationRule reference, `minimumRingSize`).
+/// The number of points on Envoy's ring under Istio (DestinationRule reference, `minimumRingSize`).
 const RING: f64 = 1024.0;
 
-/// Most values of a key that [`keys_needed`] looks at.
+/// The largest number of values of a key that `keys_needed` tries.
 const MOST_KEYS: u64 = 10_000;
 
-/// Which keys changed their pod between two probes, e.g. before and after `scale`.
+/// How many keys changed their pod between two probes, e.g. before and after `scale`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Moved")]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Written {
-    /// Metadata that both probes have in `per-call`.
+    /// The metadata key that both probes have in `per-call`.
     pub key: String,
-    /// Probe whose last run in this scenario is compared with.
+    /// The probe with whose last run in this scenario this run is compared.
     pub since: String,
-    /// At most this share of the values moved, e.g. `55%`.
+    /// The maximum share of values that are remapped, e.g. `55%`.
     pub at_most: String,
-    /// At least this share moved: a new pod gets its part.
+    /// The minimum share of values that are remapped, since a new pod gets its part.
     #[serde(default)]
     pub at_least: Option<String>,
 }
 
-/// The matcher with its values parsed; shares in 0..=1.
+/// The matcher with its values parsed. Shares are in 0..=1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remapped {
     pub key: String,
@@ -66,10 +66,10 @@ pub struct Remapped {
 
 impl Spec for Remapped {
     const NAME: &'static str = "remapped";
-    const DOC: &'static str = "Share of the values of a `per-call` key that another pod answers than in the last run of another probe.";
+    const DOC: &'static str = "Share of the values of a `per-call` key that are answered by another pod than in the last run of another probe.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`remapped: {key, since, at-most, at-least}`",
-        "of the values of the `per-call` key, at most (and at least) such a share is answered by another pod than in the last run of the probe `since`",
+        "at most (and at least) this share of the values of the `per-call` key is answered by another pod than in the last run of the probe `since`",
     )];
     const COUNTS_ANSWERS: bool = true;
     type Written = Written;
@@ -85,7 +85,7 @@ impl Spec for Remapped {
             least => format!("{} to {most}", percent(least)),
         };
         format!(
-            "{range} of the values of {} moved since {}",
+            "{range} of the values of {} remapped since {}",
             self.key, self.since
         )
     }
@@ -130,7 +130,7 @@ impl Exact for Remapped {
         let share = percent(changed as f64 / keys as f64);
         let mut actual = format!("{share} ({changed} of {keys})");
         let result = if wrong > wanted {
-            actual += &format!("; with {keys} values this would be wrong at {wrong:.0e}");
+            actual += &format!("; with {keys} values the error rate would be {wrong:.0e}");
             CheckResult::Undecided
         } else {
             result
@@ -140,7 +140,7 @@ impl Exact for Remapped {
             actual,
             samples: keys,
             method: format!(
-                "count over {keys} values, {} to {} pods: false alarm {:.0e} on a ring of 1024 points, miss {:.0e} where each call is drawn",
+                "count over {keys} values, {} to {} pods: type I error rate {:.0e} on a ring of 1024 points, type II error rate {:.0e} if each call is drawn",
                 before.pods, now.pods, errors.alpha, errors.beta
             ),
         }
@@ -148,10 +148,10 @@ impl Exact for Remapped {
 }
 
 impl Remapped {
-    /// Reads both shares.
+    /// Parses both shares.
     ///
     /// # Errors
-    /// A share that is none, or a range with its ends exchanged.
+    /// An invalid share, or a minimum above the maximum.
     fn parse(moved: &Written) -> Result<Self, ValueError> {
         let at_most = range::share(&moved.at_most)?;
         let at_least = moved.at_least.as_deref().map(range::share).transpose()?;
@@ -175,7 +175,7 @@ impl Remapped {
         moved <= self.at_most * keys + slack && moved >= self.at_least * keys - slack
     }
 
-    /// False-alarm and miss rate over `keys` values, from `before` to `after` pods.
+    /// The type I and type II error rates over `keys` values, from `before` to `after` pods.
     pub fn errors(&self, keys: u64, before: u64, after: u64) -> Rates {
         let (few, many) = (before.min(after) as f64, before.max(after) as f64);
         let share = (many - few) / (2.0 * many - few) * (2.0 - 1.0 / many);
@@ -195,7 +195,7 @@ impl Remapped {
         }
     }
 
-    /// Values of the key that keep both rates; `None` when no number of them does.
+    /// The number of values of the key that keeps both rates; `None` if no number does.
     pub fn keys_needed(&self, before: u64, after: u64, rates: Rates) -> Option<u64> {
         let keeps = |keys: u64| {
             let errors = self.errors(keys, before, after);
@@ -208,8 +208,8 @@ impl Remapped {
     }
 }
 
-/// P(`remapped` of `keys` move) on a ring with so many `points` of which `share` is the part that
-/// moves.
+/// P(`moved` of `keys` are remapped) on a ring with this number of `points`, of which the part
+/// `share` is remapped.
 fn ring_chance(moved: u64, keys: u64, share: f64, points: f64) -> f64 {
     if share <= 0.0 {
         return if moved == 0 { 1.0 } else { 0.0 };

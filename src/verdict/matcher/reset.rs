@@ -1,4 +1,4 @@
-//! `reset`: the RST_STREAM that each call's client got.
+//! `reset`: the RST_STREAM that the client received for each call.
 
 use statistics::Rates;
 
@@ -8,16 +8,17 @@ use crate::verdict::{
     judgement::{Judgement, each},
 };
 
-/// Its code; `None`: the client got none.
+/// The error code; `None`: the client received no RST_STREAM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reset(pub Option<String>);
 
 impl Spec for Reset {
     const NAME: &'static str = "reset";
-    const DOC: &'static str = "RST_STREAM that the client got: its code (`CANCEL`), or `none`.";
+    const DOC: &'static str =
+        "RST_STREAM that the client received: its error code (`CANCEL`), or `none`.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`reset: CANCEL`",
-        "RST_STREAM that the client got, by its code; `none`",
+        "the client received RST_STREAM with this error code for each call; `none`: it received none",
     )];
     type Written = String;
 

@@ -1,4 +1,4 @@
-//! `response`: headers and trailers of each answer together.
+//! `response`: headers and trailers of each response, taken together.
 
 use statistics::Rates;
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::verdict::{calls::Calls, fields, judgement::Judgement, words::field_words};
 
-/// The values of each key; `None`: it must be absent.
+/// The values of each key; `None`: the key must be absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response(pub Fields);
 
 impl Spec for Response {
     const NAME: &'static str = "response";
-    const DOC: &'static str = "Response metadata, headers and trailers together: exactly these values, in this order; `null`: must be absent.";
+    const DOC: &'static str = "Response metadata, headers and trailers together: each key has exactly these values, in this order; `null`: the key is absent.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`response: {key: value}`",
-        "response headers and trailers together",
+        "headers and trailers of each response, together, have exactly these values (`null`: the key is absent)",
     )];
     const EVERY_CALL: bool = true;
     type Written = Fields;

@@ -1,4 +1,4 @@
-//! `response-flag`: Envoy's response flag of each call, in the access log of one proxy.
+//! `response-flag`: Envoy's response flag for each call in the access log of one proxy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::verdict::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ResponseFlag {
-    /// Workload whose sidecar logs, or `gateway`.
+    /// The workload whose sidecar's log is read, or `gateway`.
     pub at: String,
     /// Envoy's short flag: `NR`, `UH`, `UF`, `UO`, …; `-` for none.
     pub flag: String,
@@ -23,10 +23,10 @@ pub struct ResponseFlag {
 
 impl Spec for ResponseFlag {
     const NAME: &'static str = "response-flag";
-    const DOC: &'static str = "Envoy response flag in the access log of the proxy named here.";
+    const DOC: &'static str = "Envoy response flag of every call in the access log of a proxy.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`response-flag: {at, flag}`",
-        "Envoy's flag in the log of a workload's sidecar or of `gateway`; `-` for none",
+        "every call has this Envoy response flag in the access log of a workload's sidecar or of `gateway`; `-`: no flag",
     )];
     const LOOKS_AT: &'static str = "from the access log";
     const EVERY_CALL: bool = true;
@@ -37,7 +37,7 @@ impl Spec for ResponseFlag {
     }
 
     fn expected(&self) -> String {
-        format!("{} in the log of {}", self.flag, self.at)
+        format!("{} in the access log of {}", self.flag, self.at)
     }
 
     fn names(&self) -> Vec<Named<'_>> {
@@ -46,7 +46,7 @@ impl Spec for ResponseFlag {
 }
 
 impl Exact for ResponseFlag {
-    /// Envoy joins several flags by commas; the wanted one must be among them.
+    /// Envoy joins several flags with commas; the expected one must be among them.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let Self { at, flag } = self;
         let logged = |call: &Observation| calls.seen.flags.get(&call.call);
@@ -64,7 +64,7 @@ impl Exact for ResponseFlag {
         if unlogged > 0 {
             judgement.result = CheckResult::Undecided;
             judgement.actual +=
-                &format!("; {unlogged} calls are missing in the access log of {at}");
+                &format!("; {unlogged} calls are missing from the access log of {at}");
         }
         judgement
     }

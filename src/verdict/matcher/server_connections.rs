@@ -1,4 +1,4 @@
-//! `server-connections`: connections over which these calls came to the servers.
+//! `server-connections`: the number of connections over which these calls reached the servers.
 
 use statistics::Rates;
 
@@ -11,16 +11,16 @@ use crate::{
     verdict::{calls::Calls, judgement::Judgement},
 };
 
-/// How many.
+/// The number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerConnections(pub CountRange);
 
 impl Spec for ServerConnections {
     const NAME: &'static str = "server-connections";
-    const DOC: &'static str = "Connections over which these calls came to the servers.";
+    const DOC: &'static str = "Number of connections over which these calls reached the servers: exact (`1`) or a range (`1..`).";
     const FORMS: &'static [Form] = &[Form::exact(
         "`server-connections: \"1\"`",
-        "connections over which these calls came to the servers",
+        "these calls reached the servers over this number of connections",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     type Written = String;

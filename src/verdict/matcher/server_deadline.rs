@@ -1,4 +1,4 @@
-//! `server-deadline`: the `grpc-timeout` with which each attempt came to its server.
+//! `server-deadline`: the `grpc-timeout` with which each attempt arrived at its server.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What the servers are to see of the deadline.
+/// The deadline that the servers must receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerDeadline {
     /// No `grpc-timeout` arrives (`none`).
@@ -25,10 +25,11 @@ pub enum ServerDeadline {
 
 impl Spec for ServerDeadline {
     const NAME: &'static str = "server-deadline";
-    const DOC: &'static str = "`grpc-timeout` as the servers saw it, in the same form.";
+    const DOC: &'static str =
+        "`grpc-timeout` that the servers received, e.g. `0.8s..1s`, or `none`.";
     const FORMS: &'static [Form] = &[Form::exact(
-        "`server-deadline`",
-        "`grpc-timeout` as the servers saw it, in the same form, or `none`",
+        "`server-deadline: 0.8s..1s`",
+        "every attempt arrived at its server with a `grpc-timeout` in this range; `none`: without one",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -64,8 +65,8 @@ impl Exact for ServerDeadline {
     }
 }
 
-/// Has a field of its own in an attempt, and stands among its metadata only when it came more than
-/// once.
+/// An attempt has a separate field for it. It is among the attempt's metadata only if it arrived
+/// more than once.
 const TIMEOUT: &str = "grpc-timeout";
 
 fn deadline(attempt: &Attempt) -> String {

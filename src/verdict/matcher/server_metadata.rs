@@ -1,4 +1,4 @@
-//! `server-metadata`: request metadata as the servers saw it.
+//! `server-metadata`: request metadata as the servers received it.
 
 use statistics::Rates;
 use testbed::control::Attempt;
@@ -14,16 +14,17 @@ use crate::verdict::{
     words::field_words,
 };
 
-/// The values of each key; `None`: it must be absent.
+/// The values of each key; `None`: the key must be absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerMetadata(pub Fields);
 
 impl Spec for ServerMetadata {
     const NAME: &'static str = "server-metadata";
-    const DOC: &'static str = "Request metadata as the servers saw it, in the same form.";
+    const DOC: &'static str =
+        "Request metadata that the servers received, in the form of `response`.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`server-metadata: {key: value}`",
-        "request metadata as the servers saw it; also `:authority`",
+        "the request metadata of every attempt that reached a server has exactly these values; `:authority` is allowed as a key",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -52,7 +53,7 @@ impl Exact for ServerMetadata {
     }
 }
 
-/// `:authority` has a place of its own in the ledger.
+/// The values that arrived. `:authority` has a separate field in the ledger.
 fn sent<'a>(attempt: &'a Attempt, key: &str) -> Vec<&'a str> {
     match key {
         ":authority" => vec![attempt.authority.as_str()],

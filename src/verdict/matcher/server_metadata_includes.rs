@@ -1,5 +1,4 @@
-//! `server-metadata-includes`: a value among those that a key of request metadata had at the
-//! servers.
+//! `server-metadata-includes`: one of the values that a key of request metadata had at the servers.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +18,10 @@ pub struct ServerMetadataIncludes(pub BTreeMap<String, String>);
 
 impl Spec for ServerMetadataIncludes {
     const NAME: &'static str = "server-metadata-includes";
-    const DOC: &'static str =
-        "A value that each key has among others in request metadata as the servers saw it.";
+    const DOC: &'static str = "A value that each key has, possibly among others, in the request metadata that the servers received.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`server-metadata-includes: {key: value}`",
-        "of the values that the servers saw of each key, this is one; where a proxy adds its own, `server-metadata` has to name all of them",
+        "every attempt that reached a server has this value among the values of each key; for keys to which a proxy adds values, because `server-metadata` must list all of them",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -34,7 +32,7 @@ impl Spec for ServerMetadataIncludes {
             Some(key) => Err(ExpectError::Words {
                 field: Self::NAME,
                 message: format!(
-                    "{}: keys that end in -bin hold bytes: claim all values of {key} by `server-metadata`",
+                    "{}: keys that end in -bin hold bytes: list all values of {key} in `server-metadata`",
                     Self::NAME
                 ),
             }),
@@ -57,7 +55,7 @@ impl Spec for ServerMetadataIncludes {
             return Vec::new();
         }
         vec![Mistake::new(
-            "no key is named",
+            "'server-metadata-includes' names no key",
             "name a key and a value: `server-metadata-includes: {x-user: ada}`",
         )]
     }

@@ -1,4 +1,5 @@
-//! `server-pings`: PING frames that came to the servers over the connections of these calls.
+//! `server-pings`: the number of PING frames that the servers received on the connections of these
+//! calls.
 
 use statistics::Rates;
 
@@ -11,16 +12,16 @@ use crate::{
     verdict::{calls::Calls, judgement::Judgement},
 };
 
-/// How many.
+/// The number of PING frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerPings(pub CountRange);
 
 impl Spec for ServerPings {
     const NAME: &'static str = "server-pings";
-    const DOC: &'static str = "PING frames that the servers got on the connections of these calls: exact (`0`) or a range (`1..`).";
+    const DOC: &'static str = "Number of PING frames that the servers received on the connections of these calls: exact (`0`) or a range (`1..`).";
     const FORMS: &'static [Form] = &[Form::exact(
         "`server-pings: \"0\"`",
-        "PING frames that the servers got on the connections of these calls",
+        "the servers received this number of PING frames on the connections of these calls",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     type Written = String;

@@ -1,4 +1,4 @@
-//! `share`: calls per workload ([`statistics::Shares`]).
+//! `share`: the share of calls that each workload answers ([`statistics::Shares`]).
 
 use std::collections::BTreeMap;
 
@@ -16,16 +16,16 @@ use crate::{
     },
 };
 
-/// Probability by workload; adds up to one.
+/// The probability of each workload. They add up to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share(pub BTreeMap<String, f64>);
 
 impl Spec for Share {
     const NAME: &'static str = "share";
-    const DOC: &'static str = "Share of calls per workload, e.g. `{greeter-v1: 90%, greeter-v2: 10%}` (two-sided sequential test).";
+    const DOC: &'static str = "Share of the calls that each workload answers, e.g. `{greeter-v1: 90%, greeter-v2: 10%}` (sequential probability ratio tests).";
     const FORMS: &'static [Form] = &[Form::sampled(
         "`share: {v1: 90%, v2: 10%}`",
-        "two-sided sequential test against ±10 points (kept a fifth away from 0 and 100 %), then exact binomial; fractions such as `1/3` are fine",
+        "each workload answers this share of the calls: sequential probability ratio tests against the share ±10 percentage points (at least a fifth of the distance to 0 or 100 % remains), with an exact binomial test at the cap. Fractions such as `1/3` are allowed",
         "about 400 on a healthy mesh",
     )];
     const COUNTS_ANSWERS: bool = true;
@@ -41,7 +41,7 @@ impl Spec for Share {
         if (sum - 1.0).abs() > 1e-6 {
             return Err(ExpectError::Words {
                 field: Self::NAME,
-                message: format!("shares add up to {:.2} %, not to 100 %", sum * 100.0),
+                message: format!("shares add up to {:.2} % instead of 100 %", sum * 100.0),
             });
         }
         Ok(Self(shares))
@@ -63,7 +63,7 @@ impl Spec for Share {
 
     fn test(&self, sample: &Sample<'_>) -> String {
         let Sample { cap, rates, .. } = sample;
-        format!("two-sided sequential test, cap {cap} calls, {rates}")
+        format!("sequential probability ratio tests, cap {cap} calls, {rates}")
     }
 }
 
@@ -98,7 +98,7 @@ impl Test {
 
     fn actual(&self) -> String {
         if let Some(stray) = &self.stray {
-            return format!("{stray} answered, which is not among them");
+            return format!("{stray} answered, which is not one of these workloads");
         }
         let words = |(name, hits): (&String, &u64)| {
             let (low, high) = interval(*hits, self.samples, 0.95);
@@ -143,14 +143,14 @@ impl SequentialTest for Test {
         let cap = self.cap().unwrap_or(0);
         let mut actual = self.actual();
         if self.test.decision() == Decision::Continue {
-            actual += &format!("; a decision may need {cap} calls");
+            actual += &format!("; a decision may take {cap} calls");
         }
         let sides = |(at, p0, p1): (usize, f64, f64)| {
             let name = &self.workloads[at];
             format!("{name} {} against {}", percent(p0), percent(p1))
         };
         let method = format!(
-            "sequential probability ratio ({}), cap {cap} by exact binomial, {}",
+            "sequential probability ratio tests ({}), exact binomial test at the cap of {cap} calls, {}",
             self.test.sides().map(sides).collect::<Vec<_>>().join("; "),
             self.rates
         );

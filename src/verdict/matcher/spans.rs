@@ -1,4 +1,4 @@
-//! `spans`: what a collector received of each call.
+//! `spans`: the spans of each call that a collector received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,29 +23,29 @@ use crate::{
     },
 };
 
-/// Spans that a collector received of each call, found by the trace id that the servers saw.
+/// Spans of each call that a collector received, found by the trace id that the servers received.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Spans {
-    /// Workload that collects.
+    /// The workload that is the collector.
     pub at: String,
     pub header: TraceHeader,
     /// Workloads whose sidecars must each have reported a span.
     pub from: Vec<String>,
-    /// Tags of each of these spans; `null`: must be absent.
+    /// Tags that each of these spans must have; `null`: the tag must be absent.
     #[serde(default)]
     pub tags: BTreeMap<String, Option<String>>,
-    /// Share of the calls that have spans; all when absent, none with `0%`.
+    /// The share of calls that have spans. The default is all calls; `0%` means none.
     #[serde(default)]
     pub sampled: Option<String>,
 }
 
 impl Spec for Spans {
     const NAME: &'static str = "spans";
-    const DOC: &'static str = "Spans of each call at a collector.";
+    const DOC: &'static str = "Spans of each call that a collector received.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`spans: {at, header, from, tags, sampled}`",
-        "the collector `at` has a span of each call from each workload's proxy, with these tags; `sampled: 50%` of the calls, `0%` of none",
+        "for each call, the collector `at` received a span with these tags from the proxy of each workload in `from`; `sampled: 50%`: for this share of the calls, `0%`: for none",
     )];
     type Written = Self;
 
@@ -74,8 +74,8 @@ impl Spec for Spans {
             return Vec::new();
         }
         vec![Mistake::new(
-            "nobody is named whose spans are wanted",
-            "name workloads with a sidecar in `from`",
+            "'spans' names no workload in `from`",
+            "list the workloads whose sidecars must report spans",
         )]
     }
 
@@ -84,7 +84,7 @@ impl Spec for Spans {
     }
 }
 
-/// Workloads that reported a span of this call. Istio names a proxy `<app>.<namespace>`.
+/// The workloads that reported a span of this call. Istio names a proxy `<app>.<namespace>`.
 pub fn reporters<'a>(
     calls: &Calls<'_>,
     call: &Observation,
@@ -145,7 +145,7 @@ fn span_words(wanted: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
     }
     let names: BTreeSet<&str> = found.iter().map(|(from, _)| *from).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let mut words = format!("spans of {}", names.join(", "));
+    let mut words = format!("spans from {}", names.join(", "));
     if !tagged && let Some((from, span)) = found.first() {
         let tags = fields::seen(&wanted.tags, |key| fields::all(&span.tags, key));
         words += &format!(" ({from}: {tags})");
@@ -153,7 +153,7 @@ fn span_words(wanted: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
     words
 }
 
-/// The share p is tested against half of it and against half way to everything.
+/// Tests the share p against p/2 and against the middle between p and 1.
 fn sampled(share: f64, hits: &[bool], rates: Rates) -> Judgement {
     let each = Rates {
         alpha: rates.alpha / 2.0,
@@ -177,7 +177,7 @@ fn sampled(share: f64, hits: &[bool], rates: Rates) -> Judgement {
         result,
         actual: format!("{count} of {} calls have spans", hits.len()),
         samples: hits.len() as u64,
-        method: format!("two sequential tests, at most {cap} calls, {rates}"),
+        method: format!("two sequential probability ratio tests, cap {cap} calls, {rates}"),
     }
 }
 

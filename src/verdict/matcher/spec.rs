@@ -1,5 +1,5 @@
-//! What a matcher is: how an author writes it, what it means, the mistakes one can make with it,
-//! and how a run is judged by it. Each file beside this one is one matcher; `registry.rs` lists
+//! The interface of a matcher: how an author writes it, what it means, which mistakes `lint`
+//! reports, and how a run is judged. Each file next to this one is a matcher; `registry.rs` lists
 //! them.
 
 use std::{collections::BTreeMap, fmt};
@@ -17,7 +17,7 @@ use crate::{
 
 /// One matcher: a field of `expect:`.
 pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
-    /// The field.
+    /// The name of the field.
     const NAME: &'static str;
     /// Its description in the JSON Schema of suite files.
     const DOC: &'static str;
@@ -25,93 +25,94 @@ pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
     const FORMS: &'static [Form];
     /// Where an exact matcher looks, for `explain`.
     const LOOKS_AT: &'static str = "every call";
-    /// It is a claim about every call, so that a pass says how rare a fault would have been seen.
+    /// It is a claim about every call, so that a pass reports how rare a fault may have been
+    /// missed.
     const EVERY_CALL: bool = false;
-    /// It counts answers, so that `status` has to stand beside it: failed calls would go unnoticed.
+    /// It counts answers, so that it needs `status` next to it: failed calls would go unnoticed.
     const COUNTS_ANSWERS: bool = false;
 
-    /// As it stands in a suite file.
+    /// Its form in a suite file.
     type Written;
 
-    /// Reads what was written.
+    /// Parses the form in a suite file.
     ///
     /// # Errors
-    /// A value that means nothing.
+    /// An invalid value.
     fn read(written: &Self::Written) -> Result<Self, ExpectError>;
 
-    /// The expectation in words, as reports show it.
+    /// The expectation as reports show it.
     fn expected(&self) -> String;
 
-    /// Replaces the placeholders of its texts.
+    /// Replaces placeholders in its texts.
     fn expand(&mut self, expand: &dyn Fn(&str) -> String) {
         let _ = expand;
     }
 
-    /// Workloads that it names.
+    /// The workloads that it names.
     fn names(&self) -> Vec<Named<'_>> {
         Vec::new()
     }
 
-    /// What it excludes, or what nothing can break, where it stands.
+    /// Mistakes for `lint`: combinations that exclude each other, and claims that cannot fail.
     fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
         let _ = around;
         Vec::new()
     }
 
-    /// Its answer rests on chance, with declared error rates.
+    /// Whether it is decided statistically, with declared error rates.
     fn declares_rates(&self) -> bool {
         Self::COUNTS_ANSWERS
     }
 
-    /// A bound on a time: what stands still as long may be to blame for what is seen
+    /// A bound on a time: a stall of this length may explain what is observed
     /// ([`crate::verdict::guard`]).
     fn bound(&self) -> Option<DurationRange> {
         None
     }
 
-    /// It expects what the client itself says: that a call never left it is no doubt about the
-    /// mesh.
+    /// Whether it is about what the client itself reports. A call that never left the client is
+    /// then no reason for doubt.
     fn is_about_the_client(&self) -> bool {
         false
     }
 
-    /// How it is decided, for `explain`.
+    /// Describes how it is decided, for `explain`.
     fn test(&self, sample: &Sample<'_>) -> String {
         let _ = sample;
         format!("exact, {}", Self::LOOKS_AT)
     }
 }
 
-/// A matcher that looks at a finished run.
+/// A matcher that judges a finished run.
 pub trait Exact: Spec {
     fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement;
 }
 
-/// A matcher that a sequential test decides while the calls run: the same test, over the same calls
-/// in the same order, gives the verdict.
+/// A matcher that a sequential test decides while the calls run. The verdict is that of the same
+/// test with the same calls in the same order.
 pub trait Sampled: Spec {
     fn sequential(&self, world: &World<'_>, rates: Rates) -> Box<dyn SequentialTest>;
 }
 
-/// One row of the documentation, in Markdown.
+/// One row of the reference documentation, in Markdown.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// As it is written.
+    /// How it is written.
     pub form: &'static str,
-    /// When it holds; of a statistical one, by which test.
+    /// When it holds; for a statistical matcher, by which test.
     pub holds: &'static str,
-    /// Calls that a statistical one needs; empty for an exact one.
+    /// The number of calls that a statistical matcher needs; empty for an exact one.
     pub calls: &'static str,
 }
 
 impl Form {
-    /// Of an exact matcher.
+    /// The row of an exact matcher.
     pub const fn exact(form: &'static str, holds: &'static str) -> Self {
         let calls = "";
         Self { form, holds, calls }
     }
 
-    /// Of a statistical one.
+    /// The row of a statistical matcher.
     pub const fn sampled(form: &'static str, holds: &'static str, calls: &'static str) -> Self {
         Self { form, holds, calls }
     }
@@ -121,55 +122,55 @@ impl Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named<'a> {
     Workload(&'a str),
-    /// A workload, or an `app` of several.
+    /// A workload, or an `app` of several workloads.
     App(&'a str),
-    /// A workload whose proxy is looked at, or `gateway`.
+    /// A workload whose proxy is inspected, or `gateway`.
     Proxy(&'a str),
 }
 
-/// What stands around a matcher: its probe, the matchers beside it, and the scenario.
+/// The context of a matcher: its probe, the other matchers, and the scenario.
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
-    /// Code of `status`.
+    /// The code of `status`.
     pub status: Option<u32>,
-    /// `pinned: true` stands beside it.
+    /// The expectation has `pinned: true`.
     pub pinned: bool,
-    /// A statistical matcher stands beside it.
+    /// The expectation has a statistical matcher.
     pub statistical: bool,
     pub connections: u32,
     pub streams: u32,
     pub reconnect: bool,
     pub times: Option<u64>,
-    /// The caller speaks TLS.
+    /// The caller uses TLS.
     pub tls: bool,
     /// A page could make these calls.
     pub page: bool,
     pub per_call: &'a BTreeMap<String, u64>,
-    /// Names of the certificates that steps make.
+    /// The names of the certificates that steps create.
     pub certificates: Vec<&'a str>,
-    /// Some probe runs in the background.
+    /// A probe runs in the background.
     pub background: bool,
     pub rates: Rates,
 }
 
 impl Around<'_> {
-    /// Every call has to be answered OK.
+    /// Whether every call must end with OK.
     pub fn ok(&self) -> bool {
         self.status == Some(0)
     }
 
-    /// A claim about several pods beside one that all calls go to one pod.
+    /// The mistake of a claim about several pods next to the claim that all calls go to one pod.
     pub fn excluded_by_pinned(&self, name: &str) -> Option<Mistake> {
         (self.pinned && self.connections == 1).then(|| {
             Mistake::new(
                 format!("'pinned' and '{name}' on one connection exclude each other"),
-                "drop one, or make two probes",
+                "remove one, or write two probes",
             )
         })
     }
 }
 
-/// A mistake, and the way out.
+/// A mistake in a scenario, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub message: String,
@@ -183,16 +184,16 @@ impl Mistake {
     }
 }
 
-/// What `explain` knows of the calls of a run.
+/// What `explain` knows about the calls of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample<'a> {
-    /// Calls at most.
+    /// The maximum number of calls.
     pub cap: u64,
     pub per_call: &'a BTreeMap<String, u64>,
     pub rates: Rates,
 }
 
-/// A value of an expectation that cannot be read.
+/// An error in a value of an expectation.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ExpectError {
     #[error("{field}: {error}")]
@@ -205,7 +206,7 @@ pub enum ExpectError {
         field: &'static str,
         message: String,
     },
-    /// A word that is none of those that are known.
+    /// An unknown name.
     #[error("{message}")]
     Unknown {
         field: &'static str,
@@ -216,7 +217,7 @@ pub enum ExpectError {
 }
 
 impl ExpectError {
-    /// The field of `expect:` that is wrong.
+    /// The field of `expect:` with the invalid value.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Value { field, .. } | Self::Words { field, .. } | Self::Unknown { field, .. } => {
@@ -225,7 +226,7 @@ impl ExpectError {
         }
     }
 
-    /// A value in one of the small syntaxes, as field `field`.
+    /// Turns the error of a value into that of field `field`.
     pub fn value(field: &'static str) -> impl FnOnce(ValueError) -> Self {
         move |error| Self::Value { field, error }
     }

@@ -1,4 +1,4 @@
-//! `spread`: how calls are spread over pods. Each policy has a test of its own.
+//! `spread`: how calls are spread over pods. Each policy has its own test.
 
 mod cycle;
 mod even;
@@ -28,36 +28,37 @@ pub enum SpreadPolicy {
     /// Even shares in the long run.
     #[default]
     Even,
-    /// Strict cycle on one connection.
+    /// Strict rotation on one connection.
     RoundRobin,
-    /// Independent draws: neither cyclic nor starved.
+    /// Independent draws: no strict rotation, and no pod is starved.
     Random,
-    /// A pod kept busy gets fewer than an even share.
+    /// A pod that is kept busy gets less than an even share.
     LeastRequest,
 }
 
 impl Spec for Spread {
     const NAME: &'static str = "spread";
-    const DOC: &'static str = "Calls are spread evenly over the pods of this `app` (chi-square), or cyclically when `round-robin`.";
+    const DOC: &'static str =
+        "How calls are spread over the pods of this `app`: evenly, or as `policy` says.";
     const FORMS: &'static [Form] = &[
         Form::sampled(
             "`spread: {over, policy: even}`",
-            "chi-square against one pod with twice the others' share",
-            "791 / 962 for 3 / 5 pods",
+            "calls are spread evenly over the pods: exact binomial tests of the largest and the smallest count, against one pod with twice the share of each other",
+            "841 / 1070 for 3 / 5 pods",
         ),
         Form::sampled(
             "`policy: round-robin`",
-            "strict turns on one connection",
-            "21 / 15 / 12",
+            "the pods answer in strict rotation on one connection",
+            "21 / 15 / 12 for 2 / 3 / 5 pods",
         ),
         Form::sampled(
             "`policy: random`",
-            "all pods are reached, and not in strict turn",
-            "as coverage",
+            "every pod answers, and not in strict rotation",
+            "as `reaches-all`",
         ),
         Form::sampled(
             "`policy: least-request`",
-            "sequential test of 1/N² against 1/N for the pod where a `background` probe holds more calls than at any other, as the ledgers tell; they must last longer than the probe",
+            "the busiest of N pods gets fewer calls: sequential probability ratio test of 1/N² against 1/N. It is the pod at which a `background` probe holds the most calls according to the ledgers; these must last longer than the probe",
             "about 106",
         ),
     ];
@@ -71,11 +72,11 @@ impl Spec for Spread {
     fn expected(&self) -> String {
         let over = &self.over;
         match self.policy {
-            SpreadPolicy::Even => format!("even over the pods of {over}"),
-            SpreadPolicy::RoundRobin => format!("the pods of {over} in strict turn"),
-            SpreadPolicy::Random => format!("independent draws over the pods of {over}"),
+            SpreadPolicy::Even => format!("calls spread evenly over the pods of {over}"),
+            SpreadPolicy::RoundRobin => format!("the pods of {over} answer in strict rotation"),
+            SpreadPolicy::Random => format!("each call draws a pod of {over} independently"),
             SpreadPolicy::LeastRequest => {
-                format!("the busy pod of {over} gets less than its share")
+                format!("the busy pod of {over} gets less than an even share")
             }
         }
     }
@@ -91,8 +92,8 @@ impl Spec for Spread {
         let several = around.connections > 1 || around.streams > 1;
         match self.policy {
             SpreadPolicy::RoundRobin if several => vec![Mistake::new(
-                "strict turns over several connections or streams",
-                "turns are kept per worker: use one connection and one stream",
+                "'round-robin' over several connections or streams",
+                "use one connection and one stream: each worker of Envoy has its own rotation",
             )],
             SpreadPolicy::LeastRequest if !around.background => vec![Mistake::new(
                 "'least-request', but nothing keeps a pod busy",

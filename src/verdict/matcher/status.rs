@@ -11,7 +11,7 @@ use crate::{
     verdict::{calls::Calls, judgement::Judgement},
 };
 
-/// A code.
+/// The expected status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status(pub u32);
 
@@ -20,7 +20,7 @@ impl Spec for Status {
     const DOC: &'static str = "gRPC status of every call, by name (`OK`, `UNAVAILABLE`) or number.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`status: OK`",
-        "every call ends with it (name or number)",
+        "every call ends with this gRPC status (name or number)",
     )];
     const EVERY_CALL: bool = true;
     type Written = String;
@@ -29,7 +29,7 @@ impl Spec for Status {
         status::code(written).map(Self).ok_or_else(|| ExpectError::Unknown {
             field: Self::NAME,
             message: format!(
-                "'{written}' is no gRPC status: write its name in capitals (UNAVAILABLE) or its number (0 to 16)"
+                "unknown gRPC status '{written}': write a name in capitals (UNAVAILABLE) or a number (0 to 16)"
             ),
             word: written.clone(),
             known: status::names(),

@@ -1,4 +1,4 @@
-//! `status-in`: where each answer carried its `grpc-status`.
+//! `status-in`: where each response has its `grpc-status`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::verdict::{
     judgement::{Judgement, every},
 };
 
-/// Where `grpc-status` stood in an answer.
+/// The position of `grpc-status` in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusIn {
@@ -22,7 +22,7 @@ pub enum StatusIn {
     Headers,
     /// In HTTP trailers.
     Trailers,
-    /// There was none.
+    /// The response has none.
     Nowhere,
 }
 
@@ -49,10 +49,10 @@ impl StatusIn {
 
 impl Spec for StatusIn {
     const NAME: &'static str = "status-in";
-    const DOC: &'static str = "Where `grpc-status` stood in every answer.";
+    const DOC: &'static str = "Where every response has its `grpc-status`.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`status-in: body`",
-        "where `grpc-status` stood: `body` (the frame that ends gRPC-Web), `headers`, `trailers`, `nowhere`",
+        "every response has its `grpc-status` here: `body` (the trailers frame that ends a gRPC-Web body), `headers`, `trailers`, `nowhere`",
     )];
     const EVERY_CALL: bool = true;
     type Written = Self;

@@ -1,4 +1,4 @@
-//! `sticky-by`: calls with the same value of this request metadata are answered by one pod.
+//! `sticky-by`: calls with the same value of a request metadata key are answered by one pod.
 
 use statistics::{Decision, Rates};
 use testbed::control::Observation;
@@ -13,18 +13,18 @@ use crate::verdict::{
     pods::{Pods, World},
 };
 
-/// The key.
+/// The metadata key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StickyBy(pub String);
 
 impl Spec for StickyBy {
     const NAME: &'static str = "sticky-by";
     const DOC: &'static str =
-        "Calls with the same value of this request metadata are answered by one pod.";
+        "Calls with the same value of this request metadata key are answered by one pod.";
     const FORMS: &'static [Form] = &[Form::sampled(
         "`sticky-by: KEY`",
-        "the same over all connections",
-        "21 / 14 / 10",
+        "as `pinned`, for the calls with the same value of this metadata key, over all connections",
+        "21 / 14 / 10 for 2 / 3 / 5 pods",
     )];
     const COUNTS_ANSWERS: bool = true;
     type Written = String;
@@ -34,7 +34,7 @@ impl Spec for StickyBy {
     }
 
     fn expected(&self) -> String {
-        format!("calls with one {} are answered by one pod", self.0)
+        format!("calls with the same {} are answered by one pod", self.0)
     }
 
     fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
@@ -43,8 +43,8 @@ impl Spec for StickyBy {
             return Vec::new();
         }
         vec![Mistake::new(
-            format!("'sticky-by' over '{key}', which changes with each call"),
-            "send one value with `metadata`, or compare two runs with `moved`",
+            format!("'sticky-by' on '{key}', whose value differs from call to call"),
+            "send one value with `metadata`, or compare two runs with `remapped`",
         )]
     }
 
@@ -59,7 +59,7 @@ impl Sampled for StickyBy {
     }
 }
 
-/// The test: one run sends one value, over however many connections.
+/// The test. One run sends one value, over any number of connections.
 struct Test {
     groups: Groups,
 }
@@ -67,7 +67,7 @@ struct Test {
 impl Test {
     fn new(pods: &Pods, rates: Rates) -> Self {
         Self {
-            groups: Groups::new(pods, rates.beta, "the value"),
+            groups: Groups::new(pods, rates.beta, "calls with the same value"),
         }
     }
 }

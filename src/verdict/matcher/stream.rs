@@ -1,4 +1,4 @@
-//! `stream`: numbered messages of both directions.
+//! `stream`: numbered messages in both directions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,28 +14,28 @@ use crate::{
     },
 };
 
-/// Every message of both directions arrived once, in order and undamaged; and so many of them.
+/// Every message in both directions arrived once, in order and undamaged, in the expected number.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Intact")]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Written {
-    /// Request messages that the server received: `20`, or a range `1..20`.
+    /// The number of request messages that the server received: `20`, a range `1..20`, or `all`.
     pub requests: Option<String>,
-    /// Response messages that the client received.
+    /// The number of response messages that the client received, in the same form.
     pub replies: Option<String>,
 }
 
-/// How many messages are wanted in one direction.
+/// The number of messages that is expected in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Number(CountRange),
-    /// As many as were sent (requests), or as the server received (replies of a method that
+    /// As many as were sent (requests), or as many as the server received (replies of a method that
     /// echoes).
     All,
 }
 
 impl Wanted {
-    /// Reads `all`, `20` or `1..20`.
+    /// Parses `all`, `20` or `1..20`.
     ///
     /// # Errors
     /// Anything else.
@@ -61,7 +61,7 @@ impl Wanted {
     }
 }
 
-/// So many in each direction; `None`: any number.
+/// The expected number in each direction; `None`: any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
     requests: Option<Wanted>,
@@ -70,11 +70,10 @@ pub struct Stream {
 
 impl Spec for Stream {
     const NAME: &'static str = "stream";
-    const DOC: &'static str =
-        "Messages of both directions: each once, in order, undamaged, and so many.";
+    const DOC: &'static str = "Messages in both directions: each arrives once, in order and undamaged, and in this number.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`stream: {requests, replies}`",
-        "of numbered messages, each arrived once, in order and undamaged, on both sides; and so many of them: a number, a range (`5..`), or `all` (requests: as many as were sent; replies: as many as the server received)",
+        "the numbered messages of both directions each arrived once, in order and undamaged, and in this number: exact (`5`), a range (`5..`), or `all` (requests: as many as were sent; replies: as many as the server received)",
     )];
     type Written = Written;
 
@@ -114,7 +113,7 @@ impl Exact for Stream {
     }
 }
 
-/// Whether one call's messages are as wanted, and what was seen of them.
+/// Whether one call's messages are as expected, and what was observed.
 fn intact(
     call: &Observation,
     attempts: &[&Attempt],
@@ -128,7 +127,7 @@ fn intact(
     if let Some(damage) = &call.damage {
         return (false, format!("at the client, {damage}"));
     }
-    // Only the last attempt can have been answered to the end.
+    // Only the last attempt can have a complete response.
     let received = attempts
         .last()
         .map_or(0, |attempt| u64::from(attempt.received));
@@ -176,10 +175,10 @@ mod tests {
     #[test]
     fn damage_on_either_side_refutes() {
         let mut seen = streamed(5, 5, 5);
-        seen.calls[0].damage = Some("message 1 came as number 2".into());
+        seen.calls[0].damage = Some("message 1 arrived as number 2".into());
         assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
         let mut seen = streamed(5, 5, 5);
-        seen.attempts[0].damage = Some("message 3 came as number 2".into());
+        seen.attempts[0].damage = Some("message 3 arrived as number 2".into());
         assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
     }
 }

@@ -10,16 +10,16 @@ use crate::verdict::{
 
 const KNOWN: [&str; 3] = ["answered", "cancelled", "reset"];
 
-/// As the ledgers write it.
+/// The outcome, as the ledgers write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamOutcome(pub String);
 
 impl Spec for StreamOutcome {
     const NAME: &'static str = "stream-outcome";
-    const DOC: &'static str = "How every attempt ended at its server: `answered`, `cancelled` (the peer reset it, or the connection broke), or `reset` (the server\ndid, as its script says).";
+    const DOC: &'static str = "How every attempt ended at its server: `answered`, `cancelled` (the peer reset it, or the connection broke), or `reset` (the server reset it, according to its script).";
     const FORMS: &'static [Form] = &[Form::exact(
         "`stream-outcome: cancelled`",
-        "how every attempt ended at its server: `answered`, `cancelled` (reset by the peer, or the connection broke), or `reset` (by the server, as its script says)",
+        "every attempt ended like this at its server: `answered`, `cancelled` (the peer reset it, or the connection broke), or `reset` (the server reset it, according to its script)",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     type Written = String;
@@ -30,9 +30,7 @@ impl Spec for StreamOutcome {
             .then(|| Self(written.clone()))
             .ok_or_else(|| ExpectError::Words {
                 field: Self::NAME,
-                message: format!(
-                    "'{written}' is no end of an attempt: write answered, cancelled or reset"
-                ),
+                message: format!("unknown outcome '{written}': write answered, cancelled or reset"),
             })
     }
 

@@ -1,4 +1,4 @@
-//! The judges of telemetry, over observations made by hand.
+//! The matchers on telemetry, with hand-written observations.
 
 use rstest::rstest;
 use testbed::control::SpanProtocol;
@@ -157,7 +157,7 @@ fn spans_at_the_collector(
 #[case::too_few_calls(&[3, 3], CheckResult::Undecided)]
 fn a_share_of_sampled_calls(#[case] counts: &[usize; 2], #[case] expected: CheckResult) {
     let mut hits = vec![true; counts[0]];
-    // Alternating as far as both last: sequential tests see an order.
+    // Hits and misses alternate as long as there are both: sequential tests depend on the order.
     for at in 0..counts[1] {
         hits.insert((2 * at).min(hits.len()), false);
     }

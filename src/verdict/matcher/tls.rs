@@ -1,4 +1,4 @@
-//! `tls`: the handshake behind every call.
+//! `tls`: the TLS handshake of every call's connection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Reasons for which there is no connection, besides the alerts of RFC 8446.
+/// Reasons for a missing connection, in addition to the alerts of RFC 8446.
 const OWN: [&str; 7] = [
     "closed",
     "no-tls",
@@ -49,25 +49,25 @@ const ALERTS: [&str; 18] = [
     "unrecognised-name",
 ];
 
-/// Every word that `refused` may hold.
+/// Every value that `refused` may have.
 fn reasons() -> impl Iterator<Item = &'static str> {
     OWN.into_iter().chain(ALERTS)
 }
 
-/// What a handshake must show. All fields that are set must hold, of every call's connection.
+/// The expected handshake. All fields that are set must hold for every call's connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TlsExpect")]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Tls {
-    /// Protocol that was agreed on, `none` for none.
+    /// The protocol that was negotiated; `none`: no protocol.
     pub alpn: Option<String>,
     /// `1.2` or `1.3`.
     pub version: Option<String>,
-    /// DNS and URI names of the certificate that was served, all of them, in any order.
+    /// All DNS and URI names of the certificate that was served, in any order.
     pub names: Option<Vec<String>>,
-    /// Which certificate was served, by the name that a `certificate` step gave it.
+    /// The certificate that was served, by the name that a `certificate` step gave it (`as`).
     pub certificate: Option<String>,
-    /// There is no connection, for this reason: an alert of the peer by its name in RFC 8446
+    /// There is no connection for this reason: an alert of the peer by its name in RFC 8446
     /// (`certificate-required`), or one of `closed`, `no-listener`, `no-tls`, `untrusted`,
     /// `wrong-name`.
     pub refused: Option<String>,
@@ -75,15 +75,15 @@ pub struct Tls {
 
 impl Spec for Tls {
     const NAME: &'static str = "tls";
-    const DOC: &'static str = "The handshake behind every call.";
+    const DOC: &'static str = "TLS handshake of every call's connection.";
     const FORMS: &'static [Form] = &[
         Form::exact(
             "`tls: {alpn, version, names, certificate}`",
-            "each call's connection agreed on this; `certificate` is the name that a `certificate` step gave (`as`)",
+            "each call's connection negotiated this; `certificate` is the name that a `certificate` step gave (`as`)",
         ),
         Form::exact(
             "`tls: {refused: REASON}`",
-            "there is no connection: an alert of RFC 8446 (`certificate-required`, `unknown-ca`, `protocol-version`, …) or `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`",
+            "there is no connection for this reason: an alert of RFC 8446 (`certificate-required`, `unknown-ca`, `protocol-version`, …) or `closed`, `no-listener`, `no-tls`, `untrusted`, `wrong-name`",
         ),
     ];
     const EVERY_CALL: bool = true;
@@ -94,7 +94,7 @@ impl Spec for Tls {
             Some(word) if !reasons().any(|known| known == word) => Err(ExpectError::Words {
                 field: Self::NAME,
                 message: format!(
-                    "'{word}' is no reason for a refused handshake: write one of {}",
+                    "unknown reason '{word}' for a refused handshake: write one of {}",
                     reasons().collect::<Vec<_>>().join(", ")
                 ),
             }),
@@ -136,8 +136,8 @@ impl Spec for Tls {
         let mut found = Vec::new();
         if !around.tls {
             found.push(Mistake::new(
-                "a handshake is expected, but the caller makes none",
-                "add `tls: {}` to the probe: without it the caller speaks plaintext",
+                "'tls' expects a handshake, but the caller uses plaintext",
+                "add `tls: {}` to the probe",
             ));
         }
         let shown = self.alpn.is_some()
@@ -146,19 +146,19 @@ impl Spec for Tls {
             || self.certificate.is_some();
         if self.refused.is_some() && shown {
             found.push(Mistake::new(
-                "a refused handshake that shows something",
-                "expect either `refused`, or what the handshake shows",
+                "'refused' excludes the other fields of 'tls'",
+                "remove `refused`, or all other fields",
             ));
         } else if self.refused.is_none() && !shown {
             found.push(Mistake::new(
-                "nothing is expected of the handshake",
-                "name one of alpn, version, names, certificate, refused",
+                "'tls' expects nothing of the handshake",
+                "set one of alpn, version, names, certificate, refused",
             ));
         }
         let name = self.certificate.as_deref();
         if let Some(name) = name.filter(|name| !around.certificates.contains(name)) {
             found.push(Mistake::new(
-                format!("no step makes the certificate '{name}'"),
+                format!("no step creates the certificate '{name}'"),
                 did_you_mean(name, &around.certificates),
             ));
         }
@@ -222,7 +222,7 @@ fn join(names: BTreeSet<&str>) -> String {
     names.join(" ")
 }
 
-/// How the end of a TCP connection is put in words.
+/// Error texts for the end of a TCP connection.
 const ENDS: [&str; 5] = [
     "eof",
     "reset by peer",
@@ -231,10 +231,10 @@ const ENDS: [&str; 5] = [
     "closed",
 ];
 
-/// Why a call had no connection; `None` when it had one, or when it ended for another reason.
+/// Why a call had no connection; `None` if it had one or failed for another reason.
 ///
-/// With TLS 1.3 a client has finished before the server judges its certificate, so that an alert
-/// may come after a handshake that looked good.
+/// With TLS 1.3, the client finishes the handshake before the server verifies its certificate, so
+/// an alert may arrive after a handshake that seemed successful.
 fn refusal(call: &Observation) -> Option<String> {
     let words = call.transport_error.as_deref()?;
     if let Some((_, rest)) = words.split_once("received fatal alert: ") {

@@ -1,4 +1,4 @@
-//! `took`: the time of each call.
+//! `took`: the duration of each call.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use crate::{
     },
 };
 
-/// From sending to the end.
+/// The time from sending to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Took(pub DurationRange);
 
 impl Spec for Took {
     const NAME: &'static str = "took";
-    const DOC: &'static str = "Time from sending to the end of each call, e.g. `1.8s..2.6s`.";
+    const DOC: &'static str = "Time from sending to the end of each call, e.g. `1.8s..2.6s`; either bound may be left out.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`took: 1.8s..2.6s`",
-        "from sending to the end; either end may be left out",
+        "each call took this long from sending to its end; either bound may be left out",
     )];
     const EVERY_CALL: bool = true;
     type Written = String;
@@ -45,9 +45,9 @@ impl Spec for Took {
 }
 
 impl Exact for Took {
-    /// Times have too many kinds for a tally: shortest and longest say it. A call that ended too
-    /// late is no evidence against the mesh when our own side stalled that long; when all of them
-    /// are such, nothing can be said.
+    /// Times differ too much for a tally, so `actual` has the shortest and the longest. A call that
+    /// ended too late is no evidence against the mesh if the caller or the machine stalled that
+    /// long. If this is true for all late calls, the check is undecided.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let (span, calls, stalls) = (self.0, calls.kept(), &calls.seen.stalls);
         let time =
@@ -68,7 +68,11 @@ impl Exact for Took {
             format!("{} to {}", human(*least), human(*most))
         };
         if !excuses.is_empty() {
-            actual += &format!("; {} of {} outside", excuses.len(), times.len());
+            actual += &format!(
+                "; {} of {} calls outside the range",
+                excuses.len(),
+                times.len()
+            );
         }
         let result = if excuses.is_empty() {
             CheckResult::Holds

@@ -1,4 +1,4 @@
-//! `trace`: trace context as every attempt carried it to the server.
+//! `trace`: the trace context of every attempt at its server.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ use crate::verdict::{
     judgement::{Judgement, every_attempt},
 };
 
-/// Trace context as every attempt carried it to the server.
+/// The trace context with which every attempt must arrive at its server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Trace {
     pub header: TraceHeader,
-    /// Trace id that must arrive; any when absent.
+    /// The trace id that must arrive. The default is any.
     #[serde(default)]
     pub id: Option<String>,
-    /// Span id that the client sent: the server must see another one, since a proxy's span is
-    /// between.
+    /// The span id that the client sent. The server must receive another one, since a proxy adds a
+    /// span.
     #[serde(default)]
     pub client_span: Option<String>,
 }
@@ -36,9 +36,9 @@ pub enum TraceHeader {
 }
 
 impl TraceHeader {
-    /// Trace id and span id that an attempt carried.
+    /// The trace id and span id of an attempt.
     pub fn context(self, attempt: &Attempt) -> Option<(&str, &str)> {
-        // Of two, nobody knows which is meant (W3C Trace Context, section 3.2: a single header).
+        // Of two headers, neither is valid (W3C Trace Context, section 3.2: a single header).
         let find = |key: &str| fields::only(&attempt.metadata, key);
         match self {
             TraceHeader::B3 => Some((find("x-b3-traceid")?, find("x-b3-spanid")?)),
@@ -60,10 +60,10 @@ impl TraceHeader {
 
 impl Spec for Trace {
     const NAME: &'static str = "trace";
-    const DOC: &'static str = "Trace context as the servers saw it.";
+    const DOC: &'static str = "Trace context of every attempt that reached a server.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`trace: {header, id, client-span}`",
-        "every attempt carried trace context in `w3c` or `b3` form, of this trace, and not the client's own span",
+        "every attempt arrived with a trace context in `w3c` or `b3` form, with this trace id, and with another span id than `client-span`",
     )];
     type Written = Self;
 
@@ -113,7 +113,7 @@ impl Trace {
         };
         let span = match self.client_span.as_deref() == Some(span) {
             true => "the client's own span",
-            false => "a span of its own",
+            false => "another span",
         };
         format!("{id}, {span}")
     }

@@ -1,4 +1,4 @@
-//! `trailing-metadata`: trailers of each answer, or the headers of one that is trailers only.
+//! `trailing-metadata`: the trailers of each response, or the headers if it is Trailers-Only.
 
 use statistics::Rates;
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::verdict::{calls::Calls, fields, judgement::Judgement, words::field_words};
 
-/// The values of each key; `None`: it must be absent.
+/// The values of each key; `None`: the key must be absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailingMetadata(pub Fields);
 
 impl Spec for TrailingMetadata {
     const NAME: &'static str = "trailing-metadata";
-    const DOC: &'static str = "The same of trailing metadata alone.";
+    const DOC: &'static str = "As `response`, for trailing metadata only: the trailers, or the headers if the response is Trailers-Only.";
     const FORMS: &'static [Form] = &[Form::exact(
         "`trailing-metadata: {key: value}`",
-        "trailers alone (the headers of an answer that is trailers only)",
+        "each response has these values in its trailers (in its headers if it is Trailers-Only)",
     )];
     const EVERY_CALL: bool = true;
     type Written = Fields;

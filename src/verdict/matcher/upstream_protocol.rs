@@ -1,4 +1,4 @@
-//! `upstream-protocol`: the HTTP version in which each attempt came to its server.
+//! `upstream-protocol`: the HTTP version with which each attempt arrived at its server.
 
 use statistics::Rates;
 
@@ -10,16 +10,17 @@ use crate::verdict::{
 
 const KNOWN: [&str; 2] = ["HTTP/2.0", "HTTP/1.1"];
 
-/// As servers write it.
+/// The version, as servers write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamProtocol(pub String);
 
 impl Spec for UpstreamProtocol {
     const NAME: &'static str = "upstream-protocol";
-    const DOC: &'static str = "HTTP version that the servers saw: `HTTP/2.0` or `HTTP/1.1`.";
+    const DOC: &'static str =
+        "HTTP version with which every attempt arrived at its server: `HTTP/2.0` or `HTTP/1.1`.";
     const FORMS: &'static [Form] = &[Form::exact(
-        "`upstream-protocol`",
-        "the servers saw `HTTP/2.0` or `HTTP/1.1`",
+        "`upstream-protocol: HTTP/2.0`",
+        "every attempt arrived at its server with this HTTP version: `HTTP/2.0` or `HTTP/1.1`",
     )];
     const LOOKS_AT: &'static str = "from the servers' ledger";
     const EVERY_CALL: bool = true;
@@ -31,7 +32,7 @@ impl Spec for UpstreamProtocol {
             .then(|| Self(written.clone()))
             .ok_or_else(|| ExpectError::Words {
                 field: Self::NAME,
-                message: format!("'{written}' is no HTTP version: write HTTP/2.0 or HTTP/1.1"),
+                message: format!("unknown HTTP version '{written}': write HTTP/2.0 or HTTP/1.1"),
             })
     }
 

@@ -1,5 +1,5 @@
-//! That a local target is a cluster to programs which know nothing of meshproof: kubectl and
-//! istioctl do their everyday work in it. Needs kubectl on PATH.
+//! Checks that a local target is a cluster for programs that know nothing of meshproof: typical
+//! kubectl and istioctl commands work in it. Needs kubectl in PATH.
 
 use std::{
     fs,
@@ -18,25 +18,25 @@ use super::{
     target::Target,
 };
 
-/// How long a command may take.
+/// Timeout of a command.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a run of scenarios may take.
+/// Timeout of a run of scenarios.
 const RUN: Duration = Duration::from_secs(240);
-/// A shell that hands SIGTERM on: the first process of a container gets no signal that it has no
-/// handler for.
+/// A shell that forwards SIGTERM: the first process of a container receives no signal for which
+/// it has no handler.
 const SERVE: &str = "python3 -u -m http.server 8000 & trap \"kill $!\" TERM; wait";
-/// What a run with the documented rights runs: it scales, restarts and uses Gateway API.
+/// Scenarios run with the documented permissions: they scale, restart and use Gateway API.
 const SCENARIOS: [&str; 4] = [
     "routing/metadata",
     "balancing/headless",
     "balancing/scale-up-under-traffic",
     "resilience/health-port",
 ];
-/// A VirtualService with a regular expression that RE2 does not take.
+/// A VirtualService with a regular expression that RE2 rejects.
 const REFUSED: &str = r#"{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "x"}, "spec": {"hosts": ["x"],
   "http": [{"match": [{"uri": {"regex": "[unclosed"}}], "route": [{"destination": {"host": "x"}}]}]}}"#;
 
-/// A namespace of a target, and how the checks in it went.
+/// A namespace of a target, and the results of the checks in it.
 struct Cluster {
     target: Target,
     space: String,
@@ -45,21 +45,21 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// kubectl in the namespace.
+    /// A kubectl command in the namespace.
     fn kubectl(&self, words: &[&str]) -> Command {
         let mut command = self.target.inside(&["kubectl", "-n", &self.space]);
         command.args(words);
         command
     }
 
-    /// A program that the container of a pod runs.
+    /// A command that runs in the container of a pod.
     fn exec(&self, pod: &str, words: &[&str]) -> Command {
         let mut command = self.kubectl(&["exec", pod, "-c", "shell", "--"]);
         command.args(words);
         command
     }
 
-    /// The command succeeds, and a line of what it says matches the pattern.
+    /// Checks that the command succeeds and a line of its output matches the pattern.
     async fn check(&mut self, what: &str, pattern: &str, command: Command) {
         let outcome = matches(&said(command, LIMIT).await, pattern);
         self.tally.add(what, outcome.map(|_| String::new()));
@@ -69,7 +69,7 @@ impl Cluster {
         self.check(what, pattern, self.kubectl(kubectl)).await;
     }
 
-    /// A running pod of the deployment.
+    /// The name of a running pod of the deployment.
     async fn pod(&self) -> String {
         let first = "jsonpath={.items[0].metadata.name}";
         let running = "status.phase=Running";
@@ -89,25 +89,25 @@ impl Cluster {
 }
 
 /// # Errors
-/// How it ended and what it said.
+/// How the command ended, and its output.
 fn matches(said: &Said, pattern: &str) -> Result<String, String> {
     let pattern = Regex::new(pattern).expect("a regular expression");
     let line = said.text.lines().find(|line| pattern.is_match(line));
     let any = pattern.as_str().is_empty();
     match line.or_else(|| any.then_some("")) {
         Some(line) if said.ok() => Ok(line.to_owned()),
-        _ => Err(format!("wanted /{pattern}/; {}", said.told())),
+        _ => Err(format!("expected /{pattern}/; {}", said.told())),
     }
 }
 
-/// Within the limit, whatever it waits for.
+/// Applies the timeout to a check.
 async fn limited(outcome: impl Future<Output = Result<String, String>>) -> Result<String, String> {
     let timed = tokio::time::timeout(LIMIT, outcome).await;
-    timed.unwrap_or_else(|_| Err(format!("not within {LIMIT:?}")))
+    timed.unwrap_or_else(|_| Err(format!("timed out after {LIMIT:?}")))
 }
 
 #[tokio::test]
-#[ignore = "needs kubectl on PATH and a local mesh: scripts/test runs it"]
+#[ignore = "needs kubectl in PATH and a local mesh: scripts/test runs it"]
 async fn kubectl_and_istioctl_do_their_everyday_work() {
     need_kubectl();
     let tally = Tally::of("kubectl and istioctl in a local target").await;
@@ -129,7 +129,7 @@ async fn kubectl_and_istioctl_do_their_everyday_work() {
     let pod = cluster.pod().await;
     istioctl(&mut cluster, &pod).await;
     let limited = limited_run(&cluster).await;
-    let what = "a run with the rights of docs/examples/cluster-role.yaml";
+    let what = "a run with the permissions of docs/examples/cluster-role.yaml";
     cluster.tally.add(what, limited);
     let space = cluster.space.clone();
     let words = ["delete", "namespace", &space, "--timeout", "60s"];
@@ -190,7 +190,7 @@ async fn pod_by_name(cluster: &mut Cluster, pod: &str) {
     let seven = said(cluster.exec(pod, &["sh", "-c", "exit 7"]), LIMIT).await;
     let outcome = match seven.status {
         Some(7) => Ok(String::new()),
-        _ => Err(format!("wanted status 7; {}", seven.told())),
+        _ => Err(format!("expected status 7; {}", seven.told())),
     };
     cluster.tally.add("exec keeps the status", outcome);
     let through = limited(stdin(cluster, pod)).await;
@@ -216,7 +216,7 @@ async fn stdin(cluster: &Cluster, pod: &str) -> Result<String, String> {
     matches(&Said { status, text }, "^through").map(|_| String::new())
 }
 
-/// What stays open: a log that is followed, a forwarded port, files that are copied.
+/// Checks of long-lived streams: following a log, forwarding a port, copying files.
 async fn streams(cluster: &mut Cluster, pod: &str) {
     let followed = limited(follow(cluster, pod)).await;
     cluster.tally.add("logs -f sees a new line", followed);
@@ -230,7 +230,7 @@ async fn follow(cluster: &Cluster, pod: &str) -> Result<String, String> {
     let words = ["logs", "-f", "--tail", "1", pod, "-c", "shell"];
     let reader = Running::start(cluster.kubectl(&words));
     let soon = Duration::from_secs(20);
-    reader.line(soon, |line| !line.is_empty()).await?; // the last one until now: it follows
+    reader.line(soon, |line| !line.is_empty()).await?; // the last line so far: the command follows the log
     let get = "import urllib.request as u; u.urlopen(\"http://127.0.0.1:8000/later\")";
     let asked = said(cluster.exec(pod, &["python3", "-c", get]), LIMIT).await; // 404
     let line = reader.line(soon, |line| line.contains("GET /later")).await;
@@ -259,7 +259,7 @@ async fn forward(cluster: &Cluster, pod: &str) -> Result<String, String> {
 
 async fn copy(cluster: &Cluster, pod: &str) -> Result<String, String> {
     let [sent, back] = ["sent", "back"].map(|name| cluster.scratch.path().join(name));
-    // No two bytes beside each other are as they would be if a piece were lost or doubled.
+    // Neighbouring bytes differ, so a lost or duplicated piece is detected.
     let bytes: Vec<u8> = (0..75_000u32)
         .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
@@ -276,7 +276,7 @@ async fn copy(cluster: &Cluster, pod: &str) -> Result<String, String> {
     match found == bytes {
         true => Ok(String::new()),
         false => Err(format!(
-            "{} bytes came back of {}, or other ones",
+            "{} of {} bytes came back, or their contents differ",
             found.len(),
             bytes.len()
         )),
@@ -295,7 +295,7 @@ async fn replacement(cluster: &mut Cluster, pod: &str) {
     ];
     cluster
         .says(
-            "SIGTERM ends a container long before its grace",
+            "SIGTERM ends a container long before its grace period",
             "deleted",
             &delete,
         )
@@ -303,7 +303,7 @@ async fn replacement(cluster: &mut Cluster, pod: &str) {
     let rollout = ["rollout", "status", "deployment/web", "--timeout", "50s"];
     cluster
         .says(
-            "the ReplicaSet makes another",
+            "the ReplicaSet creates another",
             "successfully rolled out",
             &rollout,
         )
@@ -316,12 +316,12 @@ async fn replacement(cluster: &mut Cluster, pod: &str) {
             let denied = Regex::new("denied the request.*RE2").expect("a regular expression");
             match said.status != Some(0) && said.text.lines().any(|line| denied.is_match(line)) {
                 true => Ok(String::new()),
-                false => Err(format!("wanted /{denied}/; {}", said.told())),
+                false => Err(format!("expected /{denied}/; {}", said.told())),
             }
         }
         Err(error) => Err(error.to_string()),
     };
-    cluster.tally.add("apply, refused by validation", refused);
+    cluster.tally.add("apply, rejected by validation", refused);
 }
 
 async fn istioctl(cluster: &mut Cluster, pod: &str) {
@@ -350,7 +350,7 @@ async fn istioctl(cluster: &mut Cluster, pod: &str) {
     }
 }
 
-/// A run by somebody who has the documented rights and no others.
+/// A run of a user that has only the documented permissions.
 async fn limited_run(cluster: &Cluster) -> Result<String, String> {
     let role = format!("meshproof-{}", std::process::id());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -396,7 +396,7 @@ async fn run_with_rights(cluster: &Cluster) -> Result<String, String> {
     matches(&run, verdicts)
 }
 
-/// The target's kubeconfig with a context of the bearer of a token.
+/// A copy of the target's kubeconfig, with a context for the owner of the token.
 async fn kubeconfig_with(cluster: &Cluster, token: &str) -> Result<PathBuf, String> {
     let limited = cluster.scratch.path().join("limited");
     let outside = cluster.target.kubeconfig().await?;

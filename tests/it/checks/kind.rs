@@ -1,7 +1,7 @@
-//! What a user is told when a kind cluster does not come up, images through a registry mirror, and
-//! that `target status` finds what a killed harness leaves and `target down` removes it, and
-//! nothing of others. Needs a container engine, and a node image and Istio's images as the
-//! variables of `scripts/kind-offline env` name them.
+//! Checks what a user is told when a kind cluster does not come up, that images can be pulled
+//! through a registry mirror, and that `target status` finds what a killed harness leaves and
+//! `target down` removes only that. Needs a container engine, and the node image and Istio's
+//! images named by the variables of `scripts/kind-offline env`.
 
 use std::{
     fs,
@@ -28,14 +28,14 @@ use super::{
 /// How long a cluster may take to come up or to fail.
 const UP: Duration = Duration::from_secs(600);
 const DOCKER: Duration = Duration::from_secs(120);
-/// On two free cores a cluster is up after 45 s, so that kills later than this meet a run.
+/// Seconds after which a kill hits a run: with two idle cores a cluster is up after 45 s.
 const RUN_FROM: f64 = 40.0;
-/// The containers of this check's cluster.
+/// Label filter for the containers of this check's cluster.
 const OURS: &str = "label=io.x-k8s.kind.cluster=check";
-/// What the images of istiod and proxies hold, at the least, in bytes.
+/// Minimum size of the images of istiod and the proxies, in bytes.
 const IMAGES: u64 = 10 << 20;
 
-/// The check's cluster and what is beside it.
+/// The check's cluster and its resources.
 struct Kind {
     program: PathBuf,
     scratch: tempfile::TempDir,
@@ -43,7 +43,8 @@ struct Kind {
 }
 
 impl Kind {
-    /// meshproof with state of its own, so that there are no clusters but this check's.
+    /// A meshproof command with its own state directory, so that it sees only this check's
+    /// clusters.
     fn meshproof(&self, words: &[&str]) -> Command {
         let mut command = command(&self.program, words);
         command.env("XDG_STATE_HOME", self.path("state"));
@@ -72,13 +73,13 @@ impl Kind {
         self.word(name)
     }
 
-    /// A kind configuration with this line.
+    /// Writes a kind configuration with this line.
     fn config(&self, line: &str) -> String {
         let text = format!("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n{line}\n");
         self.write("kind.yaml", text)
     }
 
-    /// The command fails, says this, and leaves no container.
+    /// Checks that the command fails with this message and leaves no container.
     async fn told(&mut self, what: &str, part: &str, command: Command) {
         let said = said(command, UP).await;
         let left = containers(&["--filter", OURS]).await;
@@ -99,7 +100,7 @@ fn told(said: &Said, part: &str, left: Result<Vec<String>, String>) -> Result<St
             ))
         }
         _ => Err(format!(
-            "wanted {part:?} and no container, left {left:?}; {}",
+            "expected {part:?} and no container, found containers {left:?}; {}",
             said.told()
         )),
     }
@@ -109,7 +110,7 @@ async fn docker(words: &[&str]) -> Result<String, String> {
     output(command("docker", words), DOCKER).await
 }
 
-/// Containers, also those that have ended.
+/// Lists containers, including exited ones.
 async fn containers(words: &[&str]) -> Result<Vec<String>, String> {
     let text = docker(&[&["ps", "--all", "--quiet"], words].concat()).await?;
     let mut ids: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -132,7 +133,7 @@ async fn a_kind_cluster_that_does_not_come_up_says_why_and_nothing_of_it_stays()
     let mut kind = Kind {
         program: meshproof(),
         scratch: tempfile::tempdir().expect("a directory"),
-        tally: Tally::of("what keeps a kind cluster from coming up").await,
+        tally: Tally::of("failures that keep a kind cluster from coming up").await,
     };
     programs_are_missing(&mut kind).await;
     words_are_wrong(&mut kind).await;
@@ -153,7 +154,7 @@ async fn programs_are_missing(kind: &mut Kind) {
     }
     let mut none = kind.up(&[]);
     none.env("PATH", &bin);
-    kind.told("no docker client", "no program docker on PATH", none)
+    kind.told("no docker client", "`docker` not found in PATH", none)
         .await;
     let mut nowhere = kind.up(&[]);
     nowhere.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
@@ -161,24 +162,24 @@ async fn programs_are_missing(kind: &mut Kind) {
         .await;
     let mut nowhere = kind.up(&[]);
     nowhere.env("MESHPROOF_KIND", "/nowhere/kind");
-    kind.told("no kind", "no program /nowhere/kind", nowhere)
+    kind.told("no kind", "`/nowhere/kind` not found in PATH", nowhere)
         .await;
     let other = kind.up(&["--istio", "1.2.3"]);
-    let part = "put the istioctl of Istio 1.2.3 on PATH";
+    let part = "put the istioctl of Istio 1.2.3 in PATH";
     kind.told("istioctl of another version", part, other).await;
 }
 
 async fn words_are_wrong(kind: &mut Kind) {
     let refused = kind.meshproof(&["target", "up", "--target", "kind", "--name", "Check_"]);
-    let part = "is no name for a kind cluster";
-    kind.told("a name that kind refuses", part, refused).await;
+    let part = "invalid kind cluster name";
+    kind.told("a name that kind rejects", part, refused).await;
     let damaged = kind.write("damaged.tar", vec![7; 4096]);
     let up = kind.up(&["--image-archive", &damaged]);
-    let part = "this is no uncompressed archive of docker save";
+    let part = "not an uncompressed archive from `docker save`";
     kind.told("damaged image archive", part, up).await;
     let nodez = kind.config("nodez: []");
     let up = kind.up(&["--nodes", &nodez]);
-    let part = "has a field that this kind does not know";
+    let part = "has a field that this version of kind does not support";
     kind.told("unknown field", part, up).await;
 }
 
@@ -187,7 +188,7 @@ async fn things_are_taken(kind: &mut Kind) {
     let port = taken.local_addr().expect("its address").port();
     let config = kind.config(&format!("networking: {{apiServerPort: {port}}}"));
     let up = kind.up(&["--nodes", &config]);
-    let part = "a port that the kind configuration asks for is taken";
+    let part = "a port in the kind configuration is already in use";
     kind.told("port taken", part, up).await;
     drop(taken);
     let mut instances = Vec::new();
@@ -206,12 +207,16 @@ async fn images_are_wrong(kind: &mut Kind) {
         Ok(()) => {
             let up = kind.up(&["--node-image", NO_NODE]);
             let part = "its systemd did not come up";
-            kind.told("an image that is no node", part, up).await;
+            kind.told("an image that is not a node image", part, up)
+                .await;
             if let Err(why) = docker(&["rmi", NO_NODE]).await {
-                kind.tally.add("the image that is no node goes", Err(why));
+                kind.tally
+                    .add("the image that is not a node image is removed", Err(why));
             }
         }
-        Err(why) => kind.tally.add("an image that is no node", Err(why)),
+        Err(why) => kind
+            .tally
+            .add("an image that is not a node image", Err(why)),
     }
     let up = kind.up(&["--tag", "no-such-tag"]);
     kind.told("Istio's image missing", "no-such-tag", up).await;
@@ -219,7 +224,7 @@ async fn images_are_wrong(kind: &mut Kind) {
 
 const NO_NODE: &str = "local/check-not-a-node:1";
 
-/// An image without systemd: its container ends at once.
+/// An image without systemd: its container exits at once.
 async fn no_node(kind: &Kind) -> Result<(), String> {
     let folder = kind.path("no-node");
     fs::create_dir(&folder).map_err(|error| error.to_string())?;
@@ -233,10 +238,11 @@ async fn no_node(kind: &Kind) -> Result<(), String> {
     output(build, DOCKER).await.map(|_| ())
 }
 
-/// A user without the right to the engine, with what that user needs where it may read it.
+/// A user without access to the engine, and the files that this user needs in a directory that it
+/// can read.
 async fn another_user(kind: &mut Kind) {
     if !nix::unistd::Uid::effective().is_root() {
-        return; // only root can be somebody else
+        return; // only root can switch to another user
     }
     match other_user_may_read(kind).await {
         Ok(other) => {
@@ -250,9 +256,9 @@ async fn another_user(kind: &mut Kind) {
                 .env("MESHPROOF_KIND", other.join("kind"))
                 .env("MESHPROOF_ISTIOCTL", other.join("istioctl"));
             let part = "this user may not use Docker";
-            kind.told("no right to the engine", part, up).await;
+            kind.told("no access to the engine", part, up).await;
         }
-        Err(why) => kind.tally.add("no right to the engine", Err(why)),
+        Err(why) => kind.tally.add("no access to the engine", Err(why)),
     }
 }
 
@@ -280,7 +286,7 @@ fn open(path: &Path, mode: u32) -> Result<(), String> {
     fs::set_permissions(path, mode).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The directory of a set of the tool chain.
+/// The directory of a set in the tool chain.
 async fn set_of(kind: &Kind, name: &str) -> Result<PathBuf, String> {
     let status = kind.meshproof(&["toolchain", "status", "--kind", "--output", "json"]);
     let text = output(status, DOCKER).await?;
@@ -289,12 +295,12 @@ async fn set_of(kind: &Kind, name: &str) -> Result<PathBuf, String> {
     let set = sets.find(|set| set["name"] == name);
     let path = set.and_then(|set| set["path"].as_str()).map(PathBuf::from);
     path.ok_or_else(|| {
-        format!("the tool chain has no set {name}: meshproof toolchain prepare --kind")
+        format!("the tool chain has no set {name}: run `meshproof toolchain prepare --kind`")
     })
 }
 
-/// A registry on this machine that no node can reach, with Istio's images; nodes that have none of
-/// them pull through a mirror.
+/// Starts a registry with Istio's images on this machine, which no node can reach. Nodes without
+/// these images pull them through a mirror.
 async fn mirrored(kind: &Kind) -> Result<String, String> {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let port = free.map_err(|error| error.to_string())?.port();
@@ -312,10 +318,10 @@ async fn mirrored(kind: &Kind) -> Result<String, String> {
     let cache = mirror_of(port);
     let kept = bytes(&cache);
     let down = said(kind.down(), UP).await;
-    let _ = fs::remove_dir_all(&cache); // without an image there is none, which is told below
+    let _ = fs::remove_dir_all(&cache); // it does not exist if no image was pulled, which is reported below
     if !up.ok() || !down.ok() || kept < IMAGES {
         return Err(format!(
-            "{kept} bytes kept; up: {}; down: {}",
+            "{kept} bytes cached; up: {}; down: {}",
             up.told(),
             down.told()
         ));
@@ -325,7 +331,7 @@ async fn mirrored(kind: &Kind) -> Result<String, String> {
         .lines()
         .find(|line| line.starts_with("Istio"))
         .unwrap_or_default();
-    Ok(format!("{istio}, {} MB kept", kept >> 20))
+    Ok(format!("{istio}, {} MB cached", kept >> 20))
 }
 
 async fn registry(kind: &Kind, port: u16) -> Result<Running, String> {
@@ -346,11 +352,11 @@ async fn registry(kind: &Kind, port: u16) -> Result<Running, String> {
     });
     listens
         .await
-        .map_err(|error| format!("the registry does not listen: {error}"))?;
+        .map_err(|error| format!("the registry did not start to listen: {error}"))?;
     Ok(registry)
 }
 
-/// Istio's images go to the registry, and away from the engine.
+/// Pushes Istio's images to the registry and removes them from the engine.
 async fn push(host: &str) -> Result<(), String> {
     for archive in variable("MESHPROOF_IMAGE_ARCHIVES").split_whitespace() {
         docker(&["load", "--quiet", "--input", archive]).await?;
@@ -368,14 +374,14 @@ async fn push(host: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What meshproof keeps of a registry on this machine.
+/// The directory in which meshproof caches images of a registry on this machine.
 fn mirror_of(port: u16) -> PathBuf {
     let home = || PathBuf::from(variable("HOME")).join(".cache");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
     cache.join(format!("meshproof/mirror/localhost-{port}"))
 }
 
-/// Size of all files below a directory.
+/// Total size of the files below a directory.
 fn bytes(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {
@@ -386,8 +392,8 @@ fn bytes(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-/// kill -9 of the harness at a moment that nobody chose; then status finds what is left and down
-/// removes it.
+/// Kills the harness with SIGKILL at a random moment; then `target status` must find what is
+/// left, and `target down` must remove it.
 async fn killed(kind: &mut Kind) {
     let (tries, most) = (number("CHECK_TRIES", 2), number("CHECK_SECONDS", 60));
     let report = kind.word("report");
@@ -427,7 +433,7 @@ async fn killed(kind: &mut Kind) {
 async fn killed_at(kind: &mut Kind, what: &str, seconds: f64, command: Command) {
     let before = containers(&[]).await;
     let mut running = Running::start(command);
-    sleep(Duration::from_secs_f64(seconds)).await; // the moment is what varies here
+    sleep(Duration::from_secs_f64(seconds)).await; // the moment of the kill is varied on purpose
     running.signal(Signal::SIGKILL);
     running.ended(Duration::from_secs(10)).await;
     let outcome = removed(kind, before).await;
@@ -437,11 +443,13 @@ async fn killed_at(kind: &mut Kind, what: &str, seconds: f64, command: Command) 
 
 async fn removed(kind: &Kind, before: Result<Vec<String>, String>) -> Result<String, String> {
     let status = output(kind.meshproof(&["target", "status"]), DOCKER).await?;
-    if status.contains("of a run") {
-        return Err(format!("status says that the harness still runs: {status}"));
+    if status.contains("used by a run") {
+        return Err(format!(
+            "status reports that the harness still runs: {status}"
+        ));
     }
     let there = !containers(&["--filter", OURS]).await?.is_empty();
-    let mut down = "nothing was there to remove".to_owned();
+    let mut down = "there was nothing to remove".to_owned();
     if there || kind.path("state/meshproof/kind/check").is_dir() {
         down = said(kind.down(), UP).await.text;
     }

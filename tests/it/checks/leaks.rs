@@ -1,5 +1,5 @@
-//! That nothing is left behind, whatever ends a run: after a whole run, after SIGINT and SIGTERM,
-//! and after kill -9 at random moments of bring-up and run.
+//! Checks that nothing is left behind, however a run ends: after a complete run, after SIGINT and
+//! SIGTERM, and after kill -9 at random moments of bring-up and run.
 
 use std::{
     collections::{BTreeSet, hash_map::RandomState},
@@ -20,16 +20,17 @@ use super::{
     target::Target,
 };
 
-/// A whole run, with its bring-up, on a busy machine.
+/// How long a complete run may take on a busy machine, including its bring-up.
 const WHOLE: Duration = Duration::from_secs(300);
-/// A run ends itself 90 s after a signal.
+/// A run ends within 90 s of a signal.
 const AFTER_SIGNAL: Duration = Duration::from_secs(100);
-/// What the kernel removes is gone this soon.
+/// How soon everything that the kernel removes must be gone.
 const SOON: Duration = Duration::from_secs(2);
-/// Moments for SIGINT and SIGTERM: bring-up of the API server, of the mesh, of a scenario.
+/// Moments for SIGINT and SIGTERM in seconds: bring-up of the API server, of the mesh, of a
+/// scenario.
 const MOMENTS: [f64; 4] = [0.3, 1.5, 4.0, 8.0];
 
-/// Runs of a scenario in a mesh of their own, and the machine around them.
+/// Runs of a scenario, each in its own mesh, and the state of the machine.
 struct Runs {
     ours: Ours,
     before: BTreeSet<String>,
@@ -39,7 +40,7 @@ struct Runs {
 
 impl Runs {
     async fn new() -> Self {
-        let tally = Tally::of("nothing is left of a run").await;
+        let tally = Tally::of("a run leaves nothing behind").await;
         let scratch = tempfile::tempdir().expect("a directory");
         let folder = |name: &str| {
             let path = scratch.path().join(name);
@@ -64,7 +65,7 @@ impl Runs {
         self.scratch.path().join("report")
     }
 
-    /// Every file of a world and every scratch file goes to directories that are looked at.
+    /// A run whose state and scratch files go to directories that are compared.
     fn run(&self) -> Running {
         let mut run = command(&self.ours.program, &["run"]);
         run.args(words(
@@ -78,7 +79,7 @@ impl Runs {
         Running::start(run)
     }
 
-    /// Tells whether a run went as it had to, and whether everything is as it was.
+    /// Records whether a run ended as expected, and whether the machine is as before.
     async fn ended(&mut self, what: &str, problem: Option<String>) {
         if let Some(problem) = problem {
             self.tally.add(what, Err(problem));
@@ -86,7 +87,7 @@ impl Runs {
         let left = self.ours.as_before(&mut self.before, SOON).await;
         let left = left.map_err(|left| format!("left behind:{left}"));
         self.tally
-            .add(&format!("nothing is left after {what}"), left);
+            .add(&format!("nothing is left behind after {what}"), left);
     }
 
     async fn whole(&mut self) {
@@ -95,13 +96,14 @@ impl Runs {
             Some(0) => None,
             status => Some(format!("status {status:?}: {}", tail(&run.text(), 20))),
         };
-        self.ended("a whole run", problem).await;
+        self.ended("a complete run", problem).await;
     }
 
-    /// The program has to end with this status after the clean-up, with a report.
+    /// Checks that the program cleans up after the signal, writes its report and exits with this
+    /// status.
     async fn signalled(&mut self, signal: Signal, wanted: i32, seconds: f64) {
         let what = format!("{signal} at {seconds} s");
-        let _ = fs::remove_dir_all(self.report()); // the first run has not made it
+        let _ = fs::remove_dir_all(self.report()); // the first run has not written it
         let mut run = self.run();
         moment(seconds).await;
         run.signal(signal);
@@ -109,7 +111,7 @@ impl Runs {
         let over = status == Some(0) && run.text().contains("1 pass");
         let problem = if !over && status != Some(wanted) {
             Some(format!(
-                "status {status:?}, not {wanted}: {}",
+                "status {status:?}, expected {wanted}: {}",
                 tail(&run.text(), 5)
             ))
         } else {
@@ -130,12 +132,12 @@ impl Runs {
     }
 }
 
-/// Waits for no condition: the moment of a signal is what varies here.
+/// Waits for a fixed time and for no condition: the moment of a signal is varied on purpose.
 async fn moment(seconds: f64) {
     sleep(Duration::from_secs_f64(seconds)).await;
 }
 
-/// A moment that nobody chose, in the first so many seconds.
+/// A random moment within the first `most` seconds.
 pub fn random(most: u64) -> f64 {
     let drawn = RandomState::new().build_hasher().finish() % 10_000;
     let most = u32::try_from(most).unwrap_or(u32::MAX);
@@ -159,27 +161,27 @@ async fn a_run_leaves_nothing_on_the_machine() {
 }
 
 #[tokio::test]
-#[ignore = "needs kubectl on PATH and a local mesh: scripts/test runs it"]
+#[ignore = "needs kubectl in PATH and a local mesh: scripts/test runs it"]
 async fn objects_of_a_kept_target_are_as_before() {
     objects_are_as_before(Way::Kept).await;
 }
 
 #[tokio::test]
-#[ignore = "needs kubectl on PATH and a local mesh: scripts/test runs it"]
+#[ignore = "needs kubectl in PATH and a local mesh: scripts/test runs it"]
 async fn objects_of_a_cluster_are_as_before() {
     objects_are_as_before(Way::Cluster).await;
 }
 
-/// How a run comes to an API server that goes on.
+/// How runs reach an API server that outlives them.
 #[derive(Clone, Copy)]
 enum Way {
     /// A local target that is kept.
     Kept,
-    /// `--target cluster`, towards the API server of a kept target.
+    /// `--target cluster`, with the API server of a kept target.
     Cluster,
 }
 
-/// A target, its objects, and how runs on it go.
+/// A target, its objects, and the results of the runs on it.
 struct Lasting {
     way: Way,
     target: Target,
@@ -245,7 +247,7 @@ async fn objects_are_as_before(way: Way) {
     }
     let removed = lasting.objects.remove_alikes().await;
     tally.add(
-        "what only looks like a run's is removed by us alone",
+        "objects that only look like a run's are left alone",
         removed,
     );
     drop(lasting); // before the next test begins
@@ -286,16 +288,16 @@ async fn interrupted(
         status => tally.add(
             &what,
             Err(format!(
-                "status {status:?}, not 130: {}",
+                "status {status:?}, expected 130: {}",
                 tail(&run.text(), 5)
             )),
         ),
     }
     let left = lasting.objects.as_before(Duration::from_secs(3)).await;
-    tally.add(&format!("as before after {what}"), left);
+    tally.add(&format!("no changes after {what}"), left);
 }
 
-/// The next run sweeps when it begins; it is ended as soon as it has.
+/// Kills a run and starts another, which sweeps when it begins and is ended as soon as it has.
 async fn killed(
     lasting: &mut Lasting,
     tally: &mut Tally,
@@ -315,11 +317,11 @@ async fn killed(
         status => tally.add(
             &what,
             Err(format!(
-                "the run after it: status {status:?}: {}",
+                "the next run: status {status:?}: {}",
                 tail(&next.text(), 5)
             )),
         ),
     }
     let left = lasting.objects.as_before(Duration::from_secs(30)).await;
-    tally.add(&format!("as before after {what}"), left);
+    tally.add(&format!("no changes after {what}"), left);
 }

@@ -1,4 +1,4 @@
-//! What is on this machine that a run could leave behind, as lines that can be compared.
+//! State of this machine that a run could leave behind, as lines that can be compared.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,27 +11,27 @@ use meshproof::wait::{Look, WaitError, until};
 
 use super::program::{command, output};
 
-/// How long a listing may take.
+/// Timeout of a listing.
 const LIMIT: Duration = Duration::from_secs(20);
-/// How many differences are shown.
+/// Maximum number of differences shown.
 const SHOWN: usize = 20;
 
-/// What belongs to the runs that are looked at.
+/// Identifies what belongs to the runs under observation.
 pub struct Ours {
-    /// The program.
+    /// Path of the program.
     pub program: PathBuf,
-    /// `XDG_RUNTIME_DIR` of the runs: worlds have their state below it.
+    /// `XDG_RUNTIME_DIR` of the runs: worlds keep their state below it.
     pub state: PathBuf,
     /// `TMPDIR` of the runs.
     pub scratch: PathBuf,
 }
 
 impl Ours {
-    /// Processes, network links and rules, named network namespaces, mounts, nft's rules, control
-    /// groups, and files.
+    /// Lists processes, network links and rules, named network namespaces, mounts, nft's rules,
+    /// control groups and files.
     ///
     /// # Errors
-    /// When a program that lists them fails.
+    /// A program that lists them failed.
     pub async fn listed(&self) -> Result<BTreeSet<String>, String> {
         let mut all = BTreeSet::new();
         let mut add = |kind: &str, lines: Vec<String>| {
@@ -45,7 +45,7 @@ impl Ours {
         ] {
             let text = output(command(program, words), LIMIT).await?;
             let line = |line: &str| match kind {
-                "link" => line.split(": ").nth(1).unwrap_or(line).to_owned(), // without number and state
+                "link" => line.split(": ").nth(1).unwrap_or(line).to_owned(), // without index and state
                 _ => line.to_owned(),
             };
             add(kind, text.lines().map(line).collect());
@@ -65,8 +65,8 @@ impl Ours {
         Ok(all)
     }
 
-    /// All processes of the program or with our directory in their arguments, and everything below
-    /// them.
+    /// Processes of the program or with our directory in their arguments, and all their
+    /// descendants.
     fn processes(&self) -> Vec<String> {
         let state = self.state.display().to_string();
         let all: BTreeMap<u32, Process> = names(Path::new("/proc"))
@@ -79,8 +79,7 @@ impl Ours {
         };
         let is_ours = |pid: &u32| {
             let (mut at, mut seen) = (*pid, BTreeSet::new());
-            // Numbers may be taken again between two looks, so that parents could go round in a
-            // circle.
+            // Process ids can be reused between two reads, so that parents could form a cycle.
             while let Some(process) = all.get(&at).filter(|_| seen.insert(at)) {
                 if own(process) {
                     return true;
@@ -100,11 +99,11 @@ impl Ours {
             .collect()
     }
 
-    /// Waits until everything is as it was.
+    /// Waits until everything is as before.
     ///
     /// # Errors
-    /// What has come and gone. `before` is then what there is now, so that each difference is told
-    /// once.
+    /// The differences. `before` is then set to the current state, so that each difference is
+    /// reported once.
     pub async fn as_before(
         &self,
         before: &mut BTreeSet<String>,
@@ -129,7 +128,7 @@ impl Ours {
     }
 }
 
-/// `+` before what has come, `-` before what has gone.
+/// `+` marks what is new, `-` what is missing.
 pub fn difference(before: &BTreeSet<String>, now: &BTreeSet<String>) -> String {
     let come = now.difference(before).map(|line| ('+', line));
     let gone = before.difference(now).map(|line| ('-', line));
@@ -142,16 +141,16 @@ pub fn difference(before: &BTreeSet<String>, now: &BTreeSet<String>) -> String {
 struct Process {
     parent: u32,
     exe: Option<PathBuf>,
-    /// Its arguments with blanks between.
+    /// Its arguments, separated by blanks.
     words: String,
 }
 
 impl Process {
-    /// `None` when it has ended meanwhile.
+    /// `None` when the process has ended meanwhile.
     fn of(pid: u32) -> Option<Self> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let stat = fs::read_to_string(folder.join("stat")).ok()?;
-        let (_, after_name) = stat.rsplit_once(')')?; // the name may have blanks and brackets
+        let (_, after_name) = stat.rsplit_once(')')?; // the name may contain blanks and brackets
         let words = fs::read(folder.join("cmdline")).ok()?;
         Some(Self {
             parent: after_name.split_whitespace().nth(1)?.parse().ok()?,
@@ -161,7 +160,7 @@ impl Process {
     }
 }
 
-/// Names in a directory; none when there is no such directory.
+/// Names in a directory; empty when it does not exist.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -169,7 +168,7 @@ fn names(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Everything below a directory; links are not followed.
+/// Everything below a directory. Links are not followed.
 fn below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -188,7 +187,7 @@ fn mounts() -> Vec<String> {
     text.lines().filter_map(point).collect()
 }
 
-/// Directories of control groups that bear our name. Those of others come and go.
+/// Directories of control groups with our name. Those of others come and go.
 fn cgroups() -> Vec<String> {
     let all = below(Path::new("/sys/fs/cgroup")).into_iter();
     all.filter(|path| path.contains("meshproof") && Path::new(path).is_dir())

@@ -1,5 +1,5 @@
-//! Every object of every kind that an API server knows, with its uid, generation, labels and
-//! annotations, beside namespaces and objects that only look like a run's.
+//! All objects of all kinds of an API server, with uid, generation, labels and annotations, and
+//! some namespaces and objects that only look like a run's.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock, time::Duration};
 
@@ -12,19 +12,19 @@ use super::{
     program::{command, output},
 };
 
-/// How long kubectl may take.
+/// Timeout of kubectl.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Kinds that come and go with everybody's pods, or by themselves.
+/// Kinds that come and go with any pod, or by themselves.
 static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = r"^(endpoints|endpointslices\.discovery.*|ipaddresses\..*|events|events\..*|componentstatuses|podmetrics.*|nodemetrics.*)$";
     Regex::new(kinds).expect("a regular expression")
 });
-/// A leader's lock, renewed all the time.
+/// A leader election lock, which is renewed all the time.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
-/// What meshproof must never touch. A namespace that is only named like a run's; one with the label
-/// and no annotation; one with label, annotations and another name; a control namespace whose stale
-/// Lease and journal nobody of ours has written.
+/// Objects that meshproof must never touch: a namespace that is only named like a run's; one with
+/// the label and no annotation; one with label, annotations and another name; a control namespace
+/// whose stale Lease and journal were not written by meshproof.
 const ALIKES: &str = r#"
 apiVersion: v1
 kind: Namespace
@@ -62,17 +62,17 @@ metadata: {name: mp-alike, labels: {meshproof.dev/run: zzzz4}}
 rules: []
 "#;
 
-/// The objects of an API server, as they were before.
+/// The objects of an API server, and their previous state.
 pub struct Objects {
     pub kubeconfig: PathBuf,
     before: BTreeSet<String>,
 }
 
 impl Objects {
-    /// Makes what only looks like a run's, and lists everything.
+    /// Creates objects that only look like a run's, and lists everything.
     ///
     /// # Errors
-    /// kubectl's words.
+    /// The error of kubectl.
     pub async fn with_alikes(kubeconfig: PathBuf) -> Result<Self, String> {
         let alikes = kubeconfig.with_file_name("alikes.yaml");
         fs::write(&alikes, ALIKES).map_err(|error| error.to_string())?;
@@ -93,7 +93,7 @@ impl Objects {
         output(kubectl, LIMIT).await
     }
 
-    /// How many namespaces of runs there are, in words.
+    /// Describes the number of namespaces of runs.
     pub async fn namespaces_of_runs(&self) -> String {
         let words = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "name"];
         match self.kubectl(&words).await {
@@ -101,7 +101,7 @@ impl Objects {
                 "{} namespaces",
                 names.lines().filter(|name| !is_alike(name)).count()
             ),
-            Err(why) => format!("no list of namespaces ({why})"),
+            Err(why) => format!("cannot list namespaces ({why})"),
         }
     }
 
@@ -118,14 +118,16 @@ impl Objects {
             .kubectl(&["get", &kinds, "--all-namespaces", "-o", "json"])
             .await?;
         let all: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let items = all["items"].as_array().ok_or("kubectl lists no items")?;
+        let items = all["items"]
+            .as_array()
+            .ok_or("the output of kubectl has no items")?;
         Ok(items.iter().map(line).collect())
     }
 
-    /// Waits until every object is as it was.
+    /// Waits until every object is as before.
     ///
     /// # Errors
-    /// What has come and gone. Each difference is told once.
+    /// The differences. Each is reported once.
     pub async fn as_before(&mut self, limit: Duration) -> Result<String, String> {
         let outcome = until(limit, async |_| {
             let now = self.listed().await?;
@@ -139,15 +141,15 @@ impl Objects {
             Err(WaitError::Failed(why)) => Err(why),
             Err(WaitError::TimedOut(late)) => {
                 self.before = self.listed().await?;
-                Err(format!("not as before:{}", late.last_seen))
+                Err(format!("differences:{}", late.last_seen))
             }
         }
     }
 
-    /// They have stayed until now, and go.
+    /// Checks that they have stayed until now, and deletes them.
     ///
     /// # Errors
-    /// kubectl's words, also when one is not there any more.
+    /// The error of kubectl, also when one no longer exists.
     pub async fn remove_alikes(&self) -> Result<String, String> {
         let alikes = self.kubeconfig.with_file_name("alikes.yaml");
         let words = ["delete", "-f", &alikes.display().to_string()];

@@ -1,4 +1,4 @@
-//! Programs that run with a deadline, and what they say.
+//! Programs that run with a timeout, and their output.
 
 use std::{
     ffi::OsStr,
@@ -32,33 +32,33 @@ pub fn meshproof() -> PathBuf {
         PathBuf::from,
     );
     path.canonicalize()
-        .unwrap_or_else(|error| panic!("no program {}: {error}", path.display()))
+        .unwrap_or_else(|error| panic!("program {} not found: {error}", path.display()))
 }
 
-/// A number that says how much is tried, from a variable.
+/// Reads a count from a variable.
 pub fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| {
         text.parse()
-            .unwrap_or_else(|error| panic!("{variable}={text} is no number: {error}"))
+            .unwrap_or_else(|error| panic!("{variable}={text} is not a number: {error}"))
     })
 }
 
-/// Words of a variable.
+/// Splits a variable into words.
 pub fn words(variable: &str, default: &str) -> Vec<String> {
     let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// # Panics
-/// When kubectl is not on PATH.
+/// When kubectl is not in PATH.
 pub fn need_kubectl() {
     assert!(
         on_path(Path::new("kubectl")).is_some(),
-        "kubectl is not on PATH: install it (https://kubernetes.io/docs/tasks/tools/) and start again"
+        "`kubectl` not found in PATH: install it (https://kubernetes.io/docs/tasks/tools/) and run the test again"
     );
 }
 
-/// A program of the search path, also of the system's, with words.
+/// A command of a program in PATH or the system's directories, with arguments.
 pub fn command(program: impl AsRef<OsStr>, words: &[&str]) -> Command {
     let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
@@ -68,10 +68,10 @@ pub fn command(program: impl AsRef<OsStr>, words: &[&str]) -> Command {
     command
 }
 
-/// How a program ended, and all that it said.
+/// How a program ended, and its output.
 #[derive(Debug)]
 pub struct Said {
-    /// Exit status, 128 and the number of the signal, or `None` when it did not end in time.
+    /// Exit status, or 128 plus the number of the signal, or `None` after a timeout.
     pub status: Option<i32>,
     pub text: String,
 }
@@ -81,17 +81,17 @@ impl Said {
         self.status == Some(0)
     }
 
-    /// For messages.
+    /// Status and end of the output, for messages.
     pub fn told(&self) -> String {
         let status = self.status.map_or_else(
-            || "did not end in time".to_owned(),
+            || "timed out".to_owned(),
             |status| format!("status {status}"),
         );
-        format!("{status}, said:\n{}", tail(&self.text, 15))
+        format!("{status}, output:\n{}", tail(&self.text, 15))
     }
 }
 
-/// Runs a command to its end, or kills it at its deadline.
+/// Runs a command to its end, or kills it after the timeout.
 pub async fn said(command: Command, limit: Duration) -> Said {
     let mut running = Running::start(command);
     let status = running.ended(limit).await;
@@ -101,10 +101,10 @@ pub async fn said(command: Command, limit: Duration) -> Said {
     }
 }
 
-/// The standard output of a command that has to succeed.
+/// Returns the standard output of a command that must succeed.
 ///
 /// # Errors
-/// How it ended and what it said.
+/// How it ended, and its standard error.
 pub async fn output(mut command: Command, limit: Duration) -> Result<String, String> {
     let name = command.as_std().get_program().display().to_string();
     let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
@@ -120,7 +120,7 @@ pub async fn output(mut command: Command, limit: Duration) -> Result<String, Str
     }
 }
 
-/// A program that runs, with all that it says in a file. Its process group ends with this.
+/// A running program whose output goes to a file. Dropping it ends its process group.
 pub struct Running {
     child: Child,
     log: NamedTempFile,
@@ -128,15 +128,15 @@ pub struct Running {
 
 impl Running {
     /// # Panics
-    /// When it does not start.
+    /// When the program does not start.
     pub fn start(command: Command) -> Self {
         Self::start_with(command, Stdio::null())
     }
 
     /// # Panics
-    /// When it does not start.
+    /// When the program does not start.
     pub fn start_with(mut command: Command, stdin: Stdio) -> Self {
-        let log = NamedTempFile::new().expect("a file for what it says");
+        let log = NamedTempFile::new().expect("a file for the output");
         let to = || Stdio::from(log.as_file().try_clone().expect("a second handle"));
         command
             .stdin(stdin)
@@ -151,21 +151,22 @@ impl Running {
     }
 
     fn pid(&self) -> Option<Pid> {
-        let id = self.child.id()?; // none once it has been waited for
+        let id = self.child.id()?; // none once its status was collected
         i32::try_from(id).ok().map(Pid::from_raw)
     }
 
     /// Sends a signal to this process alone.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid() {
-            let _ = kill(pid, signal); // it may have ended
+            let _ = kill(pid, signal); // the process may have ended
         }
     }
 
-    /// How it ended, as [`Said::status`]. At the deadline its process group is killed.
+    /// Waits for its end; the result is as for [`Said::status`]. After the timeout its process
+    /// group is killed.
     pub async fn ended(&mut self, limit: Duration) -> Option<i32> {
         let status = match timeout(limit, self.child.wait()).await {
-            Ok(status) => Some(code(status.expect("a child of ours"))),
+            Ok(status) => Some(code(status.expect("our own child"))),
             Err(_) => None,
         };
         if status.is_none() {
@@ -175,10 +176,10 @@ impl Running {
         status
     }
 
-    /// The first line that `wanted` takes.
+    /// Waits for the first line that `wanted` accepts.
     ///
     /// # Errors
-    /// At the deadline, with what it has said instead.
+    /// The output so far, after the timeout.
     pub async fn line(
         &self,
         limit: Duration,
@@ -190,14 +191,14 @@ impl Running {
             Ok::<_, String>(found.map_or_else(|| Look::Unmet(tail(&text, 5)), Look::Met))
         };
         until(limit, look).await.map_err(|error| match error {
-            WaitError::TimedOut(late) => format!("it did not say so: {late}"),
+            WaitError::TimedOut(late) => format!("the expected line was not printed: {late}"),
             WaitError::Failed(why) => why,
         })
     }
 
-    /// All that it has said until now.
+    /// The output so far.
     pub fn text(&self) -> String {
-        let bytes = fs::read(self.log.path()).expect("what it said");
+        let bytes = fs::read(self.log.path()).expect("the output");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -214,7 +215,7 @@ impl Drop for Running {
     }
 }
 
-/// As a shell has it.
+/// Exit code as in a shell.
 fn code(status: ExitStatus) -> i32 {
     let signal = || status.signal().map(|signal| 128 + signal);
     status.code().or_else(signal).unwrap_or(-1)

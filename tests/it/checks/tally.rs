@@ -1,13 +1,14 @@
-//! Checks one after the other, each told as it ends: one that fails keeps no other from being made.
+//! Runs checks one after the other and reports each as it ends. A failed check does not stop the
+//! others.
 
 use std::time::Instant;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-/// These tests look at the whole machine, so that there is one at a time.
+/// These tests compare the state of the whole machine, so only one runs at a time.
 static MACHINE: Mutex<()> = Mutex::const_new(());
 
-/// How the checks of a test went.
+/// Results of the checks of a test.
 pub struct Tally {
     _alone: MutexGuard<'static, ()>,
     passed: usize,
@@ -16,8 +17,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Waits for other tests. `title` stands alone on its line: what libtest has begun to print
-    /// ends there.
+    /// Waits for other tests. `title` is printed on its own line, which ends the line that
+    /// libtest has begun.
     pub async fn of(title: &str) -> Self {
         let alone = MACHINE.lock().await;
         eprintln!("\n== {title}");
@@ -29,12 +30,12 @@ impl Tally {
         }
     }
 
-    /// What comes next is measured from here on.
+    /// Restarts the clock for the next check.
     pub fn begin(&mut self) {
         self.began = Instant::now();
     }
 
-    /// Tells of a check that took from the one before until now: what it showed, or why it failed.
+    /// Reports a check that took from the previous one until now: its result, or why it failed.
     pub fn add(&mut self, what: &str, outcome: Result<String, String>) {
         let seconds = self.began.elapsed().as_secs_f64();
         match outcome {

@@ -1,4 +1,4 @@
-//! A local target to look at from outside.
+//! A local target for checks from outside.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,21 +7,21 @@ use tokio::process::Command;
 
 use super::program::{command, meshproof, output, said};
 
-/// How long a target may take to come up or to go down on a busy machine.
+/// How long a target may take to come up or go down on a busy machine.
 const UP: Duration = Duration::from_secs(300);
 
 /// A local target that is up.
 pub struct Target {
     pub name: String,
-    /// It was there before, and stays.
+    /// Whether it existed before, and stays.
     lent: bool,
 }
 
 impl Target {
-    /// The one that `CHECK_TARGET` names, else a new one.
+    /// Returns the target named by `CHECK_TARGET`, or brings up a new one.
     ///
     /// # Errors
-    /// What the program says when it does not come up.
+    /// The output of the program when the target does not come up.
     pub async fn up(purpose: &str) -> Result<Self, String> {
         if let Ok(name) = std::env::var("CHECK_TARGET") {
             return Ok(Self { name, lent: true });
@@ -33,41 +33,41 @@ impl Target {
         let up = said(target.words(&["target", "up"], &[]), UP).await;
         match up.ok() {
             true => Ok(target),
-            false => Err(format!("no target: {}", up.told())),
+            false => Err(format!("the target did not come up: {}", up.told())),
         }
     }
 
-    /// meshproof with these words, the target's name, and more words.
+    /// A meshproof command: these arguments, the target's name, and more arguments.
     pub fn words(&self, before: &[&str], after: &[&str]) -> Command {
         let mut command = command(meshproof(), before);
         command.args(["--name", &self.name]).args(after);
         command
     }
 
-    /// A command inside the target.
+    /// A command that runs inside the target.
     pub fn inside(&self, words: &[&str]) -> Command {
         let mut command = self.words(&["target", "shell"], &["--"]);
         command.args(words);
         command
     }
 
-    /// The kubeconfig for programs outside.
+    /// The kubeconfig for programs outside the target.
     ///
     /// # Errors
-    /// When the program does not know the target.
+    /// The program does not know the target.
     pub async fn kubeconfig(&self) -> Result<PathBuf, String> {
         let words = ["target", "status", "--target", "local", "--output", "json"];
         let text = output(self.words(&words, &[]), Duration::from_secs(30)).await?;
         let status: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         let path = status[0]["kubeconfig"].as_str();
         path.map(PathBuf::from)
-            .ok_or_else(|| format!("its status names no kubeconfig: {text}"))
+            .ok_or_else(|| format!("the target's status names no kubeconfig: {text}"))
     }
 
-    /// Where istioctl is, which the target's shell has on PATH.
+    /// The path of istioctl, which the target's shell has in PATH.
     ///
     /// # Errors
-    /// When it has not.
+    /// The shell does not have it.
     pub async fn istioctl(&self) -> Result<String, String> {
         let found = self.inside(&["sh", "-c", "command -v istioctl"]);
         let path = output(found, Duration::from_secs(30)).await?;

@@ -1,5 +1,5 @@
-//! Single gRPC calls, which every caller makes: what it says of them is what the test bed's server
-//! saw.
+//! Single gRPC calls, which every caller supports: its observations match what the test bed's
+//! server saw.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use super::{
 
 pub const HELLO: &str = "mypackage.Greeter/SayHello";
 
-/// A caller of this kind, and the test bed's server.
+/// A caller of this implementation, and the test bed's server.
 pub async fn pair(by: Implementation) -> Option<(Caller, Server)> {
     Some((by.caller().await?, Rust.server().await?))
 }
@@ -239,7 +239,7 @@ async fn address_where_nobody_listens_is_a_matter_of_transport(
         (seen.status.code, seen.status.origin),
         (14, Origin::Transport)
     );
-    let words = seen.transport_error.expect("it is said");
+    let words = seen.transport_error.expect("an error is reported");
     assert!(words.to_lowercase().contains("refused"), "{words}");
     assert_eq!((seen.http_status, seen.headers.len()), (None, 0));
 }

@@ -1,4 +1,4 @@
-//! What a caller's control port answers beside runs.
+//! Responses of a caller's control port, apart from runs.
 
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -46,7 +46,7 @@ async fn caller_says_whether_an_address_can_be_reached(
     assert_eq!((open.made, open.error), (7, None));
     let closed = caller.port.reach("127.0.0.1:1", 7).await;
     assert_eq!(closed.made, 0);
-    let words = closed.error.expect("it is said");
+    let words = closed.error.expect("an error is reported");
     assert!(words.to_lowercase().contains("refused"), "{words}");
     let unknown = caller.port.reach("nobody.invalid:1", 1).await;
     assert!(unknown.error.is_some(), "{unknown:?}");

@@ -1,5 +1,5 @@
-//! The programs that speak the control protocol: where they are, how each is started, and what each
-//! says that it offers.
+//! The programs that speak the control protocol: where they are, how each is started, and which
+//! features each supports.
 
 use std::{
     env,
@@ -23,7 +23,7 @@ use tokio::{
 
 use super::port::Port;
 
-/// In which language.
+/// Programming language of an implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Implementation {
     /// This repository's test bed.
@@ -34,7 +34,7 @@ pub enum Implementation {
     Python,
 }
 
-/// What a caller may be asked for beside single gRPC calls in plain text, which all make.
+/// Features that a caller may support beyond single gRPC calls in plain text, which all support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     Tls,
@@ -48,7 +48,7 @@ pub enum Feature {
 }
 
 impl Implementation {
-    /// What its caller offers. Anything else it has to refuse.
+    /// Features that its caller supports. It must reject all others.
     pub fn offers(self) -> &'static [Feature] {
         use Feature::{Finish, GrpcWeb, NumberedStream, Padding, Summary, TimedRun, Tls};
         match self {
@@ -66,13 +66,13 @@ impl Implementation {
         }
     }
 
-    /// Whether its server carries out every script and has all of a server's control requests.
+    /// Whether its server executes every script and supports all control requests of a server.
     pub fn server_is_complete(self) -> bool {
         self == Self::Rust
     }
 
-    /// A caller that waits for plans; `None` where its program is not there, which has been told
-    /// then.
+    /// Starts a caller that waits for plans. `None` if its program is not available, which is
+    /// then reported.
     pub async fn caller(self) -> Option<Caller> {
         let (port, ended) = match self {
             Self::Rust => {
@@ -96,7 +96,7 @@ impl Implementation {
         })
     }
 
-    /// A server of the test services; `None` as for [`Self::caller`].
+    /// Starts a server of the test services; `None` as for [`Self::caller`].
     pub async fn server(self) -> Option<Server> {
         match self {
             Self::Rust => {
@@ -122,15 +122,15 @@ impl Implementation {
     }
 }
 
-/// A running caller; it ends with this.
+/// A running caller; dropping it ends it.
 pub struct Caller {
     pub port: Port,
     _program: Option<Program>,
 }
 
-/// A running server; it ends with this.
+/// A running server; dropping it ends it.
 pub struct Server {
-    /// Where it takes calls.
+    /// Address for calls.
     pub address: SocketAddr,
     pub port: Port,
     _program: Option<Program>,
@@ -140,7 +140,7 @@ fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-/// Who each of them is told to be.
+/// Identity that each program is given.
 pub fn identity(role: &str) -> Info {
     Info {
         role: role.into(),
@@ -168,7 +168,7 @@ fn options() -> server::ServerOptions {
     }
 }
 
-/// A program of its own, and what it says.
+/// A separate program, and its output.
 struct Program {
     _child: Child,
     said: Lines<BufReader<ChildStderr>>,
@@ -208,7 +208,7 @@ impl Program {
         }
     }
 
-    /// The port whose digits follow `words` in something that the program says.
+    /// Waits for the port whose digits follow `words` in the program's output.
     async fn address(&mut self, words: &str) -> SocketAddr {
         let port = |text: &str| {
             let rest = text.split_once(words)?.1;
@@ -223,7 +223,10 @@ impl Program {
             }
             match self.said.next_line().await.expect("text") {
                 Some(line) => self.all += &format!("{line}\n"),
-                None => panic!("it ended and did not say {words:?}:\n{}", self.all),
+                None => panic!(
+                    "the program ended without printing {words:?}:\n{}",
+                    self.all
+                ),
             }
         }
     }
@@ -232,7 +235,8 @@ impl Program {
 fn interop(role: &str, words: &[&str]) -> Option<Program> {
     let program = there("tools/interop", programs())?.join("interop");
     let mut command = Command::new(program);
-    // The address for probes is another than the control port's, so that the two are told apart.
+    // The address for probes differs from that of the control port, so that they can be
+    // distinguished.
     command.args([role, "--control", "127.0.0.1:0", "--ready", "127.0.0.2:0"]);
     command.args(words).arg("--protoset");
     Some(Program::start(&mut command, role))
@@ -248,27 +252,28 @@ fn grpcio() -> Option<Program> {
     Some(Program::start(&mut command, "caller"))
 }
 
-/// What was found; told where it was not, and a failure where it has to be.
+/// Returns the program if it was found. Otherwise reports it, and panics if all programs are
+/// required.
 fn there(what: &str, found: Result<PathBuf, String>) -> Option<PathBuf> {
     match found {
         Ok(path) => Some(path),
         Err(words) if env::var_os("MESHPROOF_ALL_IMPLEMENTATIONS").is_some() => {
-            panic!("{what} cannot be held to the protocol: {words}")
+            panic!("cannot test {what} against the protocol: {words}")
         }
         Err(words) => {
-            eprintln!("SKIPPED: {what} is not held to the protocol: {words}");
+            eprintln!("SKIPPED: {what} is not tested against the protocol: {words}");
             None
         }
     }
 }
 
-const PREPARE: &str = "`meshproof toolchain prepare` makes it";
+const PREPARE: &str = "`meshproof toolchain prepare` builds it";
 
 fn options_of_the_tool_chain() -> Result<PrepareOptions, String> {
     PrepareOptions::new(EnvoyVersion::default()).map_err(|error| error.to_string())
 }
 
-/// The directory of the Go programs, as made of the present sources.
+/// The directory of the Go programs, built from the current sources.
 fn programs() -> Result<PathBuf, String> {
     let status = toolchain::status(&options_of_the_tool_chain()?);
     let sets = status.map_err(|error| error.to_string())?.sets;
@@ -276,11 +281,11 @@ fn programs() -> Result<PathBuf, String> {
     let set = sets.next().ok_or("the tool chain has no such set")?;
     match set.state {
         SetState::Ready { .. } => Ok(set.path.join("bin")),
-        other => Err(format!("its program is not there ({other:?}); {PREPARE}")),
+        other => Err(format!("its program is missing ({other:?}); {PREPARE}")),
     }
 }
 
-/// The directory of the Python packages that are pinned for the machine's Python.
+/// The directory of the Python packages that are pinned for the machine's Python version.
 fn packages() -> Result<PathBuf, String> {
     let stored = toolchain::stored(&options_of_the_tool_chain()?.cache, &[]);
     let stored = stored.map_err(|error| error.to_string())?;
@@ -288,6 +293,6 @@ fn packages() -> Result<PathBuf, String> {
         .into_iter()
         .filter(|set| set.name.starts_with("grpcio-") && set.used == Use::Pinned);
     let set = sets.next();
-    let set = set.ok_or_else(|| format!("grpcio for {INTERPRETER} is not there; {PREPARE}"))?;
+    let set = set.ok_or_else(|| format!("grpcio for {INTERPRETER} is missing; {PREPARE}"))?;
     Ok(set.path.join("lib"))
 }

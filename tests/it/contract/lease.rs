@@ -1,4 +1,4 @@
-//! Runs end with whoever wanted them.
+//! A run ends when its controller is gone.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use super::{
     port::Port,
 };
 
-/// Longer than anything here takes.
+/// Longer than any step here takes.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Calls without end.
+/// A plan of endless calls.
 fn endless(server: &Server, id: &str) -> CallPlan {
     let load = Load {
         rate: Some(50.0),
@@ -31,12 +31,12 @@ fn endless(server: &Server, id: &str) -> CallPlan {
     }
 }
 
-/// Returns once no new call has come for a second.
+/// Returns once no new call has arrived for a second.
 async fn quiet(server: Port, prefix: &str) {
     let (mut seen, mut since) = (0, Instant::now());
     let limit = Instant::now() + LIMIT;
     while since.elapsed() < Duration::from_secs(1) {
-        assert!(Instant::now() < limit, "the calls go on");
+        assert!(Instant::now() < limit, "the calls did not stop");
         let now = server.ledger(prefix).await.len();
         if now != seen {
             (seen, since) = (now, Instant::now());
@@ -79,7 +79,7 @@ async fn run_whose_controller_says_nothing_more_is_stopped(
     let Some(RunLine::Stopped { reason }) = last else {
         panic!("{last:?}");
     };
-    assert!(reason.contains("no sign of the controller"), "{reason}");
+    assert!(reason.contains("the controller sent nothing"), "{reason}");
     quiet(server.port, "silent-").await;
 }
 
@@ -127,7 +127,7 @@ async fn leaving_the_answer_cancels_the_calls(#[values(Rust, Go, Python)] by: Im
             }
         };
         let ended = timeout(LIMIT, ended).await;
-        ended.unwrap_or_else(|_| panic!("the call is not {wanted}"));
+        ended.unwrap_or_else(|_| panic!("the call did not become {wanted}"));
     };
     ends("running").await;
     drop(run);
@@ -146,5 +146,5 @@ async fn lease_that_is_none_is_refused(
     let path = format!("/v1/run?lease_ms={term}");
     let (status, text) = caller.port.ask(&Method::POST, &path).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
-    assert!(text.contains("give 100 to 600000"), "{text}");
+    assert!(text.contains("must be 100 to 600000"), "{text}");
 }

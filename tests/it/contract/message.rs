@@ -1,4 +1,4 @@
-//! Messages as the schema has them.
+//! Validation of messages against the schema.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -9,8 +9,8 @@ const MESSAGES: [&str; 8] = [
     "Info", "Alive", "Reached", "CallPlan", "RunLine", "Script", "Attempt", "Span",
 ];
 
-/// By the name of the message's type. What is checked in is what counts: a test holds it to the
-/// types.
+/// Validators by the name of the message's type. The checked-in schema is what counts; another
+/// test compares it with the types.
 static VALIDATORS: LazyLock<BTreeMap<&str, Validator>> = LazyLock::new(|| {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -25,7 +25,7 @@ static VALIDATORS: LazyLock<BTreeMap<&str, Validator>> = LazyLock::new(|| {
     MESSAGES.map(one).into()
 });
 
-/// What the schema has against a message; empty: nothing.
+/// Violations of the schema by a message; empty if it is valid.
 pub fn faults(message: &str, document: &Value) -> Vec<String> {
     let errors = VALIDATORS[message].iter_errors(document);
     errors
@@ -33,20 +33,25 @@ pub fn faults(message: &str, document: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Reads a message that has to be as the schema says.
+/// Reads a message that must be valid against the schema.
 pub fn read<T: serde::de::DeserializeOwned>(message: &str, text: &str) -> T {
-    let document: Value = serde_json::from_str(text)
-        .unwrap_or_else(|error| panic!("no {message}, for no JSON ({error}): {text:?}"));
+    let document: Value = serde_json::from_str(text).unwrap_or_else(|error| {
+        panic!("not a {message}, because it is not JSON ({error}): {text:?}")
+    });
     let faults = faults(message, &document);
-    assert!(faults.is_empty(), "no {message}: {faults:#?}\n{text}");
-    serde_json::from_value(document)
-        .unwrap_or_else(|error| panic!("fits the schema and is no {message} ({error}): {text}"))
+    assert!(faults.is_empty(), "not a {message}: {faults:#?}\n{text}");
+    serde_json::from_value(document).unwrap_or_else(|error| {
+        panic!("valid against the schema, but not a {message} ({error}): {text}")
+    })
 }
 
-/// Writes a message, which has to be as the schema says.
+/// Writes a message, which must be valid against the schema.
 pub fn written(message: &str, value: &impl serde::Serialize) -> String {
     let document = serde_json::to_value(value).expect("JSON");
     let faults = faults(message, &document);
-    assert!(faults.is_empty(), "no {message}: {faults:#?}\n{document}");
+    assert!(
+        faults.is_empty(),
+        "not a {message}: {faults:#?}\n{document}"
+    );
     document.to_string()
 }

@@ -1,4 +1,4 @@
-//! What a caller cannot do it refuses, in words, before it makes a call.
+//! A caller rejects features that it does not support, with a message, before it makes a call.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -18,18 +18,18 @@ use super::{
     schema::with,
 };
 
-/// The only line, which has to be a refusal.
+/// The reason of the only line, which must be `refused`.
 fn refusal(lines: &[RunLine]) -> &str {
     match lines {
         [RunLine::Refused { reason }] => reason,
-        other => panic!("no refusal: {other:?}"),
+        other => panic!("not refused: {other:?}"),
     }
 }
 
 fn asking(server: &Server, feature: Feature) -> CallPlan {
     let mut plan = plan(server, "more", HELLO);
     match feature {
-        // Of a server that speaks no TLS: what is tried fails.
+        // The server does not speak TLS, so the attempt fails.
         Feature::Tls => plan.tls = Some(TlsPlan::default()),
         Feature::Summary => plan.summary = true,
         Feature::TimedRun => {
@@ -92,7 +92,7 @@ async fn run_can_be_finished_where_the_caller_offers_it(
     let path = "/v1/finish?id=nobody";
     let (status, text) = caller.port.ask(&http::Method::POST, path).await;
     assert_eq!(status, http::StatusCode::NOT_FOUND);
-    let known = text.contains("no run \"nobody\" is under way");
+    let known = text.contains("no run \"nobody\" is in progress");
     assert_eq!(known, by.offers().contains(&Feature::Finish), "{text}");
 }
 

@@ -1,4 +1,5 @@
-//! A control port, asked as the harness asks: every message either way is held to the schema.
+//! A client of a control port, as in the harness. Every message in either direction is validated
+//! against the schema.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -16,7 +17,7 @@ use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle};
 
 use super::message::{read, written};
 
-/// Where a program listens for its controller.
+/// The control port of a program.
 #[derive(Debug, Clone, Copy)]
 pub struct Port(pub SocketAddr);
 
@@ -32,7 +33,7 @@ fn request(method: &Method, path: &str) -> http::request::Builder {
 }
 
 impl Port {
-    /// Sends over a connection of its own; aborting the task closes that.
+    /// Sends a request over a new connection; aborting the task closes it.
     async fn send(self, request: Request<Body>) -> (Response<Incoming>, JoinHandle<()>) {
         let stream = TcpStream::connect(self.0).await.expect("it listens");
         let made = http1::handshake(TokioIo::new(stream)).await;
@@ -42,7 +43,7 @@ impl Port {
         (answer.expect("an answer"), task)
     }
 
-    /// Status and text of an answer.
+    /// Status and text of a response.
     pub async fn answer(self, request: Request<Body>) -> (StatusCode, String) {
         let (answer, _connection) = self.send(request).await;
         let status = answer.status();
@@ -51,7 +52,7 @@ impl Port {
         (status, text)
     }
 
-    /// As [`Self::answer`], with headers of a stranger.
+    /// Like [`Self::answer`], with headers of a stranger.
     pub async fn answer_to(
         self,
         method: &Method,
@@ -69,7 +70,7 @@ impl Port {
         self.answer(request.expect("a request")).await
     }
 
-    /// Asks for something that has no body.
+    /// Sends a request without a body.
     pub async fn ask(self, method: &Method, path: &str) -> (StatusCode, String) {
         let request = request(method, path).body(whole(String::new()));
         self.answer(request.expect("a request")).await
@@ -102,7 +103,7 @@ impl Port {
         text.lines().map(|line| read("Attempt", line)).collect()
     }
 
-    /// What a caller answers to this text in the place of a plan.
+    /// A caller's response to this text in place of a plan.
     pub async fn run_text(self, text: &str) -> Vec<RunLine> {
         let request = request(&Method::POST, "/v1/run").body(whole(text.to_owned()));
         let (status, text) = self.answer(request.expect("a request")).await;
@@ -115,7 +116,7 @@ impl Port {
         self.run_text(&written("CallPlan", plan)).await
     }
 
-    /// The calls of a run, which has to be done, in the order of their numbers.
+    /// The calls of a run, which must complete, ordered by number.
     pub async fn calls(self, plan: &CallPlan) -> Vec<Observation> {
         let mut lines = self.run(plan).await;
         let last = lines.pop();
@@ -140,7 +141,7 @@ impl Port {
         calls.remove(0)
     }
 
-    /// Begins a run with a lease.
+    /// Starts a run with a lease.
     pub async fn lease(self, plan: &CallPlan, lease_ms: u64) -> Leased {
         let (signs, received) = mpsc::channel::<Bytes>(16);
         let plan = Bytes::from(written("CallPlan", plan) + "\n");
@@ -162,7 +163,7 @@ impl Port {
     }
 }
 
-/// A run that goes on as long as its controller gives signs; it ends with this.
+/// A run that goes on as long as its controller renews the lease; dropping it ends it.
 pub struct Leased {
     answer: Incoming,
     buffer: Vec<u8>,
@@ -177,13 +178,13 @@ impl Drop for Leased {
 }
 
 impl Leased {
-    /// Tells the caller that somebody is there.
+    /// Renews the lease.
     pub async fn sign(&self) {
         let sent = self.signs.send(Bytes::from_static(b"\n")).await;
         sent.expect("the caller reads");
     }
 
-    /// The next line; `None` at the end of the answer.
+    /// The next line; `None` at the end of the response.
     pub async fn line(&mut self) -> Option<RunLine> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {

@@ -1,4 +1,4 @@
-//! The schema itself: it is that of the types, and it can refuse.
+//! The schema itself: it matches the types, and it rejects invalid messages.
 
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Servers: scripts, ledgers and what a control port answers, under calls of the test bed's own
-//! caller.
+//! Servers: scripts, ledgers and the responses of a control port, under calls of the test bed's
+//! own caller.
 
 use http::{Method, StatusCode};
 use rstest::rstest;
@@ -210,7 +210,7 @@ async fn delayed_answer_that_nobody_waits_for_is_cancelled(#[values(Rust, Go)] b
     assert_eq!(ended.expect("it ends"), "cancelled");
 }
 
-/// A script that the types cannot say goes as metadata.
+/// A script that the types cannot express is sent as metadata.
 #[rstest]
 #[case::no_json(json!("{"), true)]
 #[case::unknown_field(json!({"delay": 3}), true)]

@@ -1,10 +1,9 @@
-//! "Is this configuration live": applies are gathered, written together, and reported live per
-//! proxy.
+//! Applies configuration in batches and reports when it is live, per proxy.
 //!
-//! Istio waits until 100 ms passed without a change before it pushes (`PILOT_DEBOUNCE_AFTER`), so
-//! scenarios that apply one after the other would each pay that, and delay each other. This is a
-//! group commit: until istiod has taken one batch, later applies wait and then go together. On its
-//! way to the proxies a batch holds up nobody.
+//! Istio pushes once 100 ms have passed without a change (`PILOT_DEBOUNCE_AFTER`). Scenarios that
+//! apply one after the other would each wait that long and delay each other. Batching avoids
+//! this, as in a group commit: applies that arrive before istiod has processed one batch go
+//! together in the next. A batch that is being pushed to the proxies does not block the next one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -29,12 +28,12 @@ use crate::mesh::istio::control_plane::{ControlPlane, ControlPlanes};
 
 struct Request {
     change: Change,
-    /// The objects of the change, and what had to be written before the last of them.
+    /// The objects of the change, and those that had to be written before the last of them.
     ordered: Ordered,
     reply: oneshot::Sender<Result<Propagated, PropagationError>>,
 }
 
-/// The door through which all configuration goes.
+/// The single entry point for all configuration.
 #[derive(Clone)]
 pub struct Applier {
     writer: Writer,
@@ -43,8 +42,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Starts the group commit. `shared` is the namespace of the run's entry at the ingress
-    /// gateway.
+    /// Starts the batching task. `shared` is the namespace that holds the run's Gateway object
+    /// for the ingress gateway.
     pub fn start(writer: Writer, control_planes: ControlPlanes, shared: String) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (control_planes, current) = watch::channel(control_planes);
@@ -67,24 +66,24 @@ impl Applier {
         }
     }
 
-    /// Asks another istiod of a revision from now on: the old one was replaced.
+    /// Switches a revision to a new istiod pod, which replaced the old one.
     pub fn follow(&self, fresh: ControlPlane) {
         self.control_planes
             .send_modify(|control_planes| control_planes.follow(fresh));
     }
 
-    /// The control planes that run now.
+    /// The current control planes.
     pub fn control_planes(&self) -> ControlPlanes {
         self.control_planes.borrow().clone()
     }
 
-    /// Makes a change and waits until every proxy concerned has it. Documents are written in their
-    /// order, and so that their ages have it too ([`order`]): what has to wait for that waits here
-    /// and holds up nobody else.
+    /// Applies a change and waits until every affected proxy has it. Documents are written in
+    /// order, with creation times in the same order ([`order`]). Waiting for that does not block
+    /// other changes.
     ///
     /// # Errors
-    /// [`LiveError`]: refused, rejected, or not live in time. It is never known to be half live
-    /// without an error.
+    /// [`PropagationError`]: rejected by the API server, istiod or a proxy, or not live in time.
+    /// A change that is only partly live is always an error.
     pub async fn change(&self, mut change: Change) -> Result<Propagated, PropagationError> {
         let apply = std::mem::take(&mut change.apply);
         let ordered = order::order(&self.writer, apply, change.home()).await?;
@@ -101,11 +100,11 @@ impl Applier {
     }
 }
 
-/// What shows a namespace's epoch.
+/// The marker state of a namespace.
 #[derive(Debug, Default, Clone, Copy)]
 struct Mark {
     epoch: u64,
-    /// A `Sidecar` may hide the plain marker here; from then on both are written.
+    /// A `Sidecar` may hide the plain marker here. From then on, both markers are written.
     narrowed: bool,
 }
 
@@ -148,7 +147,7 @@ async fn commit(
             .map(|(namespace, mark)| write_marker(writer, namespace, shared, *mark)),
     )
     .await;
-    // What is on its way to the proxies holds up nothing that is written next.
+    // Changes that are being pushed to the proxies do not block the next batch.
     for ((((request, written), ()), (_, mark)), marked) in going.into_iter().zip(next).zip(marked) {
         let (control_planes, before) = (control_planes.clone(), Arc::clone(&before));
         tokio::spawn(async move {
@@ -167,7 +166,7 @@ async fn commit(
     }
 }
 
-/// A request, or one with what became of it so far.
+/// A request, possibly with its result so far.
 trait Asked {
     fn reply(self, error: PropagationError);
 }
@@ -184,7 +183,7 @@ impl<T> Asked for (Request, T) {
     }
 }
 
-/// Goes on with those that went well so far, and tells the others why not.
+/// Keeps the requests that succeeded so far, and replies to the others with their error.
 fn only_good<R: Asked, T>(
     all: impl Iterator<Item = (R, Result<T, PropagationError>)>,
 ) -> Vec<(R, T)> {

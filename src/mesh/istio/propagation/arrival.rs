@@ -1,4 +1,4 @@
-//! Whether a change has arrived at a proxy.
+//! Waits until a change has reached its proxies.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Updates that each proxy of a batch had rejected before it, by pod.
+/// The number of updates that each proxy of a batch had rejected before it, by pod.
 pub(super) async fn rejections(proxies: impl Iterator<Item = &Plane>) -> BTreeMap<String, u64> {
     let counts = proxies.map(|proxy| async {
         let count = proxy.rejections().await.ok()?;
@@ -50,8 +50,8 @@ pub(super) async fn arrive(
     try_join_all(waits).await.map(drop)
 }
 
-/// A proxy goes on with its old listeners and clusters when it rejects new ones, and takes the
-/// routes all the same.
+/// Whether the proxy rejected nothing. A proxy that rejects new listeners or clusters keeps its
+/// old ones, and still accepts the routes.
 async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), PropagationError> {
     let pod = proxy.pod();
     let (Some(before), Ok(now)) = (before.get(pod), proxy.rejections().await) else {
@@ -67,10 +67,10 @@ async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), P
     })
 }
 
-/// Waits until a proxy shows the marker of a epoch, or of a later one.
+/// Waits until a proxy shows the marker of an epoch, or of a later one.
 ///
 /// # Errors
-/// [`LiveError::Nack`] and [`LiveError::NotLive`].
+/// [`PropagationError::Nack`] and [`PropagationError::NotLive`].
 pub async fn await_marker(
     proxy: &Plane,
     namespace: &str,
@@ -93,8 +93,8 @@ pub async fn await_marker(
     })
 }
 
-/// The proxy shows that epoch, and can use all of it. One that is `suspicious` is asked
-/// whether it rejected something.
+/// Whether the proxy shows that epoch and can use all of its configuration. A `suspicious` proxy
+/// is also asked whether it rejected something.
 async fn shows(
     proxy: &Plane,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! A change of configuration, what it becomes when every proxy has it, and why it may not.
+//! A configuration change, its result once every proxy has it, and the errors that prevent that.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,17 +15,17 @@ use crate::{
     transport::http::HttpError,
 };
 
-/// After this long a proxy that does not show the marker is asked whether it rejected something.
+/// A proxy that has not shown the marker after this long is asked whether it rejected an update.
 pub(super) const SUSPICIOUS: Duration = Duration::from_millis(700);
 
-/// Why a configuration is not known to be live.
+/// An error while applying a configuration or waiting until it is live.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PropagationError {
     #[error(transparent)]
     Object(Arc<ObjectError>),
     #[error(transparent)]
     Order(#[from] OrderError),
-    #[error("istiod had not taken {missing} after {limit:?}")]
+    #[error("istiod did not process {missing} within {limit:?}")]
     NotTaken { missing: String, limit: Duration },
     #[error("istiod did not accept {what} within {limit:?}: {words}")]
     NotAccepted {
@@ -42,9 +42,9 @@ pub enum PropagationError {
         limit: Duration,
         last: String,
     },
-    #[error("cannot ask istiod")]
+    #[error("cannot query istiod")]
     Istiod(#[source] Arc<HttpError>),
-    #[error("the run is being ended")]
+    #[error("the run is ending")]
     Ended,
 }
 
@@ -63,23 +63,23 @@ impl Classified for PropagationError {
     }
 }
 
-/// One change of a namespace's configuration.
+/// A change to a namespace's configuration.
 #[derive(Debug, Default)]
 pub struct Change {
     pub namespace: String,
-    /// Objects may lie outside that namespace.
+    /// Whether objects may belong to another namespace.
     pub outside: bool,
     pub apply: Vec<Value>,
     pub delete: Vec<Written>,
-    /// Every data plane that must have it.
+    /// The data planes that must receive it.
     pub planes: Vec<Plane>,
-    /// Proxies whose connections show the marker in the debug interface of their control planes;
-    /// only needed for those whose contents are compared.
+    /// Proxies whose connections show the marker in istiod's debug interface. Only needed for
+    /// data planes whose contents are compared.
     pub references: Vec<Plane>,
 }
 
 impl Change {
-    /// Where its objects may go.
+    /// Where its objects may be written.
     pub fn home(&self) -> Home<'_> {
         Home {
             namespace: &self.namespace,
@@ -88,11 +88,12 @@ impl Change {
     }
 }
 
-/// A change that every proxy has.
+/// A change that has reached every proxy.
 #[derive(Debug)]
 pub struct Propagated {
     pub written: Vec<Written>,
     pub epoch: u64,
-    /// From the API server's answer to the last proxy, in milliseconds: the floor that Istio sets.
+    /// Time from the API server's response until the last proxy had it, in milliseconds: the
+    /// lower bound that Istio sets.
     pub push_ms: u64,
 }

@@ -1,19 +1,19 @@
-//! Which objects compete, so that the older one counts.
+//! Which objects compete, so that the older one takes precedence.
 //!
-//! istiod orders objects of a kind by their creation time, which has whole seconds, then by name,
-//! then by namespace (`configCompareByCreationTime` in istio.io/istio, pilot/pkg/model/config.go;
-//! Services by host, model/context.go; Gateway API's "conflict resolution" has the same rule).
-//! Which of two counts, or comes first, is documented by kind: one DestinationRule's policy for a
-//! host, the routes of VirtualServices that share a host, one Sidecar, PeerAuthentication or
-//! Telemetry for a selection, the order of EnvoyFilters and plug-ins, one Gateway for a port, one
-//! Service for a pod's port.
+//! istiod orders the objects of a kind by their creation time, which has whole seconds, then by
+//! name, then by namespace (`configCompareByCreationTime` in istio.io/istio,
+//! pilot/pkg/model/config.go; Services by host, model/context.go; Gateway API's "conflict
+//! resolution" has the same rule). Each kind documents which of two objects takes effect, or
+//! comes first: one DestinationRule's policy for a host, the routes of VirtualServices that share
+//! a host, one Sidecar, PeerAuthentication or Telemetry for a selection, the order of
+//! EnvoyFilters and plug-ins, one Gateway for a port, one Service for a pod's port.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// Whether one of two objects counts, or counts first, by its age. `namespace` is where objects go
-/// that name none. An object does not compete with itself.
+/// Whether the age of two objects decides which of them takes effect, or comes first. `namespace`
+/// is the default for objects that name none. An object does not compete with itself.
 pub fn competes(a: &Value, b: &Value, namespace: &str) -> bool {
     let (a, b) = (Object::of(a, namespace), Object::of(b, namespace));
     if a.is(&b) {
@@ -53,14 +53,15 @@ pub fn competes(a: &Value, b: &Value, namespace: &str) -> bool {
     }
 }
 
-/// By name alone, `a` counts before `b`. Objects that were written one after the other have the
-/// wished order in any case when their names have it: the ages are then equal or in the same order.
+/// Whether `a` precedes `b` by name alone. Objects that are written one after the other are in
+/// the intended order whenever their names are: their creation times are then equal or in the
+/// same order.
 pub fn sorts_before(a: &Value, b: &Value, namespace: &str) -> bool {
     let (a, b) = (Object::of(a, namespace), Object::of(b, namespace));
     (a.name, a.namespace) < (b.name, b.namespace)
 }
 
-/// A kind whose objects can compete.
+/// Whether objects of this kind can compete.
 pub fn can_compete(object: &Value) -> bool {
     let version = object["apiVersion"].as_str().unwrap_or_default();
     version.contains(".istio.io/")
@@ -68,7 +69,7 @@ pub fn can_compete(object: &Value) -> bool {
         || object["kind"] == "Service"
 }
 
-/// An object with what says where it lies.
+/// An object with its identity.
 struct Object<'v> {
     group: &'v str,
     kind: &'v str,
@@ -104,7 +105,7 @@ impl<'v> Object<'v> {
         found.map_or(&[], Vec::as_slice)
     }
 
-    /// A host as Istio completes it.
+    /// A host as a full name, as Istio completes it.
     fn complete(&self, host: &str) -> String {
         let host = host.to_ascii_lowercase();
         if host.contains(['.', '*']) {
@@ -124,7 +125,7 @@ impl<'v> Object<'v> {
         host.map(|host| self.complete(host))
     }
 
-    /// Where a route is entered, by gateway and host; `None` for what is no route.
+    /// The gateways and hosts of a route. `None` for other kinds.
     fn entries(&self) -> Option<Vec<(String, String)>> {
         match self.group {
             "networking.istio.io" if self.kind == "VirtualService" => {
@@ -151,7 +152,7 @@ impl<'v> Object<'v> {
         }
     }
 
-    /// A route of Gateway API at a Service is one for the Service's host in the mesh.
+    /// A Gateway API route whose parent is a Service applies to the Service's host in the mesh.
     fn parent(&self, parent: &Value) -> Vec<(String, String)> {
         let text = |field: &str| parent[field].as_str();
         let namespace = text("namespace").unwrap_or(self.namespace);
@@ -171,7 +172,7 @@ impl<'v> Object<'v> {
         pairs(&[format!("Gateway {namespace}/{name}")], &hosts)
     }
 
-    /// What a policy of Gateway API is attached to.
+    /// The targets of a Gateway API policy.
     fn targets(&self) -> Vec<String> {
         let targets = self.list("/spec/targetRefs").iter();
         let named = targets.map(|target| {
@@ -181,7 +182,7 @@ impl<'v> Object<'v> {
         named.collect()
     }
 
-    /// Labels of the pods that it is for; `None`: of all.
+    /// Labels of the pods that it selects. `None` if it selects all.
     fn selector(&self) -> Option<&'v Map<String, Value>> {
         let places = [
             "/spec/selector/matchLabels",
@@ -204,7 +205,7 @@ fn share(a: &[String], b: &[String]) -> bool {
     a.iter().any(|one| b.contains(one))
 }
 
-/// Hosts that a name can match both of.
+/// Whether a name can match both hosts.
 fn overlap(a: &str, b: &str) -> bool {
     let bare = |host: &str| host.rsplit('/').next().unwrap_or_default().to_owned();
     let (a, b) = (bare(a), bare(b));
@@ -215,13 +216,13 @@ fn overlap(a: &str, b: &str) -> bool {
     a == b || covers(&a, &b) || covers(&b, &a)
 }
 
-/// No label has two values, so that a pod can carry both.
+/// Whether no label has two different values, so that a pod can have both sets of labels.
 fn agree(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
     a.iter()
         .all(|(key, value)| b.get(key).is_none_or(|other| other == value))
 }
 
-/// A pod can be meant by both.
+/// Whether both can select the same pod.
 fn compatible(a: &Object<'_>, b: &Object<'_>) -> bool {
     match (a.selector(), b.selector()) {
         (Some(a), Some(b)) => agree(a, b),
@@ -229,12 +230,13 @@ fn compatible(a: &Object<'_>, b: &Object<'_>) -> bool {
     }
 }
 
-/// The same, where an object with a selector counts before one without, whatever their ages.
+/// The same, except that an object with a selector takes precedence over one without, whatever
+/// their ages.
 fn same_level(a: &Object<'_>, b: &Object<'_>) -> bool {
     a.selector().is_some() == b.selector().is_some() && compatible(a, b)
 }
 
-/// Two Gateways at one proxy: a port has one protocol, and a host one server.
+/// Whether two Gateways of one proxy compete: a port has one protocol, and a host has one server.
 fn one_port(a: &Object<'_>, b: &Object<'_>) -> bool {
     let labels = |object: &Object<'_>| {
         object
@@ -268,7 +270,7 @@ fn one_port(a: &Object<'_>, b: &Object<'_>) -> bool {
         .any(|left| servers.1.iter().any(|right| clash(left, right)))
 }
 
-/// Two Services with one port of one pod: the older one's protocol is the port's.
+/// Whether two Services share a port of a pod: the older one's protocol applies to the port.
 fn one_pod_port(a: &Object<'_>, b: &Object<'_>) -> bool {
     let labels = |object: &Object<'_>| object.field("/spec/selector")?.as_object().cloned();
     let (Some(left), Some(right)) = (labels(a), labels(b)) else {

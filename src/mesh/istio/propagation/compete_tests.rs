@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 
-/// `KIND NAME: SPEC` of the group that has the kind.
+/// Parses `KIND NAME: SPEC`, with the API group that has the kind.
 fn object(text: &str) -> Value {
     let (head, spec) = text.split_once(": ").expect("KIND NAME: SPEC");
     let (kind, name) = head.split_once(' ').expect("KIND NAME");

@@ -1,11 +1,12 @@
-//! "Is this configuration live" in data planes whose contents are compared (proxyless gRPC).
+//! Checks whether a configuration is live in data planes whose contents are compared (proxyless
+//! gRPC).
 //!
-//! Such a program tells what its xDS clients hold, and istiod tells what it would send on the same
-//! connection (`/debug/config_dump`). The two are compared by content, once istiod's view of that
-//! connection is at least as new as the push in which the ingress gateway got the marker: the
-//! marker cannot lie in the program itself, because pilot-agent serves a single xDS stream at a
-//! time and grpc-go opens one for each target. Resources that no open channel watches are not
-//! there; a new channel asks for them and gets the newest.
+//! Such a program reports the resources of its xDS clients, and istiod reports what it would send
+//! on the same connection (`/debug/config_dump`). The two are compared by content, once istiod's
+//! view of that connection is at least as new as the push that brought the marker to the ingress
+//! gateway. The program itself cannot show the marker, because pilot-agent serves a single xDS
+//! stream at a time and grpc-go opens one for each target. Resources that no open channel watches
+//! are not compared: a new channel requests them and gets the newest version.
 
 use futures::future::try_join_all;
 use http::Method;
@@ -22,13 +23,14 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Waits until every program holds what its control plane has for it, from the push with this
-/// epoch's marker on. The `reference` is a proxy of this control plane, whose connection shows
-/// the marker to its debug interface.
+/// Waits until every program has what its control plane would send, starting with the push of
+/// this epoch's marker. `reference` is a proxy of the same control plane, whose connection shows
+/// the marker in the debug interface.
 ///
 /// # Errors
-/// [`LiveError::Nack`] for a resource that the program refused, [`LiveError::NotLive`] with what
-/// was last seen, at once where there is no such proxy.
+/// [`PropagationError::Nack`] for a resource that the program rejected.
+/// [`PropagationError::NotLive`] with the last state seen, and immediately if there is no
+/// reference proxy.
 pub async fn await_live(
     control_plane: &ControlPlane,
     reference: Option<&Plane>,
@@ -46,7 +48,7 @@ pub async fn await_live(
         last,
     };
     let Some(reference) = reference.map(|one| one.id()) else {
-        let last = "no proxy of it shows the marker".to_owned();
+        let last = "none of its proxies shows the marker".to_owned();
         return Err(not_live(control_plane.name(), last));
     };
     let began = Instant::now();
@@ -67,7 +69,7 @@ pub async fn await_live(
     try_join_all(waits).await.map(drop)
 }
 
-/// istiod has sent a push with this epoch's marker to the proxy `reference`: its number.
+/// The number of the push with this epoch's marker that istiod sent to the proxy `reference`.
 async fn has_pushed(
     istiod: &PodPort,
     reference: &str,
@@ -79,7 +81,7 @@ async fn has_pushed(
         Ok(body) => String::from_utf8_lossy(body),
         Err(error) => return Ok(Look::Unmet(chain(error))),
     };
-    // Few of the looks find it: only then is the whole dump read.
+    // Most checks do not find the marker, so the whole dump is parsed only when it is there.
     if newest(&dump, &marker::mark(namespace).prefix) < Some(epoch) {
         return Ok(Look::Unmet("no marker".to_owned()));
     }
@@ -89,7 +91,7 @@ async fn has_pushed(
     })
 }
 
-/// A program holds what istiod has for it since a push.
+/// Whether a program has what istiod would send it, as of a push.
 async fn holds(
     istiod: &PodPort,
     program: &Plane,
@@ -106,7 +108,7 @@ async fn holds(
     })
 }
 
-/// What istiod has for a connected proxy or program.
+/// istiod's configuration for a connected proxy or program.
 async fn view(istiod: &PodPort, proxy: &str) -> Result<Value, HttpError> {
     istiod.json(&view_path(proxy)).await
 }

@@ -1,9 +1,10 @@
-//! "Does this proxy have the endpoints that istiod has for it": content of EDS, not versions.
+//! Checks whether a proxy has the endpoints that istiod computed for it: the content of EDS, not
+//! its version.
 //!
-//! What a proxy is to have is istiod's to say: a `Sidecar`, `exportTo`, a subset or a rule about
-//! localities may rightly leave some out. So its configuration is compared with what istiod
-//! computes for exactly this proxy, out of the same store from which it pushes (`/debug/edsz`),
-//! once istiod has taken the pods themselves ([`super::shards`]).
+//! istiod decides which endpoints a proxy gets: a `Sidecar`, `exportTo`, a subset or a locality
+//! setting may rightly leave some out. So the proxy's configuration is compared with what istiod
+//! computes for exactly this proxy, from the same store that it pushes from (`/debug/edsz`), once
+//! istiod has processed the pods themselves ([`super::shards`]).
 
 use std::{fmt, time::Duration};
 
@@ -20,29 +21,30 @@ use crate::{
     wait::{self, Look, Steady, WaitError},
 };
 
-/// Why endpoints are not known to be where they have to be.
+/// An error while waiting for endpoints.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointsError {
-    /// The mesh is the reason: who has them was told, and did not take or pass them on.
+    /// The mesh is at fault: a component was notified of the endpoints, and did not process them
+    /// or pass them on.
     #[error("{0}")]
     Withheld(Withheld),
-    /// Something else is the reason, or may be.
+    /// Something else is at fault, or may be.
     #[error("{cause}: {withheld}")]
     Excused { cause: Trouble, withheld: Withheld },
-    #[error("the endpoints of proxy {proxy} are not known after {limit:?}")]
+    #[error("cannot read the endpoints of proxy {proxy} after {limit:?}")]
     Unanswered {
         proxy: String,
         limit: Duration,
         source: AskError,
     },
-    /// istiod does not have them, and was not told of them, or could not be asked.
-    #[error("{withheld}; the API server's EndpointSlices have {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
+    /// istiod does not have them, and was not notified of them, or could not be queried.
+    #[error("{withheld}; the API server's EndpointSlices list {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
     Untold {
         withheld: Withheld,
         told: Addresses,
         unasked: Option<HttpError>,
     },
-    /// istiod does not have them, and nobody knows whether it was told of them.
+    /// istiod does not have them, and the EndpointSlices could not be listed.
     #[error("{withheld}; {}", chain(unlisted))]
     Unlisted {
         withheld: Withheld,
@@ -60,7 +62,8 @@ impl Classified for EndpointsError {
     }
 }
 
-/// Endpoints that a part of the mesh was told of and does not have, or has although they are gone.
+/// Endpoints that a component of the mesh was notified of but lacks, or still has although they
+/// are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Withheld {
     /// `istiod`, or `proxy POD`.
@@ -73,17 +76,17 @@ pub struct Withheld {
 }
 
 impl Withheld {
-    /// What must be there, in words.
+    /// The expected state, as text.
     pub fn expected(&self) -> String {
         let wanted = list(self.wanted.iter());
         format!("{} has the endpoints {wanted} of {}", self.who, self.what)
     }
 
-    /// What is there instead.
+    /// The actual state, as text.
     pub fn actual(&self) -> String {
         let parts = [
-            ("without", self.wanted.difference(&self.seen)),
-            ("still with", self.seen.difference(&self.wanted)),
+            ("missing", self.wanted.difference(&self.seen)),
+            ("extra", self.seen.difference(&self.wanted)),
         ];
         let words = parts.map(|(word, addresses)| match list(addresses) {
             none if none.is_empty() => none,
@@ -103,23 +106,28 @@ fn list<'a>(addresses: impl Iterator<Item = &'a String>) -> String {
 
 impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.expected(), self.actual())
+        write!(
+            f,
+            "expected: {}; actual: {}",
+            self.expected(),
+            self.actual()
+        )
     }
 }
 
-/// Envoy gathers changes of endpoints' health and gives them to its workers at the end of this
+/// Envoy collects changes of endpoint health and passes them to its workers at the end of this
 /// window, unless membership changed (`common_lb_config.update_merge_window`, default 1 s). Istio
-/// announces a new pod as unhealthy first (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its readiness
-/// is such a change.
+/// first announces a new pod as unhealthy (`PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS`), so its
+/// becoming ready is such a change.
 const MERGE_WINDOW: Duration = Duration::from_secs(1);
 
-/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every cluster
-/// of the namespace's Services. With `settled`, they must have stayed so for Envoy's merge window:
-/// then its workers have them too.
+/// Waits until the proxy has exactly the healthy endpoints that istiod has for it, in every
+/// cluster of the namespace's Services. With `settled`, this must hold for Envoy's merge window,
+/// so that its workers have them too.
 ///
 /// # Errors
-/// The first cluster that differs when the deadline is over: [`EndpointsError::Withheld`] where
-/// both could be asked.
+/// The first cluster that differs at the deadline: [`EndpointsError::Withheld`] if both istiod
+/// and the proxy answered.
 pub async fn await_endpoints(
     istiod: &PodPort,
     proxy: &Plane,
@@ -132,7 +140,7 @@ pub async fn await_endpoints(
         Duration::ZERO
     };
     let (limit, steady) = (timeouts().mesh.endpoints, Steady::default());
-    // What is there within the limit may have to stay a little longer.
+    // A match within the limit may have to hold for a little longer.
     let waited = wait::until(limit + hold, async |elapsed| {
         let late = lacking(istiod, proxy, namespace, limit).await;
         let stays = steady.seen(late.is_none());
@@ -149,7 +157,7 @@ pub async fn await_endpoints(
     }
 }
 
-/// What the proxy lacks, or has too much; `None`: nothing.
+/// The first cluster with missing or extra endpoints. `None` if there is no difference.
 async fn lacking(
     istiod: &PodPort,
     proxy: &Plane,
@@ -175,7 +183,7 @@ async fn lacking(
     }
 }
 
-/// What istiod has for the proxy, and what the proxy has.
+/// The endpoints that istiod has for the proxy, and those that the proxy has.
 async fn both(
     istiod: &PodPort,
     proxy: &Plane,
@@ -201,14 +209,14 @@ mod tests {
 
     const NAME: &str = "outbound|50051||greeter.ns.svc.cluster.local";
 
-    /// As Envoy writes it.
+    /// In Envoy's format.
     fn envoy(name: &str, ips: &[&str]) -> Value {
         let at = |ip: &&str| json!({"endpoint": {"address": {"socket_address": {"address": ip, "port_value": 50051}}}});
         let all: Vec<_> = ips.iter().map(at).collect();
         json!({"endpoint_config": {"cluster_name": name, "endpoints": [{"lb_endpoints": all}]}})
     }
 
-    /// As istiod writes it.
+    /// In istiod's format.
     fn istiod(name: &str, ips: &[(&str, &str)]) -> Value {
         let at = |(ip, health): &(&str, &str)| json!({"healthStatus": health, "endpoint": {"address": {"socketAddress": {"address": ip, "portValue": 50051}}}});
         let all: Vec<_> = ips.iter().map(at).collect();
@@ -225,12 +233,13 @@ mod tests {
         let healthy = ("10.0.0.1", "HEALTHY");
         let wanted = || istiod(NAME, &[healthy, ("10.0.0.9", "UNHEALTHY")]);
         assert_eq!(compared(wanted(), envoy(NAME, &["10.0.0.1"])), None);
-        let (cluster, wanted, seen) = compared(wanted(), envoy(NAME, &[])).expect("one is missing");
+        let (cluster, wanted, seen) =
+            compared(wanted(), envoy(NAME, &[])).expect("an endpoint is missing");
         assert_eq!((cluster.as_str(), seen.len()), (NAME, 0));
         assert_eq!(wanted, Addresses::from(["10.0.0.1:50051".to_owned()]));
         assert!(
             compared(istiod(NAME, &[]), envoy(NAME, &["10.0.0.1"])).is_some(),
-            "one too many"
+            "an extra endpoint"
         );
         let subset = NAME.replace("||", "|v1|");
         assert!(compared(istiod(&subset, &[healthy]), envoy(NAME, &["10.0.0.1"])).is_some());
@@ -241,7 +250,7 @@ mod tests {
         assert_eq!(
             compared(json!({}), envoy(NAME, &["10.0.0.1"])),
             None,
-            "hidden from it"
+            "hidden from the proxy"
         );
         let other = NAME.replace(".ns.", ".other.");
         assert_eq!(
@@ -262,7 +271,7 @@ mod tests {
         };
         assert_eq!(
             withheld.actual(),
-            "without 10.0.0.1:1, still with 10.0.0.3:1 after 20s"
+            "missing 10.0.0.1:1, extra 10.0.0.3:1 after 20s"
         );
     }
 }

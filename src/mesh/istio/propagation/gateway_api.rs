@@ -1,9 +1,9 @@
 //! Gateway API in Istio: its CRDs, the shared Gateway, and whether istiod accepted an object.
 //!
-//! istiod turns routes of Gateway API into VirtualServices of its own, in memory, and reports what
-//! became of an object in its status. The status is computed together with the conversion and comes
-//! back through the API server, so a status for the newest generation says that the conversion has
-//! happened: a marker written afterwards (`marker`) is in no push without it.
+//! istiod converts Gateway API routes into VirtualServices in memory, and reports the result in
+//! the status of the object. It computes the status together with the conversion and writes it
+//! through the API server. So a status for the latest generation means that the conversion is
+//! done, and every push with a marker written afterwards (`marker`) includes it.
 
 use std::path::Path;
 
@@ -19,15 +19,15 @@ use crate::{
 
 /// API group of gateways and routes.
 pub const GROUP: &str = "gateway.networking.k8s.io";
-/// Name of the Gateway in the mesh's own namespace that stands for the ingress gateway; routes of
-/// every namespace may attach.
+/// Name of the Gateway in the mesh's root namespace that represents the ingress gateway. Routes
+/// of every namespace may attach to it.
 pub const SHARED: &str = "ingressgateway";
-/// Annotation of an object under test: a condition that is to be reported in this way instead of
-/// `True`, e.g. `ResolvedRefs=False` for a route whose backend does not exist.
+/// Annotation of an object under test: a condition that must be reported with this status instead
+/// of `True`, e.g. `ResolvedRefs=False` for a route whose backend does not exist.
 pub const CONDITION: &str = "meshproof.dev/condition";
-/// istiod's name in statuses (`PILOT_GATEWAY_API_CONTROLLER_NAME`).
+/// istiod's controller name in statuses (`PILOT_GATEWAY_API_CONTROLLER_NAME`).
 const CONTROLLER: &str = "istio.io/gateway-controller";
-/// The kinds that scenarios use; istiod takes up each as soon as its CRD is there.
+/// The kinds that scenarios use. istiod starts to watch each as soon as its CRD exists.
 const KINDS: [&str; 5] = [
     "gatewayclasses",
     "gateways",
@@ -36,11 +36,11 @@ const KINDS: [&str; 5] = [
     "referencegrants",
 ];
 
-/// Applies the CRDs out of a folder of the tool chain, and the shared Gateway as soon as its kind
-/// is served.
+/// Applies the CRDs from a directory of the tool chain, and the shared Gateway as soon as its
+/// kind is served.
 ///
 /// # Errors
-/// A file that is missing, or an API server that refuses.
+/// A file is missing, or the API server rejects an object.
 pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError> {
     for kind in KINDS {
         let path = folder.join(format!("{GROUP}_{kind}.yaml"));
@@ -57,8 +57,8 @@ pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError>
         .map_err(|error| error.or_late(|late| late.last_seen))?)
 }
 
-/// The API server takes the shared Gateway. What it says while it does not know the kind yet may be
-/// a refusal too.
+/// Whether the API server accepts the shared Gateway. While it does not know the kind yet, it may
+/// also answer with a rejection.
 async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, ObjectError> {
     match object::install(client, &shared(), Some(NAMESPACE)).await {
         Ok(_) => Ok(Look::Met(())),
@@ -69,9 +69,9 @@ async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, Object
     }
 }
 
-/// A Gateway whose proxy is the ingress gateway that is there already (Istio's "manual deployment":
-/// an address of the type `Hostname` names its Service). A Gateway without an address would get a
-/// proxy of its own.
+/// A Gateway whose proxy is the existing ingress gateway (Istio's "manual deployment": an address
+/// of type `Hostname` names its Service). For a Gateway without an address, istiod would deploy
+/// another proxy.
 fn shared() -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
@@ -97,7 +97,8 @@ pub fn deployed(object: &Value) -> Option<&str> {
         .flatten()
 }
 
-/// The object with labels for the pods that istiod deploys for it; other objects stay as they are.
+/// The object with labels for the pods that istiod deploys for it. Other objects are returned
+/// unchanged.
 #[must_use]
 pub fn with_pod_labels(mut object: Value, labels: &[(&str, &str)]) -> Value {
     if deployed(&object).is_some() {
@@ -108,19 +109,19 @@ pub fn with_pod_labels(mut object: Value, labels: &[(&str, &str)]) -> Value {
     object
 }
 
-/// How far istiod is with an object.
+/// istiod's progress with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Its status says what it should.
+    /// The status is as expected.
     Done,
-    /// Nothing has been said of this generation yet.
+    /// There is no status for this generation yet.
     Pending(String),
-    /// Something else is said, in istiod's words.
+    /// The status differs, with istiod's message.
     Refused(String),
 }
 
-/// What the store's copy of an object says of its newest generation; objects of other kinds are
-/// done when they are there.
+/// The status of the latest generation in the store's copy of an object. Objects of other kinds
+/// are done as soon as they are stored.
 pub fn progress(config: &Value) -> Acceptance {
     let wanted: &[&str] = match config["kind"].as_str() {
         Some("GRPCRoute" | "HTTPRoute") => &["Accepted", "ResolvedRefs"],
@@ -135,7 +136,7 @@ pub fn progress(config: &Value) -> Acceptance {
             let ours: Vec<&Value> = ours.collect();
             if ours.len() < parents.len() {
                 return Acceptance::Pending(format!(
-                    "status for {} of {} parents",
+                    "a status for {} of {} parents",
                     ours.len(),
                     parents.len()
                 ));
@@ -188,7 +189,7 @@ fn condition(config: &Value, conditions: &Value, kind: &str) -> Acceptance {
     ))
 }
 
-/// Whether one of istiod's own VirtualServices still comes from a route.
+/// Whether the store still has a VirtualService that istiod converted from this route.
 pub fn lingers(store: &Value, route: &Written) -> bool {
     let from = format!(
         "{}/{}.{}",

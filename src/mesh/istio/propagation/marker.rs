@@ -2,45 +2,44 @@
 //! everything applied before it has arrived too.
 //!
 //! Istio builds each push from one snapshot of all its configuration
-//! (pilot/pkg/model/push_context.go). Once istiod has taken the objects of an apply into its store,
-//! a marker written afterwards can only be in pushes that hold these objects. The marker is a
-//! VirtualService whose route name is its epoch; it lies in the same kind of message (RDS) as
-//! the routes under test, which is the last kind of a push, so when a proxy shows it, listeners,
-//! clusters and routes are there.
+//! (pilot/pkg/model/push_context.go). Once istiod has stored the objects of an apply, a marker
+//! written afterwards can only be in pushes that include these objects. The marker is a
+//! VirtualService whose route name contains the epoch. It is sent in RDS, like the routes under
+//! test, which is the last type in a push. So when a proxy shows it, its listeners, clusters and
+//! routes are there.
 //!
-//! A `Sidecar` says which hosts a proxy is told of, and so may leave the marker's out. Where there
-//! is one, the same route name is put into a route configuration that no `Sidecar` concerns: an
-//! `EnvoyFilter` adds a listener that nothing reaches, whose routes istiod makes for every sidecar
-//! of the namespace, and one virtual host to them. istiod pushes to every proxy of a namespace when
-//! an `EnvoyFilter` of it changes (`clusterScopedKnownConfigTypes`, pilot/pkg/model/sidecar.go),
-//! and in the same order of kinds, so what is said above holds. It is not written elsewhere,
-//! because such a push sends everything anew: a mesh that forgets something in a smaller one would
-//! not be found out.
+//! A `Sidecar` limits the hosts that a proxy knows, and so may hide the marker's host. Where
+//! there is one, the same route name is put into a route configuration that no `Sidecar` affects:
+//! an `EnvoyFilter` adds an unreachable listener, whose route configuration istiod generates for
+//! every sidecar of the namespace, and a virtual host in it. istiod pushes to every proxy of a
+//! namespace when one of its `EnvoyFilter`s changes (`clusterScopedKnownConfigTypes`,
+//! pilot/pkg/model/sidecar.go), and in the same order of types, so the above still holds. The
+//! `EnvoyFilter` is not used elsewhere, because it causes a full push: a mesh that omits
+//! something from an incremental push would go undetected.
 
 use serde_json::{Value, json};
 
 use crate::mesh::istio::install::NAMESPACE as MESH_NAMESPACE;
 use crate::observe::data_plane::Mark;
 
-/// Port of the marker's host: proxies keep one route configuration for each port, named by it.
+/// Port of the marker's host. Proxies keep one route configuration for each port, named after it.
 pub const PORT: u16 = 15998;
-/// The same for a marker that no `Sidecar` hides.
+/// Port of the marker that no `Sidecar` hides.
 const UNHIDDEN: u16 = 15997;
-/// Regular expression for the names of both route configurations.
+/// Regular expression that matches the names of both route configurations.
 const ROUTES: &str = "1599[78]";
 /// Name of the marker objects in every namespace.
 const NAME: &str = "meshproof-epoch";
 
-/// Host of the collector of spans (`fixtures/mesh/istio.yaml`,
-/// `fixtures/workloads/collector.yaml`).
+/// Host of the span collector (`fixtures/mesh/istio.yaml`, `fixtures/workloads/collector.yaml`).
 pub const COLLECTOR: &str = "collector.meshproof.dev";
 
-/// Host of the marker of a namespace; nobody resolves or calls it.
+/// Host of a namespace's marker. It is never resolved or called.
 pub fn host(namespace: &str) -> String {
     format!("epoch.{namespace}.meshproof.dev")
 }
 
-/// What a proxy that has a epoch of a namespace shows.
+/// What to look for in a proxy's route configurations.
 pub fn mark(namespace: &str) -> Mark {
     Mark {
         tables: ROUTES,
@@ -48,13 +47,13 @@ pub fn mark(namespace: &str) -> Mark {
     }
 }
 
-/// Name of the marker's route in a epoch.
+/// Name of the marker's route in an epoch.
 pub fn route(namespace: &str, epoch: u64) -> String {
     format!("{}{epoch}", mark(namespace).prefix)
 }
 
-/// The gateway entry that makes markers visible at the ingress gateway; one for each run, in a
-/// namespace of the run.
+/// The Gateway object that makes markers visible at the ingress gateway. There is one for each
+/// run, in a namespace of the run.
 pub fn gateway(namespace: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
@@ -66,8 +65,8 @@ pub fn gateway(namespace: &str) -> Value {
     })
 }
 
-/// The host that the mesh's tracing providers name, in a namespace that is always there; nobody
-/// sees it from elsewhere. Each scenario that collects spans has an entry of its own for it.
+/// The host that the mesh's tracing providers name, in a namespace that always exists. It is not
+/// visible from other namespaces. Each scenario that collects spans has its own entry for it.
 pub fn collector() -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
@@ -85,7 +84,7 @@ pub fn collector() -> Value {
     })
 }
 
-/// The same for a gateway that belongs to one namespace, on a port that no scenario uses: the
+/// The same for a gateway that belongs to one namespace, on a port that no scenario uses. The
 /// gateway is selected by the label `istio: <namespace>`.
 pub fn own_gateway(namespace: &str) -> Value {
     json!({
@@ -98,7 +97,8 @@ pub fn own_gateway(namespace: &str) -> Value {
     })
 }
 
-/// The host of the marker: known to the sidecars of its own namespace and to the gateway.
+/// The ServiceEntry for the marker's host, visible to the sidecars of its namespace and to the
+/// gateway.
 pub fn entry(namespace: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
@@ -113,8 +113,8 @@ pub fn entry(namespace: &str) -> Value {
     })
 }
 
-/// The marker in a epoch, seen at the ingress gateway through the [`gateway`] entry in the
-/// namespace `shared`. Its route answers by itself, so it needs no backend.
+/// The marker of an epoch, visible at the ingress gateway through the [`gateway`] object in the
+/// namespace `shared`. Its route responds directly, so it needs no backend.
 pub fn marker(namespace: &str, shared: &str, epoch: u64) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
@@ -128,7 +128,7 @@ pub fn marker(namespace: &str, shared: &str, epoch: u64) -> Value {
     })
 }
 
-/// The marker in a epoch for sidecars that a `Sidecar` keeps from seeing [`marker`].
+/// The marker of an epoch for sidecars from which a `Sidecar` hides [`marker`].
 pub fn unhidden(namespace: &str, epoch: u64) -> Value {
     let types = "type.googleapis.com/envoy.extensions.filters";
     let router = json!({"name": "envoy.filters.http.router", "typed_config": {"@type": format!("{types}.http.router.v3.Router")}});

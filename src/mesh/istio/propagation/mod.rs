@@ -1,4 +1,4 @@
-//! How configuration reaches every proxy, and the proof that it did.
+//! Applying configuration, and verifying that it reached every proxy.
 
 pub mod applier;
 pub mod arrival;

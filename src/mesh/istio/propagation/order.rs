@@ -1,9 +1,9 @@
-//! Objects are written so that their ages have the order in which their author applies them.
+//! Writes objects so that their creation times follow the order in which their author lists them.
 //!
-//! Documents of a file are written one after the other, as kubectl does it; side by side only where
-//! nothing hangs on the order. Where one that is made new competes with an older one ([`compete`])
-//! and its name would put it first within one second, the next second of the API server's own clock
-//! is waited for.
+//! The documents of a file are written one after the other, as kubectl does it, and concurrently
+//! only where order does not matter. Where a new object competes with an older one ([`compete`])
+//! and its name would put it first within the same second, `order` waits for the next second of
+//! the API server's own clock.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,11 +23,11 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Why objects have not the order of ages that was wanted.
+/// An error establishing the required order of creation times.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OrderError {
     #[error(
-        "{younger} has to be younger than {older} by a second of the API server's clock, which stood at {last} after {limit:?}"
+        "{younger} must be created at least one second after {older}, but the API server's clock was still at {last} after {limit:?}"
     )]
     Clock {
         younger: String,
@@ -36,7 +36,7 @@ pub enum OrderError {
         limit: Duration,
     },
     #[error(
-        "{younger} has to be younger than {older} and is not: {age}; the clocks of the API servers differ"
+        "{younger} must be created after {older}, but their creation times are {age}: the clocks of the API servers differ"
     )]
     Ages {
         younger: String,
@@ -56,15 +56,15 @@ impl Classified for OrderError {
     }
 }
 
-/// Why the API server's clock is not known.
+/// An error reading the API server's clock.
 #[derive(Debug, thiserror::Error)]
 enum ClockError {
-    /// The words of the client are those of its causes too.
+    /// The client's message already includes its causes.
     #[error("{0}")]
     Unasked(Box<kube::Error>),
-    #[error("no date")]
+    #[error("the response has no Date header")]
     NoDate,
-    #[error("{date}")]
+    #[error("invalid Date header {date:?}")]
     Date { date: String, source: jiff::Error },
 }
 
@@ -74,12 +74,12 @@ impl From<ObjectError> for OrderError {
     }
 }
 
-/// What is left to write, and what had to be written before it.
+/// The objects still to be written, and those that had to be written before them.
 #[derive(Debug, Default)]
 pub struct Ordered {
     pub written: Vec<Written>,
     pub left: Vec<Value>,
-    /// Of what is left: what must be older than it, and how old that is.
+    /// For objects in `left`: the older object that each must follow, and its creation time.
     floors: Vec<Floor>,
 }
 
@@ -91,7 +91,7 @@ struct Floor {
 }
 
 impl Ordered {
-    /// The objects that were left have the wanted ages.
+    /// Checks the creation times of the objects that were in `left`.
     ///
     /// # Errors
     /// [`OrderError::Ages`].
@@ -114,8 +114,8 @@ impl Ordered {
     }
 }
 
-/// Waits where an age has to differ, and writes what has to be older than something in the same
-/// list. The last part is left to the caller, who writes it with those of others.
+/// Waits where creation times must differ, and writes the objects that must be older than another
+/// one in the same list. The caller writes the last part, together with other changes.
 ///
 /// # Errors
 /// [`OrderError`].
@@ -163,8 +163,8 @@ pub async fn order(
     Ok(done)
 }
 
-/// The newer object could count before the older one if both were as old. Between kinds, names
-/// decide nothing that is documented.
+/// Whether the newer object would take precedence if both had the same creation time. Between
+/// kinds, no documented rule uses names.
 fn overtakes(new: &Value, old: &Value, namespace: &str) -> bool {
     competes(new, old, namespace)
         && (new["kind"] != old["kind"] || sorts_before(new, old, namespace))
@@ -195,7 +195,7 @@ fn name(kind: &str, name: &str) -> String {
     format!("{kind} {name}")
 }
 
-/// What stands already of the kinds of these objects, with its age.
+/// Existing objects of the kinds of these objects, with their creation times.
 async fn standing(
     client: &Client,
     objects: &[Value],
@@ -220,7 +220,7 @@ async fn standing(
     kinds.dedup();
     let lists = kinds.iter().map(|(version, kind, namespace)| async move {
         match object::list(client, version, kind, namespace).await {
-            // What the API server does not know is told when it is applied.
+            // An unknown kind is reported when it is applied.
             Err(ObjectError::NoSuchKind { .. }) => Ok(Vec::new()),
             answer => answer,
         }
@@ -255,7 +255,7 @@ fn rivals(version: &str, kind: &str) -> impl Iterator<Item = (String, String)> +
     own.into_iter().chain(others)
 }
 
-/// Waits until the API server's clock shows a later second than an object's age.
+/// Waits until the API server's clock is at a later second than an object's creation time.
 async fn await_second(client: &Client, floor: &Floor) -> Result<(), OrderError> {
     let limit = timeouts().mesh.clock;
     let waited = wait::until(limit, async |_| is_later(client, floor).await);
@@ -277,7 +277,7 @@ async fn is_later(client: &Client, floor: &Floor) -> Result<Look<()>, OrderError
     })
 }
 
-/// The API server's clock, in whole seconds as its objects' ages (`Date`, RFC 9110).
+/// The API server's clock, in whole seconds like creation times (`Date`, RFC 9110).
 async fn now(client: &Client) -> Result<Timestamp, ClockError> {
     let unasked = |error| ClockError::Unasked(Box::new(error));
     let request = http::Request::get("/version").body(kube::client::Body::empty());
@@ -293,10 +293,10 @@ async fn now(client: &Client) -> Result<Timestamp, ClockError> {
     Ok(read.timestamp())
 }
 
-/// Writes objects in their order; those of which none hangs on another go side by side.
+/// Writes objects in order. Objects that do not depend on each other are written concurrently.
 ///
 /// # Errors
-/// The first that is refused.
+/// The first rejection.
 pub async fn write(
     writer: &Writer,
     objects: &[Value],
@@ -310,11 +310,10 @@ pub async fn write(
     Ok(written)
 }
 
-/// Writes objects of which only those that compete hang on one another: all at once but for these,
-/// which follow in their order.
+/// Writes objects concurrently, except for competing ones, which are written in order.
 ///
 /// # Errors
-/// The first that is refused.
+/// The first rejection.
 pub async fn write_all(
     writer: &Writer,
     mut objects: Vec<Value>,
@@ -337,8 +336,9 @@ pub async fn write_all(
     Ok(written)
 }
 
-/// Cuts a list where order counts: before what is there twice or competes, and around everything
-/// that is not plain configuration (a Namespace, a CRD, an account and the pods that use it).
+/// Splits a list where order matters: before a duplicate or competing object, and around
+/// everything that is not plain configuration (a Namespace, a CRD, an account and the pods that
+/// use it).
 fn groups<'o>(objects: &'o [Value], namespace: &str) -> Vec<&'o [Value]> {
     let (mut all, mut start) = (Vec::new(), 0);
     for at in 1..objects.len() {

@@ -20,7 +20,7 @@ fn object(word: &str) -> Value {
     json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-/// Names by group: `/` between groups.
+/// Names by group, with `/` between groups.
 fn cut(words: &[&str]) -> String {
     let objects: Vec<Value> = words.iter().map(|word| object(word)).collect();
     let names = |group: &&[Value]| {

@@ -1,4 +1,4 @@
-//! "Does this gateway serve this certificate": content of SDS, not versions.
+//! Checks whether a gateway serves a certificate: the content of SDS, not its version.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Why a gateway is not known to serve what a Secret holds.
+/// A gateway did not load the content of its Secrets in time.
 #[derive(Debug, thiserror::Error)]
-#[error("gateway {proxy} did not take the certificates within {limit:?}: {last}")]
+#[error("gateway {proxy} did not load its certificates within {limit:?}: {last}")]
 pub struct SecretError {
     proxy: String,
     limit: Duration,
@@ -24,12 +24,12 @@ impl Classified for SecretError {
     }
 }
 
-/// Waits until every Secret of `current` that the gateway uses is there in its present state.
-/// Listeners are waited for as long as nothing but them is missing: one that wants a Secret nobody
-/// wrote never becomes ready, which a scenario may want to see.
+/// Waits until the gateway has the current content of every Secret in `current` that it uses.
+/// Listeners are waited for only as long as nothing else is missing: a listener that refers to a
+/// Secret that does not exist never becomes ready, and a scenario may test that.
 ///
 /// # Errors
-/// The first Secret or listener that is late when the deadline is over.
+/// The first Secret or listener that is not ready at the deadline.
 pub async fn await_secrets(gateway: &Plane, current: &[Served]) -> Result<(), SecretError> {
     if current.is_empty() {
         return Ok(());

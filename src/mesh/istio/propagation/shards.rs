@@ -1,5 +1,5 @@
-//! "Has istiod taken these Services and pods": its own registry, not what it makes of it for a
-//! proxy.
+//! Checks whether istiod has processed Services and pods, in its own registry and not in what it
+//! computes from it for a proxy.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,16 +24,17 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// Health of an endpoint that takes calls, as `/debug/endpointShardz` writes it (istio.io/istio,
+/// Health of an endpoint that accepts calls, as in `/debug/endpointShardz` (istio.io/istio,
 /// pilot/pkg/model, `Healthy`).
 const HEALTHY: u64 = 1;
 
-/// Waits until every control plane has exactly these addresses as healthy endpoints, by Service of
-/// the namespace.
+/// Waits until every control plane has exactly these addresses as healthy endpoints, for each
+/// Service of the namespace.
 ///
 /// # Errors
-/// [`EndpointsError::Withheld`] when the API server's EndpointSlices had them and istiod had not,
-/// [`EndpointsError::Untold`] with what was last seen when they had not either.
+/// [`EndpointsError::Withheld`] if the API server's EndpointSlices had them and istiod did not.
+/// [`EndpointsError::Untold`] with the last state seen if the EndpointSlices did not have them
+/// either.
 pub async fn await_pods(
     client: &Client,
     control_planes: &ControlPlanes,
@@ -81,12 +82,12 @@ async fn await_pods_at(
     Err(blame(client, namespace, &service, withheld, unasked).await)
 }
 
-/// The first Service of which istiod has other endpoints than it is to have.
+/// The first Service for which istiod's endpoints are not as expected.
 struct Lack {
     service: String,
     wanted: Addresses,
     seen: Addresses,
-    /// istiod could not be asked.
+    /// The error if istiod could not be queried.
     unasked: Option<HttpError>,
 }
 
@@ -114,8 +115,8 @@ async fn shards(istiod: &PodPort) -> Result<Value, HttpError> {
     istiod.json("/debug/endpointShardz").await
 }
 
-/// istiod is at fault only where it was told: what is ready in the API server's EndpointSlices is
-/// what istiod is told of.
+/// istiod is at fault only if it was notified. It is notified of what is ready in the API
+/// server's EndpointSlices.
 async fn blame(
     client: &Client,
     namespace: &str,
@@ -137,7 +138,7 @@ async fn blame(
     }
 }
 
-/// Addresses that the EndpointSlices of a Service call ready.
+/// Addresses that are ready in the EndpointSlices of a Service.
 fn ready(slices: &[Value], service: &str) -> Addresses {
     let label = "/metadata/labels/kubernetes.io~1service-name";
     let mine = slices
@@ -183,10 +184,11 @@ fn host(service: &str, namespace: &str) -> String {
     format!("{service}.{namespace}.svc.cluster.local")
 }
 
-/// Waits until istiod knows every one of `there` as a Service of the namespace, and none of `gone`.
+/// Waits until istiod knows every name in `there` as a Service of the namespace, and none in
+/// `gone`.
 ///
 /// # Errors
-/// [`LiveError::NotTaken`] with the first that differs.
+/// [`PropagationError::NotTaken`] with the first that differs.
 pub async fn await_services(
     control_planes: &ControlPlanes,
     namespace: &str,
@@ -262,7 +264,7 @@ mod tests {
         assert!(difference(&shards, "a", &wanted(&["10.0.0.1", "10.0.0.2"])).is_some());
         assert!(
             difference(&shards, "a", &wanted(&[])).is_some(),
-            "one too many"
+            "an extra endpoint"
         );
     }
 

@@ -1,4 +1,4 @@
-//! What istiod has taken into its store, and what it says of it.
+//! What istiod has stored, and the status it reports for it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// Waits until every control plane reports of every route and gateway that it is as it should be.
+/// Waits until every control plane reports the expected status of every route and gateway.
 pub(super) async fn await_accepted(
     control_planes: &ControlPlanes,
     written: &[Written],
@@ -46,8 +46,8 @@ async fn await_accepted_by(istiod: &PodPort, written: &[Written]) -> Result<(), 
     })
 }
 
-/// istiod says of all of them what it should. What it says against one counts once it has said it
-/// for a while.
+/// Whether istiod reports the expected status of all of them. A rejection counts once it has
+/// lasted for a while.
 async fn accepts(
     istiod: &PodPort,
     wanted: &[&Written],
@@ -71,7 +71,7 @@ async fn accepts(
     Ok(pending.map_or(Look::Met(()), Look::Unmet))
 }
 
-/// Everything that istiod has taken.
+/// All configuration in istiod's store.
 async fn store(istiod: &PodPort) -> Result<Value, PropagationError> {
     let all = istiod.json("/debug/configz").await;
     all.map_err(|error| PropagationError::Istiod(Arc::new(error)))
@@ -80,8 +80,9 @@ async fn store(istiod: &PodPort) -> Result<Value, PropagationError> {
 /// What one change wrote, and what it deleted.
 type Changed<'w> = (&'w [Written], &'w [Written]);
 
-/// Waits until the store of every control plane holds every written object in at least its version,
-/// and none of the deleted; tells for each change whether all do, and where proxies are narrowed.
+/// Waits until the store of every control plane has every written object in at least its version,
+/// and none of the deleted ones. Returns the result for each change, and the namespaces in which
+/// a `Sidecar` limits what proxies see.
 pub(super) async fn await_taken(
     control_planes: &ControlPlanes,
     changes: &[Changed<'_>],
@@ -123,7 +124,7 @@ async fn await_taken_by(
     }
 }
 
-/// The store holds all of the changes; otherwise what it does not have of each.
+/// Whether the store has all of the changes, and otherwise what it lacks of each.
 async fn has_taken(
     istiod: &PodPort,
     changes: &[Changed<'_>],
@@ -139,7 +140,7 @@ async fn has_taken(
     })
 }
 
-/// What the store does not have of a change yet.
+/// The first object of a change that the store lacks or still has.
 fn missing(store: &Value, (wanted, gone): &Changed<'_>) -> Option<String> {
     let ours = |written: &&Written| {
         let version = &written.api_version;
@@ -159,7 +160,7 @@ fn missing(store: &Value, (wanted, gone): &Changed<'_>) -> Option<String> {
 fn find<'a>(store: &'a Value, written: &Written) -> Option<&'a Value> {
     store.as_array()?.iter().find(|config| {
         let meta = &config["metadata"];
-        // `Gateway` is a kind of Istio and of Gateway API.
+        // Both Istio and Gateway API have a kind `Gateway`.
         let group = |version: &str| version.split('/').next().map(str::to_owned);
         let same = config["apiVersion"].as_str().and_then(group) == group(&written.api_version);
         (same || config["apiVersion"].is_null())
@@ -169,7 +170,7 @@ fn find<'a>(store: &'a Value, written: &Written) -> Option<&'a Value> {
     })
 }
 
-/// Versions of one object grow (etcd revisions), so a newer one holds what was written.
+/// The versions of an object grow (etcd revisions), so a newer one includes what was written.
 fn holds(store: &Value, written: &Written) -> bool {
     let number = |text: &str| text.parse::<u64>().unwrap_or(0);
     let have =
@@ -177,8 +178,8 @@ fn holds(store: &Value, written: &Written) -> bool {
     have.is_some_and(|have| number(have) >= number(&written.resource_version))
 }
 
-/// Namespaces in which a `Sidecar` says what proxies see, so that it may leave the marker out. One
-/// of the mesh's own namespace says it for all.
+/// Namespaces in which a `Sidecar` limits what proxies see, so that it may hide the marker. One
+/// in the mesh's root namespace affects all namespaces.
 pub(super) fn narrowed(store: &Value) -> Narrowed {
     let configs = store.as_array().into_iter().flatten();
     let sidecars = configs.filter(|config| config["kind"] == "Sidecar");
@@ -186,7 +187,7 @@ pub(super) fn narrowed(store: &Value) -> Narrowed {
     Narrowed(namespaces.map(str::to_owned).collect())
 }
 
-/// See [`narrowed`].
+/// The result of [`narrowed`].
 #[derive(Debug, Default)]
 pub(super) struct Narrowed(BTreeSet<String>);
 

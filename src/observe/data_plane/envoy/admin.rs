@@ -12,7 +12,7 @@ use crate::{
     values::range,
 };
 
-/// Route configurations whose name matches a regular expression, as Envoy has them now.
+/// Route configurations whose name matches a regular expression, in their current state.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -25,7 +25,7 @@ pub async fn routes(admin: &PodPort, name: &str) -> Result<Value, HttpError> {
         .await
 }
 
-/// A regular expression as part of an address.
+/// A regular expression, escaped for a URL.
 fn escaped(pattern: &str) -> String {
     let each = pattern.bytes().map(|byte| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'*' | b'-' => {
@@ -36,8 +36,8 @@ fn escaped(pattern: &str) -> String {
     each.collect()
 }
 
-/// Names of a namespace's clusters that are known but not usable yet: their endpoints are still
-/// awaited, and a route to one of them fails with `NC`; the collector of spans is one of them.
+/// Names of a namespace's clusters, and of the span collector's, that are not usable yet: Envoy
+/// still waits for their endpoints, and a route to one of them fails with `NC`.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -73,7 +73,7 @@ pub async fn rejections(admin: &PodPort) -> Result<u64, HttpError> {
     stat(admin, "update_rejected").await
 }
 
-/// Statistics whose name matches a regular expression, added up.
+/// The sum of the statistics whose name matches a regular expression.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -96,10 +96,10 @@ pub async fn counters(admin: &PodPort) -> Result<Vec<(String, u64)>, HttpError> 
     Ok(pairs.collect())
 }
 
-/// How often the proxy writes its access log, at the least (`--file-flush-interval-msec`).
+/// The longest interval at which the proxy flushes its access log (`--file-flush-interval-msec`).
 ///
 /// # Errors
-/// When the proxy does not answer, or says nothing of it.
+/// When the proxy does not answer, or does not report it.
 pub async fn flush_interval(admin: &PodPort) -> Result<Duration, HttpError> {
     let path = "/server_info";
     let info = admin.json(path).await?;
@@ -114,7 +114,7 @@ pub async fn flush_interval(admin: &PodPort) -> Result<Duration, HttpError> {
         })
 }
 
-/// Adds up `name: value` lines.
+/// The sum of `name: value` lines.
 fn sum(stats: &str) -> u64 {
     let values = stats.lines().filter_map(|line| line.rsplit_once(": "));
     values
@@ -122,7 +122,7 @@ fn sum(stats: &str) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// The first rejected update (NACK) that the proxy tells of, in Envoy's words.
+/// The first rejected update (NACK) that the proxy reports, with Envoy's message.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -131,21 +131,20 @@ pub async fn rejected(admin: &PodPort) -> Result<Option<String>, HttpError> {
     Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
 }
 
-/// The cluster, and all listeners and routes that may lead to it. A dump of everything keeps
-/// Envoy's main thread for so long that it looks stalled: only what may concern a call is asked
-/// for.
+/// The cluster, and all listeners and routes that may lead to it. A full dump blocks Envoy's main
+/// thread for so long that it looks stalled, so only what may concern the call is requested.
 ///
 /// # Errors
 /// When the proxy does not answer.
 pub async fn around(admin: &PodPort, gateway: bool, taken: &Taken) -> Result<Value, HttpError> {
     let name = taken.cluster.trim_end_matches(';');
-    let cluster = name.replace('|', "%5B%7C%5D"); // a class of one character: the bar is an operator
+    let cluster = name.replace('|', "%5B%7C%5D"); // a class of one character, because the bar is an operator
     let port = taken.authority.rsplit_once(':').map(|(_, port)| port);
     let number = port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
     let (listeners, routes) = match number {
         _ if name.starts_with("inbound|") => ("virtualInbound".to_owned(), None),
-        // A sidecar names listeners and routes by the port that is called, a gateway by its pod's
-        // own, and has few.
+        // A sidecar names listeners and routes after the port that is called. A gateway names
+        // them after its pod's own ports, and has few.
         Some(port) if !gateway => (format!(".*_{port}"), Some(format!("{port}%7C.*:{port}"))),
         _ => (".*".to_owned(), Some(".*".to_owned())),
     };
@@ -163,7 +162,7 @@ pub async fn around(admin: &PodPort, gateway: bool, taken: &Taken) -> Result<Val
     Ok(serde_json::json!({"configs": [parts]}))
 }
 
-/// The whole configuration as the proxy has it now, endpoints left out.
+/// The proxy's whole current configuration, without endpoints.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -171,8 +170,8 @@ pub async fn whole(admin: &PodPort) -> Result<Value, HttpError> {
     admin.json("/config_dump").await
 }
 
-/// Secrets (SDS) that are `active`, or `warming`: asked for and not there yet. Private keys are
-/// left out by Envoy.
+/// Secrets (SDS) that are `active`, or `warming`: requested but not received yet. Envoy leaves
+/// out private keys.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -182,7 +181,7 @@ pub async fn secrets(admin: &PodPort, state: &str) -> Result<Value, HttpError> {
         .await
 }
 
-/// Whether a Secret has been asked for that is not there.
+/// Whether a Secret was requested but not received yet.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -192,7 +191,7 @@ pub async fn awaits_secrets(admin: &PodPort) -> Result<bool, HttpError> {
     Ok(configs.is_some_and(|configs| !configs.is_empty()))
 }
 
-/// Names of listeners that are known but not open yet.
+/// Names of listeners that are not open yet.
 ///
 /// # Errors
 /// When the proxy does not answer.
@@ -206,7 +205,7 @@ pub async fn warming_listeners(admin: &PodPort) -> Result<Vec<String>, HttpError
     Ok(warming.filter_map(name).collect())
 }
 
-/// One kind of resource in the proxy's configuration, as text.
+/// The proxy's configuration of one resource type, as text.
 ///
 /// # Errors
 /// When the proxy does not answer.

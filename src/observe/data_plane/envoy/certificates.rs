@@ -1,4 +1,4 @@
-//! Certificates that Envoy serves: content of SDS, not versions.
+//! Checks the certificates that Envoy serves: the content of SDS, not its version.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     transport::http::{HttpError, PodPort},
 };
 
-/// What the gateway does not have as it is to be; `None`: nothing.
+/// What the gateway lacks or has in an old version. `None` if it is up to date.
 pub async fn late(admin: &PodPort, current: &[Served]) -> Result<Option<String>, HttpError> {
     let active = interface::secrets(admin, "active").await?;
     let warming = interface::secrets(admin, "warming").await?;
@@ -23,12 +23,12 @@ pub async fn late(admin: &PodPort, current: &[Served]) -> Result<Option<String>,
     Ok((!listeners.is_empty()).then(|| format!("listeners not ready: {}", listeners.join(", "))))
 }
 
-/// The first Secret that is wanted and not there, or there in another state than it has now.
+/// The first Secret that the gateway waits for, or has in an older version.
 fn first_late(active: &Value, warming: &Value, current: &[Served]) -> Option<String> {
     current.iter().find_map(|made| {
         let name = format!("kubernetes://{}", made.secret);
         if names(warming).contains(&name.as_str()) {
-            return Some(format!("secret {} is awaited", made.secret));
+            return Some(format!("it is still waiting for secret {}", made.secret));
         }
         let configs = active["configs"].as_array().into_iter().flatten();
         let mut mine = configs.filter(|config| config["name"] == name.as_str());
@@ -37,7 +37,7 @@ fn first_late(active: &Value, warming: &Value, current: &[Served]) -> Option<Str
             let chain = config.pointer("/secret/tls_certificate/certificate_chain/inline_bytes");
             chain.and_then(Value::as_str) != Some(now.as_str())
         });
-        old.then(|| format!("secret {} is there in an older state", made.secret))
+        old.then(|| format!("it serves an older version of secret {}", made.secret))
     })
 }
 
@@ -67,7 +67,7 @@ mod tests {
             pem: "new".into(),
         }];
         let none = json!({});
-        assert_eq!(first_late(&none, &none, &current), None, "nobody uses it");
+        assert_eq!(first_late(&none, &none, &current), None, "not in use");
         assert_eq!(first_late(&dump("new"), &none, &current), None);
         assert!(first_late(&dump("old"), &none, &current).is_some());
         let awaited = json!({"configs": [{"name": "kubernetes://cert"}]});

@@ -1,18 +1,18 @@
-//! The configuration of the hop that took a call, out of a proxy's configuration dump (Envoy admin
-//! API, `/config_dump`).
+//! Finds the configuration of the hop that handled a call in a proxy's configuration dump (Envoy
+//! admin API, `/config_dump`).
 
 use serde_json::Value;
 
 use crate::observe::data_plane::hop::{Hop, Part, Taken};
 
-/// Type of a network filter that speaks HTTP.
+/// Name of the network filter for HTTP.
 const MANAGER: &str = "envoy.filters.network.http_connection_manager";
 
-/// Adds the parts of `dump` that took a call.
+/// Adds the parts of `dump` that handled a call.
 pub fn find(dump: &Value, taken: &Taken, hop: &mut Hop) {
     let managers = managers(dump);
-    // Those of connection managers, not all that the dump lists as static: it has those of
-    // listeners that are drained, too.
+    // Static ones are read from the connection managers. The dump's own list of them includes
+    // those of draining listeners.
     let mut tables: Vec<&Value> = each(dump, "dynamic_route_configs")
         .filter_map(|entry| entry.get("route_config"))
         .collect();
@@ -50,7 +50,7 @@ fn add(hop: &mut Hop, part: Part, value: &Value) {
     }
 }
 
-/// Clusters that the log calls so: by their name, or by the one that their statistics go under.
+/// Clusters with the name in the log, which is their name or their alternative statistics name.
 fn clusters<'a>(dump: &'a Value, called: &str) -> Vec<&'a Value> {
     let all = each(dump, "dynamic_active_clusters").chain(each(dump, "static_clusters"));
     let all = all.filter_map(|entry| entry.get("cluster"));
@@ -58,13 +58,13 @@ fn clusters<'a>(dump: &'a Value, called: &str) -> Vec<&'a Value> {
     all.filter(named).collect()
 }
 
-/// Entries of a list that stands in one of the dump's sections.
+/// Entries of a list in any section of the dump.
 fn each<'a>(dump: &'a Value, list: &'a str) -> impl Iterator<Item = &'a Value> {
     let sections = dump["configs"].as_array().into_iter().flatten();
     sections.flat_map(move |section| section[list].as_array().into_iter().flatten())
 }
 
-/// Listener, filter chain and connection manager of all that speaks HTTP.
+/// Listener, filter chain and connection manager of every HTTP filter.
 fn managers(dump: &Value) -> Vec<(&Value, &Value, &Value)> {
     let mut found = Vec::new();
     let dynamic = each(dump, "dynamic_listeners");
@@ -88,8 +88,8 @@ fn table_of(manager: &Value) -> Option<&str> {
         .as_str()
 }
 
-/// Routes of this name that lead to the cluster, with all around them; only those of virtual hosts
-/// that name the authority, if one does.
+/// Routes with this name to the cluster, each with its route configuration and virtual host. If a
+/// virtual host names the authority, only such virtual hosts are kept.
 fn routes<'a>(
     tables: &[&'a Value],
     taken: &Taken,

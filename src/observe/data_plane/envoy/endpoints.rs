@@ -1,12 +1,12 @@
-//! Endpoints in a dump of Envoy's, or in one that a control plane made in the same form.
+//! Endpoints in an Envoy dump, or in a control plane's dump of the same structure.
 
 use serde_json::Value;
 
 use crate::observe::data_plane::spec::{Addresses, Clusters};
 
-/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), out of a
-/// dump of Envoy's or of istiod's: the one writes fields as they are declared, the other as JSON
-/// has them.
+/// Clusters of the Services of a namespace (`outbound|PORT|SUBSET|NAME.NAMESPACE.svc…`), from a
+/// dump of Envoy or of istiod. Envoy writes field names as they are declared, istiod in JSON
+/// style.
 pub fn clusters(dump: &Value, namespace: &str) -> Clusters {
     let configs = dump["configs"].as_array().into_iter().flatten();
     let each = configs.filter_map(|config| {
@@ -42,7 +42,7 @@ fn field<'v>(value: &'v Value, declared: &str, json: &str) -> &'v Value {
     }
 }
 
-/// Health as the control plane says it; Envoy takes UNKNOWN, the default, for healthy.
+/// Health as reported by the control plane. Envoy treats UNKNOWN, the default, as healthy.
 fn is_healthy(endpoint: &Value) -> bool {
     let health = field(endpoint, "health_status", "healthStatus").as_str();
     matches!(health, None | Some("UNKNOWN" | "HEALTHY"))

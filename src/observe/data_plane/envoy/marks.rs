@@ -1,17 +1,20 @@
-//! Whether Envoy shows a mark, and what it cannot use yet.
+//! Which mark Envoy shows, and what it cannot use yet.
 
 use super::admin;
 use crate::transport::http::{HttpError, PodPort};
 
-/// What a proxy has taken and cannot use yet. A new cluster is asked for its endpoints only after
-/// the routes of the same push have come, and a new port is opened only when the routes of that
-/// port have come, which the marker's port does not wait for. A port whose Secret is missing stays
-/// closed for as long as it is: that is no matter of time ([`super::certificates`]).
+/// Configuration that a proxy has received but cannot use yet. Endpoints of a new cluster are
+/// requested only after the routes of the same push have arrived, and a new port is opened only
+/// when its own routes have arrived, which the marker's port does not wait for. A port whose
+/// Secret is missing stays closed for as long as it is, so it is not waited for here
+/// ([`super::certificates`]).
 pub async fn unfinished(port: &PodPort, namespace: &str) -> Result<Option<String>, HttpError> {
     let clusters = admin::warming_clusters(port, namespace).await?;
     if !clusters.is_empty() {
         let names = clusters.join(", ");
-        return Ok(Some(format!("clusters without endpoints: {names}")));
+        return Ok(Some(format!(
+            "clusters still waiting for endpoints: {names}"
+        )));
     }
     let listeners = admin::warming_listeners(port).await?;
     if listeners.is_empty() || admin::awaits_secrets(port).await? {
@@ -21,7 +24,7 @@ pub async fn unfinished(port: &PodPort, namespace: &str) -> Result<Option<String
     Ok(Some(format!("listeners that are not open: {names}")))
 }
 
-/// The newest number behind a prefix in a dump of routes.
+/// The highest number after a prefix in a dump of routes.
 pub fn newest(dump: &str, prefix: &str) -> Option<u64> {
     let digits = |rest: &str| {
         rest.chars()

@@ -1,4 +1,4 @@
-//! Envoy, as Istio runs it: asked over its admin interface.
+//! Envoy, as Istio runs it, queried over its admin interface.
 
 pub mod admin;
 pub mod certificates;

@@ -1,4 +1,4 @@
-//! The data plane that a sidecar or a gateway is.
+//! A sidecar or a gateway as a data plane.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +18,9 @@ use crate::{
 
 /// Envoy's admin port in an Istio proxy, on the pod's loopback.
 const ADMIN_PORT: u16 = 15000;
-/// Span writers send in batches, every five seconds or so many spans (Envoy's runtime keys of the
-/// OpenTelemetry and Zipkin tracers); with these values each span goes at once.
+/// Tracers send spans in batches, every five seconds or at a number of spans (Envoy's runtime
+/// keys of the OpenTelemetry and Zipkin tracers). With these values each span is sent
+/// immediately.
 const AT_ONCE: &str =
     "/runtime_modify?tracing.opentelemetry.min_flush_spans=1&tracing.zipkin.min_flush_spans=1";
 
@@ -53,7 +54,7 @@ impl Envoy {
     }
 }
 
-/// Where a pod's proxy is asked whether it runs, and for how long it has been running.
+/// Port and paths that show whether a pod's proxy runs, and for how long it has been running.
 pub fn is_alive() -> (u16, &'static str, &'static str) {
     (ADMIN_PORT, "/ready", "/server_info")
 }
@@ -126,7 +127,7 @@ impl DataPlane for Envoy {
         Ok(())
     }
 
-    /// It is told not to show Envoy's headers, or to take the one away that matters
+    /// It is configured not to add Envoy's headers, or to remove the relevant one
     /// (`suppress_envoy_headers` of the router filter, `response_headers_to_remove` of a route).
     async fn hides(&self) -> Result<bool, AskError> {
         for kind in ["dynamic_listeners", "dynamic_route_configs"] {
@@ -181,7 +182,7 @@ impl DataPlane for Envoy {
     }
 }
 
-/// Envoy writes `REVISION/VERSION/STATUS/TYPE/TLS`.
+/// Envoy reports `REVISION/VERSION/STATUS/TYPE/TLS`.
 fn version(said: &str) -> String {
     said.split('/').nth(1).unwrap_or(said).to_owned()
 }

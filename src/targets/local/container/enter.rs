@@ -1,8 +1,8 @@
 //! `__enter`: runs a program inside a running container, for `kubectl exec`, exec probes and
 //! lifecycle hooks.
 //!
-//! The process that is started stays outside and waits, because a PID namespace is entered by
-//! children only; when it dies, the kernel kills the program inside.
+//! The started process itself stays outside and waits, because only children enter a PID
+//! namespace. When it dies, the kernel kills the program inside.
 
 use std::{fs, fs::File, path::Path};
 
@@ -20,13 +20,13 @@ use nix::{
 use super::{error::ContainerError, identity, spec::EnterSpec};
 use crate::{errors::chain, targets::local::ns};
 
-/// Exit code when the program could not be entered or started, as shells and container runtimes use
-/// it.
+/// Exit code if the container cannot be entered or the program cannot be started, as shells and
+/// container runtimes use it.
 const NOT_STARTED: i32 = 126;
 
 /// Enters the container described by the file `arguments[0]`, runs `arguments[1..]` there and
-/// returns its exit code (128 + n when signal n ended it). Call it before the process has a second
-/// thread.
+/// returns its exit code (128 + n when signal n ended it). Must be called while the process is
+/// single-threaded.
 pub fn enter_main(arguments: &[String]) -> i32 {
     match enter(arguments) {
         Ok(code) => code,
@@ -67,8 +67,8 @@ fn enter(arguments: &[String]) -> Result<i32, ContainerError> {
     }
 }
 
-/// Enters all namespaces but the mount namespace, without which the world's `/proc` would be out of
-/// sight too early.
+/// Enters all namespaces except the mount namespace, which has to come last because it hides the
+/// world's `/proc`.
 fn join(spec: &EnterSpec) -> Result<(), ContainerError> {
     const KINDS: [(&str, CloneFlags); 4] = [
         ("net", CloneFlags::CLONE_NEWNET),

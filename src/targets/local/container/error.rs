@@ -1,4 +1,4 @@
-//! Why a container, or a program in it, is not started. The node hears it in words.
+//! Errors starting a container or a program in it. The node receives them as text.
 
 use std::{
     io,
@@ -15,17 +15,17 @@ pub(super) enum ContainerError {
     Io { step: String, source: io::Error },
     #[error("cannot {step}")]
     Kernel { step: String, source: Errno },
-    #[error("cannot make {} in the container", .path.display())]
+    #[error("cannot create {} in the container", .path.display())]
     Make { path: PathBuf, source: io::Error },
-    #[error("container is not running any more: {seen}")]
+    #[error("container is no longer running: {seen}")]
     Gone { seen: String, source: io::Error },
-    /// What `__enter` is to know of the container.
+    /// The description file that `__enter` reads is invalid.
     #[error("{file}")]
     Description {
         file: String,
         source: serde_json::Error,
     },
-    #[error("__enter: expected a description of the container and a command")]
+    #[error("__enter: expected a container description file and a command")]
     Arguments,
 }
 
@@ -40,7 +40,7 @@ impl ContainerError {
         move |source| Self::Kernel { step, source }
     }
 
-    /// Something of the container's root.
+    /// An error creating `path` in the container's root.
     pub(super) fn make(path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Make { path, source }
@@ -69,8 +69,8 @@ mod tests {
         assert_eq!(
             words,
             [
-                "cannot make /etc/x in the container: No such file or directory (os error 2)",
-                "container is not running any more: /proc/7/ns/mnt: No such file or directory (os error 2)",
+                "cannot create /etc/x in the container: No such file or directory (os error 2)",
+                "container is no longer running: /proc/7/ns/mnt: No such file or directory (os error 2)",
                 "cannot make the mounts private: EPERM: Operation not permitted",
             ]
         );

@@ -1,4 +1,4 @@
-//! Becoming the container's user, and finding and executing its program.
+//! Assumes the container's user, then finds and executes its program.
 
 use std::{
     ffi::{CString, NulError},
@@ -15,11 +15,11 @@ use nix::{
 use super::spec::Identity;
 use crate::targets::local::ns;
 
-/// The search path of a process whose environment has none, as container runtimes set it.
+/// `PATH` of a process whose environment sets none, as in container runtimes.
 pub(crate) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Gives up everything the identity does not have. Afterwards nothing can be regained.
+/// Drops everything that the identity does not have, irrevocably.
 pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     ns::limit_bounding_set(identity.capabilities)?;
     let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
@@ -28,7 +28,7 @@ pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     unistd::setresgid(gid, gid, gid)?;
     unistd::setresuid(uid, uid, uid)?;
     if uid.is_root() {
-        // exec of uid 0 grants the whole bounding set; the inheritable set is left empty, as
+        // exec with uid 0 grants the whole bounding set; the inheritable set is left empty, as
         // runtimes do since CVE-2022-24769
         ns::set_capabilities(identity.capabilities)?;
     }
@@ -38,8 +38,8 @@ pub(super) fn assume(identity: &Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the process by `argv[0]`, looked up in the `PATH` of `env`. Returns only with the
-/// error, in the words that container runtimes use.
+/// Replaces the process with `argv[0]`, looked up in the `PATH` of `env`. Returns only on
+/// failure, with an error message phrased as in container runtimes.
 pub(super) fn exec(argv: &[String], env: &[(String, String)]) -> String {
     let Some(program) = argv.first().filter(|name| !name.is_empty()) else {
         return "no command specified: neither the image nor the pod names a program".to_owned();
@@ -93,7 +93,7 @@ fn home(users: &str, uid: u32) -> String {
         .unwrap_or_else(|| "/".to_owned())
 }
 
-/// The files that may be meant by a program's name.
+/// The paths to try for a program name.
 fn candidates(program: &str, path: &str) -> Vec<PathBuf> {
     if program.contains('/') {
         return vec![PathBuf::from(program)];

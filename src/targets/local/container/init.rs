@@ -1,9 +1,9 @@
 //! `__container`: the first process of a container, from its start in new namespaces to the exec of
 //! the container's program.
 //!
-//! Its standard input is a socket: the node writes a [`ContainerSpec`] and shuts its side down; a
-//! [`StartFailure`] comes back, or, since the socket closes on exec, nothing, which says that the
-//! program runs.
+//! Its standard input is a socket: the node writes a [`ContainerSpec`] and shuts down its side. A
+//! [`StartFailure`] comes back, or nothing, since the socket closes on exec: then the program
+//! runs.
 
 use std::{
     io::{self, Read, Write},
@@ -30,8 +30,8 @@ const START_ERROR: i32 = 128;
 /// Memory that a process may reserve beyond its limit without touching it, in bytes.
 const SPARE: u64 = 1 << 30;
 
-/// Becomes the container's program, or reports why not and returns the exit code. Call it before
-/// the process has a second thread.
+/// Becomes the container's program, or reports the failure and returns the exit code. Must be
+/// called while the process is single-threaded.
 pub fn main() -> i32 {
     let mut node = match take_socket() {
         Ok(node) => node,
@@ -81,8 +81,8 @@ fn start(node: &mut UnixStream) -> String {
             spec.identity.uid, spec.identity.gid
         );
     }
-    // after the change of user, so that a directory the user may not enter is an error, as in a
-    // container runtime
+    // After the change of user, so that a directory the user may not enter is an error, as in
+    // container runtimes.
     if let Err(error) = nix::unistd::chdir(&spec.workdir) {
         return format!(
             "cannot change to the working directory {}: {error}",
@@ -92,13 +92,12 @@ fn start(node: &mut UnixStream) -> String {
     identity::exec(&spec.argv, &spec.env)
 }
 
-/// Programs such as Envoy open `/dev/stdout` again as another user, which the pipe's mode must
-/// allow.
+/// Sets the modes of the output pipes and the resource limits. Programs such as Envoy reopen
+/// `/dev/stdout` as another user, which the pipe's mode must allow.
 ///
-/// Where the node looks too late at how much memory the container takes, its processes are refused
-/// more by the kernel. What counts there is memory that may be written to, touched or not
-/// (setrlimit(2), `RLIMIT_DATA`), such as threads' stacks: so it is several times the limit, for
-/// each process.
+/// `RLIMIT_DATA` stops a process that grows faster than the node samples its container's memory.
+/// It counts writable memory, touched or not (setrlimit(2)), such as thread stacks, so it is
+/// several times the limit, for each process.
 fn prepare_process(memory: Option<u64>) -> io::Result<()> {
     if let Some(limit) = memory {
         let most = limit.saturating_mul(2).saturating_add(SPARE);

@@ -1,13 +1,12 @@
-//! What a container may not reach of the kernel: its settings and switches, which belong to the
-//! machine and not to the world.
+//! Hides the kernel's settings and switches from a container: they belong to the machine, not to
+//! the world.
 //!
-//! The paths are those of the field's container runtimes (OCI runtime specification, "Masked Paths"
-//! and "Readonly Paths"; moby `daemon/pkg/oci/defaults.go`). A world of root's has the machine's
-//! root as its user 0, and many files of `/proc` ask for no more than that; so everything in
-//! `/proc` that is not a process is read-only, by whatever name a kernel has it. No container can
-//! take a mask away: mounts of the world are not its own to change without `SYS_ADMIN`, and a new
-//! `/proc` is refused by the kernel where the one that is there is partly covered
-//! (mount_namespaces(7)).
+//! The paths are those of common container runtimes (OCI runtime specification, "Masked Paths"
+//! and "Readonly Paths"; moby `daemon/pkg/oci/defaults.go`). In a world started by root, user 0
+//! is the machine's root, and many files of `/proc` require no more than that, so everything in
+//! `/proc` that is not a process is read-only, whatever a kernel names it. No container can
+//! remove a mask: without `SYS_ADMIN` it cannot change mounts, and the kernel rejects a new
+//! `/proc` where the existing one is partly covered (mount_namespaces(7)).
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -18,7 +17,7 @@ use super::{
     root::{bind, read_only},
 };
 
-/// Not even readable: they tell of the machine, or of other users' keys.
+/// Not even readable: they expose the machine, or other users' keys.
 const MASKED: [&str; 13] = [
     "proc/acpi",
     "proc/asound",
@@ -35,7 +34,7 @@ const MASKED: [&str; 13] = [
     "sys/firmware",
 ];
 
-/// Masks and protects `/proc` and `/sys` in the container's root; `/dev` has to be there.
+/// Masks and protects `/proc` and `/sys` in the container's root; `/dev` must exist.
 pub(super) fn apply(root: &Path) -> Result<(), ContainerError> {
     for path in MASKED {
         let place = root.join(path);
@@ -57,20 +56,21 @@ pub(super) fn apply(root: &Path) -> Result<(), ContainerError> {
     Ok(())
 }
 
-/// Something that can be written to and is not a process: a directory of settings, or a file whose
-/// mode says so. The links `self`, `thread-self`, `net` and `mounts` lead to processes.
+/// Whether the entry can be written to and is not a process: a directory of settings, or a file
+/// with a write permission. The links `self`, `thread-self`, `net` and `mounts` lead to
+/// processes.
 fn is_setting(entry: &fs::DirEntry) -> bool {
     let process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     if entry.file_name().to_str().is_none_or(process) {
         return false;
     }
     let Ok(meta) = entry.metadata() else {
-        return true; // what cannot be looked at is protected
+        return true; // protect what cannot be inspected
     };
     !meta.is_symlink() && (meta.is_dir() || meta.permissions().mode() & 0o222 != 0)
 }
 
-/// Covers a file with `/dev/null` and a directory with an empty one; what is not there needs no
+/// Covers a file with `/dev/null` and a directory with an empty one. A missing path needs no
 /// cover.
 fn mask(root: &Path, place: &Path) -> io::Result<()> {
     let Ok(meta) = fs::symlink_metadata(place) else {

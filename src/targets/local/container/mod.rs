@@ -1,5 +1,5 @@
-//! What runs inside a container's namespaces before the container's own program: the root is built,
-//! rights are dropped.
+//! What runs inside a container's namespaces before the container's own program: builds the root
+//! and drops privileges.
 mod enter;
 mod error;
 mod identity;

@@ -1,7 +1,7 @@
-//! Building a container's root file system: a small tmpfs with bind mounts of what the image and
-//! the pod name.
+//! Builds a container's root file system: a small tmpfs with bind mounts from the image and the
+//! pod.
 //!
-//! An overlay over `/` is refused in a user namespace; binds into a tmpfs work everywhere.
+//! An overlay over `/` is rejected in a user namespace; bind mounts into a tmpfs work everywhere.
 
 use std::{
     collections::BTreeSet,
@@ -41,14 +41,14 @@ const DEV_LINKS: [(&str, &str); 4] = [
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
-/// A container's own writable files are in memory: a program that fills its disk must not fill the
-/// machine.
+/// A container's own writable files are in memory, with a limit: a program that fills its disk
+/// must not fill the machine's.
 const ROOT_OPTIONS: &str = "mode=755,size=256m";
-/// Links that may follow each other before the path counts as a loop; the kernel's own limit.
+/// Symbolic links followed before the path counts as a loop; the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
-/// Makes the root that `spec` describes and moves into it. The calling process must be in a mount
-/// namespace of its own.
+/// Builds the root that `spec` describes and enters it. The calling process must have its own
+/// mount namespace.
 pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError> {
     let root = spec.root.as_path();
     mount(
@@ -77,8 +77,8 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError
     masks::apply(root)?;
     let mut mounts: Vec<&MountSpec> = spec.mounts.iter().collect();
     mounts.sort_by_key(|mount| mount.target.components().count());
-    // All are mounted writable first: a volume may need a directory inside another one to be
-    // mounted at, and the kubelet makes it there even when that other volume is read-only.
+    // Mount everything writable first: the mount point of a volume may be inside another volume,
+    // and the kubelet creates it there even if that other volume is read-only.
     for mount in &mounts {
         let step = format!("open {} for the container", mount.source.display());
         let source = pinned(&mount.source).map_err(ContainerError::io(step))?;
@@ -99,9 +99,9 @@ pub(super) fn build_and_enter(spec: &ContainerSpec) -> Result<(), ContainerError
     enter(root).map_err(ContainerError::io("move into the new root"))
 }
 
-/// Opens a volume without following a link. Its path was looked at before and has none; a container
-/// that shares the volume may have put one there since, which would lead to a file of the machine
-/// (CVE-2021-25741 was that, of the kubelet).
+/// Opens a volume without following symbolic links. Its path was resolved before and has none,
+/// but a container that shares the volume may have created one since, which would lead to a file
+/// of the machine (in the kubelet, this was CVE-2021-25741).
 fn pinned(source: &Path) -> io::Result<OwnedFd> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
@@ -112,7 +112,7 @@ fn pinned(source: &Path) -> io::Result<OwnedFd> {
         Err(Errno::ENOSYS) if fs::canonicalize(source)? == source => {
             Ok(fs::File::open(source)?.into())
         }
-        Err(Errno::ELOOP | Errno::ENOSYS) => Err(Error::other("a link lies in its path")),
+        Err(Errno::ELOOP | Errno::ENOSYS) => Err(Error::other("its path contains a symbolic link")),
         Err(error) => Err(error.into()),
     }
 }
@@ -151,8 +151,8 @@ fn write_file(root: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
     fs::set_permissions(&place, fs::Permissions::from_mode(0o644))
 }
 
-/// The last component itself is not resolved: it becomes the link. An empty directory in its place
-/// gives way.
+/// The last component itself is not resolved: it becomes the link. An empty directory there is
+/// replaced.
 fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::other("a link needs a name"));
@@ -168,10 +168,10 @@ fn make_link(root: &Path, path: &Path, to: &Path) -> io::Result<()> {
     symlink(to, place)
 }
 
-/// Binds `source` at `target` in the root, making an empty file or directory there when nothing is.
+/// Bind-mounts `source` at `target` in the root, where a missing file or directory is created.
 ///
-/// What is mounted below `source` comes with it; read-only is all of it, or what lies below could
-/// be written to.
+/// Mounts below `source` are included. `ro` applies to each of them; otherwise they would stay
+/// writable.
 pub(super) fn bind(
     root: &Path,
     source: &Path,
@@ -204,8 +204,7 @@ pub(super) fn bind(
     Ok(())
 }
 
-/// The mount at `place` and all that are mounted below it (proc(5), `mountinfo`, field 5), each
-/// once.
+/// The mount at `place` and all mounts below it (proc(5), `mountinfo`, field 5), each once.
 fn mounts_at(place: &Path) -> io::Result<Vec<PathBuf>> {
     let text = fs::read("/proc/self/mountinfo")?;
     let mut found = BTreeSet::from([place.to_owned()]);
@@ -213,7 +212,7 @@ fn mounts_at(place: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// Mount points in the text of `mountinfo`, where blanks and backslashes are written as `\ooo`.
+/// Mount points in the text of `mountinfo`, where blanks and backslashes are escaped as `\ooo`.
 fn mount_points(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
     let lines = mountinfo.split(|byte| *byte == b'\n');
     lines.filter_map(|line| {
@@ -281,8 +280,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     let proc = make("proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     if mount(Some("proc"), &proc, Some("proc"), flags, None::<&str>).is_err() {
-        // refused where the world's own /proc is partly covered; /proc/self works through the
-        // world's as well
+        // rejected where the world's own /proc is partly covered; /proc/self works through the
+        // world's /proc as well
         bind(root, Path::new("/proc"), Path::new("/proc"), false)?;
     }
     make("sys")?;
@@ -298,8 +297,8 @@ fn kernel_filesystems(root: &Path) -> Result<(), ContainerError> {
     .map_err(ContainerError::kernel("mount /dev in the container"))?;
     for name in DEVICES {
         let path = Path::new("/dev").join(name);
-        // The node is the machine's: read-only keeps its mode and owner as they are, reading and
-        // writing go on.
+        // The device node is the machine's: a read-only mount protects its mode and owner, while
+        // the device can still be read and written.
         bind(root, &path, &path, true)?;
     }
     for (name, to) in DEV_LINKS {
@@ -340,11 +339,11 @@ fn enter(root: &Path) -> io::Result<()> {
     Ok(chdir("/")?)
 }
 
-/// Where `path` of a container lies on this side, with every link resolved as if `root` were `/`.
-/// Missing components stay as they are. Names no path outside `root`.
+/// Maps `path` in the container to a path below `root`, with every link resolved as if `root` were
+/// `/`. Missing components stay as they are. The result is never outside `root`.
 ///
 /// # Errors
-/// More than 40 links in a row.
+/// If there are more than 40 links.
 pub(super) fn resolve_in_root(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let mut todo: Vec<PathBuf> = vec![path.to_path_buf()];
     let mut done = PathBuf::new(); // relative to root
@@ -367,7 +366,7 @@ pub(super) fn resolve_in_root(root: &Path, path: &Path) -> io::Result<PathBuf> {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(Error::other(format!(
-                            "too many links in {}",
+                            "too many symbolic links in {}",
                             path.display()
                         )));
                     }

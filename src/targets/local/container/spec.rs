@@ -1,4 +1,4 @@
-//! What the node hands to the processes it starts, as JSON.
+//! What the node sends to the processes it starts, as JSON.
 
 use std::path::PathBuf;
 
@@ -22,9 +22,9 @@ pub struct ContainerSpec {
     /// `resources.limits.memory` in bytes.
     #[serde(default)]
     pub memory: Option<u64>,
-    /// Who the program runs as.
+    /// User, groups and capabilities of the program.
     pub identity: Identity,
-    /// Working directory in the container; made when it is missing, as container runtimes do.
+    /// Working directory in the container; created if missing, as container runtimes do.
     pub workdir: PathBuf,
     /// Program and arguments.
     pub argv: Vec<String>,
@@ -56,7 +56,7 @@ pub struct MountSpec {
     pub source: PathBuf,
     /// Path in the container; links in it are resolved inside the container's root.
     pub target: PathBuf,
-    /// Whether the container may not write.
+    /// Whether the mount is read-only.
     pub read_only: bool,
 }
 
@@ -71,16 +71,16 @@ pub struct Identity {
     pub groups: Vec<u32>,
     /// Upper bound of the capabilities; a process of uid 0 holds all of them.
     pub capabilities: CapSet,
-    /// Whether exec may not gain rights (`allowPrivilegeEscalation: false`).
+    /// Whether exec cannot gain privileges (`allowPrivilegeEscalation: false`).
     pub no_new_privs: bool,
 }
 
-/// What `__enter` needs to run a program beside a container's own.
+/// What `__enter` needs to run a program in a running container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EnterSpec {
-    /// The container's first process, as the world counts.
+    /// PID of the container's first process, as the world sees it.
     pub pid: i32,
-    /// Who the program runs as.
+    /// User, groups and capabilities of the program.
     pub identity: Identity,
     /// Working directory in the container.
     pub workdir: PathBuf,

@@ -1,5 +1,5 @@
-//! The node's main task: watches, hands events to the pods' workers, and binds pods that nobody has
-//! bound.
+//! The node's main task: runs the watches, passes events to the pods' workers, and binds unbound
+//! pods.
 //!
 //! There is no scheduler and only one node, so an unbound pod is bound to it as soon as it is seen,
 //! unless its nodeSelector asks for another node or a scheduling gate holds it back.
@@ -39,18 +39,18 @@ use super::{
     worker::Worker,
 };
 
-/// Runs the node until `shutdown` or until it cannot go on.
+/// Runs the node until `shutdown` or until it fails.
 ///
 /// # Errors
-/// When the node cannot register, make its socket or reach the world's links. Trouble with single
-/// pods is told in their statuses and events.
+/// If the node cannot register, create its socket or reach the world's links. Problems of single
+/// pods are reported in their statuses and events.
 pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), NodeError> {
     let node = cfg.node_name.clone();
     let io = |what: &str| {
         let (node, what) = (node.clone(), what.to_owned());
         move |source| NodeError::Io { node, what, source }
     };
-    std::fs::create_dir_all(cfg.state_dir.join("pods")).map_err(io("make its directory"))?;
+    std::fs::create_dir_all(cfg.state_dir.join("pods")).map_err(io("create its directory"))?;
     network::enable_forwarding().map_err(io("forward packets"))?;
     let (connection, netlink, _) = rtnetlink::new_connection().map_err(io("open netlink"))?;
     let mut tasks = JoinSet::new();
@@ -90,7 +90,7 @@ pub async fn run(cfg: NodeConfig, shutdown: CancellationToken) -> Result<(), Nod
     Ok(())
 }
 
-/// Every event of a kind of object, with the stream restarted as often as needed.
+/// All events of one kind of object; the stream restarts as often as needed.
 pub(super) fn events<K>(api: Api<K>) -> impl futures::Stream<Item = Event<K>> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -124,10 +124,10 @@ async fn follow_pods(shared: Arc<Shared>) {
 
 struct Agent {
     shared: Arc<Shared>,
-    /// Senders of the workers by the pods' uids; a pod whose worker has ended stays until its
-    /// object is gone.
+    /// Senders to the workers, by pod UID. A pod whose worker has ended stays until its object is
+    /// deleted.
     pods: HashMap<String, mpsc::UnboundedSender<Message>>,
-    /// The uids seen so far in a list that is under way.
+    /// The UIDs seen so far in a list that is in progress.
     listed: Option<HashSet<String>>,
     workers: JoinSet<()>,
 }

@@ -1,8 +1,8 @@
 //! Directories whose files all change at once, as the kubelet lays them out.
 //!
-//! The files lie in a directory with a name of its own, `..data` is a link to it, and every visible
-//! name is a link through `..data`. Renaming a new `..data` over the old one swaps everything, and
-//! programs that watch `..data` notice.
+//! The files are in a directory with a unique name, `..data` is a link to it, and every visible
+//! name is a link through `..data`. Renaming a new `..data` over the old one swaps everything,
+//! and programs that watch `..data` notice.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use super::volumes::Files;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Makes `dir` hold exactly `files`, readable by `group` if there is one. Returns whether anything
+/// Makes `dir` hold exactly `files`, readable by `group` if given. Returns whether anything
 /// changed.
 pub(super) fn publish(dir: &Path, files: &Files, group: Option<u32>) -> io::Result<bool> {
     let data = dir.join("..data");
@@ -67,7 +67,7 @@ fn write_all(dir: &Path, files: &Files, group: Option<u32>) -> io::Result<()> {
             .any(|part| !matches!(part, Component::Normal(_)))
         {
             return Err(io::Error::other(format!(
-                "{path:?} leads out of its volume"
+                "{path:?} leads outside the volume"
             )));
         }
         let place = dir.join(path);
@@ -85,7 +85,7 @@ fn write_all(dir: &Path, files: &Files, group: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a link for every first component, and removes links that lead nowhere any more.
+/// Creates a link for every first component, and removes links whose target no longer exists.
 fn link_names(dir: &Path, files: &Files) -> io::Result<()> {
     let first = |path: &String| path.split('/').next().unwrap_or_default().to_owned();
     let names: BTreeSet<String> = files.keys().map(first).collect();

@@ -1,4 +1,4 @@
-//! What the node is told, and what its tasks share.
+//! The node's configuration, and the state that its tasks share.
 
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
@@ -11,7 +11,7 @@ use kube::Client;
 use super::{events::EventSink, ipam::Ipam, memory::Memory, pod_table::PodTable, sources::Sources};
 use crate::toolchain::images::ImageStore;
 
-/// Everything that a node needs to know about the world it lives in.
+/// Everything that a node needs to know about its world.
 #[derive(Clone)]
 pub struct NodeConfig {
     /// Client of the API server with an administrator's rights.
@@ -34,25 +34,25 @@ pub struct NodeConfig {
     pub images: Arc<ImageStore>,
     /// This program, for its hidden subcommands `__container` and `__enter`.
     pub self_exe: PathBuf,
-    /// Where the node's socket is made (exec, port-forward, logs).
+    /// Path of the node's socket (exec, port-forward, logs).
     pub socket: PathBuf,
-    /// User 0 of this world is user 0 of the machine.
+    /// Whether user 0 of this world is user 0 of the machine.
     pub machines_root: bool,
     /// Port on which another program serves the kubelet's streaming API for this node.
     pub kubelet_port: u16,
 }
 
-/// Why the node stopped.
+/// An error that stops the node.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The API server refused something that the node cannot do without.
+    /// The API server rejected a request that the node cannot do without.
     #[error("node {node}: cannot {what}")]
     Api {
         node: String,
         what: &'static str,
         source: Box<kube::Error>,
     },
-    /// A file, a link or a socket could not be made.
+    /// A file, a link or a socket could not be created.
     #[error("node {node}: cannot {what}")]
     Io {
         node: String,
@@ -61,18 +61,18 @@ pub enum NodeError {
     },
 }
 
-/// What every task of the node may use.
+/// State that all tasks of the node share.
 pub(super) struct Shared {
     pub cfg: NodeConfig,
     /// Netlink in the world's network namespace.
     pub netlink: rtnetlink::Handle,
     pub ipam: Ipam,
     pub events: EventSink,
-    /// Who wants to hear about which ConfigMap or Secret.
+    /// Subscriptions to ConfigMaps and Secrets.
     pub sources: Sources,
-    /// Containers whose memory is looked after.
+    /// Containers whose memory is watched.
     pub memory: Memory,
-    /// The containers that run, for the socket.
+    /// Running containers, for the socket.
     pub running: PodTable,
 }
 

@@ -1,5 +1,5 @@
-//! A container's environment, command line and working directory: what the image gives, overridden
-//! by the pod.
+//! A container's environment, command line and working directory: the image's, overridden by the
+//! pod's.
 
 use std::net::SocketAddrV4;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::targets::local::container::DEFAULT_PATH;
 
-/// What a container's environment is made from.
+/// Inputs of a container's environment.
 pub(super) struct EnvContext<'a> {
     pub pod: &'a Pod,
     pub addresses: Addresses,
@@ -22,8 +22,7 @@ pub(super) struct EnvContext<'a> {
     pub hostname: &'a str,
 }
 
-/// The variables in the order in which they were first named; a later value replaces an earlier
-/// one.
+/// The variables in the order in which they first appear; a later value replaces an earlier one.
 pub(super) fn environment(
     context: &EnvContext<'_>,
     image: &[(String, String)],
@@ -104,7 +103,7 @@ fn service_variables(api: SocketAddrV4) -> Vec<(String, String)> {
     .into()
 }
 
-/// `None` when an optional reference leads nowhere: the variable is then not set.
+/// `None` if an optional reference does not exist: the variable is then not set.
 fn value_of(
     context: &EnvContext<'_>,
     container: &Container,
@@ -180,8 +179,8 @@ fn lookup<'a>(
     }
 }
 
-/// Replaces `$(NAME)` by the variable's value; `$$` is a dollar sign, and a reference to an unknown
-/// variable stays as it is (Kubernetes API, `EnvVar.value` and `Container.command`).
+/// Replaces `$(NAME)` with the variable's value; `$$` is a dollar sign, and a reference to an
+/// unknown variable stays as it is (Kubernetes API, `EnvVar.value` and `Container.command`).
 pub(super) fn expand(text: &str, env: &[(String, String)]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -22,10 +22,10 @@ use tokio::sync::mpsc;
 
 /// Events waiting to be sent; more are dropped.
 const QUEUE: usize = 512;
-/// Least time between two events, so that a hundred pods at once do not keep the API server from
-/// its work.
+/// Minimum time between two events, so that a hundred pods at once do not overload the API
+/// server.
 const PACE: Duration = Duration::from_millis(20);
-/// Recently sent warnings that are not repeated; forgotten all at once when there are this many.
+/// Recently sent warnings that are not repeated; all are dropped when there are this many.
 const REMEMBERED: usize = 1024;
 
 /// Accepts events and sends them in the background.
@@ -44,7 +44,7 @@ pub(super) enum Weight {
 }
 
 impl EventSink {
-    /// Starts the task that sends.
+    /// Starts the task that sends the events.
     pub fn start(client: Client, node: &str) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(send(client, waiting));
@@ -111,7 +111,7 @@ impl EventSink {
             },
             action: Some(reason.to_owned()),
             event_time: Some(MicroTime(now)),
-            note: Some(note.chars().take(1000).collect()), // the API refuses notes over 1 KiB
+            note: Some(note.chars().take(1000).collect()), // the API rejects notes over 1 KiB
             reason: Some(reason.to_owned()),
             regarding: Some(regarding),
             reporting_controller: Some("meshproof.local/node".to_owned()),
@@ -136,7 +136,7 @@ async fn send(client: Client, mut waiting: mpsc::Receiver<(String, Event)>) {
         pace.tick().await;
         let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &event).await {
-            tracing::debug!(namespace, %error, "an event was refused"); // a namespace being deleted, mostly
+            tracing::debug!(namespace, %error, "an event was rejected"); // usually the namespace is being deleted
         }
     }
 }

@@ -7,31 +7,31 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-/// What the node offers; stands in where a container has no limit (Kubernetes: "defaults to node
-/// allocatable").
+/// CPUs of the node, and the default where a container has no limit (Kubernetes: "defaults to
+/// node allocatable").
 pub(super) const NODE_CPU: &str = "64";
-/// See [`NODE_CPU`].
+/// Memory of the node; see [`NODE_CPU`].
 pub(super) const NODE_MEMORY: &str = "64Gi";
 
-/// Why the downward API gives no value.
+/// An error resolving a field of the downward API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FieldError {
-    #[error("fieldPath {path:?} is none that the downward API offers")]
+    #[error("unsupported fieldPath {path:?}")]
     Path { path: String },
     #[error("resource {resource:?}: expected limits.NAME or requests.NAME")]
     Resource { resource: String },
-    #[error("{text:?} is no quantity")]
+    #[error("invalid quantity {text:?}")]
     Quantity { text: String },
 }
 
-/// Addresses that a pod does not know from its object.
+/// Addresses that are not in the pod's object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
     pub pod: Ipv4Addr,
     pub node: Ipv4Addr,
 }
 
-/// The value of a field by its path, as `fieldRef.fieldPath` names it.
+/// The value of the field at a `fieldRef.fieldPath`.
 ///
 /// # Errors
 /// [`FieldError::Path`].
@@ -79,8 +79,8 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
     Some((map, key.trim_matches(['\'', '"'])))
 }
 
-/// A map as the downward API writes it into a file: one `key="value"` per line, in the order of the
-/// keys, quoted as Go does.
+/// A map as the downward API writes it into a file: one `key="value"` per line, sorted by key,
+/// quoted as Go does.
 fn map_text(map: Option<&BTreeMap<String, String>>) -> String {
     let lines: Vec<String> = map
         .into_iter()
@@ -107,7 +107,7 @@ fn quoted(value: &str) -> String {
     out
 }
 
-/// A container's request or limit as `resourceFieldRef` asks for it: divided, rounded up.
+/// A container's request or limit as `resourceFieldRef` defines it: divided, rounded up.
 pub(super) fn resource_field(
     container: &Container,
     selector: &ResourceFieldSelector,

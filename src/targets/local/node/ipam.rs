@@ -1,5 +1,5 @@
-//! Addresses for pods: in turn through the whole network, so that an address is not reused while
-//! anybody remembers it.
+//! Addresses for pods, assigned in turn from the whole network, so that an address is not reused
+//! while anything may still remember it.
 
 use std::{collections::HashSet, net::Ipv4Addr, sync::Mutex};
 
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl Ipam {
-    /// Skips the first 256 addresses, which the world keeps for itself (the node's own is among
+    /// Skips the first 256 addresses, which are reserved for the world (the node's own is among
     /// them), and the last one.
     pub fn new((network, prefix): (Ipv4Addr, u8)) -> Self {
         let hosts = 1u32.checked_shl(32 - u32::from(prefix)).unwrap_or(u32::MAX);
@@ -30,7 +30,7 @@ impl Ipam {
         }
     }
 
-    /// The next free address; `None` when all are taken.
+    /// The next free address; `None` if all are in use.
     pub fn take(&self) -> Option<Ipv4Addr> {
         let mut state = self
             .state
@@ -47,7 +47,7 @@ impl Ipam {
         None
     }
 
-    /// Gives an address back.
+    /// Releases an address.
     pub fn release(&self, address: Ipv4Addr) {
         self.state
             .lock()

@@ -1,4 +1,4 @@
-//! Hooks after the start and before the stop of a container, and the stop itself.
+//! postStart and preStop hooks of a container, and stopping it.
 
 use std::time::Duration;
 
@@ -13,17 +13,16 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Longest time a postStart hook may take. The kubelet has no limit; a hook that never ends would
-/// hide behind it.
+/// Limit for a postStart hook. The kubelet has none, which would hide a hook that never ends.
 const POST_START_LIMIT: Duration = Duration::from_secs(600);
-/// What a process gets after SIGTERM even when its hook or the containers that stop before it used
-/// up the grace period, as the kubelet grants it.
+/// Minimum time between SIGTERM and SIGKILL, even if the hook or the containers that stop earlier
+/// used up the grace period, as in the kubelet.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the container's postStart hook, if it has one.
 ///
 /// # Errors
-/// [`CheckError`]: it failed, or did not end in time.
+/// [`ProbeFailure`] if it failed or did not finish in time.
 pub(super) async fn post_start(
     container: &Container,
     place: &ProbeTarget,
@@ -66,7 +65,7 @@ async fn run(
 }
 
 /// Stops the container: preStop hook, the stop signal, and SIGKILL at the deadline. Returns when
-/// the process has ended; a hook's failure goes to `complain`.
+/// the process has ended; an error of the hook is passed to `complain`.
 pub(super) async fn stop(
     container: Container,
     place: ProbeTarget,
@@ -85,7 +84,7 @@ pub(super) async fn stop(
             result = timeout_at(deadline, run(&container, hook, &place)) => match result {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => complain(chain(&error)),
-                Err(_) => complain("the hook did not end within the grace period".to_owned()),
+                Err(_) => complain("the hook did not finish within the grace period".to_owned()),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses for Services of type LoadBalancer; kube-proxy routes them.
+//! Assigns addresses to Services of type LoadBalancer; kube-proxy routes them.
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::{agent, config::Shared};
 
-/// First three parts of the network that addresses come from.
+/// First three octets of the network that addresses come from.
 pub(super) const NETWORK: [u8; 3] = [10, 97, 0];
 
-/// Gives every LoadBalancer Service an address, for ever.
+/// Assigns an address to every LoadBalancer Service, until the task is aborted.
 pub(super) async fn serve(shared: Arc<Shared>) {
     let mut pool = Pool::default();
     let mut stream = std::pin::pin!(agent::events(Api::<Service>::all(
@@ -69,7 +69,7 @@ async fn give(shared: &Shared, pool: &mut Pool, service: &Service) {
     let Some(address) = pool.take(key(service)) else {
         tracing::warn!(
             service = key(service),
-            "no address is left for a LoadBalancer Service"
+            "no free address for a LoadBalancer Service"
         );
         return;
     };
@@ -86,12 +86,12 @@ async fn give(shared: &Shared, pool: &mut Pool, service: &Service) {
         )
         .await
     {
-        tracing::warn!(service = key(service), %error, "cannot give a LoadBalancer Service its address");
+        tracing::warn!(service = key(service), %error, "cannot assign an address to a LoadBalancer Service");
         pool.release(&key(service));
     }
 }
 
-/// The addresses that are taken, by Service.
+/// The addresses in use, by Service.
 #[derive(Default)]
 struct Pool {
     taken: HashMap<String, Ipv4Addr>,

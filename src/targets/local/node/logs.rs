@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
-/// Size at which a log file is moved aside; one older file is kept.
+/// Size at which a log file is rotated; one older file is kept.
 const MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// Longest piece of a line in one entry; longer lines are split and marked `P` (partial), as
 /// container runtimes do.
@@ -61,7 +61,7 @@ impl LogFile {
     }
 }
 
-/// Copies both streams into the log until both are at their end.
+/// Copies both streams into the log until both end.
 pub(super) fn copy(
     streams: [(&'static str, pipe::Receiver); 2],
     log: LogFile,
@@ -128,7 +128,7 @@ impl Lines {
         }
     }
 
-    /// What follows the last line end is an entry of its own.
+    /// Writes what follows the last newline as a separate entry.
     fn finish(&mut self, stream: &str, now: jiff::Timestamp, out: &mut Vec<u8>) {
         if !self.rest.is_empty() {
             entry(&self.rest, stream, 'F', now, out);
@@ -143,7 +143,7 @@ fn entry(line: &[u8], stream: &str, tag: char, now: jiff::Timestamp, out: &mut V
     out.push(b'\n');
 }
 
-/// The end of a log without times and marks: at most 80 lines and 2048 bytes (Kubernetes
+/// The end of a log without timestamps and tags: at most 80 lines and 2048 bytes (Kubernetes
 /// documentation, "Customizing the termination message").
 pub(super) fn last_words(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Memory of containers: who takes more than its limit, or what the machine has left, is killed, as
-//! the kernel does it in a control group.
+//! Memory of containers: one that exceeds its limit, or the largest one when the machine runs out
+//! of memory, is killed, as the kernel does in a control group.
 //!
-//! Control groups are not used: a world would have to write into the machine's, and a group stays
-//! when its world is killed. So the node looks itself, several times a second, and a limit of the
-//! process itself (see `container::init`) holds where it comes too late.
+//! Control groups are not used: a world would have to write into the machine's, and a group
+//! outlives a world that is killed. Instead, the node samples memory itself, twice a second, and
+//! a limit of the process itself (see `container::init`) applies where sampling is too slow.
 
 use std::{
     collections::HashMap,
@@ -21,18 +21,17 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::process::Process;
 
-/// How often the node looks. A program that fills a page after the other gets about 1 GB a second,
-/// so much may be too late.
+/// Sampling interval. A program that fills page after page gets about 1 GB a second, and can exceed
+/// its limit at that rate until the next sample.
 const LOOK: Duration = Duration::from_millis(500);
-/// What has to stay free on the machine, in bytes: the kubelet's hard eviction threshold is 100 MiB
-/// (Kubernetes documentation, "Node-pressure Eviction"), to which the harness and a compiler beside
-/// it are added.
+/// Memory that must stay available on the machine, in bytes: the kubelet's hard eviction
+/// threshold of 100 MiB (Kubernetes documentation, "Node-pressure Eviction"), plus room for the
+/// harness and a compiler next to it.
 const LEAST_FREE: u64 = 192 << 20;
-/// How long one that was killed for the machine's sake has to give its memory back before the next
-/// is.
+/// After a kill for the machine's sake, how long the memory has to be freed before the next kill.
 const RELIEF: Duration = Duration::from_secs(3);
 
-/// The containers that are looked after.
+/// The watched containers.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     watched: Mutex<Vec<Watched>>,
@@ -46,11 +45,11 @@ struct Watched {
     limit: Option<u64>,
 }
 
-/// What all processes of a PID namespace have in memory, in bytes, by the namespace's inode.
+/// Memory of all processes of a PID namespace, in bytes, by the namespace's inode.
 type Usage = HashMap<u64, u64>;
 
 impl Memory {
-    /// Looks after a container until it ends.
+    /// Watches a container until it ends.
     pub fn watch(&self, name: String, process: Process, limit: Option<u64>) {
         let watched = Watched {
             name,
@@ -64,7 +63,7 @@ impl Memory {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks for ever.
+    /// Enforces the limits; never returns.
     pub async fn guard(&self) {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,7 +80,7 @@ impl Memory {
             for (one, bytes) in watched.iter().zip(&now) {
                 if one.limit.is_some_and(|limit| *bytes > limit) {
                     one.kill(format!(
-                        "it had {} MiB in memory and its limit is {} MiB",
+                        "it used {} MiB of memory and its limit is {} MiB",
                         mib(*bytes),
                         mib(one.limit.unwrap_or_default())
                     ));
@@ -93,7 +92,7 @@ impl Memory {
                 && let Some(index) = (0..now.len()).max_by_key(|&index| now[index])
             {
                 watched[index].kill(format!(
-                    "the machine had only {} MiB left and it had the most, {} MiB",
+                    "the machine had only {} MiB of memory left and it used the most, {} MiB",
                     mib(free.unwrap_or_default()),
                     mib(now[index])
                 ));
@@ -133,7 +132,7 @@ fn namespace(pid: impl std::fmt::Display) -> Option<u64> {
         .map(|meta| meta.ino())
 }
 
-/// Looks at every process of the world.
+/// Samples every process of the world.
 fn usage() -> Usage {
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
     let page = page
@@ -158,7 +157,7 @@ fn usage() -> Usage {
     usage
 }
 
-/// Resident pages that no file stands behind (proc(5), `statm`: the second number without the
+/// Resident pages that are not backed by a file (proc(5), `statm`: the second number minus the
 /// third): programs and libraries are the machine's anyway, and shared by all containers.
 fn own_pages(statm: &str) -> Option<u64> {
     let mut numbers = statm.split_whitespace().skip(1).map(str::parse::<u64>);
@@ -198,7 +197,7 @@ mod tests {
         assert!(used(&usage(), mine) > 100 * 1024);
     }
 
-    /// A process stands for a container: this one's PID namespace is above any small limit.
+    /// Stands in for a container: this process's PID namespace is above any small limit.
     fn process() -> (Process, mpsc::UnboundedReceiver<Signal>) {
         let (signals, told) = mpsc::unbounded_channel();
         let pid = i32::try_from(std::process::id()).unwrap();

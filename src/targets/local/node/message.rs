@@ -1,4 +1,4 @@
-//! What the worker of a pod hears.
+//! Messages to a pod's worker.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,13 @@ use super::{
     volumes::TokenKey,
 };
 
-/// What a worker hears.
+/// A message to a pod's worker.
 pub(super) enum Message {
     /// The pod's object has changed.
     Pod(Arc<Pod>),
     /// The pod's object is gone.
     Gone,
-    /// The sandbox is there, or not.
+    /// The sandbox was created, or its creation failed.
     Sandbox(std::io::Result<Sandbox>),
     /// An object was read for the first time.
     Fetched(SourceKey, Option<Data>),
@@ -32,7 +32,7 @@ pub(super) enum Message {
     },
     /// Something delays the pod.
     Trouble(String),
-    /// A container has a process.
+    /// A container's process was created.
     Launched {
         slot: usize,
         run: u32,

@@ -1,8 +1,9 @@
-//! The node of the local target: takes pods and runs their containers as processes in namespaces.
+//! The node of the local target: accepts pods and runs their containers as processes in
+//! namespaces.
 //!
 //! In: pods, ConfigMaps, Secrets and Services of the API server, and requests on a Unix socket.
-//! Out: processes, pod statuses, events. It keeps to what a kubelet does; what differs is said
-//! where it is done (`probes`, `agent`).
+//! Out: processes, pod statuses, events. It behaves like a kubelet; deviations are documented
+//! where they are implemented (`probes`, `agent`).
 
 mod agent;
 mod atomic;

@@ -31,12 +31,12 @@ const ETH0: u32 = 2;
 /// Indices for the world's ends of the links, chosen here so that no look-up by name is needed.
 static NEXT_INDEX: AtomicU32 = AtomicU32::new(10_000);
 
-/// Makes the pair between the world and the network namespace `net` and gives both ends their
+/// Creates the pair between the world and the network namespace `net` and gives both ends their
 /// addresses and routes.
 ///
-/// Nothing takes it away again: it goes with the network namespace, which the kernel tears down in
-/// batches. Deleting links one by one takes over 100 ms each, during which no other link can be
-/// made.
+/// It is never deleted explicitly: it disappears with the network namespace, which the kernel
+/// tears down in batches. Deleting links one by one takes over 100 ms each, during which no other
+/// link can be created.
 pub(super) async fn connect(
     world: &Handle,
     pod: &Handle,
@@ -65,7 +65,7 @@ pub(super) async fn connect(
         .add(pair)
         .execute()
         .await
-        .map_err(say("make the pod's link"))?;
+        .map_err(say("create the pod's link"))?;
 
     let up = |index| LinkUnspec::new_with_index(index).up().build();
     pod.link()
@@ -124,7 +124,7 @@ pub(super) async fn connect(
     Ok(())
 }
 
-/// Gives the world itself a route to a network of Service addresses. kube-proxy rewrites such
+/// Adds a route to a network of Service addresses to the world itself. kube-proxy rewrites such
 /// addresses, but only after the kernel has found a route for them.
 pub(super) async fn route_services(
     world: &Handle,

@@ -1,4 +1,4 @@
-//! What a pod's worker does with news of its containers: started, refused, ended, probed.
+//! What a pod's worker does when its containers start, fail to start, end or are probed.
 
 use std::{sync::PoisonError, time::Instant};
 
@@ -54,7 +54,7 @@ impl Worker {
         }
     }
 
-    /// The container has started: readiness and liveness count from now on.
+    /// The container has started: readiness and liveness probes begin.
     pub(super) fn startup_done(&mut self, slot: usize) {
         let container = self.container(slot);
         self.state.slots[slot].started = true;
@@ -95,7 +95,7 @@ impl Worker {
         }
     }
 
-    /// What was missing may be there now.
+    /// Retries containers that could not be configured: what was missing may exist now.
     pub(super) fn retry_refused(&mut self) {
         for slot in &mut self.state.slots {
             if matches!(
@@ -115,7 +115,7 @@ impl Worker {
             return;
         }
         if self.state.slots[slot].phase == (ContainerPhase::Starting { launched: false }) {
-            // the answer to its start is under way and says whether the program ran at all
+            // the reply to its start is still pending and tells whether the program ran at all
             self.runtimes[slot].early_exit = Some(exit);
             return;
         }

@@ -1,4 +1,4 @@
-//! Which containers run where, for those who ask over the node's socket.
+//! Which containers run where, for requests over the node's socket.
 
 use std::{
     collections::BTreeMap,
@@ -8,14 +8,14 @@ use std::{
 
 use super::sandbox::Namespaces;
 
-/// What is known of a container.
+/// What requests need to know about a container.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ContainerEntry {
     /// The container's description for `__enter`, while it runs.
     pub enter_file: Option<PathBuf>,
     /// Log of the current or last run.
     pub log: Option<PathBuf>,
-    /// Log of the run before.
+    /// Log of the previous run.
     pub previous_log: Option<PathBuf>,
 }
 
@@ -26,18 +26,18 @@ struct PodEntry {
     containers: BTreeMap<String, ContainerEntry>,
 }
 
-/// What is asked for is not here; what is, is named.
+/// The requested object is not on this node. The message lists what is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Absent {
-    #[error("pod {pod} is not on this node; in that namespace it has {known:?}")]
+    #[error("pod {pod} is not on this node (its pods in that namespace: {known:?})")]
     Pod { pod: String, known: Vec<String> },
-    #[error("container {container:?} is not in pod {pod}, which has {known:?}")]
+    #[error("container {container:?} is not in pod {pod} (its containers: {known:?})")]
     Container {
         container: String,
         pod: String,
         known: Vec<String>,
     },
-    #[error("pod {pod} has no network yet or any more")]
+    #[error("pod {pod} has no network yet, or no longer")]
     Network { pod: String },
 }
 
@@ -52,7 +52,7 @@ impl PodTable {
         work(&mut self.pods.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A pod that the node has taken on, with the names of its containers.
+    /// Adds a pod that the node has accepted, with the names of its containers.
     pub fn add(
         &self,
         namespace: &str,
@@ -106,7 +106,7 @@ impl PodTable {
         });
     }
 
-    /// Forgets the pod, unless another one has its name by now.
+    /// Removes the pod, unless a newer one has its name by now.
     pub fn remove(&self, namespace: &str, pod: &str, uid: &str) {
         self.with(|pods| {
             let key = (namespace.to_owned(), pod.to_owned());
@@ -119,7 +119,7 @@ impl PodTable {
     /// The container's entry; without a name, that of the only container.
     ///
     /// # Errors
-    /// [`Absent`], with what there is.
+    /// [`Absent`], which lists what exists.
     pub fn container(
         &self,
         namespace: &str,
@@ -144,10 +144,10 @@ impl PodTable {
         })
     }
 
-    /// The pod's namespaces, once it has some.
+    /// The pod's namespaces, once they exist.
     ///
     /// # Errors
-    /// [`Absent`], with what there is.
+    /// [`Absent`], which lists what exists.
     pub fn namespaces(&self, namespace: &str, pod: &str) -> Result<Arc<Namespaces>, Absent> {
         self.with(|pods| {
             let entry = find(pods, namespace, pod)?;

@@ -1,4 +1,5 @@
-//! What a pod needs before its first container: a sandbox, what its volumes hold, its tokens.
+//! What a pod needs before its first container: a sandbox, the contents of its volumes, its
+//! tokens.
 
 use std::{fs, io, net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
@@ -19,10 +20,10 @@ use super::{
     volumes::{self, Content, TokenKey, VolumeContext, VolumeError},
 };
 
-/// How long until something that the API server refused is asked for again.
+/// Delay before a failed request to the API server is repeated.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Makes the pod's sandbox.
+/// Creates the pod's sandbox.
 pub(super) async fn make_sandbox(shared: &Shared, pod: &Pod) -> io::Result<Sandbox> {
     if pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true) {
         return sandbox::host_network(shared.cfg.node_ip).await;
@@ -30,7 +31,7 @@ pub(super) async fn make_sandbox(shared: &Shared, pod: &Pod) -> io::Result<Sandb
     let ip = shared
         .ipam
         .take()
-        .ok_or_else(|| io::Error::other("no address is left in the pod network"))?;
+        .ok_or_else(|| io::Error::other("no free address in the pod network"))?;
     let made = sandbox::create(
         &shared.netlink,
         shared.cfg.node_ip,
@@ -45,7 +46,7 @@ pub(super) async fn make_sandbox(shared: &Shared, pod: &Pod) -> io::Result<Sandb
     made
 }
 
-/// `spec.securityContext.sysctls`; which of them may be given is checked before.
+/// `spec.securityContext.sysctls`; which of them are allowed is checked before.
 fn sysctls(pod: &Pod) -> Vec<(String, String)> {
     let security = pod
         .spec
@@ -59,7 +60,7 @@ fn sysctls(pod: &Pod) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Takes the sandbox down; processes in it must have ended.
+/// Removes the sandbox; processes in it must have ended.
 pub(super) fn remove_sandbox(shared: &Shared, sandbox: Sandbox) {
     if sandbox.own_ip {
         shared.ipam.release(sandbox.ip);
@@ -84,7 +85,7 @@ pub(super) fn write_etc(shared: &Shared, pod: &Pod, dir: &Path, ip: Ipv4Addr) ->
     fs::write(dir.join("resolv.conf"), rootfs::resolv_conf(pod, &dns))
 }
 
-/// Reads one ConfigMap or Secret and reports it; asks again until the API server answers.
+/// Reads one ConfigMap or Secret and reports it; retries until the API server answers.
 pub(super) async fn fetch_source(
     shared: Arc<Shared>,
     namespace: String,
@@ -97,7 +98,7 @@ pub(super) async fn fetch_source(
                 let _ = tell.send(Message::Fetched(key, data));
                 return;
             }
-            Err(error) => tracing::warn!(namespace, %key, %error, "cannot read; asking again"),
+            Err(error) => tracing::warn!(namespace, %key, %error, "cannot read; retrying"),
         }
         if tell.is_closed() {
             return;
@@ -106,8 +107,8 @@ pub(super) async fn fetch_source(
     }
 }
 
-/// Has a token issued and reports it together with the time after which it is to be replaced: four
-/// fifths of its life, as the kubelet does.
+/// Requests a token and reports it together with the time after which it must be replaced: four
+/// fifths of its lifetime, as in the kubelet.
 pub(super) async fn fetch_token(
     shared: Arc<Shared>,
     pod: Arc<Pod>,
@@ -127,7 +128,7 @@ pub(super) async fn fetch_token(
             }
             Err(error) => {
                 let _ = tell.send(Message::Trouble(format!(
-                    "cannot have a service account token issued: {error}"
+                    "cannot request a service account token: {error}"
                 )));
             }
         }
@@ -138,12 +139,12 @@ pub(super) async fn fetch_token(
     }
 }
 
-/// Why there is no token.
+/// An error requesting a token.
 #[derive(Debug, thiserror::Error)]
 enum TokenError {
     #[error(transparent)]
     Refused(Box<kube::Error>),
-    #[error("the answer holds none")]
+    #[error("the response contains no token")]
     Empty,
 }
 
@@ -183,7 +184,7 @@ async fn request_token(shared: &Shared, pod: &Pod, key: &TokenKey) -> Result<Str
 /// Brings every volume of the pod up to date.
 ///
 /// # Errors
-/// [`VolumeError`], of the first that cannot be had.
+/// [`VolumeError`] of the first volume that fails.
 pub(super) fn write_volumes(
     context: &VolumeContext<'_>,
     pod_dir: &Path,

@@ -1,5 +1,5 @@
-//! Asking a container: HTTP, gRPC health, TCP, or a command inside it. Probes and lifecycle hooks
-//! use it.
+//! Checks of a container: HTTP, gRPC health, TCP, or a command inside it. Used by probes and
+//! lifecycle hooks.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc};
 
@@ -21,12 +21,12 @@ use tokio_rustls::TlsConnector;
 
 use super::{health::grpc_health, probe_failure::ProbeFailure};
 
-/// How much of an answer or output is kept for a message, in bytes.
+/// Bytes of a response or output that are kept for a message.
 const SHOWN: usize = 1024;
-/// What the kubelet calls itself; servers may tell probes apart by it.
+/// User agent of probes, with the kubelet's prefix; servers may recognize probes by it.
 pub(super) const USER_AGENT: &str = concat!("kube-probe/meshproof-", env!("CARGO_PKG_VERSION"));
 
-/// One question with every reference resolved.
+/// One check with every reference resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProbeAction {
     Http {
@@ -48,7 +48,7 @@ pub(super) enum ProbeAction {
     Exec(Vec<String>),
 }
 
-/// Where a container can be asked.
+/// How to reach a container.
 #[derive(Debug, Clone)]
 pub(super) struct ProbeTarget {
     pub pod_ip: String,
@@ -59,7 +59,7 @@ pub(super) struct ProbeTarget {
 }
 
 impl ProbeAction {
-    /// The check that a probe or hook describes; `None` when it describes none.
+    /// The check that a probe or hook describes, if any.
     ///
     /// # Errors
     /// A port name that the container does not declare.
@@ -116,10 +116,10 @@ impl ProbeAction {
         }))
     }
 
-    /// Asks. The caller limits the time.
+    /// Runs the check. The caller limits the time.
     ///
     /// # Errors
-    /// [`CheckError`], with what was seen.
+    /// [`ProbeFailure`], with what was seen.
     pub async fn ask(&self, place: &ProbeTarget) -> Result<(), ProbeFailure> {
         match self {
             Self::Http {
@@ -282,7 +282,7 @@ async fn run_inside(place: &ProbeTarget, argv: &[String]) -> Result<(), ProbeFai
     })
 }
 
-/// Reads to the end and keeps the beginning.
+/// Reads to the end but keeps only the beginning.
 async fn drain(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let (mut kept, mut chunk) = (Vec::new(), [0; 4096]);
     let Some(mut pipe) = pipe else { return kept };

@@ -1,13 +1,13 @@
-//! Why a container did not answer a check as it should.
+//! Failures of probes and hooks.
 
 use std::io;
 
 use rustls::pki_types::InvalidDnsNameError;
 
-/// Why a check did not succeed, in words like the kubelet's.
+/// Why a probe or hook failed, phrased like the kubelet's messages.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeFailure {
-    #[error("{number} is no port")]
+    #[error("invalid port number: {number}")]
     NoPort { number: i32 },
     #[error("container {container} has no port named {name:?} (it has {ports:?})")]
     NoPortNamed {
@@ -33,7 +33,7 @@ pub(super) enum ProbeFailure {
     TlsConfig(#[from] rustls::Error),
     #[error(transparent)]
     Request(#[from] http::Error),
-    /// As the kubelet tells it: without what lies below.
+    /// As the kubelet reports it: without the underlying errors.
     #[error("{0}")]
     Http(hyper::Error),
     #[error("HTTP probe failed with statuscode: {status}: {body}")]
@@ -65,11 +65,11 @@ pub(super) enum ProbeFailure {
     },
     #[error("gRPC health check of {host}:{port}: no grpc-status")]
     NoGrpcStatus { host: String, port: u16 },
-    /// With the message of the answer.
+    /// With the response message.
     #[error("service unhealthy (responded with {0:?} instead of SERVING)")]
     NotServing(Option<Vec<u8>>),
     #[error("no answer within {seconds} s")]
     Late { seconds: u64 },
-    #[error("the hook did not end within {seconds} s")]
+    #[error("the hook did not finish within {seconds} s")]
     HookLate { seconds: u64 },
 }

@@ -1,10 +1,9 @@
-//! Probes: when they are made and what their results mean. One task per probe of a running
-//! container.
+//! Schedules probes and evaluates their results, with one task per probe of a running container.
 //!
 //! The rules are the kubelet's, with one deviation that makes pods ready sooner: until its first
 //! success, a startup or readiness probe that failed is repeated after 20 ms, 40 ms, … up to its
 //! period. Repetitions within one period count as one failure, so a startup probe's budget
-//! (failureThreshold × periodSeconds) stays what the manifest says.
+//! (failureThreshold × periodSeconds) is the one in the manifest.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::errors::chain;
 /// First delay of the fast repetitions.
 const RAMP_START: Duration = Duration::from_millis(20);
 
-/// Which question a probe answers.
+/// Kind of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeKind {
     Startup,
@@ -38,7 +37,7 @@ impl ProbeKind {
     }
 }
 
-/// A probe's numbers with the defaults of the Kubernetes API.
+/// A probe's parameters with the defaults of the Kubernetes API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timing {
     pub initial_delay: Duration,
@@ -79,8 +78,8 @@ pub(super) enum ProbeVerdict {
     Bad(String),
 }
 
-/// Counts results. The kubelet's rule: a result holds once it was seen as often in a row as its
-/// threshold says.
+/// Counts results. The kubelet's rule: a result takes effect when it was seen as many times in a
+/// row as its threshold.
 #[derive(Debug)]
 struct Counter {
     kind: ProbeKind,
@@ -106,7 +105,7 @@ impl Counter {
         }
     }
 
-    /// Takes a result in; gives the verdict if there is one, and the time until the next probe.
+    /// Records a result; returns the verdict, if there is one, and the time until the next probe.
     fn take(
         &mut self,
         result: Result<(), ProbeFailure>,
@@ -144,7 +143,7 @@ impl Counter {
     }
 }
 
-/// Probes until the task is aborted, or a startup probe has its verdict. `tell` hears every
+/// Probes until the task is aborted, or a startup probe has its verdict. `tell` receives every
 /// verdict, `failed` every failure that is not a fast repetition.
 pub(super) async fn probe(
     kind: ProbeKind,

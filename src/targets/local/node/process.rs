@@ -1,4 +1,4 @@
-//! Starting a container's first process and watching over it.
+//! Starts a container's first process and watches it.
 
 use std::{
     io,
@@ -43,10 +43,10 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// Why a container did not start.
+/// An error starting a container.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LaunchError {
-    /// The node could not make the process.
+    /// The node could not create the process.
     #[error("cannot start a process: {0}")]
     Spawn(#[from] io::Error),
     /// The process could not become the container's program.
@@ -57,9 +57,9 @@ pub(super) enum LaunchError {
 /// A handle on a container's running process.
 #[derive(Debug, Clone)]
 pub(super) struct Process {
-    /// As the world counts.
+    /// As seen in the world's PID namespace.
     pub pid: i32,
-    /// Why the node killed it, when it did so for want of memory.
+    /// Why the node killed it, if it did so because of its memory.
     pub killed: Arc<Mutex<Option<String>>>,
     pub(super) signals: mpsc::UnboundedSender<Signal>,
     /// Cancelled as soon as the process has ended.
@@ -67,7 +67,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Sends a signal; does nothing when the process has ended.
+    /// Sends a signal; does nothing if the process has ended.
     pub fn signal(&self, signal: Signal) {
         let _ = self.signals.send(signal);
     }
@@ -114,8 +114,8 @@ pub(super) async fn launch(
     }
 }
 
-/// Spawns `__container` from a thread that entered the pod's namespaces and will have children in a
-/// PID namespace of their own.
+/// Spawns `__container` from a thread that has entered the pod's namespaces and whose children
+/// get a PID namespace of their own.
 async fn spawn_inside(
     self_exe: PathBuf,
     namespaces: Arc<Namespaces>,
@@ -153,8 +153,8 @@ async fn hand_over(
         Err(error) => Err(error),
     };
     let mut reply = Vec::new();
-    // a process that died before it read everything resets the socket; its exit is reported by its
-    // watcher
+    // a process that dies before it has read everything resets the socket; its watcher reports
+    // its exit
     let read = stream.read_to_end(&mut reply).await;
     if !reply.is_empty() {
         return serde_json::from_slice(&reply)
@@ -186,7 +186,7 @@ async fn watch(
             () = &mut copying, if !copied => copied = true,
         }
     };
-    // with its first process the whole PID namespace is gone, so the pipes are at their end
+    // the whole PID namespace ends with its first process, so the pipes are at their end
     if !copied {
         copying.await;
     }

@@ -1,4 +1,4 @@
-//! Sends a pod's status to the API server: always the newest one, never two at once.
+//! Sends a pod's status to the API server: always the newest one, and one at a time.
 
 use std::{
     sync::{
@@ -21,13 +21,13 @@ use super::config::Shared;
 /// How long changes are collected before they are sent, so that a start in quick steps is one
 /// update.
 const COLLECT: Duration = Duration::from_millis(8);
-/// How long until a failed update is sent again.
+/// Delay before a failed update is sent again.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Accepts statuses.
 pub(super) struct Publisher {
     newest: watch::Sender<Option<PodStatus>>,
-    /// What was given last is still on its way: what is shown may be older.
+    /// The latest status has not been sent yet, so the API server may show an older one.
     unsent: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
@@ -43,12 +43,12 @@ impl Publisher {
         }
     }
 
-    /// The status that was given last.
+    /// The latest status.
     pub fn last(&self) -> Option<PodStatus> {
         self.newest.borrow().clone()
     }
 
-    /// Has the status sent if it differs from the one before.
+    /// Sends the status if it differs from the previous one.
     pub fn give(&self, status: PodStatus) {
         self.newest.send_if_modified(|last| {
             let changed = last.as_ref() != Some(&status);
@@ -60,9 +60,9 @@ impl Publisher {
         });
     }
 
-    /// Has the newest status sent again when what the API server shows is not what it was told:
-    /// somebody else has written there, such as the node controller, which calls all pods of a lost
-    /// node not ready.
+    /// Sends the newest status again if the API server shows a different one: another client has
+    /// written there, such as the node controller, which marks all pods of a lost node as not
+    /// ready.
     pub fn insist(&self, shown: Option<&PodStatus>) {
         self.newest.send_if_modified(|last| {
             let told = last
@@ -79,7 +79,7 @@ impl Publisher {
     }
 }
 
-/// A condition about readiness is shown otherwise than it was told.
+/// Whether a readiness condition is shown with another status than the one that was sent.
 fn is_denied(told: &PodStatus, shown: Option<&PodStatus>) -> bool {
     let of = |status: Option<&PodStatus>, kind: &str| {
         let conditions = status.and_then(|status| status.conditions.as_ref());
@@ -107,7 +107,7 @@ async fn send(
     );
     let api: Api<Pod> = Api::namespaced(shared.cfg.client.clone(), &namespace);
     while changes.changed().await.is_ok() {
-        tokio::time::sleep(COLLECT).await; // collects what follows at once; nothing waits for it
+        tokio::time::sleep(COLLECT).await; // collects quick follow-ups; nothing waits for it
         loop {
             let Some(status) = changes.borrow_and_update().clone() else {
                 break;
@@ -122,9 +122,9 @@ async fn send(
                     unsent.store(!newest, Ordering::Release);
                     break;
                 }
-                Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => return, // gone, or another pod of this name
+                Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => return, // deleted, or another pod of this name
                 Err(error) => {
-                    tracing::warn!(namespace, name, %error, "cannot update the pod's status; sending it again");
+                    tracing::warn!(namespace, name, %error, "cannot update the pod's status; retrying");
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -132,9 +132,9 @@ async fn send(
     }
 }
 
-/// A strategic merge patch. Conditions are merged by type there, so what a condition no longer says
-/// must be taken away explicitly; the uid makes the API server refuse the patch for another pod of
-/// the same name.
+/// A strategic merge patch. It merges conditions by type, so a field that a condition no longer
+/// has must be removed explicitly. The UID makes the API server reject the patch for another pod
+/// of the same name.
 fn patch(status: &PodStatus, uid: Option<&str>) -> Value {
     let mut status_json = serde_json::to_value(status).unwrap_or_default();
     for condition in status_json["conditions"]

@@ -23,14 +23,14 @@ use super::{
     fields::{NODE_CPU, NODE_MEMORY},
 };
 
-/// How often the node says that it lives: twice as often as a kubelet, so that one that was taken
-/// for lost is back within seconds.
+/// Heartbeat interval: half of the kubelet's, so that a node that was marked as lost is back
+/// within seconds.
 const RENEW: Duration = Duration::from_secs(5);
-/// How long that holds: the kubelet's value.
+/// Duration of the node's Lease: the kubelet's value.
 const LEASE_SECONDS: i32 = 40;
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 
-/// The node's labels, which nodeSelectors are compared with.
+/// The node's labels, which nodeSelectors are matched against.
 pub(super) fn labels(cfg: &NodeConfig) -> BTreeMap<String, String> {
     [
         ("kubernetes.io/hostname", cfg.node_name.as_str()),
@@ -50,7 +50,7 @@ pub(super) fn labels(cfg: &NodeConfig) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Creates the Node object and says that it is ready.
+/// Creates the Node object and reports it as ready.
 pub(super) async fn node(cfg: &NodeConfig) -> Result<(), NodeError> {
     let api: Api<Node> = Api::all(cfg.client.clone());
     let fail = |what| {
@@ -77,12 +77,12 @@ pub(super) async fn node(cfg: &NodeConfig) -> Result<(), NodeError> {
     api.patch_status(&cfg.node_name, &PatchParams::default(), &body)
         .await
         .map_err(fail("report its status"))?;
-    // the API server marks new nodes as not ready until somebody takes the mark away; this node is
-    // ready at once
+    // the API server taints new nodes as not ready until the taint is removed; this node is ready
+    // at once
     let body = Patch::Merge(json!({"spec": {"taints": null}}));
     api.patch(&cfg.node_name, &PatchParams::default(), &body)
         .await
-        .map_err(fail("take its first taint away"))?;
+        .map_err(fail("remove its initial taint"))?;
     Ok(())
 }
 
@@ -115,20 +115,20 @@ fn status(cfg: &NodeConfig) -> serde_json::Value {
     }})
 }
 
-/// Says that the node lives, for ever: renews its Lease, and reports its status again where the API
-/// server no longer has it as ready. The node controller takes a node that was silent for 40 s (a
-/// paused machine, a closed laptop) for lost, and nobody but the node can take that back.
+/// Sends heartbeats, for ever: renews the node's Lease, and reports its status again if the API
+/// server no longer shows it as ready. The node controller marks a node that was silent for 40 s
+/// (a paused machine, a closed laptop) as lost, and only the node can undo that.
 pub(super) async fn keep_alive(shared: Arc<Shared>) {
     let mut beat = tokio::time::interval(RENEW);
-    // After a pause once is enough, and at once.
+    // After a pause one heartbeat is enough, and at once.
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        // One that hangs would silence the node: it is given up for the next.
+        // A request that hangs would silence the node, so it is dropped in favor of the next.
         match tokio::time::timeout(RENEW, say_alive(&shared.cfg)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot say that the node lives"),
-            Err(_) => tracing::warn!("the API server does not hear that the node lives"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot send the node's heartbeat"),
+            Err(_) => tracing::warn!("the node's heartbeat timed out"),
         }
     }
 }
@@ -137,7 +137,7 @@ async fn say_alive(cfg: &NodeConfig) -> kube::Result<()> {
     renew_lease(cfg).await?;
     let api: Api<Node> = Api::all(cfg.client.clone());
     if is_lost(&api.get(&cfg.node_name).await?) {
-        tracing::info!("the node was taken for lost; it reports again");
+        tracing::info!("the node was marked as lost; reporting its status again");
         let body = Patch::Merge(status(cfg));
         api.patch_status(&cfg.node_name, &PatchParams::default(), &body)
             .await?;
@@ -145,7 +145,7 @@ async fn say_alive(cfg: &NodeConfig) -> kube::Result<()> {
     Ok(())
 }
 
-/// Somebody has taken away what the node said of itself.
+/// Whether another client has overwritten the conditions that the node reported.
 fn is_lost(node: &Node) -> bool {
     let conditions = node
         .status
@@ -215,7 +215,7 @@ pub(super) async fn bind(shared: Arc<Shared>, pod: Pod) {
         Ok(_) => shared
             .events
             .report(&pod, Weight::Normal, "Scheduled", note),
-        // somebody else was quicker, or the pod is gone; the watch tells which
+        // another client was quicker, or the pod is gone; the watch tells which
         Err(kube::Error::Api(answer)) if answer.code == 409 || answer.code == 404 => {}
         Err(error) => {
             shared

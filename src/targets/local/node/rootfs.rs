@@ -1,4 +1,4 @@
-//! What a container finds in its root besides its image: identity, volumes and the pod's own files.
+//! What a container gets besides its image: identity, volumes and the pod's own files.
 
 use std::{
     fs, io,
@@ -17,7 +17,7 @@ use crate::{
     toolchain::images::{Image, TreeEntry},
 };
 
-/// What a container may do when its pod says nothing: the set that containerd and Docker agree on.
+/// Default capabilities of a container: the set that containerd and Docker agree on.
 const DEFAULT_CAPABILITIES: [&str; 14] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -37,10 +37,10 @@ const DEFAULT_CAPABILITIES: [&str; 14] = [
 /// Where a container may leave a message when it ends (Kubernetes API).
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
-/// Who the container's program runs as.
+/// User, groups and capabilities of the container's program.
 ///
 /// # Errors
-/// `runAsNonRoot` with user 0, or a capability nobody knows.
+/// `runAsNonRoot` with user 0, or an unknown capability.
 pub(super) fn identity(
     spec: &PodSpec,
     container: &Container,
@@ -59,8 +59,8 @@ pub(super) fn identity(
         .or(pod.run_as_group)
         .map(number)
         .transpose()?;
-    // without a group, an image's own user comes with a group of the same number; any other user is
-    // in group 0
+    // without a group, an image's own user gets a group of the same number; any other user gets
+    // group 0
     let gid = gid.unwrap_or(if uid.is_none() {
         image.user.unwrap_or(0)
     } else {
@@ -100,7 +100,7 @@ pub(super) fn identity(
     })
 }
 
-/// The image's tree in the words of the container's first process.
+/// The image's tree in the form that the container's first process reads.
 pub(super) fn tree(image: &Image) -> Vec<RootEntry> {
     let entry = |entry: &TreeEntry| match entry.clone() {
         TreeEntry::Bind {
@@ -124,7 +124,7 @@ pub(super) fn volume_dir(pod_dir: &Path, name: &str) -> PathBuf {
     pod_dir.join("volumes").join(name)
 }
 
-/// Where a container's own files lie: its root's mount point, its description, its termination
+/// Directory of a container's own files: its root's mount point, its description, its termination
 /// message.
 pub(super) fn container_dir(pod_dir: &Path, name: &str) -> PathBuf {
     pod_dir.join("containers").join(name)
@@ -133,7 +133,7 @@ pub(super) fn container_dir(pod_dir: &Path, name: &str) -> PathBuf {
 /// Everything that is bound into the container besides its image.
 ///
 /// # Errors
-/// A volume that the pod does not have, or a subPath that leaves its volume.
+/// A volume that the pod does not have, or a subPath that leads outside its volume.
 pub(super) fn mounts(
     pod_dir: &Path,
     spec: &PodSpec,
@@ -160,7 +160,7 @@ pub(super) fn mounts(
     for mount in container.volume_mounts.iter().flatten() {
         all.push(volume_mount(pod_dir, spec, mount, env)?);
     }
-    // a volume over one of the pod's own files wins
+    // a volume mounted over one of the pod's own files takes precedence
     let volumes: Vec<PathBuf> = container
         .volume_mounts
         .iter()
@@ -201,7 +201,7 @@ fn volume_mount(
     } else {
         sub_path(&base, &sub, volume.empty_dir.is_some())?
     };
-    // files that the node keeps up to date are its own to write
+    // only the node writes to volumes that it keeps up to date
     let read_only =
         mount.read_only == Some(true) || (volume.empty_dir.is_none() && volume.ephemeral.is_none());
     Ok(MountSpec {
@@ -233,7 +233,7 @@ fn sub_path(base: &Path, sub: &str, may_make: bool) -> Result<PathBuf, ConfigErr
     }
 }
 
-/// Makes an empty directory that every user of the pod may write to.
+/// Creates an empty directory that every user of the pod may write to.
 pub(super) fn make_empty_dir(dir: &Path, group: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     if let Some(group) = group {

@@ -43,8 +43,8 @@ pub(super) struct Sandbox {
 }
 
 impl Namespaces {
-    /// Moves the calling thread into the namespaces. The thread must be short-lived: it does not
-    /// come back.
+    /// Moves the calling thread into the namespaces. The thread must be short-lived: it cannot
+    /// leave them again.
     pub fn enter(&self) -> io::Result<()> {
         if let Some(net) = &self.net {
             setns(net, CloneFlags::CLONE_NEWNET)?;
@@ -73,7 +73,7 @@ impl Namespaces {
     }
 }
 
-/// Runs `work` on a thread of its own, which may change namespaces as it likes.
+/// Runs `work` on its own thread, which may change namespaces freely.
 pub(super) async fn on_own_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -91,7 +91,7 @@ pub(super) async fn on_own_thread<T: Send + 'static>(
         .map_err(|_| io::Error::other("the thread in the pod's namespaces panicked"))?
 }
 
-/// Makes the namespaces of a pod in the world's network.
+/// Creates the namespaces of a pod in the world's network.
 pub(super) async fn host_network(node_ip: Ipv4Addr) -> io::Result<Sandbox> {
     let namespaces = on_own_thread(|| {
         unshare(CloneFlags::CLONE_NEWIPC)?;
@@ -109,7 +109,7 @@ pub(super) async fn host_network(node_ip: Ipv4Addr) -> io::Result<Sandbox> {
     })
 }
 
-/// Makes the namespaces of a pod and connects its network with the world's.
+/// Creates the namespaces of a pod and connects its network to the world's.
 pub(super) async fn create(
     world: &rtnetlink::Handle,
     node_ip: Ipv4Addr,
@@ -126,7 +126,8 @@ pub(super) async fn create(
         for (name, value) in &sysctls {
             set(name, value)?;
         }
-        // a netlink socket belongs to the namespace in which it was made, whoever uses it later
+        // a netlink socket belongs to the namespace in which it was created, wherever it is
+        // used later
         let (connection, handle, _) = rtnetlink::new_connection()?;
         let namespaces = Namespaces {
             net: Some(own("net")?),

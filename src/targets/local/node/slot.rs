@@ -1,24 +1,23 @@
-//! One container's place in its pod: its role, where it is in its life, and the delay before it may
-//! start again.
+//! One container of a pod: its role, its phase, and the delay before it may start again.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 
-/// First delay between restarts, longest delay, and the run time after which the delay starts anew:
+/// First delay between restarts, longest delay, and the run time after which the delay is reset:
 /// the kubelet's values.
 const BACKOFF_FIRST: Duration = Duration::from_secs(10);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(300);
 const BACKOFF_FORGET: Duration = Duration::from_secs(600);
 
-/// What a container is for.
+/// Role of a container in its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// Runs to its end before the next container starts.
     Init,
-    /// An init container with `restartPolicy: Always`: starts in its turn, stays, and stops after
-    /// the main containers.
+    /// An init container with `restartPolicy: Always`: starts in its turn, keeps running, and
+    /// stops after the main containers.
     Sidecar,
     Main,
 }
@@ -42,7 +41,7 @@ pub(super) struct Ended {
     pub finished: Timestamp,
 }
 
-/// Where a container is in its life.
+/// Phase of a container's lifecycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ContainerPhase {
     /// Not started, or its start failed for the reason given.
@@ -50,7 +49,7 @@ pub(super) enum ContainerPhase {
         reason: Option<&'static str>,
         message: Option<String>,
     },
-    /// Being started; `launched` once there is a process (the postStart hook may still run).
+    /// Being started; `launched` once it has a process (the postStart hook may still run).
     Starting {
         launched: bool,
     },
@@ -97,7 +96,7 @@ pub(super) struct Slot {
     pub id: Option<String>,
     pub last: Option<Ended>,
     pub backoff: Backoff,
-    /// The delay that the container is waiting for.
+    /// The current restart delay.
     pub delayed: Duration,
     pub not_before: Option<Instant>,
     pub stopping: bool,
@@ -139,7 +138,7 @@ impl Slot {
         }
     }
 
-    /// Whether the container, having ended, starts again.
+    /// Whether the container restarts after it has ended.
     pub fn restarts_after_end(&self, policy: RestartPolicy) -> bool {
         let Some(ended) = self.ended() else {
             return false;
@@ -151,7 +150,7 @@ impl Slot {
         }
     }
 
-    /// Notes the end of a run.
+    /// Records the end of a run.
     pub fn end(&mut self, ended: Ended, ran: Duration, now: Instant) {
         self.delayed = self.backoff.after(ran);
         self.not_before = Some(now + self.delayed);
@@ -159,7 +158,7 @@ impl Slot {
         self.phase = ContainerPhase::Ended(ended);
     }
 
-    /// Notes that a start failed before there was a process.
+    /// Records that a start failed before there was a process.
     pub fn refuse(&mut self, reason: &'static str, message: String, retry: Duration, now: Instant) {
         self.not_before = Some(now + retry);
         self.phase = ContainerPhase::Waiting {
@@ -168,7 +167,7 @@ impl Slot {
         };
     }
 
-    /// Notes that a start has begun.
+    /// Records that a start has begun.
     pub fn begin(&mut self) {
         if let ContainerPhase::Ended(ended) = std::mem::replace(
             &mut self.phase,

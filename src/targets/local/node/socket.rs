@@ -1,8 +1,8 @@
 //! The node's Unix socket: newline-delimited JSON, one request per connection.
 //!
-//! `exec` answers with a command prefix that enters the container, `logs` with the log file's path,
-//! and `portforward` turns the connection into one to a port of the pod's loopback, as `kubectl
-//! port-forward` expects it.
+//! `exec` replies with a command prefix that enters the container, `logs` with the log file's
+//! path, and `portforward` turns the connection into one to a port of the pod's loopback, as
+//! `kubectl port-forward` expects.
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::{
 use super::{config::Shared, pod_table::Absent, probe_action::loopback};
 use crate::{errors::chain, transport::pass::pass};
 
-/// How long a connection to a port of a pod may take.
+/// Timeout of a connection to a port of a pod.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Longest request, in bytes.
 const LONGEST: u64 = 64 * 1024;
@@ -45,7 +45,7 @@ enum Request {
     },
 }
 
-/// Makes the socket; an old one in its place gives way.
+/// Creates the socket, replacing an old one.
 pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -54,7 +54,7 @@ pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// Answers for ever.
+/// Answers requests, for ever.
 pub(super) async fn serve(listener: UnixListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
@@ -68,20 +68,20 @@ pub(super) async fn serve(listener: UnixListener, shared: Arc<Shared>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept on the node's socket");
-                tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors, most likely
+                tokio::time::sleep(Duration::from_millis(100)).await; // most likely out of descriptors
             }
         }
     }
 }
 
-/// Why a question has no answer.
+/// An error answering a request.
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error(transparent)]
     Absent(#[from] Absent),
     #[error("container {container:?} of pod {pod} is not running")]
     NotRunning { container: String, pod: String },
-    /// `which` is the log that it lacks.
+    /// `which` is the log that does not exist.
     #[error("container {container:?} of pod {pod} has no {which}")]
     NoLog {
         container: String,

@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Secret};
 use kube::{Api, Client};
 
-/// Which kind of object holds the data.
+/// Kind of the object that holds the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum SourceKind {
     ConfigMap,
@@ -50,7 +50,7 @@ impl std::fmt::Display for SourceKey {
 
 /// Keys and values of one object.
 pub(super) type Data = Arc<BTreeMap<String, Vec<u8>>>;
-/// What is known of the objects a pod needs; `None` for those that do not exist.
+/// What is known about the objects that a pod needs; `None` for those that do not exist.
 pub(super) type Known = HashMap<SourceKey, Option<Data>>;
 
 pub(super) fn config_map_data(object: ConfigMap) -> Data {
@@ -78,7 +78,7 @@ pub(super) fn secret_data(object: Secret) -> Data {
     )
 }
 
-/// Reads one object; `None` when it does not exist.
+/// Reads one object; `None` if it does not exist.
 pub(super) async fn fetch(
     client: &Client,
     namespace: &str,
@@ -96,7 +96,7 @@ pub(super) async fn fetch(
     })
 }
 
-/// Every ConfigMap and Secret that a pod's volumes and environment name.
+/// Every ConfigMap and Secret that a pod's volumes and environment refer to.
 pub(super) fn needed(spec: &PodSpec) -> BTreeSet<SourceKey> {
     let mut keys = BTreeSet::new();
     for volume in spec.volumes.iter().flatten() {

@@ -1,4 +1,4 @@
-//! Who hears about changes of ConfigMaps and Secrets.
+//! Subscriptions of pods to changes of ConfigMaps and Secrets.
 
 use std::{
     collections::HashMap,
@@ -12,17 +12,17 @@ use super::{
     source::{Data, SourceKey},
 };
 
-/// The senders of the pods that listen, by their uids.
+/// Senders of the subscribed pods, by UID.
 type Listeners = HashMap<String, mpsc::UnboundedSender<Message>>;
 
-/// The pods that want to hear about changes, by object.
+/// The subscribed pods, by object.
 #[derive(Default)]
 pub(super) struct Sources {
     listeners: Mutex<HashMap<(String, SourceKey), Listeners>>,
 }
 
 impl Sources {
-    /// From now on `sender`, of the pod `uid`, hears about the object.
+    /// Subscribes the pod `uid` to the object; changes are sent to `sender`.
     pub fn subscribe(
         &self,
         namespace: &str,
@@ -40,7 +40,7 @@ impl Sources {
             .insert(uid.to_owned(), sender.clone());
     }
 
-    /// The pod hears nothing any more.
+    /// Ends all subscriptions of the pod.
     pub fn unsubscribe(&self, uid: &str) {
         let mut listeners = self
             .listeners
@@ -52,8 +52,8 @@ impl Sources {
         });
     }
 
-    /// Tells the pods concerned what the object holds now. `data` is asked for only when there is
-    /// one.
+    /// Sends the object's current contents to the subscribed pods. `data` is called only if there
+    /// are any.
     pub fn publish(&self, namespace: &str, key: SourceKey, data: impl FnOnce() -> Option<Data>) {
         let listeners = self
             .listeners

@@ -1,5 +1,5 @@
-//! Starting one container of a pod: from its image and spec to a running process, its postStart
-//! hook included.
+//! Starts one container of a pod: from its image and spec to a running process, including its
+//! postStart hook.
 
 use std::{fs, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,19 +26,19 @@ use crate::{
     targets::local::container::{ContainerSpec, EnterSpec},
 };
 
-/// How long until an image that was not found is looked for again. Images are given when the target
-/// comes up, so this is rare.
+/// Delay before a missing image is looked up again. Images are fixed when the target comes up, so
+/// this is rare.
 const IMAGE_RETRY: Duration = Duration::from_secs(300);
 
-/// Everything a start needs to know.
+/// Inputs of a container's start.
 pub(super) struct Start {
     pub shared: Arc<Shared>,
     pub pod: Arc<Pod>,
     pub container: Container,
     pub slot: usize,
-    /// Which start of the slot this is; answers carry it, so that late ones are recognised.
+    /// Number of this start in the slot; replies carry it, so that late ones are recognized.
     pub run: u32,
-    /// How often the container was restarted, for the name of its log.
+    /// Number of restarts, for the name of the log.
     pub restarts: i32,
     pub namespaces: Arc<Namespaces>,
     pub pod_ip: Ipv4Addr,
@@ -48,7 +48,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// Where the container can be asked once it runs.
+    /// How to reach the container once it runs.
     pub fn place(&self) -> ProbeTarget {
         place(
             &self.shared,
@@ -158,7 +158,7 @@ impl Start {
             .images
             .resolve(&name)
             .map_err(|error| Refusal {
-                // the kubelet's reason where nothing is pulled and the image is not there
+                // the kubelet's reason when nothing is pulled and the image is not present
                 reason: "ErrImageNeverPull",
                 message: error.to_string(),
                 retry: Some(IMAGE_RETRY),
@@ -214,7 +214,7 @@ fn memory_limit(container: &Container) -> Result<Option<u64>, ConfigError> {
     Ok(Some(fields::bytes(limit)?))
 }
 
-/// Where a container can be asked.
+/// How to reach a container.
 pub(super) fn place(
     shared: &Shared,
     pod_dir: &std::path::Path,

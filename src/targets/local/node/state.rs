@@ -1,7 +1,7 @@
-//! The life of a pod's containers as a pure state machine: given what has happened, what is to be
-//! done next.
+//! A pure state machine of a pod's containers: from what has happened, it decides what to do
+//! next.
 //!
-//! Order of start and stop follows the Kubernetes documentation of init containers, sidecar
+//! The order of start and stop follows the Kubernetes documentation of init containers, sidecar
 //! containers and pod lifecycle.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 pub(super) use super::slot::{ContainerPhase, Ended, RestartPolicy, Role, Slot};
 
-/// Something to do now.
+/// An action to take now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Start(usize),
@@ -57,7 +57,7 @@ impl PodState {
         }
     }
 
-    /// Notes that no container can start, now or later, and why.
+    /// Records that no container can start, now or later, and why.
     pub fn refuse(&mut self, reason: &'static str, message: &str) {
         for slot in &mut self.slots {
             slot.phase = ContainerPhase::Waiting {
@@ -67,7 +67,7 @@ impl PodState {
         }
     }
 
-    /// Whether the pod has done its work or can no longer do it: no main container runs or will run
+    /// Whether the pod has succeeded or failed for good: no main container runs or will run
     /// again.
     pub fn complete(&self) -> bool {
         if let Some(init) = self
@@ -85,7 +85,7 @@ impl PodState {
                 .all(|slot| slot.ended().is_some() && !slot.restarts_after_end(self.policy))
     }
 
-    /// What is to be done now, and when to ask again if nothing happens until then.
+    /// What to do now, and when to ask again if nothing happens until then.
     pub fn decide(&mut self, now: Instant) -> (Vec<Action>, Option<Instant>) {
         if self.terminating || self.complete() {
             return (self.shut_down(), None);
@@ -113,7 +113,7 @@ impl PodState {
         (todo.actions, todo.wake)
     }
 
-    /// One step through the init containers; true when all have done their part.
+    /// Advances the init containers by one step; true when all have done their part.
     fn initialize(&self, todo: &mut Todo) -> bool {
         for (index, slot) in self.slots.iter().enumerate() {
             let passed = match slot.role {
@@ -152,7 +152,7 @@ impl PodState {
         }
     }
 
-    /// Main containers stop together, sidecars after them, the last one first.
+    /// Main containers stop together, then sidecars one by one, the last one first.
     fn shut_down(&self) -> Vec<Action> {
         let stop = |index: usize, slot: &Slot| {
             let reachable = !matches!(slot.phase, ContainerPhase::Starting { launched: false });
@@ -188,7 +188,7 @@ struct Todo {
 }
 
 impl Todo {
-    /// Starts the container if it does not run and its delay is over; true when it starts now.
+    /// Starts the container if it is not running and its delay is over; true if it starts now.
     fn start_if_down(&mut self, index: usize, slot: &Slot) -> bool {
         if slot.alive() {
             return false;
@@ -241,9 +241,9 @@ mod tests {
         }
     }
 
-    /// Letters per container: w = waiting, b = starting without process, l = starting with process,
-    /// r = running and started, n = running but not started, 0 = ended well, 1 = ended badly, d =
-    /// ended badly and delayed.
+    /// Letters per container: w = waiting, b = starting without process, l = starting with
+    /// process, r = running and started, n = running but not started, 0 = succeeded, 1 = failed,
+    /// d = failed and delayed.
     fn with_phases(mut state: PodState, phases: &str, now: Instant) -> PodState {
         for (slot, letter) in state.slots.iter_mut().zip(phases.chars()) {
             match letter {
@@ -300,7 +300,7 @@ mod tests {
     ) {
         let now = Instant::now();
         let mut state = with_phases(pod(kinds, policy), phases, now);
-        // a pod whose main containers have begun was initialised before
+        // a pod whose main containers have begun was initialized before
         state.initialized = state.slots.iter().any(|slot| {
             slot.role == Role::Main
                 && slot.phase

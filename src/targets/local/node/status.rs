@@ -16,7 +16,7 @@ use super::{
     unsupported,
 };
 
-/// What of a pod's status does not follow from its containers.
+/// The parts of a pod's status that do not follow from its containers.
 #[derive(Debug, Clone)]
 pub(super) struct StatusFacts {
     pub node_ip: Ipv4Addr,
@@ -26,7 +26,7 @@ pub(super) struct StatusFacts {
     pub failed: Option<(&'static str, String)>,
 }
 
-/// The status; conditions that have not changed keep their time from `before`.
+/// The status; conditions that have not changed keep their transition time from `before`.
 pub(super) fn status(
     pod: &Pod,
     state: &PodState,
@@ -73,7 +73,7 @@ pub(super) fn status(
     }
 }
 
-/// Ephemeral containers wait for ever, with the reason.
+/// Ephemeral containers keep waiting, with the reason.
 fn ephemeral(pod: &Pod) -> Option<Vec<ContainerStatus>> {
     let why = unsupported::ephemeral(pod)?;
     let spec = pod.spec.as_ref()?;
@@ -196,7 +196,7 @@ fn init_done(slot: &Slot) -> bool {
     }
 }
 
-/// Readiness gates: conditions that somebody else sets on the pod.
+/// Readiness gates: conditions that another controller sets on the pod.
 fn gates_open(pod: &Pod) -> Result<(), (&'static str, String)> {
     let gates = pod
         .spec
@@ -328,7 +328,7 @@ fn terminated(ended: &Ended) -> ContainerState {
     }
 }
 
-/// A container's id with the name of the runtime, which here is plain processes.
+/// A container's ID with the name of the runtime, which here is plain processes.
 fn id(plain: &str) -> String {
     format!("process://{plain}")
 }

@@ -1,4 +1,4 @@
-//! What a pod's worker does: preparing, starting, probing, stopping, reporting, and the end.
+//! The steps of a pod's worker: preparing, starting, probing, stopping, reporting, and the end.
 
 use std::{
     fs,
@@ -31,21 +31,21 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Longest message of a container that is kept, in bytes (Kubernetes documentation, "Customizing
-/// the termination message").
+/// Longest termination message that is kept, in bytes (Kubernetes documentation, "Customizing the
+/// termination message").
 const LONGEST_MESSAGE: u64 = 4096;
-/// How long a volume may be missing before that counts as the pod's state: what it is made from may
-/// be created just now.
+/// How long a volume may be missing before the containers report it: its sources may be about to
+/// be created.
 const VOLUME_PATIENCE: Duration = Duration::from_secs(20);
 /// Reason of containers that wait for a volume.
 const FAILED_MOUNT: &str = "FailedMount";
-/// How long a worker with tokens sleeps at most.
+/// Longest sleep of a worker that has tokens.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
-/// `terminationGracePeriodSeconds` when nobody says otherwise (Kubernetes API).
+/// Default `terminationGracePeriodSeconds` (Kubernetes API).
 const DEFAULT_GRACE: i64 = 30;
 
 impl Worker {
-    /// Does everything that can be done now. Returns when to look again if nothing happens before.
+    /// Does everything that can be done now. Returns when to run again if nothing happens before.
     pub async fn advance(&mut self) -> Option<Instant> {
         let now = Instant::now();
         self.notice_end(now);
@@ -71,7 +71,8 @@ impl Worker {
         earliest(wake, self.deadline.filter(|_| !self.state.terminating))
     }
 
-    /// Deletion, a vanished object and `activeDeadlineSeconds` end the pod.
+    /// Terminates the pod on its deletion, when its object is gone, or after
+    /// `activeDeadlineSeconds`.
     fn notice_end(&mut self, now: Instant) {
         if self.gone {
             self.state.terminating = true;
@@ -102,8 +103,8 @@ impl Worker {
         }
     }
 
-    /// A volume that could not be had for a while becomes the reason for which the containers wait,
-    /// for everybody to see. It may still come: then they start. Returns when to look again.
+    /// Makes a volume that has been missing for a while the reason for which the containers wait,
+    /// visible in their statuses. If it still appears, they start. Returns when to check again.
     fn give_up_volumes(&mut self, now: Instant) -> Option<Instant> {
         let running = self.prepared || self.state.terminating;
         let (since, message) = self.lacking.as_ref().filter(|_| !running)?;
@@ -115,8 +116,9 @@ impl Worker {
         None
     }
 
-    /// Asks for new tokens where four fifths of a token's life are over. Returns when to look
-    /// again: at the latest in a minute, because a timer stands still while the machine sleeps.
+    /// Requests a new token when four fifths of a token's lifetime are over. Returns when to
+    /// check again: in a minute at the latest, because timers stand still while the machine
+    /// sleeps.
     fn refresh_tokens(&mut self) -> Option<Instant> {
         let now = SystemTime::now();
         let due: Vec<_> = self
@@ -162,7 +164,7 @@ impl Worker {
         self.runtimes[slot].starting = Some(self.tasks.spawn(start.run()));
     }
 
-    /// Stops a container that has a process. Without a grace period of its own, the pod's holds.
+    /// Stops a container that has a process. Without `grace`, the pod's grace period applies.
     pub fn stop(&mut self, slot: usize, grace: Option<i64>) {
         let state = &mut self.state.slots[slot];
         let Some(process) = self.runtimes[slot]
@@ -210,8 +212,8 @@ impl Worker {
             .spawn(lifecycle::stop(container, place, process, by, complain));
     }
 
-    /// A liveness or startup probe has failed for good: the container is stopped, and its restart
-    /// policy says what follows.
+    /// A liveness or startup probe has failed for good: stops the container, and its restart
+    /// policy decides what follows.
     pub fn kill_unhealthy(&mut self, slot: usize, kind: ProbeKind) {
         if self.state.slots[slot].stopping {
             return;
@@ -299,7 +301,7 @@ impl Worker {
         self.runtimes[slot].probes.push(task);
     }
 
-    /// Gives the status as it is now to the publisher.
+    /// Passes the current status to the publisher.
     fn report(&mut self) {
         let before = self.publisher.last().or_else(|| self.pod.status.clone());
         let status = status::status(
@@ -312,7 +314,7 @@ impl Worker {
         self.publisher.give(status);
     }
 
-    /// Every container has ended for good. A pod that is being deleted vanishes; a finished one
+    /// Every container has ended for good. A pod that is being deleted is removed; a finished one
     /// keeps its status.
     async fn finish(&mut self) {
         if let Some(sandbox) = self.sandbox.take() {
@@ -344,7 +346,7 @@ impl Worker {
         self.finished = true;
     }
 
-    /// Takes the pod's object away, as a kubelet does once nothing of the pod is left.
+    /// Deletes the pod's object, as a kubelet does once nothing of the pod is left.
     async fn delete(&self) {
         let api: Api<Pod> = Api::namespaced(self.shared.cfg.client.clone(), &self.namespace);
         let preconditions = Preconditions {
@@ -361,7 +363,7 @@ impl Worker {
                 Ok(_) => return,
                 Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => return,
                 Err(error) => {
-                    tracing::warn!(namespace = self.namespace, pod = self.name, %error, "cannot take the pod away; trying again");
+                    tracing::warn!(namespace = self.namespace, pod = self.name, %error, "cannot delete the pod; retrying");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -375,12 +377,12 @@ impl Worker {
         )
     }
 
-    /// What the container left at its termination message path, or, where its policy says so, in
-    /// the end of its log.
+    /// The message at the container's termination message path or, if its policy says so, the end
+    /// of its log.
     pub fn termination_message(&self, slot: usize, exit: Exit) -> Option<String> {
         let dir = rootfs::container_dir(&self.pod_dir, &self.state.slots[slot].name);
         let mut bytes = Vec::new();
-        // The container may have written whatever it liked, however much.
+        // The container may have written anything, of any size.
         if let Ok(file) = fs::File::open(dir.join("termination-log")) {
             let _ = file.take(LONGEST_MESSAGE).read_to_end(&mut bytes);
         }
@@ -407,7 +409,7 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// Whether the pod had ended before the node knew it; such pods are left as they are.
+/// Whether the pod had ended before the node saw it; such pods are left as they are.
 pub(super) fn over(pod: &Arc<Pod>) -> bool {
     let phase = pod
         .status

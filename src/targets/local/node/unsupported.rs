@@ -1,9 +1,9 @@
-//! Pod fields that this node does not honour although a program could notice.
+//! Pod fields that this node does not honor although a program could notice.
 //!
-//! A pod that has one of them is not started: its containers wait with the reason [`REASON`], which
-//! names the field. Going on without it would judge another pod than the one that was asked for.
-//! The pod does not become `Failed`, because its ReplicaSet would make a new one at once, again and
-//! again. What is left out harmlessly is listed in `docs/targets.md`.
+//! A pod that has one of them is not started: its containers wait with the reason [`REASON`], and
+//! the message names the field. Running it without the field would test another pod than the
+//! requested one. The pod does not become `Failed`, because its ReplicaSet would create a new one
+//! at once, again and again. Fields that are harmlessly ignored are listed in `docs/targets.md`.
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume};
 
@@ -23,7 +23,7 @@ const OWN_SYSCTLS: [&str; 5] = [
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
 /// Whether user 0 of this world is user 0 of the machine (user_namespaces(7): the map is the
-/// identity from 0 on). A map that cannot be read counts as such.
+/// identity from 0 on). This is assumed if the map cannot be read.
 pub fn is_machines_root() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     maps_root_to_root(&map)
@@ -37,8 +37,7 @@ fn maps_root_to_root(uid_map: &str) -> bool {
     uid_map.is_empty() || uid_map.lines().any(same)
 }
 
-/// The fields, each with what is missing, in words for a person. `machines_root`: see
-/// [`is_machines_root`].
+/// The unsupported fields, each with the reason. `machines_root`: see [`is_machines_root`].
 pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
     let mut found = Found {
         words: Vec::new(),
@@ -54,8 +53,8 @@ pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
     found.words
 }
 
-/// What is missing for the ephemeral containers of a pod, if it has any. They come while the pod
-/// runs, and it runs on.
+/// Why the ephemeral containers of a pod do not run, if it has any. They are added while the pod
+/// runs, and it keeps running.
 pub(super) fn ephemeral(pod: &Pod) -> Option<String> {
     let names: Vec<&str> = pod
         .spec
@@ -65,13 +64,13 @@ pub(super) fn ephemeral(pod: &Pod) -> Option<String> {
         .collect();
     (!names.is_empty()).then(|| {
         format!(
-            "spec.ephemeralContainers[{}]: use kubectl exec; its tools come with the container's image",
+            "spec.ephemeralContainers[{}]: not supported; use kubectl exec with the tools of the container's image",
             names.join(", ")
         )
     })
 }
 
-/// Every container with its place in the spec.
+/// Every container with its path in the spec.
 fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
     let inits = spec.init_containers.iter().flatten();
     let inits = inits.map(|container| ("initContainers", container));
@@ -96,20 +95,24 @@ impl Found {
 
     fn pod(&mut self, spec: &PodSpec) {
         let on = |field: Option<bool>| field == Some(true);
-        let own = "every container has processes of its own";
+        let own = "every container has its own PID namespace";
         self.when(
             on(spec.share_process_namespace),
             "spec.shareProcessNamespace",
             own,
         );
         self.when(on(spec.host_pid), "spec.hostPID", own);
-        self.when(on(spec.host_ipc), "spec.hostIPC", "a pod has its own IPC");
+        self.when(
+            on(spec.host_ipc),
+            "spec.hostIPC",
+            "a pod has its own IPC namespace",
+        );
         self.when(
             spec.host_users == Some(false),
             "spec.hostUsers: false",
-            "pods share the users of the world",
+            "pods share the world's user namespace",
         );
-        let name = "a pod's host name is spec.hostname or its own name";
+        let name = "a pod's host name is spec.hostname or the pod's name";
         self.when(
             on(spec.set_hostname_as_fqdn),
             "spec.setHostnameAsFQDN",
@@ -146,20 +149,20 @@ impl Found {
             let own = OWN_SYSCTLS
                 .iter()
                 .any(|prefix| sysctl.name.starts_with(prefix));
-            self.when(!own, &field, "it is no setting of a pod's own namespaces");
+            self.when(!own, &field, "not a setting of a pod's own namespaces");
             let of_node = spec.host_network == Some(true) && sysctl.name.starts_with("net.");
-            self.when(of_node, field, "with hostNetwork it is the node's");
+            self.when(of_node, field, "with hostNetwork it belongs to the node");
         }
     }
 
-    /// Profiles that lie on the node; what a runtime brings itself is harmless to leave out.
+    /// Profiles on the node; omitting the ones that a runtime brings itself is harmless.
     fn profiles(&mut self, place: &str, (seccomp, armor): (Option<&String>, Option<&String>)) {
         for (name, kind) in [("seccompProfile", seccomp), ("appArmorProfile", armor)] {
             let local = kind.is_some_and(|kind| kind == "Localhost");
             self.when(
                 local,
                 format!("{place}.{name}"),
-                "the node has no profiles of its own",
+                "the node has no local profiles",
             );
         }
     }
@@ -180,13 +183,13 @@ impl Found {
         self.when(
             own_policy,
             format!("{place}.restartPolicy"),
-            "only Always of an init container, a native sidecar",
+            "only Always of an init container (a native sidecar) is supported",
         );
         let rules = container.restart_policy_rules.iter().flatten();
         self.when(
             rules.count() > 0,
             format!("{place}.restartPolicyRules"),
-            "the pod's restartPolicy decides alone",
+            "only the pod's restartPolicy applies",
         );
         let devices = container.volume_devices.iter().flatten().next().is_some();
         self.when(
@@ -227,7 +230,7 @@ impl Found {
             self.when(
                 true,
                 format!("{place}.resources[{name}]"),
-                "the node has none of it",
+                "the node does not have this resource",
             );
         }
         let claims = resources.claims.iter().flatten().next().is_some();
@@ -248,7 +251,7 @@ impl Found {
             self.when(
                 shared,
                 format!("{field}.mountPropagation"),
-                "mounts stay in their container",
+                "mounts are not propagated",
             );
             let below = mount.recursive_read_only.as_deref() == Some("Enabled");
             self.when(
@@ -264,7 +267,7 @@ impl Found {
         self.when(
             unmasked,
             format!("{place}.procMount"),
-            "/proc is mounted the default way",
+            "only the default /proc mount is supported",
         );
         let added = security
             .capabilities
@@ -273,7 +276,7 @@ impl Found {
         let mounts = added
             .map(|name| name.to_ascii_uppercase())
             .any(|name| ["SYS_ADMIN", "CAP_SYS_ADMIN", "ALL"].contains(&name.as_str()));
-        let why = "a world of root's has the machine's root as its user 0, and with this right a container could take the protection off the kernel's settings; start the target as an ordinary user";
+        let why = "in a world started by root, user 0 is the machine's root, and with this privilege a container could remove the protection of the kernel's settings; start the target as an ordinary user";
         self.when(
             self.machines_root && security.privileged == Some(true),
             format!("{place}.privileged"),
@@ -298,17 +301,17 @@ impl Found {
             || volume.empty_dir.is_some()
             || volume.projected.is_some()
             || volume.downward_api.is_some()
-            || volume.ephemeral.is_some(); // an empty directory, which ends with its pod as well
+            || volume.ephemeral.is_some(); // an empty directory, which also ends with its pod
         let host = volume.host_path.is_some();
         self.when(
             host,
             format!("{field}.hostPath"),
-            "the files of this machine are none of a pod's business; a program or a directory is given as an image (--image)",
+            "pods cannot access the files of this machine; provide a program or a directory as an image (--image)",
         );
         self.when(
             !known && !host,
             &field,
-            "volumes are emptyDir, configMap, secret, projected or downwardAPI",
+            "only emptyDir, configMap, secret, projected and downwardAPI volumes are supported",
         );
         let medium = volume
             .empty_dir
@@ -323,7 +326,7 @@ impl Found {
         let projected = volume.projected.iter();
         for part in projected.flat_map(|volume| volume.sources.iter().flatten()) {
             let lacks =
-                "projected sources are configMap, secret, downwardAPI or serviceAccountToken";
+                "only configMap, secret, downwardAPI and serviceAccountToken sources are supported";
             let bundle = part.cluster_trust_bundle.is_some();
             self.when(bundle, format!("{field}.clusterTrustBundle"), lacks);
             let certificate = part.pod_certificate.is_some();

@@ -1,4 +1,4 @@
-//! What a pod's volumes hold, computed from the pod, its ConfigMaps, Secrets and tokens.
+//! Contents of a pod's volumes, computed from the pod, its ConfigMaps, Secrets and tokens.
 
 use std::{collections::BTreeMap, io};
 
@@ -13,11 +13,11 @@ use super::{
     source::{Known, SourceKey},
 };
 
-/// Why a volume cannot be had.
+/// An error providing a volume.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum VolumeError {
     #[error(
-        "volume {volume:?} is of a kind the local node does not have (it has configMap, secret, projected, downwardAPI and emptyDir)"
+        "volume {volume:?}: unsupported volume type (the local node supports configMap, secret, projected, downwardAPI and emptyDir)"
     )]
     Kind { volume: String },
     #[error("volume {volume:?}")]
@@ -29,7 +29,7 @@ pub(super) enum VolumeError {
     Write { volume: String, source: io::Error },
 }
 
-/// What is missing of a volume's content.
+/// An error computing a volume's contents.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ContentError {
     #[error("{0} not found")]
@@ -38,9 +38,9 @@ pub(super) enum ContentError {
     NoKey { object: SourceKey, key: String },
     #[error("its token has not been issued yet")]
     NoToken,
-    #[error("a projected source is of a kind the local node does not have")]
+    #[error("a projected source has a type that the local node does not support")]
     ProjectedKind,
-    #[error("{path} names no container {container:?}")]
+    #[error("{path}: the pod has no container {container:?}")]
     NoContainer { path: String, container: String },
     #[error("{path} has neither fieldRef nor resourceFieldRef")]
     NoReference { path: String },
@@ -48,9 +48,9 @@ pub(super) enum ContentError {
     Field(#[from] FieldError),
 }
 
-/// Permission bits of projected files when nobody says otherwise (Kubernetes API).
+/// Default permission bits of projected files (Kubernetes API).
 const DEFAULT_MODE: i32 = 0o644;
-/// Life of a token when nobody says otherwise, in seconds (Kubernetes API).
+/// Default lifetime of a token, in seconds (Kubernetes API).
 const DEFAULT_TOKEN_SECONDS: i64 = 3600;
 
 /// A file of a volume.
@@ -63,7 +63,7 @@ pub(super) struct VolumeFile {
 /// Files by their relative path.
 pub(super) type Files = BTreeMap<String, VolumeFile>;
 
-/// What is mounted for a volume.
+/// Content of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     /// An empty directory that the pod's containers share.
@@ -72,7 +72,7 @@ pub(super) enum Content {
     Files(Files),
 }
 
-/// A token that a pod wants: for whom, and how long it lives in seconds.
+/// A token that a pod needs: its audience, and its lifetime in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TokenKey {
     pub audience: Option<String>,
@@ -93,7 +93,7 @@ impl From<&ServiceAccountTokenProjection> for TokenKey {
     }
 }
 
-/// What volumes are made from.
+/// Inputs of the contents of volumes.
 pub(super) struct VolumeContext<'a> {
     pub pod: &'a Pod,
     pub addresses: Addresses,
@@ -101,7 +101,7 @@ pub(super) struct VolumeContext<'a> {
     pub tokens: &'a BTreeMap<TokenKey, String>,
 }
 
-/// Every token that a pod's volumes ask for.
+/// Every token that a pod's volumes need.
 pub(super) fn tokens_needed(pod: &Pod) -> Vec<TokenKey> {
     let volumes = pod
         .spec
@@ -119,10 +119,10 @@ pub(super) fn tokens_needed(pod: &Pod) -> Vec<TokenKey> {
     keys
 }
 
-/// What the volume holds now.
+/// The current content of the volume.
 ///
 /// # Errors
-/// [`VolumeError`]: what is missing, or a kind of volume that this node does not have.
+/// [`VolumeError`]: something is missing, or this node does not support the volume type.
 pub(super) fn content(
     context: &VolumeContext<'_>,
     volume: &Volume,
@@ -214,7 +214,7 @@ fn projected(
     Ok(files)
 }
 
-/// All keys of an object, or those that `items` picks.
+/// All keys of an object, or those that `items` selects.
 fn keyed(
     known: &Known,
     key: &SourceKey,
@@ -357,7 +357,7 @@ mod tests {
     #[rstest]
     #[case::object(json!({"configMap": {"name": "none"}}), "configmap \"none\" not found")]
     #[case::key(json!({"secret": {"secretName": "s", "items": [{"key": "none", "path": "x"}]}}), "secret \"s\" has no key \"none\"")]
-    #[case::kind(json!({"nfs": {"path": "/", "server": "x"}}), "does not have")]
+    #[case::kind(json!({"nfs": {"path": "/", "server": "x"}}), "unsupported volume type")]
     fn what_is_missing_is_named(#[case] volume: Value, #[case] expected: &str) {
         let said = chain(&render(volume).unwrap_err());
         assert!(said.contains(expected) && said.contains("\"v\""), "{said}");

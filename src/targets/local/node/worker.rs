@@ -1,5 +1,5 @@
-//! One pod's worker: a task that hears everything about the pod and decides, with the pure state
-//! machine, what comes next.
+//! One pod's worker: a task that receives everything about the pod and decides, with the pure
+//! state machine, what to do next.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -40,7 +40,7 @@ pub(super) struct Runtime {
     pub starting: Option<AbortHandle>,
     pub probes: Vec<AbortHandle>,
     pub began: Option<(Instant, Timestamp)>,
-    /// The exit of a process that was not yet announced.
+    /// The exit of a process whose start has not been reported yet.
     pub early_exit: Option<Exit>,
 }
 
@@ -57,16 +57,16 @@ pub(super) struct Worker {
     pub sandbox: Option<Sandbox>,
     pub known: Arc<Known>,
     pub tokens: BTreeMap<TokenKey, String>,
-    /// When tokens are due to be replaced. By the wall clock, as they expire: a machine that slept
-    /// has no other that went on.
+    /// When tokens must be replaced. By the wall clock, as they expire: the other clocks stand
+    /// still while the machine sleeps.
     pub refresh: HashMap<TokenKey, SystemTime>,
-    /// Volumes are written; containers may start.
+    /// The volumes are written; containers may start.
     pub prepared: bool,
-    /// Since when a volume cannot be had, and why.
+    /// Since when a volume could not be provided, and why.
     pub lacking: Option<(Instant, String)>,
     pub facts: StatusFacts,
     pub publisher: Publisher,
-    /// When the containers have to be gone.
+    /// When the containers must have ended.
     pub stop_by: Option<tokio::time::Instant>,
     pub deadline: Option<Instant>,
     pub gone: bool,
@@ -76,7 +76,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// A worker for the pod. It hears through the returned sender; `run` it.
+    /// A worker for the pod, with the sender and the receiver of its messages; pass the receiver
+    /// to `run`.
     pub fn new(
         shared: Arc<Shared>,
         pod: Arc<Pod>,
@@ -129,7 +130,7 @@ impl Worker {
         (worker, tell, hear)
     }
 
-    /// Lives as long as the pod.
+    /// Runs as long as the pod exists.
     pub async fn run(mut self, mut hear: mpsc::UnboundedReceiver<Message>) {
         self.begin();
         loop {
@@ -157,7 +158,7 @@ impl Worker {
         }
     }
 
-    /// Asks for everything that the pod needs, all at once.
+    /// Requests everything that the pod needs, all at once.
     fn begin(&mut self) {
         let names: Vec<String> = self
             .state
@@ -220,7 +221,7 @@ impl Worker {
             Message::Sandbox(Ok(sandbox)) => self.take_sandbox(sandbox),
             Message::Sandbox(Err(error)) => self.sandbox_failed(&error.to_string()),
             Message::Fetched(key, data) => {
-                // a change that was heard of meanwhile is newer than what was read
+                // a change that arrived meanwhile is newer than what was read
                 Arc::make_mut(&mut self.known).entry(key).or_insert(data);
             }
             Message::Source(key, data) => {
@@ -274,11 +275,11 @@ impl Worker {
         self.sandbox = Some(sandbox);
     }
 
-    /// Tries again: links and addresses may be short for a moment.
+    /// Retries: links and addresses may be scarce for a moment.
     fn sandbox_failed(&mut self, error: &str) {
         self.warn(
             "FailedCreatePodSandBox",
-            format!("cannot make the pod's network: {error}"),
+            format!("cannot create the pod's network: {error}"),
         );
         let (shared, pod, tell) = (self.shared.clone(), self.pod.clone(), self.tell.clone());
         self.tasks.spawn(async move {
@@ -287,7 +288,7 @@ impl Worker {
         });
     }
 
-    /// Whether everything that was asked for has been answered; then the volumes can be written.
+    /// Whether everything that was requested has arrived; then the volumes can be written.
     pub fn all_here(&self) -> bool {
         let needed = self.pod.spec.iter().flat_map(source::needed);
         let mut keys = needed.into_iter();
@@ -298,7 +299,7 @@ impl Worker {
                 .all(|key| self.tokens.contains_key(key))
     }
 
-    /// Writes what the volumes hold now; containers may start once that has succeeded.
+    /// Writes the current contents of the volumes; containers may start once that has succeeded.
     pub fn write_volumes(&mut self) -> bool {
         let addresses = self.addresses();
         let context = VolumeContext {

@@ -1,4 +1,4 @@
-//! Reaching a world's API server, from inside and from outside.
+//! Access to a world's API server, from inside and from outside.
 
 use std::{convert::Infallible, path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     wait::{self, Look, WaitError},
 };
 
-/// An API server that did not say in time that it is ready.
+/// The API server was not ready in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the API server did not answer within {limit:?}; last answer: {last}")]
 pub struct NotReady {
@@ -19,8 +19,8 @@ pub struct NotReady {
     pub last: String,
 }
 
-/// A client as soon as the API server says that it is ready. The kubeconfig appears when the world
-/// has made its keys.
+/// Returns a client as soon as the API server is ready. The kubeconfig appears when the world has
+/// created its keys.
 ///
 /// # Errors
 /// [`NotReady`], with the last answer.
@@ -68,7 +68,7 @@ mod tests {
         let absent = dir.path().join("kubeconfig");
         let limit = Duration::from_millis(30);
         let error = ready_within(&absent, limit).await.err().unwrap();
-        let last = format!("{}: not there", absent.display());
+        let last = format!("{}: no such file", absent.display());
         assert_eq!(error, NotReady { limit, last });
     }
 }

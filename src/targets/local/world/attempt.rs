@@ -1,5 +1,5 @@
-//! `__attempt`: makes the namespaces of a world in this process and ends, to see whether the kernel
-//! allows it.
+//! `__attempt`: creates the namespaces of a world in this process and exits, to check whether the
+//! kernel allows it.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::holder::NAMESPACES;
 /// Name of the role.
 pub const ROLE: &str = "__attempt";
 
-/// Ends well when the namespaces were made, else with the kernel's words on stderr.
+/// Succeeds if the namespaces could be created; otherwise prints the kernel's error on stderr.
 pub fn main() -> ExitCode {
     match unshare(NAMESPACES) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,4 @@
-//! The control-plane processes of a world: their arguments, their logs, and what it means that they
-//! are ready.
+//! The control-plane processes of a world: their arguments, their logs, and how they end.
 
 use std::{fs::File, path::PathBuf, process::Stdio};
 
@@ -13,11 +12,11 @@ use crate::targets::local::limits;
 
 /// The end of a control-plane process, with the last lines of its log.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} ended ({how}){why}; its last lines:\n{last}")]
+#[error("{name} ended ({how}){why}; its last log lines:\n{last}")]
 pub struct DaemonEnded {
     name: &'static str,
     how: String,
-    /// `: REASON`, where its log tells one.
+    /// `: REASON`, if its log shows one.
     why: String,
     last: String,
 }
@@ -30,7 +29,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program` (a name under the tool chain's directory) with its output in
+    /// Starts `program` (a name in the toolchain's directory) with its output in
     /// `logs/<name>.log`.
     ///
     /// # Errors
@@ -68,14 +67,14 @@ impl Daemon {
         Ok(Self { name, log, child })
     }
 
-    /// Waits for its end.
+    /// Waits for the process to end.
     pub async fn ended(&mut self) -> DaemonEnded {
         let how = match self.child.wait().await {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
         let last = tail(&self.log, 15);
-        // Go's runtime prints pages of stacks after the line that says why.
+        // Go's runtime prints pages of stacks after the line with the reason.
         let whole = tail(&self.log, usize::MAX);
         let why = limits::explain(&whole).map_or(String::new(), |why| format!(": {why}"));
         let name = self.name;
@@ -148,10 +147,10 @@ pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     Daemon::start(spec, "kube-controller-manager", words(&args))
 }
 
-/// kube-proxy in nftables mode. It may not touch conntrack limits: those belong to the host.
+/// kube-proxy in nftables mode. It must not change conntrack limits: those belong to the host.
 ///
 /// # Errors
-/// [`RoleError`], with what cannot be written or started.
+/// [`RoleError`], with the file or program that failed.
 pub fn proxy(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let path = spec.private().join("kube-proxy.json");
     let config = serde_json::json!({

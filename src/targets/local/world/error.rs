@@ -1,5 +1,5 @@
-//! Why a process of a world cannot do its part. It is told in words: on stderr, and in the world's
-//! file `failure`, from which the harness has them.
+//! Errors of a world's processes. They are reported on stderr, and in the world's file `failure`,
+//! where the harness reads them.
 
 use std::io;
 
@@ -13,7 +13,7 @@ pub enum RoleError {
     #[error("cannot {step}")]
     Kernel { step: String, source: Errno },
     #[error(
-        "cannot make new namespaces: {0}; the local target needs user namespaces \
+        "cannot create new namespaces: {0}; the local target needs user namespaces \
          (sysctl user.max_user_namespaces > 0, kernel.unprivileged_userns_clone=1, and no AppArmor restriction on them)"
     )]
     Namespaces(#[source] Errno),
@@ -21,20 +21,20 @@ pub enum RoleError {
         "cannot mount /proc in the world: {0}; inside a container, run it with an unmasked /proc"
     )]
     Proc(#[source] Errno),
-    #[error("the id-map helper is gone")]
+    #[error("the id-map helper exited early")]
     HelperGone(#[source] io::Error),
-    /// In the words of the helper.
-    #[error("cannot map user ids: {said}")]
+    /// With the helper's message.
+    #[error("cannot map user IDs: {said}")]
     Ids { said: String },
     #[error("cannot set up the node's links")]
     Links(#[source] rtnetlink::Error),
-    #[error("cannot make the certificate authority")]
+    #[error("cannot create the certificate authority")]
     Authority(#[source] rcgen::Error),
-    #[error("cannot make the world's certificates")]
+    #[error("cannot create the world's certificates")]
     Certificates(#[source] CertificateError),
 }
 
-/// Why a certificate or key is not there.
+/// An error creating a certificate or key.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error(transparent)]
@@ -50,7 +50,7 @@ impl RoleError {
         move |source| Self::Io { step, source }
     }
 
-    /// A step that the kernel refused.
+    /// A step that the kernel rejected.
     pub(super) fn kernel(step: impl Into<String>) -> impl FnOnce(Errno) -> Self {
         let step = step.into();
         move |source| Self::Kernel { step, source }
@@ -76,7 +76,7 @@ mod tests {
             [
                 "cannot write /x/log: No such file or directory (os error 2)",
                 "cannot set the host name: EPERM: Operation not permitted",
-                "cannot make the world's certificates: No such file or directory (os error 2)",
+                "cannot create the world's certificates: No such file or directory (os error 2)",
                 "cannot mount /proc in the world: EPERM: Operation not permitted; inside a container, run it with an unmasked /proc",
             ]
         );

@@ -18,29 +18,29 @@ use nix::{
 use super::{error::RoleError, spec::WorldSpec, state};
 use crate::errors::chain;
 
-/// Those of a world. The mount namespace is PID 1's own: the holder could not remove a directory on
-/// which it sees something mounted.
+/// Namespaces of a world. The mount namespace is PID 1's own: the holder could not remove a
+/// directory on which it sees something mounted.
 pub(super) const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWUSER
     .union(CloneFlags::CLONE_NEWNET)
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWPID);
 
-/// Entry of the holder. Its stdin is the lifeline, its stdout the listening socket for the API
-/// server.
+/// Entry point of the holder. Its stdin is the lifeline, its stdout the listening socket for the
+/// API server.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
         return ExitCode::from(2);
     };
-    // A session of its own: Ctrl-C reaches the harness, which decides. SIGHUP and SIGPIPE must not
-    // end the clean-up.
+    // A separate session: Ctrl-C reaches the harness, which decides. SIGHUP and SIGPIPE must not
+    // interrupt the cleanup.
     let _ = setsid();
     let mut ignored = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
         ignored.add(signal);
     }
     let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ignored), None);
-    // Until this process has ended, nobody takes the directory for one of a dead world.
+    // Until this process has ended, its directory is not mistaken for that of a dead world.
     let _held = state::hold(&state);
     let code = match run(&state) {
         Ok(code) => code,
@@ -55,8 +55,8 @@ pub fn main(args: &[String]) -> ExitCode {
     code
 }
 
-/// A world that failed leaves its state for the harness to read (it removes it then); when the
-/// harness is gone, or the world was meant to end, nothing stays.
+/// A world that failed leaves its state for the harness, which reads and then removes it. If the
+/// harness is gone, or the world was meant to end, it is removed here.
 fn finish(state: &Path) {
     let failed = state.join("failure").exists();
     let kept = WorldSpec::read(state).is_ok_and(|spec| spec.kept);
@@ -84,7 +84,8 @@ fn run(state: &Path) -> Result<ExitCode, RoleError> {
     let mut command = Command::new(exe);
     command.arg0("meshproof-world").arg("__init").arg(state);
     command.stdout(inherit_stdout()?);
-    // A kept world's lifeline is a pipe whose other end this process holds; else the harness's own.
+    // A kept world's lifeline is a pipe whose other end this process holds; otherwise it is the
+    // harness's.
     command.stdin(if spec.kept {
         Stdio::piped()
     } else {
@@ -98,16 +99,16 @@ fn run(state: &Path) -> Result<ExitCode, RoleError> {
     wait(&mut init)
 }
 
-/// Hands the listening socket on to the child as its stdout.
+/// Passes the listening socket on to the child as its stdout.
 fn inherit_stdout() -> Result<Stdio, RoleError> {
     let socket = std::io::stdout().as_fd().try_clone_to_owned();
     socket
         .map(Stdio::from)
-        .map_err(RoleError::io("hand on the listening socket"))
+        .map_err(RoleError::io("pass on the listening socket"))
 }
 
 fn wait(init: &mut Child) -> Result<ExitCode, RoleError> {
-    // Waiting closes the child's stdin, which is a kept world's lifeline: it must stay open.
+    // Waiting would close the child's stdin, which is a kept world's lifeline and must stay open.
     let _lifeline = init.stdin.take();
     let status = init.wait().map_err(RoleError::io("wait for the world"))?;
     Ok(if status.success() {

@@ -1,7 +1,7 @@
 //! `__idmap PID`: writes the user and group map of a process that has just entered a new user
 //! namespace.
 //!
-//! It runs outside that namespace, because only there is the right to map more than one id
+//! It runs outside that namespace, because only there it may map more than one ID
 //! (user_namespaces(7)): root writes the maps itself, an ordinary user has `newuidmap` and
 //! `newgidmap` write the ranges of /etc/subuid and /etc/subgid.
 
@@ -14,10 +14,10 @@ use nix::unistd::{Gid, Uid, User};
 
 use crate::errors::chain;
 
-/// Ids that a world needs: root to nobody, with Istio's 1337 between them.
+/// Number of IDs that a world needs: root to nobody, with Istio's 1337 between them.
 const IDS: u32 = 65_536;
 
-/// Why the ids of a process cannot be mapped.
+/// An error mapping the IDs of a process.
 #[derive(Debug, thiserror::Error)]
 enum MapError {
     #[error("cannot write {path}")]
@@ -29,10 +29,10 @@ enum MapError {
         tool: &'static str,
         source: io::Error,
     },
-    #[error("{tool} refused: {said}")]
+    #[error("{tool} failed: {said}")]
     Refused { tool: &'static str, said: String },
     #[error(
-        "{file} gives {user} no range of {} ids; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+        "{file} has no range of {} IDs for {user}; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
         IDS - 1
     )]
     NoRange { file: &'static str, user: String },

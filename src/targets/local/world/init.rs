@@ -1,5 +1,5 @@
-//! `__init STATE`: PID 1 of the world. Prepares mounts, starts `__inside`, reaps orphans, and ends
-//! with the lifeline.
+//! `__init STATE`: PID 1 of the world. Prepares mounts, starts `__inside`, reaps orphans, and
+//! exits with the lifeline.
 
 use std::{
     io::Read as _,
@@ -26,12 +26,12 @@ use super::{
 };
 use crate::errors::chain;
 
-/// Entry of PID 1.
+/// Entry point of PID 1.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
         return ExitCode::from(2);
     };
-    // PID 1 may outlive the holder by a moment; what it needs stays until then.
+    // PID 1 may outlive the holder by a moment; its directory must stay until then.
     let _held = state::hold(&state);
     match start(&state) {
         Ok(inside) => {
@@ -49,8 +49,8 @@ pub fn main(args: &[String]) -> ExitCode {
 
 fn start(state: &Path) -> Result<Pid, RoleError> {
     let spec = WorldSpec::read(state).map_err(RoleError::io("read the world's spec"))?;
-    // The holder blocks the signals that must not end it. Containers would inherit that, and never
-    // see a SIGTERM.
+    // The holder blocks the signals that must not end it. Containers would inherit the mask and
+    // never see a SIGTERM.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
         .map_err(RoleError::kernel("unblock signals"))?;
     mounts(&spec)?;
@@ -59,7 +59,7 @@ fn start(state: &Path) -> Result<Pid, RoleError> {
     let socket = std::io::stdout()
         .as_fd()
         .try_clone_to_owned()
-        .map_err(RoleError::io("hand on the listening socket"))?;
+        .map_err(RoleError::io("pass on the listening socket"))?;
     let child = Command::new(exe)
         .arg("__inside")
         .arg(state)
@@ -73,13 +73,13 @@ fn start(state: &Path) -> Result<Pid, RoleError> {
 /// Nothing mounted here reaches the host: the whole tree is made private first.
 fn mounts(spec: &WorldSpec) -> Result<(), RoleError> {
     let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS).map_err(RoleError::kernel("make a mount namespace"))?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(RoleError::kernel("create a mount namespace"))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .map_err(RoleError::kernel("make the mounts private"))?;
     let safe = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), safe, none).map_err(RoleError::Proc)?;
-    // Shows the world's own network devices; where it is refused, the host's /sys stays and nothing
-    // here depends on it.
+    // Shows the world's own network devices. If this is rejected, the host's /sys stays, and
+    // nothing here depends on it.
     let _ = mount(
         Some("sysfs"),
         "/sys",
@@ -103,7 +103,7 @@ fn mounts(spec: &WorldSpec) -> Result<(), RoleError> {
     )))
 }
 
-/// PID 1 leaves when its stdin closes; the kernel then ends every process of the namespace
+/// PID 1 exits when its stdin closes; the kernel then ends every process of the namespace
 /// (pid_namespaces(7)).
 #[allow(
     clippy::exit,

@@ -1,4 +1,4 @@
-//! `__inside STATE`: the world's main process. Brings the control plane up and lives as long as all
+//! `__inside STATE`: the world's main process. Starts the control plane and runs as long as all
 //! of it does.
 
 use std::{
@@ -25,7 +25,7 @@ use crate::{
     timeouts,
 };
 
-/// Why a world ends by itself.
+/// Why a world ends on its own.
 #[derive(Debug, thiserror::Error)]
 enum InsideError {
     #[error(transparent)]
@@ -34,9 +34,9 @@ enum InsideError {
     Daemon(#[from] DaemonEnded),
     #[error("the API server was not ready within {:?}; last answer: {}", .0.limit, .0.last)]
     ApiServer(NotReady),
-    #[error("the door to the API server closed")]
+    #[error("the relay to the API server stopped")]
     Door(#[source] io::Error),
-    #[error("the door to the API server closed")]
+    #[error("the relay to the API server stopped")]
     DoorTask(#[source] JoinError),
     #[error(transparent)]
     Node(#[from] ServeError),
@@ -44,7 +44,7 @@ enum InsideError {
     NodeStopped,
 }
 
-/// Entry of the main process.
+/// Entry point of the main process.
 pub fn main(args: &[String]) -> ExitCode {
     let Some(state) = args.first().map(PathBuf::from) else {
         return ExitCode::from(2);
@@ -109,7 +109,7 @@ async fn any_end(running: &mut [Daemon]) -> DaemonEnded {
     select_all(ends).await.0
 }
 
-/// A client of the API server, as soon as that answers.
+/// A client of the API server, as soon as the server answers.
 async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, InsideError> {
     let kubeconfig = spec.kubeconfig_inside();
     tokio::select! {

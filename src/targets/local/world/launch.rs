@@ -1,4 +1,4 @@
-//! The harness's side of a world: start one, find one that is kept, end one.
+//! The harness's side of a world: start one, find a kept one, end one.
 
 use std::{
     convert::Infallible,
@@ -24,11 +24,11 @@ use crate::{
     wait::{self, Look},
 };
 
-/// Why there is no world.
+/// An error starting, finding or ending a world.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     #[error(
-        "cannot use the state directory {path}: {source}; name another place for it in XDG_RUNTIME_DIR: a directory of your own, mode 0700"
+        "cannot use the state directory {path}: {source}; set XDG_RUNTIME_DIR to another directory that you own, with mode 0700"
     )]
     State {
         path: PathBuf,
@@ -37,11 +37,11 @@ pub enum WorldError {
     #[error(transparent)]
     Directory(#[from] NotPrivate),
     #[error(
-        "{path} is too long for a Unix socket in it; name a shorter directory in XDG_RUNTIME_DIR, or take a shorter name"
+        "{path} is too long for a Unix socket in it; set XDG_RUNTIME_DIR to a shorter path, or choose a shorter name"
     )]
     LongPath { path: PathBuf },
     #[error(
-        "the file system of {path} has {free} KiB left and a local target needs {wanted}: make room, or name another directory in XDG_RUNTIME_DIR"
+        "the file system of {path} has {free} KiB left and a local target needs {wanted}: free some space, or set XDG_RUNTIME_DIR to another directory"
     )]
     NoRoom {
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum WorldError {
     #[error(transparent)]
     Limit(#[from] TooLow),
     #[error(
-        "{0:?} cannot be the name of a target: take letters, digits, '-', '_' and '.', at most 63, the first one a letter or digit"
+        "{0:?} cannot be the name of a target: use at most 63 letters, digits, '-', '_' and '.', and start with a letter or digit"
     )]
     Name(String),
     #[error(
@@ -62,7 +62,7 @@ pub enum WorldError {
     NotUp { name: String },
     #[error("cannot start the local world")]
     Start(#[source] std::io::Error),
-    /// In its own words.
+    /// With the world's own message.
     #[error("the local world ended: {0}")]
     Ended(String),
     #[error(
@@ -98,10 +98,10 @@ impl Classified for WorldError {
     }
 }
 
-/// Programs, images and name of a world to be.
+/// Programs, images and name of a world to start.
 #[derive(Debug, Clone)]
 pub struct WorldOptions {
-    /// Name of a world to keep; `None`: it ends with this process.
+    /// Name of a world to keep; with `None`, it ends with this process.
     pub name: Option<String>,
     pub bins: PathBuf,
     pub envoy: PathBuf,
@@ -111,7 +111,7 @@ pub struct WorldOptions {
     pub gateway_api: PathBuf,
     pub testbed: PathBuf,
     pub interop: PathBuf,
-    /// Directory of Python packages with grpcio, where there is one.
+    /// Directory of Python packages with grpcio, if there is one.
     pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.
     pub versions: std::collections::BTreeMap<String, String>,
@@ -122,24 +122,24 @@ pub struct WorldOptions {
 #[derive(Debug)]
 pub struct World {
     pub spec: WorldSpec,
-    /// Present when this process started it and it is not kept: dropping the lifeline ends it.
+    /// Present if this process started it and it is not kept: dropping the lifeline ends it.
     own: Option<Own>,
 }
 
-/// What the harness that started a world keeps of it.
+/// What the harness keeps for a world that it started.
 #[derive(Debug)]
 struct Own {
     holder: Child,
     lifeline: Option<ChildStdin>,
-    /// Says that the state directory is in use, until the holder says so itself.
+    /// Marks the state directory as in use, until the holder does so itself.
     held: fs::File,
 }
 
 impl World {
-    /// Makes sure that a world could be started here, before anything is prepared for it.
+    /// Checks that a world can be started here, before anything is prepared for it.
     ///
     /// # Errors
-    /// [`WorldError`]: what is in the way, and the way out.
+    /// [`WorldError`]: the obstacle and its remedy.
     pub fn preflight(name: Option<&str>) -> Result<(), WorldError> {
         name.map_or(Ok(()), check_name)?;
         limits::for_a_world()?;
@@ -197,7 +197,7 @@ impl World {
     /// Finds a kept world by name.
     ///
     /// # Errors
-    /// [`WorldError::NotUp`]; [`WorldError::State`] when it cannot be told whether it is up.
+    /// [`WorldError::NotUp`]; [`WorldError::State`] if this cannot be determined.
     pub fn find(name: &str) -> Result<Self, WorldError> {
         check_name(name)?;
         for root in state::roots() {
@@ -210,7 +210,7 @@ impl World {
         })
     }
 
-    /// The world in that directory, if it lives.
+    /// The world in that directory, if it is alive.
     fn living(state: &Path) -> Result<Option<Self>, WorldError> {
         let failed = |source| WorldError::State {
             path: state.to_owned(),
@@ -221,7 +221,7 @@ impl World {
         }
         match WorldSpec::read(state) {
             Ok(spec) => Ok(Some(Self { spec, own: None })),
-            // Just being made, or just gone.
+            // Just being created, or just removed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
         }
@@ -238,27 +238,27 @@ impl World {
         worlds
     }
 
-    /// PID 1 of the world as this PID namespace counts it; `None` when it cannot be seen from here,
-    /// or has ended.
+    /// PID 1 of the world as seen from this PID namespace; `None` if it is not visible here, or
+    /// has ended.
     pub fn init_pid(&self) -> Option<Pid> {
         let text = fs::read_to_string(self.spec.init_pid()).ok()?;
         let pid: i32 = text.trim().parse().ok()?;
-        // A later process with the same number is not taken for it.
+        // A later process with the same number must not be mistaken for it.
         state::has_role(&self.spec.state, pid, "__init").then(|| Pid::from_raw(pid))
     }
 
-    /// Returns when the world has ended by itself, with the reason.
+    /// Returns when the world has ended on its own, with the reason.
     pub async fn ended(&mut self) -> WorldError {
         if let Some(own) = &mut self.own {
             let _ = own.holder.wait().await;
         } else {
-            // However long that takes.
+            // No time limit.
             let _ = wait::until(Duration::MAX, async |_| Self::is_over(&self.spec.state)).await;
         }
         WorldError::Ended(self.last_words())
     }
 
-    /// That it cannot be looked at (no free file descriptor) does not mean that it has ended.
+    /// A check that fails (no free file descriptor) does not mean that the world has ended.
     fn is_over(state: &Path) -> Result<Look<()>, Infallible> {
         Ok(match state::is_held(state).unwrap_or(true) {
             true => Look::Unmet(format!("{} is still in use", state.display())),
@@ -266,7 +266,7 @@ impl World {
         })
     }
 
-    /// What the world said when it ended.
+    /// What the world reported when it ended.
     fn last_words(&self) -> String {
         let failure = fs::read_to_string(self.spec.failure()).unwrap_or_default();
         let log = super::daemons::tail(&self.spec.state.join("world.log"), 10);
@@ -274,17 +274,17 @@ impl World {
         if !words.is_empty() {
             return words;
         }
-        // Without room nobody could write why it ended.
+        // Without space, the reason could not be written.
         match state::free(&self.spec.state) {
             Some(free) if free < 64 * 1024 => format!(
-                "the file system of {} is full, so that it could not even say why",
+                "the file system of {} is full, so the reason could not be written",
                 self.spec.state.display()
             ),
             _ => "it was killed".to_owned(),
         }
     }
 
-    /// Lets the world go on without this process (a kept one only).
+    /// Lets the world continue without this process (kept worlds only).
     pub fn detach(mut self) {
         // The holder of a kept world does not read this pipe, and holds the directory itself.
         drop(self.own.take());
@@ -293,7 +293,7 @@ impl World {
     /// Ends the world and waits until nothing of it is left.
     ///
     /// # Errors
-    /// [`WorldError::Undead`] when the kernel does not end it in time.
+    /// [`WorldError::Undead`] if the kernel does not end it in time.
     pub async fn shut_down(mut self) -> Result<(), WorldError> {
         let limit = timeouts().target.world_end;
         let state = self.spec.state.clone();
@@ -320,13 +320,13 @@ impl World {
                 seconds: limit.as_secs(),
             });
         }
-        // The holder has removed it; it does not when the world failed by itself.
+        // The holder has removed it, unless the world failed on its own.
         let _ = fs::remove_dir_all(&state);
         Ok(())
     }
 }
 
-/// A name is a part of paths: it must not lead anywhere else.
+/// A name becomes part of paths: it must not lead anywhere else.
 fn check_name(name: &str) -> Result<(), WorldError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let good = name.chars().all(plain)

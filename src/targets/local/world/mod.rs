@@ -6,9 +6,9 @@
 //!                     └── __inside (etcd, API server, controllers, kube-proxy, node)
 //! ```
 //!
-//! A lifeline (a pipe) runs from the harness to holder and init: when the harness dies, however,
-//! both read end-of-file and leave. A world that is kept (`target up`) holds its own lifeline and
-//! ends with `target down`.
+//! A lifeline (a pipe) runs from the harness to holder and init: however the harness dies, both
+//! read end-of-file and exit. A kept world (`target up`) holds its own lifeline and ends with
+//! `target down`.
 
 pub mod api;
 pub mod attempt;

@@ -11,10 +11,10 @@ use rtnetlink::{
 
 use super::{error::RoleError, spec::NODE_IP};
 
-/// Sets the node's side of the network up. Runs in the world's network namespace.
+/// Sets up the node's side of the network. Runs in the world's network namespace.
 ///
 /// # Errors
-/// [`RoleError`], with the step that the kernel refused.
+/// [`RoleError`], with the step that the kernel rejected.
 pub async fn set_up() -> Result<(), RoleError> {
     for (name, value) in [
         ("ipv4/ip_forward", "1"),
@@ -41,7 +41,7 @@ async fn links(handle: &Handle) -> Result<(), rtnetlink::Error> {
         .execute()
         .await?;
     add(handle, lo, NODE_IP, 32).await?;
-    // Programs that look for the machine's address (istioctl proxy-status does) pass over loopback.
+    // Programs that look for the machine's address (istioctl proxy-status does) skip loopback.
     let peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name("node1".to_owned())
         .build();

@@ -1,4 +1,4 @@
-//! Certificates and keys of one world: made anew for each, never reused, gone with it.
+//! Certificates and keys of one world: created for it, never reused, removed with it.
 
 use std::{fs, net::IpAddr, os::unix::fs::OpenOptionsExt as _, path::Path};
 
@@ -14,8 +14,8 @@ use super::{
 
 type Authority = Issuer<'static, KeyPair>;
 
-/// Makes everything that the control plane, the node and clients need, under `pki/`, and the two
-/// kubeconfigs.
+/// Creates everything that the control plane, the node and clients need, under `pki/`, and the
+/// two kubeconfigs.
 ///
 /// # Errors
 /// [`RoleError`], with the file or key that failed.
@@ -137,7 +137,7 @@ fn pair(dir: &Path, name: &str, (certificate, key): &(String, String)) -> std::i
     write(&dir.join(format!("{name}.key")), key)
 }
 
-/// Readable by the owner only: even certificates tell nobody else anything.
+/// Readable by the owner only: even certificates are of no concern to other users.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     let mut options = fs::OpenOptions::new();

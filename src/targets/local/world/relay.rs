@@ -1,13 +1,13 @@
-//! The one door from the host into the world: a listener on the host's loopback that leads to the
-//! API server.
+//! The only way from the host into the world: a listener on the host's loopback that is relayed
+//! to the API server.
 //!
-//! A socket belongs to the network namespace in which it was made, so the harness makes the
+//! A socket belongs to the network namespace in which it was created, so the harness creates the
 //! listener and the world inherits it (as stdout); the world dials its own loopback.
 //!
 //! Every user of the machine can connect to it, and can do nothing without the world's key; but
-//! connections cost something. Their number is limited: where it is reached, the one that was
-//! silent for longest gives way. One that says nothing at first is closed, and no error of
-//! accepting ends the world.
+//! connections cost resources. Their number is limited: at the limit, the one that was idle
+//! longest is closed. A new connection that sends nothing is closed, and no accept error ends the
+//! world.
 
 use std::{
     io,
@@ -32,19 +32,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::spec::API_PORT;
 
-/// Connections at one time. A run with eight jobs has some thirty; each takes two file descriptors
-/// and no more than 64 KiB.
+/// Limit of concurrent connections. A run with eight jobs has about thirty; each takes two file
+/// descriptors and no more than 64 KiB.
 const MOST: usize = 256;
-/// How long a new connection may say nothing. A client of TLS speaks first.
+/// How long a new connection may send nothing. A TLS client speaks first.
 const FIRST_WORD: Duration = Duration::from_secs(10);
-/// How long until the next try where the machine has no descriptor or no memory left for a
+/// Delay before the next accept when the machine has no file descriptor or no memory left for a
 /// connection.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Takes the inherited listener from stdout.
 ///
 /// # Errors
-/// When stdout is no listening socket.
+/// If stdout is not a listening socket.
 pub fn inherited() -> io::Result<TcpListener> {
     let socket = std::io::stdout().as_fd().try_clone_to_owned()?;
     let listener = std::net::TcpListener::from(socket);
@@ -52,7 +52,7 @@ pub fn inherited() -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// Relays to the API server. Ends only when the listener itself is no longer one.
+/// Relays to the API server. Ends only when the listener itself no longer is one.
 pub async fn serve(listener: TcpListener) -> io::Error {
     let door = Door {
         to: (Ipv4Addr::LOCALHOST, API_PORT).into(),
@@ -63,12 +63,12 @@ pub async fn serve(listener: TcpListener) -> io::Error {
     door.serve(listener).await
 }
 
-/// Those who have come in, by number.
+/// The open connections.
 type Inside = Arc<Mutex<Vec<Guest>>>;
 
 struct Guest {
     number: u64,
-    /// Milliseconds from the door's start to its last byte in either direction.
+    /// Milliseconds from the relay's start to the last byte in either direction.
     spoke: Arc<AtomicU64>,
     out: CancellationToken,
 }
@@ -88,10 +88,10 @@ impl Door {
                 match listener.accept().await {
                     Ok((outer, _)) => break outer,
                     Err(error) if is_final(&error) => return error,
-                    // Out of descriptors or memory, or the client is gone again: nothing to do with
-                    // this world.
+                    // Out of descriptors or memory, or the client is gone again: nothing to do
+                    // with this world.
                     Err(error) => {
-                        tracing::warn!(%error, "cannot take a connection to the API server");
+                        tracing::warn!(%error, "cannot accept a connection to the API server");
                         sleep(BREATH).await;
                     }
                 }
@@ -111,10 +111,10 @@ impl Door {
                 inside.retain(|guest| guest.number != number);
             });
         }
-        io::Error::other("the door counted all connections there can be")
+        io::Error::other("the relay ran out of connection numbers")
     }
 
-    /// Enters a new one in the list, for which the one that was silent longest may have to go.
+    /// Adds a connection to the list; at the limit, the one that was idle longest is closed.
     fn enter(&self, number: u64, start: Instant) -> (CancellationToken, Arc<AtomicU64>) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         if inside.len() >= self.most {
@@ -137,7 +137,7 @@ impl Door {
     }
 }
 
-/// The listener is closed or was never one (accept(2)); all other errors pass.
+/// Whether the listener is closed or never was one (accept(2)); all other errors are transient.
 fn is_final(error: &io::Error) -> bool {
     use nix::libc::{EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP};
     [EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP]
@@ -149,7 +149,7 @@ fn millis(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// When a connection last said anything.
+/// When a connection last sent anything.
 struct Clock {
     start: Instant,
     spoke: Arc<AtomicU64>,
@@ -161,9 +161,9 @@ impl Clock {
     }
 }
 
-/// Copies each way until its own end: what one side has said is delivered although it takes nothing
-/// any more (see [`crate::transport::pass`], which needs no clock). Nothing is dialled for one who
-/// says nothing.
+/// Copies each direction until its own end: what one side has sent is delivered even if that side
+/// no longer reads (see [`crate::transport::pass`], which needs no clock). Nothing is dialed for
+/// a client that sends nothing.
 async fn pass(
     outer: TcpStream,
     to: SocketAddr,
@@ -171,14 +171,14 @@ async fn pass(
     clock: &Clock,
 ) -> io::Result<()> {
     let _ = outer.set_nodelay(true);
-    // Being readable is no promise of a byte (tokio's documentation); looking at one is.
+    // Being readable does not guarantee a byte (tokio's documentation); peeking does.
     let spoken = timeout(first_word, outer.peek(&mut [0])).await;
     spoken.map_err(|_| io::ErrorKind::TimedOut)??;
     let inner = TcpStream::connect(to).await?;
     let _ = inner.set_nodelay(true);
     let ((outer_read, outer_write), (inner_read, inner_write)) =
         (outer.into_split(), inner.into_split());
-    // A way that broke off is at its end: its halves are closed with it.
+    // A direction that broke off has ended: its halves are closed with it.
     let _ = tokio::join!(
         copy(outer_read, inner_write, clock),
         copy(inner_read, outer_write, clock)
@@ -202,7 +202,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, clock: &Clock) ->
 mod tests {
     use super::*;
 
-    /// A door to an echo, and its address.
+    /// A relay to an echo server, and its address.
     async fn door(most: usize, first_word: Duration) -> SocketAddr {
         let echo = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let to = echo.local_addr().unwrap();
@@ -258,7 +258,7 @@ mod tests {
         }
         let mut late = TcpStream::connect(address).await.unwrap();
         assert_eq!(says(&mut late, b"hello").await.unwrap(), b"hello");
-        assert!(is_closed(&mut crowd[0]).await, "the silent one gave way");
+        assert!(is_closed(&mut crowd[0]).await, "the idle one was closed");
     }
 
     #[tokio::test]
@@ -269,7 +269,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(says(&mut busy, b"work").await.unwrap(), b"work");
             crowd.push(TcpStream::connect(address).await.unwrap());
-            // The clock of the door counts milliseconds.
+            // The relay's clock counts milliseconds.
             sleep(Duration::from_millis(3)).await;
         }
         assert_eq!(says(&mut busy, b"done").await.unwrap(), b"done");

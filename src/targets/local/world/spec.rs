@@ -1,4 +1,4 @@
-//! What a world is made from, and where its files lie.
+//! What a world is made from, and the paths of its files.
 
 use std::{
     net::Ipv4Addr,
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const NODE_IP: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// First address of the service range: the API server's own Service.
 pub const API_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
-/// Address of the DNS Service, the field's usual tenth.
+/// Address of the DNS Service: the tenth, as is customary.
 pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 pub const POD_CIDR: &str = "10.244.0.0/16";
@@ -29,7 +29,7 @@ pub const KUBELET_PORT: u16 = 10250;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorldSpec {
     pub name: String,
-    /// Directory of the world's sockets, logs and keys, seen by the harness too.
+    /// Directory of the world's sockets, logs and keys; the harness sees it too.
     pub state: PathBuf,
     /// Control-plane programs by name.
     pub bins: PathBuf,
@@ -39,32 +39,32 @@ pub struct WorldSpec {
     pub testbed: PathBuf,
     /// Directory of the other clients and servers.
     pub interop: PathBuf,
-    /// Directory of Python packages with grpcio, where there is one.
+    /// Directory of Python packages with grpcio, if there is one.
     pub grpcio: Option<PathBuf>,
     /// Versions for the report, by component.
     #[serde(default)]
     pub versions: std::collections::BTreeMap<String, String>,
-    /// Images of the user's, as `NAME=DIR[,ENTRYPOINT…]`.
+    /// The user's images, as `NAME=DIR[,ENTRYPOINT…]`.
     pub images: Vec<String>,
     /// Port on the host's loopback that leads to the API server.
     pub api_port: u16,
-    /// Lives until it is taken down, not only as long as the harness.
+    /// Whether it lives until it is taken down, not only as long as the harness.
     pub kept: bool,
-    /// By which factor its deadlines are stretched (`--timeout-scale`).
+    /// Factor by which its timeouts are stretched (`--timeout-scale`).
     #[serde(default = "plain")]
     pub timeout_scale: f64,
 }
 
-/// Deadlines as they are.
+/// Timeouts as they are.
 fn plain() -> f64 {
     1.0
 }
 
 impl WorldSpec {
-    /// Reads the spec of the world whose state lies in `state`.
+    /// Reads the spec of the world whose state directory is `state`.
     ///
     /// # Errors
-    /// When there is no readable spec.
+    /// If there is no readable spec.
     pub fn read(state: &Path) -> std::io::Result<Self> {
         let text = std::fs::read(state.join("spec.json"))?;
         serde_json::from_slice(&text).map_err(std::io::Error::other)
@@ -73,13 +73,13 @@ impl WorldSpec {
     /// Writes the spec into its state directory.
     ///
     /// # Errors
-    /// When the directory cannot be written.
+    /// If the directory cannot be written.
     pub fn write(&self) -> std::io::Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
         std::fs::write(self.state.join("spec.json"), text)
     }
 
-    /// Directory that only the world sees filled: a tmpfs in its mount namespace.
+    /// Directory whose contents only the world sees: a tmpfs in its mount namespace.
     pub fn private(&self) -> PathBuf {
         self.state.join("private")
     }
@@ -107,7 +107,7 @@ impl WorldSpec {
         self.state.join("node.sock")
     }
 
-    /// Why the world ended, when it ended by itself.
+    /// Why the world ended, if it ended on its own.
     pub fn failure(&self) -> PathBuf {
         self.state.join("failure")
     }

@@ -1,10 +1,11 @@
-//! State directories of worlds: where they lie, made one at a time, and swept when what made them
+//! State directories of worlds: where they are, created one at a time, and swept when their world
 //! is gone.
 //!
 //! A holder removes its directory itself. What is left is from a harness that was killed before
-//! there was a holder, or from a machine that lost power. Whoever lives in a directory (its maker,
-//! the holder, PID 1) holds a shared lock on a file in it; the kernel lets go of the lock with the
-//! process, and keeps it through other PID namespaces, where process numbers say nothing.
+//! there was a holder, or from a machine that lost power. Every process that uses a directory
+//! (its creator, the holder, PID 1) holds a shared lock on a file in it. The kernel releases the
+//! lock with the process, and the lock works across PID namespaces, where process numbers mean
+//! nothing.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -21,21 +22,21 @@ use crate::{
     private_dir::{self, NotPrivate, Untrusted},
 };
 
-/// Held while a directory is made or directories are swept, so that nobody sees one without its
-/// lock.
+/// Held while a directory is created or directories are swept, so that no process sees one
+/// without its lock.
 const LOCK: &str = ".lock";
-/// Held, shared, by everything that lives in a directory.
+/// Held, shared, by every process that uses a directory.
 const HELD: &str = "held";
 /// Name of the directory of worlds.
 const OWN: &str = "meshproof";
 /// Longest path of a Unix socket, without the final zero (unix(7)).
 const LONGEST_SOCKET: usize = 107;
-/// Bytes that a world's files (keys, logs, socket, specification) take at most, roughly, in the
-/// state directory.
+/// Bytes that a world's files (keys, logs, socket, specification) take in the state directory at
+/// most, roughly.
 const ROOM: u64 = 8 << 20;
 
-/// Runtime directories that may serve, best first: `$XDG_RUNTIME_DIR`, the one that login managers
-/// make, and for root `/run`. All are short, and gone at the latest with the next boot.
+/// Possible runtime directories, best first: `$XDG_RUNTIME_DIR`, the one that login managers
+/// create, and for root `/run`. All are short, and gone with the next boot at the latest.
 fn runtime_directories() -> Vec<(PathBuf, bool)> {
     let me = Uid::effective();
     let mut all: Vec<(PathBuf, bool)> = private_dir::variable("XDG_RUNTIME_DIR")
@@ -49,7 +50,7 @@ fn runtime_directories() -> Vec<(PathBuf, bool)> {
     all
 }
 
-/// The first runtime directory that nobody else can change, or why each is not.
+/// The first runtime directory that no other user can change, or why each of them is unsuitable.
 fn runtime_directory() -> Result<PathBuf, Vec<Untrusted>> {
     let mut tried = Vec::new();
     for (dir, own) in runtime_directories() {
@@ -66,12 +67,12 @@ fn runtime_directory() -> Result<PathBuf, Vec<Untrusted>> {
     Err(tried)
 }
 
-/// Where worlds of this user have their state from now on: in a runtime directory, else in the
-/// user's state home. It is made where it is not there. A name that somebody else could have made,
-/// as in `/tmp`, is never used.
+/// Where new worlds of this user have their state: in a runtime directory, else in the user's
+/// state home. It is created if missing. A name that another user could have created, as in
+/// `/tmp`, is never used.
 ///
 /// # Errors
-/// [`NotPrivate`]: no such directory is there, or the one that is there is not this user's alone.
+/// [`NotPrivate`]: there is no such directory, or the existing one is not this user's alone.
 pub fn root_directory() -> Result<PathBuf, NotPrivate> {
     match runtime_directory() {
         Ok(dir) => private_dir::make(&dir, &[OWN]),
@@ -89,8 +90,9 @@ pub fn root_directory() -> Result<PathBuf, NotPrivate> {
     }
 }
 
-/// Every directory in which worlds of this user may have their state: a world is found again by a
-/// command that has another environment (cron, sudo, a second login) than the one that started it.
+/// Every directory in which worlds of this user may have their state: a world must also be found
+/// by a command whose environment differs (cron, sudo, a second login) from that of the one that
+/// started it.
 pub(super) fn roots() -> Vec<PathBuf> {
     let runtime = runtime_directories().into_iter().filter_map(|(dir, own)| {
         let dir = if own {
@@ -120,17 +122,17 @@ pub(super) fn roots() -> Vec<PathBuf> {
     all
 }
 
-/// A state directory that was just made, and the lock that says that it is in use.
+/// A new state directory, and the lock that marks it as in use.
 #[derive(Debug)]
 pub(super) struct NewStateDirectory {
     pub path: PathBuf,
     pub held: File,
 }
 
-/// Makes the state directory of a world, after those of dead worlds are gone.
+/// Creates the state directory of a world, after removing those of dead worlds.
 ///
 /// # Errors
-/// [`WorldError::AlreadyUp`], or when the directory cannot be made.
+/// [`WorldError::AlreadyUp`], or the directory cannot be created.
 pub(super) fn make(name: &str) -> Result<NewStateDirectory, WorldError> {
     let root = root_directory()?;
     for other in roots().into_iter().filter(|other| *other != root) {
@@ -163,14 +165,14 @@ fn make_in(root: &Path, name: &str) -> Result<NewStateDirectory, WorldError> {
         }
         other => other.map_err(failed(&state))?,
     }
-    // Pods' users (1337) reach sockets and keys through mounts only; the directory must be
+    // Pods' users (1337) reach sockets and keys only through mounts; the directory must be
     // searchable for the world's root.
     fs::set_permissions(&state, fs::Permissions::from_mode(0o711)).map_err(failed(&state))?;
     let held = hold(&state).map_err(failed(&state))?;
     Ok(NewStateDirectory { path: state, held })
 }
 
-/// Makes sure that there is room for a world's files.
+/// Checks that there is room for a world's files.
 ///
 /// # Errors
 /// [`WorldError::NoRoom`].
@@ -185,7 +187,7 @@ pub(super) fn room(root: &Path) -> Result<(), WorldError> {
     }
 }
 
-/// Bytes that this user can still write there; zero when there are no inodes left.
+/// Bytes that this user can still write there; zero if there are no inodes left.
 pub(super) fn free(dir: &Path) -> Option<u64> {
     let seen = statvfs(dir).ok()?;
     if seen.files() > 0 && seen.files_available() == 0 {
@@ -204,20 +206,20 @@ fn lock_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Says that the directory is in use as long as the returned file is open.
+/// Marks the directory as in use as long as the returned file is open.
 ///
 /// # Errors
-/// When the directory is gone.
+/// If the directory is gone.
 pub(super) fn hold(state: &Path) -> io::Result<File> {
     let file = lock_file(&state.join(HELD))?;
     file.lock_shared()?;
     Ok(file)
 }
 
-/// Whether anything lives in the directory, in whatever PID namespace.
+/// Whether any process uses the directory, in any PID namespace.
 ///
 /// # Errors
-/// When it cannot be told, such as without a free file descriptor: that is no sign of death.
+/// If it cannot be determined, such as without a free file descriptor: that is no sign of death.
 pub(super) fn is_held(state: &Path) -> io::Result<bool> {
     let file = match File::open(state.join(HELD)) {
         Ok(file) => file,
@@ -238,7 +240,7 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// Removes the directories of dead worlds. Anything that no world left there stays.
+/// Removes the directories of dead worlds. Anything else stays.
 fn sweep(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let state = entry.path();
@@ -246,23 +248,24 @@ fn sweep(root: &Path) {
             continue;
         }
         let removed = match File::open(state.join(HELD)) {
-            // The lock is kept until all is removed: who comes for it meanwhile finds nothing to
-            // live in.
+            // The lock is held until everything is removed: a process that waits for it finds
+            // nothing to use.
             Ok(held) => match held.try_lock() {
                 Ok(()) => fs::remove_dir_all(&state),
                 Err(_) => continue,
             },
-            // Made, and killed before it was held: empty, or not a world's.
+            // Created, but its creator was killed before it held the lock: empty, or not a
+            // world's.
             Err(error) if is_absent(&error) => fs::remove_dir(&state),
             Err(_) => continue,
         };
         if let Err(error) = removed {
-            tracing::debug!(state = %state.display(), %error, "a directory of no living world stays");
+            tracing::debug!(state = %state.display(), %error, "cannot remove the directory of a dead world");
         }
     }
 }
 
-/// Whether the process has this role in the world whose state lies there.
+/// Whether the process has this role in the world whose state directory is `state`.
 pub(super) fn has_role(state: &Path, pid: i32, role: &str) -> bool {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = command.split(|byte| *byte == 0).skip(1);
@@ -274,7 +277,7 @@ pub(super) fn has_role(state: &Path, pid: i32, role: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A directory as a world leaves it.
+    /// A directory as a dead world leaves it.
     fn left(root: &Path, name: &str) -> PathBuf {
         let state = root.join(name);
         fs::create_dir(&state).unwrap();
@@ -291,7 +294,7 @@ mod tests {
         let gone = left(root, "gone");
         let unnamed = root.join("unnamed");
         fs::create_dir(&unnamed).unwrap();
-        // No number of a process tells that somebody lives there: it may be counted in another
+        // A process number does not show that the world is alive: it may be of another PID
         // namespace.
         let living = left(root, "living");
         fs::write(living.join("init.pid"), "2147483647").unwrap();

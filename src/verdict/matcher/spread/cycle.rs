@@ -1,4 +1,4 @@
-//! Orders of answers: `round-robin` ([`statistics::Turns`]) and `random`
+//! Tests of the order in which pods answer: `round-robin` ([`statistics::Turns`]) and `random`
 //! ([`statistics::Independence`]).
 
 use statistics::{Decision, Independence, Rates, Turns};
@@ -11,7 +11,7 @@ use crate::verdict::{
     tally::Tally,
 };
 
-/// The pods that may answer, and those that did.
+/// The pods that may answer, and the sequence of those that did.
 struct Order {
     over: String,
     pods: Vec<String>,
@@ -27,8 +27,8 @@ impl Order {
         }
     }
 
-    /// The number of the pod that answered, for a test that has not decided yet; a stranger has one
-    /// of its own.
+    /// The number of the pod that answered, for a test that has not decided yet. All unknown pods
+    /// have the next number.
     fn next(&mut self, so_far: Decision, call: &Observation) -> Option<usize> {
         let pod = answer::pod(call).filter(|_| so_far == Decision::Continue)?;
         self.sequence.push(pod.to_owned());
@@ -40,10 +40,10 @@ impl Order {
         self.sequence.len() as u64
     }
 
-    /// The calls around the first break, by the pods' last name parts.
+    /// The answers up to the first call out of turn, by the last parts of the pods' names.
     fn around(&self, broken_at: Option<usize>) -> String {
         let Some(at) = broken_at else {
-            return format!("strict turn over {} calls", self.sequence.len());
+            return format!("strict rotation over {} calls", self.sequence.len());
         };
         let from = at.saturating_sub(self.pods.len());
         let names: Vec<&str> = self.sequence[from..=at]
@@ -60,7 +60,7 @@ impl Order {
 
     fn of_too_few_pods(&self) -> Judgement {
         let actual = format!(
-            "{} pods of {} are known: any order is the same",
+            "{} pods of {} are known: the test needs at least 2",
             self.pods.len(),
             self.over
         );
@@ -68,7 +68,7 @@ impl Order {
     }
 }
 
-/// Strict turn.
+/// The test of `round-robin`.
 pub struct RoundRobin {
     order: Order,
     test: Option<Turns>,
@@ -107,7 +107,7 @@ impl SequentialTest for RoundRobin {
         };
         let mut actual = self.order.around(test.broken_at());
         if test.decision() == Decision::Continue {
-            actual += &format!("; chance is ruled out after {}", test.size());
+            actual += &format!("; chance is ruled out after {} calls", test.size());
         }
         let method = format!(
             "sequence over {} pods, {} calls, beta {:e}",
@@ -119,7 +119,7 @@ impl SequentialTest for RoundRobin {
     }
 }
 
-/// Neither in strict turn nor starved.
+/// The test of `random`: no strict rotation, and no pod is starved.
 pub struct RandomOrder {
     order: Order,
     test: Option<Independence>,
@@ -159,7 +159,7 @@ impl SequentialTest for RandomOrder {
         let actual = match test.starved() {
             0 => self.order.around(test.broken_at()),
             starved => format!(
-                "{starved} of {} pods did not answer {} calls",
+                "{starved} of {} pods answered none of {} calls",
                 self.order.pods.len(),
                 self.order.samples()
             ),

@@ -1,5 +1,5 @@
-//! `spread` even: the largest and the smallest count after a fixed number of calls, against "one
-//! pod gets twice what each other gets" ([`statistics::Evenness`]).
+//! `spread` with policy `even`: the largest and the smallest count after a fixed number of calls,
+//! against "one pod gets twice as many as each other" ([`statistics::Evenness`]).
 
 use statistics::{Decision, Evenness, Rates};
 use testbed::control::Observation;
@@ -35,11 +35,11 @@ impl Even {
 
     fn actual(&self) -> String {
         if let Some(pod) = &self.stray {
-            return format!("{pod} answered, which is no pod of {}", self.over);
+            return format!("{pod} answered, which is not a pod of {}", self.over);
         }
         let Some(test) = &self.test else {
             return format!(
-                "{} pods of {} are known: nothing to spread over",
+                "{} pods of {} are known: the test needs at least 2",
                 self.pods.len(),
                 self.over
             );
@@ -49,7 +49,7 @@ impl Even {
         let (least, most) = test.limits();
         match test.decision() {
             Decision::Continue => format!(
-                "{counts} after {} calls; the test needs {}",
+                "{counts} after {} calls; the test needs {} calls",
                 self.samples,
                 test.size()
             ),
@@ -87,7 +87,7 @@ impl SequentialTest for Even {
             Some(test) => (
                 test.decision(),
                 format!(
-                    "largest and smallest of {} counts at {} calls by exact binomial, against one pod with twice the others' share, {}",
+                    "exact binomial tests of the largest and smallest of {} counts at {} calls, against one pod with twice the share of each other, {}",
                     self.pods.len(),
                     test.size(),
                     self.rates

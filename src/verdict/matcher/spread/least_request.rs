@@ -1,8 +1,8 @@
-//! `spread` avoids-busy: a pod with a call in progress gets fewer calls.
+//! `spread` with policy `least-request`: a pod with a call in progress gets fewer calls.
 //!
-//! Envoy's least-request draws two of N hosts with replacement and takes the one with fewer active
-//! requests; a busy host among idle ones is taken only when both draws name it: 1/N^2. Blind choice
-//! gives it 1/N. (Envoy, `least_request_lb`.)
+//! Envoy's least-request policy draws two of N hosts with replacement and selects the one with
+//! fewer active requests. A busy host among idle ones is selected only if both draws are this host:
+//! 1/N^2. A random choice gives it 1/N. (Envoy, `least_request_lb`.)
 
 use statistics::{Decision, Proportion, Rates};
 use testbed::control::Observation;
@@ -60,16 +60,16 @@ impl SequentialTest for LeastRequest {
     fn conclude(&self) -> Judgement {
         let actual = match (&self.busy, self.samples) {
             (None, _) => "no pod was kept busy".to_owned(),
-            (_, 0) => "no call was answered, or there is one pod only".to_owned(),
+            (_, 0) => "no call was answered, or there is only one pod".to_owned(),
             (Some(busy), samples) => format!(
-                "{busy} got {} ({} of {samples})",
+                "{busy} answered {} ({} of {samples})",
                 percent(self.hits as f64 / samples as f64),
                 self.hits
             ),
         };
         let method = self.test.as_ref().map_or_else(String::new, |test| {
             format!(
-                "sequential probability ratio ({} against {}), cap {} by exact binomial, {}",
+                "sequential probability ratio test ({} against {}), exact binomial test at the cap of {} calls, {}",
                 percent(test.p0),
                 percent(test.p1),
                 test.cap(),

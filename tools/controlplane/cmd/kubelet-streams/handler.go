@@ -8,10 +8,10 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 )
 
-// Idle time after which the kubelet drops a stream (its --streaming-connection-idle-timeout).
+// Idle time after which the kubelet closes a stream (its --streaming-connection-idle-timeout).
 const idleTimeout = 4 * time.Hour
 
-// newHandler routes as the kubelet does.
+// newHandler routes the paths of the kubelet's API.
 func newHandler(n node) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// followInterval is how often a followed log is looked at for more.
+// followInterval is how often a followed log is checked for more.
 const followInterval = 100 * time.Millisecond
 
 // logOptions are those of `kubectl logs` (PodLogOptions of the core API).
@@ -74,7 +74,7 @@ func (n node) serveLogs(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// flushing passes on every write at once, for whoever follows a log.
+// flushing flushes every write at once, for clients that follow a log.
 type flushing struct {
 	http.ResponseWriter
 	controller *http.ResponseController
@@ -85,12 +85,13 @@ func (f flushing) Write(p []byte) (int, error) {
 	return count, errors.Join(err, f.controller.Flush())
 }
 
-// writers take a container's standard output and standard error; either may be nil.
+// writers receive a container's standard output and standard error; either may be nil.
 type writers struct {
 	out, err io.Writer
 }
 
-// copyLog writes the log of the question's container. A followed log ends with the container.
+// copyLog writes the log of the container in the question. A followed log ends with the
+// container.
 func (n node) copyLog(ctx context.Context, q question, o logOptions, to writers) error {
 	q.Op, q.TTY = "logs", false
 	place, err := n.ask(q)
@@ -99,7 +100,7 @@ func (n node) copyLog(ctx context.Context, q question, o logOptions, to writers)
 	}
 	file, err := os.Open(place.Path)
 	if err != nil {
-		return fmt.Errorf("log of container %s: %w", q.Container, err)
+		return fmt.Errorf("reading the log of container %s: %w", q.Container, err)
 	}
 	defer func() { _ = file.Close() }()
 	if o.tail != nil {
@@ -120,11 +121,11 @@ func (n node) copyLog(ctx context.Context, q question, o logOptions, to writers)
 		case <-time.After(followInterval):
 		}
 		now, err := n.ask(q)
-		last = err != nil || !now.Running || now.Path != place.Path // then once more, for what was written meanwhile
+		last = err != nil || !now.Running || now.Path != place.Path // once more, for what was written meanwhile
 	}
 }
 
-// seekTail puts the file where its last count lines begin.
+// seekTail positions the file where its last count lines begin.
 func seekTail(file *os.File, count int64) error {
 	end, err := file.Seek(0, io.SeekEnd)
 	if err != nil || count == 0 {
@@ -151,16 +152,16 @@ func seekTail(file *os.File, count int64) error {
 	return err
 }
 
-// printer turns lines of the log file into what a client reads.
+// printer converts lines of the log file to what a client reads.
 type printer struct {
 	options logOptions
 	to      writers
-	half    []byte // of a line whose end has not been written yet
-	inside  bool   // the line before was a part of a longer one
+	half    []byte // an unfinished line
+	inside  bool   // the previous line was a part of a longer one
 	written int64
 }
 
-// drain prints all whole lines there are; true means that the limit is reached.
+// drain prints all complete lines; true means that the limit is reached.
 func (p *printer) drain(lines *bufio.Reader) (bool, error) {
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -179,7 +180,8 @@ func (p *printer) drain(lines *bufio.Reader) (bool, error) {
 	}
 }
 
-// print takes one line as the CRI has it: time, stream, P for a part or F for a full line, text.
+// print converts one line in the CRI format: time, stream, P for a partial or F for a full line,
+// text.
 func (p *printer) print(line []byte) (bool, error) {
 	fields := bytes.SplitN(line, []byte(" "), 4)
 	if len(fields) < 4 {
@@ -208,7 +210,7 @@ func (p *printer) print(line []byte) (bool, error) {
 	}
 	if to != nil {
 		if _, err := to.Write(text); err != nil {
-			return true, nil // nobody listens any more
+			return true, nil // the client has disconnected
 		}
 	}
 	return p.options.limit != nil && p.written >= *p.options.limit, nil

@@ -67,7 +67,7 @@ func TestAFollowedLogEndsWithTheContainerAndLosesNothing(t *testing.T) {
 	var f fixture
 	asked := 0
 	f = start(t, threeLines, func() bool {
-		if asked++; asked > 1 && asked < 5 { // the last lines are written in the moment in which the container ends
+		if asked++; asked > 1 && asked < 5 { // the last lines are written while the container ends
 			appendTo(t, f.agent.log, "2026-01-02T03:04:08.0Z stdout F more\n")
 		}
 		return asked < 4

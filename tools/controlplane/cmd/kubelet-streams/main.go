@@ -1,7 +1,9 @@
-// Command kubelet-streams serves the streaming half of a kubelet's API: exec, attach, port-forward and logs.
+// Command kubelet-streams serves the streaming part of a kubelet's API: exec, attach,
+// port-forward and logs.
 //
-// The API server speaks SPDY to the node, whatever kubectl speaks to the API server. The protocols are those of Kubernetes'
-// own libraries; what they lead to is asked of the node's agent over a Unix socket (see node.go).
+// The API server speaks SPDY to the node, whatever kubectl speaks to the API server. The
+// protocols are implemented by Kubernetes' own libraries; the node's agent supplies the
+// containers over a Unix socket (see node.go).
 package main
 
 import (
@@ -24,8 +26,8 @@ func main() {
 	var c config
 	flag.StringVar(&c.listen, "listen", "127.0.0.1:10250", "address to listen on")
 	flag.StringVar(&c.cert, "tls-cert-file", "", "PEM file of the serving certificate")
-	flag.StringVar(&c.key, "tls-private-key-file", "", "PEM file of its key")
-	flag.StringVar(&c.clientCA, "client-ca-file", "", "PEM file of the authorities whose clients may connect")
+	flag.StringVar(&c.key, "tls-private-key-file", "", "PEM file of the private key of the serving certificate")
+	flag.StringVar(&c.clientCA, "client-ca-file", "", "PEM file of the certificate authorities of permitted clients")
 	flag.StringVar(&c.nodeSocket, "node-socket", "", "Unix socket of the node's agent")
 	flag.Parse()
 	if err := run(c); err != nil {
@@ -38,7 +40,7 @@ func run(c config) error {
 		"--tls-cert-file": c.cert, "--tls-private-key-file": c.key, "--client-ca-file": c.clientCA, "--node-socket": c.nodeSocket,
 	} {
 		if value == "" {
-			return fmt.Errorf("%s is missing", name)
+			return fmt.Errorf("%s is required", name)
 		}
 	}
 	pem, err := os.ReadFile(c.clientCA)
@@ -47,7 +49,7 @@ func run(c config) error {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s holds no certificate", c.clientCA)
+		return fmt.Errorf("%s contains no certificate", c.clientCA)
 	}
 	server := &http.Server{
 		Addr:    c.listen,
@@ -56,7 +58,7 @@ func run(c config) error {
 			MinVersion: tls.VersionTLS12,
 			ClientAuth: tls.RequireAndVerifyClientCert,
 			ClientCAs:  pool,
-			NextProtos: []string{"http/1.1"}, // SPDY and WebSocket take over an HTTP/1.1 connection
+			NextProtos: []string{"http/1.1"}, // SPDY and WebSocket upgrade an HTTP/1.1 connection
 		},
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}

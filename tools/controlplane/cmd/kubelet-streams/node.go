@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// askTimeout bounds how long the node's agent may take to answer a question.
+// askTimeout limits how long the node's agent may take to answer a question.
 const askTimeout = 10 * time.Second
 
-// question is one line of JSON that opens a connection to the node's agent.
+// question is the line of JSON that opens a connection to the node's agent.
 //
-//	exec        → {"argv":[…],"env":[…]}: what to put before the user's command to run it in the container
+//	exec        → {"argv":[…],"env":[…]}: prefix of the user's command that runs it in the container
 //	attach      → {"ok":true}: the connection now carries the container's standard input and output
-//	portforward → {"ok":true}: the connection now carries what the port inside the pod says
+//	portforward → {"ok":true}: the connection now carries the data of the port inside the pod
 //	logs        → {"path":"…","running":true}: the container's log file, in the format of the CRI
 //
-// Every answer may be {"error":"…"} instead.
+// Every answer can be {"error":"…"} instead.
 type question struct {
 	Op        string `json:"op"`
 	Namespace string `json:"namespace"`
@@ -39,12 +39,13 @@ type answer struct {
 	Running bool     `json:"running"`
 }
 
-// node reaches the node's agent.
+// node is a client of the node's agent.
 type node struct {
 	socket string
 }
 
-// conversation is a connection that goes on after the answer. Reads see what follows the answer's line.
+// conversation is a connection that stays open after the answer. Reads return what follows the
+// answer's line.
 type conversation struct {
 	*net.UnixConn
 	reader *bufio.Reader
@@ -52,7 +53,7 @@ type conversation struct {
 
 func (c conversation) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
-// open asks a question and keeps the connection.
+// open asks a question and keeps the connection open.
 func (n node) open(q question) (conversation, answer, error) {
 	var a answer
 	dialled, err := net.DialTimeout("unix", n.socket, askTimeout)
@@ -86,7 +87,7 @@ func (c conversation) ask(q question, a *answer) error {
 	return c.SetDeadline(time.Time{})
 }
 
-// ask asks a question that has only an answer.
+// ask asks a question and closes the connection after the answer.
 func (n node) ask(q question) (answer, error) {
 	c, a, err := n.open(q)
 	if err != nil {

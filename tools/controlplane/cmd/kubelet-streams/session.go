@@ -15,17 +15,19 @@ import (
 	utilexec "k8s.io/utils/exec"
 )
 
-// drainTimeout bounds how long output is awaited after a command has ended, for a descendant may hold its pipes open for ever.
+// drainTimeout limits how long to wait for output after a command has ended: a descendant may
+// hold its pipes open forever.
 const drainTimeout = 10 * time.Second
 
-// session carries out one request; the question says for which container.
+// session executes one request; the question names the container.
 type session struct {
 	node     node
 	question question
-	stdin    bool // the client has input: over WebSocket the stream is there in any case
+	stdin    bool // the client has input; over WebSocket the stream exists in any case
 }
 
-// ExecInContainer runs a command where the node's agent says. A status other than 0 is an ExitError, which reaches kubectl.
+// ExecInContainer runs a command as the node's agent specifies. A nonzero status is an ExitError,
+// which reaches kubectl.
 func (s session) ExecInContainer(
 	ctx context.Context, _, _, _ string, command []string, in io.Reader, out, errOut io.WriteCloser, tty bool,
 	resize <-chan remotecommand.TerminalSize, _ time.Duration,
@@ -40,7 +42,7 @@ func (s session) ExecInContainer(
 	}
 	child := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	child.WaitDelay = drainTimeout
-	child.Env = answer.Env // none given: this process's own
+	child.Env = answer.Env // if empty, the child inherits this process's environment
 	if !s.stdin {
 		in = nil
 	}
@@ -63,7 +65,7 @@ func runOnPipes(child *exec.Cmd, in io.Reader, out, errOut io.WriteCloser) error
 		return err
 	}
 	if stdin != nil {
-		go func() { // not the child's to wait for: the client may keep its input open after the command has ended
+		go func() { // not awaited with the child: the client may keep its input open after the command has ended
 			_, _ = io.Copy(stdin, in)
 			_ = stdin.Close()
 		}()
@@ -89,8 +91,8 @@ func runOnTerminal(child *exec.Cmd, in io.Reader, out io.WriteCloser, resize <-c
 	go func() {
 		defer close(drained)
 		if out != nil {
-			if _, err := io.Copy(out, terminal); err != nil && !errors.Is(err, syscall.EIO) { // EIO: the last user has gone
-				_ = child.Process.Signal(syscall.SIGHUP) // the client has gone
+			if _, err := io.Copy(out, terminal); err != nil && !errors.Is(err, syscall.EIO) { // EIO: the last process has closed the terminal
+				_ = child.Process.Signal(syscall.SIGHUP) // the client has disconnected
 			}
 		}
 	}()
@@ -102,7 +104,8 @@ func runOnTerminal(child *exec.Cmd, in io.Reader, out io.WriteCloser, resize <-c
 	return status
 }
 
-// exitStatus turns the end of a child into what remotecommand passes on; a signal n counts as 128+n, as in a shell.
+// exitStatus converts the end of a child to what remotecommand passes on; a signal n counts as
+// 128+n, as in a shell.
 func exitStatus(err error) error {
 	var exit *exec.ExitError
 	if errors.Is(err, exec.ErrWaitDelay) {
@@ -118,14 +121,14 @@ func exitStatus(err error) error {
 	return utilexec.CodeExitError{Err: err, Code: code}
 }
 
-// AttachContainer joins a running container. Without input that is its log from now on; with input, the node's agent has to
-// hand over the container's own streams.
+// AttachContainer attaches to a running container. Without input, it follows the container's log;
+// with input, the node's agent has to hand over the container's own streams.
 func (s session) AttachContainer(
 	ctx context.Context, _, _, _ string, in io.Reader, out, errOut io.WriteCloser, _ bool,
 	resize <-chan remotecommand.TerminalSize,
 ) error {
 	go func() {
-		for range resize { // the agent owns the terminal
+		for range resize { // the terminal belongs to the agent
 		}
 	}()
 	if !s.stdin {
@@ -138,12 +141,12 @@ func (s session) AttachContainer(
 	}
 	defer func() { _ = connection.Close() }()
 	if !answer.OK {
-		return fmt.Errorf("container %s cannot be attached to with input", s.question.Container)
+		return fmt.Errorf("cannot attach to container %s with input", s.question.Container)
 	}
 	return join(connection, in, out)
 }
 
-// PortForward connects a stream with a port inside the pod.
+// PortForward connects a stream to a port inside the pod.
 func (s session) PortForward(_ context.Context, _, _ string, port int32, stream io.ReadWriteCloser) error {
 	q := s.question
 	q.Port = port
@@ -153,13 +156,14 @@ func (s session) PortForward(_ context.Context, _, _ string, port int32, stream 
 	}
 	defer func() { _ = connection.Close() }()
 	if !answer.OK {
-		return fmt.Errorf("port %d of pod %s/%s was not opened", port, q.Namespace, q.Pod)
+		return fmt.Errorf("cannot open port %d of pod %s/%s", port, q.Namespace, q.Pod)
 	}
 	return join(connection, stream, stream)
 }
 
-// join copies both ways until the far side has said all. The end of input is passed on, so that a peer which answers after it
-// is still heard; broken input breaks the connection.
+// join copies in both directions until the far side has closed. The end of input is forwarded as
+// a half-close, so that a peer that answers after it is still heard; an input error breaks the
+// connection.
 func join(connection conversation, in io.Reader, out io.Writer) error {
 	go func() {
 		if _, err := io.Copy(connection.UnixConn, in); err != nil {

@@ -26,7 +26,8 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 )
 
-// agent answers as a node's agent with one pod ns/web: commands run right here, port 80 echoes in upper case.
+// agent answers as a node's agent with one pod, ns/web: commands run in this process's
+// environment, port 80 echoes in upper case.
 type agent struct {
 	log     string
 	running func() bool
@@ -109,7 +110,8 @@ func (f fixture) url(path string) *url.URL {
 
 type executed struct{ out, err bytes.Buffer }
 
-// run speaks SPDY as the API server does, which translates kubectl's WebSocket for nodes that declare nothing else.
+// run speaks SPDY as the API server does, which translates kubectl's WebSocket for nodes that do
+// not declare WebSocket support.
 func (f fixture) run(t *testing.T, path string, stdin io.Reader, tty bool) (*executed, error) {
 	t.Helper()
 	executor, err := remotecommand.NewSPDYExecutor(&rest.Config{Host: f.server.URL}, "POST", f.url(path))
@@ -267,11 +269,11 @@ func TestARefusedPortIsReported(t *testing.T) {
 	defer func() { _ = connection.Close() }()
 	select {
 	case line := <-said:
-		// The error's text and the end of the stream race inside the client.
+		// The error's text and the end of the stream race in the client.
 		if !strings.Contains(line, "connection refused by port 81") && !strings.Contains(line, "Stream reset") {
 			t.Fatalf("reported as %q", line)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatal("the refusal was not reported")
+		t.Fatal("the refused port was not reported")
 	}
 }

@@ -13,19 +13,19 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// caller makes the calls of one plan at a time; what makes a single call is its maker.
+// caller executes plans; its maker makes the calls.
 type caller struct {
 	options options
 	files   *protoregistry.Files
 }
 
-// maker makes calls over one client and is closed after the last of them.
+// maker makes calls over one client; it is closed after the last of them.
 type maker interface {
 	make(ctx context.Context, one single) observation
 	close()
 }
 
-// single is one call to be made.
+// single is one call to make.
 type single struct {
 	id       string
 	index    uint64
@@ -52,7 +52,8 @@ func answer(w http.ResponseWriter, document any) {
 	_ = json.NewEncoder(w).Encode(document)
 }
 
-// run answers with a line per call as it ends. When the asker leaves, the calls in flight are cancelled.
+// run answers with one line per call as it ends. When the requester disconnects, the calls in
+// flight are cancelled.
 func (c *caller) run(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("content-type", "application/x-ndjson")
 	ctx, text, err := lease(w, r)
@@ -62,7 +63,7 @@ func (c *caller) run(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	// The asker knows that the run goes on before its first call has ended.
+	// The headers tell the requester that the run has begun, before its first call has ended.
 	w.WriteHeader(http.StatusOK)
 	_ = http.NewResponseController(w).Flush()
 	out := &lines{encoder: json.NewEncoder(w), flush: http.NewResponseController(w).Flush, stop: stop}
@@ -88,12 +89,12 @@ func refusal(err error) map[string]string {
 	return map[string]string{"line": "refused", "reason": err.Error()}
 }
 
-// lines writes whole lines, one at a time.
+// lines writes complete lines, one at a time.
 type lines struct {
 	mutex   sync.Mutex
 	encoder *json.Encoder
 	flush   func() error
-	// stop ends the run when nobody reads its lines any more.
+	// stop ends the run when its reader has disconnected.
 	stop context.CancelCauseFunc
 }
 
@@ -107,16 +108,17 @@ func (l *lines) write(line any) {
 
 func micros(since time.Time) uint64 { return uint64(time.Since(since).Microseconds()) }
 
-// drive deals the plan's calls to its clients, each with `streams` of them in flight, and counts them.
+// drive distributes the plan's calls over its clients, each with `streams` of them in flight, and
+// counts them.
 func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, out *lines) (uint64, error) {
 	if plan.Summary || plan.Load.ForMs != nil {
-		return 0, fmt.Errorf("this caller reports single calls; summaries and timed runs are the test bed's own")
+		return 0, fmt.Errorf("this caller reports single calls; only the test bed's own caller supports summaries and timed runs")
 	}
 	if form := string(plan.Form); form != "" && form != `"grpc"` {
-		return 0, fmt.Errorf("this caller speaks gRPC over HTTP/2 only, not %s", form)
+		return 0, fmt.Errorf("this caller supports only gRPC over HTTP/2, not %s", form)
 	}
 	if isGiven(plan.Stream) || plan.Pad != nil {
-		return 0, fmt.Errorf("this caller sends the plan's own messages and metadata; numbered streams and padding are the test bed's own")
+		return 0, fmt.Errorf("this caller sends the plan's own messages and metadata; only the test bed's own caller supports numbered streams and padding")
 	}
 	if isGiven(plan.Script) {
 		if err := readStrictly(plan.Script, &script{}); err != nil {
@@ -149,17 +151,19 @@ func (c *caller) drive(ctx context.Context, plan *callPlan, started time.Time, o
 	return plan.Load.Times, nil
 }
 
-// isGiven is false for a field that is absent or null.
+// isGiven reports whether a field is present and not null.
 func isGiven(text json.RawMessage) bool { return len(text) > 0 && string(text) != "null" }
 
-// Bounds of one run, as the test bed's own caller has them: calls in flight, connections, calls.
+// Limits of one run, the same as those of the test bed's own caller: calls in flight,
+// connections, calls.
 const (
 	maxInFlight    = 10_000
 	maxConnections = 1_000
 	maxCalls       = 1_000_000_000
 )
 
-// bounded is an error when a run of the plan would not end, or hold too much.
+// bounded returns an error when a run of the plan would not end, or would hold too much in
+// memory.
 func (p *callPlan) bounded() error {
 	l := p.Load
 	flying := uint64(l.Connections) * uint64(l.Streams)
@@ -167,23 +171,23 @@ func (p *callPlan) bounded() error {
 	case flying == 0:
 		return fmt.Errorf("at least one connection and one stream are needed")
 	case l.Times > maxCalls:
-		return fmt.Errorf("times is %d; the caller's bound is %d", l.Times, maxCalls)
+		return fmt.Errorf("times is %d; the caller's limit is %d", l.Times, maxCalls)
 	case l.Connections > maxConnections:
-		return fmt.Errorf("connections is %d; the caller's bound is %d", l.Connections, maxConnections)
+		return fmt.Errorf("connections is %d; the caller's limit is %d", l.Connections, maxConnections)
 	case flying > maxInFlight:
-		return fmt.Errorf("connections × streams is %d; the caller's bound is %d", flying, maxInFlight)
+		return fmt.Errorf("connections × streams is %d; the caller's limit is %d", flying, maxInFlight)
 	case l.Rate != nil && (!(*l.Rate > 0) || math.IsInf(*l.Rate, 0)):
 		return fmt.Errorf("rate is not a positive number of calls per second")
 	}
 	for _, key := range p.PerCall {
 		if key.count == 0 {
-			return fmt.Errorf("metadata %s: 0 values in turn; at least 1 is needed", key.key)
+			return fmt.Errorf("metadata %s: the number of values is 0; at least 1 is needed", key.key)
 		}
 	}
 	return nil
 }
 
-// client is one of the plan's clients (a channel, in grpc-go's words) and its share of the calls.
+// client is one of the plan's clients (a channel, in grpc-go's terms) and its share of the calls.
 type client struct {
 	plan    *callPlan
 	number  uint32
@@ -193,8 +197,9 @@ type client struct {
 	out     *lines
 }
 
-// begin opens the client. The schedule of an open loop starts when the client is connected, or has failed to: the calls that wait
-// for a slow name server would all be made at once.
+// begin opens the client. The schedule of an open loop starts when the client has connected or
+// failed to connect: otherwise the calls that wait for a slow name server would all be made at
+// once.
 func (c *client) begin(ctx context.Context) (err error) {
 	if c.plan.Load.Reconnect {
 		return nil
@@ -216,7 +221,7 @@ func (c *client) drive(ctx context.Context) {
 		defer c.maker.close()
 	}
 	room := make(chan struct{}, c.room())
-	first, end := context.WithCancel(ctx) // as long as the client's first call
+	first, end := context.WithCancel(ctx) // lasts as long as the client's first call
 	defer end()
 	var flying sync.WaitGroup
 	for index := uint64(c.number); index < c.plan.Load.Times; index += uint64(c.plan.Load.Connections) {
@@ -226,7 +231,7 @@ func (c *client) drive(ctx context.Context) {
 		case <-time.After(time.Until(c.started.Add(intended))):
 		}
 		if c.plan.Load.Rate != nil && len(room) == cap(room) {
-			c.out.stop(fmt.Errorf("%d calls are in flight on one of %d connections, the caller's bound: the schedule cannot be kept",
+			c.out.stop(fmt.Errorf("%d calls are in flight on one of %d connections, the caller's limit: the schedule cannot be kept",
 				len(room), c.plan.Load.Connections))
 		}
 		select {
@@ -250,7 +255,8 @@ func (c *client) drive(ctx context.Context) {
 	flying.Wait()
 }
 
-// join holds back a closed loop's other calls until the first has connected the client to all that it knows, or has ended.
+// join holds back a closed loop's other calls until the first call has connected the client to
+// all known endpoints, or has ended.
 func (c *client) join(ctx, first context.Context) {
 	if channel, ok := c.maker.(*channel); ok {
 		channel.connect(first)
@@ -265,7 +271,7 @@ func (c *client) room() uint32 {
 	return c.plan.Load.Streams
 }
 
-// intended is when the schedule wants a call; in a closed loop that is at once.
+// intended returns when a call is scheduled; in a closed loop that is at once.
 func (c *client) intended(index uint64) time.Duration {
 	if c.plan.Load.Rate == nil {
 		return 0
@@ -295,7 +301,7 @@ func (c *client) one(ctx context.Context, index uint64, intended time.Duration) 
 	}
 }
 
-// made is one call over the client, or over a fresh one.
+// made makes one call over the client, or over a new one.
 func (c *client) made(ctx context.Context, one single) (observation, uint32) {
 	if c.maker != nil {
 		return c.maker.make(ctx, one), c.number

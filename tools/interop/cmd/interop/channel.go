@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Largest message that is taken, and most messages of one answer.
+// Largest message that is accepted, and largest number of messages in one response.
 const (
 	maxMessage  = 256 << 20
 	maxMessages = 1_000_000
@@ -35,7 +35,7 @@ type channel struct {
 	messages [][]byte
 }
 
-// opener checks the plan once and returns what opens its clients.
+// opener checks the plan once and returns a function that opens its clients.
 func (c *caller) opener(plan *callPlan) (func() (maker, error), error) {
 	if c.options.grpcurl != "" {
 		return func() (maker, error) { return grpcurl{program: c.options.grpcurl, plan: plan}, nil }, nil
@@ -61,7 +61,7 @@ func (c *caller) opener(plan *callPlan) (func() (maker, error), error) {
 	}, nil
 }
 
-// connect returns when the channel is ready, or cannot be for now.
+// connect returns when the channel is ready, or has failed to connect for now.
 func (c *channel) connect(ctx context.Context) {
 	c.conn.Connect()
 	for {
@@ -72,7 +72,7 @@ func (c *channel) connect(ctx context.Context) {
 	}
 }
 
-// dialing gives target and options: what the plan says, and the settings of this caller.
+// dialing returns target and options: those of the plan, and the settings of this caller.
 func (c *caller) dialing(plan *callPlan) (string, []grpc.DialOption, error) {
 	target := plan.Address
 	creds, err := clientTLS(plan.TLS)
@@ -93,7 +93,8 @@ func (c *caller) dialing(plan *callPlan) (string, []grpc.DialOption, error) {
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessage)),
 	}
 	if strings.HasPrefix(target, "dns:") {
-		// No TXT record with a service config: that question leaves the cluster, and where nobody answers it takes four seconds.
+		// No TXT lookup for a service config: it leaves the cluster, and takes four seconds where no
+		// name server answers.
 		options = append(options, grpc.WithDisableServiceConfig())
 	}
 	if plan.Authority != nil {
@@ -123,7 +124,7 @@ func clientTLS(plan *tlsPlan) (credentials.TransportCredentials, error) {
 	if plan.RootsPEM != "" {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM([]byte(plan.RootsPEM)) {
-			return nil, errors.New("roots_pem holds no certificate")
+			return nil, errors.New("roots_pem contains no certificate")
 		}
 	}
 	if plan.ClientPEM != nil {
@@ -138,7 +139,7 @@ func clientTLS(plan *tlsPlan) (credentials.TransportCredentials, error) {
 
 func (c *channel) close() { _ = c.conn.Close() }
 
-// make makes one call of any kind: all messages out, then everything in.
+// make makes one call of any kind: it sends all messages, then receives everything.
 func (c *channel) make(ctx context.Context, one single) observation {
 	seen := &rpc{started: one.started}
 	ctx, cancel := c.limited(context.WithValue(ctx, rpcKey{}, seen), seen, one.limit)
@@ -160,7 +161,8 @@ func (c *channel) make(ctx context.Context, one single) observation {
 	return result
 }
 
-// limited sets the deadline, which goes out as grpc-timeout, or ends the call when the caller's patience does, which does not.
+// limited sets the deadline, which is sent as grpc-timeout, or the caller's patience, which is
+// not sent.
 func (c *channel) limited(ctx context.Context, seen *rpc, limit time.Duration) (context.Context, context.CancelFunc) {
 	if c.plan.Deadline != nil {
 		return context.WithTimeout(ctx, limit)
@@ -182,7 +184,7 @@ func (c *channel) exchange(ctx context.Context, result *observation, started tim
 	}
 	for _, message := range c.messages {
 		if err := stream.SendMsg(message); err != nil {
-			break // the answer came early; it says why
+			break // the response came early; its status says why
 		}
 	}
 	_ = stream.CloseSend()
@@ -194,7 +196,7 @@ func (c *channel) exchange(ctx context.Context, result *observation, started tim
 			return err
 		}
 		if len(result.Messages) == maxMessages {
-			return fmt.Errorf("more than %d messages came, the caller's bound", maxMessages)
+			return fmt.Errorf("more than %d response messages arrived, the caller's limit", maxMessages)
 		}
 		result.Messages = append(result.Messages, [2]uint64{micros(started), uint64(len(message))})
 		if len(result.Replies) < 3 {

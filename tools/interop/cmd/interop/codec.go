@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// rawCodec sends and receives messages as the bytes that they are. Its name keeps the usual content type.
+// rawCodec sends and receives messages as raw bytes. Its name keeps the usual content type.
 type rawCodec struct{}
 
 func (rawCodec) Marshal(message any) ([]byte, error) { return message.([]byte), nil }
@@ -27,7 +27,7 @@ func (rawCodec) Unmarshal(data []byte, into any) error {
 
 func (rawCodec) Name() string { return "proto" }
 
-// services reads the descriptor set that the image carries.
+// services reads the descriptor set of the image.
 func services(path string) (*protoregistry.Files, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -48,11 +48,11 @@ func method(files *protoregistry.Files, name string) (protoreflect.MethodDescrip
 	}
 	found, err := files.FindDescriptorByName(protoreflect.FullName(service))
 	if err != nil {
-		return nil, fmt.Errorf("no service %s", service)
+		return nil, fmt.Errorf("unknown service %s", service)
 	}
 	descriptor, ok := found.(protoreflect.ServiceDescriptor)
 	if !ok {
-		return nil, fmt.Errorf("%s is no service", service)
+		return nil, fmt.Errorf("%s is not a service", service)
 	}
 	if method := descriptor.Methods().ByName(protoreflect.Name(short)); method != nil {
 		return method, nil
@@ -60,7 +60,7 @@ func method(files *protoregistry.Files, name string) (protoreflect.MethodDescrip
 	return nil, fmt.Errorf("service %s has no method %s", service, short)
 }
 
-// encode makes request messages from their JSON form.
+// encode converts request messages from JSON.
 func encode(method protoreflect.MethodDescriptor, texts []json.RawMessage) ([][]byte, error) {
 	if len(texts) == 0 && !method.IsStreamingClient() {
 		return [][]byte{nil}, nil
@@ -72,7 +72,7 @@ func encode(method protoreflect.MethodDescriptor, texts []json.RawMessage) ([][]
 	for at, text := range texts {
 		message := dynamicpb.NewMessage(method.Input())
 		if err := protojson.Unmarshal(text, message); err != nil {
-			return nil, fmt.Errorf("message %d is no %s: %w", at, method.Input().FullName(), err)
+			return nil, fmt.Errorf("message %d is not a %s: %w", at, method.Input().FullName(), err)
 		}
 		data, err := proto.Marshal(message)
 		if err != nil {
@@ -83,7 +83,7 @@ func encode(method protoreflect.MethodDescriptor, texts []json.RawMessage) ([][]
 	return all, nil
 }
 
-// decode shows a response message as JSON.
+// decode converts a response message to JSON.
 func decode(method protoreflect.MethodDescriptor, data []byte) json.RawMessage {
 	message := dynamicpb.NewMessage(method.Output())
 	err := proto.Unmarshal(data, message)
@@ -92,6 +92,6 @@ func decode(method protoreflect.MethodDescriptor, data []byte) json.RawMessage {
 			return text
 		}
 	}
-	text, _ := json.Marshal(map[string]string{"error": fmt.Sprintf("no %s: %v", method.Output().FullName(), err)})
+	text, _ := json.Marshal(map[string]string{"error": fmt.Sprintf("not a %s: %v", method.Output().FullName(), err)})
 	return text
 }

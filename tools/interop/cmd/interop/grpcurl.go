@@ -12,14 +12,14 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// grpcurl makes each call with the grpcurl program, as people do by hand: a process and a connection per call, the method looked
-// up by server reflection.
+// grpcurl makes each call with the grpcurl program, as people do by hand: one process and one
+// connection per call, and the method looked up by server reflection.
 type grpcurl struct {
 	program string
 	plan    *callPlan
 }
 
-// Calls of the reflection service stand for grpcurl's own verbs.
+// Calls of the reflection service are made with grpcurl's own verbs.
 const reflection = "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 func (grpcurl) close() {}
@@ -38,7 +38,7 @@ func (g grpcurl) make(ctx context.Context, one single) observation {
 	return seen
 }
 
-// words are the arguments, as the documents write them.
+// words returns the arguments, as documented.
 func (g grpcurl) words(one single) []string {
 	plan, words := g.plan, []string{"-max-time", fmt.Sprintf("%.3f", one.limit.Seconds())}
 	switch {
@@ -89,7 +89,8 @@ func (g grpcurl) verb() []string {
 	return []string{"list"}
 }
 
-// readAnswer takes headers, messages and trailers out of what `-v` prints: a title, then lines up to an empty one.
+// readAnswer parses headers, messages and trailers of the output of `-v`: each a title, then
+// lines up to an empty one.
 func readAnswer(seen *observation, text string, now uint64) {
 	into := (*[]pair)(nil)
 	var message strings.Builder
@@ -121,8 +122,9 @@ func readAnswer(seen *observation, text string, now uint64) {
 	seen.TrailersOnly = len(seen.Headers) == 0 && len(seen.Trailers) > 0
 }
 
-// readStatus takes code and message out of what grpcurl says when a call failed. It does not tell statuses of the wire from those
-// that its own gRPC library made up: metadata of an answer is the only sign of the former.
+// readStatus parses code and message of grpcurl's output for a failed call. grpcurl does not
+// distinguish statuses of the wire from those that its gRPC library generated: only metadata of a
+// response indicates the former.
 func readStatus(seen *observation, text string, err error) {
 	if err == nil {
 		seen.Status.Origin = "wire"
@@ -145,7 +147,7 @@ func readStatus(seen *observation, text string, err error) {
 	seen.TransportError = &words
 }
 
-// code finds a status by the name that grpc-go prints, such as DeadlineExceeded.
+// code returns the status for the name that grpc-go prints, such as DeadlineExceeded.
 func code(name string) uint32 {
 	for code := range codes.Code(17) {
 		if code.String() == name {

@@ -12,19 +12,20 @@ import (
 	"time"
 )
 
-// maxPlan is the largest plan that is read.
+// maxPlan is the largest accepted plan, in bytes.
 const maxPlan = 64 << 20
 
-// Terms of a lease, in milliseconds.
+// Valid lease terms, in milliseconds.
 const (
 	minLease = 100
 	maxLease = 600_000
 )
 
-var errGone = errors.New("the controller has gone: the run was stopped")
+var errGone = errors.New("the controller disconnected: the run was stopped")
 
-// lease reads the plan out of a request. With `lease_ms` the plan is the first line of the body, and the context that comes back ends
-// when nothing follows for so long, or when the body ends; its cause says why.
+// lease reads the plan of a request. With `lease_ms` the plan is the first line of the body, and
+// the returned context ends when no data follows for that long or when the body ends; its cause
+// says why.
 func lease(w http.ResponseWriter, r *http.Request) (context.Context, []byte, error) {
 	text := r.URL.Query().Get("lease_ms")
 	if text == "" {
@@ -33,10 +34,10 @@ func lease(w http.ResponseWriter, r *http.Request) (context.Context, []byte, err
 	}
 	ms, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || ms < minLease || ms > maxLease {
-		return nil, nil, fmt.Errorf("lease_ms: give %d to %d", minLease, maxLease)
+		return nil, nil, fmt.Errorf("lease_ms must be %d to %d", minLease, maxLease)
 	}
 	if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
-		return nil, nil, fmt.Errorf("a lease needs a connection that carries both ways: %w", err)
+		return nil, nil, fmt.Errorf("a lease needs a full-duplex connection: %w", err)
 	}
 	body := bufio.NewReader(r.Body)
 	plan, err := line(body)
@@ -63,10 +64,10 @@ func line(body *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// watch ends the context when nothing comes from body for so long as term.
+// watch ends the context when no data comes from body for the term.
 func watch(ctx context.Context, cancel context.CancelCauseFunc, body io.Reader, term time.Duration) {
 	silent := time.AfterFunc(term, func() {
-		cancel(fmt.Errorf("no sign of the controller for %v: the run was stopped", term))
+		cancel(fmt.Errorf("the controller sent nothing for %v: the run was stopped", term))
 	})
 	defer silent.Stop()
 	piece := make([]byte, 512)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A lease that nobody renews ends.
+// A lease that is not renewed ends.
 func TestALeaseEndsWithoutSigns(t *testing.T) {
 	ended := make(chan time.Duration, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,6 +35,6 @@ func TestALeaseEndsWithoutSigns(t *testing.T) {
 			t.Fatalf("after %v", after)
 		}
 	case <-time.After(5 * time.Second):
-		t.Fatal("it goes on")
+		t.Fatal("the lease did not end")
 	}
 }

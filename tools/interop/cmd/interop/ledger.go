@@ -15,13 +15,14 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 )
 
-// Bounds of the ledger: attempts, and bytes of their texts.
+// Limits of the ledger: attempts, and bytes of their texts.
 const (
 	maxAttempts = 200_000
 	maxBytes    = 64 << 20
 )
 
-// ledger has every attempt that reached this server, in order of arrival. Beyond its bounds attempts are counted only.
+// ledger records every attempt that reached this server, in order of arrival. Beyond its limits,
+// attempts are only counted.
 type ledger struct {
 	who     info
 	mutex   sync.Mutex
@@ -82,12 +83,13 @@ func (l *ledger) begin(ctx context.Context, port uint16) open {
 	return open{ledger: l, entry: entry, started: now}
 }
 
-// of copies the attempts whose call id begins with prefix. It is an error when there may be more.
+// of copies the attempts whose call id begins with prefix. It returns an error when attempts are
+// missing.
 func (l *ledger) of(prefix string) ([]attempt, error) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if l.leftOut > 0 {
-		return nil, fmt.Errorf("%d attempts did not fit into this server's ledger", l.leftOut)
+		return nil, fmt.Errorf("%d attempts were dropped because this server's ledger is full", l.leftOut)
 	}
 	found := []attempt{}
 	for _, entry := range l.entries {
@@ -104,7 +106,7 @@ func (o open) read(received uint32) {
 	o.entry.Received = received
 }
 
-// finish closes the entry: the answer was given completely.
+// finish closes the entry: the response is complete.
 func (o open) finish(err error) {
 	code := uint32(grpcstatus.Code(err))
 	o.ledger.mutex.Lock()
@@ -128,13 +130,14 @@ func first(md metadata.MD, key string) string {
 	return ""
 }
 
-// kept is all metadata but what the ledger has in fields of its own.
+// kept returns all metadata except what the ledger has in fields of its own.
 func kept(md metadata.MD) []pair {
 	own := []string{scriptHeader, callHeader, ":authority", "content-type", "te", "grpc-timeout"}
 	return slices.DeleteFunc(pairs(md), func(p pair) bool { return slices.Contains(own, p[0]) })
 }
 
-// identity is the name that the client proved by its certificate. Nothing at all came over a connection without TLS.
+// identity returns the name that the client proved with its certificate; nothing for a connection
+// without TLS.
 func identity(auth credentials.AuthInfo) []pair {
 	with, ok := auth.(credentials.TLSInfo)
 	if !ok || len(with.State.PeerCertificates) == 0 || len(with.State.PeerCertificates[0].URIs) == 0 {

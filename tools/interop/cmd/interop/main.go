@@ -1,5 +1,6 @@
-// Command interop is a second opinion: a caller and a server that speak the test bed's control protocol, but whose gRPC is
-// grpc-go's (with its own xDS client and server), or whose calls are made by the grpcurl program.
+// Command interop is a second implementation: a caller and a server that speak the test bed's
+// control protocol, but whose gRPC is grpc-go's (with its own xDS client and server), or whose
+// calls are made by the grpcurl program.
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 	"google.golang.org/grpc/xds/csds"
 )
 
-// options are the flags of both roles; the environment gives what differs between pods.
+// options are the flags of both roles; the environment supplies what differs between pods.
 type options struct {
 	control   string
 	ready     string
@@ -34,7 +35,7 @@ type options struct {
 	window    int
 }
 
-// started is when this process began, by which it is told from one that took its place.
+// started is when this process began, which distinguishes it from a restarted one.
 var started = time.Now()
 
 func main() {
@@ -48,19 +49,19 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 || (args[0] != "caller" && args[0] != "server") {
-		return errors.New("say what to be: interop caller|server [flags]")
+		return errors.New("usage: interop caller|server [flags]")
 	}
 	role := args[0]
 	var o options
 	flags := flag.NewFlagSet("interop "+role, flag.ContinueOnError)
 	flags.StringVar(&o.control, "control", "127.0.0.1:15999", "address of the control service")
-	flags.StringVar(&o.ready, "ready", "0.0.0.0:15998", "address for readiness probes, with nothing else behind it")
+	flags.StringVar(&o.ready, "ready", "0.0.0.0:15998", "address that answers readiness probes and serves nothing else")
 	flags.StringVar(&o.protoset, "protoset", "/proto/mypackage.binpb", "descriptor set of the services")
 	flags.IntVar(&o.port, "port", 50051, "port of the gRPC server")
-	flags.BoolVar(&o.xds, "xds", false, "serve as the mesh's control plane says (xds.NewGRPCServer)")
+	flags.BoolVar(&o.xds, "xds", false, "serve with the configuration of the mesh's control plane (xds.NewGRPCServer)")
 	flags.StringVar(&o.grpcurl, "grpcurl", "", "make each call with this grpcurl program")
 	flags.StringVar(&o.service, "service-config", os.Getenv("SERVICE_CONFIG"), "the channel's default service config, as JSON")
-	flags.DurationVar(&o.keepalive, "keepalive", environment("KEEPALIVE"), "send a PING when the connection was quiet for so long (at least 10s)")
+	flags.DurationVar(&o.keepalive, "keepalive", environment("KEEPALIVE"), "send a PING after the connection has been idle for this long (at least 10s)")
 	flags.IntVar(&o.window, "window", 0, "initial flow-control window of streams and connections, in bytes")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
@@ -96,7 +97,7 @@ func run(args []string) error {
 	go func() {
 		err := listen(ctx, o.ready, http.HandlerFunc(ready))
 		if err != nil {
-			slog.Error("port for readiness probes", "error", err)
+			slog.Error("cannot serve readiness probes", "error", err)
 		}
 		probes <- err
 	}()
@@ -106,7 +107,7 @@ func run(args []string) error {
 	return <-probes
 }
 
-// listen serves until the process is told to end.
+// listen serves until the process receives a signal to end.
 func listen(ctx context.Context, address string, handler http.Handler) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -124,8 +125,9 @@ func listen(ctx context.Context, address string, handler http.Handler) error {
 	return nil
 }
 
-// local lets only those in who reach the pod's loopback by intent. A page in a browser can be made to send requests there too: it
-// names its origin, or a host that is not the loopback.
+// local admits only clients that reach the pod's loopback intentionally. A web page can make its
+// browser send requests there too, but these carry the page's origin or a host that is not the
+// loopback.
 func local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
@@ -134,25 +136,26 @@ func local(next http.Handler) http.Handler {
 		}
 		known := slices.Contains([]string{"", "localhost", "127.0.0.1", "::1"}, strings.ToLower(host))
 		if !known || r.Header.Get("origin") != "" || r.Header.Get("sec-fetch-site") != "" {
-			http.Error(w, "a control port is reached by port-forward, and by no web page", http.StatusForbidden)
+			http.Error(w, "use port-forward to reach a control port; web pages may not use it", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// mostMemory is what this process may write to: whatever goes wrong in it, it does not take a machine's memory.
+// mostMemory is the memory limit of this process in bytes: a defect in it must not exhaust the
+// machine's memory.
 const mostMemory = 2 << 30
 
 func bound() {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
-		slog.Warn("memory is not limited", "error", err)
+		slog.Warn("cannot limit memory", "error", err)
 		return
 	}
 	limit.Cur = min(limit.Cur, mostMemory)
 	if err := syscall.Setrlimit(syscall.RLIMIT_DATA, &limit); err != nil {
-		slog.Warn("memory is not limited", "error", err)
+		slog.Warn("cannot limit memory", "error", err)
 	}
 }
 
@@ -171,7 +174,7 @@ func pod() string {
 	return name
 }
 
-// environment reads a duration; what cannot be read counts as unset.
+// environment reads a duration; an invalid one counts as unset.
 func environment(name string) time.Duration {
 	value, _ := time.ParseDuration(os.Getenv(name))
 	return value

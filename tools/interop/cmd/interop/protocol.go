@@ -10,8 +10,8 @@ import (
 	"unicode/utf16"
 )
 
-// The control protocol; its description is fixtures/testbed/src/control.rs, its schema fixtures/testbed/control.schema.json. The tests
-// that hold this program to it are tests/it/contract.
+// The control protocol. It is described in fixtures/testbed/src/control.rs, its schema is
+// fixtures/testbed/control.schema.json. The tests in tests/it/contract hold this program to it.
 
 const (
 	scriptHeader   = "x-meshproof-script"
@@ -20,7 +20,8 @@ const (
 	podHeader      = "x-meshproof-pod"
 	workloadHeader = "x-meshproof-workload"
 	attemptHeader  = "x-meshproof-attempt"
-	// identityKey is ledger metadata: the URI name in the certificate of a client that the server itself has verified.
+	// identityKey is ledger metadata: the URI name in the certificate of a client that the server
+	// itself verified.
 	identityKey = "x-meshproof-peer"
 	// accountKey is the service account in that name.
 	accountKey = "x-meshproof-peer-account"
@@ -28,7 +29,8 @@ const (
 
 type pair [2]string
 
-// readStrictly reads one document. A field that is not known is an error: what it asks for would not happen, and nobody would notice.
+// readStrictly reads one document. An unknown field is an error, because otherwise what it asks
+// for would silently not happen.
 func readStrictly(text []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -36,18 +38,18 @@ func readStrictly(text []byte, into any) error {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
+		return errors.New("unexpected data after the document")
 	}
 	return nil
 }
 
-// ascii is a document in the letters that a value of metadata may have.
+// ascii encodes a document in the characters that a metadata value may have.
 func ascii(document json.RawMessage) string {
 	var text strings.Builder
 	for _, letter := range string(document) {
 		switch {
 		case letter < ' ':
-			text.WriteByte(' ') // between tokens: within a text it would be no JSON
+			text.WriteByte(' ') // between tokens: JSON strings contain no control characters
 		case letter <= '~':
 			text.WriteRune(letter)
 		default:
@@ -68,7 +70,7 @@ type info struct {
 	Version   string `json:"version"`
 }
 
-// identity is the value of podHeader; empty when the pod was not told who it is.
+// identity is the value of podHeader; empty when the pod does not know its UID.
 func (i info) identity() string {
 	if i.Namespace == "" || i.UID == "" {
 		return ""
@@ -139,7 +141,7 @@ type script struct {
 	Pad         *uint32 `json:"pad"`
 }
 
-// beyond is an error when a script asks for what grpc-go's server does not do.
+// beyond returns an error when a script asks for what grpc-go's server cannot do.
 func (t script) beyond() error {
 	for what, asked := range map[string]bool{
 		"reset a stream": t.Shape == "reset" || t.Shape == "reset-after-messages",
@@ -148,7 +150,7 @@ func (t script) beyond() error {
 		"pad its trailers (pad)":                       t.Pad != nil,
 	} {
 		if asked {
-			return fmt.Errorf("this server does not %s: let the test bed's own do it", what)
+			return fmt.Errorf("this server cannot %s: use the test bed's own server", what)
 		}
 	}
 	return nil

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// reachLimit is how long one connection may take. On a network that works it takes milliseconds.
+// reachLimit is the timeout of one connection. On a working network it takes milliseconds.
 const reachLimit = 3 * time.Second
 
-// reachMost is how many connections one question makes, at most.
+// reachMost is the largest number of connections per request.
 const reachMost = 1000
 
 type reached struct {
@@ -18,7 +18,8 @@ type reached struct {
 	Error *string `json:"error"`
 }
 
-// reach connects to an address so many times, one after the other, and does nothing more; the first that fails is the last.
+// reach connects to an address the requested number of times, one after the other, and stops at
+// the first failure.
 func reach(w http.ResponseWriter, r *http.Request) {
 	times, err := strconv.Atoi(r.URL.Query().Get("times"))
 	if err != nil {

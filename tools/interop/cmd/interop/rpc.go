@@ -19,7 +19,8 @@ import (
 
 type rpcKey struct{}
 
-// rpc is what grpc-go's statistics tell of one call: the last attempt counts, as it does for the status.
+// rpc collects grpc-go's statistics of one call; the last attempt counts, as it does for the
+// status.
 type rpc struct {
 	mutex    sync.Mutex
 	started  time.Time
@@ -30,7 +31,7 @@ type rpc struct {
 	patience atomic.Bool
 }
 
-// watcher hands grpc-go's statistics to the call that they belong to.
+// watcher assigns grpc-go's statistics to the call that they belong to.
 type watcher struct{}
 
 func (watcher) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
@@ -63,7 +64,8 @@ var (
 	httpWords  = regexp.MustCompile(`unexpected HTTP status code received from server: (\d+)`)
 )
 
-// fill completes an observation. An answer's end on the wire makes the status the peer's; without one grpc-go made it up.
+// fill completes an observation. When the end of the response was seen on the wire, the status is
+// the peer's; otherwise grpc-go generated it.
 func (r *rpc) fill(o *observation, err error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -102,7 +104,8 @@ func httpStatus(message string) *uint16 {
 	return &status
 }
 
-// written is a value as it stands on the wire and in the control protocol: grpc-go hands the bytes of `-bin` keys out decoded.
+// written converts a value to the form that it has on the wire and in the control protocol:
+// grpc-go decodes the bytes of `-bin` keys.
 func written(key, value string) string {
 	if strings.HasSuffix(strings.ToLower(key), "-bin") {
 		return base64.StdEncoding.EncodeToString([]byte(value))
@@ -110,7 +113,8 @@ func written(key, value string) string {
 	return value
 }
 
-// read is the value that grpc-go wants: the bytes of `-bin` keys, which it encodes by itself.
+// read converts a value to the form that grpc-go expects: the bytes of `-bin` keys, which it
+// encodes itself.
 func read(key, value string) string {
 	if !strings.HasSuffix(strings.ToLower(key), "-bin") {
 		return value
@@ -122,7 +126,7 @@ func read(key, value string) string {
 	return string(decoded)
 }
 
-// pairs flattens metadata, in the order of its keys.
+// pairs flattens metadata, ordered by key.
 func pairs(md metadata.MD) []pair {
 	all := []pair{}
 	for key, values := range md {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// serverCodec passes raw messages through and speaks protobuf for the services that grpc-go brings (health).
+// serverCodec passes raw messages through and uses protobuf for grpc-go's own services (health).
 type serverCodec struct{ rawCodec }
 
 func (c serverCodec) Marshal(message any) ([]byte, error) {
@@ -31,8 +31,9 @@ func (c serverCodec) Unmarshal(data []byte, into any) error {
 	return c.rawCodec.Unmarshal(data, into)
 }
 
-// answer does what the call's script says of this attempt. grpc-go sends errors without a message as Trailers-Only unless headers
-// went out before, and cannot reset a stream: a script that wants that is refused.
+// answer applies the call's script to this attempt. grpc-go sends an error without messages as
+// Trailers-Only unless headers were sent before, and cannot reset a stream: a script that asks
+// for that is rejected.
 func (s *server) answer(stream grpc.ServerStream, entry open) error {
 	md, _ := metadata.FromIncomingContext(stream.Context())
 	var told script
@@ -64,7 +65,7 @@ func (s *server) send(stream grpc.ServerStream, told script, headers metadata.MD
 	}
 	switch {
 	case failure != nil && (told.Shape == "" || told.Shape == "trailers-only"):
-		stream.SetTrailer(headers) // the only metadata of a Trailers-Only answer
+		stream.SetTrailer(headers) // the only metadata of a Trailers-Only response
 		return failure
 	case failure != nil && told.Shape == "headers-then-error":
 		count = 0
@@ -97,7 +98,7 @@ func (t script) failure() error {
 	return grpcstatus.Error(codes.Code(*t.Status), message)
 }
 
-// wait is false when the call ended meanwhile.
+// wait returns false when the call ended meanwhile.
 func wait(stream grpc.ServerStream, ms uint64) bool {
 	if ms == 0 {
 		return true
@@ -118,7 +119,8 @@ func metadataOf(given []pair) metadata.MD {
 	return md
 }
 
-// reply has only field 15, the stamp (fixtures/proto/mypackage/stamp.proto), which every reply of every service carries.
+// reply has only field 15, the stamp (fixtures/proto/mypackage/stamp.proto), which the replies of
+// all services carry.
 func (s *server) reply(told script, sequence, received uint32) []byte {
 	payload := []byte{}
 	if told.Size != nil {

@@ -20,27 +20,28 @@ import (
 	"google.golang.org/grpc/xds"
 )
 
-// grpcServer is what grpc's and xDS's server have in common.
+// grpcServer is the common interface of grpc's and xDS's servers.
 type grpcServer interface {
 	grpc.ServiceRegistrar
 	Serve(net.Listener) error
 	Stop()
 }
 
-// server answers every method with an empty message that carries the stamp.
+// server answers every method with a message that has only the stamp.
 type server struct {
 	who    info
 	port   uint16
 	ledger ledger
-	// serving is false while the xDS server waits for its listener, or was refused one.
+	// serving is false while the xDS server waits for its listener, or has none after a rejected
+	// one.
 	serving atomic.Bool
-	// why is what the xDS server last said of its mode.
+	// why is the last serving mode that the xDS server reported, with its reason.
 	why atomic.Value
 }
 
 func serve(ctx context.Context, o options, who info, mux *http.ServeMux) error {
 	s := &server{who: who, ledger: ledger{who: who}}
-	s.why.Store("the listener has not come yet")
+	s.why.Store("the listener has not arrived yet")
 	made, err := s.make(o.xds)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func serve(ctx context.Context, o options, who info, mux *http.ServeMux) error {
 	}()
 	go func() {
 		if err := made.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-			slog.Error("the gRPC server ended", "error", err)
+			slog.Error("the gRPC server failed", "error", err)
 		}
 	}()
 	return nil
@@ -88,7 +89,7 @@ func (s *server) make(withXDS bool) (grpcServer, error) {
 	return xds.NewGRPCServer(append(options, grpc.Creds(creds), mode)...)
 }
 
-// info is also the readiness probe: not ready before the control plane has sent the listener.
+// info also serves as readiness probe: not ready before the control plane has sent the listener.
 func (s *server) info(w http.ResponseWriter, _ *http.Request) {
 	if !s.serving.Load() {
 		http.Error(w, s.why.Load().(string), http.StatusServiceUnavailable)
@@ -109,7 +110,7 @@ func (s *server) attempts(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// handle takes any call: it reads all requests, and answers as the script says.
+// handle serves any call: it reads all requests, and answers as scripted.
 func (s *server) handle(_ any, stream grpc.ServerStream) error {
 	entry := s.ledger.begin(stream.Context(), s.port)
 	defer entry.close()

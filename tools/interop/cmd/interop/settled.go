@@ -10,11 +10,12 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// settling is how long a channel's connections may take that are made beside the first: calls are not held up by an endpoint that does
-// not answer.
+// settling is how long a channel may take to make its connections after the first: an endpoint
+// that does not answer must not hold up the calls.
 const settling = 5 * time.Second
 
-// registrar takes the channelz service (gRFC A14) as it is handed to servers: what this process asks of itself needs none.
+// registrar captures the channelz service (gRFC A14), which is otherwise registered with a
+// server: this process queries itself without one.
 type registrar struct{ channelz.ChannelzServer }
 
 func (r *registrar) RegisterService(_ *grpc.ServiceDesc, service any) {
@@ -27,8 +28,9 @@ var channels = func() channelz.ChannelzServer {
 	return taken.ChannelzServer
 }()
 
-// settle returns when a channel that is ready makes no connection any more. A balancer leaves those out: calls that began as soon as
-// the first endpoint was connected would all go there, whatever the mesh wants.
+// settle returns when a channel is ready and makes no more connections. A balancer leaves out
+// endpoints that are still connecting: calls that began as soon as the first endpoint was
+// connected would all go there, whatever the mesh configures.
 func (c *channel) settle(ctx context.Context) {
 	if c.conn.GetState() != connectivity.Ready {
 		return
@@ -46,7 +48,7 @@ func (c *channel) settle(ctx context.Context) {
 	}
 }
 
-// connecting says whether a channel to this target makes a connection.
+// connecting reports whether a channel to this target is making a connection.
 func connecting(ctx context.Context, target string) bool {
 	for start := int64(0); ; {
 		page, err := channels.GetTopChannels(ctx, &channelz.GetTopChannelsRequest{StartChannelId: start})

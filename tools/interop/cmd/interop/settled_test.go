@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 )
 
-// endpoints are two servers that count their calls, and a channel to both. The second's listener takes connections, and says nothing
-// until it is let.
+// endpoints are two servers that count their calls, and a channel to both. The second's listener
+// accepts connections, and is silent until released.
 type endpoints struct {
 	conn   *grpc.ClientConn
 	counts [2]atomic.Int64
@@ -68,7 +68,7 @@ func TestAChannelIsSettledWhenEveryConnectionIsMade(t *testing.T) {
 	c := &channel{conn: all.conn}
 	c.connect(ctx)
 	if !connecting(ctx, all.conn.Target()) {
-		t.Fatal("the second connection is not made yet, and it is not noticed")
+		t.Fatal("the second connection is still being made, but connecting reports none")
 	}
 	done := make(chan struct{})
 	go func() { c.settle(ctx); close(done) }()
@@ -98,7 +98,7 @@ func TestAClosedLoopsCallsGoToBothEndpointsFromTheSecondOn(t *testing.T) {
 	one.maker = &channel{conn: all.conn, plan: plan, method: check, messages: [][]byte{{}}}
 	time.AfterFunc(300*time.Millisecond, all.let)
 	one.drive(ctx)
-	// The first, and half of the others.
+	// The first call, and half of the others.
 	if first, second := all.counts[0].Load(), all.counts[1].Load(); first+second != 41 || second < 19 {
 		t.Fatalf("%d calls went to the endpoint that was reached first, %d to the other", first, second)
 	}

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// resource is one xDS resource as one of the program's xDS clients has it.
+// resource is one xDS resource as seen by one of the program's xDS clients.
 type resource struct {
-	// Scope is the client: a channel's target, or `#server`.
+	// Scope names the client: a channel's target, or `#server`.
 	Scope   string `json:"scope"`
 	Type    string `json:"type"`
 	Name    string `json:"name"`
@@ -20,7 +20,8 @@ type resource struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// xdsState answers with what CSDS (gRFC A40) tells of this process: a list of resources, or with `?full` everything.
+// xdsState answers with the CSDS status (gRFC A40) of this process: a list of resources, or with
+// `?full` everything.
 func xdsState(w http.ResponseWriter, r *http.Request, server *csds.ClientStatusDiscoveryServer) {
 	state, err := server.FetchClientStatus(r.Context(), &statuspb.ClientStatusRequest{})
 	if err != nil {

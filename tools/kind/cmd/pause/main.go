@@ -1,4 +1,5 @@
-// Command pause holds the namespaces of a pod: it does nothing until it is told to end, and reaps what is left to it as PID 1.
+// Command pause holds the namespaces of a pod: it does nothing until it receives a signal to end,
+// and reaps orphaned processes as PID 1.
 package main
 
 import (

@@ -1,7 +1,9 @@
-// Command podnet is the network of the pods of a kind cluster: on every node one copy writes the node's CNI configuration (a
-// point-to-point link for each pod, addresses from the node's own range) and keeps a route to the range of every other node.
+// Command podnet is the pod network of a kind cluster. On every node, one copy writes the node's
+// CNI configuration (a point-to-point link for each pod, addresses from the node's own range) and
+// maintains a route to the range of every other node.
 //
-// What it needs to know is in the Node objects, so it watches them. Any failure ends it with a message; the kubelet starts it again.
+// It watches the Node objects, which have all the data that it needs. Any failure ends it with a
+// message; the kubelet restarts it.
 package main
 
 import (
@@ -37,7 +39,7 @@ func run(ctx context.Context, self, subnet, endpoint string) error {
 	}
 	pods, err := netip.ParsePrefix(subnet)
 	if err != nil || !pods.Addr().Is4() {
-		return fmt.Errorf("POD_SUBNET is %q: one IPv4 range is needed (networking.ipFamily: ipv4)", subnet)
+		return fmt.Errorf("POD_SUBNET is %q, but must be one IPv4 range (networking.ipFamily: ipv4)", subnet)
 	}
 	if err := masquerade(ctx, pods); err != nil {
 		return err
@@ -62,13 +64,14 @@ func run(ctx context.Context, self, subnet, endpoint string) error {
 	}
 }
 
-// watch follows the Node objects. The channel has something whenever the list may have changed since it was last read.
+// watch follows the Node objects. The channel receives a value whenever the list may have changed
+// since it was last read.
 func watch(ctx context.Context, endpoint string) (func() []*corev1.Node, <-chan struct{}, error) {
 	config, err := rest.InClusterConfig()
 	if err != nil {
 		return nil, nil, err
 	}
-	if endpoint != "" { // the cluster's own address of its API server works only once kube-proxy does
+	if endpoint != "" { // the API server's Service address works only once kube-proxy does
 		config.Host = "https://" + endpoint
 	}
 	client, err := typed.NewForConfig(config)
@@ -93,7 +96,7 @@ func watch(ctx context.Context, endpoint string) (func() []*corev1.Node, <-chan 
 	})
 	go informer.RunWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
-		return nil, nil, errors.New("ended before the nodes were listed")
+		return nil, nil, errors.New("stopped before the nodes were listed")
 	}
 	tell()
 	list := func() []*corev1.Node {

@@ -8,11 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// plan is what one node should have.
+// plan is the desired state of one node.
 type plan struct {
-	// config is the CNI configuration; nil as long as the node has no range of its own.
+	// config is the CNI configuration; nil while the node has no range.
 	config []byte
-	// routes: range of another node, address of that node.
+	// routes maps the range of another node to the address of that node.
 	routes map[string]string
 }
 
@@ -20,11 +20,11 @@ func planFor(self string, nodes []*corev1.Node) (plan, error) {
 	wanted := plan{routes: map[string]string{}}
 	for _, node := range nodes {
 		if node.Spec.PodCIDR == "" {
-			continue // the controller manager has not been here yet; another event will tell
+			continue // the controller manager has not assigned a range yet; another event will follow
 		}
 		pods, err := netip.ParsePrefix(node.Spec.PodCIDR)
 		if err != nil || !pods.Addr().Is4() {
-			return plan{}, fmt.Errorf("node %s has the pod range %q: only IPv4 is known here", node.Name, node.Spec.PodCIDR)
+			return plan{}, fmt.Errorf("node %s has the pod range %q: only IPv4 is supported", node.Name, node.Spec.PodCIDR)
 		}
 		if node.Name == self {
 			if wanted.config, err = configFor(pods); err != nil {
@@ -46,8 +46,10 @@ func internalIPv4(node *corev1.Node) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// configFor: links are point to point, not members of a bridge, so that kube-proxy's address translation sees both directions of a
-// connection between two pods of one node. Sources are kept; masquerade (system.go) hides only what leaves the cluster.
+// configFor returns the CNI configuration of a node. Links are point to point, not members of a
+// bridge, so that kube-proxy's address translation sees both directions of a connection between
+// two pods of one node. Source addresses are kept; masquerade (system.go) hides only what leaves
+// the cluster.
 func configFor(pods netip.Prefix) ([]byte, error) {
 	type object = map[string]any
 	return json.MarshalIndent(object{
@@ -59,7 +61,7 @@ func configFor(pods netip.Prefix) ([]byte, error) {
 				"ipMasq": false,
 				"ipam": object{
 					"type":    "host-local",
-					"dataDir": "/run/podnet", // forgotten when the node starts anew, like the pods' sandboxes
+					"dataDir": "/run/podnet", // lost when the node restarts, like the pods' sandboxes
 					"ranges":  [][]object{{{"subnet": pods.Masked().String()}}},
 					"routes":  []object{{"dst": "0.0.0.0/0"}},
 				},

@@ -52,7 +52,7 @@ func TestWithoutARangeOfItsOwnANodeGetsNoConfiguration(t *testing.T) {
 }
 
 func TestOtherFamiliesAreRefusedByName(t *testing.T) {
-	if _, err := planFor("a", []*corev1.Node{node("six", "fd00::/64")}); err == nil || err.Error() != `node six has the pod range "fd00::/64": only IPv4 is known here` {
+	if _, err := planFor("a", []*corev1.Node{node("six", "fd00::/64")}); err == nil || err.Error() != `node six has the pod range "fd00::/64": only IPv4 is supported` {
 		t.Errorf("%v", err)
 	}
 }

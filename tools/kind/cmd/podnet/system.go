@@ -14,13 +14,14 @@ import (
 )
 
 const (
-	// configPath is read by containerd, which finds the first file of the directory by name.
+	// configPath is read by containerd, which uses the first file of the directory by name.
 	configPath = "/etc/cni/net.d/10-podnet.conflist"
-	// protocol marks our routes, so that those of nodes that are gone are found.
+	// protocol marks our routes, so that routes to removed nodes can be identified.
 	protocol = "199"
 )
 
-// apply makes the node as it is wanted. Routes first: the file is what makes the node Ready.
+// apply brings the node to the desired state. Routes come first: the file is what makes the node
+// Ready.
 func (wanted plan) apply(ctx context.Context) error {
 	had, err := routes(ctx)
 	if err != nil {
@@ -33,7 +34,7 @@ func (wanted plan) apply(ctx context.Context) error {
 		if err := do(ctx, "", "ip", "-4", "route", "replace", pods, "via", via, "proto", protocol); err != nil {
 			return err
 		}
-		log.Printf("%s is reached via %s", pods, via)
+		log.Printf("added the route to %s via %s", pods, via)
 	}
 	for pods := range had {
 		if wanted.routes[pods] != "" {
@@ -42,7 +43,7 @@ func (wanted plan) apply(ctx context.Context) error {
 		if err := do(ctx, "", "ip", "-4", "route", "delete", pods, "proto", protocol); err != nil {
 			return err
 		}
-		log.Printf("%s is gone", pods)
+		log.Printf("removed the route to %s", pods)
 	}
 	if wanted.config == nil {
 		return nil
@@ -60,7 +61,7 @@ func (wanted plan) apply(ctx context.Context) error {
 	return os.Rename(configPath+".new", configPath)
 }
 
-// routes gives the routes that are ours: range, address it is reached via.
+// routes returns our routes: the range, and the address of its next hop.
 func routes(ctx context.Context) (map[string]string, error) {
 	said, err := output(ctx, "", "ip", "-json", "-4", "route", "show", "proto", protocol)
 	if err != nil {
@@ -72,7 +73,7 @@ func routes(ctx context.Context) (map[string]string, error) {
 func parseRoutes(said []byte) (map[string]string, error) {
 	var listed []struct{ Dst, Gateway string }
 	if err := json.Unmarshal(said, &listed); err != nil && len(bytes.TrimSpace(said)) > 0 {
-		return nil, fmt.Errorf("ip route show said %q: %w", said, err)
+		return nil, fmt.Errorf("unexpected output of ip route show, %q: %w", said, err)
 	}
 	found := map[string]string{}
 	for _, route := range listed {
@@ -84,7 +85,8 @@ func parseRoutes(said []byte) (map[string]string, error) {
 	return found, nil
 }
 
-// masquerade hides the pods' addresses from everything outside the cluster; between pods they stay as they are.
+// masquerade hides the pods' addresses from everything outside the cluster; traffic between pods
+// keeps them.
 func masquerade(ctx context.Context, pods netip.Prefix) error {
 	rules := fmt.Sprintf(`table ip podnet
 delete table ip podnet

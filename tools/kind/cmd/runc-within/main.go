@@ -1,8 +1,9 @@
-// Command runc-within is an OCI runtime for machines that withhold capabilities, such as virtual machines and containers whose bounding
-// set is not full.
+// Command runc-within is an OCI runtime for machines that withhold capabilities, such as virtual
+// machines and containers whose bounding set is not full.
 //
-// `docker run --privileged` asks for every capability there is, and runc refuses to start what it cannot give all of. This asks for those
-// that the machine has, and hands everything else to runc unchanged. It grants nothing.
+// `docker run --privileged` requests every capability that exists, and runc fails when it cannot
+// grant all of them. This program requests only those that the machine has, and passes everything
+// else to runc unchanged. It grants nothing.
 package main
 
 import (
@@ -19,7 +20,7 @@ func main() {
 	os.Exit(1)
 }
 
-// run reduces what the arguments name and becomes runc.
+// run reduces the files named by the arguments and then executes runc.
 func run(arguments []string) error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -42,7 +43,7 @@ func run(arguments []string) error {
 	return syscall.Exec(path, append([]string{"runc"}, arguments...), os.Environ())
 }
 
-// findRunc looks where services look too, whose PATH may lack the system's programs.
+// findRunc also searches the system's directories: the PATH of a service may lack them.
 func findRunc() (string, error) {
 	if path, err := exec.LookPath("runc"); err == nil {
 		return path, nil
@@ -52,5 +53,5 @@ func findRunc() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("runc is neither on PATH nor in /usr/sbin or /sbin; install it")
+	return "", fmt.Errorf("`runc` not found in PATH, /usr/sbin or /sbin; install it")
 }

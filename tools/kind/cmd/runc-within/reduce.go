@@ -17,14 +17,15 @@ CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINU
 IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD
 LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
 
-// document is a JSON file with capabilities in it, and the keys under which they are found.
+// document is a JSON file with capabilities, and the keys under which it has them.
 type document struct {
 	path string
 	keys []string
 }
 
-// documents are the files that runc, given these arguments, reads capabilities from: the configuration of a bundle (OCI runtime
-// specification, "config.json"), or the process that `exec` starts.
+// documents returns the files from which runc, with these arguments, reads capabilities: the
+// configuration of a bundle (OCI runtime specification, "config.json"), or the process that
+// `exec` starts.
 func documents(arguments []string) []document {
 	at := slices.IndexFunc(arguments, func(word string) bool { return word == "create" || word == "run" || word == "exec" })
 	if at < 0 {
@@ -49,7 +50,7 @@ func documents(arguments []string) []document {
 	return found
 }
 
-// boundingSet reads the mask of capabilities that a process may ever have out of /proc/PID/status.
+// boundingSet parses the capability bounding set in /proc/PID/status.
 func boundingSet(status string) (uint64, error) {
 	for line := range strings.Lines(status) {
 		if digits, found := strings.CutPrefix(line, "CapBnd:"); found {
@@ -59,7 +60,7 @@ func boundingSet(status string) (uint64, error) {
 	return 0, fmt.Errorf("/proc/self/status has no line CapBnd")
 }
 
-// withheld are the names of the capabilities that a bounding set lacks.
+// withheld returns the names of the capabilities that a bounding set lacks.
 func withheld(bounding uint64) []string {
 	var names []string
 	for number, name := range capabilities {
@@ -70,8 +71,9 @@ func withheld(bounding uint64) []string {
 	return names
 }
 
-// reduceFile takes the capabilities that are withheld out of a document, which is replaced at once and keeps its permissions. What cannot be
-// read or understood is left alone: runc says what is wrong with it. So is every document where nothing is withheld.
+// reduceFile removes the withheld capabilities from a document, which is replaced atomically and
+// keeps its permissions. A document that cannot be read or parsed is left alone: runc reports the
+// error. So is every document when nothing is withheld.
 func reduceFile(file document, withheld []string) error {
 	if len(withheld) == 0 {
 		return nil
@@ -92,14 +94,14 @@ func reduceFile(file document, withheld []string) error {
 	if err := os.WriteFile(unfinished, reduced, info.Mode().Perm()); err != nil {
 		return err
 	}
-	if err := os.Chmod(unfinished, info.Mode().Perm()); err != nil { // whatever the umask is
+	if err := os.Chmod(unfinished, info.Mode().Perm()); err != nil { // independently of the umask
 		return err
 	}
 	return os.Rename(unfinished, file.path)
 }
 
-// reduce takes names out of every list of the object that is found under these keys. Everything else stays byte for byte, so that no number
-// loses digits.
+// reduce removes names from every list of the object under these keys. Everything else stays byte
+// for byte, so that no number loses digits.
 func reduce(text []byte, keys, withheld []string) ([]byte, error) {
 	if len(keys) == 0 {
 		return reduceLists(text, withheld)
@@ -120,7 +122,8 @@ func reduce(text []byte, keys, withheld []string) ([]byte, error) {
 	return encode(object)
 }
 
-// reduceLists takes names out of each kind of capabilities: bounding, effective, permitted, inheritable, ambient.
+// reduceLists removes names from each capability set: bounding, effective, permitted,
+// inheritable, ambient.
 func reduceLists(text []byte, withheld []string) ([]byte, error) {
 	var kinds map[string][]string
 	if err := json.Unmarshal(text, &kinds); err != nil {
@@ -132,7 +135,7 @@ func reduceLists(text []byte, withheld []string) ([]byte, error) {
 	return encode(kinds)
 }
 
-// encode writes JSON without the escapes that HTML wants.
+// encode writes JSON without HTML escapes.
 func encode(value any) ([]byte, error) {
 	var to bytes.Buffer
 	encoder := json.NewEncoder(&to)

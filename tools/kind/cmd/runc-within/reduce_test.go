@@ -26,18 +26,18 @@ func TestCapabilitiesAreTakenOutAndAllElseStays(t *testing.T) {
 			`{"capabilities":{"effective":["CAP_KILL"]},"cwd":"/"}`,
 		},
 		{
-			"numbers that no float holds", config,
+			"numbers that do not fit into a float", config,
 			`{"linux":{"x":18446744073709551615},"process":{"capabilities":{"bounding":["CAP_BPF"]},"rlimits":[{"hard":9007199254740993}]}}`,
 			`{"linux":{"x":18446744073709551615},"process":{"capabilities":{"bounding":[]},"rlimits":[{"hard":9007199254740993}]}}`,
 		},
 		{
-			"names that Linux does not have", process,
+			"capabilities that Linux does not have", process,
 			`{"capabilities":{"bounding":["CAP_OF_TOMORROW"]}}`,
 			`{"capabilities":{"bounding":["CAP_OF_TOMORROW"]}}`,
 		},
 		{"no capabilities", config, `{"process":{"cwd":"/"}}`, `{"process":{"cwd":"/"}}`},
 		{"capabilities that are null", config, `{"process":{"capabilities":null}}`, `{"process":{"capabilities":null}}`},
-		{"no process, as Windows' containers", config, `{"hostname":"x"}`, `{"hostname":"x"}`},
+		{"no process, as in Windows containers", config, `{"hostname":"x"}`, `{"hostname":"x"}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := reduce([]byte(test.before), test.keys, []string{"CAP_SYS_TIME", "CAP_BPF"})
@@ -67,7 +67,7 @@ func TestDocumentsAreThoseThatRuncReads(t *testing.T) {
 		{"run --bundle=/b id", []document{config("/b/config.json")}},
 		{"exec --process /tmp/p --detach id", []document{{"/tmp/p", []string{"capabilities"}}}},
 		{"exec -p /tmp/p id", []document{{"/tmp/p", []string{"capabilities"}}}},
-		{"exec id run --bundle /b", nil}, // a program's own words
+		{"exec id run --bundle /b", nil}, // the program's own arguments
 		{"start id", nil},
 		{"delete --force --bundle /b id", nil},
 		{"create --bundle", nil},
@@ -118,7 +118,7 @@ func TestAFileIsReplacedOrLeftAlone(t *testing.T) {
 		}
 	}
 	if err := reduceFile(document{filepath.Join(folder, "missing.json"), nil}, []string{"CAP_BPF"}); err != nil {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a missing file: %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(folder, "*.reduced")); len(left) != 0 {
 		t.Errorf("left: %v", left)
@@ -126,7 +126,7 @@ func TestAFileIsReplacedOrLeftAlone(t *testing.T) {
 }
 
 func TestAReplacedFileKeepsItsPermissions(t *testing.T) {
-	for _, mode := range []os.FileMode{0o600, 0o640, 0o666} { // the last is more than a umask leaves
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o666} { // the last exceeds what a umask allows
 		path := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(path, []byte(`{"capabilities":{"bounding":["CAP_BPF"]}}`), mode); err != nil {
 			t.Fatal(err)
@@ -149,7 +149,7 @@ func TestAReplacedFileKeepsItsPermissions(t *testing.T) {
 
 func TestADocumentIsUntouchedWhereNothingIsWithheld(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
-	text := `{ "b": 1, "a": 2, "capabilities": {"bounding": ["CAP_BPF"]} }` // no encoder writes it so
+	text := `{ "b": 1, "a": 2, "capabilities": {"bounding": ["CAP_BPF"]} }` // no encoder formats it this way
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,6 @@
-// Command registry is distribution's registry of container images with files as its only storage, so that it can stand where no
-// image of it can be pulled. It takes distribution's subcommands and configuration.
+// Command registry is distribution's registry of container images with files as its only storage
+// driver, for machines that cannot pull an image of it. It accepts distribution's subcommands and
+// configuration.
 package main
 
 import (
