@@ -318,10 +318,10 @@ mod tests {
             (settings.target.kind, settings.target.keep),
             (TargetKind::Local, Keep::Never)
         );
-        let (pace, rates) = (settings.execution, settings.rates);
+        let (execution, rates) = (settings.execution, settings.rates);
         assert_eq!((rates.alpha, rates.beta), (ERROR_RATE, ERROR_RATE));
-        assert!(pace.jobs >= 2);
-        assert_eq!((pace.repeat, pace.timeout_scale), (1, 1.0));
+        assert!(execution.jobs >= 2);
+        assert_eq!((execution.repeat, execution.timeout_scale), (1, 1.0));
         assert!(settings.given.is_empty(), "{:?}", settings.given);
     }
 

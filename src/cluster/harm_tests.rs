@@ -12,7 +12,7 @@ use super::{
     lease::LEASE,
     namespaces::{self, KEPT_LABEL, SCENARIO},
     object::{ObjectError, RUN_LABEL},
-    runs::{self, CONTROL, RunState, SweepScope, control},
+    runs::{self, CONTROL, RunState, SweepScope, Swept, control},
     writer::{Home, Writer},
 };
 
@@ -257,8 +257,12 @@ async fn a_journal_stays_while_something_in_it_does() {
 const FRESH: &str = "2026-11-30T11:59:30.000000Z";
 const STALE: &str = "2026-11-30T11:50:00.000000Z";
 
-#[tokio::test]
-async fn only_what_dead_runs_left_is_swept() {
+/// Path of the ClusterRoles, with a slash at the end.
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/";
+
+/// Creates an active run, two dead ones of which the first has a journal, and look-alikes. Returns
+/// the API server and the path of the journal.
+fn dead_and_living() -> (Fake, String) {
     let fake = Fake::default();
     run(&fake, "dead1", "elsewhere/1/1.1", STALE);
     run(&fake, "live1", "elsewhere/1/1.1", FRESH);
@@ -266,6 +270,12 @@ async fn only_what_dead_runs_left_is_swept() {
         .identity()
         .replace(&format!("/{}.", std::process::id()), "/999999999.");
     run(&fake, "dead2", &ended, FRESH);
+    look_alikes(&fake);
+    let journal = roles_and_journal(&fake);
+    (fake, journal)
+}
+
+fn look_alikes(fake: &Fake) {
     // Look-alikes: no label; a label alone; label and annotations under another name; a stale
     // Lease in a foreign namespace.
     let space = |name: &str, metadata: Value| {
@@ -284,26 +294,34 @@ async fn only_what_dead_runs_left_is_swept() {
         "mp-old02-0-control",
         json!({"labels": {RUN_LABEL: "old02"}}),
     );
-    let theirs = "/apis/rbac.authorization.k8s.io/v1/clusterroles/";
-    let gone = fake.put(
-        &format!("{theirs}ours"),
-        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
-    );
-    fake.put(
-        &format!("{theirs}unsure"),
-        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
-    );
-    fake.put(
-        &format!("{theirs}replaced"),
-        json!({"kind": "ClusterRole", "metadata": {"labels": {RUN_LABEL: "dead1"}}}),
-    );
-    fake.put(
-        &format!("{theirs}theirs"),
-        json!({"kind": "ClusterRole", "metadata": {}}),
-    );
-    let data = json!({"0": line("ours", Some(&gone)), "1": line("unsure", None), "2": line("replaced", Some("uid-of-before")), "3": line("theirs", None)});
-    let journal = journal(&fake, "dead1", data);
+}
 
+/// Creates ClusterRoles and the journal of `dead1`, which has a line for each of them. A sweep may
+/// remove only `ours` and `unsure`. Returns the path of the journal.
+fn roles_and_journal(fake: &Fake) -> String {
+    let role = |name: &str, metadata: Value| {
+        fake.put(
+            &format!("{ROLES}{name}"),
+            json!({"kind": "ClusterRole", "metadata": metadata}),
+        )
+    };
+    let gone = role("ours", json!({"labels": {RUN_LABEL: "dead1"}}));
+    role("unsure", json!({"labels": {RUN_LABEL: "dead1"}}));
+    role("replaced", json!({"labels": {RUN_LABEL: "dead1"}}));
+    role("theirs", json!({}));
+    let data = json!({"0": line("ours", Some(&gone)), "1": line("unsure", None), "2": line("replaced", Some("uid-of-before")), "3": line("theirs", None)});
+    journal(fake, "dead1", data)
+}
+
+async fn sweep(fake: &Fake, which: SweepScope<'_>) -> Swept {
+    runs::sweep(&fake.client(), which, Duration::ZERO, false)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_sweep_removes_nothing() {
+    let (fake, _) = dead_and_living();
     let before = fake.paths();
     let planned = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, true)
         .await
@@ -315,10 +333,13 @@ async fn only_what_dead_runs_left_is_swept() {
         "{planned:?}"
     );
     assert_eq!(fake.paths(), before, "a dry run must not remove anything");
+}
 
-    let swept = runs::sweep(&fake.client(), SweepScope::Dead, Duration::ZERO, false)
-        .await
-        .unwrap();
+#[tokio::test]
+async fn only_what_dead_runs_left_is_swept() {
+    let (fake, journal) = dead_and_living();
+    let before = fake.paths();
+    let swept = sweep(&fake, SweepScope::Dead).await;
     assert_eq!(swept.stays, Vec::<String>::new());
     let left = fake.paths();
     let removed: Vec<&String> = before.iter().filter(|path| !left.contains(*path)).collect();
@@ -328,11 +349,16 @@ async fn only_what_dead_runs_left_is_swept() {
         "/api/v1/namespaces/mp-dead1-1-a",
         "/api/v1/namespaces/mp-dead2-0-control",
         "/api/v1/namespaces/mp-dead2-1-a",
-        &format!("{theirs}ours"),
-        &format!("{theirs}unsure"),
+        &format!("{ROLES}ours"),
+        &format!("{ROLES}unsure"),
     ];
     assert_eq!(removed, wanted);
+}
 
+#[tokio::test]
+async fn swept_runs_have_ended() {
+    let (fake, _) = dead_and_living();
+    sweep(&fake, SweepScope::Dead).await;
     let states: Vec<(String, RunState)> = runs::find(&fake.client())
         .await
         .unwrap()
@@ -348,9 +374,13 @@ async fn only_what_dead_runs_left_is_swept() {
             of("live1", RunState::Living)
         ]
     );
-    runs::sweep(&fake.client(), SweepScope::All, Duration::ZERO, false)
-        .await
-        .unwrap();
+}
+
+#[tokio::test]
+async fn a_sweep_of_all_removes_what_is_kept_and_a_sweep_of_one_a_living_run() {
+    let (fake, _) = dead_and_living();
+    sweep(&fake, SweepScope::Dead).await;
+    sweep(&fake, SweepScope::All).await;
     let left = fake.paths();
     assert!(
         !left.iter().any(|path| path.ends_with("mp-dead1-2-b")),
@@ -360,14 +390,7 @@ async fn only_what_dead_runs_left_is_swept() {
         left.iter().any(|path| path.ends_with("mp-live1-2-b")),
         "{left:?}"
     );
-    runs::sweep(
-        &fake.client(),
-        SweepScope::One("live1"),
-        Duration::ZERO,
-        false,
-    )
-    .await
-    .unwrap();
+    sweep(&fake, SweepScope::One("live1")).await;
     assert!(
         !fake
             .paths()

@@ -128,9 +128,9 @@ async fn matrix(
     };
     let local = local?;
     let mesh = Mesh {
-        offered: MeshCapabilities::by(&local.access(), scenarios).await?,
+        mesh_capabilities: MeshCapabilities::by(&local.access(), scenarios).await?,
         // Only a mesh that stays up needs its namespaces deleted.
-        tidy: if name.is_some() {
+        cleanup: if name.is_some() {
             CleanupPolicy::Deleted
         } else {
             CleanupPolicy::Emptied
@@ -164,11 +164,28 @@ async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandEr
     }
 }
 
+/// Prints which scenarios fail on the mesh as it is. True if none does.
+fn print_healthy(verdicts: &Verdicts) -> Result<bool, CommandError> {
+    let sick: Vec<String> = verdicts
+        .iter()
+        .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
+        .map(|(id, (verdict, cause))| format!("\n           {id}: {verdict:?} {cause}"))
+        .collect();
+    let line = format!(
+        "healthy: {} scenarios, {} not PASS{}",
+        verdicts.len(),
+        sick.len(),
+        sick.concat()
+    );
+    output::line(&line).map_err(CommandError::Stdout)?;
+    Ok(sick.is_empty())
+}
+
 /// The mesh to break, and how scenarios run on it.
 struct Mesh<'a> {
     local: &'a Local,
-    offered: MeshCapabilities,
-    tidy: CleanupPolicy,
+    mesh_capabilities: MeshCapabilities,
+    cleanup: CleanupPolicy,
     jobs: usize,
     /// Cancelled when the user asks to stop.
     cancel: CancellationToken,
@@ -189,18 +206,7 @@ impl Mesh<'_> {
         if self.cancel.is_cancelled() {
             return Ok(Exit::INTERRUPTED);
         }
-        let sick: Vec<String> = healthy
-            .iter()
-            .filter(|(_, (verdict, _))| !matches!(verdict, Verdict::Pass | Verdict::Skip))
-            .map(|(id, (verdict, cause))| format!("\n           {id}: {verdict:?} {cause}"))
-            .collect();
-        output::line(&format!(
-            "healthy: {} scenarios, {} not PASS{}",
-            healthy.len(),
-            sick.len(),
-            sick.concat()
-        ))
-        .map_err(CommandError::Stdout)?;
+        let healthy = print_healthy(&healthy)?;
         let total = plan.len();
         // Mutations with few scenarios run side by side: most change the configuration of one
         // scenario. Mutations of the control plane or of the shared gateway run alone.
@@ -234,7 +240,7 @@ impl Mesh<'_> {
         total - untried
     ))
     .map_err(CommandError::Stdout)?;
-        Ok(if exact + untried == total && sick.is_empty() {
+        Ok(if exact + untried == total && healthy {
             Exit::Ok
         } else {
             Exit::Failed
@@ -249,32 +255,38 @@ impl Mesh<'_> {
         let (recorder, mut events) = Recorder::new();
         let rates = Rates::default();
         let (local, jobs) = (self.local, self.jobs);
-        let terms = PlanOptions {
+        let options = PlanOptions {
             rates,
             seed: Seed::new(0),
             jobs,
         };
-        let plan = self.offered.plan(scenarios.to_vec(), terms);
-        let terms = context::SessionOptions {
+        let plan = self.mesh_capabilities.plan(scenarios.to_vec(), options);
+        let options = context::SessionOptions {
             run_id: RunId::random(),
             rates,
-            cleanup: self.tidy,
+            cleanup: self.cleanup,
             keep_failed: false,
             mutation: mutation.cloned(),
         };
         // The previous mutation may have restarted istiod.
         let endpoints = discovery::find(&local.client, &local.dial).await;
         let endpoints = endpoints.map_err(CommandError::of)?;
-        let session = Session::new(&local.access(), endpoints, recorder, Kept::default(), terms);
+        let session = Session::new(
+            &local.access(),
+            endpoints,
+            recorder,
+            Kept::default(),
+            options,
+        );
         let mut session = session.map_err(CommandError::of)?;
-        let pace = EngineOptions {
+        let options = EngineOptions {
             jobs,
             fail_fast: false,
         };
         let begun = self.cancel.run_until_cancelled(session.begin()).await;
         if let Some(Ok(())) = begun {
             let (ctx, known) = (&session.ctx, &BTreeMap::new());
-            engine::run(ctx, &plan.entries, known, pace, &self.cancel).await;
+            engine::run(ctx, &plan.entries, known, options, &self.cancel).await;
         }
         session
             .close(match self.cancel.is_cancelled() {

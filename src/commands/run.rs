@@ -48,17 +48,17 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         return Ok(Exit::NothingSelected);
     }
     check(settings, &scenarios)?;
-    let terms = PlanOptions {
+    let options = PlanOptions {
         rates: settings.rates,
         seed: settings.seed,
         jobs: settings.execution.jobs,
     };
     if settings.selection.dry_run {
-        return dry_run(&plan::plan(scenarios, terms, None), settings);
+        return dry_run(&plan::plan(scenarios, options, None), settings);
     }
     Runtime::new()
         .map_err(CommandError::other)?
-        .block_on(go(scenarios, terms, settings))
+        .block_on(go(scenarios, options, settings))
 }
 
 /// Checks that everything that was requested is supported, as far as that can be known before
@@ -99,7 +99,7 @@ fn dry_run(plan: &Plan, settings: &Settings) -> Result<Exit, CommandError> {
 
 async fn go(
     scenarios: Vec<LoadedScenario>,
-    terms: PlanOptions,
+    options: PlanOptions,
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
     let output = &settings.output;
@@ -124,11 +124,11 @@ async fn go(
     signals::watch(cancel.clone(), recorder.clone(), parting.clone())
         .map_err(CommandError::other)?;
     let run_id = RunId::random();
-    let info = info(settings, terms, run_id.clone(), &scenarios);
+    let info = info(settings, options, run_id.clone(), &scenarios);
     recorder.emit(EventKind::RunStarted(Box::new(info)));
     let mut wrong_usage = false;
     if let Err(error) = work(
-        run_id, scenarios, terms, settings, &recorder, bundle, &redactor, &cancel, &parting,
+        run_id, scenarios, options, settings, &recorder, bundle, &redactor, &cancel, &parting,
     )
     .await
     {
@@ -158,7 +158,7 @@ async fn go(
 async fn work(
     run_id: RunId,
     scenarios: Vec<LoadedScenario>,
-    terms: PlanOptions,
+    options: PlanOptions,
     settings: &Settings,
     recorder: &Recorder,
     bundle: Option<Bundle>,
@@ -166,35 +166,29 @@ async fn work(
     cancel: &CancellationToken,
     parting: &Parting,
 ) -> Result<(), CommandError> {
-    if settings.target.kind == TargetKind::Cluster
-        && let Ok(read) = kubeconfig::read(&kubeconfig::files())
-    {
-        // Before the first connection attempt, because its errors can quote credentials.
-        let secrets = kubeconfig::secrets(&read);
-        secrets.iter().for_each(|text| redactor.register(text));
-    }
+    register_secrets(settings, redactor);
     let phases = Phases::new(recorder.clone());
     let opening = TargetHandle::open(settings, &run_id, &phases);
-    let Some(on) = cancel.run_until_cancelled(opening).await else {
+    let Some(target) = cancel.run_until_cancelled(opening).await else {
         return TargetHandle::abandon(settings, &run_id).await;
     };
-    let mut on = on?;
-    parting.set(on.removal(settings, &run_id));
-    let ready = on.access();
-    ready
-        .secrets
-        .iter()
-        .for_each(|text| redactor.register(text));
-    let tidy = match on.is_ephemeral(settings) {
+    let mut target = target?;
+    parting.set(target.removal(settings, &run_id));
+    let ready = target.access();
+    for text in &ready.secrets {
+        redactor.register(text);
+    }
+    let runs = scenarios.len() * settings.execution.repeat;
+    let cleanup = match target.is_ephemeral(settings) {
         false => CleanupPolicy::Deleted,
-        true if scenarios.len() * settings.execution.repeat > terms.jobs => CleanupPolicy::Emptied,
+        true if runs > options.jobs => CleanupPolicy::Emptied,
         true => CleanupPolicy::WithTheWorld,
     };
     let lost = TargetLost::default();
-    let open = context::SessionOptions {
+    let session_options = context::SessionOptions {
         run_id,
-        rates: terms.rates,
-        cleanup: tidy,
+        rates: options.rates,
+        cleanup,
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
     };
@@ -203,31 +197,60 @@ async fn work(
         redactor: redactor.clone(),
         lost: lost.clone(),
     };
-    let done = {
-        let judged = scenarios_on(
-            &ready, scenarios, terms, open, settings, recorder, kept, cancel,
-        );
-        // Running scenarios report the lost target in their verdicts. Those that have not ended
-        // after this time are abandoned.
-        let ended = async {
-            let why = on.ended().await;
-            lost.set(why.clone());
-            tokio::time::sleep(timeouts().target.lost).await;
-            why
-        };
-        tokio::select! {
-            done = judged => done.map_err(|error| match lost.why() {
-                Some(why) => CommandError::target_ended(why),
-                None => error,
-            }),
-            ended = ended => Err(CommandError::target_ended(ended)),
-        }
-    };
-    let down = on.close(settings, &phases).await;
+    let done = unless_lost(
+        &mut target,
+        &lost,
+        scenarios_on(
+            &ready,
+            scenarios,
+            options,
+            session_options,
+            settings,
+            recorder,
+            kept,
+            cancel,
+        ),
+    )
+    .await;
+    let down = target.close(settings, &phases).await;
     if lost.why().is_none() {
         down?;
     }
     done
+}
+
+/// Runs to the end, or until the target has ended. Running scenarios report the lost target in
+/// their verdicts. Those that have not ended some time later are abandoned.
+async fn unless_lost(
+    target: &mut TargetHandle,
+    lost: &TargetLost,
+    run: impl Future<Output = Result<(), CommandError>>,
+) -> Result<(), CommandError> {
+    let ended = async {
+        let why = target.ended().await;
+        lost.set(why.clone());
+        tokio::time::sleep(timeouts().target.lost).await;
+        why
+    };
+    tokio::select! {
+        done = run => done.map_err(|error| match lost.why() {
+            Some(why) => CommandError::target_ended(why),
+            None => error,
+        }),
+        ended = ended => Err(CommandError::target_ended(ended)),
+    }
+}
+
+/// Masks the credentials of the user's clusters. Before the first connection attempt, because its
+/// errors can quote them.
+fn register_secrets(settings: &Settings, redactor: &Redactor) {
+    if settings.target.kind == TargetKind::Cluster
+        && let Ok(read) = kubeconfig::read(&kubeconfig::files())
+    {
+        for text in kubeconfig::secrets(&read) {
+            redactor.register(&text);
+        }
+    }
 }
 
 #[expect(
@@ -237,33 +260,39 @@ async fn work(
 async fn scenarios_on(
     ready: &TargetAccess,
     scenarios: Vec<LoadedScenario>,
-    terms: PlanOptions,
-    open: context::SessionOptions,
+    options: PlanOptions,
+    session_options: context::SessionOptions,
     settings: &Settings,
     recorder: &Recorder,
     kept: Kept,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
-    let offered = MeshCapabilities::by(ready, &scenarios).await?;
+    let mesh = MeshCapabilities::by(ready, &scenarios).await?;
     recorder.emit(EventKind::TargetReady {
         versions: ready.versions.clone(),
-        capabilities: offered.capabilities.iter().cloned().collect(),
-        lacks: offered.lacks.clone(),
+        capabilities: mesh.capabilities.iter().cloned().collect(),
+        lacks: mesh.lacks.clone(),
     });
     let known = known(&scenarios, &ready.versions)?;
     let repeated = (0..settings.execution.repeat)
         .flat_map(|_| scenarios.clone())
         .collect();
-    let plan = offered.plan(repeated, terms);
-    let mut session = Session::new(ready, offered.endpoints, recorder.clone(), kept, open)
-        .map_err(CommandError::of)?;
+    let plan = mesh.plan(repeated, options);
+    let mut session = Session::new(
+        ready,
+        mesh.endpoints,
+        recorder.clone(),
+        kept,
+        session_options,
+    )
+    .map_err(CommandError::of)?;
     let begun = cancel.run_until_cancelled(session.begin()).await;
     if let Some(Ok(())) = begun {
-        let pace = EngineOptions {
-            jobs: terms.jobs,
+        let engine = EngineOptions {
+            jobs: options.jobs,
             fail_fast: settings.execution.fail_fast,
         };
-        engine::run(&session.ctx, &plan.entries, &known, pace, cancel).await;
+        engine::run(&session.ctx, &plan.entries, &known, engine, cancel).await;
     }
     let somebodys = settings.target.kind == TargetKind::Cluster;
     session
@@ -295,7 +324,7 @@ fn default_report_dir() -> PathBuf {
 
 fn info(
     settings: &Settings,
-    terms: PlanOptions,
+    options: PlanOptions,
     run_id: RunId,
     scenarios: &[LoadedScenario],
 ) -> RunInfo {
@@ -308,13 +337,13 @@ fn info(
         target: settings.target.kind.name().to_owned(),
         mesh: "istio".to_owned(),
         profile: settings.target.profile().to_owned(),
-        seed: terms.seed,
-        jobs: terms.jobs,
-        alpha: terms.rates.alpha,
-        beta: terms.rates.beta,
+        seed: options.seed,
+        jobs: options.jobs,
+        alpha: options.rates.alpha,
+        beta: options.rates.beta,
         args: args.map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        reproduce: again::whole(&settings.given, terms.seed, scenarios),
-        again: again::each(&settings.given, terms.seed),
+        reproduce: again::whole(&settings.given, options.seed, scenarios),
+        again: again::each(&settings.given, options.seed),
     }
 }
 

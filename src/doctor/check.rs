@@ -29,7 +29,7 @@ pub struct DoctorCheck {
     pub why: &'static str,
     /// The remedy; absent if nothing has to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub way_out: Option<String>,
+    pub remedy: Option<String>,
     /// The Debian package that provides it, if that is the remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<&'static str>,
@@ -52,17 +52,12 @@ impl CheckBuilder {
         self.judged(CheckState::Ok, found.into(), None, None)
     }
 
-    pub fn missing(self, found: impl Into<String>, way_out: impl Into<String>) -> DoctorCheck {
-        self.judged(
-            CheckState::Missing,
-            found.into(),
-            Some(way_out.into()),
-            None,
-        )
+    pub fn missing(self, found: impl Into<String>, remedy: impl Into<String>) -> DoctorCheck {
+        self.judged(CheckState::Missing, found.into(), Some(remedy.into()), None)
     }
 
-    pub fn advice(self, found: impl Into<String>, way_out: impl Into<String>) -> DoctorCheck {
-        self.judged(CheckState::Advice, found.into(), Some(way_out.into()), None)
+    pub fn advice(self, found: impl Into<String>, remedy: impl Into<String>) -> DoctorCheck {
+        self.judged(CheckState::Advice, found.into(), Some(remedy.into()), None)
     }
 
     /// Missing or recommended, and provided by a Debian package.
@@ -72,15 +67,15 @@ impl CheckBuilder {
         found: impl Into<String>,
         package: &'static str,
     ) -> DoctorCheck {
-        let way_out = format!("as root: apt-get install {package}");
-        self.judged(state, found.into(), Some(way_out), Some(package))
+        let remedy = format!("as root: apt-get install {package}");
+        self.judged(state, found.into(), Some(remedy), Some(package))
     }
 
     fn judged(
         self,
         state: CheckState,
         found: String,
-        way_out: Option<String>,
+        remedy: Option<String>,
         package: Option<&'static str>,
     ) -> DoctorCheck {
         DoctorCheck {
@@ -88,7 +83,7 @@ impl CheckBuilder {
             state,
             found,
             why: self.why,
-            way_out,
+            remedy,
             package,
         }
     }

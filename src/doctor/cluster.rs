@@ -52,13 +52,13 @@ fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
         let names = files.iter().map(|(path, _)| path.display().to_string());
         Vec::from_iter(names).join(", ")
     };
-    let way_out = "set KUBECONFIG to the file of your cluster, or write it to ~/.kube/config (with kind: kind export kubeconfig; the tools of cloud providers have a similar command)";
+    let remedy = "set KUBECONFIG to the file of your cluster, or write it to ~/.kube/config (with kind: kind export kubeconfig; the tools of cloud providers have a similar command)";
     match (&facts.config, there.is_empty()) {
         (_, true) if absent.is_empty() => {
-            about.missing("neither KUBECONFIG nor HOME is set", way_out)
+            about.missing("neither KUBECONFIG nor HOME is set", remedy)
         }
-        (_, true) => about.missing(format!("{}: no such file", list(absent)), way_out),
-        (Err(words), false) => about.missing(words, way_out),
+        (_, true) => about.missing(format!("{}: no such file", list(absent)), remedy),
+        (Err(words), false) => about.missing(words, remedy),
         (Ok(_), false) if absent.is_empty() => about.ok(list(there)),
         (Ok(_), false) => about.advice(
             format!("{}; no such file: {}", list(there), list(absent)),

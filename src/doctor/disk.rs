@@ -34,14 +34,14 @@ pub(super) fn room(room: &DiskSpace, needs: Needs) -> DoctorCheck {
         Err(words) => about.missing(format!("{path}: {words}"), needs.elsewhere),
         Ok(free) => {
             let found = format!("{} free at {path}", gb(*free));
-            let way_out = format!(
+            let remedy = format!(
                 "free disk space there ({} recommended), or {}",
                 gb(needs.enough),
                 needs.elsewhere
             );
             match *free {
-                _ if *free < needs.least => about.missing(found, way_out),
-                _ if *free < needs.enough => about.advice(found, way_out),
+                _ if *free < needs.least => about.missing(found, remedy),
+                _ if *free < needs.enough => about.advice(found, remedy),
                 _ => about.ok(found),
             }
         }
@@ -80,7 +80,7 @@ mod tests {
                 && check.found.contains("/var/cache"),
             "{check:?}"
         );
-        let way_out = check.way_out.unwrap_or_default();
-        assert_eq!(way_out.contains("XDG_CACHE_HOME"), state != Ok, "{way_out}");
+        let remedy = check.remedy.unwrap_or_default();
+        assert_eq!(remedy.contains("XDG_CACHE_HOME"), state != Ok, "{remedy}");
     }
 }

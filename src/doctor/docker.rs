@@ -80,15 +80,15 @@ fn engine(docker: &DockerFacts) -> DoctorCheck {
     };
     let said = words.to_lowercase();
     if said.contains("permission denied") {
-        let way_out = format!(
+        let remedy = format!(
             "as root: usermod -aG docker {}, then log in again (members of that group can become root)",
             docker.user
         );
-        return about.missing(words, way_out);
+        return about.missing(words, remedy);
     }
     if let Some(host) = &docker.host {
-        let way_out = "unset DOCKER_HOST to use this machine's engine, or set it to a running engine, such as unix:///run/docker.sock";
-        return about.missing(format!("DOCKER_HOST={host}: {words}"), way_out);
+        let remedy = "unset DOCKER_HOST to use this machine's engine, or set it to a running engine, such as unix:///run/docker.sock";
+        return about.missing(format!("DOCKER_HOST={host}: {words}"), remedy);
     }
     let not_running = [
         "is the docker daemon running",
@@ -223,7 +223,7 @@ mod tests {
         assert!(
             check.found.contains(words)
                 && check
-                    .way_out
+                    .remedy
                     .as_ref()
                     .is_some_and(|way| way.contains(expected)),
             "{check:?}"

@@ -46,13 +46,13 @@ pub fn ids(facts: &Ids) -> [DoctorCheck; 2] {
                 "only {count} ids for user {}, at least 65535 needed",
                 facts.user
             ),
-            way_out(&facts.user),
+            remedy(&facts.user),
         ),
         Some(None) => about.missing(
             format!("no line for user {}", facts.user),
-            way_out(&facts.user),
+            remedy(&facts.user),
         ),
-        None => about.missing("no such file", way_out(&facts.user)),
+        None => about.missing("no such file", remedy(&facts.user)),
     };
     [program, range]
 }
@@ -68,7 +68,7 @@ fn most(text: &str, user: &str, uid: u32) -> Option<u64> {
     counts.max()
 }
 
-fn way_out(user: &str) -> String {
+fn remedy(user: &str) -> String {
     format!("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}")
 }
 
@@ -105,8 +105,8 @@ mod tests {
             range.state == state && range.found.contains(found),
             "{range:?}"
         );
-        let way_out = range.way_out.unwrap_or_default();
-        assert_eq!(way_out.contains("--add-subuids"), state != CheckState::Ok);
+        let remedy = range.remedy.unwrap_or_default();
+        assert_eq!(remedy.contains("--add-subuids"), state != CheckState::Ok);
     }
 
     #[test]

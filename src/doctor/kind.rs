@@ -87,15 +87,15 @@ pub fn checks(facts: &KindFacts) -> Vec<DoctorCheck> {
 
 fn kind(program: &FoundProgram) -> DoctorCheck {
     let about = CheckBuilder::new("kind", "creates the cluster");
-    let way_out = "install kind 0.27 or newer in PATH (with Go: go install sigs.k8s.io/kind@latest), or set MESHPROOF_KIND=/path/to/kind";
+    let remedy = "install kind 0.27 or newer in PATH (with Go: go install sigs.k8s.io/kind@latest), or set MESHPROOF_KIND=/path/to/kind";
     match (program.found(), program.version()) {
-        (None, _) => about.missing("not found in PATH", way_out),
+        (None, _) => about.missing("not found in PATH", remedy),
         (Some(found), Some(version)) if at_least(version, KIND) => about.ok(found),
         (Some(found), Some(_)) => about.advice(
             format!("{found}; versions older than 0.27 cannot load images into new nodes"),
-            way_out,
+            remedy,
         ),
-        (Some(found), None) => about.missing(found, way_out),
+        (Some(found), None) => about.missing(found, remedy),
     }
 }
 
@@ -151,13 +151,13 @@ fn instances(found: Option<u64>) -> DoctorCheck {
         "inotify instances",
         "every kubelet, containerd and proxy watches files",
     );
-    let way_out = "as root: sysctl -w fs.inotify.max_user_instances=512 (to make it permanent: a line in /etc/sysctl.d)";
+    let remedy = "as root: sysctl -w fs.inotify.max_user_instances=512 (to make it permanent: a line in /etc/sysctl.d)";
     match found {
-        None => about.advice("unknown: /proc is not mounted", way_out),
-        Some(n) if n < INSTANCES_LEAST => about.missing(n.to_string(), way_out),
+        None => about.advice("unknown: /proc is not mounted", remedy),
+        Some(n) if n < INSTANCES_LEAST => about.missing(n.to_string(), remedy),
         Some(n) if n < INSTANCES_ENOUGH => about.advice(
             format!("{n}, which may be too few for several nodes"),
-            way_out,
+            remedy,
         ),
         Some(n) => about.ok(n.to_string()),
     }
@@ -168,11 +168,11 @@ fn watches(found: Option<u64>) -> DoctorCheck {
         "inotify watches",
         "every kubelet, containerd and proxy watches files",
     );
-    let way_out = "as root: sysctl -w fs.inotify.max_user_watches=524288 (to make it permanent: a line in /etc/sysctl.d)";
+    let remedy = "as root: sysctl -w fs.inotify.max_user_watches=524288 (to make it permanent: a line in /etc/sysctl.d)";
     match found {
-        None => about.advice("unknown: /proc is not mounted", way_out),
-        Some(n) if n < WATCHES_LEAST => about.missing(n.to_string(), way_out),
-        Some(n) if n < WATCHES_ENOUGH => about.advice(n.to_string(), way_out),
+        None => about.advice("unknown: /proc is not mounted", remedy),
+        Some(n) if n < WATCHES_LEAST => about.missing(n.to_string(), remedy),
+        Some(n) if n < WATCHES_ENOUGH => about.advice(n.to_string(), remedy),
         Some(n) => about.ok(n.to_string()),
     }
 }

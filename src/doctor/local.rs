@@ -235,8 +235,8 @@ mod tests {
         };
         let checks = chain(&facts);
         assert_eq!(states(&checks), [("tool chain", Missing)]);
-        let way_out = checks[0].way_out.as_deref().unwrap_or_default();
-        assert!(way_out.contains("XDG_CACHE_HOME"), "{way_out}");
+        let remedy = checks[0].remedy.as_deref().unwrap_or_default();
+        assert!(remedy.contains("XDG_CACHE_HOME"), "{remedy}");
     }
 
     #[rstest]

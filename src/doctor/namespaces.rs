@@ -36,7 +36,7 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
             );
         }
     };
-    let (found, way_out) = match facts {
+    let (found, remedy) = match facts {
         NamespaceFacts { most: Some(0), .. } => (
             "user.max_user_namespaces is 0",
             "as root: sysctl -w user.max_user_namespaces=10000 (to make it permanent: a line in /etc/sysctl.d)",
@@ -62,7 +62,7 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
             "in a container: start it with --security-opt seccomp=unconfined, or --privileged; otherwise ask the administrator of this machine",
         ),
     };
-    about.missing(format!("{found} ({words})"), way_out)
+    about.missing(format!("{found} ({words})"), remedy)
 }
 
 #[cfg(test)]
@@ -93,7 +93,7 @@ mod tests {
         let check = namespaces(&facts);
         assert_eq!(check.state, CheckState::Missing);
         assert!(
-            check.way_out.as_ref().is_some_and(|way| way.contains(word))
+            check.remedy.as_ref().is_some_and(|way| way.contains(word))
                 && check.found.contains("EPERM"),
             "{check:?}"
         );

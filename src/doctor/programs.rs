@@ -103,13 +103,13 @@ pub(super) fn go(program: &FoundProgram, minimum: &str) -> DoctorCheck {
         .split('.')
         .filter_map(|part| part.parse().ok())
         .collect();
-    let way_out = format!(
+    let remedy = format!(
         "install Go {minimum} or newer in PATH; an older go of a distribution (1.21 or newer) can download it: GOTOOLCHAIN=go{minimum}.0"
     );
     match (program.found(), program.version()) {
         (Some(found), Some(version)) if at_least(version, &numbers) => about.ok(found),
-        (Some(found), _) => about.missing(found, way_out),
-        (None, _) => about.missing("not found in PATH", way_out),
+        (Some(found), _) => about.missing(found, remedy),
+        (None, _) => about.missing("not found in PATH", remedy),
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
         let check = go(&program, "1.26");
         assert_eq!(check.state, state);
         assert_eq!(
-            check.way_out.is_some_and(|way| way.contains("Go 1.26")),
+            check.remedy.is_some_and(|way| way.contains("Go 1.26")),
             state != Ok
         );
     }

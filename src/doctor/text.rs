@@ -42,8 +42,8 @@ fn lines(check: &DoctorCheck, palette: Palette, words: Verbosity) -> String {
     if words == Verbosity::All || check.state != CheckState::Ok {
         more("  needed for", check.why);
     }
-    if let Some(way_out) = &check.way_out {
-        more("  remedy", &clean_line(way_out));
+    if let Some(remedy) = &check.remedy {
+        more("  remedy", &clean_line(remedy));
     }
     text
 }

@@ -30,7 +30,7 @@ pub struct PlanOptions {
 /// Scenarios in the order in which they start.
 #[derive(Debug)]
 pub struct Plan {
-    pub terms: PlanOptions,
+    pub options: PlanOptions,
     pub entries: Vec<PlanEntry>,
 }
 
@@ -55,12 +55,12 @@ pub enum PlanAction {
 /// a target is up; then nothing is skipped.
 pub fn plan(
     scenarios: Vec<LoadedScenario>,
-    terms: PlanOptions,
+    options: PlanOptions,
     capabilities: Option<&BTreeSet<String>>,
 ) -> Plan {
     let mut scenarios = scenarios;
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));
-    shuffle(&mut scenarios, terms.seed.number());
+    shuffle(&mut scenarios, options.seed.number());
     number(&mut scenarios);
     let entries = scenarios.into_iter().map(|loaded| PlanEntry {
         action: action(&loaded.scenario, capabilities),
@@ -68,7 +68,7 @@ pub fn plan(
         loaded,
     });
     Plan {
-        terms,
+        options,
         entries: entries.collect(),
     }
 }
@@ -125,7 +125,7 @@ impl Plan {
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_json(&self) -> Result<Value, ResolveError> {
-        let PlanOptions { rates, seed, jobs } = self.terms;
+        let PlanOptions { rates, seed, jobs } = self.options;
         let entries: Result<Vec<Value>, _> = self
             .entries
             .iter()
@@ -145,7 +145,7 @@ impl Plan {
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_text(&self) -> Result<String, ResolveError> {
-        let PlanOptions { rates, seed, jobs } = self.terms;
+        let PlanOptions { rates, seed, jobs } = self.options;
         let mut text = format!(
             "{} scenarios, seed {seed}, jobs {jobs}, {rates}\n",
             self.entries.len()

@@ -202,6 +202,27 @@ pub fn overlay(probe: &Probe, with: &Override) -> Probe {
     full
 }
 
+/// The number of calls, and how they are made.
+fn load(scenario: &Scenario, probe: &Probe, expect: &ResolvedExpect, rates: Rates) -> Load {
+    let tests = needed(scenario, expect, probe.connections, rates);
+    // Every value of the compared key is sent once.
+    let keys = expect
+        .get::<Remapped>()
+        .and_then(|remapped| probe.per_call.get(&remapped.key).copied());
+    let detected = expect
+        .get::<Detects>()
+        .map(|detects| statistics::calls_to_see(detects.0, rates.beta));
+    let planned = planned(tests, keys.max(detected), expect, rates);
+    Load {
+        times: probe.times.or(planned).unwrap_or(1),
+        needed: tests.max(keys).max(detected),
+        connections: probe.connections,
+        streams: probe.streams,
+        rate: probe.rate,
+        reconnect: probe.reconnect,
+    }
+}
+
 fn ready(
     scenario: &Scenario,
     name: String,
@@ -231,15 +252,7 @@ fn ready(
         name: name.clone(),
         error,
     })?;
-    let tests = needed(scenario, &expect, probe.connections, rates);
-    // Every value of the compared key is sent once.
-    let keys = expect
-        .get::<Remapped>()
-        .and_then(|moved| probe.per_call.get(&moved.key).copied());
-    let detected = expect
-        .get::<Detects>()
-        .map(|detects| statistics::calls_to_see(detects.0, rates.beta));
-    let needed = tests.max(keys).max(detected);
+    let load = load(scenario, &probe, &expect, rates);
     let request = Request {
         call: probe.call,
         form: form(probe.web, probe.http),
@@ -255,15 +268,6 @@ fn ready(
         pad: probe.pad,
         deadline,
         tls: probe.tls,
-    };
-    let planned = planned(tests, keys.max(detected), &expect, rates);
-    let load = Load {
-        times: probe.times.or(planned).unwrap_or(1),
-        needed,
-        connections: probe.connections,
-        streams: probe.streams,
-        rate: probe.rate,
-        reconnect: probe.reconnect,
     };
     Ok(ResolvedProbe {
         name,

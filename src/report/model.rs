@@ -295,6 +295,39 @@ impl Model {
                 };
             }
             EventKind::ScenarioStarted { id, attempt } => self.begun(id, *attempt).started = true,
+            EventKind::StepStarted { .. } | EventKind::StepEnded { .. } => self.apply_to_step(kind),
+            EventKind::Evidence {
+                id,
+                attempt,
+                file,
+                caption,
+            } => {
+                let evidence = EvidenceReport {
+                    file: file.clone(),
+                    caption: caption.clone(),
+                };
+                self.at(id, *attempt).evidence.push(evidence);
+            }
+            EventKind::Checked {
+                id,
+                attempt,
+                step,
+                check,
+            } => {
+                self.at(id, *attempt).checks.push(CheckReport {
+                    step: *step,
+                    check: (**check).clone(),
+                });
+            }
+            EventKind::ScenarioEnded(end) => {
+                self.at(&end.id, end.attempt).end = EndReport::of(end);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_step(&mut self, kind: &EventKind) {
+        match kind {
             EventKind::StepStarted {
                 id,
                 attempt,
@@ -328,32 +361,6 @@ impl Model {
                     open.error.clone_from(error);
                     open.class = *class;
                 }
-            }
-            EventKind::Evidence {
-                id,
-                attempt,
-                file,
-                caption,
-            } => {
-                let evidence = EvidenceReport {
-                    file: file.clone(),
-                    caption: caption.clone(),
-                };
-                self.at(id, *attempt).evidence.push(evidence);
-            }
-            EventKind::Checked {
-                id,
-                attempt,
-                step,
-                check,
-            } => {
-                self.at(id, *attempt).checks.push(CheckReport {
-                    step: *step,
-                    check: (**check).clone(),
-                });
-            }
-            EventKind::ScenarioEnded(end) => {
-                self.at(&end.id, end.attempt).end = EndReport::of(end);
             }
             _ => {}
         }

@@ -38,7 +38,12 @@ pub fn for_github(page: &str) -> &str {
 }
 
 fn head(page: &mut String, model: &Model) {
-    let run = &model.run;
+    outcome(page, model);
+    circumstances(page, model);
+}
+
+/// Writes how the run ended, and what failed outside the scenarios.
+fn outcome(page: &mut String, model: &Model) {
     line(
         page,
         &format!(
@@ -65,6 +70,11 @@ fn head(page: &mut String, model: &Model) {
             &format!("\n**ERROR** {part}: {}", escape(&failure.words())),
         );
     }
+}
+
+/// Writes the list of what was tested, with which versions, and how to repeat it.
+fn circumstances(page: &mut String, model: &Model) {
+    let run = &model.run;
     line(
         page,
         &format!(

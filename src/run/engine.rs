@@ -27,7 +27,7 @@ pub async fn run(
     ctx: &Arc<RunContext>,
     entries: &[PlanEntry],
     known: &BTreeMap<String, Known>,
-    pace: EngineOptions,
+    options: EngineOptions,
     cancel: &CancellationToken,
 ) {
     for entry in entries {
@@ -38,10 +38,10 @@ pub async fn run(
     let (together, serial): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.serial.is_none());
     // Scenarios that affect the control plane or other scenarios run last, one at a time, with
     // nothing in parallel.
-    for (scenarios, jobs) in [(together, pace.jobs.max(1)), (serial, 1)] {
+    for (scenarios, jobs) in [(together, options.jobs.max(1)), (serial, 1)] {
         let each = scenarios
             .into_iter()
-            .map(|(number, entry)| one(ctx, number, entry, known, pace, cancel, &stop));
+            .map(|(number, entry)| one(ctx, number, entry, known, options, cancel, &stop));
         stream::iter(each)
             .buffer_unordered(jobs)
             .collect::<Vec<()>>()
@@ -54,7 +54,7 @@ async fn one(
     number: usize,
     entry: &PlanEntry,
     known: &BTreeMap<String, Known>,
-    pace: EngineOptions,
+    options: EngineOptions,
     cancel: &CancellationToken,
     stop: &CancellationToken,
 ) {
@@ -77,7 +77,7 @@ async fn one(
             }
         }
     };
-    if pace.fail_fast && is_bad(end.verdict) {
+    if options.fail_fast && is_bad(end.verdict) {
         stop.cancel();
     }
     ctx.recorder.emit(EventKind::ScenarioEnded(Box::new(end)));

@@ -10,7 +10,7 @@ use super::{
     context::CleanupPolicy,
     engine::EngineOptions,
     in_memory::{
-        story::{PACE, Play, story},
+        story::{OPTIONS, Play, story},
         world::World,
     },
 };
@@ -137,12 +137,12 @@ async fn fail_fast_begins_nothing_after_a_failure() {
     ];
     let stories = stories.into_iter().zip([1, 3, 5, 7]);
     let stories = stories.map(|((name, steps), number)| (name, story(&world, number, "", steps)));
-    let pace = EngineOptions {
+    let options = EngineOptions {
         jobs: 1,
         fail_fast: true,
     };
     let play = Play {
-        pace,
+        options,
         ..Play::of(&world, stories.collect())
     };
     let told = play.run().await;
@@ -161,9 +161,9 @@ async fn scenario_that_runs_alone_calls_nobody_before_all_others_have_ended() {
     let others = [("b", 3), ("c", 5)]
         .map(|(name, number)| (name, story(&world, number, "", "- probe: fine")));
     let stories = [("a", alone)].into_iter().chain(others);
-    let pace = EngineOptions { jobs: 3, ..PACE };
+    let options = EngineOptions { jobs: 3, ..OPTIONS };
     let play = Play {
-        pace,
+        options,
         ..Play::of(&world, stories.collect())
     };
     let told = play.run().await;
@@ -180,9 +180,9 @@ async fn scenarios_side_by_side_have_namespaces_and_calls_of_their_own() {
     let world = World::start().await;
     let stories = [("a", 1), ("b", 3), ("c", 5)];
     let stories = stories.map(|(name, number)| (name, story(&world, number, "", "- probe: fine")));
-    let pace = EngineOptions { jobs: 3, ..PACE };
+    let options = EngineOptions { jobs: 3, ..OPTIONS };
     let play = Play {
-        pace,
+        options,
         ..Play::of(&world, stories.into())
     };
     let told = play.run().await;
@@ -258,7 +258,7 @@ async fn namespace_goes_with_its_scenario_unless_it_is_to_be_looked_at(
 async fn namespace_of_a_world_that_ends_with_the_run_is_left_to_it() {
     let world = World::start().await;
     let play = Play {
-        tidy: CleanupPolicy::WithTheWorld,
+        cleanup: CleanupPolicy::WithTheWorld,
         ..Play::of(&world, vec![("a", story(&world, 1, "", "- probe: fine"))])
     };
     assert_eq!(play.run().await.end().0, Verdict::Pass);

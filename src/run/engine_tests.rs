@@ -10,30 +10,30 @@ use crate::{
     verdict::Rates,
 };
 
-const PACE: EngineOptions = EngineOptions {
+const OPTIONS: EngineOptions = EngineOptions {
     jobs: 1,
     fail_fast: false,
 };
 
 fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
-    let terms = PlanOptions {
+    let options = PlanOptions {
         rates: Rates::default(),
         seed: Seed::new(7),
         jobs: 1,
     };
-    plan(scenarios, terms, Some(&BTreeSet::new())).entries
+    plan(scenarios, options, Some(&BTreeSet::new())).entries
 }
 
 /// Runs these files and returns the events.
 async fn told(
     files: &[(&str, String)],
-    pace: EngineOptions,
+    options: EngineOptions,
     cancel: &CancellationToken,
 ) -> Vec<EventKind> {
     let root = tempfile::tempdir().expect("a directory");
     let entries = entries(scenarios(root.path(), files));
     let mut stage = Stage::new();
-    run(&stage.ctx, &entries, &BTreeMap::new(), pace, cancel).await;
+    run(&stage.ctx, &entries, &BTreeMap::new(), options, cancel).await;
     stage.told()
 }
 
@@ -67,7 +67,7 @@ fn three() -> [(&'static str, String); 3] {
 
 #[tokio::test]
 async fn everything_is_planned_before_anything_begins() {
-    let told = told(&three(), PACE, &CancellationToken::new()).await;
+    let told = told(&three(), OPTIONS, &CancellationToken::new()).await;
     let planned = |kind: &EventKind| matches!(kind, EventKind::ScenarioPlanned { .. });
     assert!(told[..3].iter().all(planned), "{told:?}");
     assert!(!told[3..].iter().any(planned), "{told:?}");
@@ -75,7 +75,7 @@ async fn everything_is_planned_before_anything_begins() {
 
 #[tokio::test]
 async fn a_scenario_that_cannot_be_made_is_an_error_and_the_others_go_on() {
-    let told = told(&three(), PACE, &CancellationToken::new()).await;
+    let told = told(&three(), OPTIONS, &CancellationToken::new()).await;
     assert_eq!(classes(&told), [Some(ErrorClass::Input); 3]);
     let ends = ends(&told);
     assert_eq!(ends.len(), 3);
@@ -91,7 +91,7 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
         ("a", hopeless("")),
         ("b", hopeless("needs: [telemetry, gateway]\n")),
     ];
-    let told = told(&files, PACE, &CancellationToken::new()).await;
+    let told = told(&files, OPTIONS, &CancellationToken::new()).await;
     assert_eq!(starts(&told), ["area/a"]);
     let skipped = (
         "area/b",
@@ -107,7 +107,7 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
 #[case::two_at_a_time(2)]
 #[tokio::test]
 async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usize) {
-    let pace = EngineOptions {
+    let options = EngineOptions {
         jobs,
         fail_fast: true,
     };
@@ -116,7 +116,7 @@ async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usiz
         .iter()
         .map(|(name, text)| (name.as_str(), text.clone()))
         .collect();
-    let told = told(&files, pace, &CancellationToken::new()).await;
+    let told = told(&files, options, &CancellationToken::new()).await;
     let begun = starts(&told).len();
     assert!((1..=jobs).contains(&begun), "{begun} started");
     assert_eq!(ends(&told).len(), begun);
@@ -129,12 +129,12 @@ async fn a_skip_is_nothing_bad() {
     let mut entries = entries(scenarios(root.path(), &files));
     entries.sort_by_key(|entry| entry.action == PlanAction::Run);
     let mut stage = Stage::new();
-    let pace = EngineOptions {
+    let options = EngineOptions {
         jobs: 1,
         fail_fast: true,
     };
     let cancel = CancellationToken::new();
-    run(&stage.ctx, &entries, &BTreeMap::new(), pace, &cancel).await;
+    run(&stage.ctx, &entries, &BTreeMap::new(), options, &cancel).await;
     assert_eq!(starts(&stage.told()), ["area/b"]);
 }
 
@@ -151,8 +151,8 @@ async fn what_runs_alone_comes_last(#[case] jobs: usize) {
         ("d", alone),
         ("e", hopeless("")),
     ];
-    let pace = EngineOptions { jobs, ..PACE };
-    let told = told(&files, pace, &CancellationToken::new()).await;
+    let options = EngineOptions { jobs, ..OPTIONS };
+    let told = told(&files, options, &CancellationToken::new()).await;
     let order: Vec<(&str, bool)> = told
         .iter()
         .filter_map(|kind| match kind {
@@ -181,7 +181,7 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
     let mut stage = Stage::new();
     stage.lost.set("etcd ended".into());
     let cancel = CancellationToken::new();
-    run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
+    run(&stage.ctx, &entries, &BTreeMap::new(), OPTIONS, &cancel).await;
     let told = stage.told();
     assert!(starts(&told).is_empty(), "{told:?}");
     assert_eq!(classes(&told), [Some(ErrorClass::Mesh); 3]);
@@ -199,7 +199,7 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
 async fn a_cancelled_run_begins_nothing_and_says_nothing_of_the_rest() {
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let told = told(&three(), PACE, &cancel).await;
+    let told = told(&three(), OPTIONS, &cancel).await;
     assert!(
         starts(&told).is_empty() && ends(&told).is_empty(),
         "{told:?}"
@@ -214,7 +214,7 @@ async fn runs_of_one_scenario_are_told_apart_by_their_number() {
     let entries = entries([one.clone(), one.clone(), one].concat());
     let mut stage = Stage::new();
     let cancel = CancellationToken::new();
-    run(&stage.ctx, &entries, &BTreeMap::new(), PACE, &cancel).await;
+    run(&stage.ctx, &entries, &BTreeMap::new(), OPTIONS, &cancel).await;
     let told = stage.told();
     let attempts = told.iter().filter_map(|kind| match kind {
         EventKind::ScenarioEnded(end) => Some(end.attempt),

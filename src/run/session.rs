@@ -134,7 +134,7 @@ impl Session {
             watchdog: StallDetector::of_machine().map_err(SessionError::Thread)?,
             bundle: kept.bundle,
             redactor: kept.redactor,
-            overrides: ready.fitting.clone(),
+            overrides: ready.overrides.clone(),
             session: terms,
         });
         Ok(Self {

@@ -41,8 +41,8 @@ impl Stage {
     }
 
     /// Creates a stage with the pods of a world and its server for control calls.
-    pub fn on(world: &World, tidy: CleanupPolicy, keep_failed: bool) -> Self {
-        let (mut stage, session) = Self::with(&world.fake, world.dial(), tidy, keep_failed);
+    pub fn on(world: &World, cleanup: CleanupPolicy, keep_failed: bool) -> Self {
+        let (mut stage, session) = Self::with(&world.fake, world.dial(), cleanup, keep_failed);
         drop(session);
         let ctx = Arc::get_mut(&mut stage.ctx).expect("there are no other owners yet");
         ctx.mesh.control = world.control();
@@ -52,7 +52,7 @@ impl Stage {
     fn with(
         fake: &Fake,
         dial: PodDialer,
-        tidy: CleanupPolicy,
+        cleanup: CleanupPolicy,
         keep_failed: bool,
     ) -> (Self, Session) {
         let (recorder, events) = Recorder::new();
@@ -65,7 +65,7 @@ impl Stage {
             programs: std::collections::BTreeSet::new(),
             own_mesh: true,
             secrets: Vec::new(),
-            fitting: WorkloadOverrides::default(),
+            overrides: WorkloadOverrides::default(),
         };
         let found = IstioEndpoints {
             control_planes: ControlPlanes::new(vec![ControlPlane {
@@ -80,10 +80,10 @@ impl Stage {
             .expect("one"),
             gateways: Vec::new(),
         };
-        let terms = SessionOptions {
+        let options = SessionOptions {
             run_id: RunId::random(),
             rates: Rates::default(),
-            cleanup: tidy,
+            cleanup,
             keep_failed,
             mutation: None,
         };
@@ -91,7 +91,7 @@ impl Stage {
             lost: lost.clone(),
             ..Kept::default()
         };
-        let session = Session::new(&ready, found, recorder, kept, terms).expect("threads");
+        let session = Session::new(&ready, found, recorder, kept, options).expect("threads");
         let stage = Self {
             ctx: Arc::clone(&session.ctx),
             lost,

@@ -24,5 +24,5 @@ pub struct TargetAccess {
     /// Strings that must not appear in any report.
     pub secrets: Vec<String>,
     /// What workloads need to run here.
-    pub fitting: WorkloadOverrides,
+    pub overrides: WorkloadOverrides,
 }

@@ -105,7 +105,7 @@ impl Existing {
                 programs: BTreeSet::new(),
                 own_mesh: false,
                 secrets: Vec::new(),
-                fitting: WorkloadOverrides {
+                overrides: WorkloadOverrides {
                     testbed: options.testbed.clone(),
                     apart: false,
                 },
@@ -126,7 +126,7 @@ impl Existing {
         let versions: Vec<String> = versions
             .map(|(name, version)| format!("{name} {version}"))
             .collect();
-        let image = self.ready.fitting.testbed.as_deref();
+        let image = self.ready.overrides.testbed.as_deref();
         format!(
             "cluster   {} (context {})\n\
              versions  {}\n\

@@ -4,8 +4,8 @@ use std::{
     collections::VecDeque,
     fs::File,
     io::{BufRead as _, BufReader, Read as _},
-    process::{Command, Stdio},
-    thread,
+    process::{ChildStderr, ChildStdout, Command, Stdio},
+    thread::{self, JoinHandle},
 };
 
 use super::error::ToolchainError;
@@ -26,7 +26,7 @@ pub(super) fn run(
     doing: &str,
     command: &mut Command,
     lock: Option<&File>,
-    mut on_line: impl FnMut(&str),
+    on_line: impl FnMut(&str),
 ) -> Result<String, ToolchainError> {
     let failed = |status: String, tail: String| ToolchainError::Command {
         doing: doing.to_owned(),
@@ -44,18 +44,39 @@ pub(super) fn run(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(spawned)?;
-    let stdout = child.stdout.take();
-    let reader = thread::spawn(move || {
+    let reader = read_in_background(child.stdout.take());
+    let tail = follow(child.stderr.take(), on_line);
+    let status = child.wait().map_err(spawned)?;
+    let output = reader
+        .join()
+        .map_err(|_| spawned(std::io::Error::other("reader panicked")))?;
+    if status.success() {
+        return output.map_err(spawned);
+    }
+    if tail.contains("no space left on device") || tail.contains("No space left on device") {
+        return Err(ToolchainError::DiskFull {
+            doing: doing.to_owned(),
+            path: std::env::temp_dir(),
+        });
+    }
+    Err(failed(status.to_string(), tail))
+}
+
+/// Starts a thread that reads all of `stdout`, so that a full pipe never blocks the command.
+fn read_in_background(stdout: Option<ChildStdout>) -> JoinHandle<std::io::Result<String>> {
+    thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(mut stdout) = stdout {
             stdout.read_to_end(&mut text)?;
         }
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&text).into_owned())
-    });
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    })
+}
+
+/// Passes each line of `stderr` to `on_line` until its end, and returns the last lines.
+fn follow(stderr: Option<ChildStderr>, mut on_line: impl FnMut(&str)) -> String {
     let mut tail = VecDeque::with_capacity(TAIL);
-    for line in child
-        .stderr
-        .take()
+    for line in stderr
         .into_iter()
         .flat_map(|stderr| BufReader::new(stderr).split(b'\n'))
     {
@@ -67,22 +88,8 @@ pub(super) fn run(
         }
         tail.push_back(line);
     }
-    let status = child.wait().map_err(spawned)?;
-    let output = reader
-        .join()
-        .map_err(|_| spawned(std::io::Error::other("reader panicked")))?;
-    if status.success() {
-        return output.map_err(spawned);
-    }
     let tail: Vec<String> = tail.into();
-    let tail = tail.join("\n");
-    if tail.contains("no space left on device") || tail.contains("No space left on device") {
-        return Err(ToolchainError::DiskFull {
-            doing: doing.to_owned(),
-            path: std::env::temp_dir(),
-        });
-    }
-    Err(failed(status.to_string(), tail))
+    tail.join("\n")
 }
 
 #[cfg(test)]

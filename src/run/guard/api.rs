@@ -51,15 +51,42 @@ async fn beat(beats: Arc<Mutex<Beats>>, client: Client) {
     loop {
         next.tick().await;
         lock().ask(&who, UID, Instant::now());
-        // `readyz` checks etcd. A denial is an answer as well.
-        let answer = match http::Request::get("/readyz").body(Vec::new()) {
-            Ok(request) => client.request_text(request).await,
-            Err(_) => return,
+        let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
+            return;
         };
-        let answer = match answer {
-            Ok(_) | Err(kube::Error::Api(_)) => Answer::Runs(None),
-            Err(_) => Answer::Gone,
-        };
-        lock().back(&who, answer, Instant::now());
+        if answers(client.request_text(request).await) {
+            lock().back(&who, Answer::Runs(None), Instant::now());
+        }
+    }
+}
+
+/// True if the API server is of use. `readyz` checks etcd, so a server error is no answer, as a
+/// failed connection is none: the request stays open until one comes. A denial is an answer.
+fn answers(answer: kube::Result<String>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(kube::Error::Api(status)) => status.code < 500,
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn denied(code: u16) -> kube::Result<String> {
+        let status = kube::core::Status::failure("no", "Because").with_code(code);
+        Err(kube::Error::Api(Box::new(status)))
+    }
+
+    #[rstest]
+    #[case::ready(Ok("ok".to_owned()), true)]
+    #[case::denied(denied(403), true)]
+    #[case::without_etcd(denied(500), false)]
+    #[case::overloaded(denied(503), false)]
+    #[case::no_connection(Err(kube::Error::LinesCodecMaxLineLengthExceeded), false)]
+    fn a_server_error_is_no_answer(#[case] answer: kube::Result<String>, #[case] expected: bool) {
+        assert_eq!(answers(answer), expected);
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// One scenario at a time, without fail-fast.
-pub const PACE: EngineOptions = EngineOptions {
+pub const OPTIONS: EngineOptions = EngineOptions {
     jobs: 1,
     fail_fast: false,
 };
@@ -64,8 +64,8 @@ pub fn story(world: &World, number: u8, more: &str, steps: &str) -> String {
 pub struct Play<'a> {
     pub world: &'a World,
     pub stories: Vec<(&'a str, String)>,
-    pub pace: EngineOptions,
-    pub tidy: CleanupPolicy,
+    pub options: EngineOptions,
+    pub cleanup: CleanupPolicy,
     pub keep_failed: bool,
     pub known: BTreeMap<String, Known>,
     pub cancel: CancellationToken,
@@ -77,8 +77,8 @@ impl<'a> Play<'a> {
         Self {
             world,
             stories,
-            pace: PACE,
-            tidy: CleanupPolicy::Deleted,
+            options: OPTIONS,
+            cleanup: CleanupPolicy::Deleted,
             keep_failed: false,
             known: BTreeMap::new(),
             cancel: CancellationToken::new(),
@@ -90,8 +90,15 @@ impl<'a> Play<'a> {
         let root = tempfile::tempdir().expect("a directory");
         let loaded = self.load(root.path());
         let entries = entries(std::iter::repeat_n(loaded, times).flatten().collect());
-        let mut stage = Stage::on(self.world, self.tidy, self.keep_failed);
-        engine::run(&stage.ctx, &entries, &self.known, self.pace, &self.cancel).await;
+        let mut stage = Stage::on(self.world, self.cleanup, self.keep_failed);
+        engine::run(
+            &stage.ctx,
+            &entries,
+            &self.known,
+            self.options,
+            &self.cancel,
+        )
+        .await;
         Told(stage.told())
     }
 
@@ -115,12 +122,12 @@ impl<'a> Play<'a> {
 }
 
 fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
-    let terms = PlanOptions {
+    let options = PlanOptions {
         rates: Rates::default(),
         seed: Seed::new(7),
         jobs: 1,
     };
-    plan(scenarios, terms, None).entries
+    plan(scenarios, options, None).entries
 }
 
 /// The events of a run.

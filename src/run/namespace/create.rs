@@ -82,75 +82,9 @@ impl ScenarioNamespace {
         outside: bool,
     ) -> Result<Self, NamespaceError> {
         let namespace = root.name.clone();
-        let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
-        for (workload, documents) in workloads {
-            let caller = workload_file::makes_caller(documents);
-            for object in workload::objects(workload, documents, &ctx.session.run_id) {
-                let mut object = ctx.overrides.apply(object, caller);
-                if caller {
-                    object = control::past_the_proxy(object);
-                }
-                let (kind, name) = (
-                    object["kind"].to_string(),
-                    object["metadata"]["name"].to_string(),
-                );
-                unique.insert((kind, name), object);
-            }
-        }
         let host = format!("{namespace}.example.test");
-        let names = Names {
-            namespace: &namespace,
-            host: &host,
-            gateway: GATEWAY_LABEL,
-        };
-        unique
-            .values_mut()
-            .for_each(|object| expand_all(object, &names));
-        if workloads
-            .iter()
-            .any(|(_, documents)| is_gateway_file(documents))
-        {
-            unique.insert(
-                ("gateway".into(), "marker".into()),
-                marker::own_gateway(&namespace),
-            );
-        }
-        let callers = workloads
-            .iter()
-            .filter(|(_, documents)| workload_file::makes_caller(documents))
-            .map(|(workload, _)| workload.name.clone());
-        let callers: BTreeSet<String> = callers.collect();
-        let roles = Roles {
-            callers: callers.iter().cloned().collect(),
-            mesh: false,
-        };
-        let mut ns = Self {
-            host,
-            workloads: workloads
-                .iter()
-                .map(|(workload, _)| workload.clone())
-                .collect(),
-            callers,
-            certificates: Certificates::default(),
-            guard: Guard::start(&ctx.pods, &ctx.client, &ctx.dialer, &namespace, roles),
-            times: OnceLock::new(),
-            answered: Mutex::default(),
-            services: balanced_services(unique.values()),
-            controllers: workloads
-                .iter()
-                .filter_map(|(workload, documents)| {
-                    Some((workload.name.clone(), Maker::of(documents)?))
-                })
-                .collect(),
-            headless: unique.values().any(is_headless),
-            name: namespace,
-            outside,
-            root,
-            entries: Vec::new(),
-            taken: TakenSlots::default(),
-        };
-        unique.insert(("entry".into(), "marker".into()), marker::entry(&ns.name));
-        let objects: Vec<Value> = unique.into_values().collect();
+        let objects = objects(ctx, workloads, &namespace, &host);
+        let mut ns = Self::new(ctx, root, host, workloads, &objects, outside);
         let written = order::write_all(&ctx.writer, objects, ns.home()).await?;
         let told = |object: &Written| object.api_version.contains("istio.io");
         let within = |object: &Written| object.namespace.as_ref() == Some(&ns.name);
@@ -162,21 +96,72 @@ impl ScenarioNamespace {
             let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
             ns.await_pods(ctx, &workload.name, wanted).await?;
         }
+        ns.await_proxies(ctx, gateway).await?;
+        Ok(ns)
+    }
+
+    /// A namespace whose objects are not written yet.
+    fn new(
+        ctx: &RunContext,
+        root: Written,
+        host: String,
+        workloads: &[(Workload, Vec<Value>)],
+        objects: &[Value],
+        outside: bool,
+    ) -> Self {
+        let callers = workloads
+            .iter()
+            .filter(|(_, documents)| workload_file::makes_caller(documents))
+            .map(|(workload, _)| workload.name.clone());
+        let callers: BTreeSet<String> = callers.collect();
+        let roles = Roles {
+            callers: callers.iter().cloned().collect(),
+            mesh: false,
+        };
+        let controllers = workloads.iter().filter_map(|(workload, documents)| {
+            Some((workload.name.clone(), Maker::of(documents)?))
+        });
+        Self {
+            host,
+            workloads: workloads.iter().map(|(one, _)| one.clone()).collect(),
+            callers,
+            certificates: Certificates::default(),
+            guard: Guard::start(&ctx.pods, &ctx.client, &ctx.dialer, &root.name, roles),
+            times: OnceLock::new(),
+            answered: Mutex::default(),
+            services: balanced_services(objects.iter()),
+            controllers: controllers.collect(),
+            headless: objects.iter().any(is_headless),
+            name: root.name.clone(),
+            outside,
+            root,
+            entries: Vec::new(),
+            taken: TakenSlots::default(),
+        }
+    }
+
+    /// Waits until every proxy has all that was written.
+    async fn await_proxies(
+        &mut self,
+        ctx: &RunContext,
+        gateway: bool,
+    ) -> Result<(), NamespaceError> {
         // A push with a marker that is written now contains what istiod knows now.
-        ns.await_pods_known(ctx, &ns.addresses(ctx)).await?;
-        let services: Vec<String> = ns.services.keys().cloned().collect();
-        shards::await_services(&ctx.mesh.applier.control_planes(), &ns.name, &services, &[])
-            .await?;
-        let mutated = ns.mutated(ctx);
+        self.await_pods_known(ctx, &self.addresses(ctx)).await?;
+        let services: Vec<String> = self.services.keys().cloned().collect();
+        let control_planes = ctx.mesh.applier.control_planes();
+        shards::await_services(&control_planes, &self.name, &services, &[]).await?;
+        let mutated = self.mutated(ctx);
         let (live, ()) = try_join!(
-            ns.change(ctx, mutated, Vec::new(), gateway),
-            ns.await_settled(ctx, gateway),
+            self.change(ctx, mutated, Vec::new(), gateway),
+            self.await_settled(ctx, gateway),
         )?;
         // The endpoints were checked in parallel and may be newer than the push. Those of the
         // gateways were checked after it.
-        ns.await_endpoints_at(ctx, &ns.proxies(ctx), false).await?;
-        ns.entries.extend(live.written);
-        Ok(ns)
+        let proxies = self.proxies(ctx);
+        self.await_endpoints_at(ctx, &proxies, false).await?;
+        self.entries.extend(live.written);
+        Ok(())
     }
 
     /// Cleans up the namespace according to the run's
@@ -186,6 +171,41 @@ impl ScenarioNamespace {
         let all = [&self.entries, configuration].concat();
         clean_up::end(ctx, &self.root, &all, keep).await;
     }
+}
+
+/// The objects of all workloads, each once, with their placeholders replaced, and those that show
+/// the config epoch at gateways.
+fn objects(
+    ctx: &RunContext,
+    workloads: &[(Workload, Vec<Value>)],
+    namespace: &str,
+    host: &str,
+) -> Vec<Value> {
+    let names = Names {
+        namespace,
+        host,
+        gateway: GATEWAY_LABEL,
+    };
+    let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
+    for (workload, documents) in workloads {
+        let caller = workload_file::makes_caller(documents);
+        for object in workload::objects(workload, documents, &ctx.session.run_id) {
+            let mut object = ctx.overrides.apply(object, caller);
+            if caller {
+                object = control::past_the_proxy(object);
+            }
+            expand_all(&mut object, &names);
+            let kind = object["kind"].to_string();
+            unique.insert((kind, object["metadata"]["name"].to_string()), object);
+        }
+    }
+    let mut objects: Vec<Value> = unique.into_values().collect();
+    objects.push(marker::entry(namespace));
+    let mut files = workloads.iter();
+    if files.any(|(_, documents)| is_gateway_file(documents)) {
+        objects.push(marker::own_gateway(namespace));
+    }
+    objects
 }
 
 fn is_headless(object: &Value) -> bool {

@@ -164,10 +164,69 @@ enum State {
 }
 
 fn state(object: &Value, pods: &[Pod]) -> State {
-    let number = |at: &str| object.pointer(at).and_then(Value::as_u64);
-    let status = |field: &str| number(&format!("/status/{field}")).unwrap_or(0);
-    let wanted = number("/spec/replicas").unwrap_or(1);
-    let observed = number("/status/observedGeneration") >= number("/metadata/generation");
+    match object["kind"].as_str().unwrap_or_default() {
+        "Deployment" | "StatefulSet" | "ReplicaSet" | "DaemonSet" => replicas_state(object, pods),
+        "Job" => job_state(object),
+        "Pod" => pod_state(object, pods),
+        _ => State::Pending("it does not exist".to_owned()),
+    }
+}
+
+/// Progress of a workload that has a number of like pods.
+fn replicas_state(object: &Value, pods: &[Pod]) -> State {
+    let Counts {
+        wanted,
+        updated,
+        ready,
+        all,
+    } = Counts::of(object);
+    let observed =
+        number(object, "/status/observedGeneration") >= number(object, "/metadata/generation");
+    let watched = pods.iter().filter(|pod| pods::is_ready(pod)).count() as u64;
+    let done = observed && [updated, ready, all, watched] == [wanted; 4];
+    let words =
+        format!("{updated} of {wanted} pods are up to date and {ready} are ready; {all} exist");
+    pending_unless(done, &words)
+}
+
+/// The number of pods that a workload is to have, and the numbers in its status.
+struct Counts {
+    wanted: u64,
+    /// Pods of the workload's present version.
+    updated: u64,
+    ready: u64,
+    all: u64,
+}
+
+impl Counts {
+    fn of(object: &Value) -> Self {
+        let status = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
+        if object["kind"] == "DaemonSet" {
+            return Self {
+                wanted: status("desiredNumberScheduled"),
+                updated: status("updatedNumberScheduled"),
+                ready: status("numberReady"),
+                all: status("currentNumberScheduled"),
+            };
+        }
+        let wanted = number(object, "/spec/replicas").unwrap_or(1);
+        let is_one_revision =
+            object.pointer("/status/currentRevision") == object.pointer("/status/updateRevision");
+        let updated = match object["kind"].as_str() {
+            Some("StatefulSet") if is_one_revision => wanted,
+            Some("ReplicaSet") => status("readyReplicas"),
+            _ => status("updatedReplicas"),
+        };
+        Self {
+            wanted,
+            updated,
+            ready: status("readyReplicas"),
+            all: status("replicas"),
+        }
+    }
+}
+
+fn job_state(object: &Value) -> State {
     let is_true = |kind: &str| {
         let conditions = object
             .pointer("/status/conditions")
@@ -175,60 +234,27 @@ fn state(object: &Value, pods: &[Pod]) -> State {
         let mut all = conditions.into_iter().flatten();
         all.any(|condition| condition["type"] == kind && condition["status"] == "True")
     };
-    let (have, wanted) = match object["kind"].as_str().unwrap_or_default() {
-        "Deployment" => (
-            [
-                status("updatedReplicas"),
-                status("readyReplicas"),
-                status("replicas"),
-            ],
-            wanted,
-        ),
-        "StatefulSet" => {
-            let one = object.pointer("/status/currentRevision")
-                == object.pointer("/status/updateRevision");
-            let updated = if one {
-                wanted
-            } else {
-                status("updatedReplicas")
-            };
-            (
-                [updated, status("readyReplicas"), status("replicas")],
-                wanted,
-            )
-        }
-        "ReplicaSet" => (
-            [
-                status("readyReplicas"),
-                status("readyReplicas"),
-                status("replicas"),
-            ],
-            wanted,
-        ),
-        "DaemonSet" => (
-            [
-                status("updatedNumberScheduled"),
-                status("numberReady"),
-                status("currentNumberScheduled"),
-            ],
-            status("desiredNumberScheduled"),
-        ),
-        "Job" if is_true("Failed") => return State::Failed("it failed".to_owned()),
-        "Job" if is_true("Complete") => return State::Ready,
-        "Job" => return pending_unless(status("ready") > 0, "none of its pods is ready"),
-        "Pod" => match object.pointer("/status/phase").and_then(Value::as_str) {
-            Some("Failed") => return State::Failed("it failed".to_owned()),
-            Some("Succeeded") => return State::Ready,
-            _ => return pending_unless(pods.iter().any(pods::is_ready), "it is not ready"),
-        },
-        _ => return State::Pending("it does not exist".to_owned()),
-    };
-    let [updated, ready, all] = have;
-    let watched = pods.iter().filter(|pod| pods::is_ready(pod)).count() as u64;
-    let done = observed && have.iter().all(|count| *count == wanted) && watched == wanted;
-    let words =
-        format!("{updated} of {wanted} pods are up to date and {ready} are ready; {all} exist");
-    pending_unless(done, &words)
+    if is_true("Failed") {
+        return State::Failed("it failed".to_owned());
+    }
+    if is_true("Complete") {
+        return State::Ready;
+    }
+    let ready = number(object, "/status/ready").unwrap_or(0);
+    pending_unless(ready > 0, "none of its pods is ready")
+}
+
+fn pod_state(object: &Value, pods: &[Pod]) -> State {
+    match object.pointer("/status/phase").and_then(Value::as_str) {
+        Some("Failed") => State::Failed("it failed".to_owned()),
+        Some("Succeeded") => State::Ready,
+        _ => pending_unless(pods.iter().any(pods::is_ready), "it is not ready"),
+    }
+}
+
+/// The number at a JSON pointer.
+fn number(object: &Value, at: &str) -> Option<u64> {
+    object.pointer(at).and_then(Value::as_u64)
 }
 
 fn pending_unless(done: bool, words: &str) -> State {

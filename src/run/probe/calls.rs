@@ -43,7 +43,7 @@ use crate::{
 /// Time that one round of calls takes on a machine that is busy with other scenarios.
 const ROUND: Duration = Duration::from_millis(100);
 /// Limit of one call without a deadline (`CallPlan::patience_ms`).
-const PATIENCE: Duration = Duration::from_secs(30);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Number of calls and attempts of one run that are kept as evidence.
 const KEPT: usize = 50;
@@ -71,7 +71,7 @@ impl Outcome {
         let mut patience = self
             .checks
             .iter()
-            .filter(|check| check.matcher == outcome::PATIENCE);
+            .filter(|check| check.matcher == outcome::CALL_TIMEOUT);
         patience.next().map(|check| check.actual.clone())
     }
 }
@@ -111,22 +111,20 @@ pub async fn run(
     let caller = ns.pod(ctx, &probe.request.from)?;
     let caller = ctx.port(&ns.name, &caller, CONTROL_PORT);
     let plan = call_plan(ctx, ns, probe, tag)?;
-    let watched = if options.must_fail.is_empty() {
-        expect.clone()
-    } else {
-        expect.only(options.must_fail)
+    let watched = match options.must_fail {
+        [] => expect,
+        must_fail => expect.only(must_fail),
     };
     let mut monitor =
         Monitor::new(&watched, &pods, options.busy.as_deref(), probe.rates).of_namespace(&ns.name);
+    let asked = || options.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
         if let RunLine::Call(call) = line {
             // After a call that hung, the verdict is known. Other calls would hang as long.
             let hung = answer::given_up(&call);
             calls.push(*call);
-            stopped_early = monitor.feed(&calls)
-                || hung
-                || options.stop.as_ref().is_some_and(|stop| *stop.borrow());
+            stopped_early = monitor.feed(&calls) || hung || asked();
         }
         !stopped_early
     };
@@ -137,21 +135,19 @@ pub async fn run(
         // Calls in flight are cancelled: dropping the caller's response stops them.
         () = asked_to_stop(options.stop.clone()) => None,
         () = tokio::time::sleep(limit), if options.stop.is_none() => {
-            let probe = probe.name.clone();
-            return Err(ProbeError::Endless { probe, limit });
+            return Err(ProbeError::Endless { probe: probe.name.clone(), limit });
         }
     };
-    stopped_early |= options.stop.as_ref().is_some_and(|stop| *stop.borrow());
+    stopped_early |= asked();
+    let last_us = calls.last().map_or(0, |call: &Observation| call.end_us);
+    let (took_us, caller) = match ended {
+        Some(ended) => (ended.took_us, ended.stalls),
+        None => (last_us, Vec::new()),
+    };
     let stalls = Stalls {
         harness: ctx.watchdog.since(began),
-        caller: ended
-            .as_ref()
-            .map_or_else(Vec::new, |ended| ended.stalls.clone()),
+        caller,
     };
-    let took_us = ended
-        .map(|ended| ended.took_us)
-        .or_else(|| calls.last().map(|call: &Observation| call.end_us))
-        .unwrap_or(0);
     let recorded = RecordedCalls {
         began,
         calls,
@@ -187,7 +183,11 @@ fn limit(ns: &ScenarioNamespace, probe: &ResolvedProbe) -> Duration {
     let waits = Duration::from_millis(script.delay_ms.saturating_add(script.hold_ms));
     let configured = ns.times.get().map_or(Duration::ZERO, Times::longest);
     let each = ROUND + waits + probe.request.deadline.unwrap_or_default() + configured;
-    let each = if paced { PATIENCE } else { each.min(PATIENCE) };
+    let each = if paced {
+        CALL_TIMEOUT
+    } else {
+        each.min(CALL_TIMEOUT)
+    };
     let side_by_side = u64::from(probe.load.connections) * u64::from(probe.load.streams);
     let rounds = probe.load.times.div_ceil(side_by_side.max(1));
     let total = match probe.load.rate {
@@ -211,6 +211,36 @@ pub async fn read_before(
     telemetry::before(ctx, ns, &expect).await
 }
 
+/// What the caller, the servers' ledgers and the proxies' logs say about the calls, and what was
+/// read before them.
+async fn observations(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    expect: &ResolvedExpect,
+    id: &str,
+    recorded: RecordedCalls,
+    options: &ProbeOptions<'_>,
+) -> Result<(Observations, telemetry::Before), ProbeError> {
+    let departed = ctx.pods.departed(&ns.name);
+    let attempts = attempts(ctx, ns, id, expect.get::<StreamOutcome>().is_some()).await?;
+    let flags = response_flags(ctx, ns, expect, id, recorded.calls.len()).await?;
+    let seen = Observations {
+        calls: recorded.calls,
+        attempts,
+        pods: recorded.pods,
+        flags,
+        namespace: ns.name.clone(),
+        departed,
+        before: options.before.clone(),
+        certificates: ns.certificates.serials(),
+        stalls: recorded.stalls,
+        busy_pod: options.busy.clone(),
+        stopped_early: recorded.stopped_early,
+        ..Observations::default()
+    };
+    Ok((seen, recorded.read))
+}
+
 /// Reads the servers' ledgers and the telemetry of recorded calls, and judges all of it.
 ///
 /// # Errors
@@ -223,33 +253,9 @@ pub async fn conclude(
     recorded: RecordedCalls,
     options: ProbeOptions<'_>,
 ) -> Result<Outcome, ProbeError> {
-    let RecordedCalls {
-        began,
-        calls,
-        pods,
-        stalls,
-        took_us,
-        stopped_early,
-        read,
-    } = recorded;
+    let (began, took_us) = (recorded.began, recorded.took_us);
     let expect = probe.expect.expanded(|text| expand(text, &ns.names()));
-    let departed = ctx.pods.departed(&ns.name);
-    let attempts = attempts(ctx, ns, id, expect.get::<StreamOutcome>().is_some()).await?;
-    let flags = response_flags(ctx, ns, &expect, id, calls.len()).await?;
-    let mut seen = Observations {
-        calls,
-        attempts,
-        pods,
-        flags,
-        namespace: ns.name.clone(),
-        departed,
-        before: options.before,
-        certificates: ns.certificates.serials(),
-        stalls,
-        busy_pod: options.busy,
-        stopped_early,
-        ..Observations::default()
-    };
+    let (mut seen, read) = observations(ctx, ns, &expect, id, recorded, &options).await?;
     let contrast = !options.must_fail.is_empty();
     seen.way = way::of(ctx, ns, probe, &expect, &seen).await?;
     seen.telemetry = telemetry::gather(ctx, ns, &expect, &seen, &read, contrast).await?;

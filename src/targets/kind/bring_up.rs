@@ -192,6 +192,38 @@ async fn record(kind: &ContainerTool, options: &KindOptions) -> Result<Record, K
     }
 }
 
+/// Installs Istio unless the cluster has it. True if it was there before.
+async fn install_if_absent(
+    client: &Client,
+    dial: &PodDialer,
+    record: &mut Record,
+    options: &KindOptions,
+    phases: &Phases,
+) -> Result<bool, KindError> {
+    let is_there = match discovery::find(client, dial).await {
+        // Reinstalling would not fix it.
+        Err(error @ DiscoveryError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
+        endpoints => endpoints.is_ok(),
+    };
+    if !is_there {
+        istio(client, options, phases).await?;
+        record.profile = Some(options.profile.name().to_owned());
+        record.made_of.extend(options.made_of.only(&made_of::ISTIO));
+        record.made_of.note("profile", options.profile.name());
+    }
+    Ok(is_there)
+}
+
+/// Programs that the loaded images offer to scenarios.
+fn programs(images: &BTreeSet<String>) -> BTreeSet<String> {
+    let offered = [
+        ("local/interop:dev", "grpcurl"),
+        ("local/grpcio:dev", "grpcio"),
+    ];
+    let loaded = offered.iter().filter(|(image, _)| images.contains(*image));
+    loaded.map(|(_, program)| (*program).to_owned()).collect()
+}
+
 async fn fill(
     kind: &ContainerTool,
     record: &mut Record,
@@ -218,26 +250,8 @@ async fn fill(
     );
     loaded?;
     let dial = PodDialer::api_server(client.clone());
-    let is_there = match discovery::find(&client, &dial).await {
-        // Reinstalling would not fix it.
-        Err(error @ DiscoveryError::NotReady { .. }) => return Err(Unusable::Mesh(error).into()),
-        endpoints => endpoints.is_ok(),
-    };
-    if !is_there {
-        istio(&client, options, phases).await?;
-        record.profile = Some(options.profile.name().to_owned());
-        record.made_of.extend(options.made_of.only(&made_of::ISTIO));
-        record.made_of.note("profile", options.profile.name());
-    }
-    let mut programs = BTreeSet::new();
-    for (image, word) in [
-        ("local/interop:dev", "grpcurl"),
-        ("local/grpcio:dev", "grpcio"),
-    ] {
-        if names.contains(image) {
-            programs.insert(word.to_owned());
-        }
-    }
+    let is_there = install_if_absent(&client, &dial, record, options, phases).await?;
+    let programs = programs(&names);
     let versions = versions::of(&client, &dial).await;
     let mut versions = versions.map_err(Unusable::Versions)?;
     if let Some(istio) = versions.get("istio") {
@@ -261,7 +275,7 @@ async fn fill(
         programs,
         own_mesh: record.made,
         secrets: Vec::new(),
-        fitting: WorkloadOverrides {
+        overrides: WorkloadOverrides {
             testbed: None,
             apart: nodes.iter().any(nodes::has_side),
         },

@@ -120,7 +120,7 @@ impl Local {
             programs,
             own_mesh: true,
             secrets: keys(&spec.pki()),
-            fitting: WorkloadOverrides::default(),
+            overrides: WorkloadOverrides::default(),
         }
     }
 

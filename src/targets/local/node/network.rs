@@ -45,17 +45,20 @@ pub(super) async fn connect(
     pod_ip: Ipv4Addr,
 ) -> io::Result<()> {
     let index = NEXT_INDEX.fetch_add(1, Ordering::Relaxed);
-    let name = format!("veth{index}");
-    let say = |what: &'static str| {
-        move |error: rtnetlink::Error| io::Error::other(format!("cannot {what}: {error}"))
-    };
+    create_pair(world, net, index).await?;
+    set_up_pod(pod, pod_ip).await?;
+    set_up_world(world, index, node_ip, pod_ip).await
+}
+
+/// Creates the pair: the world's end has the given index, the pod's end is `eth0` in `net`.
+async fn create_pair(world: &Handle, net: &File, index: u32) -> io::Result<()> {
     let peer = LinkMessageBuilder::<LinkUnspec>::new()
         .name("eth0")
         .index(ETH0)
         .setns_by_fd(net.as_raw_fd())
         .build();
     let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
-        .name(name)
+        .name(format!("veth{index}"))
         .index(index)
         .up()
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
@@ -65,24 +68,20 @@ pub(super) async fn connect(
         .add(pair)
         .execute()
         .await
-        .map_err(say("create the pod's link"))?;
+        .map_err(cannot("create the pod's link"))
+}
 
-    let up = |index| LinkUnspec::new_with_index(index).up().build();
-    pod.link()
-        .set(up(LOOPBACK))
-        .execute()
-        .await
-        .map_err(say("bring up lo"))?;
-    pod.link()
-        .set(up(ETH0))
-        .execute()
-        .await
-        .map_err(say("bring up eth0"))?;
+/// Brings up the pod's links and gives its end of the pair the address and the routes.
+async fn set_up_pod(pod: &Handle, pod_ip: Ipv4Addr) -> io::Result<()> {
+    for (index, what) in [(LOOPBACK, "bring up lo"), (ETH0, "bring up eth0")] {
+        let up = LinkUnspec::new_with_index(index).up().build();
+        pod.link().set(up).execute().await.map_err(cannot(what))?;
+    }
     pod.address()
         .add(ETH0, pod_ip.into(), 32)
         .execute()
         .await
-        .map_err(say("give eth0 its address"))?;
+        .map_err(cannot("give eth0 its address"))?;
     let gateway = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(GATEWAY, 32)
         .output_interface(ETH0)
@@ -92,7 +91,7 @@ pub(super) async fn connect(
         .add(gateway)
         .execute()
         .await
-        .map_err(say("route to the gateway"))?;
+        .map_err(cannot("route to the gateway"))?;
     let default = RouteMessageBuilder::<Ipv4Addr>::new()
         .gateway(GATEWAY)
         .output_interface(ETH0)
@@ -101,14 +100,22 @@ pub(super) async fn connect(
         .add(default)
         .execute()
         .await
-        .map_err(say("route through the gateway"))?;
+        .map_err(cannot("route through the gateway"))
+}
 
+/// Gives the world's end of the pair the gateway's address and the route to the pod.
+async fn set_up_world(
+    world: &Handle,
+    index: u32,
+    node_ip: Ipv4Addr,
+    pod_ip: Ipv4Addr,
+) -> io::Result<()> {
     world
         .address()
         .add(index, GATEWAY.into(), 32)
         .execute()
         .await
-        .map_err(say("give the gateway its address"))?;
+        .map_err(cannot("give the gateway its address"))?;
     let to_pod = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(pod_ip, 32)
         .output_interface(index)
@@ -120,8 +127,12 @@ pub(super) async fn connect(
         .add(to_pod)
         .execute()
         .await
-        .map_err(say("route to the pod"))?;
-    Ok(())
+        .map_err(cannot("route to the pod"))
+}
+
+/// Returns the conversion of an error while doing `what`, for `map_err`.
+fn cannot(what: &'static str) -> impl Fn(rtnetlink::Error) -> io::Error {
+    move |error| io::Error::other(format!("cannot {what}: {error}"))
 }
 
 /// Adds a route to a network of Service addresses to the world itself. kube-proxy rewrites such

@@ -116,70 +116,95 @@ async fn answer(stream: UnixStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns the reply to a request and, for `portforward`, the connection to pass.
 async fn handle(request: Request, shared: &Shared) -> Result<(Value, Option<TcpStream>), AskError> {
     match request {
         Request::Exec {
             namespace,
             pod,
             container,
-        } => {
-            let entry = shared
-                .running
-                .container(&namespace, &pod, container.as_deref())?;
-            let file = entry.enter_file.ok_or_else(|| AskError::NotRunning {
-                container: container.unwrap_or_default(),
-                pod: format!("{namespace}/{pod}"),
-            })?;
-            let argv = [
-                shared.cfg.self_exe.as_os_str(),
-                "__enter".as_ref(),
-                file.as_os_str(),
-            ];
-            let argv: Vec<String> = argv
-                .iter()
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect();
-            Ok((json!({"argv": argv}), None))
-        }
+        } => Ok((exec(shared, &namespace, &pod, container)?, None)),
         Request::Logs {
             namespace,
             pod,
             container,
             previous,
-        } => {
-            let entry = shared
-                .running
-                .container(&namespace, &pod, container.as_deref())?;
-            let log = if previous {
-                entry.previous_log
-            } else {
-                entry.log
-            };
-            let log = log.ok_or_else(|| AskError::NoLog {
-                container: container.unwrap_or_default(),
-                pod: format!("{namespace}/{pod}"),
-                which: if previous { "previous run" } else { "log yet" },
-            })?;
-            Ok((
-                json!({"path": log.to_string_lossy(), "running": entry.enter_file.is_some() && !previous}),
-                None,
-            ))
-        }
+        } => Ok((logs(shared, &namespace, &pod, container, previous)?, None)),
         Request::PortForward {
             namespace,
             pod,
             port,
         } => {
-            let namespaces = shared.running.namespaces(&namespace, &pod)?;
-            let stream = namespaces.connect(loopback(port), CONNECT_LIMIT).await;
-            let stream = stream.map_err(|source| AskError::Port {
-                port,
-                pod: format!("{namespace}/{pod}"),
-                source,
-            })?;
+            let stream = connect(shared, &namespace, &pod, port).await?;
             Ok((json!({"ok": true}), Some(stream)))
         }
     }
+}
+
+/// Returns the command prefix that enters the container.
+fn exec(
+    shared: &Shared,
+    namespace: &str,
+    pod: &str,
+    container: Option<String>,
+) -> Result<Value, AskError> {
+    let entry = shared
+        .running
+        .container(namespace, pod, container.as_deref())?;
+    let file = entry.enter_file.ok_or_else(|| AskError::NotRunning {
+        container: container.unwrap_or_default(),
+        pod: format!("{namespace}/{pod}"),
+    })?;
+    let argv = [
+        shared.cfg.self_exe.as_os_str(),
+        "__enter".as_ref(),
+        file.as_os_str(),
+    ];
+    let argv: Vec<String> = argv
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    Ok(json!({"argv": argv}))
+}
+
+/// Returns the path of the container's log, and whether the container still writes to it.
+fn logs(
+    shared: &Shared,
+    namespace: &str,
+    pod: &str,
+    container: Option<String>,
+    previous: bool,
+) -> Result<Value, AskError> {
+    let entry = shared
+        .running
+        .container(namespace, pod, container.as_deref())?;
+    let log = if previous {
+        entry.previous_log
+    } else {
+        entry.log
+    };
+    let log = log.ok_or_else(|| AskError::NoLog {
+        container: container.unwrap_or_default(),
+        pod: format!("{namespace}/{pod}"),
+        which: if previous { "previous run" } else { "log yet" },
+    })?;
+    Ok(json!({"path": log.to_string_lossy(), "running": entry.enter_file.is_some() && !previous}))
+}
+
+/// Connects to a port of the pod's loopback.
+async fn connect(
+    shared: &Shared,
+    namespace: &str,
+    pod: &str,
+    port: u16,
+) -> Result<TcpStream, AskError> {
+    let namespaces = shared.running.namespaces(namespace, pod)?;
+    let stream = namespaces.connect(loopback(port), CONNECT_LIMIT).await;
+    stream.map_err(|source| AskError::Port {
+        port,
+        pod: format!("{namespace}/{pod}"),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::core::v1::{ConfigMap, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, Secret, Volume};
 use kube::{Api, Client};
 
 /// Kind of the object that holds the data.
@@ -100,35 +100,7 @@ pub(super) async fn fetch(
 pub(super) fn needed(spec: &PodSpec) -> BTreeSet<SourceKey> {
     let mut keys = BTreeSet::new();
     for volume in spec.volumes.iter().flatten() {
-        keys.extend(
-            volume
-                .config_map
-                .iter()
-                .map(|source| SourceKey::config_map(&source.name)),
-        );
-        keys.extend(
-            volume
-                .secret
-                .iter()
-                .filter_map(|source| source.secret_name.as_deref())
-                .map(SourceKey::secret),
-        );
-        for part in volume
-            .projected
-            .iter()
-            .flat_map(|source| source.sources.iter().flatten())
-        {
-            keys.extend(
-                part.config_map
-                    .iter()
-                    .map(|source| SourceKey::config_map(&source.name)),
-            );
-            keys.extend(
-                part.secret
-                    .iter()
-                    .map(|source| SourceKey::secret(&source.name)),
-            );
-        }
+        add_of_volume(&mut keys, volume);
     }
     for container in spec
         .init_containers
@@ -136,37 +108,57 @@ pub(super) fn needed(spec: &PodSpec) -> BTreeSet<SourceKey> {
         .flatten()
         .chain(&spec.containers)
     {
-        for from in container.env_from.iter().flatten() {
-            keys.extend(
-                from.config_map_ref
-                    .iter()
-                    .map(|source| SourceKey::config_map(&source.name)),
-            );
-            keys.extend(
-                from.secret_ref
-                    .iter()
-                    .map(|source| SourceKey::secret(&source.name)),
-            );
-        }
-        for from in container
-            .env
-            .iter()
-            .flatten()
-            .filter_map(|variable| variable.value_from.as_ref())
-        {
-            keys.extend(
-                from.config_map_key_ref
-                    .iter()
-                    .map(|source| SourceKey::config_map(&source.name)),
-            );
-            keys.extend(
-                from.secret_key_ref
-                    .iter()
-                    .map(|source| SourceKey::secret(&source.name)),
-            );
-        }
+        add_of_container(&mut keys, container);
     }
     keys
+}
+
+/// Adds the sources of a volume.
+fn add_of_volume(keys: &mut BTreeSet<SourceKey>, volume: &Volume) {
+    if let Some(source) = &volume.config_map {
+        keys.insert(SourceKey::config_map(&source.name));
+    }
+    let secret = volume.secret.as_ref();
+    if let Some(name) = secret.and_then(|source| source.secret_name.as_deref()) {
+        keys.insert(SourceKey::secret(name));
+    }
+    for part in volume
+        .projected
+        .iter()
+        .flat_map(|source| source.sources.iter().flatten())
+    {
+        if let Some(source) = &part.config_map {
+            keys.insert(SourceKey::config_map(&source.name));
+        }
+        if let Some(source) = &part.secret {
+            keys.insert(SourceKey::secret(&source.name));
+        }
+    }
+}
+
+/// Adds the sources of a container's environment.
+fn add_of_container(keys: &mut BTreeSet<SourceKey>, container: &Container) {
+    for from in container.env_from.iter().flatten() {
+        if let Some(source) = &from.config_map_ref {
+            keys.insert(SourceKey::config_map(&source.name));
+        }
+        if let Some(source) = &from.secret_ref {
+            keys.insert(SourceKey::secret(&source.name));
+        }
+    }
+    for from in container
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|variable| variable.value_from.as_ref())
+    {
+        if let Some(source) = &from.config_map_key_ref {
+            keys.insert(SourceKey::config_map(&source.name));
+        }
+        if let Some(source) = &from.secret_key_ref {
+            keys.insert(SourceKey::secret(&source.name));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,9 @@ fn phase(state: &PodState) -> &'static str {
     }
 }
 
+/// Whether a condition is met. `Err`: the reason why not, and a message; both may be empty.
+type Met = Result<(), (&'static str, String)>;
+
 fn conditions(
     pod: &Pod,
     state: &PodState,
@@ -121,52 +124,66 @@ fn conditions(
     let old = before
         .and_then(|status| status.conditions.as_deref())
         .unwrap_or_default();
-    let make = |kind: &str, result: Result<(), (&str, String)>| {
-        let status = if result.is_ok() { "True" } else { "False" };
-        let (reason, message) = result.err().map_or((None, None), |(reason, message)| {
-            (Some(reason.to_owned()), Some(message))
-        });
-        let since = old
-            .iter()
-            .find(|condition| condition.type_ == kind && condition.status == status);
-        PodCondition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason,
-            message: message.filter(|text| !text.is_empty()),
-            last_transition_time: since
-                .and_then(|condition| condition.last_transition_time.clone())
-                .or(Some(Time(now))),
-            ..PodCondition::default()
-        }
-    };
     let sandbox = if facts.pod_ip.is_some() {
         Ok(())
     } else {
         Err(("", String::new()))
     };
-    let unfinished = || {
-        names(
-            state
-                .slots
-                .iter()
-                .filter(|slot| slot.role != Role::Main && !init_done(slot)),
-        )
-    };
-    let initialized = match (state.initialized, phase) {
-        (true, _) => Ok(()),
-        (false, _) => Err((
-            "ContainersNotInitialized",
-            format!("containers with incomplete status: {}", unfinished()),
-        )),
-    };
+    let ready = containers_ready(state, phase).and_then(|()| gates_open(pod));
+    vec![
+        make_condition("PodReadyToStartContainers", sandbox, old, now),
+        make_condition("Initialized", initialized(state), old, now),
+        make_condition("Ready", ready, old, now),
+        make_condition("ContainersReady", containers_ready(state, phase), old, now),
+        make_condition("PodScheduled", Ok(()), old, now),
+    ]
+}
+
+/// Makes a condition. If its status is the same in `old`, it keeps its transition time.
+fn make_condition(kind: &str, met: Met, old: &[PodCondition], now: Timestamp) -> PodCondition {
+    let status = if met.is_ok() { "True" } else { "False" };
+    let (reason, message) = met.err().map_or((None, None), |(reason, message)| {
+        (Some(reason.to_owned()), Some(message))
+    });
+    let since = old
+        .iter()
+        .find(|condition| condition.type_ == kind && condition.status == status);
+    PodCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.filter(|reason| !reason.is_empty()),
+        message: message.filter(|text| !text.is_empty()),
+        last_transition_time: since
+            .and_then(|condition| condition.last_transition_time.clone())
+            .or(Some(Time(now))),
+        ..PodCondition::default()
+    }
+}
+
+/// Whether the init containers are done.
+fn initialized(state: &PodState) -> Met {
+    if state.initialized {
+        return Ok(());
+    }
+    let unfinished = state
+        .slots
+        .iter()
+        .filter(|slot| slot.role != Role::Main && !init_done(slot));
+    Err((
+        "ContainersNotInitialized",
+        format!("containers with incomplete status: {}", names(unfinished)),
+    ))
+}
+
+/// Whether every container that is to run is ready.
+fn containers_ready(state: &PodState, phase: &str) -> Met {
     let unready = || {
         state
             .slots
             .iter()
             .filter(|slot| slot.role != Role::Init && !slot.ready)
     };
-    let containers_ready = || match phase {
+    match phase {
         "Succeeded" => Err(("PodCompleted", String::new())),
         "Failed" => Err(("PodFailed", String::new())),
         _ if unready().next().is_some() => Err((
@@ -174,19 +191,7 @@ fn conditions(
             format!("containers with unready status: {}", names(unready())),
         )),
         _ => Ok(()),
-    };
-    let ready = containers_ready().and_then(|()| gates_open(pod));
-    let mut all = vec![
-        make("PodReadyToStartContainers", sandbox),
-        make("Initialized", initialized),
-        make("Ready", ready),
-        make("ContainersReady", containers_ready()),
-        make("PodScheduled", Ok(())),
-    ];
-    for condition in &mut all {
-        condition.reason = condition.reason.take().filter(|reason| !reason.is_empty());
     }
-    all
 }
 
 fn init_done(slot: &Slot) -> bool {
@@ -197,7 +202,7 @@ fn init_done(slot: &Slot) -> bool {
 }
 
 /// Readiness gates: conditions that another controller sets on the pod.
-fn gates_open(pod: &Pod) -> Result<(), (&'static str, String)> {
+fn gates_open(pod: &Pod) -> Met {
     let gates = pod
         .spec
         .iter()

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Probe};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use kube::{
     Api,
     api::{DeleteParams, Preconditions},
@@ -253,21 +253,8 @@ impl Worker {
             &container.name,
             self.addresses().pod,
         );
-        let check = ProbeAction::new(
-            &container,
-            &place.pod_ip,
-            probe.exec.as_ref(),
-            probe.http_get.as_ref(),
-            probe.tcp_socket.as_ref(),
-            probe.grpc.as_ref(),
-        );
-        let check = match check {
-            Ok(Some(check)) => check,
-            Ok(None) => return,
-            Err(error) => {
-                let message = chain(&error);
-                return self.warn("Unhealthy", format!("{} probe: {message}", kind.name()));
-            }
+        let Some(check) = self.probe_action(&container, &probe, kind, &place.pod_ip) else {
+            return;
         };
         let (tell, run) = (self.tell.clone(), self.runtimes[slot].run);
         let verdict = move |verdict| {
@@ -299,6 +286,32 @@ impl Worker {
             failed,
         ));
         self.runtimes[slot].probes.push(task);
+    }
+
+    /// Returns what the probe does, if anything. Reports a probe that cannot be carried out.
+    fn probe_action(
+        &self,
+        container: &Container,
+        probe: &Probe,
+        kind: ProbeKind,
+        pod_ip: &str,
+    ) -> Option<ProbeAction> {
+        let action = ProbeAction::new(
+            container,
+            pod_ip,
+            probe.exec.as_ref(),
+            probe.http_get.as_ref(),
+            probe.tcp_socket.as_ref(),
+            probe.grpc.as_ref(),
+        );
+        match action {
+            Ok(action) => action,
+            Err(error) => {
+                let message = chain(&error);
+                self.warn("Unhealthy", format!("{} probe: {message}", kind.name()));
+                None
+            }
+        }
     }
 
     /// Passes the current status to the publisher.
