@@ -95,9 +95,7 @@ class Bench:
             walls.append(judged_ms(events) / 1000)
             peaks.append(peak)
             ended = {
-                e["id"]: e
-                for e in events
-                if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["min_ms"]
+                e["id"]: e for e in events if e["event"] == "scenario-ended" and e["verdict"] != "skip" and e["min_ms"]
             }
             ratios += [e["wall_ms"] / e["min_ms"] for e in ended.values()]
             steps += [sum(in_steps(events, id)) / e["min_ms"] for id, e in ended.items()]

@@ -37,7 +37,9 @@ class Counts(unittest.TestCase):
             ),
             (
                 "checks of the machine",
-                {"machine": "ok      the target is ready\nFAILED  the target goes down (status 1)\n        ok\n1 failed\n"},
+                {
+                    "machine": "ok      the target is ready\nFAILED  the target goes down (status 1)\n        ok\n1 failed\n"
+                },
                 [1, 1, 0],
             ),
             (
