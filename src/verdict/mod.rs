@@ -30,6 +30,8 @@ pub mod why;
 pub mod words;
 
 #[cfg(test)]
+mod conclude_tests;
+#[cfg(test)]
 mod judge_tests;
 #[cfg(test)]
 pub(crate) mod testing;
