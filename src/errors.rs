@@ -41,14 +41,14 @@ pub trait Classified: Error {
 /// The text and the class of an error, as events and reports show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    pub words: String,
+    pub message: String,
     pub class: ErrorClass,
 }
 
 impl Trouble {
-    pub fn new(words: impl Into<String>, class: ErrorClass) -> Self {
-        let words = words.into();
-        Self { words, class }
+    pub fn new(message: impl Into<String>, class: ErrorClass) -> Self {
+        let message = message.into();
+        Self { message, class }
     }
 
     /// Converts an error, with its causes in the text.
@@ -59,7 +59,7 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.words)
+        to.write_str(&self.message)
     }
 }
 

@@ -265,8 +265,8 @@ mod tests {
         fs::create_dir(&victim).unwrap();
         fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
         symlink(&victim, root.path().join("a")).unwrap();
-        let said = make(root.path(), &["a"]).unwrap_err().to_string();
-        assert!(said.contains("it is a symbolic link"), "{said}");
+        let answer = make(root.path(), &["a"]).unwrap_err().to_string();
+        assert!(answer.contains("it is a symbolic link"), "{answer}");
         assert_eq!(mode(&victim), 0o755, "the other directory was touched");
     }
 
@@ -277,13 +277,13 @@ mod tests {
         fs::create_dir(&open).unwrap();
         for bits in [0o777, 0o770, 0o1777] {
             fs::set_permissions(&open, fs::Permissions::from_mode(bits)).unwrap();
-            let said = make(root.path(), &["a"]).unwrap_err().to_string();
-            assert!(said.contains("others can write to it"), "{said}");
+            let answer = make(root.path(), &["a"]).unwrap_err().to_string();
+            assert!(answer.contains("others can write to it"), "{answer}");
             assert!(trusted(&open).is_err(), "{bits:o}");
         }
         fs::write(root.path().join("file"), "").unwrap();
-        let said = make(root.path(), &["file"]).unwrap_err().to_string();
-        assert!(said.contains("not a directory"), "{said}");
+        let answer = make(root.path(), &["file"]).unwrap_err().to_string();
+        assert!(answer.contains("not a directory"), "{answer}");
     }
 
     #[test]
@@ -309,8 +309,8 @@ mod tests {
         let theirs = root.path().join("a");
         fs::create_dir(&theirs).unwrap();
         std::os::unix::fs::chown(&theirs, Some(65_534), None).unwrap();
-        let said = make(root.path(), &["a"]).unwrap_err().to_string();
-        assert!(said.contains("belongs to user 65534"), "{said}");
+        let answer = make(root.path(), &["a"]).unwrap_err().to_string();
+        assert!(answer.contains("belongs to user 65534"), "{answer}");
         assert!(trusted_own(&theirs).is_err());
     }
 }

@@ -347,9 +347,9 @@ mod tests {
             .map(|arg| arg.get_id().as_str())
             .filter(|id| !["help", "version"].contains(id))
             .collect();
-        let told: BTreeSet<&str> = table::FLAGS.iter().map(|flag| flag.id).collect();
-        assert_eq!(defined, told);
-        assert_eq!(told.len(), table::FLAGS.len(), "one entry each");
+        let reported: BTreeSet<&str> = table::FLAGS.iter().map(|flag| flag.id).collect();
+        assert_eq!(defined, reported);
+        assert_eq!(reported.len(), table::FLAGS.len(), "one entry each");
     }
 
     #[test]
@@ -367,24 +367,24 @@ mod tests {
                     continue;
                 }
                 let flag = format!("--{long}");
-                let mut words = vec!["--target", target.name(), &flag];
+                let mut args = vec!["--target", target.name(), &flag];
                 if arg.get_action().takes_values() {
-                    words.push(example(id));
+                    args.push(example(id));
                 }
                 if target == TargetKind::Cluster && id != "context" {
-                    words.extend(["--context", "existing"]);
+                    args.extend(["--context", "existing"]);
                 }
                 let fits = table::find(id)
                     .expect("in the table")
                     .targets
                     .contains(&target);
-                match settings(&words) {
-                    Ok(_) => assert!(fits, "{words:?} was accepted"),
+                match settings(&args) {
+                    Ok(_) => assert!(fits, "{args:?} was accepted"),
                     Err(error) => {
-                        assert!(!fits, "{words:?}: {error}");
-                        let told = error.to_string();
-                        let named = told.contains(&flag) && told.contains(target.name());
-                        assert!(named, "{words:?}: {told}");
+                        assert!(!fits, "{args:?}: {error}");
+                        let reported = error.to_string();
+                        let named = reported.contains(&flag) && reported.contains(target.name());
+                        assert!(named, "{args:?}: {reported}");
                     }
                 }
                 tried += 1;
@@ -399,8 +399,8 @@ mod tests {
     #[case(&["--target", "kind", "--envoy", "1.39.3"], "--envoy 1.39.3 can't be honoured by --target kind: it is for --target local")]
     #[case(&["--istioctl", "/x"], "it is for --target kind and --target cluster")]
     fn what_contradicts_is_told(#[case] flags: &[&str], #[case] expected: &str) {
-        let told = settings(flags).expect_err("a contradiction").to_string();
-        assert!(told.contains(expected), "{told}");
+        let reported = settings(flags).expect_err("a contradiction").to_string();
+        assert!(reported.contains(expected), "{reported}");
     }
 
     #[test]
@@ -411,13 +411,13 @@ mod tests {
             values: vec!["1.28.0".into()],
             variable: Some(crate::env::ISTIO.into()),
         };
-        let told = check_target(&[given], TargetKind::Local)
+        let reported = check_target(&[given], TargetKind::Local)
             .expect_err("rejected")
             .to_string();
         assert!(
-            told.starts_with("MESHPROOF_ISTIO=1.28.0 can't")
-                && told.contains("unset MESHPROOF_ISTIO"),
-            "{told}"
+            reported.starts_with("MESHPROOF_ISTIO=1.28.0 can't")
+                && reported.contains("unset MESHPROOF_ISTIO"),
+            "{reported}"
         );
     }
 }

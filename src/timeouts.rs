@@ -382,7 +382,7 @@ pub struct BrowserTimeouts {
     /// How long the calls of one tab may take.
     pub calls: Duration,
     /// How long the browser may take to report requests after the page has said that they ended.
-    pub told: Duration,
+    pub reported: Duration,
     /// How long the browser may take to exit once it is asked to close. After that it is killed.
     pub close: Duration,
 }
@@ -391,7 +391,7 @@ impl BrowserTimeouts {
     const PLAIN: Self = Self {
         start: Duration::from_secs(40),
         calls: Duration::from_secs(30),
-        told: Duration::from_secs(10),
+        reported: Duration::from_secs(10),
         close: Duration::from_secs(5),
     };
 
@@ -399,7 +399,7 @@ impl BrowserTimeouts {
         Self {
             start: self.start.mul_f64(factor),
             calls: self.calls.mul_f64(factor),
-            told: self.told.mul_f64(factor),
+            reported: self.reported.mul_f64(factor),
             close: self.close.mul_f64(factor),
         }
     }
@@ -414,8 +414,8 @@ mod tests {
         let plain = format!("{:?}", Timeouts::PLAIN);
         let twice = format!("{:?}", Timeouts::PLAIN.stretched(2.0));
         let seconds = |text: &str| -> Vec<f64> {
-            let words = text.split([' ', ',']);
-            words
+            let message = text.split([' ', ',']);
+            message
                 .filter_map(|word| word.strip_suffix('s')?.parse().ok())
                 .collect()
         };

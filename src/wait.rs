@@ -185,9 +185,9 @@ mod tests {
     #[case::at_first(0, 5)]
     #[case::then_in_proportion(300, 30)]
     #[case::never_longer(9_000, 100)]
-    fn pauses_grow_with_the_time_that_has_gone_by(#[case] elapsed: u64, #[case] wanted: u64) {
+    fn pauses_grow_with_the_time_that_has_gone_by(#[case] elapsed: u64, #[case] expected: u64) {
         let millis = Duration::from_millis;
-        assert_eq!(pause(millis(elapsed)), millis(wanted));
+        assert_eq!(pause(millis(elapsed)), millis(expected));
     }
 
     /// Polls for at most 60 ms. Poll number `met` holds, and poll number `fails` is an error.
@@ -216,13 +216,16 @@ mod tests {
             panic!("it never holds");
         };
         assert!(late.waited > Duration::from_millis(60));
-        let (told, last) = (late.to_string(), late.last_seen);
+        let (reported, last) = (late.to_string(), late.last_seen);
         assert!(last.starts_with("look "), "{last}");
         assert!(
-            told.starts_with("the condition did not hold after 0."),
-            "{told}"
+            reported.starts_with("the condition did not hold after 0."),
+            "{reported}"
         );
-        assert!(told.ends_with(&format!(" s; last seen: {last}")), "{told}");
+        assert!(
+            reported.ends_with(&format!(" s; last seen: {last}")),
+            "{reported}"
+        );
     }
 
     #[tokio::test]

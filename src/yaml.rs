@@ -66,7 +66,7 @@ impl Position {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct YamlError {
-    pub place: Position,
+    pub position: Position,
     /// Path of the value, e.g. `steps[2].probe`; empty for syntax errors.
     pub path: String,
     pub message: String,
@@ -119,8 +119,8 @@ impl SourceMap {
     fn nearest(&self, places: &BTreeMap<String, Position>, path: &str) -> Position {
         let mut path = path;
         loop {
-            if let Some(place) = places.get(path) {
-                return *place;
+            if let Some(position) = places.get(path) {
+                return *position;
             }
             match path.rfind(['.', '[']) {
                 Some(cut) => path = &path[..cut],
@@ -155,9 +155,9 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<(T, SourceMap), YamlErro
     let Some(places) = all.pop() else {
         return Err(error(Position::default(), "the file is empty"));
     };
-    if let Some(place) = places.merge {
-        let words = "`<<` is supported in manifests only: write out the keys";
-        return Err(error(place, words));
+    if let Some(position) = places.merge {
+        let message = "`<<` is supported in manifests only: write out the keys";
+        return Err(error(position, message));
     }
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_yaml::Deserializer::from_str(text);
@@ -189,8 +189,8 @@ pub fn documents(text: &str) -> Result<Vec<YamlDocument>, YamlError> {
     for (reader, places) in values.zip(all) {
         let read: Result<Value, _> = serde::Deserialize::deserialize(reader);
         let mut value = read.map_err(|reason| typed(".", &reason, &places))?;
-        if let Some(place) = places.merge {
-            merge(&mut value).map_err(|no_map| error(place, no_map.to_string()))?;
+        if let Some(position) = places.merge {
+            merge(&mut value).map_err(|no_map| error(position, no_map.to_string()))?;
         }
         if !value.is_null() {
             found.push(YamlDocument { value, places });
@@ -233,7 +233,7 @@ fn typed(path: &str, reason: &serde_yaml::Error, places: &SourceMap) -> YamlErro
         .strip_prefix("unknown field `")
         .or_else(|| message.strip_prefix("unknown variant `"));
     let name = unknown.and_then(|rest| rest.split('`').next());
-    let place = match name {
+    let position = match name {
         // The path may include the unknown key or end above it.
         Some(name) => {
             let below = format!("{path}.{name}");
@@ -243,7 +243,7 @@ fn typed(path: &str, reason: &serde_yaml::Error, places: &SourceMap) -> YamlErro
         None => places.value(&path),
     };
     YamlError {
-        place,
+        position,
         path,
         message,
     }
@@ -261,9 +261,9 @@ fn without_position(text: &str, path: &str) -> String {
     message[start.unwrap_or(0)..].to_owned()
 }
 
-fn error(place: Position, message: impl Into<String>) -> YamlError {
+fn error(position: Position, message: impl Into<String>) -> YamlError {
     YamlError {
-        place,
+        position,
         path: String::new(),
         message: message.into(),
     }
@@ -276,14 +276,14 @@ fn error(place: Position, message: impl Into<String>) -> YamlError {
 pub fn places(text: &str) -> Result<Vec<SourceMap>, YamlError> {
     let text = unmarked(text);
     if text.len() > MAX_SIZE {
-        let words = format!("the file has {} bytes; the limit is {MAX_SIZE}", text.len());
-        return Err(error(Position::default(), words));
+        let message = format!("the file has {} bytes; the limit is {MAX_SIZE}", text.len());
+        return Err(error(Position::default(), message));
     }
     let mut walk = Walk::new(text);
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|reason| {
-            let place = walk.place(*reason.marker(), None);
-            error(place, reason.info().to_owned())
+            let position = walk.position(*reason.marker(), None);
+            error(position, reason.info().to_owned())
         })?;
         walk.event(&event, span)?;
     }
@@ -345,7 +345,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn place(&self, start: Marker, end: Option<Marker>) -> Position {
+    fn position(&self, start: Marker, end: Option<Marker>) -> Position {
         let byte = |marker: Marker| {
             let at = self.offsets.get(marker.index());
             at.copied().unwrap_or(self.text.len())
@@ -363,16 +363,16 @@ impl<'t> Walk<'t> {
     }
 
     fn event(&mut self, event: &Event<'_>, span: Span) -> Result<(), YamlError> {
-        let place = self.place(span.start, Some(span.end));
+        let position = self.position(span.start, Some(span.end));
         match event {
             Event::DocumentStart(_) => {
                 self.anchors.clear();
                 if self.documents.len() == MAX_DOCUMENTS {
-                    let words = format!("more than {MAX_DOCUMENTS} documents");
-                    return Err(error(place, words));
+                    let message = format!("more than {MAX_DOCUMENTS} documents");
+                    return Err(error(position, message));
                 }
                 self.documents.push(SourceMap {
-                    start: place,
+                    start: position,
                     ..SourceMap::default()
                 });
             }
@@ -383,21 +383,21 @@ impl<'t> Walk<'t> {
                     depth: 0,
                 };
                 let plain = *style == ScalarStyle::Plain;
-                self.node(place, size, Some((text.as_ref(), plain)))?;
+                self.node(position, size, Some((text.as_ref(), plain)))?;
                 self.anchors.insert(*anchor, size);
             }
             Event::Alias(anchor) => {
                 let Some(size) = self.anchors.get(anchor).copied() else {
                     return Err(error(
-                        place,
+                        position,
                         "an alias is inside the node that it refers to",
                     ));
                 };
-                self.node(place, size, None)?;
-                self.deepen(place, size.depth)?;
+                self.node(position, size, None)?;
+                self.deepen(position, size.depth)?;
             }
-            Event::SequenceStart(anchor, _) => self.open(place, Some(0), *anchor)?,
-            Event::MappingStart(anchor, _) => self.open(place, None, *anchor)?,
+            Event::SequenceStart(anchor, _) => self.open(position, Some(0), *anchor)?,
+            Event::MappingStart(anchor, _) => self.open(position, None, *anchor)?,
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             _ => {}
         }
@@ -406,7 +406,7 @@ impl<'t> Walk<'t> {
 
     fn open(
         &mut self,
-        place: Position,
+        position: Position,
         index: Option<usize>,
         anchor: usize,
     ) -> Result<(), YamlError> {
@@ -415,8 +415,8 @@ impl<'t> Walk<'t> {
             nodes: 1,
             ..Size::default()
         };
-        let path = self.node(place, size, None)?;
-        self.deepen(place, 1)?;
+        let path = self.node(position, size, None)?;
+        self.deepen(position, 1)?;
         self.levels.push(Level {
             path,
             index,
@@ -430,10 +430,10 @@ impl<'t> Walk<'t> {
     }
 
     /// Adds content of this depth to the innermost open list or map.
-    fn deepen(&mut self, place: Position, depth: usize) -> Result<(), YamlError> {
+    fn deepen(&mut self, position: Position, depth: usize) -> Result<(), YamlError> {
         if self.levels.len() + depth > MAX_DEPTH {
-            let words = format!("nested deeper than {MAX_DEPTH} levels");
-            return Err(error(place, words));
+            let message = format!("nested deeper than {MAX_DEPTH} levels");
+            return Err(error(position, message));
         }
         if let Some(level) = self.levels.last_mut() {
             level.depth = level.depth.max(depth);
@@ -460,10 +460,10 @@ impl<'t> Walk<'t> {
     }
 
     /// Counts what was read and checks it against the limits.
-    fn count(&mut self, place: Position, size: Size) -> Result<(), YamlError> {
+    fn count(&mut self, position: Position, size: Size) -> Result<(), YamlError> {
         self.read.nodes = self.read.nodes.saturating_add(size.nodes);
         self.read.bytes = self.read.bytes.saturating_add(size.bytes);
-        let words = if self.read.nodes > MAX_NODES {
+        let message = if self.read.nodes > MAX_NODES {
             format!("more than {MAX_NODES} nodes once aliases are expanded")
         } else if self.read.bytes > MAX_EXPANDED {
             format!("more than {MAX_EXPANDED} bytes once aliases are expanded")
@@ -472,40 +472,40 @@ impl<'t> Walk<'t> {
         } else {
             return Ok(());
         };
-        Err(error(place, words))
+        Err(error(position, message))
     }
 
     /// Counts a node, records its position, and returns its path. `scalar`: its text, and whether
     /// it is unquoted.
     fn node(
         &mut self,
-        place: Position,
+        position: Position,
         size: Size,
         scalar: Option<(&str, bool)>,
     ) -> Result<String, YamlError> {
-        self.count(place, size)?;
+        self.count(position, size)?;
         let Some(document) = self.documents.last_mut() else {
             return Ok(String::new());
         };
         let Some(level) = self.levels.last_mut() else {
-            document.start = place;
+            document.start = position;
             return Ok(String::new());
         };
         let path = if let Some(index) = &mut level.index {
             let path = format!("{}[{index}]", level.path);
             *index += 1;
-            document.keys.insert(path.clone(), place);
-            document.values.insert(path.clone(), place);
+            document.keys.insert(path.clone(), position);
+            document.values.insert(path.clone(), position);
             path
         } else if let Some(path) = level.key.take() {
-            document.values.insert(path.clone(), place);
+            document.values.insert(path.clone(), position);
             path
         } else {
-            let path = level.begin(place, scalar)?;
+            let path = level.begin(position, scalar)?;
             if scalar == Some((MERGE, true)) {
-                document.merge.get_or_insert(place);
+                document.merge.get_or_insert(position);
             }
-            document.keys.insert(path.clone(), place);
+            document.keys.insert(path.clone(), position);
             path
         };
         self.paths += 2 * path.len();
@@ -515,20 +515,24 @@ impl<'t> Walk<'t> {
 
 impl Level {
     /// Starts a key: it must be a scalar, not too long, and new in this map. Returns its path.
-    fn begin(&mut self, place: Position, key: Option<(&str, bool)>) -> Result<String, YamlError> {
+    fn begin(
+        &mut self,
+        position: Position,
+        key: Option<(&str, bool)>,
+    ) -> Result<String, YamlError> {
         let Some((key, _)) = key else {
             return Err(error(
-                place,
+                position,
                 "a key must be a scalar, not a list, a map or an alias",
             ));
         };
         if key.len() > MAX_KEY {
-            let words = format!("a key of {} bytes; the limit is {MAX_KEY}", key.len());
-            return Err(error(place, words));
+            let message = format!("a key of {} bytes; the limit is {MAX_KEY}", key.len());
+            return Err(error(position, message));
         }
-        if let Some(line) = self.keys.insert(key.to_owned(), place.line) {
-            let words = format!("duplicate key '{key}': already used on line {line}");
-            return Err(error(place, words));
+        if let Some(line) = self.keys.insert(key.to_owned(), position.line) {
+            let message = format!("duplicate key '{key}': already used on line {line}");
+            return Err(error(position, message));
         }
         let dot = if self.path.is_empty() { "" } else { "." };
         let path = format!("{}{dot}{key}", self.path);

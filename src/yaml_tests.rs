@@ -54,13 +54,13 @@ fn errors_stand_where_the_mistake_is(
     #[case] text: &str,
     #[case] line: usize,
     #[case] column: usize,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let error = parse::<Top>(text).unwrap_err();
-    let place = (error.place.line, error.place.column);
-    assert_eq!(place, (line, column), "{error:?}");
+    let position = (error.position.line, error.position.column);
+    assert_eq!(position, (line, column), "{error:?}");
     assert!(
-        error.message.starts_with(words) || error.message.contains(words),
+        error.message.starts_with(message) || error.message.contains(message),
         "{error:?}"
     );
 }
@@ -145,7 +145,7 @@ proptest! {
         let lines = text.lines().count();
         for error in [parse::<Top>(&text).err(), documents(&text).err()].into_iter().flatten() {
             prop_assert!(!error.message.is_empty());
-            prop_assert!((1..=lines + 1).contains(&error.place.line), "{error:?}\n{text:?}");
+            prop_assert!((1..=lines + 1).contains(&error.position.line), "{error:?}\n{text:?}");
         }
     }
 }

@@ -160,9 +160,9 @@ impl Drop for Container {
 
 /// Connects to the engine and checks that it responds.
 async fn engine(system: &AuxServiceSpec) -> Result<Docker, AuxServiceError> {
-    let none = |words: String| AuxServiceError::NoEngine {
+    let none = |message: String| AuxServiceError::NoEngine {
         name: system.name.clone(),
-        words,
+        message,
     };
     let engine = docker_client_instance().await;
     let engine = engine.map_err(|error| none(chain(&error)))?;
@@ -212,12 +212,12 @@ fn request(
         image.with_exposed_port(port.tcp())
     });
     let data = system.data.as_ref();
-    let words = system.filled("0.0.0.0", &same, data.map(|_| Path::new(DATA)));
+    let message = system.filled("0.0.0.0", &same, data.map(|_| Path::new(DATA)));
     let request = generic
-        .with_cmd(words.args)
+        .with_cmd(message.args)
         .with_label(LABEL, &system.run)
         .with_startup_timeout(system.deadline);
-    let env = words.env.into_iter();
+    let env = message.env.into_iter();
     let mut request = env.fold(request, |request, (key, value)| {
         request.with_env_var(key, value)
     });

@@ -14,9 +14,9 @@ pub enum AuxServiceError {
     NotBuiltIn { name: String },
     /// There is no engine, or it does not respond.
     #[error(
-        "{name}: no Docker engine answers ({words}); `meshproof doctor --target kind` shows how to get one"
+        "{name}: no Docker engine answers ({message}); `meshproof doctor --target kind` shows how to get one"
     )]
-    NoEngine { name: String, words: String },
+    NoEngine { name: String, message: String },
     #[error(
         "{name}: the engine has no image {image}, and pulling is not allowed; load it (docker load, docker pull), or allow pulling"
     )]

@@ -42,10 +42,10 @@ impl Process {
                 source,
             })?;
         let address = system.listen.to_string();
-        let words = system.filled(&address, &ports, system.data.as_deref());
+        let args = system.filled(&address, &ports, system.data.as_deref());
         let child = Command::new(&program.path)
-            .args(words.args)
-            .envs(words.env)
+            .args(args.args)
+            .envs(args.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -15,9 +15,9 @@ fn alive(pid: &str) -> bool {
 
 #[tokio::test]
 async fn a_program_is_ready_when_its_log_says_so_and_ends_when_it_is_dropped() {
-    let mut told = system("/bin/sh", LIVES);
-    told.args[1] = format!("echo $$; {}", told.args[1]);
-    let side = AuxService::start(&told).await.unwrap();
+    let mut reported = system("/bin/sh", LIVES);
+    reported.args[1] = format!("echo $$; {}", reported.args[1]);
+    let side = AuxService::start(&reported).await.unwrap();
     assert!(!side.is_container());
     let pid = side
         .log()
@@ -42,9 +42,9 @@ async fn one_that_is_never_ready_is_told_with_its_last_words() {
     let mut late = system("/bin/sh", LIVES);
     late.ready = ReadinessCheck::Log("never said".to_owned());
     late.deadline = Duration::from_millis(500);
-    let said = AuxService::start(&late).await.err().unwrap().to_string();
+    let answer = AuxService::start(&late).await.err().unwrap().to_string();
     for part in ["not ready within 500ms", "never said", "| more"] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(answer.contains(part), "{part}: {answer}");
     }
 }
 
@@ -57,36 +57,39 @@ async fn one_that_does_not_answer_is_told_with_what_was_seen_last() {
         path: "/".to_owned(),
     };
     deaf.deadline = Duration::from_millis(500);
-    let said = AuxService::start(&deaf).await.err().unwrap().to_string();
-    assert!(said.contains("last seen: Connection refused"), "{said}");
+    let answer = AuxService::start(&deaf).await.err().unwrap().to_string();
+    assert!(answer.contains("last seen: Connection refused"), "{answer}");
 }
 
 #[tokio::test]
 async fn side_that_ends_before_it_is_ready_is_told_at_once() {
     let ends = system("/bin/sh", &["-c", "echo broken configuration >&2; exit 7"]);
-    let said = AuxService::start(&ends).await.err().unwrap().to_string();
+    let answer = AuxService::start(&ends).await.err().unwrap().to_string();
     for part in [
         "exited before it was ready",
         "exit status: 7",
         "| broken configuration",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(answer.contains(part), "{part}: {answer}");
     }
 }
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_named() {
-    let said = AuxService::start(&system("/does/not/exist", &[])).await;
-    let said = said.err().unwrap().to_string();
-    assert!(said.contains("cannot start /does/not/exist"), "{said}");
+    let answer = AuxService::start(&system("/does/not/exist", &[])).await;
+    let answer = answer.err().unwrap().to_string();
+    assert!(answer.contains("cannot start /does/not/exist"), "{answer}");
 }
 
 #[tokio::test]
 async fn side_without_image_and_program_is_refused() {
     let mut none = system("/x", &[]);
     none.program = None;
-    let said = AuxService::start(&none).await.err().unwrap().to_string();
-    assert!(said.contains("neither an image nor a program"), "{said}");
+    let answer = AuxService::start(&none).await.err().unwrap().to_string();
+    assert!(
+        answer.contains("neither an image nor a program"),
+        "{answer}"
+    );
 }
 
 #[cfg(not(feature = "containers"))]
@@ -99,9 +102,9 @@ async fn a_build_without_containers_says_so_and_uses_the_program() {
     let mut both = system("/bin/sh", LIVES);
     both.image = Some(image());
     assert!(AuxService::start(&both).await.is_ok());
-    let said = AuxService::from_image(&both, &image()).await.err().unwrap();
+    let answer = AuxService::from_image(&both, &image()).await.err().unwrap();
     assert!(
-        said.to_string().contains("built without containers"),
-        "{said}"
+        answer.to_string().contains("built without containers"),
+        "{answer}"
     );
 }

@@ -160,12 +160,12 @@ mod tests {
             testing::system("x", &["--listen={address}:{4317}", "{80}", "{443}", "{x}"]);
         system.env = vec![("{80}".to_owned(), "{data}/{80}".to_owned())];
         let ports = BTreeMap::from([(4317, 40_001), (80, 40_002)]);
-        let words = system.filled("127.0.0.1", &ports, Some(Path::new("/d")));
+        let message = system.filled("127.0.0.1", &ports, Some(Path::new("/d")));
         assert_eq!(
-            words.args,
+            message.args,
             ["--listen=127.0.0.1:40001", "40002", "{443}", "{x}"]
         );
-        assert_eq!(words.env, [("{80}".to_owned(), "/d/40002".to_owned())]);
+        assert_eq!(message.env, [("{80}".to_owned(), "/d/40002".to_owned())]);
     }
 
     #[rstest]

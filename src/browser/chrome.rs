@@ -50,8 +50,8 @@ pub enum ChromeError {
     Command(String),
     #[error("cannot parse the page's results")]
     Answer(#[from] serde_json::Error),
-    #[error("Chromium reported {told} of {wanted} requests")]
-    Requests { told: usize, wanted: usize },
+    #[error("Chromium reported {reported} of {expected} requests")]
+    Requests { reported: usize, expected: usize },
 }
 
 impl Classified for ChromeError {
@@ -278,15 +278,15 @@ async fn fetches(
         }
         Some(())
     };
-    let limit = timeouts().browser.told;
+    let limit = timeouts().browser.reported;
     let whole = timeout(limit, gather).await.ok().flatten();
     let all = order.iter().take(count);
     let all: Vec<Fetched> = all.filter_map(|id| known.get(id).cloned()).collect();
     match whole {
         Some(()) if all.len() == count => Ok(all),
         _ => Err(ChromeError::Requests {
-            told: all.len(),
-            wanted: count,
+            reported: all.len(),
+            expected: count,
         }),
     }
 }

@@ -53,10 +53,10 @@ pub enum PageError {
     Io { path: PathBuf, source: io::Error },
     #[error("`npm` not found in PATH; on Debian: apt-get install nodejs npm")]
     NoNpm,
-    #[error("`npm {command}` failed while building the browser's test page:\n{words}")]
+    #[error("`npm {command}` failed while building the browser's test page:\n{message}")]
     Npm {
         command: &'static str,
-        words: String,
+        message: String,
     },
 }
 
@@ -130,10 +130,10 @@ fn build(folder: &Path) -> Result<(), PageError> {
     moved.map_err(at(folder))
 }
 
-fn npm(work: &Path, command: &'static str, words: &[&str]) -> Result<(), PageError> {
+fn npm(work: &Path, command: &'static str, args: &[&str]) -> Result<(), PageError> {
     let output = Command::new("npm")
         .arg(command)
-        .args(words)
+        .args(args)
         .current_dir(work)
         .output();
     let output = match output {
@@ -144,10 +144,10 @@ fn npm(work: &Path, command: &'static str, words: &[&str]) -> Result<(), PageErr
     if output.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = words.lines().rev().take(12).collect();
-    let words = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-    Err(PageError::Npm { command, words })
+    let parts = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = parts.lines().rev().take(12).collect();
+    let parts = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+    Err(PageError::Npm { command, parts })
 }
 
 #[cfg(test)]

@@ -59,9 +59,9 @@ mod tests {
         },
     };
 
-    fn args(words: &[&str]) -> MadeOf {
+    fn args(arguments: &[&str]) -> MadeOf {
         let command = MeshArgs::augment_args(clap::Command::new("x")).mut_args(|arg| arg.env(None));
-        let matches = command.get_matches_from(["x"].iter().chain(words));
+        let matches = command.get_matches_from(["x"].iter().chain(arguments));
         let args = MeshArgs::from_arg_matches(&matches).expect("matches of the same definition");
         MadeOf::from(&MeshSettings::from(args))
     }
@@ -71,14 +71,21 @@ mod tests {
     #[case(&["--nodes", "multi", "--profile", "stock"], None)]
     #[case(&["--nodes", "single"], Some("--nodes single can't be honoured: the kind cluster mine was created with --nodes multi"))]
     #[case(&["--hub", "h"], Some("the kind cluster mine was created without --hub"))]
-    fn a_flag_can_only_say_what_is_there(#[case] words: &[&str], #[case] told: Option<&str>) {
+    fn a_flag_can_only_say_what_is_there(
+        #[case] arguments: &[&str],
+        #[case] reported: Option<&str>,
+    ) {
         let made = args(&["--nodes", "multi", "--profile", "stock"]);
         let error = made
-            .agrees(&args(words), "mine")
+            .agrees(&args(arguments), "mine")
             .err()
             .map(|error| error.to_string());
-        assert_eq!(error.is_some(), told.is_some(), "{error:?}");
-        assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
+        assert_eq!(error.is_some(), reported.is_some(), "{error:?}");
+        assert!(
+            error
+                .unwrap_or_default()
+                .contains(reported.unwrap_or_default())
+        );
     }
 
     /// Every flag that concerns the mesh on kind is compared, including one that is added later.
@@ -96,11 +103,11 @@ mod tests {
             let long = arg
                 .and_then(clap::Arg::get_long)
                 .expect("a flag of the group");
-            let words = [
+            let arguments = [
                 format!("--{long}"),
                 crate::settings::example(flag.id).to_owned(),
             ];
-            let asked = args(&words.each_ref().map(String::as_str));
+            let asked = args(&arguments.each_ref().map(String::as_str));
             assert!(MadeOf::default().agrees(&asked, "x").is_err(), "--{long}");
             assert!(CLUSTER.contains(&long) != ISTIO.contains(&long), "--{long}");
             compared += 1;

@@ -172,8 +172,8 @@ where
             && over.as_mut().poll(cx).is_ready()
         {
             let limit = self.limits.body;
-            let words = format!("the API server's response did not end within {limit:?}");
-            return Poll::Ready(Some(Err(words.into())));
+            let message = format!("the API server's response did not end within {limit:?}");
+            return Poll::Ready(Some(Err(message.into())));
         }
         let frame = match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
             Some(Ok(frame)) => frame,

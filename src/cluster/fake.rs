@@ -164,8 +164,8 @@ impl Inner {
                 (code, status)
             }
             (Some(mut object), _) => {
-                let wanted = &patch["metadata"]["uid"];
-                if wanted.is_string() && *wanted != object["metadata"]["uid"] {
+                let expected = &patch["metadata"]["uid"];
+                if expected.is_string() && *expected != object["metadata"]["uid"] {
                     return refused(409, "Conflict", "Precondition failed: UID");
                 }
                 merge(&mut object, &patch);
@@ -186,8 +186,8 @@ impl Inner {
         if self.guarded.iter().any(|guarded| guarded == path) {
             return refused(403, "Forbidden", "not yours to delete");
         }
-        let wanted = &options["preconditions"]["uid"];
-        if wanted.is_string() && *wanted != object["metadata"]["uid"] {
+        let expected = &options["preconditions"]["uid"];
+        if expected.is_string() && *expected != object["metadata"]["uid"] {
             return refused(
                 409,
                 "Conflict",

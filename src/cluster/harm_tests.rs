@@ -56,13 +56,13 @@ async fn writer(fake: &Fake) -> Writer {
 #[tokio::test]
 async fn what_lies_outside_is_refused_before_anything_is_sent(
     #[case] object: Value,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let fake = Fake::default();
     let writer = writer(&fake).await;
     let before = fake.writes();
     let error = writer.apply(&object, home(false)).await.unwrap_err();
-    assert!(error.to_string().contains(words), "{error}");
+    assert!(error.to_string().contains(message), "{error}");
     assert_eq!(fake.writes(), before);
 }
 
@@ -343,7 +343,7 @@ async fn only_what_dead_runs_left_is_swept() {
     assert_eq!(swept.stays, Vec::<String>::new());
     let left = fake.paths();
     let removed: Vec<&String> = before.iter().filter(|path| !left.contains(*path)).collect();
-    let wanted = [
+    let expected = [
         "/api/v1/namespaces/mp-dead1-0-control",
         &journal,
         "/api/v1/namespaces/mp-dead1-1-a",
@@ -352,7 +352,7 @@ async fn only_what_dead_runs_left_is_swept() {
         &format!("{ROLES}ours"),
         &format!("{ROLES}unsure"),
     ];
-    assert_eq!(removed, wanted);
+    assert_eq!(removed, expected);
 }
 
 #[tokio::test]

@@ -385,12 +385,15 @@ mod tests {
     )]
     fn a_user_is_looked_at_before_anything_is_read(
         #[case] user: &str,
-        #[case] words: Option<&str>,
+        #[case] message: Option<&str>,
     ) {
-        let said = refused(user);
-        match words {
-            None => assert_eq!(said, None),
-            Some(words) => assert!(said.clone().unwrap_or_default().contains(words), "{said:?}"),
+        let answer = refused(user);
+        match message {
+            None => assert_eq!(answer, None),
+            Some(message) => assert!(
+                answer.clone().unwrap_or_default().contains(message),
+                "{answer:?}"
+            ),
         }
     }
 
@@ -417,15 +420,18 @@ mod tests {
         symlink("/dev/zero", at("link")).unwrap();
         let huge = fs::File::create(at("huge")).unwrap();
         huge.set_len(LARGEST + 1).unwrap();
-        for (name, words) in [
+        for (name, message) in [
             ("fifo", "not a regular file"),
             ("link", "not a regular file"),
             ("huge", "larger than"),
         ] {
-            let said = chain(&read(&[at(name)]).unwrap_err());
-            assert!(said.contains(words) && said.contains(name), "{said}");
+            let answer = chain(&read(&[at(name)]).unwrap_err());
+            assert!(
+                answer.contains(message) && answer.contains(name),
+                "{answer}"
+            );
         }
-        let said = read(&[at("absent")]).unwrap_err().to_string();
-        assert!(said.ends_with("absent: no such file"), "{said}");
+        let answer = read(&[at("absent")]).unwrap_err().to_string();
+        assert!(answer.ends_with("absent: no such file"), "{answer}");
     }
 }

@@ -47,10 +47,10 @@ impl Clock {
         let answer = client
             .send(request.map_err(kube::Error::HttpError)?)
             .await?;
-        let said = answer.headers().get(http::header::DATE);
-        let said = said.and_then(|date| date.to_str().ok()).and_then(date);
-        let ahead = said.map_or(SignedDuration::ZERO, |said| {
-            said.duration_since(Timestamp::now())
+        let output = answer.headers().get(http::header::DATE);
+        let output = output.and_then(|date| date.to_str().ok()).and_then(date);
+        let ahead = output.map_or(SignedDuration::ZERO, |output| {
+            output.duration_since(Timestamp::now())
         });
         Ok(Self { ahead })
     }
@@ -119,7 +119,7 @@ pub async fn hold(
 async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {
     let mut ticks = tokio::time::interval(RENEW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut last, mut told) = (tokio::time::Instant::now(), false);
+    let (mut last, mut reported) = (tokio::time::Instant::now(), false);
     loop {
         ticks.tick().await;
         let patch = json!({"spec": {"renewTime": MicroTime(clock.now())}});
@@ -129,7 +129,7 @@ async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {
         };
         let patch = Patch::Merge(&patch);
         let renewed = tokio::time::timeout(RENEW, api.patch(LEASE, &params, &patch)).await;
-        let words = match renewed {
+        let message = match renewed {
             Ok(Ok(_)) => {
                 last = tokio::time::Instant::now();
                 continue;
@@ -137,10 +137,10 @@ async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no response within {RENEW:?}"),
         };
-        if last.elapsed() > DURATION && !told {
-            told = true;
+        if last.elapsed() > DURATION && !reported {
+            reported = true;
             tell(format!(
-                "the run's Lease was not renewed for {} s ({words}): other runs may consider this one dead and remove its namespaces",
+                "the run's Lease was not renewed for {} s ({message}): other runs may consider this one dead and remove its namespaces",
                 last.elapsed().as_secs()
             ));
         }

@@ -204,14 +204,14 @@ async fn gone(client: &Client, one: &Namespace, limit: Duration) -> Option<Left>
 
 /// What blocks exactly this namespace. `None` once it is gone. A later one with the same name is
 /// another.
-async fn look(client: &Client, wanted: &Namespace) -> Option<Left> {
+async fn look(client: &Client, expected: &Namespace) -> Option<Left> {
     let api: Api<Namespace> = Api::all(client.clone());
-    match api.get_opt(&wanted.name_any()).await {
+    match api.get_opt(&expected.name_any()).await {
         Ok(there) => there
-            .filter(|one| one.uid() == wanted.uid())
+            .filter(|one| one.uid() == expected.uid())
             .as_ref()
             .map(left),
-        Err(error) => Some(Left::refused(wanted, &error.into())),
+        Err(error) => Some(Left::refused(expected, &error.into())),
     }
 }
 
@@ -231,20 +231,20 @@ fn why(namespace: &Namespace) -> String {
     }
     let status = namespace.status.as_ref();
     let conditions = status.and_then(|status| status.conditions.as_ref());
-    let said = conditions.into_iter().flatten();
-    let mut words: Vec<String> = said
+    let answer = conditions.into_iter().flatten();
+    let mut parts: Vec<String> = answer
         .filter(|condition| condition.status == "True")
         .filter_map(|condition| condition.message.clone())
         .map(|message| message.trim().trim_end_matches(',').to_owned())
         .collect();
     let own = namespace.finalizers();
     if !own.is_empty() {
-        words.push(format!("it has the finalizers {}", own.join(", ")));
+        parts.push(format!("it has the finalizers {}", own.join(", ")));
     }
-    match words.is_empty() {
+    match parts.is_empty() {
         true => "it is being deleted, but the API server does not report what it is waiting for"
             .to_owned(),
-        false => words.join("; "),
+        false => parts.join("; "),
     }
 }
 

@@ -390,8 +390,8 @@ mod tests {
     }
 
     fn unasked() -> kube::Error {
-        let words = "Internal error occurred: failed calling webhook \"v\": connection refused";
-        let status = Status::failure(words, "InternalError").with_code(500);
+        let message = "Internal error occurred: failed calling webhook \"v\": connection refused";
+        let status = Status::failure(message, "InternalError").with_code(500);
         kube::Error::Api(Box::new(status))
     }
 
@@ -419,9 +419,9 @@ mod tests {
         let written = once_asked(Duration::from_millis(20), async || Err(unasked()));
         let error = written.await.expect_err("no webhook answers");
         let error = explain(error, "v1".into(), "ConfigMap".into(), "a".into());
-        let words =
+        let message =
             "the API server rejected ConfigMap a: Internal error occurred: failed calling webhook";
-        assert!(error.to_string().starts_with(words), "{error}");
+        assert!(error.to_string().starts_with(message), "{error}");
         assert_eq!(error.class(), ErrorClass::Mesh);
     }
 
@@ -441,11 +441,11 @@ mod tests {
         json!({"message": "namespaces \"n\" not found", "details": {"name": "n", "kind": "namespaces"}}),
         "the API server rejected RoleBinding b: namespaces \"n\" not found"
     )]
-    fn a_missing_object_is_not_a_missing_kind(#[case] mut body: Value, #[case] words: &str) {
+    fn a_missing_object_is_not_a_missing_kind(#[case] mut body: Value, #[case] message: &str) {
         body["code"] = 404.into();
         let status: Status = serde_json::from_value(body).expect("a status");
         let error = kube::Error::Api(Box::new(status));
-        let told = explain(error, "v1".into(), "RoleBinding".into(), "b".into()).to_string();
-        assert!(told.starts_with(words), "{told}");
+        let reported = explain(error, "v1".into(), "RoleBinding".into(), "b".into()).to_string();
+        assert!(reported.starts_with(message), "{reported}");
     }
 }

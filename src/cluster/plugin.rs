@@ -121,11 +121,11 @@ async fn within(exec: &ExecConfig, limit: Duration) -> Result<Credential, Plugin
     };
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let _group = Group(group.map(Pid::from_raw));
-    let said = match timeout(limit, listen(&mut child, &program)).await {
-        Ok(said) => said?,
+    let output = match timeout(limit, listen(&mut child, &program)).await {
+        Ok(output) => output?,
         Err(_) => return Err(PluginError::Slow { program, limit }),
     };
-    let answer: Answer = match serde_json::from_slice(&said) {
+    let answer: Answer = match serde_json::from_slice(&output) {
         Ok(answer) => answer,
         Err(source) => return Err(PluginError::Answer { program, source }),
     };
@@ -173,8 +173,8 @@ async fn listen(child: &mut Child, program: &str) -> Result<Vec<u8>, PluginError
     if status.success() {
         return Ok(out);
     }
-    let said = String::from_utf8_lossy(&err);
-    let last: String = said
+    let answer = String::from_utf8_lossy(&err);
+    let last: String = answer
         .trim()
         .lines()
         .last()
@@ -225,9 +225,9 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_taken_with_its_expiry() {
         let script = r#"echo "{\"status\":{\"token\":\"$WORD\",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"}}""#;
-        let said = run(&plugin(script)).await.unwrap();
-        assert_eq!(said.token.as_deref(), Some("secret"));
-        assert!(said.expiration_timestamp.is_some());
+        let answer = run(&plugin(script)).await.unwrap();
+        assert_eq!(answer.token.as_deref(), Some("secret"));
+        assert!(answer.expiration_timestamp.is_some());
     }
 
     #[rstest::rstest]
@@ -240,11 +240,11 @@ mod tests {
         "not allowed in an HTTP header"
     )]
     #[tokio::test]
-    async fn what_goes_wrong_is_told(#[case] script: &str, #[case] words: &str) {
-        let said = chain(&run(&plugin(script)).await.unwrap_err());
+    async fn what_goes_wrong_is_told(#[case] script: &str, #[case] message: &str) {
+        let answer = chain(&run(&plugin(script)).await.unwrap_err());
         assert!(
-            said.starts_with("the credential plugin /bin/sh ") && said.contains(words),
-            "{said}"
+            answer.starts_with("the credential plugin /bin/sh ") && answer.contains(message),
+            "{answer}"
         );
     }
 
@@ -254,11 +254,11 @@ mod tests {
         let note = dir.path().join("pid");
         let script = format!("sleep 300 & echo $! >{}; wait", note.display());
         let start = Instant::now();
-        let said = within(&plugin(&script), Duration::from_millis(700))
+        let answer = within(&plugin(&script), Duration::from_millis(700))
             .await
             .unwrap_err()
             .to_string();
-        assert!(said.contains("did not end within 700ms"), "{said}");
+        assert!(answer.contains("did not end within 700ms"), "{answer}");
         assert!(start.elapsed() < Duration::from_secs(20));
         let pid = std::fs::read_to_string(note).unwrap();
         let path = format!("/proc/{}/stat", pid.trim());

@@ -310,8 +310,8 @@ pub async fn describe(client: &Client, pods: &[Pod]) -> String {
     for pod in pods.iter().filter(|pod| !is_ready(pod)).take(3) {
         lines.push(format!("pod {}: {}", pod.name_any(), phase(pod)));
         for container in containers(pod) {
-            if let Some(words) = trouble(&container) {
-                lines.push(format!("  container {} {words}", container.name));
+            if let Some(message) = trouble(&container) {
+                lines.push(format!("  container {} {message}", container.name));
                 lines.extend(last_log(client, pod, &container.name).await);
             }
         }
@@ -332,7 +332,7 @@ pub fn brief(pods: &[Pod]) -> String {
     }
     let each = pods.iter().filter(|pod| !is_ready(pod)).map(|pod| {
         let containers = containers(pod);
-        let words: Vec<String> = containers
+        let parts: Vec<String> = containers
             .iter()
             .filter_map(|container| {
                 Some(format!(
@@ -346,12 +346,12 @@ pub fn brief(pods: &[Pod]) -> String {
             Some(_) => " (being deleted)",
             None => "",
         };
-        let words = if words.is_empty() {
+        let parts = if parts.is_empty() {
             phase(pod)
         } else {
-            words.join(", ")
+            parts.join(", ")
         };
-        format!("{}{leaving}: {words}", pod.name_any())
+        format!("{}{leaving}: {parts}", pod.name_any())
     });
     each.collect::<Vec<_>>().join("; ")
 }
@@ -383,12 +383,12 @@ fn end(ended: &ContainerStateTerminated) -> String {
         .as_ref()
         .map_or(String::new(), |at| format!(" at {}", at.0));
     let message = ended.message.as_deref().unwrap_or_default().trim();
-    let words = if message.is_empty() {
+    let text = if message.is_empty() {
         String::new()
     } else {
         format!(": {message}")
     };
-    format!("exited {by}{reason}{at}{words}")
+    format!("exited {by}{reason}{at}{text}")
 }
 
 fn phase(pod: &Pod) -> String {
@@ -419,9 +419,9 @@ fn trouble(container: &ContainerStatus) -> Option<String> {
             format!("; previously, it {}", end(ended))
         });
     if let Some(waiting) = state.waiting {
-        let words = [waiting.reason, waiting.message].into_iter().flatten();
-        let words = words.collect::<Vec<_>>().join(" ");
-        return Some(format!("is waiting: {words}{restarts}{before}"));
+        let parts = [waiting.reason, waiting.message].into_iter().flatten();
+        let text = parts.collect::<Vec<_>>().join(" ");
+        return Some(format!("is waiting: {text}{restarts}{before}"));
     }
     if let Some(ended) = state.terminated.filter(|ended| ended.exit_code != 0) {
         return Some(format!("{}{restarts}", end(&ended)));

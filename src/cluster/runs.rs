@@ -136,11 +136,11 @@ fn owner(namespace: &Namespace) -> Option<&str> {
     let run = namespace.labels().get(RUN_LABEL)?;
     let named = namespace.name_any().starts_with(&format!("mp-{run}-"));
     let annotations = namespace.annotations();
-    let said = annotations.contains_key(SCENARIO)
+    let answer = annotations.contains_key(SCENARIO)
         && annotations
             .get(CONTROL)
             .is_some_and(|name| *name == control(run));
-    (named && said && !run.is_empty()).then_some(run.as_str())
+    (named && answer && !run.is_empty()).then_some(run.as_str())
 }
 
 /// The runs with objects on the cluster, oldest first.
@@ -249,12 +249,12 @@ async fn one(
     };
     let keeps_journal = !left.is_empty();
     swept.stays.extend(left);
-    let wanted = |namespace: &&Namespace| {
+    let expected = |namespace: &&Namespace| {
         let kept = is_kept(namespace) && which == SweepScope::Dead;
         let needed = keeps_journal && namespace.name_any() == control(&run.id);
         !kept && !needed
     };
-    let going: Vec<Namespace> = run.namespaces.iter().filter(wanted).cloned().collect();
+    let going: Vec<Namespace> = run.namespaces.iter().filter(expected).cloned().collect();
     let names = going
         .iter()
         .map(|namespace| format!("namespace {}", namespace.name_any()));

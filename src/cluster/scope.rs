@@ -28,12 +28,12 @@ impl Classified for Outside {
 
 /// A field of an object that would change the path of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {said:?}: {wanted}")]
+#[error("{field} is {answer:?}: {expected}")]
 pub struct WordError {
     field: &'static str,
     /// The beginning of its value.
-    said: String,
-    wanted: &'static str,
+    answer: String,
+    expected: &'static str,
 }
 
 impl Classified for WordError {
@@ -80,12 +80,12 @@ pub fn is_further(object: &Value) -> bool {
 /// [`WordError`] for the first such field.
 pub fn check_words(object: &Value) -> Result<(), WordError> {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    let wrong = |field, said: &str, wanted| {
-        let said = said.chars().take(60).collect();
+    let wrong = |field, answer: &str, expected| {
+        let answer = answer.chars().take(60).collect();
         Err(WordError {
             field,
-            said,
-            wanted,
+            answer,
+            expected,
         })
     };
     let kind = text("/kind").unwrap_or_default();
@@ -98,22 +98,22 @@ pub fn check_words(object: &Value) -> Result<(), WordError> {
         !part.is_empty() && part.chars().all(fits) && !part.starts_with('.') && !part.contains("..")
     };
     if version.split('/').count() > 2 || !version.split('/').all(dns) {
-        let wanted = "write VERSION or GROUP/VERSION, in lower case";
-        return wrong("apiVersion", version, wanted);
+        let expected = "write VERSION or GROUP/VERSION, in lower case";
+        return wrong("apiVersion", version, expected);
     }
     let name = text("/metadata/name").unwrap_or_default();
     // A path segment (k8s.io/apimachinery/pkg/api/validation/path). RBAC names have colons, and
     // some have capitals.
     let segment = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     if matches!(name, "" | "." | "..") || name.len() > 253 || !name.chars().all(segment) {
-        let wanted = "a name consists of at most 253 letters, digits, '-' and '.'";
-        return wrong("metadata.name", name, wanted);
+        let expected = "a name consists of at most 253 letters, digits, '-' and '.'";
+        return wrong("metadata.name", name, expected);
     }
     let namespace = text("/metadata/namespace").unwrap_or("none");
     let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if namespace.is_empty() || namespace.len() > 63 || !namespace.chars().all(label) {
-        let wanted = "a namespace consists of at most 63 lower-case letters, digits and '-'";
-        return wrong("metadata.namespace", namespace, wanted);
+        let expected = "a namespace consists of at most 63 lower-case letters, digits and '-'";
+        return wrong("metadata.namespace", namespace, expected);
     }
     Ok(())
 }
@@ -207,13 +207,13 @@ mod tests {
         #[case] name: &str,
         #[case] field: Option<&str>,
     ) {
-        let said = check_words(&object(api_version, kind, namespace, name));
-        let said = said.err().map(|error| error.to_string());
+        let answer = check_words(&object(api_version, kind, namespace, name));
+        let answer = answer.err().map(|error| error.to_string());
         match field {
-            None => assert_eq!(said, None),
+            None => assert_eq!(answer, None),
             Some(field) => assert!(
-                said.clone().unwrap().starts_with(&format!("{field} is ")),
-                "{said:?}"
+                answer.clone().unwrap().starts_with(&format!("{field} is ")),
+                "{answer:?}"
             ),
         }
     }

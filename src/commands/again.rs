@@ -25,10 +25,10 @@ use crate::{
 /// The command that repeats the whole run from any folder of this machine (of any machine, if the
 /// scenarios are built in).
 pub fn whole(given: &[Given], seed: Seed, scenarios: &[LoadedScenario]) -> String {
-    let words = given.iter().find(|given| given.id == "paths");
-    let words = words.map_or(&[][..], |given| &given.values);
+    let message = given.iter().find(|given| given.id == "paths");
+    let message = message.map_or(&[][..], |given| &given.values);
     let mut command = vec!["meshproof".to_owned(), "run".to_owned()];
-    command.extend(paths(words, scenarios).iter().map(shell_word));
+    command.extend(paths(message, scenarios).iter().map(shell_word));
     command.extend(flags(given, seed, &[Repeats::Always, Repeats::Run]));
     command.join(" ")
 }
@@ -39,14 +39,17 @@ pub fn each(given: &[Given], seed: Seed) -> Vec<String> {
     flags(given, seed, &[Repeats::Always])
 }
 
-fn flags(given: &[Given], seed: Seed, wanted: &[Repeats]) -> Vec<String> {
-    let mut words = Vec::new();
+fn flags(given: &[Given], seed: Seed, expected: &[Repeats]) -> Vec<String> {
+    let mut message = Vec::new();
     for given in given {
-        let Some(entry) = given.entry().filter(|entry| wanted.contains(&entry.again)) else {
+        let Some(entry) = given
+            .entry()
+            .filter(|entry| expected.contains(&entry.again))
+        else {
             continue;
         };
         if given.values.is_empty() {
-            words.push(given.flag.clone());
+            message.push(given.flag.clone());
         }
         for value in &given.values {
             let value = match entry.value {
@@ -54,11 +57,11 @@ fn flags(given: &[Given], seed: Seed, wanted: &[Repeats]) -> Vec<String> {
                 Value::File => file(value),
                 Value::Image => image(value),
             };
-            words.extend([given.flag.clone(), shell_word(&value)]);
+            message.extend([given.flag.clone(), shell_word(&value)]);
         }
     }
-    words.extend(["--seed".to_owned(), seed.to_string()]);
-    words
+    message.extend(["--seed".to_owned(), seed.to_string()]);
+    message
 }
 
 /// The absolute path of an existing file; any other value (a program in PATH, `multi`) unchanged.
@@ -80,19 +83,19 @@ fn image(value: &OsStr) -> OsString {
 }
 
 /// The arguments that name the same scenarios in any folder.
-fn paths(words: &[OsString], scenarios: &[LoadedScenario]) -> Vec<OsString> {
+fn paths(args: &[OsString], scenarios: &[LoadedScenario]) -> Vec<OsString> {
     let built_in = scenarios.iter().all(LoadedScenario::is_built_in);
     let suites = Suites::open(Path::new("."));
     let root = match &suites.tree {
         Tree::Disk(root) if !built_in => root,
-        _ if words.is_empty() => return Vec::new(),
+        _ if args.is_empty() => return Vec::new(),
         Tree::Disk(root) => root,
         Tree::Embedded => Path::new(""),
     };
-    if words.is_empty() {
+    if args.is_empty() {
         return vec![file(root.as_os_str())];
     }
-    let each = words.iter().map(|word| {
+    let each = args.iter().map(|word| {
         let path = Path::new(word);
         match selection(path) {
             Ok(SelectionWord::Ids(_)) if built_in => vec![word.clone()],
@@ -151,9 +154,9 @@ mod tests {
     };
 
     /// The flags that `meshproof run WORDS` gives.
-    fn given(words: &[&str]) -> Vec<Given> {
+    fn given(args: &[&str]) -> Vec<Given> {
         let command = Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.env(None)));
-        let matches = command.get_matches_from(["meshproof", "run"].iter().chain(words));
+        let matches = command.get_matches_from(["meshproof", "run"].iter().chain(args));
         Cli::from_arg_matches(&matches).expect("matches of the same definition");
         cli::given(&["run"], matches.subcommand_matches("run").expect("run"))
     }
@@ -174,12 +177,12 @@ mod tests {
                 continue;
             };
             let flag = format!("--{long}");
-            let mut words = vec![flag.as_str()];
+            let mut args = vec![flag.as_str()];
             if arg.get_action().takes_values() {
-                words.push(settings::example(id));
+                args.push(settings::example(id));
             }
-            let was = given(&words);
-            assert_eq!(was.len(), 1, "{words:?} gives {was:?}");
+            let was = given(&args);
+            assert_eq!(was.len(), 1, "{args:?} gives {was:?}");
             let entry = table::find(id).expect("in the table");
             let seed = Seed::new(5);
             let whole = whole(&was, seed, &[]);
@@ -207,16 +210,16 @@ mod tests {
 
     /// Splits a command line that is quoted with single quotes only.
     fn shlex(line: &str) -> Vec<String> {
-        let (mut words, mut quoted, mut word) = (Vec::new(), false, String::new());
+        let (mut message, mut quoted, mut word) = (Vec::new(), false, String::new());
         for c in line.chars() {
             match c {
                 '\'' => quoted = !quoted,
-                ' ' if !quoted => words.push(std::mem::take(&mut word)),
+                ' ' if !quoted => message.push(std::mem::take(&mut word)),
                 c => word.push(c),
             }
         }
-        words.push(word);
-        words
+        message.push(word);
+        message
     }
 
     #[test]
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn files_are_absolute_and_words_for_the_shell_are_quoted() {
         let here = std::env::current_dir().expect("a folder");
-        let words = [
+        let args = [
             "--istioctl",
             "src/lib.rs",
             "--image",
@@ -240,7 +243,7 @@ mod tests {
             "--name",
             "o'n",
         ];
-        let command = each(&given(&words), Seed::new(1)).join(" ");
+        let command = each(&given(&args), Seed::new(1)).join(" ");
         let here = here.display();
         let expected = format!(
             "--name 'o'\\''n' --image 'a={here}/src,/x y' --istioctl {here}/src/lib.rs --seed 1"

@@ -22,12 +22,12 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let checks = match target {
         TargetKind::Local => local::checks(&runtime.block_on(probe::local())),
         TargetKind::Kind => {
-            let wanted = probe::Wanted {
+            let expected = probe::Wanted {
                 name: args.name.as_deref(),
                 istio: args.istio.as_deref(),
                 istioctl: args.istioctl.as_deref(),
             };
-            kind::checks(&runtime.block_on(probe::kind(wanted)))
+            kind::checks(&runtime.block_on(probe::kind(expected)))
         }
         TargetKind::Cluster => {
             let plugins = Plugins::when(args.allow_exec_plugins);
@@ -39,12 +39,12 @@ pub fn run(args: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CommandError>
     let printed = match args.output {
         Format::Json => output::json(&report),
         Format::Text => {
-            let words = match (global.quiet, global.verbose) {
+            let message = match (global.quiet, global.verbose) {
                 (true, _) => Verbosity::Few,
                 (_, true) => Verbosity::All,
                 _ => Verbosity::Usual,
             };
-            output::data(&report.text(Palette::stdout(global.color), words))
+            output::data(&report.text(Palette::stdout(global.color), message))
         }
     };
     printed.map_err(CommandError::Stdout)?;

@@ -215,10 +215,10 @@ mod tests {
     )]
     fn each_is_the_trouble_of_somebody(
         #[case] error: impl Classified + Send + Sync + 'static,
-        #[case] words: &str,
+        #[case] message: &str,
         #[case] class: ErrorClass,
     ) {
-        assert_eq!(of(error), (words.to_owned(), class));
+        assert_eq!(of(error), (message.to_owned(), class));
     }
 
     #[test]
@@ -226,10 +226,10 @@ mod tests {
         let source = io::Error::other("disk on fire");
         let path = "/state".into();
         let error = CommandError::of(NotPrivate::Io { path, source });
-        let words = "cannot use /state as a directory: disk on fire";
+        let message = "cannot use /state as a directory: disk on fire";
         assert_eq!(
             (chain(&error).as_str(), error.class(), error.exit()),
-            (words, ErrorClass::Machine, Exit::Error)
+            (message, ErrorClass::Machine, Exit::Error)
         );
         let ended = CommandError::target_ended("etcd ended");
         assert_eq!(

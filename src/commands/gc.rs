@@ -76,8 +76,8 @@ pub(super) async fn sweep(
     let done = if dry { "would remove" } else { "removed" };
     let lines = swept.removed.iter().map(|what| format!("{done} {what}\n"));
     output::data(&clean(&lines.collect::<String>())).map_err(CommandError::Stdout)?;
-    for words in &swept.stays {
-        output::say(&clean(words));
+    for message in &swept.stays {
+        output::say(&clean(message));
     }
     if swept.removed.is_empty() && swept.stays.is_empty() {
         output::say("nothing to remove");

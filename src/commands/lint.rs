@@ -54,9 +54,9 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
 }
 
 /// Lists of expected failures apply to a suite as a whole: they are checked if its root is named.
-fn lists(words: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
+fn lists(args: &[PathBuf]) -> (Vec<KnownFile>, Vec<Finding>) {
     let (mut known, mut findings) = (Vec::new(), Vec::new());
-    for word in words.iter().filter(|word| word.join(KNOWN_FOLDER).is_dir()) {
+    for word in args.iter().filter(|word| word.join(KNOWN_FOLDER).is_dir()) {
         let (lists, wrong) = load_known(&Tree::Disk(word.clone()));
         known.extend(lists);
         findings.extend(wrong);

@@ -92,10 +92,10 @@ impl MeshCapabilities {
 /// Capabilities of a target besides its mesh, except a browser, which is looked for on this
 /// machine.
 fn of_target(programs: &BTreeSet<String>, istioctl: bool, own_mesh: bool) -> BTreeSet<String> {
-    let mut words = programs.clone();
+    let mut message = programs.clone();
     let mut add = |word: &str, there: bool| {
         if there {
-            words.insert(word.to_owned());
+            message.insert(word.to_owned());
         }
     };
     add("istioctl", istioctl);
@@ -103,7 +103,7 @@ fn of_target(programs: &BTreeSet<String>, istioctl: bool, own_mesh: bool) -> BTr
     // On a mesh of meshproof's own, objects outside the namespaces of a scenario affect nobody
     // else.
     add("outside-namespace", own_mesh);
-    words
+    message
 }
 
 fn wants_browser(loaded: &LoadedScenario) -> bool {
@@ -152,7 +152,7 @@ mod tests {
         let programs = ["grpcurl", "grpcio"].map(str::to_owned).into();
         let mut offered = of_target(&programs, true, true);
         offered.insert("browser".to_owned());
-        let words = OF_THE_TARGET.map(|(word, _)| word.to_owned());
-        assert_eq!(offered, BTreeSet::from(words));
+        let message = OF_THE_TARGET.map(|(word, _)| word.to_owned());
+        assert_eq!(offered, BTreeSet::from(message));
     }
 }

@@ -320,15 +320,16 @@ struct MutationResult {
 
 impl MutationResult {
     fn of(mutation: &Mutation, seen: &Verdicts) -> Self {
-        let was = |id: &String, wanted: Verdict| {
-            seen.get(id).is_some_and(|(verdict, _)| *verdict == wanted)
+        let was = |id: &String, expected: Verdict| {
+            seen.get(id)
+                .is_some_and(|(verdict, _)| *verdict == expected)
         };
-        let wanted = mutation
+        let expected = mutation
             .turns_red
             .iter()
             .filter(|id| seen.contains_key(*id));
         let (skipped, ran): (Vec<String>, Vec<String>) =
-            wanted.cloned().partition(|id| was(id, Verdict::Skip));
+            expected.cloned().partition(|id| was(id, Verdict::Skip));
         let (caught, missed) = ran.into_iter().partition(|id| was(id, Verdict::Fail));
         let stray = |(id, (verdict, _)): &(&String, &(Verdict, String))| {
             !mutation.turns_red.contains(id) && !matches!(verdict, Verdict::Pass | Verdict::Skip)

@@ -167,23 +167,23 @@ async fn istioctl(mesh: &MeshSettings, chain: Option<&Toolchain>) -> Result<Path
         .or_else(|| toolchain::on_path(Path::new("istioctl")))
         .or_else(|| Some(chain?.bin("istioctl")));
     let Some(program) = found else {
-        let words = "`istioctl` not found in PATH: install the one of your Istio release, name it with --istioctl, or build one with `meshproof toolchain prepare`";
-        return Err(CommandError::Usage(words.to_owned()));
+        let message = "`istioctl` not found in PATH: install the one of your Istio release, name it with --istioctl, or build one with `meshproof toolchain prepare`";
+        return Err(CommandError::Usage(message.to_owned()));
     };
-    let said = Command::new(&program)
+    let answer = Command::new(&program)
         .args(["version", "--remote=false", "--short"])
         .output()
         .await;
-    let said =
-        said.map_err(|error| CommandError::Usage(format!("{}: {error}", program.display())))?;
-    let said = String::from_utf8_lossy(&said.stdout);
-    let said = said.trim().trim_start_matches("client version:").trim();
+    let answer =
+        answer.map_err(|error| CommandError::Usage(format!("{}: {error}", program.display())))?;
+    let answer = String::from_utf8_lossy(&answer.stdout);
+    let answer = answer.trim().trim_start_matches("client version:").trim();
     match &mesh.istio {
-        Some(wanted) if !said.split_whitespace().any(|word| word == wanted) => {
+        Some(expected) if !answer.split_whitespace().any(|word| word == expected) => {
             Err(CommandError::Usage(format!(
-                "--istio {wanted}: {} has version {}; put the istioctl of Istio {wanted} in PATH or name it with --istioctl",
+                "--istio {expected}: {} has version {}; put the istioctl of Istio {expected} in PATH or name it with --istioctl",
                 program.display(),
-                said
+                answer
             )))
         }
         _ => Ok(program),

@@ -59,8 +59,8 @@ impl Reached {
                 });
             }
             (Some(TargetKind::Cluster), None) => {
-                let words = "--target cluster needs --context: name a context of your kubeconfig";
-                return Err(CommandError::Usage(words.to_owned()));
+                let message = "--target cluster needs --context: name a context of your kubeconfig";
+                return Err(CommandError::Usage(message.to_owned()));
             }
             (Some(kind), Some(_)) => {
                 let kind = kind.name();

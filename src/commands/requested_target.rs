@@ -90,8 +90,8 @@ impl RequestedTarget<'_> {
                         .map(|e| chain(&e)),
                     _ => None,
                 };
-                if let Some(words) = wrong {
-                    return Err(CommandError::Usage(format!("{given}: {words}")));
+                if let Some(message) = wrong {
+                    return Err(CommandError::Usage(format!("{given}: {message}")));
                 }
             }
         }
@@ -167,18 +167,22 @@ mod tests {
     #[case(given("images", "--image", "a=/x"), None)]
     #[case(given("images", "--image", "a=/y"), Some("has the images a=/x"))]
     #[case(given("jobs", "--jobs", "3"), None)]
-    fn a_kept_mesh_is_what_it_is(#[case] given: Given, #[case] told: Option<&str>) {
+    fn a_kept_mesh_is_what_it_is(#[case] given: Given, #[case] reported: Option<&str>) {
         let agreed = agrees(&[given], "ux", "1.39.3", &["a=/x".to_owned()]);
         let error = agreed.err().map(|error| error.to_string());
-        assert_eq!(error.is_some(), told.is_some(), "{error:?}");
-        assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
+        assert_eq!(error.is_some(), reported.is_some(), "{error:?}");
+        assert!(
+            error
+                .unwrap_or_default()
+                .contains(reported.unwrap_or_default())
+        );
     }
 
     #[rstest]
     #[case(given("envoy", "--envoy", "1.2"), "--envoy 1.2: ")]
     #[case(given("images", "--image", "foo"), "--image foo: ")]
     #[case(given("images", "--image", "foo=/nope"), "--image foo=/nope: ")]
-    fn values_that_are_none_are_wrong_usage(#[case] given: Given, #[case] told: &str) {
+    fn values_that_are_none_are_wrong_usage(#[case] given: Given, #[case] reported: &str) {
         let asked = RequestedTarget {
             target: TargetKind::Local,
             name: None,
@@ -187,7 +191,7 @@ mod tests {
             given: &[given],
         };
         let error = asked.check().expect_err("refused");
-        assert!(error.to_string().starts_with(told), "{error}");
+        assert!(error.to_string().starts_with(reported), "{error}");
         assert_eq!(error.exit(), crate::exit::Exit::Usage);
     }
 }

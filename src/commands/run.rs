@@ -367,8 +367,8 @@ fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
     let findings = lint::findings(&set, &[]);
     if selection::has_errors(&findings) {
         selection::print_findings(&findings, None);
-        let words = "the suite files have lint errors: nothing was started".to_owned();
-        return Err(CommandError::Usage(words));
+        let message = "the suite files have lint errors: nothing was started".to_owned();
+        return Err(CommandError::Usage(message));
     }
     let scenarios = selection::filter(&set.scenarios, &filter)?;
     let runs = scenarios.len().saturating_mul(settings.execution.repeat);
@@ -403,8 +403,8 @@ fn known_files(scenarios: &[LoadedScenario]) -> Result<Vec<known::KnownFile>, Co
     let (files, findings) = load_known_of(scenarios);
     if selection::has_errors(&findings) {
         selection::print_findings(&findings, None);
-        let words = "the list of expected failures has lint errors".to_owned();
-        return Err(CommandError::Usage(words));
+        let message = "the list of expected failures has lint errors".to_owned();
+        return Err(CommandError::Usage(message));
     }
     Ok(files)
 }

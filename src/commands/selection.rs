@@ -21,8 +21,8 @@ use crate::{
 ///
 /// # Errors
 /// An argument that names nothing is wrong usage.
-pub fn load(words: &[PathBuf]) -> Result<ScenarioSet, CommandError> {
-    let set = load_all(&Suites::open(Path::new(".")), words);
+pub fn load(args: &[PathBuf]) -> Result<ScenarioSet, CommandError> {
+    let set = load_all(&Suites::open(Path::new(".")), args);
     set.map_err(|error| CommandError::usage(&error))
 }
 
@@ -34,17 +34,17 @@ pub fn filter(
     set: &[LoadedScenario],
     filter: &Filter,
 ) -> Result<Vec<LoadedScenario>, CommandError> {
-    let wanted: Vec<LoadedScenario> = set
+    let expected: Vec<LoadedScenario> = set
         .iter()
         .filter(|one| filter.matches(one))
         .cloned()
         .collect();
-    if wanted.is_empty() {
+    if expected.is_empty() {
         let mut all = load(&[])?.scenarios;
         all.extend(set.iter().cloned());
         filter.meaning(&all).map_err(usage)?;
     }
-    Ok(wanted)
+    Ok(expected)
 }
 
 pub fn usage(error: SelectError) -> CommandError {
@@ -53,7 +53,7 @@ pub fn usage(error: SelectError) -> CommandError {
 
 /// The error for a set without scenarios.
 pub fn nothing(set: &ScenarioSet) -> CommandError {
-    let words = match set.manifests {
+    let message = match set.manifests {
         0 => "no suite files found".to_owned(),
         n => format!(
             "no scenario found, only {n} with Kubernetes objects: write a scenario next to them \
@@ -61,7 +61,7 @@ pub fn nothing(set: &ScenarioSet) -> CommandError {
             n = crate::output::count(n, "file"),
         ),
     };
-    CommandError::NothingSelected(words)
+    CommandError::NothingSelected(message)
 }
 
 /// Returns whether any finding prevents a run.

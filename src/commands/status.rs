@@ -103,13 +103,13 @@ async fn ailing(client: &Client) -> Result<Vec<String>, RequestError> {
     let istiod: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let istiod = istiod.list(&ListParams::default().labels(ISTIOD)).await?;
     let down = nodes.iter().filter(|node| !is_ready(node));
-    let mut words: Vec<String> = down
+    let mut ailing: Vec<String> = down
         .map(|node| format!("node {} is not ready", node.name_any()))
         .collect();
     if !istiod.iter().any(pods::is_ready) {
-        words.push("istiod is not ready".to_owned());
+        ailing.push("istiod is not ready".to_owned());
     }
-    Ok(words)
+    Ok(ailing)
 }
 
 fn is_ready(node: &Node) -> bool {

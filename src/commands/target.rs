@@ -148,7 +148,7 @@ fn told_phases() -> (Phases, JoinHandle<()>) {
 async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
     let reached = Reached::find(&args.which)?;
     let name = reached.name().to_owned();
-    let said = match reached {
+    let answer = match reached {
         Reached::Local(world) => {
             world.shut_down().await.map_err(CommandError::of)?;
             format!("the local target {name} is down")
@@ -170,7 +170,7 @@ async fn down(args: &TargetDown) -> Result<Exit, CommandError> {
             return Ok(exit);
         }
     };
-    output::say(&said);
+    output::say(&answer);
     Ok(Exit::Ok)
 }
 

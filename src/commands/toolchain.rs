@@ -118,8 +118,8 @@ fn prune() -> Result<Exit, CommandError> {
     for set in &removed {
         output::say(&format!("removed {}", set.path.display()));
     }
-    let words = format!("{} unused sets, {} MB", removed.len(), bytes / 1_000_000);
-    output::say(&words);
+    let message = format!("{} unused sets, {} MB", removed.len(), bytes / 1_000_000);
+    output::say(&message);
     Ok(Exit::Ok)
 }
 

@@ -156,10 +156,10 @@ fn holders<'a>(
 /// element of a list without names.
 fn is_below(path: &str, above: &str) -> bool {
     let mut path = path.split('/');
-    above.split('/').all(|wanted| {
+    above.split('/').all(|expected| {
         let have = path.next();
-        let any = wanted == "*" || (have == Some("*") && wanted.parse::<usize>().is_ok());
-        have.is_some() && (any || have == Some(wanted))
+        let any = expected == "*" || (have == Some("*") && expected.parse::<usize>().is_ok());
+        have.is_some() && (any || have == Some(expected))
     })
 }
 

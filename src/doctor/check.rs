@@ -143,8 +143,8 @@ impl Report {
     }
 
     /// The report as text.
-    pub fn text(&self, palette: Palette, words: Verbosity) -> String {
-        text::render(self, palette, words)
+    pub fn text(&self, palette: Palette, message: Verbosity) -> String {
+        text::render(self, palette, message)
     }
 }
 

@@ -58,7 +58,7 @@ fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
             about.missing("neither KUBECONFIG nor HOME is set", remedy)
         }
         (_, true) => about.missing(format!("{}: no such file", list(absent)), remedy),
-        (Err(words), false) => about.missing(words, remedy),
+        (Err(message), false) => about.missing(message, remedy),
         (Ok(_), false) if absent.is_empty() => about.ok(list(there)),
         (Ok(_), false) => about.advice(
             format!("{}; no such file: {}", list(there), list(absent)),
@@ -67,20 +67,20 @@ fn kubeconfig(facts: &ClusterFacts) -> DoctorCheck {
     }
 }
 
-fn context(contexts: &Contexts, wanted: Option<&str>) -> DoctorCheck {
+fn context(contexts: &Contexts, expected: Option<&str>) -> DoctorCheck {
     let about = CheckBuilder::new(
         "context",
         "the cluster target only uses the context that --context names, never the current one by default",
     );
     let names = contexts.names.join(", ");
-    match wanted {
+    match expected {
         _ if contexts.names.is_empty() => about.missing(
             "no context",
             "add a context: kubectl config set-context NAME --cluster CLUSTER --user USER",
         ),
-        Some(wanted) if contexts.names.iter().any(|name| name == wanted) => about.ok(wanted),
-        Some(wanted) => about.missing(
-            format!("no context {wanted}; known contexts: {names}"),
+        Some(expected) if contexts.names.iter().any(|name| name == expected) => about.ok(expected),
+        Some(expected) => about.missing(
+            format!("no context {expected}; known contexts: {names}"),
             "name one of them with --context",
         ),
         None => {
@@ -96,7 +96,7 @@ fn context(contexts: &Contexts, wanted: Option<&str>) -> DoctorCheck {
 fn server(answer: &Result<String, NoAnswer>) -> DoctorCheck {
     let about = CheckBuilder::new("API server", "a run creates all its objects there");
     match answer {
-        Ok(said) => about.ok(said),
+        Ok(output) => about.ok(output),
         Err(why) => about.missing(
             why.to_string(),
             "check that the cluster is up and that its address in the kubeconfig is right, with kubectl --context NAME version",
@@ -130,7 +130,7 @@ mod tests {
         #[case] state: CheckState,
     ) {
         let mut facts = facts(&[("/a", true)], Result::Ok(Contexts::default()));
-        let refused = |words: &str| NoAnswer::Refused(words.to_owned());
+        let refused = |message: &str| NoAnswer::Refused(message.to_owned());
         facts.server = Some(answer.map(str::to_owned).map_err(refused));
         assert_eq!(checks(&facts).last().unwrap().state, state);
     }
@@ -145,11 +145,11 @@ mod tests {
         #[case] files: &[(&str, bool)],
         #[case] config: Result<Contexts, &str>,
         #[case] state: CheckState,
-        #[case] words: &str,
+        #[case] message: &str,
     ) {
         let check = kubeconfig(&facts(files, config));
         assert!(
-            check.state == state && check.found.contains(words),
+            check.state == state && check.found.contains(message),
             "{check:?}"
         );
     }
@@ -168,13 +168,13 @@ mod tests {
     #[case::none(&[], None, Missing, "no context")]
     fn contexts_are_listed(
         #[case] names: &[&str],
-        #[case] wanted: Option<&str>,
+        #[case] expected: Option<&str>,
         #[case] state: CheckState,
         #[case] found: &str,
     ) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let current = names.first().cloned();
-        let check = context(&Contexts { names, current }, wanted);
+        let check = context(&Contexts { names, current }, expected);
         assert_eq!((check.state, check.found.as_str()), (state, found));
     }
 }

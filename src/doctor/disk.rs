@@ -31,7 +31,7 @@ pub(super) fn room(room: &DiskSpace, needs: Needs) -> DoctorCheck {
     let about = CheckBuilder::new(needs.name, needs.why);
     let path = room.path.display();
     match &room.free {
-        Err(words) => about.missing(format!("{path}: {words}"), needs.elsewhere),
+        Err(message) => about.missing(format!("{path}: {message}"), needs.elsewhere),
         Ok(free) => {
             let found = format!("{} free at {path}", gb(*free));
             let remedy = format!(

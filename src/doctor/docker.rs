@@ -71,24 +71,24 @@ fn client(docker: &DockerFacts) -> DoctorCheck {
 /// versions of the client, so only parts of it are compared.
 fn engine(docker: &DockerFacts) -> DoctorCheck {
     let about = CheckBuilder::new("docker engine", "runs kind's nodes");
-    let words = match &docker.engine {
+    let message = match &docker.engine {
         Ok(engine) => {
             let rootless = if engine.rootless { ", rootless" } else { "" };
             return about.ok(format!("{}{rootless}", engine.version));
         }
         Err(why) => why.to_string(),
     };
-    let said = words.to_lowercase();
-    if said.contains("permission denied") {
+    let answer = message.to_lowercase();
+    if answer.contains("permission denied") {
         let remedy = format!(
             "as root: usermod -aG docker {}, then log in again (members of that group can become root)",
             docker.user
         );
-        return about.missing(words, remedy);
+        return about.missing(message, remedy);
     }
     if let Some(host) = &docker.host {
         let remedy = "unset DOCKER_HOST to use this machine's engine, or set it to a running engine, such as unix:///run/docker.sock";
-        return about.missing(format!("DOCKER_HOST={host}: {words}"), remedy);
+        return about.missing(format!("DOCKER_HOST={host}: {message}"), remedy);
     }
     let not_running = [
         "is the docker daemon running",
@@ -96,14 +96,14 @@ fn engine(docker: &DockerFacts) -> DoctorCheck {
         "refused",
         "daemon is running",
     ];
-    match (not_running.iter().any(|part| said.contains(part)), &docker.daemon) {
+    match (not_running.iter().any(|part| answer.contains(part)), &docker.daemon) {
         (true, Some(_)) => about.missing(
-            words,
+            message,
             "start it, as root: systemctl start docker (without systemd: run dockerd in a separate terminal)",
         ),
-        (true, None) => about.package(CheckState::Missing, words, "docker.io"),
+        (true, None) => about.package(CheckState::Missing, message, "docker.io"),
         (false, _) => about.missing(
-            words,
+            message,
             "make `docker info` work; `docker context ls` shows which engine it queries",
         ),
     }
@@ -173,7 +173,7 @@ mod tests {
             daemon: Some("/usr/sbin/dockerd".into()),
             host: None,
             user: "ann".to_owned(),
-            engine: engine.map_err(|words| NoAnswer::Refused(words.to_owned())),
+            engine: engine.map_err(|message| NoAnswer::Refused(message.to_owned())),
             clusters: Vec::new(),
         }
     }
@@ -210,18 +210,18 @@ mod tests {
     )]
     #[case::context("context \"x\": context not found", None, true, "docker context ls")]
     fn what_keeps_the_engine_from_answering_decides_the_way_out(
-        #[case] words: &str,
+        #[case] message: &str,
         #[case] host: Option<&str>,
         #[case] installed: bool,
         #[case] expected: &str,
     ) {
-        let mut facts = docker(Err(words));
+        let mut facts = docker(Err(message));
         facts.host = host.map(str::to_owned);
         facts.daemon = facts.daemon.filter(|_| installed);
         let check = engine(&facts);
         assert_eq!(check.state, Missing);
         assert!(
-            check.found.contains(words)
+            check.found.contains(message)
                 && check
                     .remedy
                     .as_ref()

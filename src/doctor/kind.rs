@@ -46,7 +46,7 @@ pub struct Istioctl {
     /// It is the tool chain's istioctl, of the version that the local target runs.
     pub ours: bool,
     /// The requested version of Istio.
-    pub wanted: Option<String>,
+    pub expected: Option<String>,
 }
 
 /// Limits of the kernel that the engine runs on.
@@ -116,12 +116,12 @@ fn istioctl(istioctl: &Istioctl) -> DoctorCheck {
             ),
         };
     };
-    match (istioctl.program.version(), &istioctl.wanted) {
+    match (istioctl.program.version(), &istioctl.expected) {
         (None, _) => about.missing(found, "install an istioctl in PATH that runs on this machine"),
-        (Some(said), Some(wanted)) if !said.split_whitespace().any(|word| word == wanted) => about
+        (Some(answer), Some(expected)) if !answer.split_whitespace().any(|word| word == expected) => about
             .missing(
-                format!("{found}, but Istio {wanted} is requested"),
-                format!("install the istioctl of Istio {wanted} in PATH, or name it with --istioctl"),
+                format!("{found}, but Istio {expected} is requested"),
+                format!("install the istioctl of Istio {expected} in PATH, or name it with --istioctl"),
             ),
         (Some(_), None) if istioctl.ours => about.advice(
             format!("{found}, from the tool chain"),

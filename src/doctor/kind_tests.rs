@@ -7,8 +7,8 @@ use crate::doctor::{
     docker::Engine,
 };
 
-fn refused(words: &str) -> NoAnswer {
-    NoAnswer::Refused(words.to_owned())
+fn refused(message: &str) -> NoAnswer {
+    NoAnswer::Refused(message.to_owned())
 }
 
 fn program(version: Result<&str, &str>) -> FoundProgram {
@@ -34,7 +34,7 @@ fn facts(engine: Result<Engine, &str>) -> KindFacts {
             program: program(Ok("client version: 1.27.1")),
             given: None,
             ours: false,
-            wanted: None,
+            expected: None,
         },
         testbed: Ok("/opt/testbed".into()),
         chain: true,
@@ -84,14 +84,14 @@ fn kind_has_three_outcomes(#[case] program: FoundProgram, #[case] state: CheckSt
 fn istioctl_has_three_outcomes(
     #[case] program: FoundProgram,
     #[case] ours: bool,
-    #[case] wanted: Option<&str>,
+    #[case] expected: Option<&str>,
     #[case] state: CheckState,
 ) {
     let facts = Istioctl {
         program,
         given: None,
         ours,
-        wanted: wanted.map(str::to_owned),
+        expected: expected.map(str::to_owned),
     };
     let check = super::istioctl(&facts);
     assert_eq!(check.state, state, "{check:?}");
@@ -103,7 +103,7 @@ fn an_istioctl_that_is_named_and_not_there_is_named_again() {
         program: FoundProgram::default(),
         given: Some("/opt/istioctl".into()),
         ours: false,
-        wanted: None,
+        expected: None,
     };
     let check = super::istioctl(&facts);
     assert!(check.found.contains("/opt/istioctl"), "{check:?}");
@@ -140,10 +140,10 @@ fn inotify_watches(#[case] found: Option<u64>, #[case] state: CheckState) {
 #[case(&["cpu", "memory", "pids", "io"], CheckState::Ok, "cpu, io, memory, pids")]
 #[case(&["cpu", "pids"], Missing, "memory missing")]
 #[case(&[], Advice, "not visible")]
-fn cgroup_controllers(#[case] found: &[&str], #[case] state: CheckState, #[case] words: &str) {
+fn cgroup_controllers(#[case] found: &[&str], #[case] state: CheckState, #[case] message: &str) {
     let check = controllers(&found.iter().map(|&name| name.to_owned()).collect());
     assert!(
-        check.state == state && check.found.contains(words),
+        check.state == state && check.found.contains(message),
         "{check:?}"
     );
 }

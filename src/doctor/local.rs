@@ -35,7 +35,7 @@ pub struct LocalFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// The state of the cache as text; the error if the cache cannot be read.
-    pub said: Result<String, String>,
+    pub answer: Result<String, String>,
     /// `Some` if programs have to be built.
     pub go: Option<FoundProgram>,
     /// The oldest Go version that builds them.
@@ -65,7 +65,7 @@ pub fn checks(facts: &LocalFacts) -> Vec<DoctorCheck> {
     ];
     checks.extend(facts.ids.iter().flat_map(ids::ids));
     let programs = OF_THE_WORLD.iter().zip(&facts.programs);
-    checks.extend(programs.map(|(wanted, found)| programs::there(*wanted, found)));
+    checks.extend(programs.map(|(expected, found)| programs::there(*expected, found)));
     checks.push(programs::nft(&facts.nft));
     checks.push(testbed(&facts.testbed));
     checks.extend(chain(&facts.chain));
@@ -103,14 +103,14 @@ fn chain(chain: &Chain) -> Vec<DoctorCheck> {
         "tool chain",
         "etcd, API server, controllers, CoreDNS, istiod and Envoy",
     );
-    let first = match &chain.said {
-        Ok(said) if ready => about.ok(said),
-        Ok(said) => about.advice(
-            said,
+    let first = match &chain.answer {
+        Ok(answer) if ready => about.ok(answer),
+        Ok(answer) => about.advice(
+            answer,
             "the first run builds what is missing (about ten minutes), or build it now: meshproof toolchain prepare",
         ),
-        Err(words) => about.missing(
-            words,
+        Err(message) => about.missing(
+            message,
             "set HOME or XDG_CACHE_HOME to a writable directory",
         ),
     };
@@ -182,7 +182,7 @@ mod tests {
 
     fn ready() -> Chain {
         Chain {
-            said: Ok("ready".to_owned()),
+            answer: Ok("ready".to_owned()),
             go: None,
             go_minimum: "1.26",
             pip: None,
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_cache_that_nobody_can_place_is_missing() {
         let facts = Chain {
-            said: Err("no cache directory".to_owned()),
+            answer: Err("no cache directory".to_owned()),
             cache: None,
             ..ready()
         };

@@ -26,9 +26,9 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
         "namespaces",
         "a local world runs in new namespaces, including a user namespace",
     );
-    let words = match &facts.tried {
+    let message = match &facts.tried {
         Some(Ok(())) => return about.ok("created for a test"),
-        Some(Err(words)) => words,
+        Some(Err(message)) => message,
         None => {
             return about.advice(
                 "could not be tested",
@@ -62,7 +62,7 @@ pub fn namespaces(facts: &NamespaceFacts) -> DoctorCheck {
             "in a container: start it with --security-opt seccomp=unconfined, or --privileged; otherwise ask the administrator of this machine",
         ),
     };
-    about.missing(format!("{found} ({words})"), remedy)
+    about.missing(format!("{found} ({message})"), remedy)
 }
 
 #[cfg(test)]

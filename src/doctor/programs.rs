@@ -23,7 +23,7 @@ impl FoundProgram {
         let path = self.path.as_ref()?.display().to_string();
         Some(match &self.version {
             Some(Ok(version)) => format!("{version} at {path}"),
-            Some(Err(words)) => format!("{path}, which fails: {words}"),
+            Some(Err(message)) => format!("{path}, which fails: {message}"),
             None => path,
         })
     }
@@ -69,11 +69,11 @@ pub(super) const OF_THE_WORLD: [WantedProgram; 3] = [
 /// Required by kube-proxy's nftables mode.
 const NFT: &[u32] = &[1, 0, 1];
 
-pub(super) fn there(wanted: WantedProgram, program: &FoundProgram) -> DoctorCheck {
-    let about = CheckBuilder::new(wanted.name, wanted.why);
+pub(super) fn there(expected: WantedProgram, program: &FoundProgram) -> DoctorCheck {
+    let about = CheckBuilder::new(expected.name, expected.why);
     match program.found() {
         Some(found) => about.ok(found),
-        None => about.package(CheckState::Missing, NOT_THERE, wanted.package),
+        None => about.package(CheckState::Missing, NOT_THERE, expected.package),
     }
 }
 
@@ -136,9 +136,9 @@ mod tests {
     fn program(version: Option<Result<&str, &str>>) -> FoundProgram {
         FoundProgram {
             path: Some("/usr/bin/thing".into()),
-            version: version.map(|said| {
-                let refused = |words: &str| NoAnswer::Refused(words.to_owned());
-                said.map(str::to_owned).map_err(refused)
+            version: version.map(|answer| {
+                let refused = |message: &str| NoAnswer::Refused(message.to_owned());
+                answer.map(str::to_owned).map_err(refused)
             }),
         }
     }

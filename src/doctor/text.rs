@@ -9,10 +9,10 @@ use crate::output::{Palette, clean_line};
 const STATE: usize = 8;
 const NAME: usize = 18;
 
-pub(super) fn render(report: &Report, palette: Palette, words: Verbosity) -> String {
+pub(super) fn render(report: &Report, palette: Palette, message: Verbosity) -> String {
     let checks = report.checks.iter();
-    let shown = checks.filter(|check| words != Verbosity::Few || check.state != CheckState::Ok);
-    let mut text: String = shown.map(|check| lines(check, palette, words)).collect();
+    let shown = checks.filter(|check| message != Verbosity::Few || check.state != CheckState::Ok);
+    let mut text: String = shown.map(|check| lines(check, palette, message)).collect();
     let packages = Vec::from_iter(report.packages());
     if packages.len() > 1 {
         let packages = packages.join(" ");
@@ -24,7 +24,7 @@ pub(super) fn render(report: &Report, palette: Palette, words: Verbosity) -> Str
     text
 }
 
-fn lines(check: &DoctorCheck, palette: Palette, words: Verbosity) -> String {
+fn lines(check: &DoctorCheck, palette: Palette, message: Verbosity) -> String {
     let (word, style) = match check.state {
         CheckState::Ok => ("ok", Style::new().green()),
         CheckState::Advice => ("advice", Style::new().yellow()),
@@ -36,10 +36,10 @@ fn lines(check: &DoctorCheck, palette: Palette, words: Verbosity) -> String {
         check.name,
         clean_line(&check.found)
     );
-    let mut more = |label: &str, words: &str| {
-        text.push_str(&format!("{:STATE$} {label:<NAME$} {words}\n", ""));
+    let mut more = |label: &str, message: &str| {
+        text.push_str(&format!("{:STATE$} {label:<NAME$} {message}\n", ""));
     };
-    if words == Verbosity::All || check.state != CheckState::Ok {
+    if message == Verbosity::All || check.state != CheckState::Ok {
         more("  needed for", check.why);
     }
     if let Some(remedy) = &check.remedy {

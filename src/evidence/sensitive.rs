@@ -124,17 +124,17 @@ pub fn decoded(text: &str) -> Option<String> {
 /// Masks the program that a proxy quotes in its message when it rejects a configuration: Lua
 /// names a chunk by its text (`[string "…"]`, Lua 5.1 `luaO_chunkid`) and quotes the token near
 /// which it failed.
-pub fn refusal(words: &str) -> String {
-    let lines: Vec<String> = words.split('\n').map(refusal_line).collect();
+pub fn refusal(message: &str) -> String {
+    let lines: Vec<String> = message.split('\n').map(refusal_line).collect();
     lines.join("\n")
 }
 
-fn refusal_line(words: &str) -> String {
-    let words = between(words, "[string \"", "\"]");
-    let words = between(&words, "near '", "'");
-    PROGRAMS.iter().fold(words, |words, field| {
-        let words = between(&words, &format!("{field}: \""), "\"");
-        between(&words, &format!("\"{field}\":\""), "\"")
+fn refusal_line(message: &str) -> String {
+    let message = between(message, "[string \"", "\"]");
+    let message = between(&message, "near '", "'");
+    PROGRAMS.iter().fold(message, |message, field| {
+        let message = between(&message, &format!("{field}: \""), "\"");
+        between(&message, &format!("\"{field}\":\""), "\"")
     })
 }
 

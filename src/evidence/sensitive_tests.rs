@@ -43,8 +43,8 @@ fn metadata_is_masked_unless_it_is_named() {
     "script load error: [string \"***"
 )]
 #[case("no route names this cluster", "no route names this cluster")]
-fn a_refusal_does_not_quote_the_program(#[case] words: &str, #[case] clean: &str) {
-    assert_eq!(refusal(words), clean);
+fn a_refusal_does_not_quote_the_program(#[case] message: &str, #[case] clean: &str) {
+    assert_eq!(refusal(message), clean);
 }
 
 #[test]

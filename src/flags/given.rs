@@ -25,8 +25,8 @@ impl Given {
 
     /// Its values as text; invalid UTF-8 is replaced.
     pub fn to_args(&self) -> Vec<String> {
-        let words = self.values.iter();
-        words
+        let message = self.values.iter();
+        message
             .map(|value| value.to_string_lossy().into_owned())
             .collect()
     }

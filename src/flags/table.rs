@@ -160,16 +160,16 @@ mod tests {
         let mut text = std::fs::read_to_string(path).unwrap();
         let (before, rest) = text.split_once("<!-- flags -->\n").unwrap();
         let (_, after) = rest.split_once("<!-- end of flags -->\n").unwrap();
-        let wanted = format!(
+        let expected = format!(
             "{before}<!-- flags -->\n{}<!-- end of flags -->\n{after}",
             table()
         );
         if std::env::var("INSTA_UPDATE").is_ok_and(|mode| mode == "always") {
-            std::fs::write(path, &wanted).unwrap();
-            text.clone_from(&wanted);
+            std::fs::write(path, &expected).unwrap();
+            text.clone_from(&expected);
         }
         assert!(
-            text == wanted,
+            text == expected,
             "docs/targets.md is stale: run with INSTA_UPDATE=always"
         );
     }

@@ -133,18 +133,18 @@ fn nothing_is_left_of_an_archive_that_failed() {
         image("app:1", &program(dir.path(), b"x")),
         image("app:2", Path::new("/does/not/exist")),
     ];
-    let said = write_all(&images, &to).unwrap_err().to_string();
-    assert!(said.contains("app:2"), "{said}");
+    let answer = write_all(&images, &to).unwrap_err().to_string();
+    assert!(answer.contains("app:2"), "{answer}");
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}"); // the program
 }
 
 #[test]
 fn a_place_that_cannot_be_written_to_is_named() {
-    let said = write_all(&[], Path::new("/does/not/exist/a.tar"))
+    let answer = write_all(&[], Path::new("/does/not/exist/a.tar"))
         .unwrap_err()
         .to_string();
-    assert!(said.contains("/does/not/exist/a.tar:"), "{said}");
+    assert!(answer.contains("/does/not/exist/a.tar:"), "{answer}");
 }
 
 #[rstest]

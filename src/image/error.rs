@@ -52,8 +52,8 @@ pub enum ArchiveError {
     #[error("{path} has no {what}; this build of meshproof does not match its pinned kind", path = .path.display())]
     NotThere { path: PathBuf, what: &'static str },
     /// A program that lists image names failed.
-    #[error("{program} failed: {said}; prepare the tool chain again (meshproof toolchain prepare --kind)", program = .program.display())]
-    Command { program: PathBuf, said: String },
+    #[error("{program} failed: {answer}; prepare the tool chain again (meshproof toolchain prepare --kind)", program = .program.display())]
+    Command { program: PathBuf, answer: String },
 }
 
 impl Classified for ArchiveError {

@@ -143,10 +143,10 @@ mod tests {
         let layers: Vec<_> = listed.iter().map(|image| image.layers.len()).collect();
         assert_eq!(layers, [1, 2]);
         fs::remove_file(at("envoy/bin/envoy")).unwrap();
-        let said = images(parts, "local", "dev").unwrap_err().to_string();
+        let answer = images(parts, "local", "dev").unwrap_err().to_string();
         assert!(
-            said.contains("local/proxyv2:dev") && said.contains("bin/envoy"),
-            "{said}"
+            answer.contains("local/proxyv2:dev") && answer.contains("bin/envoy"),
+            "{answer}"
         );
     }
 }

@@ -59,8 +59,8 @@ pub fn write(parts: KubernetesImageInputs<'_>, to: &Path) -> Result<(), ArchiveE
     let kubeadm = parts.kind.join("bin/kubeadm");
     let version = output(&kubeadm, ["version", "-o", "short"])?;
     let version = version.trim();
-    let words = ["config", "images", "list", "--kubernetes-version", version];
-    let names = names(parts, &kubeadm, &output(&kubeadm, words)?)?;
+    let args = ["config", "images", "list", "--kubernetes-version", version];
+    let names = names(parts, &kubeadm, &output(&kubeadm, args)?)?;
     write_as(parts, version, &names, to)
 }
 
@@ -171,12 +171,12 @@ fn names(
         .collect();
     found.insert("podnet".to_owned(), vec![PODNET.to_owned()]);
     found.insert("pause".to_owned(), pause_names(&share)?);
-    let wanted = MAIN.into_iter().chain(["etcd", "coredns"]);
-    for name in wanted {
+    let expected = MAIN.into_iter().chain(["etcd", "coredns"]);
+    for name in expected {
         if !found.contains_key(name) {
-            let said = format!("it lists no image {name}, only {listed}");
+            let answer = format!("it lists no image {name}, only {listed}");
             let program = kubeadm.to_owned();
-            return Err(ArchiveError::Command { program, said });
+            return Err(ArchiveError::Command { program, answer });
         }
     }
     Ok(found)
@@ -234,15 +234,15 @@ fn constant(line: &str) -> Option<String> {
 /// A program's stdout.
 fn output<'a>(
     program: &Path,
-    words: impl IntoIterator<Item = &'a str>,
+    args: impl IntoIterator<Item = &'a str>,
 ) -> Result<String, ArchiveError> {
-    let failed = |said: String| ArchiveError::Command {
+    let failed = |answer: String| ArchiveError::Command {
         program: program.to_owned(),
-        said,
+        answer,
     };
     let mut command = Command::new(program);
     let output = command
-        .args(words.into_iter().map(OsStr::new))
+        .args(args.into_iter().map(OsStr::new))
         .output()
         .map_err(|error| failed(error.to_string()))?;
     match output.status.success() {

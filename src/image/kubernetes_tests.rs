@@ -119,14 +119,14 @@ fn a_node_gets_programs_and_every_image_under_the_names_it_asks_for() {
     "const kindnetdIMAGE = \"x\"",
     "three images"
 )]
-fn a_kind_of_other_words_is_told(#[case] file: &str, #[case] text: &str, #[case] said: &str) {
+fn a_kind_of_other_words_is_told(#[case] file: &str, #[case] text: &str, #[case] answer: &str) {
     let dir = tempfile::tempdir().unwrap();
     sets(dir.path());
     fs::write(dir.path().join(file), text).unwrap();
-    let told = pause_names(&dir.path().join("kind/share"))
+    let reported = pause_names(&dir.path().join("kind/share"))
         .unwrap_err()
         .to_string();
-    assert!(told.contains(said), "{told}");
+    assert!(reported.contains(answer), "{reported}");
 }
 
 #[test]
@@ -140,10 +140,13 @@ fn a_kubeadm_that_names_too_few_images_is_told() {
         userland: dir.path(),
     };
     let listed = LISTED.replace("kube-scheduler", "scheduler");
-    let told = names(parts, Path::new("kubeadm"), &listed)
+    let reported = names(parts, Path::new("kubeadm"), &listed)
         .unwrap_err()
         .to_string();
-    assert!(told.contains("it lists no image kube-scheduler"), "{told}");
+    assert!(
+        reported.contains("it lists no image kube-scheduler"),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -154,10 +157,10 @@ fn what_a_program_prints_or_why_it_failed() {
     symlink("/bin/false", &no).unwrap();
     assert_eq!(output(&echo, ["a", "b"]).unwrap(), "a b\n");
     for program in [no, dir.path().join("missing")] {
-        let told = output(&program, ["a"]).unwrap_err().to_string();
+        let reported = output(&program, ["a"]).unwrap_err().to_string();
         assert!(
-            told.contains("failed") && told.contains("prepare --kind"),
-            "{told}"
+            reported.contains("failed") && reported.contains("prepare --kind"),
+            "{reported}"
         );
     }
 }

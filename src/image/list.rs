@@ -40,8 +40,8 @@ pub fn list(path: &Path) -> io::Result<Vec<ListedImage>> {
     let manifest = read(file, "manifest.json").ok().flatten();
     let entries = manifest.and_then(|text| serde_json::from_slice::<Vec<Entry>>(&text).ok());
     let entries = entries.ok_or_else(|| {
-        let words = "not an uncompressed archive from `docker save`";
-        io::Error::new(io::ErrorKind::InvalidData, words)
+        let message = "not an uncompressed archive from `docker save`";
+        io::Error::new(io::ErrorKind::InvalidData, message)
     })?;
     let digest = |member: &str, ending: &str| {
         let name = member.strip_suffix(ending).unwrap_or(member);

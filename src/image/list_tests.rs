@@ -49,8 +49,8 @@ fn anything_else_is_refused(#[case] name: &str, #[case] contents: &[u8]) {
     if name == "a.tar" {
         fs::write(&path, contents).unwrap();
     }
-    let said = list(&path).unwrap_err().to_string();
-    assert_eq!(said, "not an uncompressed archive from `docker save`");
+    let answer = list(&path).unwrap_err().to_string();
+    assert_eq!(answer, "not an uncompressed archive from `docker save`");
 }
 
 #[rstest]
@@ -60,14 +60,14 @@ fn a_file_is_found_however_it_was_packed(#[case] name: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = archive(dir.path(), name, b"root\n");
     assert_eq!(member("app", &path, "etc/passwd").unwrap(), b"root\n");
-    let said = member("app", &path, "etc/group").unwrap_err().to_string();
-    assert!(said.contains("a.tar has no etc/group"), "{said}");
+    let answer = member("app", &path, "etc/group").unwrap_err().to_string();
+    assert!(answer.contains("a.tar has no etc/group"), "{answer}");
     let missing = dir.path().join("missing.tar");
-    let said = member("app", &missing, "etc/group")
+    let answer = member("app", &missing, "etc/group")
         .unwrap_err()
         .to_string();
     assert!(
-        said.contains("image app: cannot read") && said.contains("missing.tar"),
-        "{said}"
+        answer.contains("image app: cannot read") && answer.contains("missing.tar"),
+        "{answer}"
     );
 }

@@ -148,10 +148,10 @@ fn a_file_that_changed_meanwhile_is_named_and_nothing_is_left(
     let dir = tempfile::tempdir().unwrap();
     let (images, to) = (two(dir.path()), dir.path().join("a.tar"));
     fs::write(dir.path().join(file), "other").unwrap();
-    let said = save(&images, &to).unwrap_err().to_string();
+    let answer = save(&images, &to).unwrap_err().to_string();
     assert!(
-        said.contains(&format!("image {image}:")) && said.contains("changed while it was read"),
-        "{said}"
+        answer.contains(&format!("image {image}:")) && answer.contains("changed while it was read"),
+        "{answer}"
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2); // the program and the tar
 }

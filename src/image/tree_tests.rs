@@ -53,10 +53,10 @@ fn links_in_a_circle_are_named() {
         TreeEntry::link("/b", "a"),
         TreeEntry::file("/a/x", ""),
     ];
-    let said = flatten("app:1", &tree).unwrap_err().to_string();
+    let answer = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
-        said.contains("/a/x") && said.contains("loop") && said.contains("app:1"),
-        "{said}"
+        answer.contains("/a/x") && answer.contains("loop") && answer.contains("app:1"),
+        "{answer}"
     );
 }
 
@@ -96,10 +96,12 @@ fn a_directory_of_the_host_is_copied_and_hides_what_was_there() {
 #[case::below_a_file(vec![TreeEntry::file("/a", ""), TreeEntry::file("/a/b", "")], "a file")]
 #[case::link_for_full_directory(vec![TreeEntry::file("/a/b", ""), TreeEntry::link("/a", "c")], "a directory")]
 fn what_cannot_be_both_is_refused(#[case] tree: Vec<TreeEntry>, #[case] kind: &str) {
-    let said = flatten("app:1", &tree).unwrap_err().to_string();
+    let answer = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
-        said.contains("in the way") && said.contains(kind) && said.contains("image app:1: /a "),
-        "{said}"
+        answer.contains("in the way")
+            && answer.contains(kind)
+            && answer.contains("image app:1: /a "),
+        "{answer}"
     );
 }
 
@@ -128,19 +130,19 @@ fn what_no_layer_can_hold_is_named(#[case] name: &str, #[case] word: &str) {
         _ => fs::write(&path, "").unwrap(),
     }
     let error = flatten("app:1", &[TreeEntry::bind(host.path(), "/x")]).unwrap_err();
-    let said = error.to_string();
+    let answer = error.to_string();
     assert!(
-        said.contains(&*path.to_string_lossy()) && said.contains(word),
-        "{said}"
+        answer.contains(&*path.to_string_lossy()) && answer.contains(word),
+        "{answer}"
     );
 }
 
 #[test]
 fn what_is_not_there_is_named() {
     let tree = vec![TreeEntry::bind("/does/not/exist", "/x")];
-    let said = flatten("app:1", &tree).unwrap_err().to_string();
+    let answer = flatten("app:1", &tree).unwrap_err().to_string();
     assert!(
-        said.contains("app:1") && said.contains("/does/not/exist"),
-        "{said}"
+        answer.contains("app:1") && answer.contains("/does/not/exist"),
+        "{answer}"
     );
 }

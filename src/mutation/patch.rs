@@ -143,24 +143,24 @@ fn holds_key(dump: &Value, key: &str) -> bool {
 }
 
 /// Whether some part of the dump contains everything in `wanted`.
-fn holds(dump: &Value, wanted: &Value) -> bool {
+fn holds(dump: &Value, expected: &Value) -> bool {
     let deeper = || match dump {
-        Value::Object(fields) => fields.values().any(|field| holds(field, wanted)),
-        Value::Array(items) => items.iter().any(|item| holds(item, wanted)),
+        Value::Object(fields) => fields.values().any(|field| holds(field, expected)),
+        Value::Array(items) => items.iter().any(|item| holds(item, expected)),
         _ => false,
     };
-    covers(dump, wanted) || deeper()
+    covers(dump, expected) || deeper()
 }
 
-fn covers(have: &Value, wanted: &Value) -> bool {
-    match (have, wanted) {
-        (Value::Object(have), Value::Object(wanted)) => wanted
+fn covers(have: &Value, expected: &Value) -> bool {
+    match (have, expected) {
+        (Value::Object(have), Value::Object(expected)) => expected
             .iter()
             .all(|(key, value)| have.get(key).is_some_and(|have| covers(have, value))),
-        (Value::Array(have), Value::Array(wanted)) => wanted
+        (Value::Array(have), Value::Array(expected)) => expected
             .iter()
             .all(|value| have.iter().any(|have| covers(have, value))),
-        (have, wanted) => have == wanted,
+        (have, expected) => have == expected,
     }
 }
 

@@ -109,9 +109,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_in_one_line_with_the_nearest() {
         let error = find("pool-limit-too-wid").expect_err("there is none");
-        let words = error.to_string();
-        assert!(words.contains("pool-limit-too-wide"), "{words}");
-        assert!(words.len() < 200, "{words}");
+        let message = error.to_string();
+        assert!(message.contains("pool-limit-too-wide"), "{message}");
+        assert!(message.len() < 200, "{message}");
     }
 
     #[test]

@@ -27,14 +27,14 @@ pub enum CallerError {
     Http(#[from] HttpError),
     #[error("the caller rejected the calls: {0}")]
     Refused(String),
-    #[error("the caller stopped after {calls} calls: {words}")]
-    Stopped { calls: u64, words: String },
+    #[error("the caller stopped after {calls} calls: {message}")]
+    Stopped { calls: u64, message: String },
     #[error(
         "the observations of one run exceed the limit of {MAX_BYTES} bytes ({calls} calls): make fewer calls"
     )]
     Bound { calls: u64 },
-    #[error("the caller's response was cut off after {calls} calls: {words}")]
-    Broke { calls: u64, words: String },
+    #[error("the caller's response was cut off after {calls} calls: {message}")]
+    Broke { calls: u64, message: String },
 }
 
 /// Callers, servers and the connections to them belong to the harness.
@@ -71,7 +71,7 @@ pub async fn run(
     let path = format!("/v1/run?lease_ms={}", LEASE.as_millis());
     let mut body = caller.send_on(&path, body, BEAT).await?;
     let (mut buffer, mut calls, mut bytes) = (BytesMut::new(), 0, 0);
-    let broke = |calls, words: String| CallerError::Broke { calls, words };
+    let broke = |calls, message: String| CallerError::Broke { calls, message };
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broke(calls, chain(&error)))?;
         let data = frame.data_ref().map_or(&[][..], |data| data);
@@ -85,8 +85,8 @@ pub async fn run(
             match serde_json::from_slice(&line).map_err(|error| broke(calls, error.to_string()))? {
                 RunLine::Refused { reason } => return Err(CallerError::Refused(reason)),
                 RunLine::Stopped { reason } => {
-                    let words = reason;
-                    return Err(CallerError::Stopped { calls, words });
+                    let message = reason;
+                    return Err(CallerError::Stopped { calls, message });
                 }
                 RunLine::Done {
                     elapsed_us, stalls, ..
@@ -172,7 +172,7 @@ async fn document<T: serde::de::DeserializeOwned>(
     let body = port.fetch(Method::GET, path).await?;
     serde_json::from_slice(&body).map_err(|error| CallerError::Broke {
         calls: 0,
-        words: error.to_string(),
+        message: error.to_string(),
     })
 }
 
@@ -188,7 +188,7 @@ async fn lines<T: serde::de::DeserializeOwned>(
         .map(|line| {
             serde_json::from_slice(line).map_err(|error| CallerError::Broke {
                 calls: 0,
-                words: error.to_string(),
+                message: error.to_string(),
             })
         })
         .collect()

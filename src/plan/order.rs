@@ -101,7 +101,7 @@ pub fn action(scenario: &Scenario, capabilities: Option<&BTreeSet<String>>) -> P
         .collect();
     match missing.as_slice() {
         [] => PlanAction::Run,
-        words => PlanAction::Skip(format!("missing capabilities: {}", words.join(", "))),
+        parts => PlanAction::Skip(format!("missing capabilities: {}", parts.join(", "))),
     }
 }
 

@@ -131,8 +131,8 @@ impl Console {
         }
         for failure in model.failures() {
             let verdict = self.verdict(Verdict::Error, None, 0);
-            let (part, words) = (failure.part.name(), clean_line(&failure.words()));
-            put(&mut page, &format!("{verdict} {part}: {words}"));
+            let (part, message) = (failure.part.name(), clean_line(&failure.message()));
+            put(&mut page, &format!("{verdict} {part}: {message}"));
         }
         if model.exit() == Exit::NothingSelected {
             put(&mut page, "no scenario was selected");

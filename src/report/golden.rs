@@ -138,7 +138,7 @@ fn assert_json(model: &Model, expected: VerdictCounts) {
     let field = |name: &str| {
         usize::try_from(json["summary"][name].as_u64().expect("a count")).expect("small")
     };
-    let told = counts(
+    let reported = counts(
         field("pass"),
         field("fail"),
         field("error"),
@@ -146,7 +146,7 @@ fn assert_json(model: &Model, expected: VerdictCounts) {
         field("known"),
         field("unexpected"),
     );
-    assert_eq!(told, expected, "report.json");
+    assert_eq!(reported, expected, "report.json");
     let listed = |value: &serde_json::Value| value.as_array().map_or(0, Vec::len);
     let all = listed(&json["scenarios"]) + listed(&json["run"]["failures"]);
     assert_eq!(all, expected.total(), "report.json");
@@ -155,11 +155,11 @@ fn assert_json(model: &Model, expected: VerdictCounts) {
 fn assert_junit(model: &Model, expected: VerdictCounts) {
     let text = (render::JUNIT.render)(model);
     let junit = quick_junit::Report::deserialize_from_str(&text).expect("JUnit");
-    let told = (junit.tests, junit.failures, junit.errors, junit.skipped);
+    let reported = (junit.tests, junit.failures, junit.errors, junit.skipped);
     let failed = expected.fail + expected.unexpected;
     let skipped = expected.skip + expected.known;
     let expected = (expected.total(), failed, expected.error, skipped);
-    assert_eq!(told, expected, "junit.xml");
+    assert_eq!(reported, expected, "junit.xml");
 }
 
 fn assert_conformance(model: &Model, expected: VerdictCounts) {
@@ -275,9 +275,9 @@ fn untrusted_text_steers_no_reader() {
         assert!(!html.contains(tag), "{tag} in report.html");
     }
     assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'; img-src 'self' file:"));
-    let told = console(&log.events, Detail::Verbose, Palette::PLAIN);
+    let reported = console(&log.events, Detail::Verbose, Palette::PLAIN);
     let summary = (render::SUMMARY.render)(&model);
-    for page in [&html, &told, &summary, &(render::JUNIT.render)(&model)] {
+    for page in [&html, &reported, &summary, &(render::JUNIT.render)(&model)] {
         let bad = page
             .chars()
             .find(|c| c.is_control() && *c != '\n' || *c == '\u{202e}');
@@ -402,17 +402,17 @@ fn a_full_disk_is_told_and_changes_no_verdict() {
         std::os::unix::fs::symlink("/dev/full", dir.path().join(jsonl::FILE)).expect("linked");
         let log = log(name);
         let (finished, _) = run_through_sink(&log.events, dir.path(), SinkOptions::default());
-        let told = Model::from_events(&log.events);
-        assert_eq!((told.exit(), finished.exit), (verdicts, exit), "{name}");
-        assert_eq!(finished.model.scenarios, told.scenarios);
-        let told = finished
+        let reported = Model::from_events(&log.events);
+        assert_eq!((reported.exit(), finished.exit), (verdicts, exit), "{name}");
+        assert_eq!(finished.model.scenarios, reported.scenarios);
+        let reported = finished
             .errors
             .iter()
             .map(|error| crate::errors::chain(error))
             .collect::<String>();
         assert!(
-            told.contains("events.jsonl") && told.contains("No space left"),
-            "{told}"
+            reported.contains("events.jsonl") && reported.contains("No space left"),
+            "{reported}"
         );
     }
 }

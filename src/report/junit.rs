@@ -43,7 +43,7 @@ pub fn render(model: &Model) -> String {
 fn failed(failure: &Failure) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status
-        .set_message(clean(&failure.words()))
+        .set_message(clean(&failure.message()))
         .set_type(text::label(Verdict::Error));
     let mut case = TestCase::new(failure.part.name(), status);
     case.set_classname("meshproof");

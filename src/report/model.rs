@@ -80,7 +80,7 @@ pub struct Failure {
 
 impl Failure {
     /// What failed and why, on one line.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         match &self.phase {
             Some(phase) => format!("{phase}: {}", self.error),
             None => self.error.clone(),
@@ -550,16 +550,16 @@ impl Model {
     /// Command that runs one scenario of this run again. For logs from before arguments were
     /// recorded, it has the scenario and the seed.
     pub fn reproduce(&self, scenario: &ScenarioReport) -> String {
-        let mut words = vec!["meshproof".to_owned(), "run".to_owned()];
+        let mut args = vec!["meshproof".to_owned(), "run".to_owned()];
         if scenario.plan.again.is_empty() {
-            words.push(shell_word(&scenario.id));
+            args.push(shell_word(&scenario.id));
         }
-        words.extend(scenario.plan.again.iter().map(shell_word));
+        args.extend(scenario.plan.again.iter().map(shell_word));
         match self.run.again.is_empty() {
-            true => words.push(format!("--seed {}", self.run.seed)),
-            false => words.extend(self.run.again.iter().cloned()),
+            true => args.push(format!("--seed {}", self.run.seed)),
+            false => args.extend(self.run.again.iter().cloned()),
         }
-        words.join(" ")
+        args.join(" ")
     }
 }
 

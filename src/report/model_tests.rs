@@ -17,8 +17,8 @@ fn a_failure_without_a_beginning_is_still_an_error() {
     };
     let model = model(vec![failed, EventKind::RunEnded { wall_ms: 4 }]);
     let failures = model.failures();
-    let told: Vec<_> = failures.iter().map(|f| (f.part, f.words())).collect();
-    assert_eq!(told, [(Part::BringUp, "no kernel".to_owned())]);
+    let reported: Vec<_> = failures.iter().map(|f| (f.part, f.message())).collect();
+    assert_eq!(reported, [(Part::BringUp, "no kernel".to_owned())]);
     assert_eq!((model.counts().error, model.exit()), (1, Exit::Error));
 }
 
@@ -34,7 +34,7 @@ fn a_bring_up_that_fails_is_told_once() {
         failed("tool chain", "no go"),
         failed("bring-up", "no go: not found on PATH"),
     ]);
-    let failures: Vec<_> = model.failures().iter().map(Failure::words).collect();
+    let failures: Vec<_> = model.failures().iter().map(Failure::message).collect();
     assert_eq!(failures, ["tool chain: no go: not found on PATH"]);
 }
 
@@ -50,20 +50,20 @@ fn what_fails_after_the_target_was_up_is_no_bring_up() {
         capabilities: vec![],
         lacks: vec![],
     };
-    let told = |kinds: Vec<EventKind>| {
+    let reported = |kinds: Vec<EventKind>| {
         let failures = model(kinds).failures();
-        let told = failures
+        let reported = failures
             .iter()
-            .map(|f| format!("{} / {}", f.part.name(), f.words()));
-        told.collect::<Vec<_>>()
+            .map(|f| format!("{} / {}", f.part.name(), f.message()));
+        reported.collect::<Vec<_>>()
     };
     assert_eq!(
-        told(vec![ready.clone(), failed("bring-up", "etcd ended")]),
+        reported(vec![ready.clone(), failed("bring-up", "etcd ended")]),
         ["run / etcd ended"]
     );
     let down = failed("tear-down", "busy");
     assert_eq!(
-        told(vec![ready, down, failed("bring-up", "busy: a mount")]),
+        reported(vec![ready, down, failed("bring-up", "busy: a mount")]),
         ["tear-down / busy: a mount"]
     );
 }

@@ -87,12 +87,12 @@ fn manifests(redactor: &Redactor) -> (String, String) {
 
 /// 12 and 13: code that Envoy quotes.
 fn nack() -> String {
-    let words = format!(
+    let message = format!(
         "script load error: [string \"local key = \"{}\"...\"]:3: '=' expected near '{}'",
         secret(12),
         secret(13)
     );
-    sensitive::refusal(&words)
+    sensitive::refusal(&message)
 }
 
 /// 14 to 16: a kubeconfig, and the error text of a client that fails.
@@ -116,7 +116,7 @@ fn kubeconfig(redactor: &Redactor) -> String {
 }
 
 /// The first run of the golden logs, with `words` in every text.
-fn events(words: &str) -> Vec<Event> {
+fn events(message: &str) -> Vec<Event> {
     let url = format!("--registry-mirror=https://me:{}@mirror:5000", secret(17));
     let lines = super::golden::lines();
     let read = lines
@@ -135,16 +135,16 @@ fn events(words: &str) -> Vec<Event> {
                 run.args.push(url.clone());
                 run.reproduce += &format!(" {url}");
             }
-            EventKind::Checked { check, .. } => check.actual += words,
-            EventKind::ScenarioEnded(end) => end.cause += words,
+            EventKind::Checked { check, .. } => check.actual += message,
+            EventKind::ScenarioEnded(end) => end.cause += message,
             EventKind::StepEnded { error, .. } | EventKind::PhaseEnded { error, .. } => {
-                *error = Some(words.to_owned());
+                *error = Some(message.to_owned());
             }
             _ => {}
         }
     }
     let note = EventKind::Note {
-        text: format!("{words} {url}"),
+        text: format!("{message} {url}"),
     };
     events.insert(
         1,
@@ -166,7 +166,7 @@ fn of_seventeen_secrets_none_is_in_any_file_of_a_run() {
     };
     let redactor = options.redactor.clone();
     let (manifest, refused) = manifests(&redactor);
-    let words = [refused, nack(), kubeconfig(&redactor)].join("; ");
+    let texts = [refused, nack(), kubeconfig(&redactor)].join("; ");
     let shown = Shown::default();
     let mut sink = Sink::with(options, Palette::PLAIN, Box::new(shown.clone())).expect("opened");
     let bundle = sink.bundle().cloned().expect("a report directory");
@@ -174,11 +174,11 @@ fn of_seventeen_secrets_none_is_in_any_file_of_a_run() {
         ("step-1-p.jsonl", calls()),
         ("manifests/01-s.yaml", manifest),
         ("greeter.istio-proxy.log", nack()),
-        ("pods.txt", words.clone()),
+        ("pods.txt", texts.clone()),
     ] {
         bundle.evidence("area/a", name, &text).expect("kept");
     }
-    events(&words).iter().for_each(|event| sink.event(event));
+    events(&texts).iter().for_each(|event| sink.event(event));
     let finished = sink.finish();
     assert!(finished.errors.is_empty(), "{:?}", finished.errors);
     let mut all = vec![(
@@ -187,7 +187,7 @@ fn of_seventeen_secrets_none_is_in_any_file_of_a_run() {
     )];
     read(dir.path(), &mut all);
     let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    for wanted in [
+    for expected in [
         "events.jsonl",
         "report.json",
         "junit.xml",
@@ -196,8 +196,8 @@ fn of_seventeen_secrets_none_is_in_any_file_of_a_run() {
         "01-s.yaml",
     ] {
         assert!(
-            names.iter().any(|name| name.ends_with(wanted)),
-            "{wanted} in {names:?}"
+            names.iter().any(|name| name.ends_with(expected)),
+            "{expected} in {names:?}"
         );
     }
     for (name, bytes) in &all {

@@ -67,7 +67,7 @@ fn outcome(page: &mut String, model: &Model) {
         let part = failure.part.name();
         line(
             page,
-            &format!("\n**ERROR** {part}: {}", escape(&failure.words())),
+            &format!("\n**ERROR** {part}: {}", escape(&failure.message())),
         );
     }
 }

@@ -60,10 +60,10 @@ fn classes(classes: &BTreeMap<ErrorClass, usize>) -> String {
     let each = classes
         .iter()
         .map(|(class, number)| format!("{number} {}", class.name()));
-    let words = each.collect::<Vec<_>>().join(", ");
-    match words.is_empty() {
-        true => words,
-        false => format!(" ({words})"),
+    let parts = each.collect::<Vec<_>>().join(", ");
+    match parts.is_empty() {
+        true => parts,
+        false => format!(" ({parts})"),
     }
 }
 

@@ -54,7 +54,7 @@ mod tests {
         "last lines of the proxy's log in pod caller-7c9f"
     )]
     #[case("other.txt", "other.txt")]
-    fn a_file_says_what_it_is(#[case] file: &str, #[case] words: &str) {
-        assert_eq!(caption(file), words);
+    fn a_file_says_what_it_is(#[case] file: &str, #[case] message: &str) {
+        assert_eq!(caption(file), message);
     }
 }

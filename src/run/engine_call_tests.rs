@@ -30,10 +30,10 @@ const REFUTED: &str =
 /// Runs one scenario with these steps.
 async fn verdict(steps: &str) -> (Verdict, String) {
     let world = World::start().await;
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;
-    let (verdict, cause) = told.end();
+    let (verdict, cause) = reported.end();
     (verdict, cause.to_owned())
 }
 
@@ -41,11 +41,11 @@ async fn verdict(steps: &str) -> (Verdict, String) {
 async fn claim_that_holds_is_a_pass_with_its_counts() {
     let world = World::start().await;
     let steps = format!("- probe: fine\n{REFUTED}");
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", &steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", &steps))])
         .run()
         .await;
-    assert_eq!(told.end(), (Verdict::Pass, ""));
-    let samples = &told.ends()[0].samples;
+    assert_eq!(reported.end(), (Verdict::Pass, ""));
+    let samples = &reported.ends()[0].samples;
     assert_eq!((samples["calls"], samples["attempts"]), (6, 6));
 }
 
@@ -53,20 +53,20 @@ async fn claim_that_holds_is_a_pass_with_its_counts() {
 #[case::a_status("- probe: failing", "UNAVAILABLE")]
 #[case::a_count("- probe: miscounted", "attempts")]
 #[tokio::test]
-async fn claim_that_is_refuted_is_a_failure(#[case] steps: &str, #[case] words: &str) {
+async fn claim_that_is_refuted_is_a_failure(#[case] steps: &str, #[case] message: &str) {
     let (verdict, cause) = verdict(steps).await;
     assert_eq!(verdict, Verdict::Fail, "{cause}");
-    assert!(cause.contains(words), "{cause}");
+    assert!(cause.contains(message), "{cause}");
 }
 
 #[tokio::test]
 async fn claims_after_one_that_is_refuted_are_judged_as_well() {
     let world = World::start().await;
     let steps = "- probe: failing\n- probe: fine";
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;
-    let results: BTreeSet<(&str, bool)> = told
+    let results: BTreeSet<(&str, bool)> = reported
         .checks()
         .iter()
         .filter(|check| check.matcher == "status")
@@ -113,13 +113,13 @@ async fn converge_ends_as_soon_as_its_claims_hold() {
         world.heal("greeter").await;
     };
     let began = Instant::now();
-    let (told, ()) = tokio::join!(play.run(), healed);
-    assert_eq!(told.end(), (Verdict::Pass, ""));
+    let (reported, ()) = tokio::join!(play.run(), healed);
+    assert_eq!(reported.end(), (Verdict::Pass, ""));
     assert!(
         began.elapsed() < Duration::from_secs(40),
         "it went on waiting"
     );
-    let unwanted = told
+    let unwanted = reported
         .checks()
         .into_iter()
         .filter(|check| check.result != CheckResult::Holds);
@@ -145,13 +145,16 @@ async fn fail_fast_begins_nothing_after_a_failure() {
         options,
         ..Play::of(&world, stories.collect())
     };
-    let told = play.run().await;
-    let verdicts = told.verdicts();
+    let reported = play.run().await;
+    let verdicts = reported.verdicts();
     assert_eq!(verdicts.last(), Some(&("area/b", Verdict::Fail)));
     let failures = verdicts
         .iter()
         .filter(|(_, verdict)| *verdict == Verdict::Fail);
-    assert_eq!((failures.count(), told.starts().len()), (1, verdicts.len()));
+    assert_eq!(
+        (failures.count(), reported.starts().len()),
+        (1, verdicts.len())
+    );
 }
 
 #[tokio::test]
@@ -166,13 +169,13 @@ async fn scenario_that_runs_alone_calls_nobody_before_all_others_have_ended() {
         options,
         ..Play::of(&world, stories.collect())
     };
-    let told = play.run().await;
-    let verdicts = told.verdicts();
+    let reported = play.run().await;
+    let verdicts = reported.verdicts();
     assert_eq!(
         (verdicts.len(), verdicts[2]),
         (3, ("area/a", Verdict::Pass))
     );
-    assert_eq!(told.starts()[2], "area/a");
+    assert_eq!(reported.starts()[2], "area/a");
 }
 
 #[tokio::test]
@@ -185,12 +188,12 @@ async fn scenarios_side_by_side_have_namespaces_and_calls_of_their_own() {
         options,
         ..Play::of(&world, stories.into())
     };
-    let told = play.run().await;
-    let mut verdicts = told.verdicts();
+    let reported = play.run().await;
+    let mut verdicts = reported.verdicts();
     verdicts.sort_by_key(|(id, _)| *id);
     let passed = ["area/a", "area/b", "area/c"].map(|id| (id, Verdict::Pass));
     assert_eq!(verdicts, passed);
-    let calls = told.ends().into_iter().map(|end| end.samples["calls"]);
+    let calls = reported.ends().into_iter().map(|end| end.samples["calls"]);
     assert_eq!(calls.collect::<Vec<u64>>(), [3, 3, 3]);
 }
 
@@ -209,11 +212,11 @@ async fn cancelled_run_gives_up_the_calls_in_progress_and_no_verdict() {
             .await;
         cancel.cancel();
     };
-    let (told, ()) = timeout(LIMIT, async { tokio::join!(play.run(), cancelled) })
+    let (reported, ()) = timeout(LIMIT, async { tokio::join!(play.run(), cancelled) })
         .await
         .expect("it ends");
-    assert!(told.ends().is_empty(), "{:?}", told.ends());
-    assert_eq!(told.starts().len(), 1);
+    assert!(reported.ends().is_empty(), "{:?}", reported.ends());
+    assert_eq!(reported.starts().len(), 1);
     world
         .until("greeter", |attempt| attempt.end == "cancelled")
         .await;
@@ -238,8 +241,8 @@ async fn namespace_goes_with_its_scenario_unless_it_is_to_be_looked_at(
         keep_failed,
         ..Play::of(&world, vec![("a", story(&world, 1, "", steps))])
     };
-    let told = play.run().await;
-    assert_eq!(told.end().0, verdict, "{}", told.end().1);
+    let reported = play.run().await;
+    assert_eq!(reported.end().0, verdict, "{}", reported.end().1);
     let left = world.namespaces();
     assert_eq!(left.len(), usize::from(stays), "{left:?}");
     for name in left {
@@ -269,10 +272,10 @@ async fn namespace_of_a_world_that_ends_with_the_run_is_left_to_it() {
 async fn runs_of_one_scenario_have_verdicts_of_their_own() {
     let world = World::start().await;
     let steps = "- probe: fine";
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run_times(3)
         .await;
-    let ends = told.ends();
+    let ends = reported.ends();
     let attempts: Vec<(u32, Verdict)> = ends.iter().map(|end| (end.attempt, end.verdict)).collect();
     assert_eq!(attempts, [1, 2, 3].map(|attempt| (attempt, Verdict::Pass)));
     assert!(ends.iter().all(|end| end.samples["calls"] == 3));
@@ -289,8 +292,8 @@ async fn server_that_has_ended_is_an_error_and_no_failure() {
             .await;
         world.stop("greeter").await;
     };
-    let (told, ()) = tokio::join!(play.run(), ended);
-    let (verdict, cause) = told.end();
+    let (reported, ()) = tokio::join!(play.run(), ended);
+    let (verdict, cause) = reported.end();
     assert_eq!(verdict, Verdict::Error, "{cause}");
     assert!(cause.contains("cannot reach port 15999"), "{cause}");
 }
@@ -299,10 +302,10 @@ async fn server_that_has_ended_is_an_error_and_no_failure() {
 async fn ledger_without_the_calls_that_were_answered_is_an_error() {
     let world = World::start().await;
     world.forget("greeter").await;
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", "- probe: fine"))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", "- probe: fine"))])
         .run()
         .await;
-    let (verdict, cause) = told.end();
+    let (verdict, cause) = reported.end();
     assert_eq!(verdict, Verdict::Error, "{cause}");
     assert!(cause.contains("ledger"), "{cause}");
 }
@@ -313,8 +316,8 @@ async fn ledger_without_the_calls_that_were_answered_is_an_error() {
 #[tokio::test]
 async fn server_that_stands_still_makes_an_error_of_a_failure(
     #[case] steps: &str,
-    #[case] wanted: Verdict,
-    #[case] words: &str,
+    #[case] expected: Verdict,
+    #[case] message: &str,
 ) {
     let world = World::start().await;
     world.node.hold("greeter");
@@ -326,10 +329,10 @@ async fn server_that_stands_still_makes_an_error_of_a_failure(
         tokio::time::sleep(Duration::from_millis(4_500)).await;
         world.node.release();
     };
-    let (told, ()) = tokio::join!(play.run(), released);
-    let (verdict, cause) = told.end();
-    assert_eq!(verdict, wanted, "{cause}");
-    assert!(cause.contains(words), "{cause}");
+    let (reported, ()) = tokio::join!(play.run(), released);
+    let (verdict, cause) = reported.end();
+    assert_eq!(verdict, expected, "{cause}");
+    assert!(cause.contains(message), "{cause}");
 }
 
 #[tokio::test]
@@ -337,8 +340,8 @@ async fn control_call_that_fails_makes_an_error_of_a_failure() {
     let world = World::start().await;
     let stories = vec![("a", story(&world, 1, "", "- probe: failing"))];
     world.control_ends().await;
-    let told = Play::of(&world, stories).run().await;
-    let (verdict, cause) = told.end();
+    let reported = Play::of(&world, stories).run().await;
+    let (verdict, cause) = reported.end();
     assert_eq!(verdict, Verdict::Error, "{cause}");
     assert!(cause.contains("control call"), "{cause}");
 }
@@ -347,14 +350,14 @@ async fn control_call_that_fails_makes_an_error_of_a_failure() {
 async fn step_that_fails_is_an_error_with_its_number_and_the_last() {
     let world = World::start().await;
     let steps = "- probe: fine\n- stop-background: {probe: fine}\n- probe: fine";
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;
-    let (verdict, cause) = told.end();
+    let (verdict, cause) = reported.end();
     assert_eq!(verdict, Verdict::Error);
     assert!(cause.starts_with("step 2 ("), "{cause}");
     assert_eq!(
-        told.ends()[0].samples["calls"],
+        reported.ends()[0].samples["calls"],
         3,
         "the third step was not started"
     );
@@ -366,7 +369,7 @@ async fn step_that_fails_is_an_error_with_its_number_and_the_last() {
 #[tokio::test]
 async fn known_failure_is_told_from_one_that_is_no_more(
     #[case] steps: &str,
-    #[case] wanted: Verdict,
+    #[case] expected: Verdict,
 ) {
     let world = World::start().await;
     let known = Known {
@@ -378,10 +381,10 @@ async fn known_failure_is_told_from_one_that_is_no_more(
         known: [("area/a".to_owned(), known)].into(),
         ..Play::of(&world, vec![("a", story(&world, 1, "", steps))])
     };
-    let told = play.run().await;
-    assert_eq!(told.end().0, wanted, "{}", told.end().1);
+    let reported = play.run().await;
+    assert_eq!(reported.end().0, expected, "{}", reported.end().1);
     assert_eq!(
-        told.ends()[0].known.as_deref(),
+        reported.ends()[0].known.as_deref(),
         Some("https://example.test/1")
     );
 }
@@ -390,10 +393,10 @@ async fn known_failure_is_told_from_one_that_is_no_more(
 async fn background_is_judged_when_it_is_told_to_finish() {
     let world = World::start().await;
     let steps = "- background: failing\n- probe: fine\n- stop-background: {probe: failing}";
-    let told = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
+    let reported = Play::of(&world, vec![("a", story(&world, 1, "", steps))])
         .run()
         .await;
-    let (verdict, cause) = told.end();
+    let (verdict, cause) = reported.end();
     assert_eq!(verdict, Verdict::Fail, "{cause}");
     assert!(cause.contains("failing"), "{cause}");
 }

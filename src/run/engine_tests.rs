@@ -25,7 +25,7 @@ fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
 }
 
 /// Runs these files and returns the events.
-async fn told(
+async fn reported(
     files: &[(&str, String)],
     options: EngineOptions,
     cancel: &CancellationToken,
@@ -34,27 +34,27 @@ async fn told(
     let entries = entries(scenarios(root.path(), files));
     let mut stage = Stage::new();
     run(&stage.ctx, &entries, &BTreeMap::new(), options, cancel).await;
-    stage.told()
+    stage.reported()
 }
 
-fn ends(told: &[EventKind]) -> Vec<(&str, Verdict, &str)> {
-    let ends = told.iter().filter_map(|kind| match kind {
+fn ends(reported: &[EventKind]) -> Vec<(&str, Verdict, &str)> {
+    let ends = reported.iter().filter_map(|kind| match kind {
         EventKind::ScenarioEnded(end) => Some((end.id.as_str(), end.verdict, end.cause.as_str())),
         _ => None,
     });
     ends.collect()
 }
 
-fn starts(told: &[EventKind]) -> Vec<&str> {
-    let starts = told.iter().filter_map(|kind| match kind {
+fn starts(reported: &[EventKind]) -> Vec<&str> {
+    let starts = reported.iter().filter_map(|kind| match kind {
         EventKind::ScenarioStarted { id, .. } => Some(id.as_str()),
         _ => None,
     });
     starts.collect()
 }
 
-fn classes(told: &[EventKind]) -> Vec<Option<ErrorClass>> {
-    let classes = told.iter().filter_map(|kind| match kind {
+fn classes(reported: &[EventKind]) -> Vec<Option<ErrorClass>> {
+    let classes = reported.iter().filter_map(|kind| match kind {
         EventKind::ScenarioEnded(end) => Some(end.class),
         _ => None,
     });
@@ -67,17 +67,17 @@ fn three() -> [(&'static str, String); 3] {
 
 #[tokio::test]
 async fn everything_is_planned_before_anything_begins() {
-    let told = told(&three(), OPTIONS, &CancellationToken::new()).await;
+    let reported = reported(&three(), OPTIONS, &CancellationToken::new()).await;
     let planned = |kind: &EventKind| matches!(kind, EventKind::ScenarioPlanned { .. });
-    assert!(told[..3].iter().all(planned), "{told:?}");
-    assert!(!told[3..].iter().any(planned), "{told:?}");
+    assert!(reported[..3].iter().all(planned), "{reported:?}");
+    assert!(!reported[3..].iter().any(planned), "{reported:?}");
 }
 
 #[tokio::test]
 async fn a_scenario_that_cannot_be_made_is_an_error_and_the_others_go_on() {
-    let told = told(&three(), OPTIONS, &CancellationToken::new()).await;
-    assert_eq!(classes(&told), [Some(ErrorClass::Input); 3]);
-    let ends = ends(&told);
+    let reported = reported(&three(), OPTIONS, &CancellationToken::new()).await;
+    assert_eq!(classes(&reported), [Some(ErrorClass::Input); 3]);
+    let ends = ends(&reported);
     assert_eq!(ends.len(), 3);
     for (_, verdict, cause) in ends {
         assert_eq!(verdict, Verdict::Error);
@@ -91,15 +91,18 @@ async fn what_is_not_offered_is_skipped_with_its_reason_and_never_begun() {
         ("a", hopeless("")),
         ("b", hopeless("needs: [telemetry, gateway]\n")),
     ];
-    let told = told(&files, OPTIONS, &CancellationToken::new()).await;
-    assert_eq!(starts(&told), ["area/a"]);
+    let reported = reported(&files, OPTIONS, &CancellationToken::new()).await;
+    assert_eq!(starts(&reported), ["area/a"]);
     let skipped = (
         "area/b",
         Verdict::Skip,
         "missing capabilities: telemetry, gateway",
     );
-    assert!(ends(&told).contains(&skipped), "{told:?}");
-    assert!(classes(&told).contains(&None), "a skip has no error class");
+    assert!(ends(&reported).contains(&skipped), "{reported:?}");
+    assert!(
+        classes(&reported).contains(&None),
+        "a skip has no error class"
+    );
 }
 
 #[rstest]
@@ -116,10 +119,10 @@ async fn fail_fast_begins_nothing_after_the_first_that_is_bad(#[case] jobs: usiz
         .iter()
         .map(|(name, text)| (name.as_str(), text.clone()))
         .collect();
-    let told = told(&files, options, &CancellationToken::new()).await;
-    let begun = starts(&told).len();
+    let reported = reported(&files, options, &CancellationToken::new()).await;
+    let begun = starts(&reported).len();
     assert!((1..=jobs).contains(&begun), "{begun} started");
-    assert_eq!(ends(&told).len(), begun);
+    assert_eq!(ends(&reported).len(), begun);
 }
 
 #[tokio::test]
@@ -135,7 +138,7 @@ async fn a_skip_is_nothing_bad() {
     };
     let cancel = CancellationToken::new();
     run(&stage.ctx, &entries, &BTreeMap::new(), options, &cancel).await;
-    assert_eq!(starts(&stage.told()), ["area/b"]);
+    assert_eq!(starts(&stage.reported()), ["area/b"]);
 }
 
 #[rstest]
@@ -152,8 +155,8 @@ async fn what_runs_alone_comes_last(#[case] jobs: usize) {
         ("e", hopeless("")),
     ];
     let options = EngineOptions { jobs, ..OPTIONS };
-    let told = told(&files, options, &CancellationToken::new()).await;
-    let order: Vec<(&str, bool)> = told
+    let reported = reported(&files, options, &CancellationToken::new()).await;
+    let order: Vec<(&str, bool)> = reported
         .iter()
         .filter_map(|kind| match kind {
             EventKind::ScenarioStarted { id, .. } => Some((id.as_str(), true)),
@@ -182,10 +185,10 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
     stage.lost.set("etcd ended".into());
     let cancel = CancellationToken::new();
     run(&stage.ctx, &entries, &BTreeMap::new(), OPTIONS, &cancel).await;
-    let told = stage.told();
-    assert!(starts(&told).is_empty(), "{told:?}");
-    assert_eq!(classes(&told), [Some(ErrorClass::Mesh); 3]);
-    let ends = ends(&told);
+    let reported = stage.reported();
+    assert!(starts(&reported).is_empty(), "{reported:?}");
+    assert_eq!(classes(&reported), [Some(ErrorClass::Mesh); 3]);
+    let ends = ends(&reported);
     assert_eq!(ends.len(), 3);
     for (_, verdict, cause) in ends {
         assert_eq!(
@@ -199,12 +202,12 @@ async fn a_target_that_has_ended_makes_errors_of_what_was_not_begun() {
 async fn a_cancelled_run_begins_nothing_and_says_nothing_of_the_rest() {
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let told = told(&three(), OPTIONS, &cancel).await;
+    let reported = reported(&three(), OPTIONS, &cancel).await;
     assert!(
-        starts(&told).is_empty() && ends(&told).is_empty(),
-        "{told:?}"
+        starts(&reported).is_empty() && ends(&reported).is_empty(),
+        "{reported:?}"
     );
-    assert_eq!(told.len(), 3, "they were planned");
+    assert_eq!(reported.len(), 3, "they were planned");
 }
 
 #[tokio::test]
@@ -215,8 +218,8 @@ async fn runs_of_one_scenario_are_told_apart_by_their_number() {
     let mut stage = Stage::new();
     let cancel = CancellationToken::new();
     run(&stage.ctx, &entries, &BTreeMap::new(), OPTIONS, &cancel).await;
-    let told = stage.told();
-    let attempts = told.iter().filter_map(|kind| match kind {
+    let reported = stage.reported();
+    let attempts = reported.iter().filter_map(|kind| match kind {
         EventKind::ScenarioEnded(end) => Some(end.attempt),
         _ => None,
     });

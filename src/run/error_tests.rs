@@ -55,7 +55,7 @@ fn withheld() -> Withheld {
     Withheld {
         who: "istiod".to_owned(),
         what: "Service greeter".to_owned(),
-        wanted: BTreeSet::from(["10.0.0.1".to_owned()]),
+        expected: BTreeSet::from(["10.0.0.1".to_owned()]),
         seen: BTreeSet::new(),
         limit: Duration::from_secs(20),
     }
@@ -79,7 +79,7 @@ fn stalled() -> Trouble {
 #[case::a_namespace_that_is_not_made(
     ScenarioError::World(StepError::Place(NamespaceError::Pods {
         workload: "greeter".to_owned(),
-        wanted: 2,
+        expected: 2,
         seconds: 180.04,
         last: "pod greeter-1: Pending".to_owned(),
     })),
@@ -101,7 +101,7 @@ fn stalled() -> Trouble {
 #[case::a_caller_that_stopped(
     at_step(ProbeError::Testbed(CallerError::Stopped {
         calls: 3,
-        words: "its lease ran out".to_owned(),
+        message: "its lease ran out".to_owned(),
     })),
     "step 1 (probe one): the caller stopped after 3 calls: its lease ran out",
     ErrorClass::Harness
@@ -161,7 +161,7 @@ fn stalled() -> Trouble {
 #[case::endpoints_that_istiod_was_not_told_of(
     at_step(NamespaceError::from(EndpointsError::Untold {
         withheld: withheld(),
-        told: BTreeSet::new(),
+        reported: BTreeSet::new(),
         unasked: None,
     })),
     "step 1 (probe one): expected: istiod has the endpoints 10.0.0.1 of Service greeter; actual: missing 10.0.0.1 after 20s; the API server's EndpointSlices list {} ",
@@ -179,7 +179,7 @@ fn stalled() -> Trouble {
     ErrorClass::Machine
 )]
 #[case::calls_that_hang(
-    at_step(StepError::GivenUp { probe: "one".to_owned(), words: "1 of 4 calls did not end".to_owned() }),
+    at_step(StepError::GivenUp { probe: "one".to_owned(), message: "1 of 4 calls did not end".to_owned() }),
     "step 1 (probe one): one: 1 of 4 calls did not end",
     ErrorClass::Harness
 )]
@@ -196,7 +196,7 @@ fn stalled() -> Trouble {
 #[case::a_background_whose_calls_do_not_come(
     ScenarioError::Background(StepError::Probe(ProbeError::Busy(InFlightError::NotArrived {
         arrived: 1,
-        wanted: 4,
+        expected: 4,
         limit: Duration::from_secs(10),
         counts: "greeter-1 1".to_owned(),
     }))),
@@ -228,7 +228,7 @@ fn stalled() -> Trouble {
 #[case::a_control_call_that_fails(
     ScenarioError::Control(ControlError::Failed {
         workload: "caller".to_owned(),
-        words: "status 14 reset".to_owned(),
+        message: "status 14 reset".to_owned(),
     }),
     "the control call of caller to a plain server failed: status 14 reset",
     ErrorClass::Harness
@@ -240,8 +240,8 @@ fn stalled() -> Trouble {
 )]
 fn an_error_is_told_on_one_line_with_its_class(
     #[case] error: ScenarioError,
-    #[case] words: &str,
+    #[case] message: &str,
     #[case] class: ErrorClass,
 ) {
-    assert_eq!(Trouble::of(&error), Trouble::new(words, class));
+    assert_eq!(Trouble::of(&error), Trouble::new(message, class));
 }

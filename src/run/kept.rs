@@ -40,7 +40,7 @@ pub fn kept(
     });
 }
 
-pub fn told(ctx: &RunContext, loaded: &LoadedScenario, step: StepNumber, check: &Check) {
+pub fn reported(ctx: &RunContext, loaded: &LoadedScenario, step: StepNumber, check: &Check) {
     ctx.recorder.emit(EventKind::Checked {
         id: loaded.id.clone(),
         attempt: loaded.attempt,

@@ -13,7 +13,7 @@ use super::{
     context::RunContext,
     error::ScenarioError,
     guard,
-    kept::{keep, kept, told},
+    kept::{keep, kept, reported},
     namespace::{
         control, create::NamespaceFailure, mutated, pod_evidence,
         scenario_namespace::ScenarioNamespace,
@@ -128,7 +128,7 @@ async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) 
         Ok(ns) => judged(Run::new(ctx, loaded, ns), began).await,
         Err(Stop::Unknown(error)) => unmade(&ScenarioError::World(*error)),
         Err(Stop::Fault(check)) => {
-            told(ctx, loaded, StepNumber::WORLD, &check);
+            reported(ctx, loaded, StepNumber::WORLD, &check);
             Attempt {
                 checks: vec![*check],
                 ..Attempt::default()
@@ -244,7 +244,7 @@ impl Run<'_> {
                 step: number,
                 ms: millis(start.elapsed()),
                 class: trouble.as_ref().map(|trouble| trouble.class),
-                error: trouble.map(|trouble| trouble.words),
+                error: trouble.map(|trouble| trouble.message),
             });
             if let Some(source) = error {
                 return Err(ScenarioError::Step {

@@ -39,7 +39,7 @@ impl Parting {
         self.with(|inner| inner.signal).map(Exit::Signal)
     }
 
-    fn words(&self) -> Option<String> {
+    fn message(&self) -> Option<String> {
         let commands = self.with(|inner| inner.commands.clone());
         (!commands.is_empty()).then(|| {
             format!(
@@ -112,8 +112,8 @@ pub fn watch(
     reason = "a second signal requests an exit without unwinding"
 )]
 fn leave(number: i32, parting: &Parting) {
-    if let Some(words) = parting.words() {
-        output::say(&words);
+    if let Some(message) = parting.message() {
+        output::say(&message);
     }
     std::process::exit(Exit::Signal(number).code().into());
 }
@@ -125,12 +125,12 @@ mod tests {
     #[test]
     fn nothing_is_said_when_nothing_can_stay() {
         let parting = Parting::default();
-        assert_eq!(parting.words(), None);
+        assert_eq!(parting.message(), None);
         parting.set(vec!["meshproof target gc".into(), "kubectl delete".into()]);
-        let words = parting.words().unwrap();
+        let message = parting.message().unwrap();
         assert!(
-            words.ends_with("\n  meshproof target gc\n  or\n  kubectl delete"),
-            "{words}"
+            message.ends_with("\n  meshproof target gc\n  or\n  kubectl delete"),
+            "{message}"
         );
     }
 }

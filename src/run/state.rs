@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     context::RunContext,
     guard,
-    kept::told,
+    kept::reported,
     namespace::{manifests::Manifests, scenario_namespace::ScenarioNamespace},
     probe::{
         self, Outcome, ProbeOptions,
@@ -226,7 +226,7 @@ impl Run<'_> {
 
     /// Records a check and emits its event.
     pub fn checked(&mut self, step: StepNumber, check: Check) {
-        told(self.ctx, self.loaded, step, &check);
+        reported(self.ctx, self.loaded, step, &check);
         self.checks.push(check);
     }
 

@@ -45,7 +45,7 @@ mod tests {
         Withheld {
             who: "proxy caller-1".to_owned(),
             what: "cluster outbound|50051||greeter.ns.svc.cluster.local".to_owned(),
-            wanted: BTreeSet::from(["10.0.0.1:50051".to_owned()]),
+            expected: BTreeSet::from(["10.0.0.1:50051".to_owned()]),
             seen: BTreeSet::new(),
             limit: Duration::from_secs(20),
         }

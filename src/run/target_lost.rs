@@ -118,8 +118,8 @@ mod tests {
     async fn an_api_server_that_takes_a_question_and_says_nothing_does_not_answer() {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client(silent.local_addr().unwrap().port());
-        let said = answers(&client, Duration::from_millis(100)).await;
-        let error = said.expect_err("it does not answer");
+        let answer = answers(&client, Duration::from_millis(100)).await;
+        let error = answer.expect_err("it does not answer");
         assert_eq!(error.to_string(), "no answer within 100ms");
     }
 
@@ -127,10 +127,10 @@ mod tests {
     async fn an_api_server_that_does_not_answer_is_gone_after_a_while() {
         let start = Instant::now();
         let limit = Duration::from_secs(1);
-        let words = gone_after(&nobody(), limit, Duration::from_millis(10)).await;
+        let message = gone_after(&nobody(), limit, Duration::from_millis(10)).await;
         assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
-        assert!(words.contains("has not answered for 1 s"), "{words}");
-        assert!(words.contains("refused"), "the last error: {words}");
+        assert!(message.contains("has not answered for 1 s"), "{message}");
+        assert!(message.contains("refused"), "the last error: {message}");
     }
 
     #[tokio::test]

@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// Returns the events since the last call.
-    pub fn told(&mut self) -> Vec<EventKind> {
+    pub fn reported(&mut self) -> Vec<EventKind> {
         let all = std::iter::from_fn(|| self.events.try_recv().ok());
         all.map(|event| event.kind).collect()
     }

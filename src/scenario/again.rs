@@ -11,11 +11,11 @@ impl LoadedScenario {
         if self.is_built_in() {
             return vec![self.id.clone()];
         }
-        let mut words = vec![absolute(&self.file)];
+        let mut args = vec![absolute(&self.file)];
         if self.is_variant() || dialect::variant(self).is_ok_and(|variant| variant.is_some()) {
-            words.extend(["-l".to_owned(), format!("dialect={}", self.dialect.name())]);
+            args.extend(["-l".to_owned(), format!("dialect={}", self.dialect.name())]);
         }
-        words
+        args
     }
 
     /// Whether it is identical, with its configuration, to the scenario of this id in the binary.
@@ -52,12 +52,10 @@ mod tests {
     use super::*;
     use crate::scenario::{Suites, load_all};
 
-    fn load(words: &[&Path]) -> Vec<LoadedScenario> {
-        let words: Vec<_> = words.iter().map(|word| word.to_path_buf()).collect();
+    fn load(args: &[&Path]) -> Vec<LoadedScenario> {
+        let args: Vec<_> = args.iter().map(|word| word.to_path_buf()).collect();
         let tree = Tree::Embedded;
-        load_all(&Suites { tree }, &words)
-            .expect("loaded")
-            .scenarios
+        load_all(&Suites { tree }, &args).expect("loaded").scenarios
     }
 
     /// A directory `suites/` with the files of one built-in scenario.
@@ -92,8 +90,8 @@ mod tests {
         let file = dir.path().join("suites/routing/canary.yaml");
         for one in load(&[&file]) {
             let dialect = format!("dialect={}", one.dialect.name());
-            let words = [file.display().to_string(), "-l".to_owned(), dialect];
-            assert_eq!(one.again(), words);
+            let args = [file.display().to_string(), "-l".to_owned(), dialect];
+            assert_eq!(one.again(), args);
         }
     }
 

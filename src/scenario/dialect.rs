@@ -68,8 +68,8 @@ pub fn split(id: &str) -> (&str, Option<&str>) {
 }
 
 fn applies(scenario: &Scenario, file: &str) -> bool {
-    let wanted = |step: &Step| matches!(step, Step::Apply(apply) if apply.0 == file);
-    scenario.steps.iter().any(wanted)
+    let expected = |step: &Step| matches!(step, Step::Apply(apply) if apply.0 == file);
+    scenario.steps.iter().any(expected)
 }
 
 /// The variant of the scenario with Gateway API objects, if it has a file for that.
@@ -93,9 +93,9 @@ pub fn variant(loaded: &LoadedScenario) -> Result<Option<LoadedScenario>, LoadEr
     Ok(Some(variant))
 }
 
-fn add(words: &mut Vec<String>, word: &str) {
-    if !words.iter().any(|known| known == word) {
-        words.push(word.to_owned());
+fn add(parts: &mut Vec<String>, word: &str) {
+    if !parts.iter().any(|known| known == word) {
+        parts.push(word.to_owned());
     }
 }
 

@@ -33,7 +33,7 @@ pub enum LoadError {
         /// The text with replacement characters.
         text: Arc<str>,
         /// Of the first byte that is not valid UTF-8.
-        place: Position,
+        position: Position,
         /// It starts with the byte order mark of UTF-16.
         wide: bool,
     },
@@ -169,7 +169,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, LoadError> {
             let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
             Err(LoadError::NotText {
                 path: path.to_owned(),
-                place: Position::at(&text, offset, 1),
+                position: Position::at(&text, offset, 1),
                 text,
                 wide,
             })
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn bytes_that_are_no_utf_8_have_a_line() {
         let error = read_bytes(b"a: 1\nb: \xe4\n").expect_err("Latin-1");
-        let LoadError::NotText { place, wide, .. } = &error else {
+        let LoadError::NotText { position, wide, .. } = &error else {
             panic!("{error:?}");
         };
-        assert_eq!((place.line, place.column, *wide), (2, 4, false));
+        assert_eq!((position.line, position.column, *wide), (2, 4, false));
         let error = read_bytes(b"\xff\xfea\0").expect_err("UTF-16");
         assert!(error.help().contains("UTF-16"));
     }

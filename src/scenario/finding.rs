@@ -55,25 +55,25 @@ impl Finding {
     pub fn new(
         file: &str,
         text: &Arc<str>,
-        place: Position,
+        position: Position,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
         let file = clean_line(file);
         Self {
             severity: Severity::Error,
-            line: place.line,
-            column: place.column,
+            line: position.line,
+            column: position.column,
             message: short(&message.into(), MESSAGE),
             help: short(&help.into(), HELP),
             text: NamedSource::new(&file, Arc::clone(text)).with_language("yaml"),
             file,
             span: (
-                place.offset,
-                place
+                position.offset,
+                position
                     .length
                     .max(1)
-                    .min(text.len().saturating_sub(place.offset)),
+                    .min(text.len().saturating_sub(position.offset)),
             )
                 .into(),
         }
@@ -89,9 +89,9 @@ impl Finding {
         let file = error.path().map(|path| path.display().to_string());
         let file = file.unwrap_or_default();
         match error {
-            LoadError::NotText { text, place, .. } => {
+            LoadError::NotText { text, position, .. } => {
                 let message = "this byte is not valid UTF-8";
-                Self::new(&file, text, *place, message, error.help())
+                Self::new(&file, text, *position, message, error.help())
             }
             LoadError::Io { source, .. } => {
                 let message = format!("the file cannot be read: {source}");
@@ -115,7 +115,7 @@ impl Finding {
     /// Rewords the parser's error for people who do not know the types behind it.
     pub fn from_yaml(file: &str, text: &Arc<str>, error: &YamlError) -> Self {
         let (message, help) = reword(error);
-        Self::new(file, text, error.place, message, help)
+        Self::new(file, text, error.position, message, help)
     }
 
     /// `file:line:column: message; help` on one line, for editors and CI.
@@ -197,14 +197,14 @@ fn reword(error: &YamlError) -> (String, String) {
     // The path may or may not include the unknown key.
     let path = error.path.strip_suffix(&first).unwrap_or(&error.path);
     let path = path.trim_end_matches('.');
-    let place = if path.is_empty() {
+    let position = if path.is_empty() {
         "the top level"
     } else {
         path
     };
     if message.starts_with("unknown field") {
         let help = sentence(&first, &known, "keys");
-        return (format!("unknown key '{first}' in {place}"), help);
+        return (format!("unknown key '{first}' in {position}"), help);
     }
     if message.starts_with("unknown variant") {
         let what = if path.starts_with("steps[") && path.ends_with(']') {
@@ -213,19 +213,19 @@ fn reword(error: &YamlError) -> (String, String) {
             "value"
         };
         return (
-            format!("unknown {what} '{first}' in {place}"),
+            format!("unknown {what} '{first}' in {position}"),
             sentence(&first, &known, "values"),
         );
     }
     if message.starts_with("missing field") {
         let help =
             format!("add `{first}:`; `meshproof schema` and docs/scenario-format.md describe it");
-        return (format!("'{first}' is missing in {place}"), help);
+        return (format!("'{first}' is missing in {position}"), help);
     }
     if message.starts_with("invalid type") || message.starts_with("invalid value") {
         let message = in_words(message);
         let help = "see docs/scenario-format.md for the form of this value".to_owned();
-        return (format!("{place}: {message}"), help);
+        return (format!("{position}: {message}"), help);
     }
     let help = if message.contains("duplicate key") {
         "remove one of the two: it is ambiguous which one applies"
@@ -237,19 +237,19 @@ fn reword(error: &YamlError) -> (String, String) {
 
 /// Replaces the names of Rust types by what people write: maps, lists and numbers.
 fn in_words(message: &str) -> String {
-    let Some((found, wanted)) = message.rsplit_once(", expected ") else {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else {
         return message.to_owned();
     };
-    let first = wanted.split(' ').next().unwrap_or_default();
-    let wanted = match (first, wanted) {
+    let first = expected.split(' ').next().unwrap_or_default();
+    let expected = match (first, expected) {
         ("struct" | "map", _) | (_, "a map") => "a map",
         ("sequence", _) | (_, "a sequence") => "a list",
         ("enum" | "variant", _) => "one of the values in docs/scenario-format.md",
         ("u8" | "u16" | "u32" | "u64" | "usize", _) => "a whole number, at least 0",
         ("f64", _) => "a number",
-        _ => wanted,
+        _ => expected,
     };
-    format!("{found}, expected {wanted}")
+    format!("{found}, expected {expected}")
 }
 
 /// How findings are drawn.

@@ -108,8 +108,8 @@ pub fn parse_known(file: &str, path: &str, text: String) -> Result<KnownFile, Bo
     let Some((mesh, version)) = name.split_once('-') else {
         let message = format!("the file name '{name}' has no mesh and version");
         let help = "name the file <mesh>-<version>.yaml, e.g. istio-1.31.yaml or istio-*.yaml";
-        let place = places.key("");
-        return Err(Box::new(Finding::new(file, &text, place, message, help)));
+        let position = places.key("");
+        return Err(Box::new(Finding::new(file, &text, position, message, help)));
     };
     Ok(KnownFile {
         file: file.to_owned(),
@@ -129,8 +129,8 @@ pub fn find(files: &[KnownFile], id: &str, running: MeshVersions<'_>) -> Option<
         .flat_map(|file| &file.entries)
         .filter(|entry| entry.id == id)
         .filter(|entry| {
-            let fits = |wanted: &Option<String>, is: &str| {
-                wanted
+            let fits = |expected: &Option<String>, is: &str| {
+                expected
                     .as_deref()
                     .is_none_or(|pattern| version_matches(pattern, is))
             };
@@ -168,8 +168,10 @@ pub fn lint_known(files: &[KnownFile], scenarios: &[LoadedScenario]) -> Vec<Find
     for file in files {
         for (at, entry) in file.entries.iter().enumerate() {
             let mut push = |key: String, message: String, help: String| {
-                let place = file.places.value(&format!("[{at}].{key}"));
-                findings.push(Finding::new(&file.file, &file.text, place, message, help));
+                let position = file.places.value(&format!("[{at}].{key}"));
+                findings.push(Finding::new(
+                    &file.file, &file.text, position, message, help,
+                ));
             };
             let Some(loaded) = scenarios.iter().find(|loaded| loaded.id == entry.id) else {
                 let message = format!("no scenario is named '{}'", entry.id);

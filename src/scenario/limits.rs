@@ -64,10 +64,10 @@ pub fn before_files(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
         let path = format!("probes.{name}");
         cases += probe.cases.len();
         if cases > CASES {
-            let words = format!("more than {CASES} cases in this scenario");
+            let message = format!("more than {CASES} cases in this scenario");
             check.refuse(
                 &format!("{path}.cases"),
-                words,
+                message,
                 "split it into several scenarios",
             );
             break;
@@ -101,8 +101,8 @@ pub fn pods(loaded: &LoadedScenario) -> Result<(), Vec<Finding>> {
         }
         all = all.saturating_add(pods);
         if all > ALL_PODS {
-            let words = format!("more than {ALL_PODS} pods in this scenario");
-            check.refuse(&path, words, "ask for fewer replicas");
+            let message = format!("more than {ALL_PODS} pods in this scenario");
+            check.refuse(&path, message, "ask for fewer replicas");
             break;
         }
     }
@@ -130,8 +130,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn refuse(&mut self, path: &str, words: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(self.loaded.at_value(path, words, help));
+    fn refuse(&mut self, path: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.findings
+            .push(self.loaded.at_value(path, message, help));
     }
 
     /// Checks a number against its maximum.
@@ -156,8 +157,8 @@ impl<'a> Check<'a> {
 
     fn length(&mut self, path: &str, what: &str, length: usize, most: usize) {
         if length > most {
-            let words = format!("{length} {what} are too many");
-            self.refuse(path, words, format!("at most {most}: split the scenario"));
+            let message = format!("{length} {what} are too many");
+            self.refuse(path, message, format!("at most {most}: split the scenario"));
         }
     }
 
@@ -166,8 +167,8 @@ impl<'a> Check<'a> {
         match range::duration(text) {
             Err(error) => self.refuse(path, error.to_string(), "units are us, ms, s, m and h"),
             Ok(time) if time.as_millis() > u128::from(MILLISECONDS) => {
-                let words = format!("'{text}' is longer than an hour");
-                self.refuse(path, words, "durations may be at most one hour");
+                let message = format!("'{text}' is longer than an hour");
+                self.refuse(path, message, "durations may be at most one hour");
             }
             Ok(_) => {}
         }
@@ -243,8 +244,8 @@ impl<'a> Check<'a> {
             if !ok {
                 let help =
                     "use at most 63 letters, digits, dashes and dots: it becomes a label value";
-                let words = format!("invalid version '{version}'");
-                self.refuse(&format!("{path}.version"), words, help);
+                let message = format!("invalid version '{version}'");
+                self.refuse(&format!("{path}.version"), message, help);
             }
         }
         let replicas = workload.replicas.unwrap_or_default();
@@ -468,9 +469,9 @@ impl<'a> Check<'a> {
             });
             runs += each.sum::<usize>();
             if runs > RUNS {
-                let words = format!("more than {RUNS} probe runs up to this step");
+                let message = format!("more than {RUNS} probe runs up to this step");
                 let help = "split it into several scenarios: each case is a run in every step that uses it";
-                return self.refuse(&format!("steps[{at}]"), words, help);
+                return self.refuse(&format!("steps[{at}]"), message, help);
             }
         }
     }

@@ -135,7 +135,7 @@ impl LoadedScenario {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        let place = self.places.value(path);
-        Finding::new(&self.file, &self.text, place, message, help)
+        let position = self.places.value(path);
+        Finding::new(&self.file, &self.text, position, message, help)
     }
 }

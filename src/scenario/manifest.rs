@@ -51,8 +51,8 @@ mod tests {
     fn placeholders_are_a_closed_set() {
         let text = "a: ${namespace}\nb: ${user}\nc: ${host}.${gateway}\nd: ${host\ne: $HOME";
         let found = unknown_placeholders(text);
-        let words: Vec<&str> = found.iter().map(|(_, word)| word.as_str()).collect();
-        assert_eq!(words, ["${user}", "${host}"]);
+        let parts: Vec<&str> = found.iter().map(|(_, word)| word.as_str()).collect();
+        assert_eq!(parts, ["${user}", "${host}"]);
         let names = Names {
             namespace: "n",
             host: "h.test",

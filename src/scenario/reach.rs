@@ -33,7 +33,7 @@ pub struct Reach {
     /// `spec.servers[0].hosts[0]`.
     pub at: String,
     /// What it reaches: `Gateway my-gateway claims every host on the shared gateway`.
-    pub words: String,
+    pub message: String,
     /// How to avoid it.
     pub help: &'static str,
 }
@@ -53,10 +53,10 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
     if is_cluster_scoped(text(object, "/apiVersion"), kind) {
         let own = text(object, "/metadata/name").contains("${namespace}");
         let reach = || {
-            let words = "is cluster-scoped";
+            let message = "is cluster-scoped";
             let help =
                 "remove it, or put `${namespace}` into its name if nothing else depends on it";
-            self::reach(object, "metadata.name", words, help)
+            self::reach(object, "metadata.name", message, help)
         };
         return if own { Vec::new() } else { vec![reach()] };
     }
@@ -89,7 +89,7 @@ pub fn serial(loaded: &LoadedScenario) -> Option<String> {
     find(loaded)
         .into_iter()
         .next()
-        .map(|found| found.reach.words)
+        .map(|found| found.reach.message)
 }
 
 fn in_file(file: SiblingFile) -> Vec<LocatedReach> {
@@ -113,20 +113,20 @@ fn elsewhere(object: &Value) -> Option<Reach> {
     if namespace.is_empty() || hosts::is_own_namespace(namespace) {
         return None;
     }
-    let words = if namespace == ROOT {
+    let message = if namespace == ROOT {
         "is in the mesh's root namespace and applies to every namespace".to_owned()
     } else {
         format!("is in the namespace {namespace}, which is not the scenario's")
     };
     let help = "omit `namespace:`: the object is then created in the scenario's own";
-    Some(reach(object, "metadata.namespace", &words, help))
+    Some(reach(object, "metadata.namespace", &message, help))
 }
 
-fn reach(object: &Value, at: &str, words: &str, help: &'static str) -> Reach {
+fn reach(object: &Value, at: &str, message: &str, help: &'static str) -> Reach {
     let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
     Reach {
         at: at.to_owned(),
-        words: format!("{kind} {name} {words}"),
+        message: format!("{kind} {name} {message}"),
         help,
     }
 }

@@ -12,7 +12,7 @@ fn all(text: &str) -> Vec<String> {
         }
         found
     });
-    each.map(|reach| format!("{}: {}", reach.at, reach.words))
+    each.map(|reach| format!("{}: {}", reach.at, reach.message))
         .collect()
 }
 
@@ -93,7 +93,7 @@ fn a_gateway_is_its_own_or_takes_its_own_hosts(
 fn one(seen: &[String], found: Option<&str>) {
     match (seen, found) {
         ([], None) => {}
-        ([seen], Some(words)) => assert!(seen.contains(words), "{seen}"),
+        ([seen], Some(message)) => assert!(seen.contains(message), "{seen}"),
         _ => panic!("{seen:?}, expected {found:?}"),
     }
 }
@@ -292,13 +292,13 @@ fn the_built_in_scenarios_keep_to_themselves() {
     let suites = Suites::open(std::path::Path::new(env!("CARGO_MANIFEST_DIR")));
     let set = load_all(&suites, &[]).expect("the suites");
     let found = set.scenarios.iter().flat_map(find);
-    let words: Vec<String> = found
+    let parts: Vec<String> = found
         .map(|found| {
             format!(
                 "{} document {}: {}",
-                found.file.file, found.document, found.reach.words
+                found.file.file, found.document, found.reach.message
             )
         })
         .collect();
-    assert_eq!(words, Vec::<String>::new());
+    assert_eq!(parts, Vec::<String>::new());
 }

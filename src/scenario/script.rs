@@ -19,7 +19,7 @@ impl ScriptError {
     pub const HELP: &str = "see docs/scenario-format.md for the fields of a script";
 
     /// The message of the lint finding.
-    pub fn told(&self) -> String {
+    pub fn reported(&self) -> String {
         format!("invalid script: {self}")
     }
 }

@@ -235,12 +235,12 @@ mod tests {
     #[case("b1", None)]
     #[case("B99", Some("unknown requirement 'B99': use one of B1, B2,"))]
     #[case("X9", Some("unknown requirement 'X9': ids begin with B, R, T,"))]
-    fn only_requirements_are_asked_for(#[case] row: &str, #[case] words: Option<&str>) {
+    fn only_requirements_are_asked_for(#[case] row: &str, #[case] message: Option<&str>) {
         let refused = Filter::new(None, &[row.to_owned()], None).err();
         let refused = refused.map(|error| error.to_string());
-        match (&refused, words) {
+        match (&refused, message) {
             (None, None) => {}
-            (Some(text), Some(words)) => assert!(text.starts_with(words), "{text}"),
+            (Some(text), Some(message)) => assert!(text.starts_with(message), "{text}"),
             _ => panic!("{refused:?}"),
         }
     }

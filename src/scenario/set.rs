@@ -27,12 +27,12 @@ pub struct ScenarioSet {
 /// # Errors
 /// An argument that names nothing. A file or folder that exists but cannot be read, or is not a
 /// scenario, is a finding instead.
-pub fn load_all(suites: &Suites, words: &[PathBuf]) -> Result<ScenarioSet, LoadError> {
+pub fn load_all(suites: &Suites, args: &[PathBuf]) -> Result<ScenarioSet, LoadError> {
     let mut set = ScenarioSet::default();
-    if words.is_empty() {
+    if args.is_empty() {
         set.add(&suites.tree, |_| true);
     }
-    for word in words {
+    for word in args {
         match selection(word)? {
             SelectionWord::Folder(tree) => set.add(&tree, |_| true),
             SelectionWord::File(tree, name) => set.add_file(&tree, &name),
@@ -98,13 +98,13 @@ fn near(suites: &Suites, pattern: &str) -> String {
 
 impl ScenarioSet {
     /// Adds every scenario of a folder whose path, without the extension, matches.
-    fn add(&mut self, tree: &Tree, wanted: impl Fn(&str) -> bool) {
+    fn add(&mut self, tree: &Tree, expected: impl Fn(&str) -> bool) {
         let scan = tree.scan();
         for problem in &scan.problems {
             self.findings.push(Finding::from_load(problem));
         }
         for path in &scan.files {
-            if !wanted(path.strip_suffix(".yaml").unwrap_or(path)) {
+            if !expected(path.strip_suffix(".yaml").unwrap_or(path)) {
                 continue;
             }
             match role(&tree.identity(path).id, path) {
@@ -115,7 +115,7 @@ impl ScenarioSet {
                 Role::Known | Role::Mutations | Role::Foreign => {}
             }
         }
-        for path in scan.yml.iter().filter(|path| wanted(path)) {
+        for path in scan.yml.iter().filter(|path| expected(path)) {
             self.look_at_yml(tree, path, &scan.files);
         }
     }
@@ -239,14 +239,14 @@ mod tests {
     #[case::a_slip("balancing/headles", "did you mean 'balancing/headless'?")]
     fn a_word_that_names_nothing_is_told_what_it_may_have_meant(
         #[case] word: &str,
-        #[case] words: &str,
+        #[case] message: &str,
     ) {
         let suites = Suites {
             tree: Tree::Embedded,
         };
         let error = load_all(&suites, &[word.into()]).expect_err("no scenario");
-        let told = error.to_string();
-        assert!(told.contains(words), "{told}");
-        assert!(!told.contains(&format!("mean '{word}'")), "{told}");
+        let reported = error.to_string();
+        assert!(reported.contains(message), "{reported}");
+        assert!(!reported.contains(&format!("mean '{word}'")), "{reported}");
     }
 }

@@ -234,16 +234,19 @@ mod tests {
             .ensure("set", &mut |_| {}, |partial, _, _| make(partial))
             .unwrap();
         fs::write(cache.set("set").join("a"), "short").unwrap();
-        let mut said = Vec::new();
+        let mut answer = Vec::new();
         cache
-            .ensure("set", &mut |p| said.push(p.to_string()), |partial, _, _| {
-                make(partial)
-            })
+            .ensure(
+                "set",
+                &mut |p| answer.push(p.to_string()),
+                |partial, _, _| make(partial),
+            )
             .unwrap();
         assert!(
-            said.iter()
+            answer
+                .iter()
                 .any(|line| line.contains("5 bytes instead of 7")),
-            "{said:?}"
+            "{answer:?}"
         );
         assert_eq!(
             fs::read_to_string(cache.set("set").join("a")).unwrap(),
@@ -269,8 +272,8 @@ mod tests {
             });
             is_making.recv().unwrap();
             assert!(cache.held_by("set").is_some());
-            let mut tell = |said: PrepareProgress<'_>| {
-                if let PrepareProgress::Waiting { holder, .. } = said {
+            let mut tell = |answer: PrepareProgress<'_>| {
+                if let PrepareProgress::Waiting { holder, .. } = answer {
                     waiting.send(holder.to_owned()).unwrap();
                 }
             };
@@ -293,10 +296,10 @@ mod tests {
         let error = Cache::at(file.join("cache"))
             .ensure("set", &mut |_| {}, |p, _, _| make(p))
             .unwrap_err();
-        let said = error.to_string();
+        let answer = error.to_string();
         assert!(
-            said.contains("XDG_CACHE_HOME") && said.contains(&*file.to_string_lossy()),
-            "{said}"
+            answer.contains("XDG_CACHE_HOME") && answer.contains(&*file.to_string_lossy()),
+            "{answer}"
         );
     }
 }

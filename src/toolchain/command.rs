@@ -105,13 +105,13 @@ mod tests {
     #[test]
     fn output_and_lines_are_kept_apart() {
         let mut lines = Vec::new();
-        let said = run(
+        let answer = run(
             "test",
             &mut sh("echo data; echo one >&2; echo two >&2"),
             None,
             |l| lines.push(l.to_owned()),
         );
-        assert_eq!(said.unwrap(), "data\n");
+        assert_eq!(answer.unwrap(), "data\n");
         assert_eq!(lines, ["one", "two"]);
     }
 

@@ -217,14 +217,14 @@ mod tests {
     #[case::shorter(Some("pro"), "3 bytes instead of 7")]
     #[case::other_bytes(Some("PROGRAM"), "recorded SHA-256")]
     #[case::gone(None, "bin/a: No such file")]
-    fn damage_is_named(#[case] now: Option<&str>, #[case] said: &str) {
+    fn damage_is_named(#[case] now: Option<&str>, #[case] answer: &str) {
         let (dir, path) = (entry(), "bin/a");
         match now {
             Some(text) => fs::write(dir.path().join(path), text).unwrap(),
             None => fs::remove_file(dir.path().join(path)).unwrap(),
         }
         let why = chain(&Manifest::verify(dir.path()).unwrap_err());
-        assert!(why.contains(said), "{why}");
+        assert!(why.contains(answer), "{why}");
     }
 
     #[test]

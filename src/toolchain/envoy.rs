@@ -153,7 +153,7 @@ fn download(
         .arg("--requirement")
         .arg(&requirements);
     let started = Instant::now();
-    let said = run(
+    let answer = run(
         &format!("downloading {}", wheel.requirement),
         &mut command,
         Some(lock),
@@ -167,7 +167,7 @@ fn download(
             });
         },
     );
-    match said {
+    match answer {
         Err(ToolchainError::Command { tail, .. }) if tail.contains("DO NOT MATCH THE HASHES") => {
             Err(ToolchainError::HashMismatch {
                 requirement: wheel.requirement.clone(),

@@ -25,8 +25,11 @@ pub const INTERPRETER: &str = "/usr/bin/python3";
 pub(super) fn interpreter_version() -> Option<String> {
     let mut command = Command::new(INTERPRETER);
     command.args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
-    let said = command.output().ok().filter(|said| said.status.success())?;
-    let version = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+    let answer = command
+        .output()
+        .ok()
+        .filter(|answer| answer.status.success())?;
+    let version = String::from_utf8(answer.stdout).ok()?.trim().to_owned();
     (!version.is_empty()).then_some(version)
 }
 

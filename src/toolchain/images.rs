@@ -194,13 +194,13 @@ impl ImageStore {
     /// without a tag matches any tag of its repository, and an image without a tag matches any
     /// requested tag.
     pub fn lookup(&self, name: &str) -> Option<&Image> {
-        let wanted = Reference::parse(name);
-        self.images.get(&wanted).or_else(|| {
+        let expected = Reference::parse(name);
+        self.images.get(&expected).or_else(|| {
             let mut same = self
                 .images
                 .iter()
-                .filter(|(have, _)| have.repository == wanted.repository);
-            same.find(|(have, _)| have.tag.is_none() || wanted.tag.is_none())
+                .filter(|(have, _)| have.repository == expected.repository);
+            same.find(|(have, _)| have.tag.is_none() || expected.tag.is_none())
                 .map(|(_, image)| image)
         })
     }
@@ -293,12 +293,12 @@ mod tests {
     fn an_unknown_image_names_what_there_is_and_the_way_out() {
         let mut store = ImageStore::new();
         store.insert(image("local/pilot:dev"));
-        let said = store.resolve("nginx:1").unwrap_err().to_string();
+        let answer = store.resolve("nginx:1").unwrap_err().to_string();
         assert!(
-            said.contains("nginx:1")
-                && said.contains("local/pilot:dev")
-                && said.contains("--image"),
-            "{said}"
+            answer.contains("nginx:1")
+                && answer.contains("local/pilot:dev")
+                && answer.contains("--image"),
+            "{answer}"
         );
     }
 }

@@ -23,13 +23,13 @@ pub(super) fn alone(packages: &Path) -> io::Result<Vec<TreeEntry>> {
     let mut linked = vec![PathBuf::from(INTERPRETER)];
     extensions(&library, &mut linked)?;
     extensions(packages, &mut linked)?;
-    let said = said(Command::new("ldd").args(&linked))?;
+    let answer = answer(Command::new("ldd").args(&linked))?;
     let mut tree = vec![
         TreeEntry::bind(fs::canonicalize(INTERPRETER)?, INTERPRETER),
         TreeEntry::bind(&library, &library),
     ];
     tree.extend(
-        libraries(&said)
+        libraries(&answer)
             .into_iter()
             .map(|path| TreeEntry::bind(path, path)),
     );
@@ -38,8 +38,8 @@ pub(super) fn alone(packages: &Path) -> io::Result<Vec<TreeEntry>> {
 
 fn standard_library() -> io::Result<PathBuf> {
     let ask = "import sysconfig; print(sysconfig.get_path('stdlib'))";
-    let said = said(Command::new(INTERPRETER).args(["-c", ask]))?;
-    Ok(PathBuf::from(said.trim()))
+    let answer = answer(Command::new(INTERPRETER).args(["-c", ask]))?;
+    Ok(PathBuf::from(answer.trim()))
 }
 
 /// Adds the shared libraries below `dir`.
@@ -57,8 +57,8 @@ fn extensions(dir: &Path, to: &mut Vec<PathBuf>) -> io::Result<()> {
 
 /// Files in the output of `ldd`: `libz.so.1 => /lib/libz.so.1 (0x…)`, and the loader without an
 /// arrow. Missing libraries are skipped: only the module that needs one is unusable.
-fn libraries(said: &str) -> BTreeSet<&Path> {
-    let lines = said.lines().filter(|line| line.starts_with('\t'));
+fn libraries(answer: &str) -> BTreeSet<&Path> {
+    let lines = answer.lines().filter(|line| line.starts_with('\t'));
     let named = lines.filter_map(|line| {
         let line = line.split_once(" (0x")?.0.trim();
         Some(line.split_once(" => ").map_or(line, |(_, path)| path))
@@ -69,7 +69,7 @@ fn libraries(said: &str) -> BTreeSet<&Path> {
         .collect()
 }
 
-fn said(command: &mut Command) -> io::Result<String> {
+fn answer(command: &mut Command) -> io::Result<String> {
     let Output {
         status,
         stdout,
@@ -80,10 +80,10 @@ fn said(command: &mut Command) -> io::Result<String> {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     let program = command.get_program().display();
-    let words = String::from_utf8_lossy(&stderr);
+    let message = String::from_utf8_lossy(&stderr);
     Err(io::Error::other(format!(
         "{program} failed with {status}: {}",
-        words.trim()
+        message.trim()
     )))
 }
 
@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn ldd_is_read() {
-        let said = "/usr/bin/python3:\n\tlinux-vdso.so.1 (0x00007f)\n\tlibz.so.1 => /lib/libz.so.1 (0x00007f)\n\
+        let answer = "/usr/bin/python3:\n\tlinux-vdso.so.1 (0x00007f)\n\tlibz.so.1 => /lib/libz.so.1 (0x00007f)\n\
                     \tlibgone.so => not found\n\t/lib64/ld-linux.so.2 (0x00007f)\na.so:\n\tstatically linked\n";
-        let found: Vec<_> = libraries(said).into_iter().collect();
+        let found: Vec<_> = libraries(answer).into_iter().collect();
         assert_eq!(
             found,
             [

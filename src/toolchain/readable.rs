@@ -15,9 +15,9 @@ pub(super) fn for_everybody(root: &Path) -> io::Result<()> {
     }
     let mode = meta.permissions().mode() & 0o7777;
     let executable = meta.is_dir() || mode & 0o100 != 0;
-    let wanted = mode | if executable { 0o555 } else { 0o444 };
-    if wanted != mode {
-        fs::set_permissions(root, fs::Permissions::from_mode(wanted))?;
+    let expected = mode | if executable { 0o555 } else { 0o444 };
+    if expected != mode {
+        fs::set_permissions(root, fs::Permissions::from_mode(expected))?;
     }
     if meta.is_dir() {
         for child in fs::read_dir(root)? {

@@ -186,9 +186,9 @@ pub fn from_option(given: &str) -> Result<Image, ImageError> {
         given: given.to_owned(),
     };
     let (name, rest) = given.split_once('=').ok_or_else(syntax)?;
-    let mut words = rest.split(',').map(str::to_owned);
-    let path = words.next().unwrap_or_default();
-    let mut entrypoint: Vec<String> = words.collect();
+    let mut parts = rest.split(',').map(str::to_owned);
+    let path = parts.next().unwrap_or_default();
+    let mut entrypoint: Vec<String> = parts.collect();
     if name.is_empty() || path.is_empty() || entrypoint.iter().any(String::is_empty) {
         return Err(syntax());
     }
@@ -335,7 +335,7 @@ mod tests {
     #[case::not_there("app=/does/not/exist,/x")]
     #[case::nothing_to_run("app=/")]
     fn a_bad_option_is_refused_by_name(#[case] given: &str) {
-        let said = from_option(given).unwrap_err().to_string();
-        assert!(said.starts_with("--image"), "{said}");
+        let answer = from_option(given).unwrap_err().to_string();
+        assert!(answer.starts_with("--image"), "{answer}");
     }
 }

@@ -152,7 +152,7 @@ async fn through_node(
     let answer = line(&mut stream).await.map_err(Unreachable::Broke)?;
     let answer: Value = serde_json::from_slice(&answer).map_err(Unreachable::Answer)?;
     match answer.get("error").and_then(Value::as_str) {
-        Some(words) => Err(Unreachable::Refused(words.to_owned())),
+        Some(message) => Err(Unreachable::Refused(message.to_owned())),
         None => Ok(Box::new(stream)),
     }
 }

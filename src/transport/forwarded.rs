@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 pub struct Forwarded {
     stream: DuplexStream,
     error: Pin<Box<dyn Future<Output = Option<String>> + Send>>,
-    told: bool,
+    reported: bool,
 }
 
 impl Forwarded {
@@ -25,20 +25,20 @@ impl Forwarded {
         Some(Self {
             stream: forward.take_stream(port)?,
             error: Box::pin(forward.take_error(port)?),
-            told: false,
+            reported: false,
         })
     }
 
     /// The kubelet's message, once. `None` while there is none, or if the channel has ended.
-    fn words(&mut self, cx: &mut Context<'_>) -> Option<String> {
-        if self.told {
+    fn message(&mut self, cx: &mut Context<'_>) -> Option<String> {
+        if self.reported {
             return None;
         }
         match self.error.as_mut().poll(cx) {
             Poll::Pending => None,
-            Poll::Ready(words) => {
-                self.told = true;
-                words
+            Poll::Ready(text) => {
+                self.reported = true;
+                text
             }
         }
     }
@@ -53,8 +53,10 @@ impl AsyncRead for Forwarded {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let ended = matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() == before;
-        match self.words(cx) {
-            Some(words) if ended || read.is_pending() => Poll::Ready(Err(io::Error::other(words))),
+        match self.message(cx) {
+            Some(message) if ended || read.is_pending() => {
+                Poll::Ready(Err(io::Error::other(message)))
+            }
             _ => read,
         }
     }

@@ -161,7 +161,7 @@ impl PodPort {
         let (sender, response) = self.answered(method, path).await?;
         let body = self.succeeded(path, response).await?.collect().await;
         let body = body.map_err(|error| self.exchange(path, error))?;
-        self.dial.idle().put(self.place(), sender);
+        self.dial.idle().put(self.key(), sender);
         Ok(body.to_bytes())
     }
 
@@ -173,7 +173,7 @@ impl PodPort {
         path: &str,
     ) -> Result<(Sender, Response<Incoming>), HttpError> {
         if method == Method::GET
-            && let Some(mut sender) = self.dial.idle().take(&self.place())
+            && let Some(mut sender) = self.dial.idle().take(&self.key())
             && sender.ready().await.is_ok()
             && let asked = self.ask(&mut sender, method.clone(), path, Vec::new())
             && let Ok(Ok(response)) = timeout(timeouts().pods.kept_connection, asked).await
@@ -237,7 +237,7 @@ impl PodPort {
         })
     }
 
-    fn place(&self) -> PortKey {
+    fn key(&self) -> PortKey {
         (self.namespace.clone(), self.pod.clone(), self.port)
     }
 }

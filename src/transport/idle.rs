@@ -24,25 +24,25 @@ pub struct Idle(Arc<Mutex<HashMap<PortKey, Vec<Sender>>>>);
 
 impl Idle {
     /// An idle connection to this port that is still open as far as this side knows.
-    pub(super) fn take(&self, place: &PortKey) -> Option<Sender> {
+    pub(super) fn take(&self, key: &PortKey) -> Option<Sender> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.get_mut(place)?;
+        let waiting = all.get_mut(key)?;
         waiting.retain(|sender| !sender.is_closed());
         let found = waiting.pop();
         if waiting.is_empty() {
-            all.remove(place);
+            all.remove(key);
         }
         found
     }
 
     /// Keeps a connection whose last response has been read, and drops those that have ended.
-    pub(super) fn put(&self, place: PortKey, sender: Sender) {
+    pub(super) fn put(&self, key: PortKey, sender: Sender) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, waiting| {
             waiting.retain(|sender| !sender.is_closed());
             !waiting.is_empty()
         });
-        let waiting = all.entry(place).or_default();
+        let waiting = all.entry(key).or_default();
         if waiting.len() < KEPT {
             waiting.push(sender);
         }
@@ -76,27 +76,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_is_used_again_until_it_ends() {
-        let (idle, place) = (Idle::default(), ("ns".to_owned(), "pod".to_owned(), 80));
+        let (idle, key) = (Idle::default(), ("ns".to_owned(), "pod".to_owned(), 80));
         let (sender, server) = connection().await;
-        idle.put(place.clone(), sender);
+        idle.put(key.clone(), sender);
         assert!(
             idle.take(&("ns".to_owned(), "pod".to_owned(), 81))
                 .is_none()
         );
         for _ in 0..2 {
-            let mut sender = idle.take(&place).unwrap();
-            assert!(idle.take(&place).is_none(), "two have the same connection");
+            let mut sender = idle.take(&key).unwrap();
+            assert!(idle.take(&key).is_none(), "two have the same connection");
             sender.ready().await.unwrap();
             let request = Request::new(Full::default());
             assert!(sender.send_request(request).await.is_ok());
-            idle.put(place.clone(), sender);
+            idle.put(key.clone(), sender);
         }
         server.abort();
         let _ = server.await;
         let ended = async {
             while idle
-                .take(&place)
-                .map(|sender| idle.put(place.clone(), sender))
+                .take(&key)
+                .map(|sender| idle.put(key.clone(), sender))
                 .is_some()
             {
                 tokio::task::yield_now().await;
@@ -109,12 +109,12 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_wait() {
-        let (idle, place) = (Idle::default(), ("ns".to_owned(), "pod".to_owned(), 80));
+        let (idle, key) = (Idle::default(), ("ns".to_owned(), "pod".to_owned(), 80));
         for _ in 0..KEPT + 1 {
             let (sender, _server) = connection().await;
-            idle.put(place.clone(), sender);
+            idle.put(key.clone(), sender);
         }
-        let waiting = std::iter::from_fn(|| idle.take(&place)).count();
+        let waiting = std::iter::from_fn(|| idle.take(&key)).count();
         assert_eq!(waiting, KEPT);
     }
 }

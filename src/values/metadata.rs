@@ -87,10 +87,10 @@ impl<'de> Visitor<'de> for OneOrMore {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Values, E> {
-        let words = format!(
+        let message = format!(
             "{value} is read as a number, which may lose its exact spelling: put it in quotes"
         );
-        Err(E::custom(words))
+        Err(E::custom(message))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Values, A::Error> {
@@ -159,9 +159,9 @@ mod tests {
     #[case("{a: b}", "a string, or a list of strings")]
     #[case("1.10", "put it in quotes")]
     #[case("[[a, b]]", "expected a string")]
-    fn what_is_neither_is_refused_in_words(#[case] yaml: &str, #[case] words: &str) {
+    fn what_is_neither_is_refused_in_words(#[case] yaml: &str, #[case] message: &str) {
         let error = serde_yaml::from_str::<Values>(yaml).unwrap_err();
-        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
     }
 
     #[rstest::rstest]

@@ -27,12 +27,12 @@ fn counted(calls: &Calls<'_>) -> String {
 /// answer from a pod of another namespace refutes the check: the mesh sent a call to a foreign pod.
 pub fn agreement(calls: &Calls<'_>) -> Judgement {
     let samples = calls.judged.len() as u64;
-    let (result, actual) = if let Some(words) = strangers(calls.seen) {
-        (CheckResult::Refuted, words)
-    } else if let Some(words) = unrecorded(calls) {
-        (CheckResult::Undecided, words)
-    } else if let Some(words) = unobserved(calls) {
-        (CheckResult::Undecided, words)
+    let (result, actual) = if let Some(message) = strangers(calls.seen) {
+        (CheckResult::Refuted, message)
+    } else if let Some(message) = unrecorded(calls) {
+        (CheckResult::Undecided, message)
+    } else if let Some(message) = unobserved(calls) {
+        (CheckResult::Undecided, message)
     } else {
         (CheckResult::Holds, counted(calls))
     };

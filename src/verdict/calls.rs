@@ -19,13 +19,13 @@ pub struct Calls<'a> {
     pub judged: Vec<&'a Observation>,
     pub attempts: BTreeMap<&'a str, Vec<&'a Attempt>>,
     /// The status without which a call counts as failed.
-    pub wanted: u32,
+    pub expected: u32,
     /// Failed calls that the expectation permits.
     pub lost: u64,
 }
 
 impl<'a> Calls<'a> {
-    pub fn new(seen: &'a Observations, wanted: u32, lost: u64) -> Self {
+    pub fn new(seen: &'a Observations, expected: u32, lost: u64) -> Self {
         let mut attempts: BTreeMap<&str, Vec<&Attempt>> = BTreeMap::new();
         for attempt in &seen.attempts {
             attempts.entry(&attempt.call).or_default().push(attempt);
@@ -35,7 +35,7 @@ impl<'a> Calls<'a> {
             seen,
             judged: judged.collect(),
             attempts,
-            wanted,
+            expected,
             lost,
         }
     }
@@ -61,7 +61,7 @@ impl<'a> Calls<'a> {
 
     /// Whether the call failed, i.e. ended without the expected status.
     pub fn is_lost(&self, call: &Observation) -> bool {
-        call.status.code != self.wanted
+        call.status.code != self.expected
     }
 
     /// Calls that matchers other than `status` look at. Failed calls that `max-failed` permits are

@@ -48,7 +48,7 @@ impl Conclusion {
 /// always rests on trusted observations, and ERROR never hides a proven violation.
 pub fn scenario_verdict(checks: &[Check], errors: &[Trouble], known: Option<&Known>) -> Conclusion {
     if let Some(first) = errors.first() {
-        let cause = with_more(first.words.clone(), errors.len() - 1);
+        let cause = with_more(first.message.clone(), errors.len() - 1);
         return Conclusion::error(cause, first.class);
     }
     let undecided = |check: &&Check| check.result == CheckResult::Undecided;

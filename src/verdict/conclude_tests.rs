@@ -95,7 +95,7 @@ fn an_undecided_check_says_whose_trouble_the_error_is(
 fn our_own_errors_come_before_everything() {
     let checks = [check("p", Refuted, false)];
     let errors = ["the caller pod never became ready", "x"];
-    let errors = errors.map(|words| Trouble::new(words, ErrorClass::Mesh));
+    let errors = errors.map(|message| Trouble::new(message, ErrorClass::Mesh));
     let Conclusion { verdict, cause, .. } = scenario_verdict(&checks, &errors, None);
     assert_eq!(verdict, Verdict::Error);
     assert_eq!(cause, "the caller pod never became ready (and 1 more)");

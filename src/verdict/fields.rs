@@ -70,7 +70,7 @@ impl Wanted for Values {
 
 /// The observed values of the expected fields, in the form of the expectation.
 pub fn seen<'f, W>(
-    wanted: &BTreeMap<String, Option<W>>,
+    expected: &BTreeMap<String, Option<W>>,
     all: impl Fn(&str) -> Vec<&'f str>,
 ) -> String {
     let field = |key: &String| match all(key).as_slice() {
@@ -81,28 +81,28 @@ pub fn seen<'f, W>(
             format!("{key}: [{}]", each.collect::<Vec<_>>().join(", "))
         }
     };
-    wanted.keys().map(field).collect::<Vec<_>>().join(", ")
+    expected.keys().map(field).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether each field has exactly its expected values, or is absent if `None` is expected.
 pub fn matches<'f, W: Wanted>(
-    wanted: &BTreeMap<String, Option<W>>,
+    expected: &BTreeMap<String, Option<W>>,
     all: impl Fn(&str) -> Vec<&'f str>,
 ) -> bool {
-    wanted.iter().all(|(key, wanted)| {
+    expected.iter().all(|(key, expected)| {
         let found = all(key);
-        match wanted {
+        match expected {
             None => found.is_empty(),
-            Some(wanted) if binary::is_binary(key) => same_bytes(wanted.values(), &found),
-            Some(wanted) => wanted.values() == found,
+            Some(expected) if binary::is_binary(key) => same_bytes(expected.values(), &found),
+            Some(expected) => expected.values() == found,
         }
     })
 }
 
-fn same_bytes(wanted: &[String], found: &[&str]) -> bool {
-    let wanted = binary::decode_all(wanted.iter().map(String::as_str));
+fn same_bytes(expected: &[String], found: &[&str]) -> bool {
+    let expected = binary::decode_all(expected.iter().map(String::as_str));
     let found = (!found.is_empty()).then(|| binary::decode_all(found.iter().copied()));
-    wanted.is_some() && Some(wanted) == found
+    expected.is_some() && Some(expected) == found
 }
 
 #[cfg(test)]
@@ -114,10 +114,10 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    fn holds(wanted: &str, found: &[(&str, &str)]) -> bool {
-        let wanted: BTreeMap<String, Option<Values>> = serde_yaml::from_str(wanted).unwrap();
+    fn holds(expected: &str, found: &[(&str, &str)]) -> bool {
+        let expected: BTreeMap<String, Option<Values>> = serde_yaml::from_str(expected).unwrap();
         let found = fields(found);
-        matches(&wanted, |key| all(&found, key))
+        matches(&expected, |key| all(&found, key))
     }
 
     #[rstest::rstest]
@@ -143,20 +143,20 @@ mod tests {
     #[case::joined_bytes("{k-bin: [AP8=, AA==]}", &[("k-bin", "AP8=, AA==")], true)]
     #[case::bytes_twice("{k-bin: AA==}", &[("k-bin", "AA"), ("k-bin", "AA")], false)]
     fn exactly_the_wanted_values(
-        #[case] wanted: &str,
+        #[case] required: &str,
         #[case] found: &[(&str, &str)],
         #[case] expected: bool,
     ) {
-        assert_eq!(holds(wanted, found), expected);
+        assert_eq!(holds(required, found), expected);
     }
 
     #[test]
     fn what_is_seen_shows_every_value() {
-        let wanted: BTreeMap<String, Option<Values>> =
+        let expected: BTreeMap<String, Option<Values>> =
             serde_yaml::from_str("{a: x, b: x, c: x}").unwrap();
         let found = fields(&[("a", "1"), ("b", "2"), ("a", "3")]);
-        let words = seen(&wanted, |key| all(&found, key));
-        assert_eq!(words, "a: [1, 3], b: 2, no c");
+        let message = seen(&expected, |key| all(&found, key));
+        assert_eq!(message, "a: [1, 3], b: 2, no c");
         assert_eq!(joined(&found, "a").as_deref(), Some("1, 3"));
         assert_eq!((only(&found, "a"), only(&found, "b")), (None, Some("2")));
     }

@@ -294,27 +294,27 @@ impl Circumstances {
         let crash = self.deaths.iter().find(|death| death.is_fault());
         let each = checks.into_iter().map(|mut check| {
             let ours = check.is_ours();
-            let wanted = is_wanted(&check);
+            let expected = is_wanted(&check);
             let causable = check.contrast || check.matcher == Took::NAME;
             let cause = all
                 .as_ref()
                 .or(caused.as_ref().filter(|_| causable))
                 .or(self.unready.first().filter(|_| check.contrast))
-                .or(unwanted.as_ref().filter(|_| !wanted))
+                .or(unwanted.as_ref().filter(|_| !expected))
                 .or(refuted
                     .as_ref()
-                    .filter(|_| !wanted || check.result == CheckResult::Refuted));
+                    .filter(|_| !expected || check.result == CheckResult::Refuted));
             match cause {
                 // The counts of both sides are as trustworthy as before.
-                Some(_) if ours && wanted => {}
+                Some(_) if ours && expected => {}
                 Some(cause) => {
                     check.actual = format!("{cause}; seen: {}", check.actual);
                     check.result = CheckResult::Undecided;
                     check.class = Some(cause.class);
                 }
-                None if !wanted => {
-                    let words = crash.map(|death| format!("; {death}"));
-                    check.actual += &words.unwrap_or_default();
+                None if !expected => {
+                    let message = crash.map(|death| format!("; {death}"));
+                    check.actual += &message.unwrap_or_default();
                 }
                 None => {}
             }
@@ -358,15 +358,15 @@ impl Circumstances {
             return None;
         }
         calls.iter().find_map(|call| {
-            let (address, words) = (&self.target.address, words(call));
+            let (address, message) = (&self.target.address, message(call));
             match unconnected(call)? {
                 Unconnected::Lookup => Some(Trouble::new(
-                    format!("the caller could not resolve {address}: {words}"),
+                    format!("the caller could not resolve {address}: {message}"),
                     ErrorClass::Mesh,
                 )),
                 Unconnected::Refused if !self.target.answered && !self.target.gateway => {
                     Some(Trouble::new(
-                        format!("{address} was never reachable over the plain network: {words}"),
+                        format!("{address} was never reachable over the plain network: {message}"),
                         ErrorClass::Mesh,
                     ))
                 }
@@ -374,7 +374,7 @@ impl Circumstances {
                     if !self.target.answered && !self.target.gateway && !self.target.served =>
                 {
                     Some(Trouble::new(
-                        format!("no Service has the name and port {address}: {words}"),
+                        format!("no Service has the name and port {address}: {message}"),
                         ErrorClass::Input,
                     ))
                 }
@@ -410,7 +410,7 @@ fn claims_the_client(expect: &ResolvedExpect) -> bool {
     expect.matchers.iter().any(Matcher::is_about_the_client)
 }
 
-fn words(call: &Observation) -> &str {
+fn message(call: &Observation) -> &str {
     call.transport_error
         .as_deref()
         .unwrap_or(&call.status.message)
@@ -436,13 +436,15 @@ fn unconnected(call: &Observation) -> Option<Unconnected> {
         "i/o timeout",
         "no connection to ",
     ];
-    let said = |all: &[&str]| all.iter().any(|one| words(call).contains(one));
+    let answer = |all: &[&str]| all.iter().any(|one| message(call).contains(one));
     let browser = call.web.as_ref().is_some_and(|web| web.browser.is_some());
     match call.status.origin {
         // A page learns only that there was no response.
         _ if browser => None,
-        Origin::Transport if said(&LOOKUP) => Some(Unconnected::Lookup),
-        Origin::Transport | Origin::ClientDeadline if said(&REFUSED) => Some(Unconnected::Refused),
+        Origin::Transport if answer(&LOOKUP) => Some(Unconnected::Lookup),
+        Origin::Transport | Origin::ClientDeadline if answer(&REFUSED) => {
+            Some(Unconnected::Refused)
+        }
         Origin::Transport => Some(Unconnected::Broken),
         _ => None,
     }

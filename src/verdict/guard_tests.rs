@@ -103,8 +103,8 @@ fn a_stall_as_long_as_what_is_judged(
         .iter()
         .filter(|check| check.result == CheckResult::Undecided)
     {
-        let words = format!("the server pod a stalled for {ms} ms; seen: what was");
-        assert_eq!(check.actual, words);
+        let message = format!("the server pod a stalled for {ms} ms; seen: what was");
+        assert_eq!(check.actual, message);
     }
 }
 
@@ -157,13 +157,13 @@ fn who_ended_it_decides(
     #[case] code: i32,
     #[case] reason: &str,
     #[case] results: &str,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let checks = guarded(&death(mesh, code, reason));
     assert_eq!(letters(&checks), results);
-    let words = format!("the sidecar of pod a {words} during the run");
+    let message = format!("the sidecar of pod a {message} during the run");
     for check in checks.iter().filter(|check| !is_wanted(check)) {
-        assert!(check.actual.contains(&words), "{}", check.actual);
+        assert!(check.actual.contains(&message), "{}", check.actual);
     }
 }
 
@@ -233,12 +233,12 @@ fn a_ledger_that_disagrees_says_why() {
 #[case("no healthy upstream", Origin::Wire, None)]
 #[case("deadline", Origin::ClientDeadline, None)]
 fn what_clients_say_of_connections(
-    #[case] words: &str,
+    #[case] message: &str,
     #[case] origin: Origin,
     #[case] kind: Option<Unconnected>,
 ) {
     let mut call = failed(0, 14, "", origin);
-    call.transport_error = Some(words.to_owned());
+    call.transport_error = Some(message.to_owned());
     assert_eq!(unconnected(&call), kind);
 }
 
@@ -297,24 +297,24 @@ fn what_nobody_answers_is_not_the_meshs(
 #[case::short(&stalled(400), None)]
 #[case::ended_from_outside(&death(false, 137, ""), Some("SIGKILL"))]
 #[case::the_meshs_own_crash(&death(true, 139, ""), None)]
-fn what_did_not_come_in_time(#[case] circumstances: &Circumstances, #[case] words: Option<&str>) {
+fn what_did_not_come_in_time(#[case] circumstances: &Circumstances, #[case] message: Option<&str>) {
     let cause = circumstances.slowed(Duration::from_secs(5));
-    assert_eq!(cause.is_some(), words.is_some(), "{cause:?}");
-    assert!(words.is_none_or(|words| cause.unwrap().words.contains(words)));
+    assert_eq!(cause.is_some(), message.is_some(), "{cause:?}");
+    assert!(message.is_none_or(|message| cause.unwrap().message.contains(message)));
 }
 
 #[test]
 fn a_step_that_failed_is_told_with_what_ended_or_stood_still() {
     assert_eq!(stalled(900).cause(), None);
     assert_eq!(
-        stalled(5000).cause().unwrap().words,
+        stalled(5000).cause().unwrap().message,
         "the server pod a stalled for 5000 ms"
     );
     let both = Circumstances {
         deaths: death(false, 137, "").deaths,
         ..stalled(5000)
     };
-    assert!(both.cause().unwrap().words.contains("SIGKILL"));
+    assert!(both.cause().unwrap().message.contains("SIGKILL"));
 }
 
 /// The class of an undecided check is that of the program or machine that ended or stalled.

@@ -11,7 +11,7 @@ use super::{
     judgement::Judgement,
     observations::Observations,
     outcome::{CALL_TIMEOUT, Check, CheckResult, LEDGER},
-    words::percent,
+    text::percent,
 };
 
 /// Judges every matcher of one run of a probe. `probe` is its name in reports: `<probe>` or

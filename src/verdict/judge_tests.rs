@@ -43,12 +43,9 @@ use super::{
     producer::{Producer, Way},
     testing::{NAMESPACE, answered, attempt, by, failed, order, pod_name, uid},
 };
-use crate::{
-    errors::{ErrorClass, Trouble},
-    values::{
-        metadata::Fields,
-        range::{CountRange, DurationRange},
-    },
+use crate::values::{
+    metadata::Fields,
+    range::{CountRange, DurationRange},
 };
 
 const MILLION: Rates = Rates {
@@ -87,18 +84,18 @@ fn reaches_all(#[case] answers: &str, #[case] expected: CheckResult) {
 #[case::second_pod(true, "bba", Refuted)]
 #[case::claimed_not_pinned(false, "bba", Holds)]
 #[case::not_pinned_is_wrong(false, &"b".repeat(14), Refuted)]
-fn pinned(#[case] wanted: bool, #[case] answers: &str, #[case] expected: CheckResult) {
+fn pinned(#[case] required: bool, #[case] answers: &str, #[case] expected: CheckResult) {
     assert_eq!(
-        result(Matcher::from(Pinned(wanted)), &order(answers, 3)).0,
+        result(Matcher::from(Pinned(required)), &order(answers, 3)).0,
         expected
     );
 }
 
 #[test]
 fn one_pod_proves_no_pinning() {
-    let (result, words) = result(Matcher::from(Pinned(true)), &order(&"a".repeat(50), 1));
+    let (result, message) = result(Matcher::from(Pinned(true)), &order(&"a".repeat(50), 1));
     assert_eq!(result, Undecided);
-    assert!(words.contains("only one pod"), "{words}");
+    assert!(message.contains("only one pod"), "{message}");
 }
 
 #[test]
@@ -128,8 +125,8 @@ fn spreads(
     #[case] policy: SpreadPolicy,
     #[case] expected: CheckResult,
 ) {
-    let (found, words) = result(spread(policy), &order(&turn.repeat(turns), 3));
-    assert_eq!(found, expected, "{words}");
+    let (found, message) = result(spread(policy), &order(&turn.repeat(turns), 3));
+    assert_eq!(found, expected, "{message}");
 }
 
 #[rstest]
@@ -162,8 +159,8 @@ fn workloads(pattern: &[&str], times: usize) -> Observations {
 #[case::stranger(&["v1", "v3"], 1, Refuted)]
 fn shares(#[case] pattern: &[&str], #[case] times: usize, #[case] expected: CheckResult) {
     let shares = [("v1".to_owned(), 0.9), ("v2".to_owned(), 0.1)].into();
-    let (found, words) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
-    assert_eq!(found, expected, "{words}");
+    let (found, message) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
+    assert_eq!(found, expected, "{message}");
 }
 
 #[rstest]
@@ -176,8 +173,8 @@ fn a_whole_share_is_refuted_by_one_call(
     #[case] expected: CheckResult,
 ) {
     let shares = [("v1".to_owned(), share), ("v2".to_owned(), 1.0 - share)].into();
-    let (found, words) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
-    assert_eq!(found, expected, "{words}");
+    let (found, message) = result(Matcher::from(Share(shares)), &workloads(pattern, times));
+    assert_eq!(found, expected, "{message}");
 }
 
 fn one(call: Observation) -> Observations {
@@ -343,16 +340,16 @@ fn a_claim_of_one_proxy_is_open_where_nothing_tells(#[case] way: Way, #[case] he
 #[case(0, 14, Refuted)]
 fn status_tolerates_the_permitted_losses(
     #[case] lost: u64,
-    #[case] wanted: u32,
+    #[case] required: u32,
     #[case] expected: CheckResult,
 ) {
     let mut seen = order("abca", 3);
     for index in [4, 5] {
-        let words = "upstream connect error";
-        seen.calls.push(failed(index, 14, words, Origin::Wire));
+        let message = "upstream connect error";
+        seen.calls.push(failed(index, 14, message, Origin::Wire));
     }
     let matchers = vec![
-        Matcher::from(Status(wanted)),
+        Matcher::from(Status(required)),
         Matcher::from(MaxFailed(lost)),
     ];
     let checks = judged(matchers, &seen);
@@ -366,9 +363,9 @@ fn a_refuted_status_says_what_came_from_whom() {
     let mut seen = order("ab", 3);
     seen.calls
         .push(failed(2, 14, "no healthy upstream", Origin::Wire));
-    let (_, words) = result(Matcher::from(Status(0)), &seen);
+    let (_, message) = result(Matcher::from(Status(0)), &seen);
     assert_eq!(
-        words,
+        message,
         "2×OK, 1×UNAVAILABLE (from outbound-proxy: \"no healthy upstream\")"
     );
 }
@@ -380,14 +377,14 @@ fn a_refuted_status_says_what_came_from_whom() {
 #[case(0, CountRange { from: 1, to: 2 }, Refuted, "1×no attempt")]
 fn attempts_are_counted_over_all_pods(
     #[case] count: usize,
-    #[case] wanted: CountRange,
+    #[case] required: CountRange,
     #[case] expected: CheckResult,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let mut seen = one(failed(0, 14, "", Origin::Wire));
     seen.attempts = (0..count).map(|at| attempt(0, &pod_name(at))).collect();
-    let found = result(Matcher::from(Attempts(wanted)), &seen);
-    assert_eq!(found, (expected, words.to_owned()));
+    let found = result(Matcher::from(Attempts(required)), &seen);
+    assert_eq!(found, (expected, message.to_owned()));
 }
 
 fn owned((key, value): (&str, &str)) -> (String, String) {
@@ -406,12 +403,12 @@ fn a_deadline_that_came_twice_is_none() {
     assert_eq!(result(Matcher::from(within()), &seen).0, Holds);
     let twice = [("grpc-timeout", "1500m"), ("grpc-timeout", "9S")];
     seen.attempts[0].metadata = twice.map(owned).into();
-    for wanted in [within(), ServerDeadline::Absent] {
-        let (result, words) = result(Matcher::from(wanted), &seen);
+    for expected in [within(), ServerDeadline::Absent] {
+        let (result, message) = result(Matcher::from(expected), &seen);
         assert_eq!(result, Refuted);
         assert!(
-            words.contains("several values of grpc-timeout: 1500m, 9S"),
-            "{words}"
+            message.contains("several values of grpc-timeout: 1500m, 9S"),
+            "{message}"
         );
     }
 }
@@ -450,11 +447,11 @@ fn an_answer_of_trailers_only_has_no_initial_metadata() {
     call.trailers_only = true;
     call.headers.push(owned(("x-k", "a")));
     let seen = one(call);
-    let wanted = fields("{x-k: a}");
-    let trailing = Matcher::from(TrailingMetadata(wanted.clone()));
+    let expected = fields("{x-k: a}");
+    let trailing = Matcher::from(TrailingMetadata(expected.clone()));
     assert_eq!(result(trailing, &seen).0, Holds);
     assert_eq!(
-        result(Matcher::from(InitialMetadata(wanted)), &seen).0,
+        result(Matcher::from(InitialMetadata(expected)), &seen).0,
         Refuted
     );
 }
@@ -596,8 +593,8 @@ fn calls_are_read_by_their_numbers_not_as_they_end() {
     seen.calls
         .sort_by_key(|call| (call.index % 10 == 9, call.index));
     let shares = [("v1".to_owned(), 0.9), ("v2".to_owned(), 0.1)].into();
-    let (found, words) = result(Matcher::from(Share(shares)), &seen);
-    assert_eq!(found, Holds, "{words}");
+    let (found, message) = result(Matcher::from(Share(shares)), &seen);
+    assert_eq!(found, Holds, "{message}");
 }
 
 #[test]
@@ -614,8 +611,8 @@ fn nothing_behind_a_call_that_was_cut_is_a_sample() {
 #[test]
 fn an_exact_claim_says_what_it_could_not_see() {
     let checks = judged(vec![Matcher::from(Status(0))], &order(&"a".repeat(60), 1));
-    let words = &checks[0].method;
-    assert!(words.contains("20.6 %"), "{words}");
+    let message = &checks[0].method;
+    assert!(message.contains("20.6 %"), "{message}");
     assert_eq!(checks[0].alpha, None);
 }
 
@@ -660,8 +657,8 @@ fn the_ledger_of_a_pod_that_was_taken_away_is_not_missed() {
 fn a_pod_that_has_only_the_name_of_one_that_is_gone_has_a_ledger_of_its_own() {
     let mut seen = order("aa", 1);
     seen.calls[1] = by(seen.calls[1].clone(), NAMESPACE, "restarted");
-    let (result, words) = agreement(&seen);
-    assert_eq!(result, Undecided, "{words}");
+    let (result, message) = agreement(&seen);
+    assert_eq!(result, Undecided, "{message}");
     seen.attempts[1].uid = "restarted".to_owned();
     assert_eq!(agreement(&seen).0, Holds);
 }
@@ -685,10 +682,10 @@ fn partly_by_a_stranger() -> Observations {
 #[case::counted(Matcher::from(Attempts(CountRange::parse("1").unwrap())))]
 fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Matcher) {
     let seen = partly_by_a_stranger();
-    let (result, words) = agreement(&seen);
+    let (result, message) = agreement(&seen);
     assert_eq!(result, Refuted);
-    let told = "2 of 3 calls were answered by pods outside the scenario's namespace, first by mp-two/greeter-a (uid theirs)";
-    assert_eq!(words, told);
+    let reported = "2 of 3 calls were answered by pods outside the scenario's namespace, first by mp-two/greeter-a (uid theirs)";
+    assert_eq!(message, reported);
     let checks = judged(vec![matcher], &seen);
     assert_eq!((checks[0].result, checks[0].samples), (Holds, 1));
     let contrast = as_contrast(checks.clone(), &["status".to_owned()]);
@@ -709,9 +706,12 @@ fn an_answer_of_a_stranger_is_told_and_counts_for_nothing(#[case] matcher: Match
 #[test]
 fn a_claim_about_pods_does_not_rest_on_a_strangers_answers() {
     let seen = partly_by_a_stranger();
-    let (result, words) = result(Matcher::from(ReachesAll("greeter".to_owned())), &seen);
-    assert_eq!(result, Undecided, "{words}");
-    assert!(words.starts_with("1 of 2 pods answered 1 calls"), "{words}");
+    let (result, message) = result(Matcher::from(ReachesAll("greeter".to_owned())), &seen);
+    assert_eq!(result, Undecided, "{message}");
+    assert!(
+        message.starts_with("1 of 2 pods answered 1 calls"),
+        "{message}"
+    );
 }
 
 /// One call of 1.5 s where the limit is 1 s. The caller stalls for `stalled_ms` in the middle of
@@ -743,10 +743,10 @@ fn a_stall_of_ours_leaves_a_late_call_open(
     #[case] stalled_ms: u64,
     #[case] expected: CheckResult,
 ) {
-    let (result, words) = took_while_stalled(span, stalled_ms);
-    assert_eq!(result, expected, "{words}");
-    let told = words.contains("this machine stalled for 600 ms (noticed by the caller)");
-    assert_eq!(told, expected == Undecided, "{words}");
+    let (result, message) = took_while_stalled(span, stalled_ms);
+    assert_eq!(result, expected, "{message}");
+    let reported = message.contains("this machine stalled for 600 ms (noticed by the caller)");
+    assert_eq!(reported, expected == Undecided, "{message}");
 }
 
 #[test]

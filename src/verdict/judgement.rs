@@ -100,9 +100,9 @@ pub fn decide(nothing: bool, good: bool) -> CheckResult {
 
 /// Holds if each of several things is good. `seen` has whether it is, and what was observed.
 pub fn each(seen: impl Iterator<Item = (bool, String)>) -> Judgement {
-    let (good, words): (Vec<bool>, Vec<String>) = seen.unzip();
+    let (good, message): (Vec<bool>, Vec<String>) = seen.unzip();
     let result = decide(good.is_empty(), good.iter().all(|good| *good));
-    exact(result, words.into_iter().collect::<Tally>())
+    exact(result, message.into_iter().collect::<Tally>())
 }
 
 /// The result of the same test that the monitor ran, with the same calls in the same order.

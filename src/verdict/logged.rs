@@ -57,13 +57,13 @@ impl Line {
     fn describe(&self) -> Option<String> {
         let telling = |text: &&str| !["", "-", PASSED_ON].contains(text);
         let details = short(&self.details, LONGEST);
-        let words = [self.flags.as_str(), details.as_str()];
-        let mut words: Vec<&str> = words.into_iter().filter(telling).collect();
+        let args = [self.flags.as_str(), details.as_str()];
+        let mut args: Vec<&str> = args.into_iter().filter(telling).collect();
         let to = format!("to {}", self.cluster);
         if !self.cluster.is_empty() && !self.cluster.starts_with("inbound") {
-            words.push(&to);
+            args.push(&to);
         }
-        (!words.is_empty()).then(|| format!("{}: {}", self.hop.as_str(), words.join(" ")))
+        (!args.is_empty()).then(|| format!("{}: {}", self.hop.as_str(), args.join(" ")))
     }
 }
 
@@ -74,8 +74,8 @@ pub type Logged = BTreeMap<String, Vec<Line>>;
 pub fn reason(logged: &Logged, call: &Observation) -> Option<String> {
     let mut lines: Vec<&Line> = logged.get(&call.call)?.iter().collect();
     lines.sort_by_key(|line| line.hop);
-    let mut words: Vec<String> = lines.iter().filter_map(|line| line.describe()).collect();
+    let mut parts: Vec<String> = lines.iter().filter_map(|line| line.describe()).collect();
     // Attempts with the same outcome are listed once.
-    words.dedup();
-    (!words.is_empty()).then(|| words.join(", "))
+    parts.dedup();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }

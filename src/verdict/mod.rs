@@ -26,8 +26,8 @@ pub mod pods;
 pub mod producer;
 pub mod stall;
 pub mod tally;
+pub mod text;
 pub mod why;
-pub mod words;
 
 #[cfg(test)]
 mod conclude_tests;

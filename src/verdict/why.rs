@@ -28,18 +28,18 @@ fn is_unexpected(check: &Check) -> bool {
 #[must_use]
 pub fn explain(mut checks: Vec<Check>, seen: &Observations) -> Vec<Check> {
     let calls = Calls::new(seen, 0, 0);
-    let told = calls.judged.iter().filter_map(|call| {
+    let reported = calls.judged.iter().filter_map(|call| {
         let reason = reason(&seen.logged, call)?;
         Some(format!("{} ({reason})", status::name(call.status.code)))
     });
-    let told: Tally = told.collect();
-    if told.total() == 0 {
+    let reported: Tally = reported.collect();
+    if reported.total() == 0 {
         return checks;
     }
     for check in checks.iter_mut().filter(|check| is_unexpected(check)) {
         let by_status = BY_STATUS.contains(&check.matcher.as_str());
         if !by_status || check.contrast {
-            check.actual += &format!("; proxies logged: {told}");
+            check.actual += &format!("; proxies logged: {reported}");
         }
     }
     checks
@@ -88,8 +88,8 @@ mod tests {
 
     fn actual(seen: &Observations, matchers: Vec<Matcher>) -> Vec<String> {
         let checks = judge::judge("p", &expect(matchers), seen, Rates::default());
-        let told = explain(checks, seen);
-        told.into_iter().map(|check| check.actual).collect()
+        let reported = explain(checks, seen);
+        reported.into_iter().map(|check| check.actual).collect()
     }
 
     const CLUSTER: &str = "outbound|50051|v9|greeter.ns.svc.cluster.local";
@@ -144,16 +144,16 @@ mod tests {
     fn other_matchers_and_contrasts_that_were_not_refuted_say_it_after_what_was_seen() {
         let nowhere = [line(Hop::OutboundProxy, "NC", "cluster_not_found", "")];
         let seen = failed(3, "", &nowhere);
-        let told = actual(&seen, vec![Matcher::from(Message("x".to_owned()))]);
-        let words = "proxies logged: 3×UNAVAILABLE (outbound-proxy: NC cluster_not_found)";
-        assert_eq!(told[0], format!("3×no message; {words}"));
+        let reported = actual(&seen, vec![Matcher::from(Message("x".to_owned()))]);
+        let message = "proxies logged: 3×UNAVAILABLE (outbound-proxy: NC cluster_not_found)";
+        assert_eq!(reported[0], format!("3×no message; {message}"));
         let all = expect(vec![Matcher::from(Status(14))]);
         let checks = judge::judge("p", &all, &seen, Rates::default());
         let contrast = judge::as_contrast(checks, &["status".to_owned()]);
         assert!(is_asked(&contrast));
         assert_eq!(
             explain(contrast, &seen)[0].actual,
-            format!("3×UNAVAILABLE; {words}")
+            format!("3×UNAVAILABLE; {message}")
         );
     }
 
@@ -178,17 +178,17 @@ mod tests {
     #[test]
     fn a_plain_caller_has_no_near_proxy() {
         let mut seen = failed(1, "RBAC: access denied", &[]);
-        let words = |seen: &Observations| actual(seen, vec![Matcher::from(Status(0))])[0].clone();
+        let message = |seen: &Observations| actual(seen, vec![Matcher::from(Status(0))])[0].clone();
         assert!(
-            words(&seen).contains("from outbound-proxy"),
+            message(&seen).contains("from outbound-proxy"),
             "{}",
-            words(&seen)
+            message(&seen)
         );
         seen.way.near = false;
         assert!(
-            words(&seen).contains("from inbound-proxy"),
+            message(&seen).contains("from inbound-proxy"),
             "{}",
-            words(&seen)
+            message(&seen)
         );
         let claim = Matcher::from(ProducedBy(Producer::InboundProxy));
         let checks = judge::judge("p", &expect(vec![claim]), &seen, Rates::default());

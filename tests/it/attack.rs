@@ -234,15 +234,15 @@ fn meshproof(here: &Path, args: &[&str], limit: u64) -> Output {
 /// Asserts that it exited by itself with a known code, and that its output controls no terminal.
 fn ended_well(args: &[&str], output: &Output) -> (String, String) {
     let show = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(4000)]).into_owned();
-    let told = format!(
+    let reported = format!(
         "{args:?}: {}\n{}",
         show(&output.stdout),
         show(&output.stderr)
     );
-    assert_eq!(output.status.signal(), None, "{told}");
+    assert_eq!(output.status.signal(), None, "{reported}");
     assert!(
         matches!(output.status.code(), Some(0 | 2 | 4)),
-        "{:?} {told}",
+        "{:?} {reported}",
         output.status
     );
     for stream in [&output.stdout, &output.stderr] {
@@ -250,12 +250,12 @@ fn ended_well(args: &[&str], output: &Output) -> (String, String) {
         let steers = |c: char| {
             (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c)
         };
-        assert!(!text.contains(steers), "{told}");
-        assert!(!text.contains("panicked"), "{told}");
+        assert!(!text.contains(steers), "{reported}");
+        assert!(!text.contains("panicked"), "{reported}");
         let long = text.lines().map(str::len).max().unwrap_or(0);
         assert!(
             args[0] != "lint" || long < 10_000 || text.starts_with('['),
-            "a line of {long} bytes: {told}"
+            "a line of {long} bytes: {reported}"
         );
     }
     (
@@ -344,7 +344,7 @@ fn any_value_may_stand_anywhere() {
 #[case::long_line("why: One", &format!("why: {}", "w ".repeat(500_000)), "")]
 #[case::deep("labels: {group: a}", &format!("labels: {}", "[".repeat(500_000)), "recursion limit exceeded")]
 #[case::doubled("labels: {group: a}", "labels: {group: a, group: b}", "duplicate key")]
-fn no_scenario_takes_long_or_much(#[case] at: &str, #[case] instead: &str, #[case] words: &str) {
+fn no_scenario_takes_long_or_much(#[case] at: &str, #[case] instead: &str, #[case] message: &str) {
     let root = folder();
     let area = root.path().join("suites/area");
     assert!(GOOD.contains(at), "{at}");
@@ -352,7 +352,7 @@ fn no_scenario_takes_long_or_much(#[case] at: &str, #[case] instead: &str, #[cas
     std::fs::write(area.join("bad.istio.yaml"), OBJECT).expect("written");
     let found = lint(root.path(), ONE);
     assert!(
-        words.is_empty() || found.iter().any(|line| line.contains(words)),
+        message.is_empty() || found.iter().any(|line| line.contains(message)),
         "{found:?}"
     );
     for args in [&["explain", "suites"][..], &["run", "--dry-run"]] {
@@ -402,14 +402,14 @@ fn bomb(leaf: &str, width: usize, levels: usize) -> String {
 #[case::outside("apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\n".into(), "is cluster-scoped")]
 #[case::path("apiVersion: v1\nkind: ../../x\nmetadata: {name: '../../../x'}\n".into(), "cannot be the kind")]
 #[case::merge(format!("{OBJECT}a: &a {{x: 1}}\nspec: {{<<: [*a, 3]}}\n"), "must be a map or a list of maps")]
-fn no_manifest_takes_long_or_much(#[case] text: String, #[case] words: &str) {
+fn no_manifest_takes_long_or_much(#[case] text: String, #[case] message: &str) {
     let root = folder();
     let area = root.path().join("suites/area");
     std::fs::write(area.join("bad.yaml"), GOOD).expect("written");
     std::fs::write(area.join("bad.istio.yaml"), text).expect("written");
     let found = lint(root.path(), ONE);
     assert!(
-        words.is_empty() || found.iter().any(|line| line.contains(words)),
+        message.is_empty() || found.iter().any(|line| line.contains(message)),
         "{found:?}"
     );
     assert!(
@@ -459,7 +459,7 @@ fn files_that_are_none_keep_no_other_from_being_looked_at() {
     let sparse = std::fs::File::create(path("sparse.yaml")).expect("made");
     sparse.set_len(3 << 30).expect("sparse");
     let found = lint(root.path(), ONE);
-    for (name, words) in [
+    for (name, message) in [
         ("fifo", "is a FIFO, not a file"),
         ("kernel", "not a file"),
         ("zero", "is a device, not a file"),
@@ -472,7 +472,7 @@ fn files_that_are_none_keep_no_other_from_being_looked_at() {
         ("::error::x", ""),
     ] {
         let hit = |line: &&String| {
-            line.starts_with(&format!("suites/area/{name}.yaml:")) && line.contains(words)
+            line.starts_with(&format!("suites/area/{name}.yaml:")) && line.contains(message)
         };
         assert!(found.iter().any(|line| hit(&line)), "{name}: {found:#?}");
     }

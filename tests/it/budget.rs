@@ -97,18 +97,18 @@ fn results_whose_error_is_a_string_only_become_fewer() {
         .iter()
         .flat_map(|(path, file)| tests_of(path, file))
         .collect();
-    let (mut count, mut told) = (0, String::new());
+    let (mut count, mut reported) = (0, String::new());
     for (path, file) in files.iter().filter(|(path, _)| !tests.contains(path)) {
         let mut strings = Strings::default();
         strings.visit_file(file);
         if strings.0 > 0 {
             let path = path.strip_prefix(&root).unwrap_or(path).display();
-            told.push_str(&format!("{:4}  {path}\n", strings.0));
+            reported.push_str(&format!("{:4}  {path}\n", strings.0));
         }
         count += strings.0;
     }
     assert!(
         count <= BUDGET,
-        "found {count}, but only {BUDGET} are allowed: make the error a type with a cause and a class (src/errors.rs).\n{told}"
+        "found {count}, but only {BUDGET} are allowed: make the error a type with a cause and a class (src/errors.rs).\n{reported}"
     );
 }

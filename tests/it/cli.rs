@@ -1,13 +1,12 @@
 //! The command line from a script's point of view: exit codes, output streams, help texts.
 
-use std::path::Path;
 use std::process::Output;
 
 use clap::CommandFactory as _;
 use meshproof::cli::Cli;
 use rstest::rstest;
 
-use crate::program::{SCENARIO, golden, meshproof, output, output_in, report_dir, suites, text};
+use crate::program::{meshproof, output, output_in, suites, text};
 
 #[rstest]
 #[case::no_command(&[])]
@@ -46,13 +45,13 @@ fn commands() -> Vec<Vec<String>> {
 #[test]
 fn help_reads_as_reviewed() {
     for command in commands() {
-        let words: Vec<&str> = command.iter().map(String::as_str).collect();
-        let output = output(&[&words, &["--help"][..]].concat());
+        let parts: Vec<&str> = command.iter().map(String::as_str).collect();
+        let output = output(&[&parts, &["--help"][..]].concat());
         assert_eq!(output.status.code(), Some(0), "{command:?}");
         assert!(output.stderr.is_empty(), "{command:?}");
-        let name = match words.is_empty() {
+        let name = match parts.is_empty() {
             true => "help".to_owned(),
-            false => words.join("-"),
+            false => parts.join("-"),
         };
         insta::with_settings!({omit_expression => true, snapshot_path => "snapshots"}, {
             insta::assert_snapshot!(format!("help-{name}"), text(&output.stdout));
@@ -147,14 +146,14 @@ fn a_reader_that_goes_away_is_no_error() {
 #[case(&["--target", "kind", "--name", "Upper"], "Upper")]
 #[case(&["--target", "kind", "--nodes", "many"], "many")]
 #[case(&["--mutate", "none-such"], "none-such")]
-fn a_flag_that_cannot_be_honoured_is_2(#[case] flags: &[&str], #[case] told: &str) {
+fn a_flag_that_cannot_be_honoured_is_2(#[case] flags: &[&str], #[case] reported: &str) {
     for dry_run in [&["--dry-run"][..], &[]] {
         let dir = suites();
         let output = output_in(dir.path(), &[&["run"], dry_run, flags].concat());
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let error = text(&output.stderr);
         assert!(
-            error.contains(told) && error.lines().count() == 1,
+            error.contains(reported) && error.lines().count() == 1,
             "{error}"
         );
         assert!(output.stdout.is_empty(), "{output:?}");
@@ -179,8 +178,11 @@ fn a_variable_that_cannot_be_honoured_is_2_and_named(
         .output()
         .expect("it starts");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let told = text(&output.stderr);
-    assert!(told.contains(&format!("{variable}={value}")), "{told}");
+    let reported = text(&output.stderr);
+    assert!(
+        reported.contains(&format!("{variable}={value}")),
+        "{reported}"
+    );
 }
 
 #[test]
@@ -199,10 +201,10 @@ fn arguments_that_are_no_text_are_taken() {
 fn wrong_usage_does_not_quote_the_password_of_a_url() {
     let output = output(&["run", "--registry-mirror", "https://me:planted@mirror:5000"]);
     assert_eq!(output.status.code(), Some(2));
-    let words = text(&output.stderr);
+    let message = text(&output.stderr);
     assert!(
-        words.contains("https://***@mirror:5000") && !words.contains("planted"),
-        "{words}"
+        message.contains("https://***@mirror:5000") && !message.contains("planted"),
+        "{message}"
     );
 }
 
@@ -239,13 +241,13 @@ fn an_empty_cache_is_told_as_such() {
 #[rstest]
 #[case::no_go(None, "Go")]
 #[case::old_go(Some("echo go1.2.3 linux amd64"), "go1.2.3")]
-fn status_without_a_go_that_builds_says_so(#[case] script: Option<&str>, #[case] words: &str) {
+fn status_without_a_go_that_builds_says_so(#[case] script: Option<&str>, #[case] message: &str) {
     let output = status_with_go(script);
     assert_eq!(output.status.code(), Some(3));
     assert!(output.stdout.is_empty());
-    let said = text(&output.stderr);
+    let answer = text(&output.stderr);
     assert!(
-        said.starts_with("error: ") && said.contains(words),
-        "{said}"
+        answer.starts_with("error: ") && answer.contains(message),
+        "{answer}"
     );
 }

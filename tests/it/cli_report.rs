@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use crate::program::{SCENARIO, golden, meshproof, output, output_in, report_dir, suites, text};
+use crate::program::{meshproof, report_dir, text};
 
 #[test]
 fn report_writes_every_file_and_leaves_stdout_alone() {
@@ -93,10 +93,10 @@ fn a_log_that_cannot_be_read_is_3_and_named(#[case] log: Option<&str>) {
         .output()
         .expect("it starts");
     assert_eq!(output.status.code(), Some(3));
-    let told = text(&output.stderr);
+    let reported = text(&output.stderr);
     assert!(
-        told.starts_with("error: ") && told.contains("events.jsonl"),
-        "{told}"
+        reported.starts_with("error: ") && reported.contains("events.jsonl"),
+        "{reported}"
     );
     assert_eq!(
         std::fs::read_dir(dir.path()).expect("listed").count(),

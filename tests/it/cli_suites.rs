@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rstest::rstest;
 
-use crate::program::{SCENARIO, golden, meshproof, output, output_in, report_dir, suites, text};
+use crate::program::{SCENARIO, meshproof, output_in, suites, text};
 
 /// Keys and file names come from elsewhere, and CI runners and terminals interpret what is
 /// printed of them.
@@ -27,20 +27,20 @@ fn nothing_from_a_suite_file_steers_runner_or_terminal() {
             .env("GITHUB_ACTIONS", "true")
             .output()
             .expect("it starts");
-        let told = text(&output.stdout) + &text(&output.stderr);
+        let reported = text(&output.stdout) + &text(&output.stderr);
         // Our own annotations of findings are workflow commands on purpose.
         let ours = |line: &str| line.starts_with("::error file=suites/");
         let obeyed = |line: &str| {
             (line.trim_start().starts_with("::") && !ours(line)) || line.contains("##[")
         };
-        assert!(!told.lines().any(obeyed), "{told}");
+        assert!(!reported.lines().any(obeyed), "{reported}");
         assert!(
-            !told.contains(|c: char| c.is_control() && c != '\n' && c != '\t'),
-            "{told:?}"
+            !reported.contains(|c: char| c.is_control() && c != '\n' && c != '\t'),
+            "{reported:?}"
         );
         assert!(
-            told.contains("## ["),
-            "the text must be shown, defused: {told}"
+            reported.contains("## ["),
+            "the text must be shown, defused: {reported}"
         );
     }
 }
@@ -81,11 +81,11 @@ fn list_by_requirement_names_the_scenarios_of_each() {
 #[case::other_area(&["explain", "balancing/unary"], "did you mean 'routing/unary'?")]
 #[case::file(&["lint", "suites/routing/unry.yaml"], "did you mean 'routing/unary'?")]
 #[case::glob(&["list", "no-such-*"], "`meshproof list` shows the ids")]
-fn a_slip_of_a_path_an_id_or_a_label_is_wrong_usage(#[case] args: &[&str], #[case] words: &str) {
+fn a_slip_of_a_path_an_id_or_a_label_is_wrong_usage(#[case] args: &[&str], #[case] message: &str) {
     let output = output_in(suites().path(), args);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(text(&output.stdout).trim().is_empty(), "{output:?}");
-    assert!(text(&output.stderr).contains(words), "{output:?}");
+    assert!(text(&output.stderr).contains(message), "{output:?}");
 }
 
 #[rstest]
@@ -103,10 +103,10 @@ fn nothing_selected_is_4(#[case] args: &[&str]) {
 fn a_requirement_that_is_none_is_wrong_usage(#[case] args: &[&str]) {
     let output = output_in(suites().path(), args);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let told = text(&output.stderr);
+    let reported = text(&output.stderr);
     assert!(
-        told.contains("unknown requirement 'X9'") && told.contains("list --by requirement"),
-        "{told}"
+        reported.contains("unknown requirement 'X9'") && reported.contains("list --by requirement"),
+        "{reported}"
     );
 }
 
@@ -135,11 +135,11 @@ fn a_mistake_in_a_suite_file_is_2_with_its_place(#[case] args: &[&str]) {
     let output = output_in(dir.path(), args);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     // The findings are the output of `lint`.
-    let told = match args[0] {
+    let reported = match args[0] {
         "lint" => text(&output.stdout),
         _ => text(&output.stderr),
     };
-    assert!(told.contains("suites/mine.yaml:2:1: "), "{output:?}");
+    assert!(reported.contains("suites/mine.yaml:2:1: "), "{output:?}");
 }
 
 #[test]
@@ -158,10 +158,10 @@ fn lint_finds_what_a_reader_alone_does_not() {
     let output = output_in(dir.path(), &["lint", "suites/routing/unary.yaml"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!(text(&output.stderr), "1 scenario, 1 finding\n");
-    let told = text(&output.stdout);
+    let reported = text(&output.stdout);
     assert!(
-        told.contains("suites/routing/unary.yaml:") && told.contains("nobody"),
-        "{told}"
+        reported.contains("suites/routing/unary.yaml:") && reported.contains("nobody"),
+        "{reported}"
     );
 }
 
@@ -182,9 +182,12 @@ fn findings_are_data_as_json_and_annotations_in_github_actions() {
         (&12.into(), &11.into())
     );
     assert_eq!(found[0]["severity"], "error");
-    let told = text(&output.stderr);
+    let reported = text(&output.stderr);
     let command = "::error file=suites/routing/unary.yaml,line=12,col=11,title=meshproof lint::no workload is named 'nobody'; ";
-    assert!(told.lines().any(|line| line.starts_with(command)), "{told}");
+    assert!(
+        reported.lines().any(|line| line.starts_with(command)),
+        "{reported}"
+    );
     std::fs::write(&file, SCENARIO).expect("written");
     let output = output_in(dir.path(), &["lint", "suites", "-o", "json"]);
     assert_eq!(
@@ -241,10 +244,10 @@ fn two_files_of_one_id_are_told_apart_from_none() {
     }
     let output = output_in(dir.path(), &["lint", "."]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
-    let told = text(&output.stdout);
+    let reported = text(&output.stdout);
     assert!(
-        told.contains("two scenarios have the id 'x/one': the other is a/x/one.yaml"),
-        "{told}"
+        reported.contains("two scenarios have the id 'x/one': the other is a/x/one.yaml"),
+        "{reported}"
     );
 }
 
@@ -255,10 +258,10 @@ fn a_folder_of_manifests_alone_wants_a_scenario() {
     for command in ["lint", "list", "explain", "run"] {
         let output = output_in(dir.path(), &[command, "."]);
         assert_eq!(output.status.code(), Some(4), "{output:?}");
-        let told = text(&output.stderr);
+        let reported = text(&output.stderr);
         assert!(
-            told.contains("no scenario found, only 1 file with Kubernetes objects"),
-            "{told}"
+            reported.contains("no scenario found, only 1 file with Kubernetes objects"),
+            "{reported}"
         );
     }
     std::fs::write(dir.path().join("mine.yml"), SCENARIO).expect("written");

@@ -35,7 +35,7 @@ fn command_lines(text: &str) -> Vec<String> {
 }
 
 /// Splits these simple lines as a shell does.
-fn words(line: &str) -> Vec<String> {
+fn message(line: &str) -> Vec<String> {
     line.split_whitespace()
         .map(|word| word.trim_matches('"').to_owned())
         .collect()
@@ -46,7 +46,7 @@ fn assert_taken(line: &str) {
         !line.contains("${{"),
         "expression without a substitution: {line}"
     );
-    if let Err(error) = Cli::try_parse_from(words(line)) {
+    if let Err(error) = Cli::try_parse_from(message(line)) {
         panic!("{line}\n{error}");
     }
 }
@@ -70,7 +70,7 @@ fn the_nightly_workflow_runs_command_lines_that_are_taken() {
         assert!(
             lines
                 .iter()
-                .any(|line| words(line).join(" ").starts_with(begin)),
+                .any(|line| message(line).join(" ").starts_with(begin)),
             "{lines:?}"
         );
     }
@@ -87,7 +87,7 @@ fn what_the_text_about_ci_shows_is_taken() {
 #[case::not_a_flag("meshproof run --target kind --istio-version 1.28.0")]
 #[case::not_a_target("meshproof doctor --target docker")]
 fn a_line_that_is_not_taken_is_noticed(#[case] line: &str) {
-    assert!(Cli::try_parse_from(words(line)).is_err());
+    assert!(Cli::try_parse_from(message(line)).is_err());
 }
 
 #[test]

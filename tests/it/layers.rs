@@ -70,9 +70,9 @@ struct Tree {
 /// Whether an item with these attributes is compiled for tests only.
 pub(super) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
-        let words = attribute.meta.require_list();
+        let message = attribute.meta.require_list();
         attribute.path().is_ident("cfg")
-            && words.is_ok_and(|list| list.tokens.to_string() == "test")
+            && message.is_ok_and(|list| list.tokens.to_string() == "test")
     })
 }
 
@@ -82,15 +82,15 @@ fn child(parent: &[String], name: &str) -> Module {
 
 /// The segments of a path below the crate, as seen from `here`; `None` for paths that begin
 /// elsewhere.
-fn absolute(words: &[String], here: &[String]) -> Option<Module> {
-    let (first, rest) = words.split_first()?;
+fn absolute(parts: &[String], here: &[String]) -> Option<Module> {
+    let (first, rest) = parts.split_first()?;
     match first.as_str() {
         "crate" => Some(rest.to_vec()),
         "self" => Some([here, rest].concat()),
         "super" => {
-            let ups = words.iter().take_while(|word| *word == "super").count();
+            let ups = parts.iter().take_while(|word| *word == "super").count();
             let base = here.len().checked_sub(ups)?;
-            Some([&here[..base], &words[ups..]].concat())
+            Some([&here[..base], &parts[ups..]].concat())
         }
         _ => None,
     }
@@ -117,8 +117,8 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn take(&mut self, words: &[String]) {
-        self.found.extend(absolute(words, self.here));
+    fn take(&mut self, parts: &[String]) {
+        self.found.extend(absolute(parts, self.here));
     }
 }
 
@@ -139,17 +139,17 @@ impl<'ast> Visit<'ast> for Names<'_> {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         let mut found = Vec::new();
         leaves(&item.tree, &[], &mut found);
-        found.iter().for_each(|words| self.take(words));
+        found.iter().for_each(|message| self.take(message));
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let words: Module = path
+        let message: Module = path
             .segments
             .iter()
             .map(|part| part.ident.to_string())
             .collect();
-        if words.len() > 1 {
-            self.take(&words);
+        if message.len() > 1 {
+            self.take(&message);
         }
         visit::visit_path(self, path);
     }
@@ -159,8 +159,8 @@ impl<'ast> Visit<'ast> for Names<'_> {
         let text = called.tokens.to_string().replace(" :: ", "::");
         let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         for path in text.split(|c| !word(c)).filter(|path| path.contains("::")) {
-            let words: Module = path.split("::").map(str::to_owned).collect();
-            self.take(&words);
+            let message: Module = path.split("::").map(str::to_owned).collect();
+            self.take(&message);
         }
         visit::visit_macro(self, called);
     }
@@ -209,9 +209,9 @@ impl Tree {
     fn show(&mut self, module: &[String], item: &syn::ItemUse) {
         let mut found = Vec::new();
         leaves(&item.tree, &[], &mut found);
-        for words in found {
-            let from = absolute(&words, module).unwrap_or_else(|| [module, &words].concat());
-            let last = words.last().expect("a name");
+        for message in found {
+            let from = absolute(&message, module).unwrap_or_else(|| [module, &message].concat());
+            let last = message.last().expect("a name");
             self.shown.insert(child(module, last), from);
         }
     }
@@ -289,17 +289,17 @@ fn few_files_import_each_other() {
     let circles = tarjan_scc(&graph)
         .into_iter()
         .filter(|circle| circle.len() > 2);
-    let mut told: Vec<String> = circles
+    let mut reported: Vec<String> = circles
         .map(|circle| {
             let mut files: Vec<String> = circle.iter().map(|module| module.join("::")).collect();
             files.sort();
             files.join(" ")
         })
         .collect();
-    told.sort();
+    reported.sort();
     assert!(
-        told.is_empty(),
+        reported.is_empty(),
         "these files import each other in a cycle:\n{}",
-        told.join("\n")
+        reported.join("\n")
     );
 }

@@ -118,13 +118,16 @@ fn in_container(script: &str) -> Option<String> {
     let mut refusal = String::new();
     let _ = ours.read_to_string(&mut refusal);
     let output = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("unshare: ") {
-        eprintln!("SKIPPED: no user namespaces, or no range in /etc/subuid: {said}");
+    let answer = String::from_utf8_lossy(&output.stderr).into_owned();
+    if answer.contains("unshare: ") {
+        eprintln!("SKIPPED: no user namespaces, or no range in /etc/subuid: {answer}");
         return None;
     }
-    assert!(sent.is_ok() && refusal.is_empty(), "{refusal}\n{said}");
-    Some(format!("{}{said}", String::from_utf8_lossy(&output.stdout)))
+    assert!(sent.is_ok() && refusal.is_empty(), "{refusal}\n{answer}");
+    Some(format!(
+        "{}{answer}",
+        String::from_utf8_lossy(&output.stdout)
+    ))
 }
 
 /// Opens a file for writing, without writing a byte.
@@ -142,10 +145,10 @@ fn the_machines_settings_are_read_only_in_containers(#[case] path: &str) {
     if !Path::new(path).exists() {
         return; // this kernel does not have the setting
     }
-    let Some(said) = in_container(&format!("{OPEN}open {path}")) else {
+    let Some(answer) = in_container(&format!("{OPEN}open {path}")) else {
         return;
     };
-    assert!(said.contains("Read-only file system"), "{said}");
+    assert!(answer.contains("Read-only file system"), "{answer}");
 }
 
 #[rstest]
@@ -154,8 +157,8 @@ fn the_machines_settings_are_read_only_in_containers(#[case] path: &str) {
 #[case::timers("/proc/timer_list")]
 fn what_tells_of_the_machine_is_empty_in_containers(#[case] path: &str) {
     let script = format!("test -e {path} || exit 0; echo \"bytes: $(head -c 10 {path} | wc -c)\"");
-    if let Some(said) = in_container(&script) {
-        assert!(said.is_empty() || said.contains("bytes: 0"), "{said}");
+    if let Some(answer) = in_container(&script) {
+        assert!(answer.is_empty() || answer.contains("bytes: 0"), "{answer}");
     }
 }
 
@@ -168,12 +171,12 @@ fn masks_cannot_be_taken_off() {
         unshare --user --map-root-user --mount sh -c 'mount -t proc p /tmp/p && echo MOUNTED
             mount -o remount,rw,bind /proc/sys && echo REMOUNTED; umount /proc/sys && echo UNMOUNTED'
         echo tried";
-    let Some(said) = in_container(script) else {
+    let Some(answer) = in_container(script) else {
         return;
     };
-    assert!(said.contains("tried"), "{said}");
+    assert!(answer.contains("tried"), "{answer}");
     for done in ["UNMOUNTED", "REMOUNTED", "MOUNTED"] {
-        assert!(!said.lines().any(|line| line == done), "{said}");
+        assert!(!answer.lines().any(|line| line == done), "{answer}");
     }
 }
 
@@ -182,20 +185,28 @@ fn device_nodes_work_and_stay_as_they_are() {
     let script = "
         echo x >/dev/null && head -c 3 /dev/zero | wc -c
         chmod 0666 /dev/null; chown 0:0 /dev/null; touch /dev/zero";
-    let Some(said) = in_container(script) else {
+    let Some(answer) = in_container(script) else {
         return;
     };
-    assert!(said.lines().next() == Some("3"), "{said}");
-    assert_eq!(said.matches("Read-only file system").count(), 3, "{said}");
+    assert!(answer.lines().next() == Some("3"), "{answer}");
+    assert_eq!(
+        answer.matches("Read-only file system").count(),
+        3,
+        "{answer}"
+    );
 }
 
 #[test]
 fn what_is_mounted_below_a_directory_of_an_image_is_read_only_too() {
     let script = format!("{OPEN}open /shown/file; open /shown/below/file");
-    let Some(said) = in_container(&script) else {
+    let Some(answer) = in_container(&script) else {
         return;
     };
-    assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
+    assert_eq!(
+        answer.matches("Read-only file system").count(),
+        2,
+        "{answer}"
+    );
 }
 
 #[test]
@@ -203,12 +214,12 @@ fn a_container_cannot_fill_the_machine() {
     let script = "
         dd if=/dev/zero of=/big bs=1M count=400 2>&1 | grep -o 'No space left' | head -n 1
         ulimit -d";
-    let Some(said) = in_container(script) else {
+    let Some(answer) = in_container(script) else {
         return;
     };
     // Twice the limit of 64 MiB, and 1 GiB, in KiB.
     let limit = (2 * 64 + 1024) * 1024;
-    assert_eq!(said, format!("No space left\n{limit}\n"));
+    assert_eq!(answer, format!("No space left\n{limit}\n"));
 }
 
 /// The binary in a clean environment.
@@ -244,25 +255,25 @@ fn a_state_directory_that_somebody_else_could_have_made_is_not_used() {
     };
     // As /tmp: anyone can create names in it.
     chmod(open.path(), 0o1777);
-    let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
+    let answer = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
     let inside = open.path().display().to_string();
     assert!(
-        !said.contains(&inside) && !said.contains("/tmp/meshproof-"),
-        "{said}"
+        !answer.contains(&inside) && !answer.contains("/tmp/meshproof-"),
+        "{answer}"
     );
     assert_eq!(fs::read_dir(open.path()).unwrap().count(), 0);
     // The same directory, closed to others.
     chmod(open.path(), 0o700);
-    let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
-    assert!(said.contains(&inside), "{said}");
+    let answer = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
+    assert!(answer.contains(&inside), "{answer}");
     // An existing path must belong to the user and must not be a link.
     fs::remove_dir(open.path().join("meshproof")).unwrap();
     let victim = tempfile::tempdir().unwrap();
     fs::create_dir(victim.path().join("project")).unwrap();
     chmod(victim.path(), 0o755);
     std::os::unix::fs::symlink(victim.path(), open.path().join("meshproof")).unwrap();
-    let said = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
-    assert!(said.contains("it is a symbolic link"), "{said}");
+    let answer = state_directory(meshproof(home.path()).env("XDG_RUNTIME_DIR", open.path()));
+    assert!(answer.contains("it is a symbolic link"), "{answer}");
     assert!(victim.path().join("project").exists());
 }
 
@@ -271,13 +282,13 @@ fn a_state_directory_that_somebody_else_could_have_made_is_not_used() {
 #[case::address_space("ulimit -v 4000000", "bytes of address space (ulimit -v)")]
 fn a_limit_that_is_too_low_is_named_before_anything_starts(
     #[case] limit: &str,
-    #[case] said: &str,
+    #[case] answer: &str,
 ) {
     let home = tempfile::tempdir().unwrap();
     let output = limited(home.path(), limit, "target up --name limited");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(words.contains(said), "{words}");
-    assert_eq!(output.status.code(), Some(3), "{words}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(message.contains(answer), "{message}");
+    assert_eq!(output.status.code(), Some(3), "{message}");
 }
 
 #[test]
@@ -297,15 +308,15 @@ fn a_full_state_directory_is_named_before_anything_starts() {
         .env("HOME", home.path())
         .output()
         .expect("unshare starts");
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    if words.contains("unshare failed") {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    if message.contains("unshare failed") {
         return;
     }
     assert!(
-        words.contains("KiB left and a local target needs"),
-        "{words}"
+        message.contains("KiB left and a local target needs"),
+        "{message}"
     );
-    assert_eq!(output.status.code(), Some(3), "{words}");
+    assert_eq!(output.status.code(), Some(3), "{message}");
 }
 
 fn limited(home: &Path, limit: &str, command: &str) -> Output {
@@ -327,25 +338,25 @@ fn a_small_stack_and_a_small_file_are_no_crash() {
     let file = home.path().join("schema.json");
     let command = format!("schema >{}", file.display());
     let output = limited(home.path(), "ulimit -f 1", &command);
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{words}");
-    assert!(words.contains("File too large"), "{words}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains("File too large"), "{message}");
 }
 
 #[rstest]
 #[case::a_command(b"\xff", 2)]
 #[case::a_report_directory(b"run --report-dir out/\xff no/such/scenario", 2)]
 #[case::a_role(b"__world \xff", 2)]
-fn words_that_are_no_utf8_are_no_panic(#[case] words: &[u8], #[case] code: i32) {
+fn words_that_are_no_utf8_are_no_panic(#[case] args: &[u8], #[case] code: i32) {
     let home = tempfile::tempdir().unwrap();
-    let words = words.split(|byte| *byte == b' ').map(OsStr::from_bytes);
+    let args = args.split(|byte| *byte == b' ').map(OsStr::from_bytes);
     let output = meshproof(home.path())
-        .args(words)
+        .args(args)
         .output()
         .expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("panicked"), "{said}");
-    assert_eq!(output.status.code(), Some(code), "{said}");
+    let answer = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!answer.contains("panicked"), "{answer}");
+    assert_eq!(output.status.code(), Some(code), "{answer}");
 }
 
 #[rstest]
@@ -359,7 +370,10 @@ fn a_name_that_leads_elsewhere_is_refused(#[case] name: &str) {
         .args(["target", "up", "--name", name])
         .output()
         .expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("cannot be the name of a target"), "{said}");
+    let answer = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{answer}");
+    assert!(
+        answer.contains("cannot be the name of a target"),
+        "{answer}"
+    );
 }

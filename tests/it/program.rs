@@ -71,7 +71,7 @@ no-contrast: The call has no configuration to leave out.
 ";
 
 /// A working directory with one scenario under `suites/`.
-fn suites() -> tempfile::TempDir {
+pub fn suites() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir_all(dir.path().join("suites/routing")).expect("made");
     std::fs::write(dir.path().join("suites/routing/unary.yaml"), SCENARIO).expect("written");

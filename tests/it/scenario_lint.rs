@@ -352,15 +352,17 @@ fn a_good_scenario_has_no_findings() {
 fn every_mistake_has_a_place_and_a_way_out(
     #[case] from: &str,
     #[case] to: &str,
-    #[case] words: &str,
+    #[case] message: &str,
     #[case] line: &str,
 ) {
     let broken = GOOD.replacen(from, to, 1);
     assert_ne!(broken, GOOD, "the case must change the file");
     let found = findings(&broken, ISTIO);
     let plain: Vec<String> = found.iter().map(Finding::plain).collect();
-    let hit = found.iter().find(|finding| finding.plain().contains(words));
-    let hit = hit.unwrap_or_else(|| panic!("no finding says '{words}': {plain:#?}"));
+    let hit = found
+        .iter()
+        .find(|finding| finding.plain().contains(message));
+    let hit = hit.unwrap_or_else(|| panic!("no finding says '{message}': {plain:#?}"));
     let pointed = broken.lines().nth(hit.line - 1).unwrap_or_default();
     assert!(pointed.contains(line), "points at '{pointed}': {plain:#?}");
     assert!(!hit.help.is_empty());
@@ -423,12 +425,12 @@ fn keys_of_two_probes_can_be_compared() {
 fn keys_that_cannot_be_compared_are_refused(
     #[case] from: &str,
     #[case] to: &str,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let found = keys(from, to);
     assert!(
-        found.iter().any(|line| line.contains(words)),
-        "no '{words}' in {found:#?}"
+        found.iter().any(|line| line.contains(message)),
+        "no '{message}' in {found:#?}"
     );
 }
 
@@ -495,10 +497,10 @@ fn a_missing_contrast_needs_a_reason() {
     3,
     "unknown placeholder"
 )]
-fn configuration_is_read_too(#[case] text: &str, #[case] line: usize, #[case] words: &str) {
+fn configuration_is_read_too(#[case] text: &str, #[case] line: usize, #[case] message: &str) {
     let found = findings(GOOD, text);
     let hit = |f: &&Finding| {
-        f.file.ends_with("istio.yaml") && f.line == line && f.message.contains(words)
+        f.file.ends_with("istio.yaml") && f.line == line && f.message.contains(message)
     };
     let plain: Vec<String> = found.iter().map(Finding::plain).collect();
     assert!(found.iter().any(|f| hit(&f)), "{plain:#?}");
@@ -569,12 +571,12 @@ fn known(list: &str) -> (Vec<String>, bool) {
     "reason is empty"
 )]
 #[case("- {id: balancing/per-call, reason: r}", false, "'link' is missing")]
-fn known_failures_name_what_exists(#[case] list: &str, #[case] hits: bool, #[case] words: &str) {
+fn known_failures_name_what_exists(#[case] list: &str, #[case] hits: bool, #[case] message: &str) {
     let (findings, hit) = known(list);
     assert_eq!(hit, hits, "{findings:?}");
-    assert_eq!(findings.is_empty(), words.is_empty(), "{findings:?}");
+    assert_eq!(findings.is_empty(), message.is_empty(), "{findings:?}");
     assert!(
-        findings.iter().all(|line| line.contains(words)),
+        findings.iter().all(|line| line.contains(message)),
         "{findings:?}"
     );
 }
@@ -586,14 +588,14 @@ fn scenarios_are_found_by_file_folder_id_and_glob() {
     let suites = Suites::open(root.path());
     let file = root.path().join("suites/balancing/per-call.yaml");
     let folder = root.path().join("suites/balancing");
-    let words = [
+    let args = [
         file.as_path(),
         &folder,
         Path::new("balancing/per-call"),
         Path::new("balancing"),
         Path::new("*/per-*"),
     ];
-    for word in words {
+    for word in args {
         let set = load_all(&suites, &[word.to_owned()]).unwrap();
         let ids: Vec<&str> = set.scenarios.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["balancing/per-call"], "{}", word.display());

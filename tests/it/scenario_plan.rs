@@ -98,8 +98,8 @@ fn cells_are_laid_over_the_probe_field_by_field() {
         .iter()
         .map(|(k, v)| (k.as_str(), v.to_string()))
         .collect();
-    let wanted = [("x-a", "1".to_owned()), ("x-b", "3".to_owned())];
-    assert_eq!(metadata, wanted);
+    let expected = [("x-a", "1".to_owned()), ("x-b", "3".to_owned())];
+    assert_eq!(metadata, expected);
     assert_eq!(runs[0].request.deadline.unwrap().as_millis(), 1500);
     assert_eq!(
         (runs[0].load.times, runs[0].load.needed),
@@ -173,7 +173,7 @@ fn a_missing_capability_is_the_reason_of_a_skip() {
 #[test]
 fn an_explanation_says_claim_steps_tests_and_rates() {
     let text = explain(&loaded(), Rates::default()).unwrap();
-    for words in [
+    for message in [
         "A listed status is retried",
         "The attempts are invisible",
         "Envoy x-envoy-retry-grpc-on",
@@ -181,7 +181,7 @@ fn an_explanation_says_claim_steps_tests_and_rates() {
         "exact, from the servers' ledger",
         "cap 70 calls, alpha 1e-6, beta 1e-6",
     ] {
-        assert!(text.contains(words), "'{words}' is missing in:\n{text}");
+        assert!(text.contains(message), "'{message}' is missing in:\n{text}");
     }
 }
 

@@ -28,13 +28,13 @@ fn testbed() -> std::path::PathBuf {
 
 /// The same specification for both ways.
 fn collector(run: &str) -> AuxServiceSpec {
-    let words = "collector --bind {address} --otlp-port {4317} --zipkin-port {9411} --control-bind {address} --control-port {15999}";
+    let message = "collector --bind {address} --otlp-port {4317} --zipkin-port {9411} --control-bind {address} --control-port {15999}";
     AuxServiceSpec {
         name: "collector".to_owned(),
         run: run.to_owned(),
         image: None,
         program: None,
-        args: words.split(' ').map(str::to_owned).collect(),
+        args: message.split(' ').map(str::to_owned).collect(),
         env: vec![("WORKLOAD".to_owned(), "side".to_owned())],
         ports: vec![OTLP, ZIPKIN, CONTROL],
         listen: Ipv4Addr::LOCALHOST,
@@ -200,8 +200,8 @@ mod containers {
         let bytes = tokio::fs::read(&archive).await.expect("it is there");
         let options = ImportImageOptionsBuilder::default().build();
         let body = testcontainers::bollard::body_full(bytes.into());
-        let mut said = engine.import_image(options, body, None);
-        while let Some(line) = said.next().await {
+        let mut answer = engine.import_image(options, body, None);
+        while let Some(line) = answer.next().await {
             line.expect("the engine takes the archive");
         }
         written
@@ -248,13 +248,16 @@ mod containers {
         let begun = system.clone();
         system.ready = ReadinessCheck::Log("never said".to_owned());
         system.deadline = Duration::from_secs(3);
-        let said = AuxService::start(&system).await.err().expect("not ready");
-        assert!(said.to_string().contains("not ready within 3s"), "{said}");
+        let answer = AuxService::start(&system).await.err().expect("not ready");
+        assert!(
+            answer.to_string().contains("not ready within 3s"),
+            "{answer}"
+        );
         system.ready = begun.ready;
         system.args = vec!["no-such-command".to_owned()];
-        let said = AuxService::start(&system).await.err().expect("it ends");
-        assert!(said.to_string().contains("exit code 2"), "{said}");
-        assert!(said.to_string().contains("no-such-command"), "{said}");
+        let answer = AuxService::start(&system).await.err().expect("it ends");
+        assert!(answer.to_string().contains("exit code 2"), "{answer}");
+        assert!(answer.to_string().contains("no-such-command"), "{answer}");
         assert_eq!(labelled(&engine, &run).await, 0);
         let removed = engine
             .remove_image(NAME, None::<RemoveImageOptions>, None)

@@ -28,8 +28,8 @@ fn suite_file(
     if text.lines().any(|line| line.starts_with("apiVersion:")) {
         return is_used(&file); // a workload file of this folder; it is tested through the scenarios that use it
     }
-    let words = [relative(&file)];
-    let set = load_all(&Suites::open(Path::new(".")), &words).expect("it can be read");
+    let args = [relative(&file)];
+    let set = load_all(&Suites::open(Path::new(".")), &args).expect("it can be read");
     // A missing contrast is a finding too.
     let context = LintContext::new(Rates::default(), Some(workloads()));
     let findings = lint_all(&set, &[], &context);

@@ -99,8 +99,8 @@ mod tests {
         let contexts = super::contexts(&files).unwrap();
         assert_eq!(contexts.names, ["one", "two"]);
         assert_eq!(contexts.current.as_deref(), Some("one"));
-        let words = super::contexts(&[file("c", "contexts: [")]).unwrap_err();
-        let words = super::chain(&words);
-        assert!(words.contains("/c: "), "{words}");
+        let message = super::contexts(&[file("c", "contexts: [")]).unwrap_err();
+        let message = super::chain(&message);
+        assert!(message.contains("/c: "), "{message}");
     }
 }

@@ -81,7 +81,7 @@ fn parsed(info: &str, endpoint: &str) -> Result<Engine, NoAnswer> {
         // Engines before version 20.10 do not report a version and only support version 1.
         cgroups: match info.cgroup_version.as_str() {
             "" => "1".to_owned(),
-            told => told.to_owned(),
+            reported => reported.to_owned(),
         },
         rootless: options.iter().any(|option| option.contains("rootless")),
         default_runtime: info.default_runtime,
@@ -93,9 +93,9 @@ fn parsed(info: &str, endpoint: &str) -> Result<Engine, NoAnswer> {
 async fn clusters(docker: &Path) -> Vec<String> {
     let filter = format!("label={CLUSTER}");
     let format = format!("{{{{.Label \"{CLUSTER}\"}}}}");
-    let words = ["ps", "--all", "--filter", &filter, "--format", &format];
-    let said = ask(docker, &words).await.unwrap_or_default();
-    let names: BTreeSet<&str> = said.lines().map(str::trim).collect();
+    let args = ["ps", "--all", "--filter", &filter, "--format", &format];
+    let answer = ask(docker, &args).await.unwrap_or_default();
+    let names: BTreeSet<&str> = answer.lines().map(str::trim).collect();
     names
         .into_iter()
         .filter(|name| !name.is_empty())

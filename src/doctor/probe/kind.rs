@@ -23,7 +23,7 @@ pub struct Wanted<'a> {
     pub istioctl: Option<&'a Path>,
 }
 
-pub async fn kind(wanted: Wanted<'_>) -> KindFacts {
+pub async fn kind(expected: Wanted<'_>) -> KindFacts {
     let docker = docker().await;
     let program = env::kind().unwrap_or_else(|| PathBuf::from("kind"));
     KindFacts {
@@ -31,16 +31,16 @@ pub async fn kind(wanted: Wanted<'_>) -> KindFacts {
         kernel: kernel(docker.engine.is_ok()),
         docker,
         kind: asked(toolchain::on_path(&program), &["version"]).await,
-        istioctl: istioctl(wanted).await,
+        istioctl: istioctl(expected).await,
         testbed: testbed(),
         chain: is_ready().await,
-        name: wanted.name.map(str::to_owned),
+        name: expected.name.map(str::to_owned),
     }
 }
 
 /// The requested one, else the one in PATH, else the tool chain's.
-async fn istioctl(wanted: Wanted<'_>) -> Istioctl {
-    let given = wanted.istioctl;
+async fn istioctl(expected: Wanted<'_>) -> Istioctl {
+    let given = expected.istioctl;
     let path = given.map_or_else(|| on_path("istioctl"), toolchain::on_path);
     let ours = path.is_none() && given.is_none();
     let path = match ours {
@@ -51,6 +51,6 @@ async fn istioctl(wanted: Wanted<'_>) -> Istioctl {
         program: asked(path, &["version", "--remote=false"]).await,
         given: given.map(Path::to_owned),
         ours,
-        wanted: wanted.istio.map(str::to_owned),
+        expected: expected.istio.map(str::to_owned),
     }
 }

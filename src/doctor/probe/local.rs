@@ -42,7 +42,7 @@ pub async fn local() -> LocalFacts {
         namespaces: namespaces().await,
         ids: ids(),
         programs: OF_THE_WORLD
-            .map(|wanted| there(of_the_world(wanted.name)))
+            .map(|expected| there(of_the_world(expected.name)))
             .into(),
         nft: asked(of_the_world("nft"), &["--version"]).await,
         chain: chain().await,
@@ -108,7 +108,7 @@ pub(super) fn testbed() -> Result<PathBuf, PathBuf> {
 }
 
 async fn chain() -> Chain {
-    let (said, go, pip) = said(look().await);
+    let (answer, go, pip) = answer(look().await);
     let go = match go {
         true => Some(asked(on_path("go"), &["env", "GOVERSION"]).await),
         false => None,
@@ -118,7 +118,7 @@ async fn chain() -> Chain {
         false => None,
     };
     Chain {
-        said: said.map_err(|error| errors::chain(&error)),
+        answer: answer.map_err(|error| errors::chain(&error)),
         go,
         go_minimum: GO_MINIMUM,
         pip,
@@ -139,7 +139,7 @@ async fn look() -> Result<CacheStatus, ToolchainError> {
 }
 
 /// The state of the cache as text, and whether Go and pip are needed.
-fn said(
+fn answer(
     looked: Result<CacheStatus, ToolchainError>,
 ) -> (Result<String, ToolchainError>, bool, bool) {
     match looked {
@@ -147,12 +147,12 @@ fn said(
             let open = status.sets.iter();
             let open = open.filter(|set| !matches!(set.state, SetState::Ready { .. }));
             let open: Vec<&str> = open.map(|set| set.name).collect();
-            let words = match open.as_slice() {
+            let message = match open.as_slice() {
                 [] => format!("ready at {}", status.cache.display()),
                 open => format!("not built yet: {}", open.join(", ")),
             };
             let pip = open.contains(&"envoy");
-            (Ok(words), open.len() > usize::from(pip), pip)
+            (Ok(message), open.len() > usize::from(pip), pip)
         }
         Err(ToolchainError::GoMissing | ToolchainError::GoTooOld { .. }) => {
             (Ok("not built yet".to_owned()), true, true)
@@ -213,12 +213,12 @@ mod tests {
     #[case(Err(ToolchainError::NoCacheHome), "no cache directory", (true, true))]
     fn only_what_is_not_there_has_to_be_made(
         #[case] looked: Result<CacheStatus, ToolchainError>,
-        #[case] words: &str,
+        #[case] message: &str,
         #[case] needs: (bool, bool),
     ) {
-        let (said, go, pip) = said(looked);
-        let text = said.unwrap_or_else(|error| error.to_string());
-        assert!(text.contains(words), "{text}");
+        let (answer, go, pip) = answer(looked);
+        let text = answer.unwrap_or_else(|error| error.to_string());
+        assert!(text.contains(message), "{text}");
         assert_eq!((go, pip), needs);
     }
 }

@@ -41,9 +41,9 @@ pub(super) fn there(path: Option<PathBuf>) -> FoundProgram {
 }
 
 /// A program with the first line of its output for the arguments `words`.
-pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> FoundProgram {
+pub(super) async fn asked(path: Option<PathBuf>, args: &[&str]) -> FoundProgram {
     let version = match &path {
-        Some(path) => Some(ask(path, words).await.map(|said| first_line(&said))),
+        Some(path) => Some(ask(path, args).await.map(|answer| first_line(&answer))),
         None => None,
     };
     FoundProgram { path, version }
@@ -51,8 +51,8 @@ pub(super) async fn asked(path: Option<PathBuf>, words: &[&str]) -> FoundProgram
 
 /// The output of a program, or the last line of its error output if it fails, or why it could not
 /// be started.
-pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, NoAnswer> {
-    let asked = try_to_ask(program, words).await;
+pub(super) async fn ask(program: &Path, args: &[&str]) -> Result<String, NoAnswer> {
+    let asked = try_to_ask(program, args).await;
     asked.unwrap_or_else(|error| Err(NoAnswer::Unasked(error.to_string())))
 }
 
@@ -60,11 +60,11 @@ pub(super) async fn ask(program: &Path, words: &[&str]) -> Result<String, NoAnsw
 /// answered.
 pub(super) async fn try_to_ask(
     program: &Path,
-    words: &[&str],
+    args: &[&str],
 ) -> io::Result<Result<String, NoAnswer>> {
     let mut command = Command::new(program);
     command
-        .args(words)
+        .args(args)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -78,14 +78,14 @@ pub(super) async fn try_to_ask(
     if answer.status.success() {
         return Ok(Ok(String::from_utf8_lossy(&answer.stdout).into_owned()));
     }
-    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
-    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    let output = String::from_utf8_lossy(&answer.stderr).into_owned();
+    let last = output.lines().rfind(|line| !line.trim().is_empty());
     let last = last.map_or_else(|| answer.status.to_string(), clean_line);
     Ok(Err(NoAnswer::Refused(last)))
 }
 
-fn first_line(said: &str) -> String {
-    clean_line(said.lines().next().unwrap_or_default())
+fn first_line(answer: &str) -> String {
+    clean_line(answer.lines().next().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -95,8 +95,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_program_says_is_its_first_line_and_of_a_failure_the_last() {
         let shell = || on_path("sh");
-        let said = asked(shell(), &["-c", "echo one; echo two"]).await;
-        assert_eq!(said.version(), Some("one"));
+        let answer = asked(shell(), &["-c", "echo one; echo two"]).await;
+        assert_eq!(answer.version(), Some("one"));
         let failed = asked(shell(), &["-c", "echo a >&2; echo b >&2; exit 3"]).await;
         assert_eq!(failed.version, Some(Err(NoAnswer::Refused("b".to_owned()))));
         let silent = asked(shell(), &["-c", "exit 3"]).await;
@@ -110,7 +110,7 @@ mod tests {
     async fn a_program_that_cannot_be_started_has_not_said_no() {
         let tried = try_to_ask(Path::new("/does/not/exist"), &[]).await;
         assert!(tried.is_err());
-        let said = ask(Path::new("/does/not/exist"), &[]).await;
-        assert!(said.is_err_and(|why| why.to_string().contains("No such file")));
+        let answer = ask(Path::new("/does/not/exist"), &[]).await;
+        assert!(answer.is_err_and(|why| why.to_string().contains("No such file")));
     }
 }

@@ -14,9 +14,9 @@ pub(super) fn room(path: &Path) -> DiskSpace {
     let there = path.ancestors().find(|path| path.exists());
     let free = there.ok_or_else(|| "no such directory".to_owned());
     let free = free.and_then(|there| {
-        let words = |error: nix::errno::Errno| format!("{}: {}", there.display(), error.desc());
-        access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(words)?;
-        let stats = statvfs(there).map_err(words)?;
+        let message = |error: nix::errno::Errno| format!("{}: {}", there.display(), error.desc());
+        access(there, AccessFlags::W_OK | AccessFlags::X_OK).map_err(message)?;
+        let stats = statvfs(there).map_err(message)?;
         Ok(stats.blocks_available() * stats.fragment_size())
     });
     DiskSpace {
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_place_that_cannot_be_written_to_is_told() {
-        let words = room(Path::new("/proc/1/fdinfo/new")).free.unwrap_err();
-        assert!(words.contains("/proc/"), "{words}");
+        let message = room(Path::new("/proc/1/fdinfo/new")).free.unwrap_err();
+        assert!(message.contains("/proc/"), "{message}");
     }
 }

@@ -241,8 +241,8 @@ mod tests {
             gateway: true,
             gateway_api: true,
         };
-        let words = crate::scenario::requirements::OF_THE_MESH.map(|(word, _)| word.to_owned());
-        assert_eq!(conclude(&facts).capabilities, BTreeSet::from(words));
+        let message = crate::scenario::requirements::OF_THE_MESH.map(|(word, _)| word.to_owned());
+        assert_eq!(conclude(&facts).capabilities, BTreeSet::from(message));
     }
 
     #[test]

@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(found(&[]).await.unwrap(), [""; 0]);
         assert_eq!(found(&["False", "True"]).await.unwrap(), ["istiod-1"]);
         let error = found(&["False"]).await.unwrap_err();
-        let words = "none of the pods app=istiod in istio-system became ready within 100ms";
-        assert!(error.to_string().starts_with(words), "{error}");
+        let message = "none of the pods app=istiod in istio-system became ready within 100ms";
+        assert!(error.to_string().starts_with(message), "{error}");
     }
 }

@@ -53,8 +53,8 @@ pub const DEFAULT_REVISION: &str = "default";
 /// `istio.io/rev`, on its own pods and on those that it injects).
 pub fn revision(pod: &Pod) -> String {
     const KEY: &str = "istio.io/rev";
-    let said = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
-    said.map_or(DEFAULT_REVISION, String::as_str).to_owned()
+    let answer = pod.labels().get(KEY).or_else(|| pod.annotations().get(KEY));
+    answer.map_or(DEFAULT_REVISION, String::as_str).to_owned()
 }
 
 /// A pod's proxy as a data plane.

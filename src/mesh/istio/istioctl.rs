@@ -21,11 +21,11 @@ pub struct Istioctl {
 pub enum IstioctlError {
     #[error("cannot run {}", program.display())]
     Start { program: PathBuf, source: io::Error },
-    #[error("istioctl {said} did not finish within {limit:?}")]
-    Silent { said: String, limit: Duration },
+    #[error("istioctl {args} did not finish within {limit:?}")]
+    Silent { args: String, limit: Duration },
     /// It failed, with its own message.
-    #[error("istioctl {said}: {words}")]
-    Failed { said: String, words: String },
+    #[error("istioctl {args}: {message}")]
+    Failed { args: String, message: String },
 }
 
 impl Classified for IstioctlError {
@@ -42,27 +42,33 @@ impl Istioctl {
     ///
     /// # Errors
     /// [`IstioctlError`]: it does not start, does not finish within `limit`, or fails.
-    pub async fn ask(&self, words: &[&str], limit: Duration) -> Result<String, IstioctlError> {
+    pub async fn ask(&self, args: &[&str], limit: Duration) -> Result<String, IstioctlError> {
         let mut command = Command::new(&self.program);
-        command.args(words);
+        command.args(args);
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
         }
         if let Some(context) = &self.context {
             command.args(["--context", context]);
         }
-        let said = words.join(" ");
+        let joined = args.join(" ");
         let output = timeout(limit, command.kill_on_drop(true).output()).await;
         let Ok(output) = output else {
-            return Err(IstioctlError::Silent { said, limit });
+            return Err(IstioctlError::Silent {
+                args: joined,
+                limit,
+            });
         };
         let output = output.map_err(|source| IstioctlError::Start {
             program: self.program.clone(),
             source,
         })?;
         if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(IstioctlError::Failed { said, words });
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(IstioctlError::Failed {
+                args: joined,
+                message,
+            });
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

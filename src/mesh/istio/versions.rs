@@ -83,14 +83,14 @@ async fn ask(port: &PodPort, path: &str) -> Result<String, HttpError> {
 }
 
 /// istiod reports `VERSION-REVISION-STATUS`. The version itself may contain dashes.
-fn istio(said: &str) -> String {
-    let said = said.trim().trim_matches('"');
-    let mut parts: Vec<&str> = said.rsplitn(3, '-').collect();
+fn istio(answer: &str) -> String {
+    let answer = answer.trim().trim_matches('"');
+    let mut parts: Vec<&str> = answer.rsplitn(3, '-').collect();
     match (parts.pop(), parts.pop()) {
         (Some(version), Some(revision)) if !revision.is_empty() => {
             format!("{version} ({revision})")
         }
-        _ => said.to_owned(),
+        _ => answer.to_owned(),
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     #[case("1.31.1-0123abc-Clean", "1.31.1 (0123abc)")]
     #[case("1.31-dev-0123abc-Clean\n", "1.31-dev (0123abc)")]
     #[case("unknown", "unknown")]
-    fn istiods_words_become_a_version(#[case] said: &str, #[case] version: &str) {
-        assert_eq!(istio(said), version);
+    fn istiods_words_become_a_version(#[case] answer: &str, #[case] version: &str) {
+        assert_eq!(istio(answer), version);
     }
 }

@@ -79,13 +79,13 @@ fn lag(held: &Value, sent: &Value, pushed: u64) -> Option<Lag> {
     resources(held).find_map(|resource| {
         let name = resource["name"].as_str().unwrap_or_default();
         if resource["clientStatus"] == "NACKED" {
-            let words = resource.pointer("/errorState/details");
-            let words = words.and_then(Value::as_str).unwrap_or("no reason given");
-            return Some(Lag::Refused(format!("{name}: {words}")));
+            let message = resource.pointer("/errorState/details");
+            let message = message.and_then(Value::as_str).unwrap_or("no reason given");
+            return Some(Lag::Refused(format!("{name}: {message}")));
         }
         let kind = resource["typeUrl"].as_str().unwrap_or_default();
-        let wanted = find(sent, kind, name)?;
-        let differs = resource.get("xdsConfig") != Some(wanted);
+        let expected = find(sent, kind, name)?;
+        let differs = resource.get("xdsConfig") != Some(expected);
         differs.then(|| Lag::Late(format!("{name} differs from istiod's version")))
     })
 }
@@ -158,8 +158,8 @@ mod tests {
         let found = lag(&held(status, "mtls"), &sent(version, chain), 13);
         match (found, why) {
             (None, None) => {}
-            (Some(Lag::Late(words) | Lag::Refused(words)), Some(why)) => {
-                assert!(words.contains(why), "{words}");
+            (Some(Lag::Late(message) | Lag::Refused(message)), Some(why)) => {
+                assert!(message.contains(why), "{message}");
             }
             (found, why) => panic!("{found:?} instead of {why:?}"),
         }

@@ -37,7 +37,7 @@ const TESTBED: &str = "local/testbed";
 
 pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
     let net = Net::of(loaded);
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     let mut each =
         |path: &str, row_path: &dyn Fn(&str) -> Option<String>, runs: Vec<ResolvedProbe>| {
             for run in &runs {
@@ -47,10 +47,12 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Findings) {
                     let with = format!("{path}.with.{field}");
                     let own = format!("{}.{field}", probe_path(&run.name));
                     let places = [Some(with), row, Some(own)].into_iter().flatten();
-                    let place = places.into_iter().find(|place| loaded.places.has(place));
-                    let place = place.unwrap_or_else(|| probe_path(&run.name));
-                    if told.insert((place.clone(), message.clone())) {
-                        let finding = loaded.at_value(&place, message, help);
+                    let position = places
+                        .into_iter()
+                        .find(|position| loaded.places.has(position));
+                    let position = position.unwrap_or_else(|| probe_path(&run.name));
+                    if reported.insert((position.clone(), message.clone())) {
+                        let finding = loaded.at_value(&position, message, help);
                         findings.push(if fatal { finding } else { finding.warning() });
                     }
                 }
@@ -148,8 +150,8 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
             "stream",
             "see docs/scenario-format.md for the streaming methods".to_owned(),
         ),
-        Refusal::Bound(words) => (
-            bounded(words),
+        Refusal::Bound(message) => (
+            bounded(message),
             "reduce the value, or set it to at least 1".to_owned(),
         ),
         Refusal::Tls { .. } => (
@@ -166,9 +168,9 @@ fn refused(net: &Net, run: &ResolvedProbe, refusal: &Refusal) -> Option<Problem>
 }
 
 /// The field of a probe whose bound this message is about.
-fn bounded(words: &str) -> &'static str {
+fn bounded(message: &str) -> &'static str {
     let fields = ["times", "connections", "streams", "rate", "stream", "pad"];
-    let found = fields.into_iter().find(|field| words.starts_with(field));
+    let found = fields.into_iter().find(|field| message.starts_with(field));
     found.unwrap_or("script")
 }
 

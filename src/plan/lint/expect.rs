@@ -52,7 +52,7 @@ pub fn lint(loaded: &LoadedScenario, rates: Rates, findings: &mut Vec<Finding>) 
 }
 
 /// The path of a matcher: in the case if it is set there, else in the probe.
-fn place(loaded: &LoadedScenario, path: &str, field: &str) -> String {
+fn position(loaded: &LoadedScenario, path: &str, field: &str) -> String {
     let own = format!("{path}.expect.{field}");
     match path.split_once(".cases[") {
         Some((probe, _)) if !loaded.places.has(&own) => format!("{probe}.expect.{field}"),
@@ -71,7 +71,7 @@ fn expectation(
         Ok(expect) => expect,
         Err(errors) => {
             for error in errors {
-                let at = place(loaded, path, error.field());
+                let at = position(loaded, path, error.field());
                 let help = match &error {
                     ExpectError::Unknown { word, known, .. } => did_you_mean(word, known),
                     _ => "see docs/scenario-format.md for the form of each matcher".to_owned(),
@@ -90,11 +90,11 @@ fn expectation(
         let field = matcher.name();
         let message = format!("'{field}' without 'status': failed calls would go unnoticed");
         let help = "add the status that every call must return, e.g. `status: OK`";
-        findings.push(loaded.at(&place(loaded, path, field), message, help));
+        findings.push(loaded.at(&position(loaded, path, field), message, help));
     }
     let around = around(&loaded.scenario, probe, &expect, rates);
     for matcher in &expect.matchers {
-        let at = place(loaded, path, matcher.name());
+        let at = position(loaded, path, matcher.name());
         for mistake in matcher.mistakes(&around) {
             findings.push(loaded.at(&at, mistake.message, mistake.help));
         }
@@ -175,7 +175,7 @@ fn samples(
             None => {
                 let message = format!("'{name}' proves nothing with a single pod");
                 let help = "give the workload `replicas: 2` or more";
-                findings.push(loaded.at(&place(loaded, path, name), message, help));
+                findings.push(loaded.at(&position(loaded, path, name), message, help));
             }
             Some(_) => {}
         }

@@ -83,12 +83,12 @@ fn file(
     allowed: Allowed,
     findings: &mut Findings,
 ) {
-    let wanted = loaded.config_path(name);
-    let wanted = wanted.rsplit('/').next().unwrap_or_default();
+    let expected = loaded.config_path(name);
+    let expected = expected.rsplit('/').next().unwrap_or_default();
     match loaded.config(name) {
         Ok(Some(beside)) => findings.extend(manifest(&beside, allowed)),
         Ok(None) => {
-            let message = format!("{wanted} not found beside this file");
+            let message = format!("{expected} not found beside this file");
             findings.push(loaded.at_value(path, message, missing(loaded, name)));
         }
         Err(error) => {
@@ -160,7 +160,7 @@ pub fn manifest(beside: &SiblingFile, allowed: Allowed) -> Findings {
             } else {
                 "the file must be YAML, with documents separated by ---"
             };
-            findings.push(check.at(error.place, error.message, help));
+            findings.push(check.at(error.position, error.message, help));
             return findings;
         }
     };
@@ -195,16 +195,21 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn at(&self, place: Position, message: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding::new(&self.beside.file, self.text, place, message, help)
+    fn at(
+        &self,
+        position: Position,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        Finding::new(&self.beside.file, self.text, position, message, help)
     }
 
     /// A file that another tool renders into manifests.
     fn template(&self) -> Option<Finding> {
         if let Some(offset) = helm(self.text) {
-            let place = Position::at(self.text, offset, 2);
+            let position = Position::at(self.text, offset, 2);
             let help = "render it first: `helm template CHART -s templates/FILE > …`, then replace what varies with placeholders";
-            return Some(self.at(place, "this is a Helm template", help));
+            return Some(self.at(position, "this is a Helm template", help));
         }
         let first = |key: &str| self.text.lines().position(|line| line.starts_with(key));
         let line = first("kind: Kustomization").or_else(|| {
@@ -218,9 +223,9 @@ impl Check<'_> {
             .take(line)
             .map(str::len)
             .sum();
-        let place = Position::at(self.text, offset, 1);
+        let position = Position::at(self.text, offset, 1);
         let help = "run `kustomize build FOLDER > …` and apply what it prints";
-        Some(self.at(place, "this is a kustomization", help))
+        Some(self.at(position, "this is a kustomization", help))
     }
 
     fn object(&self, object: &Object, findings: &mut Findings) {
@@ -250,20 +255,20 @@ impl Check<'_> {
                 }
             }
         }
-        self.words(object, findings);
+        self.message(object, findings);
         self.version(object, findings);
         self.namespace(object, findings);
         self.reach(object, findings);
         if !object.dropped.is_empty() {
             let message = format!("left out when applied: {}", object.dropped.join(", "));
             let help = "an API server fills these in; delete them here to silence this warning";
-            let place = object.key(object.dropped[0]);
-            findings.push(self.at(place, message, help).warning());
+            let position = object.key(object.dropped[0]);
+            findings.push(self.at(position, message, help).warning());
         }
     }
 
     /// Fields that become part of an API path.
-    fn words(&self, object: &Object, findings: &mut Findings) {
+    fn message(&self, object: &Object, findings: &mut Findings) {
         let rules: [(&str, &str, &str); 4] = [
             ("apiVersion", "/apiVersion", "./-"),
             ("kind", "/kind", ""),
@@ -346,10 +351,10 @@ impl Check<'_> {
             .iter()
             .filter(|reach| inside(&reach.at))
         {
-            let message = format!("{}: the scenario runs alone", reach.words);
+            let message = format!("{}: the scenario runs alone", reach.message);
             let help = format!("{}; or set `serial: true`", reach.help);
-            let place = object.value(&reach.at);
-            findings.push(self.at(place, message, help).warning());
+            let position = object.value(&reach.at);
+            findings.push(self.at(position, message, help).warning());
         }
     }
 
@@ -501,11 +506,11 @@ mod tests {
         "apiVersion: v1\nkind: A\nmetadata: {name: a}\nstatus: {}\n",
         "4:1: warning: left out when applied: status"
     )]
-    fn what_is_pasted_has_a_place_and_a_way_out(#[case] text: &str, #[case] wanted: &str) {
+    fn what_is_pasted_has_a_place_and_a_way_out(#[case] text: &str, #[case] expected: &str) {
         let lines = found(text);
         let hit = lines
             .iter()
-            .any(|line| line.starts_with(&format!("x.istio.yaml:{wanted}")));
+            .any(|line| line.starts_with(&format!("x.istio.yaml:{expected}")));
         assert!(hit, "{lines:#?}");
     }
 

@@ -224,7 +224,7 @@ fn script(
     findings: &mut Findings,
 ) {
     if let Err(error) = script::script(value) {
-        findings.push(loaded.at(path, error.told(), ScriptError::HELP));
+        findings.push(loaded.at(path, error.reported(), ScriptError::HELP));
     }
 }
 

@@ -17,12 +17,12 @@ pub fn bad_placeholders(file: &str, text: &std::sync::Arc<str>) -> Vec<Finding> 
     let found = unknown_placeholders(text)
         .into_iter()
         .map(|(offset, word)| {
-            let place = Position::at(text, offset, word.len());
+            let position = Position::at(text, offset, word.len());
             let help = format!("known placeholders: {}", known.join(", "));
             Finding::new(
                 file,
                 text,
-                place,
+                position,
                 format!("unknown placeholder {word}"),
                 help,
             )

@@ -26,8 +26,8 @@ pub fn lint_all(set: &ScenarioSet, known: &[KnownFile], context: &LintContext) -
         }
     }
     findings.extend(lint_known(known, &set.scenarios));
-    let place = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
-    findings.sort_by_key(place);
+    let position = |finding: &Finding| (finding.file.clone(), finding.line, finding.column);
+    findings.sort_by_key(position);
     // A file that several scenarios use is checked once for each of them.
     findings.dedup_by(|a, b| a.plain() == b.plain());
     findings
@@ -111,12 +111,12 @@ fn head(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
 fn each_known(
     loaded: &LoadedScenario,
     key: &str,
-    words: &[String],
+    parts: &[String],
     known: &[&str],
     what: &str,
     findings: &mut Vec<Finding>,
 ) {
-    for (at, word) in words.iter().enumerate() {
+    for (at, word) in parts.iter().enumerate() {
         if !known.contains(&word.as_str()) {
             let message = format!("unknown {what} '{word}'");
             findings.push(loaded.at(&format!("{key}[{at}]"), message, did_you_mean(word, known)));

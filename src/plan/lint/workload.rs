@@ -22,8 +22,8 @@ pub fn lint(loaded: &LoadedScenario, findings: &mut Vec<Finding>) {
             if document.value["kind"] == "DaemonSet" {
                 let message = "a DaemonSet runs one pod per node, so the number of pods that answer is unknown";
                 let help = "make it a Deployment or a StatefulSet with `replicas:`";
-                let place = document.places.value("kind");
-                findings.push(Finding::new(&file.file, &text, place, message, help));
+                let position = document.places.value("kind");
+                findings.push(Finding::new(&file.file, &text, position, message, help));
             }
         }
     }

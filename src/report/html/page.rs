@@ -63,13 +63,13 @@ struct Page<'a> {
 /// A failed part of the run.
 struct Failed {
     part: &'static str,
-    words: String,
+    message: String,
 }
 
 fn failed(failure: &Failure) -> Failed {
     Failed {
         part: failure.part.name(),
-        words: failure.words(),
+        message: failure.message(),
     }
 }
 
@@ -170,7 +170,7 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         caption: &evidence.caption,
         file: &evidence.file,
     };
-    let (folded, told): (Vec<_>, Vec<_>) = scenario
+    let (folded, reported): (Vec<_>, Vec<_>) = scenario
         .checks
         .iter()
         .partition(|check| is_agreement(check));
@@ -185,7 +185,7 @@ fn view<'a>(model: &'a Model, scenario: &'a ScenarioReport) -> View<'a> {
         summary: summary(scenario),
         wall: text::duration(scenario.end.wall_ms),
         ratio: ratio(scenario),
-        checks: told.into_iter().map(row).collect(),
+        checks: reported.into_iter().map(row).collect(),
         agreed: agreed(&folded),
         evidence: scenario
             .evidence
@@ -278,15 +278,15 @@ fn summary(scenario: &ScenarioReport) -> String {
     ];
     let word =
         |(n, one, many): (usize, &str, &str)| format!("{n} {}", if n == 1 { one } else { many });
-    let words: Vec<_> = parts
+    let texts: Vec<_> = parts
         .into_iter()
         .filter(|part| part.0 > 0)
         .map(word)
         .collect();
-    if words.is_empty() {
+    if texts.is_empty() {
         "more".into()
     } else {
-        words.join(", ")
+        texts.join(", ")
     }
 }
 

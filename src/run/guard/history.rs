@@ -66,7 +66,7 @@ pub struct Unready {
     to: Option<Instant>,
     /// Index in [`History::ended`] of the termination that caused it.
     fell: Option<usize>,
-    words: String,
+    message: String,
 }
 
 #[derive(Debug, Default)]
@@ -163,7 +163,7 @@ impl History {
                     ),
                     death.class(),
                 )),
-                None => Some(Trouble::new(one.words.clone(), ErrorClass::Mesh)),
+                None => Some(Trouble::new(one.message.clone(), ErrorClass::Mesh)),
             }
         };
         self.unready
@@ -183,7 +183,7 @@ impl History {
                 which: workload,
                 to: None,
                 fell: None,
-                words: format!("{who} was deleted and not yet replaced"),
+                message: format!("{who} was deleted and not yet replaced"),
             });
         }
     }
@@ -250,7 +250,7 @@ impl History {
                 which: uid.clone(),
                 to: None,
                 fell: known.fell,
-                words: format!("pod {} became unready{what}", known.name),
+                message: format!("pod {} became unready{what}", known.name),
             });
         }
         if ready || leaving {
@@ -335,7 +335,7 @@ mod tests {
         pod
     }
 
-    fn told(asked: &[&str], states: &[Vec<Pod>]) -> Vec<String> {
+    fn reported(asked: &[&str], states: &[Vec<Pod>]) -> Vec<String> {
         let mut history = History::new(Roles::default());
         asked.iter().for_each(|workload| history.ask(workload));
         for state in states {
@@ -343,7 +343,7 @@ mod tests {
         }
         let deaths = history.ended.iter().map(|ended| ended.death.to_string());
         let unready = history.unready_since(Instant::now()).into_iter();
-        deaths.chain(unready.map(|one| one.words)).collect()
+        deaths.chain(unready.map(|one| one.message)).collect()
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_pod_of_which_something_was_killed_is_not_ready_for_that_and_a_crash_excuses_nothing() {
-        let told = |code: i32| {
+        let reported = |code: i32| {
             let mut history = History::new(Roles::default());
             let start = Instant::now();
             for (seconds, pod) in [
@@ -375,9 +375,9 @@ mod tests {
             }
             history.unready_since(start + Duration::from_secs(30))
         };
-        let words = "the sidecar of pod a was terminated from outside (SIGKILL), and its pod did not become ready again";
-        assert_eq!(told(137), [Trouble::new(words, ErrorClass::Mesh)]);
-        assert_eq!(told(139), []);
+        let message = "the sidecar of pod a was terminated from outside (SIGKILL), and its pod did not become ready again";
+        assert_eq!(reported(137), [Trouble::new(message, ErrorClass::Mesh)]);
+        assert_eq!(reported(139), []);
     }
 
     #[test]
@@ -406,7 +406,7 @@ mod tests {
             vec![pod("a", true, &[("testbed", 137), (PROXY, 139)])],
         ];
         assert_eq!(
-            told(&["greeter"], &states),
+            reported(&["greeter"], &states),
             [
                 "the server pod a was terminated from outside (SIGKILL) during the run",
                 "the sidecar of pod a crashed (SIGSEGV) during the run"
@@ -420,7 +420,7 @@ mod tests {
             vec![pod("a", false, &[("testbed", 1)])],
             vec![pod("a", true, &[("testbed", 1)])],
         ];
-        assert_eq!(told(&[], &states), [""; 0]);
+        assert_eq!(reported(&[], &states), [""; 0]);
     }
 
     #[test]
@@ -431,23 +431,23 @@ mod tests {
             vec![],
         ];
         let gone = [vec![pod("a", true, &[])], vec![]];
-        let words = [
+        let args = [
             "pod a was deleted (no step asked for it) during the run",
             "pod a was deleted and not yet replaced",
         ];
-        assert_eq!(told(&[], &going), words);
-        assert_eq!(told(&[], &gone), words);
+        assert_eq!(reported(&[], &going), args);
+        assert_eq!(reported(&[], &gone), args);
         for asked in ["greeter", "*"] {
-            assert_eq!(told(&[asked], &going), [""; 0]);
-            assert_eq!(told(&[asked], &gone), [""; 0]);
+            assert_eq!(reported(&[asked], &going), [""; 0]);
+            assert_eq!(reported(&[asked], &gone), [""; 0]);
         }
     }
 
     #[test]
     fn a_pod_that_is_not_ready_any_more_is_told_unless_a_step_asked_for_it() {
         let states = [vec![pod("a", true, &[])], vec![pod("a", false, &[])]];
-        assert_eq!(told(&[], &states), ["pod a became unready"]);
-        assert_eq!(told(&["greeter"], &states), [""; 0]);
+        assert_eq!(reported(&[], &states), ["pod a became unready"]);
+        assert_eq!(reported(&["greeter"], &states), [""; 0]);
         let mut history = History::new(Roles::default());
         history.claim_readiness("greeter");
         for state in &states {

@@ -143,11 +143,13 @@ fn answer(got: Result<bytes::Bytes, HttpError>, up: impl Fn(&[u8]) -> Option<Dur
 /// Reads `up_ms` of a control port, or `uptime_current_epoch` of Envoy's `/server_info`, which is
 /// in whole seconds, rounded down.
 fn uptime(body: &[u8]) -> Option<Duration> {
-    let told: Value = serde_json::from_slice(body).ok()?;
-    if let Some(ms) = told["up_ms"].as_u64() {
+    let reported: Value = serde_json::from_slice(body).ok()?;
+    if let Some(ms) = reported["up_ms"].as_u64() {
         return Some(Duration::from_millis(ms));
     }
-    let seconds = told["uptime_current_epoch"].as_str()?.strip_suffix('s')?;
+    let seconds = reported["uptime_current_epoch"]
+        .as_str()?
+        .strip_suffix('s')?;
     seconds.parse().ok().map(Duration::from_secs)
 }
 
@@ -245,21 +247,21 @@ mod tests {
             all.map(|stall| (stall.who, stall.time.as_millis() as u64))
                 .collect()
         };
-        let told = |all: &[(&str, u64)]| -> Vec<(String, u64)> {
+        let reported = |all: &[(&str, u64)]| -> Vec<(String, u64)> {
             all.iter()
                 .map(|(who, ms)| ((*who).to_owned(), *ms))
                 .collect()
         };
         assert_eq!(
             since(0, 7000),
-            told(&[("slow", 4900), ("silent", 6900), ("waiting", 6000)])
+            reported(&[("slow", 4900), ("silent", 6900), ("waiting", 6000)])
         );
         assert_eq!(
             since(3500, 7000),
-            told(&[("silent", 3500), ("waiting", 3500)]),
+            reported(&[("silent", 3500), ("waiting", 3500)]),
             "only the part after the start"
         );
-        assert_eq!(since(7000, 7100), told(&[]));
+        assert_eq!(since(7000, 7100), reported(&[]));
     }
 
     #[test]

@@ -166,11 +166,11 @@ impl Guard {
             Answer::Gone => false,
         };
         if !answers.iter().all(runs) {
-            let told = async {
+            let reported = async {
                 let mut view = self.view.clone();
                 while self.since(start).ended.is_empty() && view.changed().await {}
             };
-            let _ = timeout(timeouts().run.end_told, told).await;
+            let _ = timeout(timeouts().run.end_told, reported).await;
         }
         self.read_logs().await;
         self.since(start)
@@ -235,8 +235,8 @@ fn signal(log: &str) -> Option<i32> {
         ("segmentation fault", 11),
         ("terminated", 15),
     ];
-    let (_, said) = log.rsplit_once("exited with error: signal: ")?;
-    let known = WORDS.iter().find(|(word, _)| said.starts_with(word));
+    let (_, answer) = log.rsplit_once("exited with error: signal: ")?;
+    let known = WORDS.iter().find(|(word, _)| answer.starts_with(word));
     known.map(|(_, signal)| *signal)
 }
 

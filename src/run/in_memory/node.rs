@@ -128,9 +128,9 @@ impl Node {
                 stream.write_all(b"{}\n").await?;
                 self.pipe(stream, open, &ns.workload).await
             }
-            Err(words) => {
+            Err(message) => {
                 stream
-                    .write_all(format!("{}\n", json!({"error": words})).as_bytes())
+                    .write_all(format!("{}\n", json!({"error": message})).as_bytes())
                     .await
             }
         }

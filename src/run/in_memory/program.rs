@@ -41,12 +41,12 @@ impl InMemoryProgram {
                 Self::Caller(started.expect("the address is free"))
             }
             _ => {
-                let words = ServerWords::parse_from(args);
+                let message = ServerWords::parse_from(args);
                 let options = ServerOptions {
                     bind: IpAddr::V4(address),
                     control,
                     info: info(pod, &role),
-                    ..ServerOptions::from(words.server)
+                    ..ServerOptions::from(message.server)
                 };
                 let started = server::start(options).await;
                 Self::Server(started.expect("the address is free"))

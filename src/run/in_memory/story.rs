@@ -99,7 +99,7 @@ impl<'a> Play<'a> {
             &self.cancel,
         )
         .await;
-        Told(stage.told())
+        Told(stage.reported())
     }
 
     /// Runs them.

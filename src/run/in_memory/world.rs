@@ -113,9 +113,9 @@ impl World {
     }
 
     /// Waits until an attempt at a workload meets the condition.
-    pub async fn until(&self, workload: &str, wanted: impl Fn(&Attempt) -> bool) {
+    pub async fn until(&self, workload: &str, expected: impl Fn(&Attempt) -> bool) {
         let waited = async {
-            while !self.attempts(workload).await.iter().any(&wanted) {
+            while !self.attempts(workload).await.iter().any(&expected) {
                 tokio::task::yield_now().await;
             }
         };
@@ -145,8 +145,8 @@ impl World {
                 pod,
                 port: CONTROL_PORT,
             };
-            let told = port.send(Method::PUT, "/v1/script", b"{}".to_vec()).await;
-            drop(told.expect("it accepts the script"));
+            let reported = port.send(Method::PUT, "/v1/script", b"{}".to_vec()).await;
+            drop(reported.expect("it accepts the script"));
         }
     }
 
@@ -197,9 +197,9 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
     let mut changes = fake.changes();
     loop {
         changes.borrow_and_update();
-        let wanted = wanted(&fake);
+        let expected = expected(&fake);
         let mut programs = programs.lock().await;
-        let gone = programs.extract_if(.., |key, _| !wanted.contains_key(key));
+        let gone = programs.extract_if(.., |key, _| !expected.contains_key(key));
         for (key, program) in gone.collect::<Vec<_>>() {
             node.remove(&key);
             fake.remove(&format!("/api/v1/namespaces/{}/pods/{}", key.0, key.1));
@@ -207,7 +207,7 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
             tokio::spawn(program.stop());
         }
         let there: BTreeSet<Key> = programs.keys().cloned().collect();
-        for (key, template) in wanted.into_iter().filter(|(key, _)| !there.contains(key)) {
+        for (key, template) in expected.into_iter().filter(|(key, _)| !there.contains(key)) {
             let path = format!("/api/v1/namespaces/{}/pods/{}", key.0, key.1);
             if fake.get(&path).is_some() {
                 continue; // its program has ended
@@ -235,7 +235,7 @@ async fn make_pods(fake: Fake, node: Node, programs: Programs, network: [u8; 2])
 }
 
 /// Returns the one pod of every Deployment in an existing namespace, with its template.
-fn wanted(fake: &Fake) -> BTreeMap<Key, Value> {
+fn expected(fake: &Fake) -> BTreeMap<Key, Value> {
     let pod = |(path, object): (&String, &Value)| {
         let (namespace, name) = path
             .strip_prefix("/apis/apps/v1/namespaces/")?

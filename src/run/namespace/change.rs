@@ -206,7 +206,7 @@ impl ScenarioNamespace {
         if let Err(last) = waited.await {
             return Err(NamespaceError::Pods {
                 workload: format!("the gateway {gateway}"),
-                wanted: 1,
+                expected: 1,
                 seconds: start.elapsed().as_secs_f64(),
                 last: pods::describe(&ctx.client, &of(&last)).await,
             });

@@ -48,8 +48,8 @@ pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], ke
             done.map_err(|error| format!("cannot be emptied: {}", chain(&error)))
         }
     };
-    if let Err(words) = done {
-        let text = format!("namespace {name} {words}");
+    if let Err(message) = done {
+        let text = format!("namespace {name} {message}");
         ctx.recorder.emit(EventKind::Note { text });
     }
 }

@@ -61,8 +61,8 @@ pub enum ControlError {
     Place(#[from] NamespaceError),
     #[error("the control call could not be made")]
     Caller(#[source] CallerError),
-    #[error("the control call of {workload} to a plain server failed: {words}")]
-    Failed { workload: String, words: String },
+    #[error("the control call of {workload} to a plain server failed: {message}")]
+    Failed { workload: String, message: String },
 }
 
 impl Classified for ControlError {
@@ -106,9 +106,9 @@ pub async fn check(
         bed::run(&caller, &plan, each)
             .await
             .map_err(ControlError::Caller)?;
-        if let Some(words) = failure {
+        if let Some(message) = failure {
             let workload = workload.name.clone();
-            return Err(ControlError::Failed { workload, words });
+            return Err(ControlError::Failed { workload, message });
         }
     }
     Ok(())

@@ -86,15 +86,15 @@ impl ScenarioNamespace {
         let objects = objects(ctx, workloads, &namespace, &host);
         let mut ns = Self::new(ctx, root, host, workloads, &objects, outside);
         let written = order::write_all(&ctx.writer, objects, ns.home()).await?;
-        let told = |object: &Written| object.api_version.contains("istio.io");
+        let reported = |object: &Written| object.api_version.contains("istio.io");
         let within = |object: &Written| object.namespace.as_ref() == Some(&ns.name);
         let entries = written
             .into_iter()
-            .filter(|object| told(object) || !within(object));
+            .filter(|object| reported(object) || !within(object));
         ns.entries = entries.collect();
         for (workload, documents) in workloads {
-            let wanted = workload.replicas.unwrap_or_else(|| replicas(documents));
-            ns.await_pods(ctx, &workload.name, wanted).await?;
+            let expected = workload.replicas.unwrap_or_else(|| replicas(documents));
+            ns.await_pods(ctx, &workload.name, expected).await?;
         }
         ns.await_proxies(ctx, gateway).await?;
         Ok(ns)

@@ -13,11 +13,11 @@ pub enum NamespaceError {
     #[error(transparent)]
     Object(#[from] ObjectError),
     #[error(
-        "the pods of {workload} are not in the expected state ({wanted} ready) after {seconds:.1} s:\n{last}"
+        "the pods of {workload} are not in the expected state ({expected} ready) after {seconds:.1} s:\n{last}"
     )]
     Pods {
         workload: String,
-        wanted: u32,
+        expected: u32,
         seconds: f64,
         last: String,
     },

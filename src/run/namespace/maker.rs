@@ -15,7 +15,7 @@ use crate::{
 
 /// An error scaling a workload.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot scale {kind} {name}: {}", words(error))]
+#[error("cannot scale {kind} {name}: {}", message(error))]
 pub struct ScaleError {
     kind: String,
     name: String,
@@ -23,7 +23,7 @@ pub struct ScaleError {
 }
 
 /// Returns the API server's message, without the text that the client adds.
-fn words(error: &kube::Error) -> String {
+fn message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         error => error.to_string(),

@@ -80,8 +80,8 @@ async fn missing(
     let services: Vec<Service> = list(ctx, &ns.name, "Services").await?;
     let slices: Vec<EndpointSlice> = list(ctx, &ns.name, "EndpointSlices").await?;
     let pods = ctx.pods.of(&ns.name);
-    if let Some(words) = unsettled(&services, &slices, &pods) {
-        return Ok(Some(words));
+    if let Some(message) = unsettled(&services, &slices, &pods) {
+        return Ok(Some(message));
     }
     let ways = ways(&services, &slices);
     let pairs = callers
@@ -93,10 +93,10 @@ async fn missing(
         let first = some
             .iter()
             .zip(asked)
-            .find_map(|(pair, words)| Some((pair, words?)));
-        if let Some(((caller, way), words)) = first {
+            .find_map(|(pair, message)| Some((pair, message?)));
+        if let Some(((caller, way), message)) = first {
             return Ok(Some(format!(
-                "{} was never reachable over the plain network from pod {}: {words}",
+                "{} was never reachable over the plain network from pod {}: {message}",
                 way.name, caller.pod
             )));
         }
@@ -139,13 +139,13 @@ async fn closed(caller: &PodPort, way: &Way) -> Option<String> {
         }
         Some(_) if way.endpoints.is_empty() => None,
         None => by_name(caller, way).await,
-        Some(words) => {
+        Some(message) => {
             let direct = join_all(way.endpoints.iter().map(|one| bed::reach(caller, one, 1))).await;
             let open = direct.iter().flatten().filter(|one| one.made > 0).count();
             // If no endpoint accepts connections, neither does the Service. If some do, some
             // connections to the Service succeed.
             let settled = open == 0 || (open < way.endpoints.len() && found.made > 0);
-            (!settled).then_some(words)
+            (!settled).then_some(message)
         }
     }
 }
@@ -179,21 +179,21 @@ fn unsettled(services: &[Service], slices: &[EndpointSlice], pods: &[Pod]) -> Op
             return None;
         }
         let selector = spec.selector.as_ref().filter(|all| !all.is_empty())?;
-        let wanted = behind(selector, pods);
+        let expected = behind(selector, pods);
         let named: BTreeSet<String> = of(service, slices).flat_map(addresses).collect();
         // A pod has an address of each family. A Service may have only one family.
-        let each = wanted.iter().all(|pod| !pod.is_disjoint(&named));
+        let each = expected.iter().all(|pod| !pod.is_disjoint(&named));
         let only = named
             .iter()
-            .all(|address| wanted.iter().any(|pod| pod.contains(address)));
-        let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+            .all(|address| expected.iter().any(|pod| pod.contains(address)));
+        let parts = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
         (!each || !only).then(|| {
-            let pods = wanted.into_iter().flatten().collect();
+            let pods = expected.into_iter().flatten().collect();
             format!(
                 "Service {} has the endpoints [{}], its ready pods are [{}]",
                 service.name_any(),
-                words(&named),
-                words(&pods)
+                parts(&named),
+                parts(&pods)
             )
         })
     })
@@ -333,7 +333,7 @@ mod tests {
     #[case::one_is_gone(vec![vec![("10.0.0.1", true), ("10.0.0.2", true), ("10.0.0.9", true)]], Some("10.0.0.9], its"))]
     fn slices_name_exactly_the_ready_pods(
         #[case] all: Vec<Vec<(&str, bool)>>,
-        #[case] words: Option<&str>,
+        #[case] message: Option<&str>,
     ) {
         let pods = [
             pod("a", "10.0.0.1", true),
@@ -342,9 +342,9 @@ mod tests {
         ];
         let services = service(json!({"selector": {"app": "greeter"}}));
         let found = unsettled(&services, &slices(&all), &pods);
-        match words {
+        match message {
             None => assert_eq!(found, None),
-            Some(words) => assert!(found.as_ref().unwrap().contains(words), "{found:?}"),
+            Some(message) => assert!(found.as_ref().unwrap().contains(message), "{found:?}"),
         }
         let published =
             service(json!({"selector": {"app": "greeter"}, "publishNotReadyAddresses": true}));
@@ -384,9 +384,9 @@ mod tests {
     #[test]
     fn so_many_connections_meet_an_address_that_is_gone() {
         assert_eq!(connections(0), 1);
-        for (endpoints, wanted) in [(1, 20), (2, 35), (5, 76)] {
-            assert_eq!(connections(endpoints), wanted);
-            let missed = (endpoints as f64 / (endpoints as f64 + 1.0)).powf(wanted as f64);
+        for (endpoints, expected) in [(1, 20), (2, 35), (5, 76)] {
+            assert_eq!(connections(endpoints), expected);
+            let missed = (endpoints as f64 / (endpoints as f64 + 1.0)).powf(expected as f64);
             assert!(missed <= MISSED && missed * 3.0 > MISSED, "{missed}");
         }
     }

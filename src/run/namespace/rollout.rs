@@ -105,11 +105,11 @@ async fn is_rolled_out(
     let pods = of(&ctx.pods.of(namespace), &now);
     Ok(match state(&now, &pods) {
         State::Ready => Look::Met(Ok(())),
-        State::Failed(words) => Look::Met(Err((words, pods))),
-        State::Pending(words) if pods.iter().any(pods::is_hopeless) => {
-            Look::Met(Err((words, pods)))
+        State::Failed(message) => Look::Met(Err((message, pods))),
+        State::Pending(message) if pods.iter().any(pods::is_hopeless) => {
+            Look::Met(Err((message, pods)))
         }
-        State::Pending(words) => Look::Unmet((words, pods)),
+        State::Pending(message) => Look::Unmet((message, pods)),
     })
 }
 
@@ -175,7 +175,7 @@ fn state(object: &Value, pods: &[Pod]) -> State {
 /// Progress of a workload that has a number of like pods.
 fn replicas_state(object: &Value, pods: &[Pod]) -> State {
     let Counts {
-        wanted,
+        expected,
         updated,
         ready,
         all,
@@ -183,15 +183,15 @@ fn replicas_state(object: &Value, pods: &[Pod]) -> State {
     let observed =
         number(object, "/status/observedGeneration") >= number(object, "/metadata/generation");
     let watched = pods.iter().filter(|pod| pods::is_ready(pod)).count() as u64;
-    let done = observed && [updated, ready, all, watched] == [wanted; 4];
-    let words =
-        format!("{updated} of {wanted} pods are up to date and {ready} are ready; {all} exist");
-    pending_unless(done, &words)
+    let done = observed && [updated, ready, all, watched] == [expected; 4];
+    let message =
+        format!("{updated} of {expected} pods are up to date and {ready} are ready; {all} exist");
+    pending_unless(done, &message)
 }
 
 /// The number of pods that a workload is to have, and the numbers in its status.
 struct Counts {
-    wanted: u64,
+    expected: u64,
     /// Pods of the workload's present version.
     updated: u64,
     ready: u64,
@@ -203,22 +203,22 @@ impl Counts {
         let status = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
         if object["kind"] == "DaemonSet" {
             return Self {
-                wanted: status("desiredNumberScheduled"),
+                expected: status("desiredNumberScheduled"),
                 updated: status("updatedNumberScheduled"),
                 ready: status("numberReady"),
                 all: status("currentNumberScheduled"),
             };
         }
-        let wanted = number(object, "/spec/replicas").unwrap_or(1);
+        let expected = number(object, "/spec/replicas").unwrap_or(1);
         let is_one_revision =
             object.pointer("/status/currentRevision") == object.pointer("/status/updateRevision");
         let updated = match object["kind"].as_str() {
-            Some("StatefulSet") if is_one_revision => wanted,
+            Some("StatefulSet") if is_one_revision => expected,
             Some("ReplicaSet") => status("readyReplicas"),
             _ => status("updatedReplicas"),
         };
         Self {
-            wanted,
+            expected,
             updated,
             ready: status("readyReplicas"),
             all: status("replicas"),
@@ -257,11 +257,11 @@ fn number(object: &Value, at: &str) -> Option<u64> {
     object.pointer(at).and_then(Value::as_u64)
 }
 
-fn pending_unless(done: bool, words: &str) -> State {
+fn pending_unless(done: bool, message: &str) -> State {
     if done {
         State::Ready
     } else {
-        State::Pending(words.to_owned())
+        State::Pending(message.to_owned())
     }
 }
 
@@ -304,9 +304,9 @@ mod tests {
     #[case::complete("Complete", State::Ready)]
     #[case::failed("Failed", State::Failed("it failed".to_owned()))]
     #[case::at_work("Suspended", State::Pending("none of its pods is ready".to_owned()))]
-    fn a_job_is_done_or_at_work_or_failed(#[case] condition: &str, #[case] wanted: State) {
+    fn a_job_is_done_or_at_work_or_failed(#[case] condition: &str, #[case] expected: State) {
         let job = json!({"kind": "Job", "status": {"conditions": [{"type": condition, "status": "True"}]}});
-        assert_eq!(state(&job, &[]), wanted);
+        assert_eq!(state(&job, &[]), expected);
     }
 
     #[test]

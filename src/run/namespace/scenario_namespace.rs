@@ -237,7 +237,7 @@ impl ScenarioNamespace {
         &self,
         ctx: &RunContext,
         workload: &str,
-        wanted: u32,
+        expected: u32,
     ) -> Result<(), NamespaceError> {
         let of = |pods: &[Pod]| -> Vec<Pod> {
             pods.iter()
@@ -245,7 +245,7 @@ impl ScenarioNamespace {
                 .cloned()
                 .collect()
         };
-        let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let count = usize::try_from(expected).unwrap_or(usize::MAX);
         let done = |pods: &[Pod]| {
             let pods = of(pods);
             pods.len() == count && pods.iter().all(pods::is_ready)
@@ -260,7 +260,7 @@ impl ScenarioNamespace {
         };
         Err(NamespaceError::Pods {
             workload: workload.to_owned(),
-            wanted,
+            expected,
             seconds: start.elapsed().as_secs_f64(),
             last,
         })

@@ -40,9 +40,9 @@ impl ScenarioNamespace {
         ctx: &RunContext,
         gateway: bool,
     ) -> Result<(), NamespaceError> {
-        let told = self.concerned(ctx, gateway);
+        let reported = self.concerned(ctx, gateway);
         let plain = async { Ok(reach::await_plain(ctx, self).await?) };
-        try_join!(self.await_endpoints_at(ctx, &told, true), plain).map(drop)
+        try_join!(self.await_endpoints_at(ctx, &reported, true), plain).map(drop)
     }
 
     /// Like [`Self::await_endpoints`], after pods were added or removed. Proxies know the pods
@@ -137,8 +137,8 @@ fn behind(pods: &[Pod], selector: &Value) -> Vec<String> {
     let labels = selector.as_object().into_iter().flatten();
     let labels: Vec<(&String, &Value)> = labels.collect();
     let chosen = pods.iter().filter(|pod| {
-        let mut wanted = labels.iter();
-        pods::is_ready(pod) && wanted.all(|(key, value)| pods::label(pod, key) == value.as_str())
+        let mut expected = labels.iter();
+        pods::is_ready(pod) && expected.all(|(key, value)| pods::label(pod, key) == value.as_str())
     });
     let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
     chosen.filter_map(address).collect()

@@ -417,8 +417,8 @@ async fn response_flags(
 pub(crate) fn evidence(seen: &Observations, expect: &ResolvedExpect, contrast: bool) -> String {
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();
-        let mut words = expect.matchers.iter().map(Matcher::expected);
-        words.any(|words| words.to_ascii_lowercase().contains(&name))
+        let mut message = expect.matchers.iter().map(Matcher::expected);
+        message.any(|message| message.to_ascii_lowercase().contains(&name))
     };
     let lines = |text: &mut String, value: Result<String, serde_json::Error>| {
         text.push_str(&value.unwrap_or_default());

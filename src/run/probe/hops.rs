@@ -21,12 +21,12 @@ use crate::{
 pub async fn hops(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
-    wanted: &Config,
+    expected: &Config,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Hops, ProbeError> {
     let log = AccessLog {
-        at: wanted.at.clone(),
+        at: expected.at.clone(),
         fields: BTreeMap::new(),
         absent: false,
     };
@@ -40,7 +40,7 @@ pub async fn hops(
         .taken
         .retain(|call, _| calls.judged.iter().any(|judged| judged.call == *call));
     let distinct: BTreeSet<&Taken> = found.taken.values().collect();
-    for proxy in telemetry::proxies(ctx, ns, &wanted.at) {
+    for proxy in telemetry::proxies(ctx, ns, &expected.at) {
         for &taken in &distinct {
             let hop = found.parts.entry(taken.clone()).or_default();
             proxy.add_hop(taken, hop).await?;

@@ -40,11 +40,11 @@ pub enum InFlightError {
     #[error("no background probe without `rate` holds a call")]
     NoneHeld,
     #[error(
-        "{arrived} of the {wanted} calls that the background holds were in progress after {limit:?}: {counts}"
+        "{arrived} of the {expected} calls that the background holds were in progress after {limit:?}: {counts}"
     )]
     NotArrived {
         arrived: usize,
-        wanted: u64,
+        expected: u64,
         limit: Duration,
         counts: String,
     },
@@ -91,13 +91,13 @@ pub async fn arrived(
     ns: &ScenarioNamespace,
     held: &[BackgroundHold],
 ) -> Result<InFlightCalls, InFlightError> {
-    let wanted: u64 = held.iter().map(|holding| holding.calls).sum();
+    let expected: u64 = held.iter().map(|holding| holding.calls).sum();
     let limit = timeouts().probe.arrival;
-    let waited = wait::until(limit, async |_| all_run(ctx, ns, held, wanted).await);
+    let waited = wait::until(limit, async |_| all_run(ctx, ns, held, expected).await);
     waited.await.map_err(|error| {
         error.or_late(|late| InFlightError::NotArrived {
             arrived: count(&late.last_seen),
-            wanted,
+            expected,
             limit,
             counts: counts(&late.last_seen),
         })
@@ -108,10 +108,10 @@ async fn all_run(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
     held: &[BackgroundHold],
-    wanted: u64,
+    expected: u64,
 ) -> Result<Look<InFlightCalls, InFlightCalls>, InFlightError> {
     let running = running(ctx, ns, held).await?;
-    Ok(match count(&running) as u64 >= wanted {
+    Ok(match count(&running) as u64 >= expected {
         true => Look::Met(running),
         false => Look::Unmet(running),
     })
@@ -188,11 +188,11 @@ fn counts(running: &InFlightCalls) -> String {
     let each = running
         .iter()
         .map(|(pod, calls)| format!("{pod} {}", calls.len()));
-    let words = each.collect::<Vec<_>>().join(", ");
-    if words.is_empty() {
+    let parts = each.collect::<Vec<_>>().join(", ");
+    if parts.is_empty() {
         "no calls in progress".to_owned()
     } else {
-        words
+        parts
     }
 }
 

@@ -130,8 +130,8 @@ pub async fn gather(
             Matcher::Spans(spans) => {
                 telemetry.spans = collected(ctx, ns, spans, &calls, contrast).await?;
             }
-            Matcher::Config(wanted) => {
-                telemetry.hops = hops::hops(ctx, ns, wanted, &calls, contrast).await?;
+            Matcher::Config(expected) => {
+                telemetry.hops = hops::hops(ctx, ns, expected, &calls, contrast).await?;
             }
             Matcher::IstioctlSays(says) => {
                 telemetry.istioctl = diagnose(ctx, ns, says).await?;
@@ -149,13 +149,13 @@ pub(crate) type Lines = BTreeMap<String, BTreeMap<String, String>>;
 pub(crate) async fn lines(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
-    wanted: &AccessLog,
+    expected: &AccessLog,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Lines, ProbeError> {
-    let proxies = proxies(ctx, ns, &wanted.at);
+    let proxies = proxies(ctx, ns, &expected.at);
     let limit = match proxies.first() {
-        Some(proxy) if wanted.absent || contrast => proxy.log_interval().await? + SURE,
+        Some(proxy) if expected.absent || contrast => proxy.log_interval().await? + SURE,
         _ => timeouts().probe.telemetry,
     };
     let waited = wait::or_last_seen(limit, async |_| {
@@ -186,7 +186,7 @@ async fn grown(
     before: &Before,
     contrast: bool,
 ) -> Result<BTreeMap<String, u64>, ProbeError> {
-    let wanted = counters.expected_counts(calls);
+    let expected = counters.expected_counts(calls);
     let limit = match contrast {
         true => QUIET,
         false => timeouts().probe.telemetry,
@@ -198,7 +198,7 @@ async fn grown(
             *value = value.saturating_sub(since);
         }
         let there = |(name, number): (&String, &u64)| total(&grown, name) == *number;
-        Ok(match wanted.iter().all(there) {
+        Ok(match expected.iter().all(there) {
             true => Look::Met(grown),
             false => Look::Unmet(grown),
         })
@@ -211,23 +211,23 @@ async fn grown(
 async fn collected(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
-    wanted: &Spans,
+    expected: &Spans,
     calls: &Calls<'_>,
     contrast: bool,
 ) -> Result<Vec<Span>, ProbeError> {
-    let pod = ns.pod(ctx, &wanted.at)?;
+    let pod = ns.pod(ctx, &expected.at)?;
     let collector = ctx.port(&ns.name, &pod, CONTROL_PORT);
     let steady = Steady::default();
     let waited = wait::or_last_seen(timeouts().probe.telemetry, async |_| {
         let spans = bed::spans(&collector).await?;
         let quiet = steady.seen(spans.len()) > QUIET;
         let whole = |call: &&testbed::control::Observation| {
-            let found = reporters(calls, call, &spans, wanted.header);
+            let found = reporters(calls, call, &spans, expected.header);
             let reported = |name: &String| found.iter().any(|(from, _)| from == name);
-            wanted.from.iter().all(reported)
+            expected.from.iter().all(reported)
         };
-        let all = wanted.sampled.is_none() && calls.judged.iter().all(whole);
-        let settled = quiet && (contrast || wanted.sampled.is_some());
+        let all = expected.sampled.is_none() && calls.judged.iter().all(whole);
+        let settled = quiet && (contrast || expected.sampled.is_some());
         Ok(match all || settled {
             true => Look::Met(spans),
             false => Look::Unmet(spans),
@@ -240,18 +240,18 @@ async fn collected(
 async fn diagnose(
     ctx: &RunContext,
     ns: &ScenarioNamespace,
-    wanted: &IstioctlSays,
+    expected: &IstioctlSays,
 ) -> Result<Vec<String>, ProbeError> {
     let istioctl = ctx.mesh.istioctl.as_ref();
     let istioctl = istioctl.ok_or(ProbeError::NoIstioctl)?;
-    let pod = ns.pod(ctx, &wanted.of)?;
+    let pod = ns.pod(ctx, &expected.of)?;
     let of = format!("{pod}.{}", ns.name);
-    let mut words: Vec<&str> = wanted.run.describe().split(' ').collect();
-    match wanted.run {
-        Tool::Status => words.push(&of),
-        _ => words.extend([pod.as_str(), "-n", &ns.name]),
+    let mut args: Vec<&str> = expected.run.describe().split(' ').collect();
+    match expected.run {
+        Tool::Status => args.push(&of),
+        _ => args.extend([pod.as_str(), "-n", &ns.name]),
     }
-    let text = istioctl.ask(&words, timeouts().probe.telemetry).await?;
+    let text = istioctl.ask(&args, timeouts().probe.telemetry).await?;
     let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(text.lines().map(fold).collect())
 }

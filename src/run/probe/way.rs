@@ -47,8 +47,8 @@ pub async fn of(
         ..Way::default()
     };
     let sides = [Producer::OutboundProxy, Producer::InboundProxy];
-    let told = expect.get::<ProducedBy>().map(|claim| claim.0);
-    if !way.near || !told.is_some_and(|who| sides.contains(&who)) {
+    let reported = expect.get::<ProducedBy>().map(|claim| claim.0);
+    if !way.near || !reported.is_some_and(|who| sides.contains(&who)) {
         return Ok(way);
     }
     let near: Vec<Plane> = sidecar.into_iter().chain(gateways).collect();
@@ -136,7 +136,7 @@ async fn passed_on(
 ) -> Result<BTreeMap<String, bool>, ProbeError> {
     let limit = timeouts().probe.telemetry;
     let waited = wait::or_last_seen(limit, async |_| {
-        let mut found = told(ctx, near).await?;
+        let mut found = reported(ctx, near).await?;
         found.retain(|call, _| open.contains(&call.as_str()));
         Ok(match found.len() == open.len() {
             true => Look::Met(found),
@@ -148,7 +148,7 @@ async fn passed_on(
 
 /// Returns, for each call in the outbound proxies' logs, whether every proxy that logged it
 /// passed the upstream's answer on.
-async fn told(ctx: &RunContext, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
+async fn reported(ctx: &RunContext, near: &[Plane]) -> Result<BTreeMap<String, bool>, ProbeError> {
     let mut found: BTreeMap<String, bool> = BTreeMap::new();
     for row in flags::all_rows(ctx, near).await? {
         if let Some(details) = row.fields.get(DETAILS.0) {

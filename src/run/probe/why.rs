@@ -56,13 +56,13 @@ pub async fn read(
         .calls
         .iter()
         .filter(|call| call.status.origin != Origin::Transport && !given_up(call));
-    let wanted: BTreeSet<&str> = left.map(|call| call.call.as_str()).collect();
+    let expected: BTreeSet<&str> = left.map(|call| call.call.as_str()).collect();
     let all: BTreeSet<&str> = seen.calls.iter().map(|call| call.call.as_str()).collect();
     let far = hops.iter().any(|(hop, _)| *hop == Hop::InboundProxy);
     let limit = timeouts().probe.explanation;
     let waited = wait::or_last_seen(limit, async |_| {
         let logged = logged(ctx, &hops, &all).await;
-        let whole = wanted.iter().all(|call| is_whole(logged.get(*call), far));
+        let whole = expected.iter().all(|call| is_whole(logged.get(*call), far));
         Ok::<_, Infallible>(match hops.is_empty() || whole {
             true => Look::Met(logged),
             false => Look::Unmet(logged),

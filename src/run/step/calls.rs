@@ -34,9 +34,9 @@ impl Run<'_> {
             let given_up = outcome.given_up();
             self.take(number, &probe.name, outcome);
             // Calls that hang will hang in the next case as well, and the verdict is known.
-            if let Some(words) = given_up {
+            if let Some(message) = given_up {
                 let probe = probe.name;
-                return Err(StepError::GivenUp { probe, words });
+                return Err(StepError::GivenUp { probe, message });
             }
         }
         Ok(())

@@ -83,12 +83,12 @@ pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, Va
             .filter(|pod| pods::label(pod, WORKLOAD_LABEL) == Some(step.workload.as_str()));
         mine.filter(|pod| pods::is_ready(pod)).count()
     };
-    let wanted = step.pods as usize;
+    let expected = step.pods as usize;
     let namespace = &run.ns.name;
     let waited = run
         .ctx
         .pods
-        .until(namespace, within, |pods: &[Pod]| count(pods) == wanted);
+        .until(namespace, within, |pods: &[Pod]| count(pods) == expected);
     let began = std::time::Instant::now();
     let (mut result, pods) = match waited.await {
         Ok(pods) => (CheckResult::Holds, pods),
@@ -104,7 +104,7 @@ pub async fn expect_ready(run: &Run<'_>, step: &ExpectReady) -> Result<Check, Va
     Ok(Check {
         probe: step.workload.clone(),
         matcher: ExpectReady::NAME.to_owned(),
-        expected: format!("{wanted} ready within {}", step.within),
+        expected: format!("{expected} ready within {}", step.within),
         actual,
         result,
         contrast: false,
@@ -135,7 +135,7 @@ pub async fn wait_for_stat(run: &Run<'_>, wait: &WaitForStat) -> Result<(), Step
             stat: wait.stat.clone(),
             at: wait.at.clone(),
             grown: late.last_seen,
-            wanted: wait.at_least,
+            expected: wait.at_least,
             within: wait.within.clone(),
         })
     })

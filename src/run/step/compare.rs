@@ -41,12 +41,15 @@ struct Cost {
 pub async fn compare(
     run: &mut Run<'_>,
     number: StepNumber,
-    wanted: &Compare,
+    expected: &Compare,
 ) -> Result<(), StepError> {
-    let (ours, theirs) = (single(run, &wanted.probe)?, single(run, &wanted.against)?);
+    let (ours, theirs) = (
+        single(run, &expected.probe)?,
+        single(run, &expected.against)?,
+    );
     // Warm-up: neither probe pays for what happens only once.
     for probe in [&ours, &theirs] {
-        if cost(run, number, probe, wanted.cpu.is_some())
+        if cost(run, number, probe, expected.cpu.is_some())
             .await?
             .is_none()
         {
@@ -54,14 +57,14 @@ pub async fn compare(
         }
     }
     let mut rounds = Vec::new();
-    for round in 0..wanted.rounds {
+    for round in 0..expected.rounds {
         let order = if round % 2 == 0 {
             [&ours, &theirs]
         } else {
             [&theirs, &ours]
         };
-        let first = cost(run, number, order[0], wanted.cpu.is_some()).await?;
-        let second = cost(run, number, order[1], wanted.cpu.is_some()).await?;
+        let first = cost(run, number, order[0], expected.cpu.is_some()).await?;
+        let second = cost(run, number, order[1], expected.cpu.is_some()).await?;
         let (Some(first), Some(second)) = (first, second) else {
             return Ok(());
         };
@@ -74,15 +77,15 @@ pub async fn compare(
     let latency: Vec<f64> = rounds.iter().map(|(a, b)| a.latency / b.latency).collect();
     let cpu: Vec<f64> = rounds.iter().map(|(a, b)| a.cpu / b.cpu).collect();
     let claims = [
-        (compare::LATENCY, &wanted.latency, latency),
-        (compare::CPU, &wanted.cpu, cpu),
+        (compare::LATENCY, &expected.latency, latency),
+        (compare::CPU, &expected.cpu, cpu),
     ];
     for (what, bound, ratios) in claims {
         let Some(bound) = bound else { continue };
         let bound = range::share(bound)?;
-        let name = format!("{} against {}", wanted.probe, wanted.against);
+        let name = format!("{} against {}", expected.probe, expected.against);
         let mut check = compare::judge(&name, what, bound, &ratios, run.ctx.session.rates);
-        check.contrast = wanted.must_fail.iter().any(|name| name == what);
+        check.contrast = expected.must_fail.iter().any(|name| name == what);
         run.checked(number, check);
     }
     Ok(())
@@ -130,8 +133,8 @@ async fn cost(
 async fn used(run: &Run<'_>, probe: &ResolvedProbe) -> Result<f64, StepError> {
     let pod = run.ns.pod(run.ctx, &probe.request.from)?;
     let control = run.ctx.port(&run.ns.name, &pod, CONTROL_PORT);
-    let told = control.json("/v1/cpu").await.map_err(StepError::Server)?;
-    let own = told["cpu_us"].as_f64();
+    let reported = control.json("/v1/cpu").await.map_err(StepError::Server)?;
+    let own = reported["cpu_us"].as_f64();
     let own = own.ok_or_else(|| VersusError::NoTime(pod.clone()))?;
     let proxy = in_proxy(run, &pod).await;
     let proxy = proxy.map_err(|source| VersusError::Proxy { pod, source })?;

@@ -56,12 +56,12 @@ pub enum StepError {
     /// A proxy does not return its counters.
     #[error(transparent)]
     Proxy(AskError),
-    #[error("{stat} at {at} reached only {grown} of {wanted} within {within}")]
+    #[error("{stat} at {at} reached only {grown} of {expected} within {within}")]
     Counter {
         stat: String,
         at: String,
         grown: u64,
-        wanted: u64,
+        expected: u64,
         within: String,
     },
     #[error("nothing named {0} was applied")]
@@ -73,8 +73,8 @@ pub enum StepError {
     #[error("the task of a background probe failed")]
     Background(#[source] JoinError),
     /// Calls did not end within the caller's patience.
-    #[error("{probe}: {words}")]
-    GivenUp { probe: String, words: String },
+    #[error("{probe}: {message}")]
+    GivenUp { probe: String, message: String },
     #[error("{cause} during the {within} in which probe {probe} had to hold")]
     Slowed {
         cause: Trouble,

@@ -54,8 +54,8 @@ async fn by_proxy(run: &Run<'_>, step: &ExpectRejected) -> Result<Answer, Stop> 
     let (ctx, ns) = (run.ctx, &run.ns);
     let answer = match ns.change(ctx, objects.clone(), Vec::new(), gateway).await {
         Ok(_) => (None, "every proxy accepted it".to_owned()),
-        Err(NamespaceError::Live(PropagationError::Nack { proxy, words })) => {
-            (Some(RejectedBy::Proxy), format!("{proxy}: {words}"))
+        Err(NamespaceError::Live(PropagationError::Nack { proxy, message })) => {
+            (Some(RejectedBy::Proxy), format!("{proxy}: {message}"))
         }
         Err(NamespaceError::Live(PropagationError::Object(error))) => {
             return match who(&error) {
@@ -93,8 +93,8 @@ fn who(error: &ObjectError) -> Option<RejectedBy> {
 }
 
 fn check(step: &ExpectRejected, all: &[Answer]) -> Check {
-    let good = |(by, words): &Answer| {
-        *by == Some(step.by) && step.says.as_ref().is_none_or(|says| words.contains(says))
+    let good = |(by, message): &Answer| {
+        *by == Some(step.by) && step.says.as_ref().is_none_or(|says| message.contains(says))
     };
     let result = if !all.is_empty() && all.iter().all(good) {
         CheckResult::Holds
@@ -105,7 +105,7 @@ fn check(step: &ExpectRejected, all: &[Answer]) -> Check {
         .says
         .as_ref()
         .map(|says| format!(", saying \"{says}\""));
-    let actual: Vec<&str> = all.iter().map(|(_, words)| words.as_str()).collect();
+    let actual: Vec<&str> = all.iter().map(|(_, message)| message.as_str()).collect();
     Check {
         probe: format!("apply {}", step.apply),
         matcher: ExpectRejected::NAME.to_owned(),
@@ -137,7 +137,7 @@ mod tests {
     #[case(None, "Gateway a was accepted, unknown protocol", CheckResult::Refuted)]
     fn refusal_author_and_words_count(
         #[case] by: Option<RejectedBy>,
-        #[case] words: &str,
+        #[case] message: &str,
         #[case] result: CheckResult,
     ) {
         let step = ExpectRejected {
@@ -145,7 +145,7 @@ mod tests {
             by: RejectedBy::Schema,
             says: Some("unknown protocol".into()),
         };
-        assert_eq!(check(&step, &[(by, words.to_owned())]).result, result);
+        assert_eq!(check(&step, &[(by, message.to_owned())]).result, result);
         assert_eq!(check(&step, &[]).result, CheckResult::Refuted);
     }
 

@@ -73,9 +73,9 @@ async fn replaced(api: &Api<Pod>, old: &[Pod]) -> Result<Look<Vec<Pod>>, Restart
     fresh.retain(|pod| !gone.contains(&pod.name_any()));
     let is_left = fresh.len() < now.len();
     fresh.retain(pods::is_ready);
-    let wanted: BTreeSet<String> = old.iter().map(revision).collect();
+    let expected: BTreeSet<String> = old.iter().map(revision).collect();
     let there: BTreeSet<String> = fresh.iter().map(revision).collect();
-    Ok(match !is_left && wanted.is_subset(&there) {
+    Ok(match !is_left && expected.is_subset(&there) {
         true => Look::Met(fresh),
         false => Look::Unmet(names(&now).join(", ")),
     })
@@ -109,8 +109,8 @@ fn missing(list: &Value, proxies: &[&Plane]) -> Vec<String> {
         .flatten()
         .filter_map(|connection| connection["proxy"].as_str())
         .collect();
-    let wanted = proxies.iter().map(|proxy| proxy.id());
-    wanted
+    let expected = proxies.iter().map(|proxy| proxy.id());
+    expected
         .filter(|name| !connected.contains(name.as_str()))
         .collect()
 }

@@ -129,10 +129,10 @@ impl Override {
         let value = serde_json::to_value(self).unwrap_or_default();
         let fields = value.as_object().into_iter().flatten();
         let set = fields.filter(|(_, value)| !value.is_null());
-        let words = set.map(|(key, value)| match value.as_str() {
+        let parts = set.map(|(key, value)| match value.as_str() {
             Some(text) => format!("{key} {text}"),
             None => format!("{key} {value}"),
         });
-        words.collect::<Vec<_>>().join(", ")
+        parts.collect::<Vec<_>>().join(", ")
     }
 }

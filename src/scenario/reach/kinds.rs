@@ -77,15 +77,15 @@ fn port(object: &Value, server: &Value, at: &str) -> Option<Reach> {
         _ => true,
     };
     let number = number.map_or_else(|| "?".to_owned(), |number| number.to_string());
-    let words = format!("makes port {number} of the shared gateway one for {protocol}");
-    (!fits).then(|| reach(object, &format!("{at}.port"), &words, GATEWAY))
+    let message = format!("makes port {number} of the shared gateway one for {protocol}");
+    (!fits).then(|| reach(object, &format!("{at}.port"), &message, GATEWAY))
 }
 
 fn each_host(
     object: &Value,
     hosts: &[Value],
     at: &str,
-    words: impl Fn(&str) -> String,
+    message: impl Fn(&str) -> String,
 ) -> Vec<Reach> {
     let texts = hosts
         .iter()
@@ -93,7 +93,7 @@ fn each_host(
         .filter_map(|(n, host)| Some((n, host.as_str()?)));
     let foreign = texts.filter(|(_, host)| !is_own(host));
     foreign
-        .map(|(n, host)| reach(object, &format!("{at}[{n}]"), &words(host), GATEWAY))
+        .map(|(n, host)| reach(object, &format!("{at}[{n}]"), &message(host), GATEWAY))
         .collect()
 }
 
@@ -112,9 +112,9 @@ fn is_exported(object: &Value) -> bool {
 fn virtual_service(object: &Value) -> Vec<Reach> {
     let hosts = list(object, "/spec/hosts");
     let gateways = list(object, "/spec/gateways");
-    let named = |wanted: &dyn Fn(&str) -> bool| {
+    let named = |expected: &dyn Fn(&str) -> bool| {
         let mut names = gateways.iter().filter_map(Value::as_str);
-        names.any(wanted)
+        names.any(expected)
     };
     let foreign = |name: &str| {
         name.split_once('/')
@@ -134,8 +134,8 @@ fn exported(object: &Value, verb: &str, own: impl Fn(&str) -> bool) -> Vec<Reach
     let hosts = list(object, "/spec/hosts").iter().enumerate();
     let texts = hosts.filter_map(|(n, host)| Some((n, host.as_str()?)));
     let found = texts.filter(|(_, host)| !own(host)).map(|(n, host)| {
-        let words = format!("{verb} the host {host} for every namespace");
-        reach(object, &format!("spec.hosts[{n}]"), &words, EXPORT)
+        let message = format!("{verb} the host {host} for every namespace");
+        reach(object, &format!("spec.hosts[{n}]"), &message, EXPORT)
     });
     found.collect()
 }
@@ -152,9 +152,9 @@ fn service_entry(object: &Value) -> Vec<Reach> {
         let protocol = text(port, "/protocol").to_ascii_uppercase();
         if open && matches!(protocol.as_str(), "" | "TCP" | "MONGO" | "MYSQL" | "REDIS") {
             let number = &port["number"];
-            let words = format!("opens port {number} for TCP at every sidecar");
+            let message = format!("opens port {number} for TCP at every sidecar");
             let help = "add `exportTo: [\".\"]`, or `addresses:`";
-            found.push(reach(object, &format!("spec.ports[{at}]"), &words, help));
+            found.push(reach(object, &format!("spec.ports[{at}]"), &message, help));
         }
     }
     found
@@ -174,8 +174,8 @@ fn listeners(object: &Value) -> Vec<Reach> {
     let foreign = each.filter(|(_, listener)| !is_own(text(listener, "/hostname")));
     let found = foreign.map(|(at, listener)| {
         let host = text(listener, "/hostname");
-        let words = shared_gateway(if host.is_empty() { "*" } else { host });
-        reach(object, &format!("spec.listeners[{at}]"), &words, GATEWAY)
+        let message = shared_gateway(if host.is_empty() { "*" } else { host });
+        reach(object, &format!("spec.listeners[{at}]"), &message, GATEWAY)
     });
     found.collect()
 }
@@ -195,8 +195,8 @@ fn route(object: &Value, kind: &str) -> Vec<Reach> {
     }
     let hosts = list(object, "/spec/hostnames");
     if hosts.is_empty() || matches!(kind, "TCPRoute" | "UDPRoute") {
-        let words = shared_gateway("*");
-        return vec![reach(object, "spec.parentRefs", &words, GATEWAY)];
+        let message = shared_gateway("*");
+        return vec![reach(object, "spec.parentRefs", &message, GATEWAY)];
     }
     each_host(object, hosts, "spec.hostnames", shared_gateway)
 }
@@ -215,8 +215,13 @@ fn ingress(object: &Value) -> Vec<Reach> {
     for (at, rule) in list(object, "/spec/rules").iter().enumerate() {
         let host = text(rule, "/host");
         if !is_own(host) {
-            let words = shared_gateway(if host.is_empty() { "*" } else { host });
-            found.push(reach(object, &format!("spec.rules[{at}]"), &words, GATEWAY));
+            let message = shared_gateway(if host.is_empty() { "*" } else { host });
+            found.push(reach(
+                object,
+                &format!("spec.rules[{at}]"),
+                &message,
+                GATEWAY,
+            ));
         }
     }
     found
@@ -226,9 +231,9 @@ fn ingress(object: &Value) -> Vec<Reach> {
 fn service(object: &Value) -> Vec<Reach> {
     let mut found = Vec::new();
     if !list(object, "/spec/externalIPs").is_empty() {
-        let words = "claims addresses of the cluster's network";
+        let message = "claims addresses of the cluster's network";
         let help = "omit `externalIPs`";
-        found.push(reach(object, "spec.externalIPs", words, help));
+        found.push(reach(object, "spec.externalIPs", message, help));
     }
     for (at, port) in list(object, "/spec/ports").iter().enumerate() {
         if let Some(number) = port
@@ -236,12 +241,12 @@ fn service(object: &Value) -> Vec<Reach> {
             .and_then(Value::as_u64)
             .filter(|number| *number > 0)
         {
-            let words = format!("claims port {number} of every node");
+            let message = format!("claims port {number} of every node");
             let help = "omit `nodePort`: the cluster then chooses a free one";
             found.push(reach(
                 object,
                 &format!("spec.ports[{at}].nodePort"),
-                &words,
+                &message,
                 help,
             ));
         }

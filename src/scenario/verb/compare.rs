@@ -82,9 +82,9 @@ impl Verb for Compare {
         }
         for (name, bound) in claims {
             let wrong = bound.as_deref().and_then(|text| range::share(text).err());
-            let told = wrong
+            let reported = wrong
                 .map(|error| Mistake::value(name, error.to_string(), "write a share, e.g. 80%"));
-            found.extend(told);
+            found.extend(reported);
         }
         let (needed, rates) = (rounds_needed(around.rates), around.rates);
         if self.rounds < needed {

@@ -53,11 +53,11 @@ impl Verb for ConfigureServer {
             .health
             .map(|health| format!("health {}", health.as_str()));
         let away = self.go_away.then(|| "GOAWAY on all connections".to_owned());
-        let words: Vec<String> = [script, health, away].into_iter().flatten().collect();
+        let parts: Vec<String> = [script, health, away].into_iter().flatten().collect();
         format!(
             "configure the servers of {}: {}",
             self.workload,
-            words.join(", ")
+            parts.join(", ")
         )
     }
 
@@ -74,8 +74,9 @@ impl Verb for ConfigureServer {
             )];
         }
         let unreadable = script::script(self.script.as_ref()).err();
-        let told = unreadable.map(|error| Mistake::key("script", error.told(), ScriptError::HELP));
-        told.into_iter().collect()
+        let reported =
+            unreadable.map(|error| Mistake::key("script", error.reported(), ScriptError::HELP));
+        reported.into_iter().collect()
     }
 
     fn limits(&self) -> Vec<Limit<'_>> {

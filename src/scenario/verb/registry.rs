@@ -127,10 +127,10 @@ mod tests {
     fn each_word_is_its_verb() {
         let schema = serde_json::to_value(schemars::schema_for!(Step)).expect("JSON");
         let verbs = schema["oneOf"].as_array().expect("verbs");
-        let words = verbs.iter().map(|verb| &verb["required"][0]);
-        let words: Vec<&str> = words.map(|word| word.as_str().expect("a string")).collect();
+        let parts = verbs.iter().map(|verb| &verb["required"][0]);
+        let parts: Vec<&str> = parts.map(|word| word.as_str().expect("a string")).collect();
         let names: Vec<&str> = FORMS.iter().map(|(name, ..)| *name).collect();
-        assert_eq!(names, words);
+        assert_eq!(names, parts);
         assert!(verbs.iter().all(|verb| verb["description"].is_string()));
     }
 

@@ -365,10 +365,10 @@ async fn istio(client: &Client, options: &KindOptions, phases: &Phases) -> Resul
 }
 
 async fn version(kind: &ContainerTool) -> Result<String, KindError> {
-    let said = kind
+    let answer = kind
         .run(&["version", "--quiet"], timeouts().target.kind_question)
         .await?;
-    Ok(said.trim().to_owned())
+    Ok(answer.trim().to_owned())
 }
 
 /// Deletes a cluster until kind no longer lists it: if its creation is still running, a container
@@ -403,7 +403,7 @@ async fn delete(kind: &ContainerTool, record: &Record) -> Result<(), KindError> 
         Err(WaitError::TimedOut(late)) => Err(KindError::Failed {
             what: format!("kind delete cluster --name {name}"),
             cause: late.last_seen,
-            words: String::new(),
+            output: String::new(),
         }),
     }
 }

@@ -93,8 +93,8 @@ pub fn of_node(log: &str) -> Option<&'static str> {
 }
 
 /// The cause of the first entry that the error text contains, else "unknown cause".
-pub fn cause(words: &str) -> &'static str {
-    let lower = words.to_lowercase();
+pub fn cause(message: &str) -> &'static str {
+    let lower = message.to_lowercase();
     CAUSES
         .iter()
         .find(|(mark, _)| lower.contains(&mark.to_lowercase()))
@@ -136,7 +136,7 @@ mod tests {
         "systemd did not come up"
     )]
     #[case("something new", "unknown cause")]
-    fn words_lead_to_a_way_out(#[case] words: &str, #[case] part: &str) {
-        assert!(cause(words).contains(part), "{}", cause(words));
+    fn words_lead_to_a_way_out(#[case] message: &str, #[case] part: &str) {
+        assert!(cause(message).contains(part), "{}", cause(message));
     }
 }

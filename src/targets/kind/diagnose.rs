@@ -17,26 +17,26 @@ pub(super) async fn explain(cluster: &str, error: KindError) -> KindError {
     let KindError::Failed {
         what,
         cause: of_kind,
-        words,
+        output,
     } = error
     else {
         return error;
     };
-    let words = words.lines().filter(|line| !line.contains(TRACE));
-    let mut said = words.collect::<Vec<_>>().join("\n");
+    let lines = output.lines().filter(|line| !line.contains(TRACE));
+    let mut output = lines.collect::<Vec<_>>().join("\n");
     let mut found = None;
     for node in nodes(cluster).await {
         let log = log(&node).await;
         found = found.or_else(|| cause::of_node(&log));
         let telling: Vec<&str> = log.lines().filter(|line| tells(line)).collect();
         for line in &telling[telling.len().saturating_sub(SHOWN)..] {
-            said.push_str(&format!("\n  {node}| {}", clean_line(line)));
+            output.push_str(&format!("\n  {node}| {}", clean_line(line)));
         }
     }
     KindError::Failed {
         what,
         cause: found.map_or(of_kind, str::to_owned),
-        words: said,
+        output,
     }
 }
 

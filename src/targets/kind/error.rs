@@ -34,12 +34,12 @@ pub enum KindError {
         limit: Duration,
         last: String,
     },
-    /// kind or docker failed. `words` is its output, `cause` meshproof's explanation of it.
-    #[error("{what} failed: {cause}\n{words}")]
+    /// kind or docker failed. `output` is its output, `cause` meshproof's explanation of it.
+    #[error("{what} failed: {cause}\n{output}")]
     Failed {
         what: String,
         cause: String,
-        words: String,
+        output: String,
     },
     #[error(
         "invalid kind cluster name {0:?}: use lower-case letters, digits, dots and dashes, and begin and end with a letter or digit"

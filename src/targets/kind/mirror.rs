@@ -165,8 +165,8 @@ async fn run(mirror: &Mirror, cluster: &str, own: &Own) -> Result<(AuxService, S
     let upstream = match answers(&upstream).await {
         Ok(()) => Some(upstream),
         Err(error) => {
-            let words = chain(&error);
-            tracing::warn!(%upstream, %words, "the registry does not respond; its mirror serves only what it already has");
+            let message = chain(&error);
+            tracing::warn!(%upstream, %message, "the registry does not respond; its mirror serves only what it already has");
             None
         }
     };
@@ -226,14 +226,14 @@ async fn answers(upstream: &str) -> reqwest::Result<()> {
 async fn gateway() -> Result<Ipv4Addr, KindError> {
     let format = "{{range .IPAM.Config}}{{.Gateway}}\n{{end}}";
     let args = ["network", "inspect", NETWORK, "--format", format];
-    let said = ContainerTool::docker()?
+    let answer = ContainerTool::docker()?
         .run(&args, timeouts().target.kind_question)
         .await?;
-    let found = said.lines().find_map(|line| line.trim().parse().ok());
+    let found = answer.lines().find_map(|line| line.trim().parse().ok());
     found.ok_or_else(|| KindError::Failed {
         what: format!("docker {}", args.join(" ")),
         cause: "the network has no IPv4 gateway".to_owned(),
-        words: said,
+        output: answer,
     })
 }
 

@@ -132,8 +132,8 @@ mod tests {
         };
         let condition = |status: &str| json!([{"type": "Ready", "status": status, "message": "cni plugin not initialized"}]);
         assert_eq!(not_ready(&node(condition("True"))), None);
-        let words = not_ready(&node(condition("False"))).unwrap();
-        assert_eq!(words, "n: cni plugin not initialized");
+        let message = not_ready(&node(condition("False"))).unwrap();
+        assert_eq!(message, "n: cni plugin not initialized");
         assert!(not_ready(&node(json!([]))).unwrap().contains("status yet"));
     }
 

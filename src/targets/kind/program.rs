@@ -87,16 +87,16 @@ impl ContainerTool {
         limit: Duration,
         note: impl FnOnce(u32) -> Result<(), KindError>,
     ) -> Result<String, KindError> {
-        let words: Vec<_> = args
+        let texts: Vec<_> = args
             .iter()
             .map(|arg| arg.as_ref().to_string_lossy())
             .collect();
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let what = format!("{name} {}", words.join(" "));
-        let failed = |cause: &str, words: String| KindError::Failed {
+        let what = format!("{name} {}", texts.join(" "));
+        let failed = |cause: &str, output: String| KindError::Failed {
             what: what.clone(),
             cause: cause.to_owned(),
-            words,
+            output,
         };
         let mut command = Command::new(&self.path);
         if let Some(engine) = &self.engine {
@@ -112,18 +112,18 @@ impl ContainerTool {
         let mut child = child.map_err(|error| failed("cannot start it", error.to_string()))?;
         child.id().map_or(Ok(()), note)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let mut said = Vec::new();
+        let mut answer = Vec::new();
         let talk = async {
-            let (out, ()) = tokio::join!(whole(stdout), lines(stderr, &mut said));
+            let (out, ()) = tokio::join!(whole(stdout), lines(stderr, &mut answer));
             (out, child.wait().await)
         };
         let Ok((out, status)) = timeout(limit, talk).await else {
-            let last = tail(&said);
+            let last = tail(&answer);
             return Err(KindError::Slow { what, limit, last });
         };
         match status {
             Ok(status) if status.success() => Ok(out),
-            Ok(_) => Err(failed(cause(&said.join("\n")), tail(&said))),
+            Ok(_) => Err(failed(cause(&answer.join("\n")), tail(&answer))),
             Err(error) => Err(failed("cannot wait for its exit", error.to_string())),
         }
     }
@@ -172,9 +172,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_says_command_cause_and_words() {
-        let said = "echo 'write: no space left on device' >&2; exit 1";
+        let answer = "echo 'write: no space left on device' >&2; exit 1";
         let error = shell()
-            .run(&["-c", said], LIMIT)
+            .run(&["-c", answer], LIMIT)
             .await
             .unwrap_err()
             .to_string();
@@ -189,10 +189,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_hangs_is_ended_and_quoted() {
-        let said = "echo waiting for the node >&2; exec sleep 60";
+        let answer = "echo waiting for the node >&2; exec sleep 60";
         let limit = Duration::from_millis(500);
         let error = shell()
-            .run(&["-c", said], limit)
+            .run(&["-c", answer], limit)
             .await
             .unwrap_err()
             .to_string();

@@ -30,7 +30,7 @@ struct Need {
     /// Bytes or items in one unit of the shell's flag.
     unit: u64,
     /// A lower soft limit is raised to this value.
-    wanted: u64,
+    expected: u64,
 }
 
 const MIB: u64 = 1 << 20;
@@ -46,7 +46,7 @@ const WORLD: [Need; 5] = [
         flag: "ulimit -n",
         least: 512,
         unit: 1,
-        wanted: 65_536,
+        expected: 65_536,
     },
     Need {
         resource: Resource::RLIMIT_NPROC,
@@ -54,7 +54,7 @@ const WORLD: [Need; 5] = [
         flag: "ulimit -u",
         least: 1024,
         unit: 1,
-        wanted: 65_536,
+        expected: 65_536,
     },
     Need {
         resource: Resource::RLIMIT_STACK,
@@ -62,7 +62,7 @@ const WORLD: [Need; 5] = [
         flag: "ulimit -s",
         least: MIB,
         unit: 1024,
-        wanted: 8 * MIB,
+        expected: 8 * MIB,
     },
     Need {
         resource: Resource::RLIMIT_AS,
@@ -70,7 +70,7 @@ const WORLD: [Need; 5] = [
         flag: "ulimit -v",
         least: 8 * GIB,
         unit: 1024,
-        wanted: u64::MAX,
+        expected: u64::MAX,
     },
     Need {
         resource: Resource::RLIMIT_FSIZE,
@@ -78,7 +78,7 @@ const WORLD: [Need; 5] = [
         flag: "ulimit -f",
         least: 512 * MIB,
         unit: 1024,
-        wanted: u64::MAX,
+        expected: u64::MAX,
     },
 ];
 
@@ -89,7 +89,7 @@ const RUN: [Need; 1] = [Need {
     flag: "ulimit -n",
     least: 128,
     unit: 1,
-    wanted: 65_536,
+    expected: 65_536,
 }];
 
 /// Ensures that a world can be started.
@@ -112,10 +112,10 @@ fn raise(need: &Need) -> Result<(), TooLow> {
     let Ok((soft, hard)) = getrlimit(need.resource) else {
         return Ok(());
     };
-    let wanted = need.wanted.min(hard);
-    if soft < wanted {
+    let expected = need.expected.min(hard);
+    if soft < expected {
         // The hard limit is not exceeded, so no privilege is needed.
-        let _ = setrlimit(need.resource, wanted, hard);
+        let _ = setrlimit(need.resource, expected, hard);
     }
     let exempt = need.resource == Resource::RLIMIT_NPROC && Uid::effective().is_root();
     check(need, hard, exempt)
@@ -139,7 +139,7 @@ pub fn explain(log: &str) -> Option<String> {
     // Messages of Go's runtime, and of Go and libc for EAGAIN from clone(2) (golang/go
     // src/runtime/os_linux.go, newosproc).
     let threads = ["failed to create new OS thread", "pthread_create failed"];
-    if threads.iter().any(|words| log.contains(words)) {
+    if threads.iter().any(|message| log.contains(message)) {
         let limit = getrlimit(Resource::RLIMIT_NPROC).map_or(0, |(soft, _)| soft);
         return Some(format!(
             "it could not start a thread: this user may have {limit} processes and threads (ulimit -u), or the machine has no more"
@@ -173,11 +173,14 @@ mod tests {
     fn a_low_limit_is_named_as_the_shell_names_it(
         #[case] number: usize,
         #[case] hard: u64,
-        #[case] told: &str,
+        #[case] reported: &str,
         #[case] remedy: &str,
     ) {
-        let said = check(&WORLD[number], hard, false).unwrap_err().to_string();
-        assert!(said.contains(told) && said.contains(remedy), "{said}");
+        let answer = check(&WORLD[number], hard, false).unwrap_err().to_string();
+        assert!(
+            answer.contains(reported) && answer.contains(remedy),
+            "{answer}"
+        );
     }
 
     #[test]
@@ -194,9 +197,9 @@ mod tests {
     #[case("accept tcp: accept4: too many open files", Some("ulimit -n"))]
     #[case("write x: no space left on device", Some("no space left"))]
     #[case("panic: nil map", None)]
-    fn a_log_that_tells_of_a_limit_is_explained(#[case] log: &str, #[case] told: Option<&str>) {
-        let said = explain(log);
-        assert_eq!(said.is_some(), told.is_some(), "{said:?}");
-        assert!(told.is_none_or(|words| said.unwrap().contains(words)));
+    fn a_log_that_tells_of_a_limit_is_explained(#[case] log: &str, #[case] reported: Option<&str>) {
+        let answer = explain(log);
+        assert_eq!(answer.is_some(), reported.is_some(), "{answer:?}");
+        assert!(reported.is_none_or(|message| answer.unwrap().contains(message)));
     }
 }

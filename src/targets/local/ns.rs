@@ -277,9 +277,9 @@ mod tests {
     fn a_process_with_threads_is_not_forked() {
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || wait.recv());
-        let said = fork_child(|| 0).unwrap_err().to_string();
+        let answer = fork_child(|| 0).unwrap_err().to_string();
         drop(release);
         let _ = other.join();
-        assert!(said.contains("threads"), "{said}");
+        assert!(answer.contains("threads"), "{answer}");
     }
 }

@@ -13,7 +13,7 @@ use crate::verdict::{
     fields,
     judgement::{Judgement, decide, exact},
     tally::Tally,
-    words::field_words,
+    text::fields_text,
 };
 
 /// The line of a proxy's access log about each call.
@@ -49,7 +49,7 @@ impl Spec for AccessLog {
         match (self.absent, self.fields.is_empty()) {
             (true, _) => format!("no line in the access log of {at}"),
             (false, true) => format!("a line for each call in the access log of {at}"),
-            (false, false) => format!("{} in the access log of {at}", field_words(&self.fields)),
+            (false, false) => format!("{} in the access log of {at}", fields_text(&self.fields)),
         }
     }
 

@@ -142,7 +142,7 @@ impl Exact for Config {
                 .taken
                 .get(&call.call)
                 .and_then(|taken| hops.parts.get(taken));
-            let (result, words) = hop.map_or_else(
+            let (result, message) = hop.map_or_else(
                 || {
                     (
                         CheckResult::Undecided,
@@ -151,7 +151,7 @@ impl Exact for Config {
                 },
                 |hop| compare(self, hop),
             );
-            tally.add(words);
+            tally.add(message);
             worst = match (worst, result) {
                 (CheckResult::Refuted, _) | (_, CheckResult::Refuted) => CheckResult::Refuted,
                 (CheckResult::Undecided, _) | (_, CheckResult::Undecided) => CheckResult::Undecided,
@@ -166,9 +166,9 @@ impl Exact for Config {
 }
 
 /// Lists the fields that differ.
-fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
+fn compare(expected: &Config, hop: &Hop) -> (CheckResult, String) {
     let (mut differ, mut open) = (Vec::new(), Vec::new());
-    for (part, fields) in wanted.parts() {
+    for (part, fields) in expected.parts() {
         let found = hop.get(&part).map_or(&[][..], Vec::as_slice);
         for (pointer, value) in fields {
             let name = format!("{}{pointer}", part.as_str());
@@ -192,7 +192,7 @@ fn compare(wanted: &Config, hop: &Hop) -> (CheckResult, String) {
         return (CheckResult::Refuted, differ.join(", "));
     }
     match open.first() {
-        Some(words) => (CheckResult::Undecided, words.clone()),
+        Some(message) => (CheckResult::Undecided, message.clone()),
         None => (CheckResult::Holds, "as expected".to_owned()),
     }
 }
@@ -213,7 +213,7 @@ mod tests {
     use crate::observe::data_plane::hop::Part;
     use serde_json::json;
 
-    fn wanted(text: &str) -> Config {
+    fn expected(text: &str) -> Config {
         serde_yaml::from_str(text).expect("valid YAML")
     }
 
@@ -239,6 +239,6 @@ mod tests {
                 ],
             ),
         ]);
-        assert_eq!(compare(&wanted(text), &hop).0, result);
+        assert_eq!(compare(&expected(text), &hop).0, result);
     }
 }

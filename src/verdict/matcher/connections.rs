@@ -22,9 +22,9 @@ pub fn connections(attempts: &[Attempt]) -> BTreeMap<(&str, u64), u64> {
 }
 
 /// Whether the number of connections or frames of these attempts is as expected.
-pub fn total(attempts: &[Attempt], wanted: CountRange, number: u64, what: &str) -> Judgement {
+pub fn total(attempts: &[Attempt], expected: CountRange, number: u64, what: &str) -> Judgement {
     Judgement {
-        result: decide(attempts.is_empty(), wanted.contains(number)),
+        result: decide(attempts.is_empty(), expected.contains(number)),
         actual: format!("{number} {what} for {} attempts", attempts.len()),
         samples: attempts.len() as u64,
         method: String::new(),

@@ -132,19 +132,19 @@ impl Exact for Counters {
     /// is undecided.
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         let grown = &calls.seen.telemetry.counters;
-        let mut words = Vec::new();
+        let mut parts = Vec::new();
         let mut good = true;
         for (name, number) in self.expected_counts(calls) {
             let seen = total(grown, &name);
             good &= seen == number;
-            words.push(format!("{} = {seen} (expected {number})", short(&name)));
+            parts.push(format!("{} = {seen} (expected {number})", short(&name)));
         }
         let nothing = grown.is_empty() || calls.seen.calls.is_empty();
         let mut judgement = exact(decide(nothing, good), Tally::default());
         judgement.samples = calls.seen.calls.len() as u64;
         judgement.actual = match grown.is_empty() {
             true => "the proxy has none of these counters".to_owned(),
-            false => words.join(", "),
+            false => parts.join(", "),
         };
         judgement
     }

@@ -10,7 +10,7 @@ use statistics::{Rates, calls_to_see, seen_in};
 use super::spec::{Around, Exact, ExpectError, Form, Mistake, Spec};
 use crate::{
     values::range,
-    verdict::{calls::Calls, judgement::Judgement, outcome::CheckResult, words::percent},
+    verdict::{calls::Calls, judgement::Judgement, outcome::CheckResult, text::percent},
 };
 
 /// The share of faulty calls that must not be missed.
@@ -53,11 +53,11 @@ impl Spec for Detects {
         }
         let needed = calls_to_see(self.0, around.rates.beta);
         let few = around.times.filter(|times| *times < needed);
-        let told = few.map(|_| {
+        let reported = few.map(|_| {
             let message = format!("too few calls for 'detects': it needs {needed}");
             Mistake::new(message, "remove `times`, or increase it")
         });
-        told.into_iter().collect()
+        reported.into_iter().collect()
     }
 }
 

@@ -95,16 +95,16 @@ impl Spec for IstioctlSays {
 
 impl Exact for IstioctlSays {
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
-        let said = &calls.seen.telemetry.istioctl;
-        let count = |text: &str| said.iter().filter(|line| line.contains(text)).count() as u64;
+        let answer = &calls.seen.telemetry.istioctl;
+        let count = |text: &str| answer.iter().filter(|line| line.contains(text)).count() as u64;
         let good = self.lines.iter().all(|(text, n)| count(text) == *n);
-        let words = self.lines.keys();
-        let words = words.map(|text| format!("{} × \"{text}\"", count(text)));
-        let mut judgement = exact(decide(said.is_empty(), good), Tally::default());
+        let parts = self.lines.keys();
+        let parts = parts.map(|text| format!("{} × \"{text}\"", count(text)));
+        let mut judgement = exact(decide(answer.is_empty(), good), Tally::default());
         judgement.samples = 1;
-        judgement.actual = match said.is_empty() {
+        judgement.actual = match answer.is_empty() {
             true => "istioctl printed nothing".to_owned(),
-            false => words.collect::<Vec<_>>().join(", "),
+            false => parts.collect::<Vec<_>>().join(", "),
         };
         judgement
     }

@@ -41,11 +41,11 @@ impl Spec for MaxFailed {
 
     fn mistakes(&self, around: &Around<'_>) -> Vec<Mistake> {
         let vacuous = around.times.filter(|times| self.0 >= *times);
-        let told = vacuous.map(|times| {
+        let reported = vacuous.map(|times| {
             let message = format!("{} of {times} calls may fail", self.0);
             Mistake::new(message, "set `max-failed` below the number of calls")
         });
-        told.into_iter().collect()
+        reported.into_iter().collect()
     }
 }
 
@@ -64,11 +64,11 @@ pub(super) fn judge(calls: &Calls<'_>) -> Judgement {
             return name;
         }
         let by = producer::name(calls.producer(call));
-        let words = short(&reason(call), 60);
-        match (logged::reason(&calls.seen.logged, call), words.as_str()) {
+        let message = short(&reason(call), 60);
+        match (logged::reason(&calls.seen.logged, call), message.as_str()) {
             (Some(why), "") => format!("{name} ({why})"),
-            (Some(why), words) => format!("{name} (from {by}: \"{words}\"; {why})"),
-            (None, words) => format!("{name} (from {by}: \"{words}\")"),
+            (Some(why), message) => format!("{name} (from {by}: \"{message}\"; {why})"),
+            (None, message) => format!("{name} (from {by}: \"{message}\")"),
         }
     });
     let tally: Tally = tally.collect();

@@ -20,29 +20,29 @@ pub fn read(field: &'static str, written: &Fields) -> Result<Fields, ExpectError
     let each = written.iter();
     let mut faults = each.filter_map(|(key, values)| binary_fault(key, values.as_ref()?));
     match faults.next() {
-        Some(words) => Err(ExpectError::Words {
+        Some(text) => Err(ExpectError::Text {
             field,
-            message: format!("{field}: {words}: keys that end in -bin hold bytes"),
+            message: format!("{field}: {text}: keys that end in -bin hold bytes"),
         }),
         None => Ok(written.clone()),
     }
 }
 
 /// Replaces the placeholders of the values.
-pub fn expand(wanted: &mut Fields, expand: &dyn Fn(&str) -> String) {
-    let each = wanted.values_mut().flatten();
+pub fn expand(expected: &mut Fields, expand: &dyn Fn(&str) -> String) {
+    let each = expected.values_mut().flatten();
     each.for_each(|values| *values = values.map(expand));
 }
 
 /// Whether every call has exactly the expected values.
 pub fn every(
     calls: &[&Observation],
-    wanted: &Fields,
+    expected: &Fields,
     all: impl for<'c> Fn(&'c Observation, &str) -> Vec<&'c str>,
 ) -> Judgement {
     judgement::every(
         calls,
-        |call| fields::seen(wanted, |key| all(call, key)),
-        |call| fields::matches(wanted, |key| all(call, key)),
+        |call| fields::seen(expected, |key| all(call, key)),
+        |call| fields::matches(expected, |key| all(call, key)),
     )
 }

@@ -61,11 +61,11 @@ impl PageSees {
     pub fn of(call: &Observation) -> Option<Self> {
         let web = call.web.as_ref()?;
         if let Some(browser) = &web.browser {
-            let told = Self::Status(call.status.code);
+            let reported = Self::Status(call.status.code);
             return Some(if browser.refused.is_some() {
                 Self::Blocked
             } else {
-                told
+                reported
             });
         }
         call.http_status?;
@@ -91,7 +91,7 @@ impl Spec for PageSees {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        Self::parse(written).ok_or_else(|| ExpectError::Words {
+        Self::parse(written).ok_or_else(|| ExpectError::Text {
             field: Self::NAME,
             message: format!("invalid value '{written}': write a gRPC status, blocked or allowed"),
         })
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case::told(None, "NOT_FOUND")]
+    #[case::reported(None, "NOT_FOUND")]
     #[case::refused(Some("PreflightMissingAllowOriginHeader"), "blocked")]
     fn a_real_browser_is_believed(#[case] refused: Option<&str>, #[case] page: &str) {
         let mut call = failed(0, 5, "no such", Origin::Wire);

@@ -63,21 +63,21 @@ impl Sampled for Pinned {
 
 /// The test. A group is a connection.
 struct Test {
-    wanted: bool,
+    expected: bool,
     groups: Groups,
 }
 
 impl Test {
-    fn new(wanted: bool, pods: &Pods, rates: Rates) -> Self {
-        let rate = if wanted { rates.beta } else { rates.alpha };
+    fn new(expected: bool, pods: &Pods, rates: Rates) -> Self {
+        let rate = if expected { rates.beta } else { rates.alpha };
         Self {
-            wanted,
+            expected,
             groups: Groups::new(pods, rate, "connection"),
         }
     }
 
     fn decision(&self) -> Decision {
-        match (self.groups.test.decision(), self.wanted) {
+        match (self.groups.test.decision(), self.expected) {
             (decision, true) => decision,
             (Decision::Holds, false) => Decision::Refuted,
             (Decision::Refuted, false) => Decision::Holds,
@@ -99,7 +99,7 @@ impl SequentialTest for Test {
     }
 
     fn conclude(&self) -> Judgement {
-        let letter = if self.wanted { "beta" } else { "alpha" };
+        let letter = if self.expected { "beta" } else { "alpha" };
         self.groups.judgement(self.decision(), letter)
     }
 }

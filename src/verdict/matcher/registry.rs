@@ -244,10 +244,10 @@ mod tests {
         fields.sort_unstable();
         assert_eq!(names, fields);
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-            let words = field["description"].as_str().unwrap_or_default();
+            let message = field["description"].as_str().unwrap_or_default();
             assert!(
-                words.ends_with('.') || words.ends_with(')'),
-                "{name}: {words}"
+                message.ends_with('.') || message.ends_with(')'),
+                "{name}: {message}"
             );
         }
     }

@@ -29,7 +29,7 @@ use crate::{
     values::range::{self, ValueError},
     verdict::{
         calls::Calls, judgement::Judgement, key_assignments::KeyAssignments, outcome::CheckResult,
-        words::percent,
+        text::percent,
     },
 };
 
@@ -117,19 +117,19 @@ impl Exact for Remapped {
             .collect();
         let keys = pairs.len() as u64;
         if keys == 0 {
-            let words = format!("no value of {} was answered in both runs", self.key);
-            return open(words);
+            let message = format!("no value of {} was answered in both runs", self.key);
+            return open(message);
         }
         let changed = pairs.iter().filter(|(now, then)| now != then).count() as u64;
         let errors = self.errors(keys, before.pods, now.pods);
-        let (result, wrong, wanted) = if self.holds(changed, keys) {
+        let (result, wrong, expected) = if self.holds(changed, keys) {
             (CheckResult::Holds, errors.beta, rates.beta)
         } else {
             (CheckResult::Refuted, errors.alpha, rates.alpha)
         };
         let share = percent(changed as f64 / keys as f64);
         let mut actual = format!("{share} ({changed} of {keys})");
-        let result = if wrong > wanted {
+        let result = if wrong > expected {
             actual += &format!("; with {keys} values the error rate would be {wrong:.0e}");
             CheckResult::Undecided
         } else {
@@ -220,5 +220,5 @@ fn ring_chance(moved: u64, keys: u64, share: f64, points: f64) -> f64 {
 }
 
 #[cfg(test)]
-#[path = "moved_tests.rs"]
+#[path = "remapped_tests.rs"]
 mod tests;

@@ -40,11 +40,11 @@ impl Exact for Reset {
         each(kept.iter().map(|call| {
             let seen = call.reset.as_ref().filter(|reset| reset.remote);
             let seen = seen.map(|reset| reset.code.as_str());
-            let words = seen.map_or_else(
+            let message = seen.map_or_else(
                 || "no RST_STREAM".to_owned(),
                 |code| format!("RST_STREAM {code}"),
             );
-            (seen == self.0.as_deref(), words)
+            (seen == self.0.as_deref(), message)
         }))
     }
 }

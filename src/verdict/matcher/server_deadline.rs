@@ -80,11 +80,11 @@ fn deadline(attempt: &Attempt) -> String {
     )
 }
 
-fn deadline_matches(wanted: ServerDeadline, attempt: &Attempt) -> bool {
+fn deadline_matches(expected: ServerDeadline, attempt: &Attempt) -> bool {
     if !fields::all(&attempt.metadata, TIMEOUT).is_empty() {
         return false;
     }
-    match (wanted, attempt.timeout_ms) {
+    match (expected, attempt.timeout_ms) {
         (ServerDeadline::Absent, seen) => seen.is_none(),
         (ServerDeadline::Within(span), Some(ms)) => span.contains(Duration::from_millis(ms)),
         (ServerDeadline::Within(_), None) => false,

@@ -11,7 +11,7 @@ use crate::verdict::{
     calls::Calls,
     fields,
     judgement::{Judgement, every_attempt},
-    words::field_words,
+    text::fields_text,
 };
 
 /// The values of each key; `None`: the key must be absent.
@@ -35,7 +35,7 @@ impl Spec for ServerMetadata {
     }
 
     fn expected(&self) -> String {
-        field_words(&self.0)
+        fields_text(&self.0)
     }
 
     fn expand(&mut self, expand: &dyn Fn(&str) -> String) {

@@ -29,7 +29,7 @@ impl Spec for ServerMetadataIncludes {
 
     fn read(written: &Self::Written) -> Result<Self, ExpectError> {
         match written.keys().find(|key| binary::is_binary(key)) {
-            Some(key) => Err(ExpectError::Words {
+            Some(key) => Err(ExpectError::Text {
                 field: Self::NAME,
                 message: format!(
                     "{}: keys that end in -bin hold bytes: list all values of {key} in `server-metadata`",

@@ -12,7 +12,7 @@ use crate::{
         answer,
         judgement::{Judgement, SequentialTest},
         pods::World,
-        words::percent,
+        text::percent,
     },
 };
 
@@ -39,7 +39,7 @@ impl Spec for Share {
         }
         let sum: f64 = shares.values().sum();
         if (sum - 1.0).abs() > 1e-6 {
-            return Err(ExpectError::Words {
+            return Err(ExpectError::Text {
                 field: Self::NAME,
                 message: format!("shares add up to {:.2} % instead of 100 %", sum * 100.0),
             });
@@ -100,7 +100,7 @@ impl Test {
         if let Some(stray) = &self.stray {
             return format!("{stray} answered, which is not one of these workloads");
         }
-        let words = |(name, hits): (&String, &u64)| {
+        let message = |(name, hits): (&String, &u64)| {
             let (low, high) = interval(*hits, self.samples, 0.95);
             format!(
                 "{name} {} ({hits} of {}, 95 % interval {:.1} to {:.1})",
@@ -114,7 +114,7 @@ impl Test {
             0 => "no application answered".to_owned(),
             _ => {
                 let each = self.workloads.iter().zip(&self.counts);
-                each.map(words).collect::<Vec<_>>().join(", ")
+                each.map(message).collect::<Vec<_>>().join(", ")
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::{
         judgement::{Judgement, decide, exact},
         outcome::CheckResult,
         tally::Tally,
-        words::percent,
+        text::percent,
     },
 };
 
@@ -139,18 +139,18 @@ impl Exact for Spans {
     }
 }
 
-fn span_words(wanted: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
+fn span_words(expected: &Spans, found: &[(&str, &Span)], tagged: bool) -> String {
     if found.is_empty() {
         return "no span".to_owned();
     }
     let names: BTreeSet<&str> = found.iter().map(|(from, _)| *from).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let mut words = format!("spans from {}", names.join(", "));
+    let mut message = format!("spans from {}", names.join(", "));
     if !tagged && let Some((from, span)) = found.first() {
-        let tags = fields::seen(&wanted.tags, |key| fields::all(&span.tags, key));
-        words += &format!(" ({from}: {tags})");
+        let tags = fields::seen(&expected.tags, |key| fields::all(&span.tags, key));
+        message += &format!(" ({from}: {tags})");
     }
-    words
+    message
 }
 
 /// Tests the share p against p/2 and against the middle between p and 1.

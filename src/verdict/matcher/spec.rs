@@ -202,7 +202,7 @@ pub enum ExpectError {
         error: ValueError,
     },
     #[error("{message}")]
-    Words {
+    Text {
         field: &'static str,
         message: String,
     },
@@ -220,7 +220,7 @@ impl ExpectError {
     /// The field of `expect:` with the invalid value.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::Value { field, .. } | Self::Words { field, .. } | Self::Unknown { field, .. } => {
+            Self::Value { field, .. } | Self::Text { field, .. } | Self::Unknown { field, .. } => {
                 field
             }
         }

@@ -90,16 +90,16 @@ impl Spec for Stream {
 
     fn expected(&self) -> String {
         let Self { requests, replies } = *self;
-        let part = |wanted: Option<Wanted>, what: &str| {
-            wanted.map(|wanted| format!("{} {what}", wanted.describe()))
+        let part = |required: Option<Wanted>, what: &str| {
+            required.map(|required| format!("{} {what}", required.describe()))
         };
         let parts = [part(requests, "requests"), part(replies, "replies")];
         let counted: Vec<String> = parts.into_iter().flatten().collect();
-        let mut words = "each message once, in order, undamaged".to_owned();
+        let mut message = "each message once, in order, undamaged".to_owned();
         if !counted.is_empty() {
-            words = format!("{}, {words}", counted.join(" and "));
+            message = format!("{}, {message}", counted.join(" and "));
         }
-        words
+        message
     }
 }
 
@@ -133,8 +133,8 @@ fn intact(
         .map_or(0, |attempt| u64::from(attempt.received));
     let got = call.messages.len() as u64;
     let sent = u64::from(call.uploaded);
-    let good = requests.is_none_or(|wanted| wanted.contains(received, sent))
-        && replies.is_none_or(|wanted| wanted.contains(got, received));
+    let good = requests.is_none_or(|expected| expected.contains(received, sent))
+        && replies.is_none_or(|expected| expected.contains(got, received));
     (
         good,
         format!("{received} of {sent} requests, {got} replies"),
@@ -148,7 +148,7 @@ mod tests {
         testing::{result, streamed},
     };
 
-    fn wanted(requests: &str, replies: &str) -> String {
+    fn expected(requests: &str, replies: &str) -> String {
         format!("stream: {{requests: '{requests}', replies: '{replies}'}}")
     }
 
@@ -168,7 +168,7 @@ mod tests {
         #[case] holds: bool,
     ) {
         let seen = streamed(received, sent, got);
-        let result = result(&wanted(requests, replies), &seen).0;
+        let result = result(&expected(requests, replies), &seen).0;
         assert_eq!(result == CheckResult::Holds, holds);
     }
 
@@ -176,9 +176,9 @@ mod tests {
     fn damage_on_either_side_refutes() {
         let mut seen = streamed(5, 5, 5);
         seen.calls[0].damage = Some("message 1 arrived as number 2".into());
-        assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
+        assert_eq!(result(&expected("5", "5"), &seen).0, CheckResult::Refuted);
         let mut seen = streamed(5, 5, 5);
         seen.attempts[0].damage = Some("message 3 arrived as number 2".into());
-        assert_eq!(result(&wanted("5", "5"), &seen).0, CheckResult::Refuted);
+        assert_eq!(result(&expected("5", "5"), &seen).0, CheckResult::Refuted);
     }
 }

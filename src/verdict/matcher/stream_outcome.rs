@@ -28,7 +28,7 @@ impl Spec for StreamOutcome {
         let known = KNOWN.contains(&written.as_str());
         known
             .then(|| Self(written.clone()))
-            .ok_or_else(|| ExpectError::Words {
+            .ok_or_else(|| ExpectError::Text {
                 field: Self::NAME,
                 message: format!("unknown outcome '{written}': write answered, cancelled or reset"),
             })

@@ -166,31 +166,31 @@ fn a_share_of_sampled_calls(#[case] counts: &[usize; 2], #[case] expected: Check
 
 #[test]
 fn a_diagnosis_counts_lines() {
-    let wanted = IstioctlSays {
+    let expected = IstioctlSays {
         run: Tool::Endpoints,
         of: "caller".into(),
         lines: BTreeMap::from([("HEALTHY".to_owned(), 2), ("UNHEALTHY".to_owned(), 0)]),
     };
-    let said = |lines: &[&str]| {
+    let answer = |lines: &[&str]| {
         let mut seen = seen(1);
         seen.telemetry.istioctl = lines.iter().map(|&line| line.to_owned()).collect();
-        result(&wanted.clone().into(), &seen)
+        result(&expected.clone().into(), &seen)
     };
-    assert_eq!(said(&["a HEALTHY", "b HEALTHY"]), CheckResult::Holds);
-    assert_eq!(said(&["a HEALTHY"]), CheckResult::Refuted);
-    assert_eq!(said(&[]), CheckResult::Undecided);
+    assert_eq!(answer(&["a HEALTHY", "b HEALTHY"]), CheckResult::Holds);
+    assert_eq!(answer(&["a HEALTHY"]), CheckResult::Refuted);
+    assert_eq!(answer(&[]), CheckResult::Undecided);
 }
 
 #[test]
 fn a_trace_context_that_came_twice_is_none() {
     let mut seen = seen(1);
-    let wanted = Matcher::from(Trace {
+    let expected = Matcher::from(Trace {
         header: TraceHeader::W3c,
         id: Some(TRACE.to_owned()),
         client_span: None,
     });
-    assert_eq!(result(&wanted, &seen), CheckResult::Holds);
+    assert_eq!(result(&expected, &seen), CheckResult::Holds);
     let first = seen.attempts[0].metadata[0].clone();
     seen.attempts[0].metadata.push(first);
-    assert_eq!(result(&wanted, &seen), CheckResult::Refuted);
+    assert_eq!(result(&expected, &seen), CheckResult::Refuted);
 }

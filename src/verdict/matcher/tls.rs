@@ -91,7 +91,7 @@ impl Spec for Tls {
 
     fn read(written: &Self) -> Result<Self, ExpectError> {
         match &written.refused {
-            Some(word) if !reasons().any(|known| known == word) => Err(ExpectError::Words {
+            Some(word) if !reasons().any(|known| known == word) => Err(ExpectError::Text {
                 field: Self::NAME,
                 message: format!(
                     "unknown reason '{word}' for a refused handshake: write one of {}",
@@ -179,8 +179,8 @@ impl Exact for Tls {
 
 type Certificates = BTreeMap<String, String>;
 
-fn matches(wanted: &Tls, call: &Observation, known: &Certificates) -> bool {
-    if let Some(reason) = &wanted.refused {
+fn matches(expected: &Tls, call: &Observation, known: &Certificates) -> bool {
+    if let Some(reason) = &expected.refused {
         return refusal(call).as_deref() == Some(reason.as_str());
     }
     let Some(tls) = &call.tls else {
@@ -189,13 +189,16 @@ fn matches(wanted: &Tls, call: &Observation, known: &Certificates) -> bool {
     let alpn = tls.alpn.as_deref().unwrap_or("none");
     let names: BTreeSet<&str> = tls.peer_names.iter().map(String::as_str).collect();
     let serial = |name: &String| known.get(name) == Some(&tls.peer_serial);
-    wanted.alpn.as_ref().is_none_or(|wanted| wanted == alpn)
-        && wanted.version.as_ref().is_none_or(|v| *v == tls.version)
-        && wanted
+    expected
+        .alpn
+        .as_ref()
+        .is_none_or(|expected| expected == alpn)
+        && expected.version.as_ref().is_none_or(|v| *v == tls.version)
+        && expected
             .names
             .as_ref()
             .is_none_or(|list| list.iter().map(String::as_str).collect::<BTreeSet<_>>() == names)
-        && wanted.certificate.as_ref().is_none_or(serial)
+        && expected.certificate.as_ref().is_none_or(serial)
 }
 
 fn actual(call: &Observation, known: &Certificates) -> String {
@@ -236,27 +239,28 @@ const ENDS: [&str; 5] = [
 /// With TLS 1.3, the client finishes the handshake before the server verifies its certificate, so
 /// an alert may arrive after a handshake that seemed successful.
 fn refusal(call: &Observation) -> Option<String> {
-    let words = call.transport_error.as_deref()?;
-    if let Some((_, rest)) = words.split_once("received fatal alert: ") {
+    let message = call.transport_error.as_deref()?;
+    if let Some((_, rest)) = message.split_once("received fatal alert: ") {
         let name: String = rest
             .chars()
             .take_while(char::is_ascii_alphanumeric)
             .collect();
         return Some(kebab(&name));
     }
-    if let Some((_, rest)) = words.split_once("invalid peer certificate: ") {
+    if let Some((_, rest)) = message.split_once("invalid peer certificate: ") {
         let name = rest.to_ascii_lowercase();
         let wrong = name.contains("notvalidforname") || name.contains("not valid for name");
         return Some(if wrong { "wrong-name" } else { "untrusted" }.to_owned());
     }
-    let own = if words.contains("connect to ") {
+    let own = if message.contains("connect to ") {
         "no-listener"
-    } else if words.contains("peer is incompatible") || words.contains("doesn't support any known")
+    } else if message.contains("peer is incompatible")
+        || message.contains("doesn't support any known")
     {
         "incompatible"
-    } else if words.contains("InvalidContentType") {
+    } else if message.contains("InvalidContentType") {
         "no-tls"
-    } else if ENDS.iter().any(|end| words.contains(end)) {
+    } else if ENDS.iter().any(|end| message.contains(end)) {
         "closed"
     } else if call.tls.is_some() {
         return None;
@@ -315,9 +319,9 @@ mod tests {
         "no-tls"
     )]
     #[case("connect to e:443: Connection refused (os error 111)", "no-listener")]
-    fn a_refusal_has_a_name(#[case] words: &str, #[case] reason: &str) {
-        let mut call = failed(0, 14, words, Origin::Transport);
-        call.transport_error = Some(words.to_owned());
+    fn a_refusal_has_a_name(#[case] message: &str, #[case] reason: &str) {
+        let mut call = failed(0, 14, message, Origin::Transport);
+        call.transport_error = Some(message.to_owned());
         assert_eq!(refusal(&call).as_deref(), Some(reason));
         assert!(reasons().any(|known| known == reason));
     }
@@ -349,11 +353,11 @@ mod tests {
     #[case(Tls { certificate: Some("first".into()), ..Tls::default() }, true)]
     #[case(Tls { certificate: Some("second".into()), ..Tls::default() }, false)]
     #[case(Tls { refused: Some("closed".into()), ..Tls::default() }, false)]
-    fn every_field_of_a_handshake_counts(#[case] wanted: Tls, #[case] holds: bool) {
+    fn every_field_of_a_handshake_counts(#[case] expected: Tls, #[case] holds: bool) {
         let known = Certificates::from([
             ("first".to_owned(), "01".to_owned()),
             ("second".to_owned(), "02".to_owned()),
         ]);
-        assert_eq!(matches(&wanted, &with_tls("01"), &known), holds);
+        assert_eq!(matches(&expected, &with_tls("01"), &known), holds);
     }
 }

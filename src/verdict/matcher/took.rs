@@ -80,8 +80,8 @@ impl Exact for Took {
             CheckResult::Refuted
         } else {
             let longest = excuses.into_iter().flatten().max();
-            let words = longest.map(|longest| format!(", but {longest} meanwhile"));
-            actual += &words.unwrap_or_default();
+            let message = longest.map(|longest| format!(", but {longest} meanwhile"));
+            actual += &message.unwrap_or_default();
             CheckResult::Undecided
         };
         Judgement {

@@ -97,7 +97,7 @@ impl Exact for Trace {
 impl Trace {
     fn is_met(&self, attempt: &Attempt) -> bool {
         self.header.context(attempt).is_some_and(|(id, span)| {
-            self.id.as_deref().is_none_or(|wanted| wanted == id)
+            self.id.as_deref().is_none_or(|expected| expected == id)
                 && self.client_span.as_deref() != Some(span)
         })
     }
@@ -107,7 +107,7 @@ impl Trace {
             return "no trace context".to_owned();
         };
         let id = match self.id.as_deref() {
-            Some(wanted) if wanted == id => "the client's trace",
+            Some(expected) if expected == id => "the client's trace",
             Some(_) => "another trace",
             None => "a trace",
         };

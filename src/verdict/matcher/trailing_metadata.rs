@@ -6,7 +6,7 @@ use super::{
     metadata::{self, Fields},
     spec::{Exact, ExpectError, Form, Spec},
 };
-use crate::verdict::{calls::Calls, fields, judgement::Judgement, words::field_words};
+use crate::verdict::{calls::Calls, fields, judgement::Judgement, text::fields_text};
 
 /// The values of each key; `None`: the key must be absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Spec for TrailingMetadata {
     }
 
     fn expected(&self) -> String {
-        field_words(&self.0)
+        fields_text(&self.0)
     }
 
     fn expand(&mut self, expand: &dyn Fn(&str) -> String) {

@@ -30,7 +30,7 @@ impl Spec for UpstreamProtocol {
         let known = KNOWN.contains(&written.as_str());
         known
             .then(|| Self(written.clone()))
-            .ok_or_else(|| ExpectError::Words {
+            .ok_or_else(|| ExpectError::Text {
                 field: Self::NAME,
                 message: format!("unknown HTTP version '{written}': write HTTP/2.0 or HTTP/1.1"),
             })

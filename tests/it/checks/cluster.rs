@@ -13,7 +13,7 @@ use regex::Regex;
 use tokio::process::Command;
 
 use super::{
-    program::{Running, Said, command, meshproof, need_kubectl, output, said},
+    program::{Running, Said, answer, command, meshproof, need_kubectl, output},
     tally::Tally,
     target::Target,
 };
@@ -46,22 +46,22 @@ struct Cluster {
 
 impl Cluster {
     /// A kubectl command in the namespace.
-    fn kubectl(&self, words: &[&str]) -> Command {
+    fn kubectl(&self, args: &[&str]) -> Command {
         let mut command = self.target.inside(&["kubectl", "-n", &self.space]);
-        command.args(words);
+        command.args(args);
         command
     }
 
     /// A command that runs in the container of a pod.
-    fn exec(&self, pod: &str, words: &[&str]) -> Command {
+    fn exec(&self, pod: &str, args: &[&str]) -> Command {
         let mut command = self.kubectl(&["exec", pod, "-c", "shell", "--"]);
-        command.args(words);
+        command.args(args);
         command
     }
 
     /// Checks that the command succeeds and a line of its output matches the pattern.
     async fn check(&mut self, what: &str, pattern: &str, command: Command) {
-        let outcome = matches(&said(command, LIMIT).await, pattern);
+        let outcome = matches(&answer(command, LIMIT).await, pattern);
         self.tally.add(what, outcome.map(|_| String::new()));
     }
 
@@ -73,7 +73,7 @@ impl Cluster {
     async fn pod(&self) -> String {
         let first = "jsonpath={.items[0].metadata.name}";
         let running = "status.phase=Running";
-        let words = [
+        let args = [
             "get",
             "pods",
             "-l",
@@ -83,20 +83,20 @@ impl Cluster {
             "-o",
             first,
         ];
-        let name = output(self.kubectl(&words), LIMIT).await;
+        let name = output(self.kubectl(&args), LIMIT).await;
         name.unwrap_or_else(|why| format!("no pod: {why}"))
     }
 }
 
 /// # Errors
 /// How the command ended, and its output.
-fn matches(said: &Said, pattern: &str) -> Result<String, String> {
+fn matches(answer: &Said, pattern: &str) -> Result<String, String> {
     let pattern = Regex::new(pattern).expect("a regular expression");
-    let line = said.text.lines().find(|line| pattern.is_match(line));
+    let line = answer.text.lines().find(|line| pattern.is_match(line));
     let any = pattern.as_str().is_empty();
     match line.or_else(|| any.then_some("")) {
-        Some(line) if said.ok() => Ok(line.to_owned()),
-        _ => Err(format!("expected /{pattern}/; {}", said.told())),
+        Some(line) if answer.ok() => Ok(line.to_owned()),
+        _ => Err(format!("expected /{pattern}/; {}", answer.reported())),
     }
 }
 
@@ -132,8 +132,8 @@ async fn kubectl_and_istioctl_do_their_everyday_work() {
     let what = "a run with the permissions of docs/examples/cluster-role.yaml";
     cluster.tally.add(what, limited);
     let space = cluster.space.clone();
-    let words = ["delete", "namespace", &space, "--timeout", "60s"];
-    cluster.says("delete namespace", "deleted", &words).await;
+    let args = ["delete", "namespace", &space, "--timeout", "60s"];
+    cluster.says("delete namespace", "deleted", &args).await;
     let Cluster { target, tally, .. } = cluster;
     drop(target); // before the next test begins
     tally.finish();
@@ -187,10 +187,10 @@ async fn deployment(cluster: &mut Cluster) {
 async fn pod_by_name(cluster: &mut Cluster, pod: &str) {
     let hostname = cluster.exec(pod, &["sh", "-c", "hostname; id"]);
     cluster.check("exec", &format!("^{pod}"), hostname).await;
-    let seven = said(cluster.exec(pod, &["sh", "-c", "exit 7"]), LIMIT).await;
+    let seven = answer(cluster.exec(pod, &["sh", "-c", "exit 7"]), LIMIT).await;
     let outcome = match seven.status {
         Some(7) => Ok(String::new()),
-        _ => Err(format!("expected status 7; {}", seven.told())),
+        _ => Err(format!("expected status 7; {}", seven.reported())),
     };
     cluster.tally.add("exec keeps the status", outcome);
     let through = limited(stdin(cluster, pod)).await;
@@ -209,8 +209,8 @@ async fn stdin(cluster: &Cluster, pod: &str) -> Result<String, String> {
     let file = cluster.scratch.path().join("stdin");
     fs::write(&file, "through\n").map_err(|error| error.to_string())?;
     let from = fs::File::open(file).map_err(|error| error.to_string())?;
-    let words = ["exec", "-i", pod, "-c", "shell", "--", "cat"];
-    let mut cat = Running::start_with(cluster.kubectl(&words), Stdio::from(from));
+    let args = ["exec", "-i", pod, "-c", "shell", "--", "cat"];
+    let mut cat = Running::start_with(cluster.kubectl(&args), Stdio::from(from));
     let status = cat.ended(LIMIT).await;
     let text = cat.text();
     matches(&Said { status, text }, "^through").map(|_| String::new())
@@ -227,15 +227,15 @@ async fn streams(cluster: &mut Cluster, pod: &str) {
 }
 
 async fn follow(cluster: &Cluster, pod: &str) -> Result<String, String> {
-    let words = ["logs", "-f", "--tail", "1", pod, "-c", "shell"];
-    let reader = Running::start(cluster.kubectl(&words));
+    let args = ["logs", "-f", "--tail", "1", pod, "-c", "shell"];
+    let reader = Running::start(cluster.kubectl(&args));
     let soon = Duration::from_secs(20);
     reader.line(soon, |line| !line.is_empty()).await?; // the last line so far: the command follows the log
     let get = "import urllib.request as u; u.urlopen(\"http://127.0.0.1:8000/later\")";
-    let asked = said(cluster.exec(pod, &["python3", "-c", get]), LIMIT).await; // 404
+    let asked = answer(cluster.exec(pod, &["python3", "-c", get]), LIMIT).await; // 404
     let line = reader.line(soon, |line| line.contains("GET /later")).await;
     line.map(|_| String::new())
-        .map_err(|why| format!("{why}; the request: {}", asked.told()))
+        .map_err(|why| format!("{why}; the request: {}", asked.reported()))
 }
 
 async fn forward(cluster: &Cluster, pod: &str) -> Result<String, String> {
@@ -251,7 +251,7 @@ async fn forward(cluster: &Cluster, pod: &str) -> Result<String, String> {
         "import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:{port}\").read().decode())"
     );
     let asked = cluster.target.inside(&["python3", "-c", &get]);
-    let page = said(asked, LIMIT).await;
+    let page = answer(asked, LIMIT).await;
     matches(&page, "Directory listing")
         .map(|_| String::new())
         .map_err(|why| format!("{why}\n{}", forwarder.text()))
@@ -312,11 +312,12 @@ async fn replacement(cluster: &mut Cluster, pod: &str) {
     let refused = match fs::write(&file, REFUSED) {
         Ok(()) => {
             let apply = cluster.kubectl(&["apply", "-f", &file.display().to_string()]);
-            let said = said(apply, LIMIT).await;
+            let answer = answer(apply, LIMIT).await;
             let denied = Regex::new("denied the request.*RE2").expect("a regular expression");
-            match said.status != Some(0) && said.text.lines().any(|line| denied.is_match(line)) {
+            match answer.status != Some(0) && answer.text.lines().any(|line| denied.is_match(line))
+            {
                 true => Ok(String::new()),
-                false => Err(format!("expected /{denied}/; {}", said.told())),
+                false => Err(format!("expected /{denied}/; {}", answer.reported())),
             }
         }
         Err(error) => Err(error.to_string()),
@@ -330,7 +331,7 @@ async fn istioctl(cluster: &mut Cluster, pod: &str) {
     let (status, service) = (format!("web-.*{space}"), format!("web.{space}"));
     let cluster_name = format!("{service}.svc.cluster.local");
     let described = format!("Pod: {pod}");
-    for (words, pattern) in [
+    for (message, pattern) in [
         (&["proxy-status"][..], status.as_str()),
         (&["proxy-config", "cluster", &of_pod], &cluster_name),
         (&["proxy-config", "route", &of_pod], &service),
@@ -339,12 +340,12 @@ async fn istioctl(cluster: &mut Cluster, pod: &str) {
         (&["analyze", "-n", &space], ""),
     ] {
         let own = [of_pod.as_str(), space.as_str(), "-n"];
-        let what: Vec<&str> = words
+        let what: Vec<&str> = message
             .iter()
             .copied()
             .filter(|word| !own.contains(word))
             .collect();
-        let command = cluster.target.inside(&[&["istioctl"], words].concat());
+        let command = cluster.target.inside(&[&["istioctl"], message].concat());
         let what = format!("istioctl {}", what.join(" "));
         cluster.check(&what, pattern, command).await;
     }
@@ -358,7 +359,7 @@ async fn limited_run(cluster: &Cluster) -> Result<String, String> {
         .join("docs/examples/cluster-role.yaml")
         .display()
         .to_string();
-    let kubectl = |words: &[&str]| cluster.kubectl(words);
+    let kubectl = |args: &[&str]| cluster.kubectl(args);
     output(kubectl(&["create", "serviceaccount", "runner"]), LIMIT).await?;
     output(kubectl(&["apply", "-f", &rights]), LIMIT).await?;
     let account = format!("{}:runner", cluster.space);
@@ -391,7 +392,7 @@ async fn run_with_rights(cluster: &Cluster) -> Result<String, String> {
         .arg("--report-dir")
         .arg(cluster.scratch.path().join("report"))
         .args(SCENARIOS);
-    let run = said(run, RUN).await;
+    let run = answer(run, RUN).await;
     let verdicts = "^[0-9]+ passed, 0 failed, 0 errors";
     matches(&run, verdicts)
 }
@@ -402,9 +403,9 @@ async fn kubeconfig_with(cluster: &Cluster, token: &str) -> Result<PathBuf, Stri
     let outside = cluster.target.kubeconfig().await?;
     fs::copy(&outside, &limited).map_err(|error| format!("{}: {error}", outside.display()))?;
     let path = limited.display().to_string();
-    let config = |words: &[&str]| {
+    let config = |args: &[&str]| {
         let mut kubectl = command("kubectl", &["--kubeconfig", &path, "config"]);
-        kubectl.args(words);
+        kubectl.args(args);
         output(kubectl, LIMIT)
     };
     let first = "jsonpath={.clusters[0].name}";

@@ -21,7 +21,7 @@ use tokio::{process::Command, time::sleep};
 
 use super::{
     leaks::random,
-    program::{Running, Said, command, meshproof, number, output, said},
+    program::{Running, Said, answer, command, meshproof, number, output},
     tally::{Tally, tail},
 };
 
@@ -45,15 +45,15 @@ struct Kind {
 impl Kind {
     /// A meshproof command with its own state directory, so that it sees only this check's
     /// clusters.
-    fn meshproof(&self, words: &[&str]) -> Command {
-        let mut command = command(&self.program, words);
+    fn meshproof(&self, args: &[&str]) -> Command {
+        let mut command = command(&self.program, args);
         command.env("XDG_STATE_HOME", self.path("state"));
         command
     }
 
-    fn up(&self, words: &[&str]) -> Command {
+    fn up(&self, args: &[&str]) -> Command {
         let up = ["target", "up", "--target", "kind", "--name", "check"];
-        self.meshproof(&[&up, words].concat())
+        self.meshproof(&[&up, args].concat())
     }
 
     fn down(&self) -> Command {
@@ -80,39 +80,43 @@ impl Kind {
     }
 
     /// Checks that the command fails with this message and leaves no container.
-    async fn told(&mut self, what: &str, part: &str, command: Command) {
-        let said = said(command, UP).await;
+    async fn reported(&mut self, what: &str, part: &str, command: Command) {
+        let answer = answer(command, UP).await;
         let left = containers(&["--filter", OURS]).await;
-        let outcome = told(&said, part, left);
+        let outcome = reported(&answer, part, left);
         self.tally.add(what, outcome);
     }
 }
 
-fn told(said: &Said, part: &str, left: Result<Vec<String>, String>) -> Result<String, String> {
-    let line = said.text.lines().find(|line| line.contains(part));
+fn reported(
+    answer: &Said,
+    part: &str,
+    left: Result<Vec<String>, String>,
+) -> Result<String, String> {
+    let line = answer.text.lines().find(|line| line.contains(part));
     let left = left?;
-    match (said.status, line) {
+    match (answer.status, line) {
         (Some(status), Some(line)) if status != 0 && left.is_empty() => {
-            let words = line.rsplit(" failed: ").next().unwrap_or(line);
+            let message = line.rsplit(" failed: ").next().unwrap_or(line);
             Ok(format!(
                 "exit {status}: {}",
-                words.chars().take(200).collect::<String>()
+                message.chars().take(200).collect::<String>()
             ))
         }
         _ => Err(format!(
             "expected {part:?} and no container, found containers {left:?}; {}",
-            said.told()
+            answer.reported()
         )),
     }
 }
 
-async fn docker(words: &[&str]) -> Result<String, String> {
-    output(command("docker", words), DOCKER).await
+async fn docker(args: &[&str]) -> Result<String, String> {
+    output(command("docker", args), DOCKER).await
 }
 
 /// Lists containers, including exited ones.
-async fn containers(words: &[&str]) -> Result<Vec<String>, String> {
-    let text = docker(&[&["ps", "--all", "--quiet"], words].concat()).await?;
+async fn containers(args: &[&str]) -> Result<Vec<String>, String> {
+    let text = docker(&[&["ps", "--all", "--quiet"], args].concat()).await?;
     let mut ids: Vec<String> = text.lines().map(str::to_owned).collect();
     ids.sort();
     Ok(ids)
@@ -154,33 +158,35 @@ async fn programs_are_missing(kind: &mut Kind) {
     }
     let mut none = kind.up(&[]);
     none.env("PATH", &bin);
-    kind.told("no docker client", "`docker` not found in PATH", none)
+    kind.reported("no docker client", "`docker` not found in PATH", none)
         .await;
     let mut nowhere = kind.up(&[]);
     nowhere.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
-    kind.told("no engine", "no container engine answers", nowhere)
+    kind.reported("no engine", "no container engine answers", nowhere)
         .await;
     let mut nowhere = kind.up(&[]);
     nowhere.env("MESHPROOF_KIND", "/nowhere/kind");
-    kind.told("no kind", "`/nowhere/kind` not found in PATH", nowhere)
+    kind.reported("no kind", "`/nowhere/kind` not found in PATH", nowhere)
         .await;
     let other = kind.up(&["--istio", "1.2.3"]);
     let part = "put the istioctl of Istio 1.2.3 in PATH";
-    kind.told("istioctl of another version", part, other).await;
+    kind.reported("istioctl of another version", part, other)
+        .await;
 }
 
 async fn words_are_wrong(kind: &mut Kind) {
     let refused = kind.meshproof(&["target", "up", "--target", "kind", "--name", "Check_"]);
     let part = "invalid kind cluster name";
-    kind.told("a name that kind rejects", part, refused).await;
+    kind.reported("a name that kind rejects", part, refused)
+        .await;
     let damaged = kind.write("damaged.tar", vec![7; 4096]);
     let up = kind.up(&["--image-archive", &damaged]);
     let part = "not an uncompressed archive from `docker save`";
-    kind.told("damaged image archive", part, up).await;
+    kind.reported("damaged image archive", part, up).await;
     let nodez = kind.config("nodez: []");
     let up = kind.up(&["--nodes", &nodez]);
     let part = "has a field that this version of kind does not support";
-    kind.told("unknown field", part, up).await;
+    kind.reported("unknown field", part, up).await;
 }
 
 async fn things_are_taken(kind: &mut Kind) {
@@ -189,25 +195,25 @@ async fn things_are_taken(kind: &mut Kind) {
     let config = kind.config(&format!("networking: {{apiServerPort: {port}}}"));
     let up = kind.up(&["--nodes", &config]);
     let part = "a port in the kind configuration is already in use";
-    kind.told("port taken", part, up).await;
+    kind.reported("port taken", part, up).await;
     drop(taken);
     let mut instances = Vec::new();
     while let Ok(instance) = Inotify::init(InitFlags::IN_CLOEXEC) {
         instances.push(instance);
     }
     let up = kind.up(&[]);
-    kind.told("no inotify instance", "inotify", up).await;
+    kind.reported("no inotify instance", "inotify", up).await;
 }
 
 async fn images_are_wrong(kind: &mut Kind) {
     let missing = kind.up(&["--node-image", "local/nothing:1"]);
     let part = "the node image is not on this machine";
-    kind.told("missing node image", part, missing).await;
+    kind.reported("missing node image", part, missing).await;
     match no_node(kind).await {
         Ok(()) => {
             let up = kind.up(&["--node-image", NO_NODE]);
             let part = "its systemd did not come up";
-            kind.told("an image that is not a node image", part, up)
+            kind.reported("an image that is not a node image", part, up)
                 .await;
             if let Err(why) = docker(&["rmi", NO_NODE]).await {
                 kind.tally
@@ -219,7 +225,8 @@ async fn images_are_wrong(kind: &mut Kind) {
             .add("an image that is not a node image", Err(why)),
     }
     let up = kind.up(&["--tag", "no-such-tag"]);
-    kind.told("Istio's image missing", "no-such-tag", up).await;
+    kind.reported("Istio's image missing", "no-such-tag", up)
+        .await;
 }
 
 const NO_NODE: &str = "local/check-not-a-node:1";
@@ -256,7 +263,7 @@ async fn another_user(kind: &mut Kind) {
                 .env("MESHPROOF_KIND", other.join("kind"))
                 .env("MESHPROOF_ISTIOCTL", other.join("istioctl"));
             let part = "this user may not use Docker";
-            kind.told("no access to the engine", part, up).await;
+            kind.reported("no access to the engine", part, up).await;
         }
         Err(why) => kind.tally.add("no access to the engine", Err(why)),
     }
@@ -314,16 +321,16 @@ async fn mirrored(kind: &Kind) -> Result<String, String> {
         &host,
     ]);
     up.env_remove("MESHPROOF_IMAGE_ARCHIVES");
-    let up = said(up, UP).await;
+    let up = answer(up, UP).await;
     let cache = mirror_of(port);
     let kept = bytes(&cache);
-    let down = said(kind.down(), UP).await;
+    let down = answer(kind.down(), UP).await;
     let _ = fs::remove_dir_all(&cache); // it does not exist if no image was pulled, which is reported below
     if !up.ok() || !down.ok() || kept < IMAGES {
         return Err(format!(
             "{kept} bytes cached; up: {}; down: {}",
-            up.told(),
-            down.told()
+            up.reported(),
+            down.reported()
         ));
     }
     let istio = up
@@ -451,10 +458,10 @@ async fn removed(kind: &Kind, before: Result<Vec<String>, String>) -> Result<Str
     let there = !containers(&["--filter", OURS]).await?.is_empty();
     let mut down = "there was nothing to remove".to_owned();
     if there || kind.path("state/meshproof/kind/check").is_dir() {
-        down = said(kind.down(), UP).await.text;
+        down = answer(kind.down(), UP).await.text;
     }
     let (before, now) = (before?, containers(&[]).await?);
-    let creating = said(
+    let creating = answer(
         command("pgrep", &["-f", "kind create cluster .*--name check"]),
         DOCKER,
     )

@@ -15,7 +15,7 @@ use tokio::{process::Command, time::sleep};
 use super::{
     machine::Ours,
     objects::Objects,
-    program::{Running, command, meshproof, need_kubectl, number, words},
+    program::{Running, command, meshproof, need_kubectl, number, words_of},
     tally::{Tally, tail},
     target::Target,
 };
@@ -68,7 +68,7 @@ impl Runs {
     /// A run whose state and scratch files go to directories that are compared.
     fn run(&self) -> Running {
         let mut run = command(&self.ours.program, &["run"]);
-        run.args(words(
+        run.args(words_of(
             "CHECK_SCENARIOS",
             "balancing/per-request-client-sidecar",
         ))
@@ -101,7 +101,7 @@ impl Runs {
 
     /// Checks that the program cleans up after the signal, writes its report and exits with this
     /// status.
-    async fn signalled(&mut self, signal: Signal, wanted: i32, seconds: f64) {
+    async fn signalled(&mut self, signal: Signal, expected: i32, seconds: f64) {
         let what = format!("{signal} at {seconds} s");
         let _ = fs::remove_dir_all(self.report()); // the first run has not written it
         let mut run = self.run();
@@ -109,9 +109,9 @@ impl Runs {
         run.signal(signal);
         let status = run.ended(AFTER_SIGNAL).await;
         let over = status == Some(0) && run.text().contains("1 pass");
-        let problem = if !over && status != Some(wanted) {
+        let problem = if !over && status != Some(expected) {
             Some(format!(
-                "status {status:?}, expected {wanted}: {}",
+                "status {status:?}, expected {expected}: {}",
                 tail(&run.text(), 5)
             ))
         } else {
@@ -202,7 +202,7 @@ impl Lasting {
 
     fn way_there(&self) -> Command {
         match self.way {
-            Way::Kept => self.target.words(&["run", "--target", "local"], &[]),
+            Way::Kept => self.target.command(&["run", "--target", "local"], &[]),
             Way::Cluster => {
                 let context = ["--context", "meshproof-local"];
                 let mut run = command(meshproof(), &["run", "--target", "cluster"]);
@@ -226,7 +226,7 @@ async fn objects_are_as_before(way: Way) {
     tally.begin();
     let most = number("CHECK_SECONDS", 8);
     let default = "routing/metadata routing/canary balancing/per-request-client-sidecar";
-    let scenarios = words("CHECK_SCENARIOS", default);
+    let scenarios = words_of("CHECK_SCENARIOS", default);
     for tried in 1..=number("CHECK_TRIES", 2) {
         interrupted(
             &mut lasting,

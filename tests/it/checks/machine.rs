@@ -38,12 +38,12 @@ impl Ours {
             all.extend(lines.into_iter().map(|line| format!("{kind} {line}")));
         };
         add("process", self.processes());
-        for (kind, program, words) in [
+        for (kind, program, message) in [
             ("link", "ip", &["-o", "link"][..]),
             ("rule", "ip", &["rule"]),
             ("nft", "nft", &["list", "ruleset"]),
         ] {
-            let text = output(command(program, words), LIMIT).await?;
+            let text = output(command(program, message), LIMIT).await?;
             let line = |line: &str| match kind {
                 "link" => line.split(": ").nth(1).unwrap_or(line).to_owned(), // without index and state
                 _ => line.to_owned(),
@@ -75,7 +75,7 @@ impl Ours {
             .filter_map(|pid| Some((pid, Process::of(pid)?)))
             .collect();
         let own = |process: &Process| {
-            process.exe.as_ref() == Some(&self.program) || process.words.contains(&state)
+            process.exe.as_ref() == Some(&self.program) || process.message.contains(&state)
         };
         let is_ours = |pid: &u32| {
             let (mut at, mut seen) = (*pid, BTreeSet::new());
@@ -93,7 +93,7 @@ impl Ours {
             .map(|(pid, process)| {
                 format!(
                     "{pid} {}",
-                    process.words.chars().take(150).collect::<String>()
+                    process.message.chars().take(150).collect::<String>()
                 )
             })
             .collect()
@@ -142,7 +142,7 @@ struct Process {
     parent: u32,
     exe: Option<PathBuf>,
     /// Its arguments, separated by blanks.
-    words: String,
+    message: String,
 }
 
 impl Process {
@@ -151,11 +151,11 @@ impl Process {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let stat = fs::read_to_string(folder.join("stat")).ok()?;
         let (_, after_name) = stat.rsplit_once(')')?; // the name may contain blanks and brackets
-        let words = fs::read(folder.join("cmdline")).ok()?;
+        let message = fs::read(folder.join("cmdline")).ok()?;
         Some(Self {
             parent: after_name.split_whitespace().nth(1)?.parse().ok()?,
             exe: fs::read_link(folder.join("exe")).ok(),
-            words: String::from_utf8_lossy(&words).replace('\0', " "),
+            message: String::from_utf8_lossy(&message).replace('\0', " "),
         })
     }
 }

@@ -87,16 +87,16 @@ impl Objects {
         Ok(objects)
     }
 
-    async fn kubectl(&self, words: &[&str]) -> Result<String, String> {
+    async fn kubectl(&self, args: &[&str]) -> Result<String, String> {
         let mut kubectl = command("kubectl", &["--kubeconfig"]);
-        kubectl.arg(&self.kubeconfig).args(words);
+        kubectl.arg(&self.kubeconfig).args(args);
         output(kubectl, LIMIT).await
     }
 
     /// Describes the number of namespaces of runs.
     pub async fn namespaces_of_runs(&self) -> String {
-        let words = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "name"];
-        match self.kubectl(&words).await {
+        let args = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "name"];
+        match self.kubectl(&args).await {
             Ok(names) => format!(
                 "{} namespaces",
                 names.lines().filter(|name| !is_alike(name)).count()
@@ -152,8 +152,8 @@ impl Objects {
     /// The error of kubectl, also when one no longer exists.
     pub async fn remove_alikes(&self) -> Result<String, String> {
         let alikes = self.kubeconfig.with_file_name("alikes.yaml");
-        let words = ["delete", "-f", &alikes.display().to_string()];
-        self.kubectl(&words).await.map(|_| String::new())
+        let args = ["delete", "-f", &alikes.display().to_string()];
+        self.kubectl(&args).await.map(|_| String::new())
     }
 }
 

@@ -44,7 +44,7 @@ pub fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// Splits a variable into words.
-pub fn words(variable: &str, default: &str) -> Vec<String> {
+pub fn words_of(variable: &str, default: &str) -> Vec<String> {
     let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -59,11 +59,11 @@ pub fn need_kubectl() {
 }
 
 /// A command of a program in PATH or the system's directories, with arguments.
-pub fn command(program: impl AsRef<OsStr>, words: &[&str]) -> Command {
+pub fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     let path = std::env::var("PATH").unwrap_or_default();
     command
-        .args(words)
+        .args(args)
         .env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command
 }
@@ -82,7 +82,7 @@ impl Said {
     }
 
     /// Status and end of the output, for messages.
-    pub fn told(&self) -> String {
+    pub fn reported(&self) -> String {
         let status = self.status.map_or_else(
             || "timed out".to_owned(),
             |status| format!("status {status}"),
@@ -92,7 +92,7 @@ impl Said {
 }
 
 /// Runs a command to its end, or kills it after the timeout.
-pub async fn said(command: Command, limit: Duration) -> Said {
+pub async fn answer(command: Command, limit: Duration) -> Said {
     let mut running = Running::start(command);
     let status = running.ended(limit).await;
     Said {
@@ -183,11 +183,11 @@ impl Running {
     pub async fn line(
         &self,
         limit: Duration,
-        wanted: impl Fn(&str) -> bool,
+        expected: impl Fn(&str) -> bool,
     ) -> Result<String, String> {
         let look = async |_| {
             let text = self.text();
-            let found = text.lines().find(|line| wanted(line)).map(str::to_owned);
+            let found = text.lines().find(|line| expected(line)).map(str::to_owned);
             Ok::<_, String>(found.map_or_else(|| Look::Unmet(tail(&text, 5)), Look::Met))
         };
         until(limit, look).await.map_err(|error| match error {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::program::{command, meshproof, output, said};
+use super::program::{answer, command, meshproof, output};
 
 /// How long a target may take to come up or go down on a busy machine.
 const UP: Duration = Duration::from_secs(300);
@@ -30,24 +30,24 @@ impl Target {
             name: format!("check-{purpose}-{}", std::process::id()),
             lent: false,
         };
-        let up = said(target.words(&["target", "up"], &[]), UP).await;
+        let up = answer(target.command(&["target", "up"], &[]), UP).await;
         match up.ok() {
             true => Ok(target),
-            false => Err(format!("the target did not come up: {}", up.told())),
+            false => Err(format!("the target did not come up: {}", up.reported())),
         }
     }
 
     /// A meshproof command: these arguments, the target's name, and more arguments.
-    pub fn words(&self, before: &[&str], after: &[&str]) -> Command {
+    pub fn command(&self, before: &[&str], after: &[&str]) -> Command {
         let mut command = command(meshproof(), before);
         command.args(["--name", &self.name]).args(after);
         command
     }
 
     /// A command that runs inside the target.
-    pub fn inside(&self, words: &[&str]) -> Command {
-        let mut command = self.words(&["target", "shell"], &["--"]);
-        command.args(words);
+    pub fn inside(&self, args: &[&str]) -> Command {
+        let mut command = self.command(&["target", "shell"], &["--"]);
+        command.args(args);
         command
     }
 
@@ -56,8 +56,8 @@ impl Target {
     /// # Errors
     /// The program does not know the target.
     pub async fn kubeconfig(&self) -> Result<PathBuf, String> {
-        let words = ["target", "status", "--target", "local", "--output", "json"];
-        let text = output(self.words(&words, &[]), Duration::from_secs(30)).await?;
+        let args = ["target", "status", "--target", "local", "--output", "json"];
+        let text = output(self.command(&args, &[]), Duration::from_secs(30)).await?;
         let status: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         let path = status[0]["kubeconfig"].as_str();
         path.map(PathBuf::from)

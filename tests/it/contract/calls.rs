@@ -239,8 +239,8 @@ async fn address_where_nobody_listens_is_a_matter_of_transport(
         (seen.status.code, seen.status.origin),
         (14, Origin::Transport)
     );
-    let words = seen.transport_error.expect("an error is reported");
-    assert!(words.to_lowercase().contains("refused"), "{words}");
+    let message = seen.transport_error.expect("an error is reported");
+    assert!(message.to_lowercase().contains("refused"), "{message}");
     assert_eq!((seen.http_status, seen.headers.len()), (None, 0));
 }
 
@@ -267,8 +267,11 @@ async fn deadline_is_announced_and_is_the_callers_own(
         (seen.status.code, seen.status.origin),
         (4, Origin::ClientDeadline)
     );
-    let told = attempt(server.port, "late-0").await.timeout_ms;
-    assert!(told.is_some_and(|ms| (300..=400).contains(&ms)), "{told:?}");
+    let reported = attempt(server.port, "late-0").await.timeout_ms;
+    assert!(
+        reported.is_some_and(|ms| (300..=400).contains(&ms)),
+        "{reported:?}"
+    );
 }
 
 #[rstest]
@@ -388,15 +391,15 @@ async fn caller_and_server_agree_on_every_call(
     let attempts = server.port.ledger("agree-").await;
     let of_the_caller = |call: &Observation| (call.call.clone(), call.status.code);
     let of_the_server = |attempt: &Attempt| (attempt.call.clone(), attempt.status.unwrap_or(99));
-    let told: BTreeSet<_> = calls.iter().map(of_the_caller).collect();
-    assert_eq!(told.len(), 40);
-    assert_eq!(told, attempts.iter().map(of_the_server).collect());
+    let reported: BTreeSet<_> = calls.iter().map(of_the_caller).collect();
+    assert_eq!(reported.len(), 40);
+    assert_eq!(reported, attempts.iter().map(of_the_server).collect());
     let indices: Vec<u64> = calls.iter().map(|call| call.index).collect();
     assert_eq!(indices, (0..40).collect::<Vec<u64>>());
     let connections: BTreeSet<u32> = calls.iter().map(|call| call.connection).collect();
     let peers: BTreeSet<&str> = attempts.iter().map(|one| one.peer.as_str()).collect();
-    let wanted = if reconnect { 40 } else { 2 };
-    assert_eq!((connections.len(), peers.len()), (wanted, wanted));
+    let expected = if reconnect { 40 } else { 2 };
+    assert_eq!((connections.len(), peers.len()), (expected, expected));
 }
 
 #[rstest]

@@ -46,8 +46,8 @@ async fn caller_says_whether_an_address_can_be_reached(
     assert_eq!((open.made, open.error), (7, None));
     let closed = caller.port.reach("127.0.0.1:1", 7).await;
     assert_eq!(closed.made, 0);
-    let words = closed.error.expect("an error is reported");
-    assert!(words.to_lowercase().contains("refused"), "{words}");
+    let message = closed.error.expect("an error is reported");
+    assert!(message.to_lowercase().contains("refused"), "{message}");
     let unknown = caller.port.reach("nobody.invalid:1", 1).await;
     assert!(unknown.error.is_some(), "{unknown:?}");
     let none = caller.port.reach("", 1).await;

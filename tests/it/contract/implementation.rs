@@ -171,7 +171,7 @@ fn options() -> server::ServerOptions {
 /// A separate program, and its output.
 struct Program {
     _child: Child,
-    said: Lines<BufReader<ChildStderr>>,
+    answer: Lines<BufReader<ChildStderr>>,
     all: String,
     _protoset: tempfile::TempDir,
 }
@@ -199,19 +199,19 @@ impl Program {
             command.arg(&file);
         }
         let mut child = command.spawn().expect("it starts");
-        let said = child.stderr.take().expect("it is piped");
+        let answer = child.stderr.take().expect("it is piped");
         Self {
             _child: child,
-            said: BufReader::new(said).lines(),
+            answer: BufReader::new(answer).lines(),
             all: String::new(),
             _protoset: protoset,
         }
     }
 
     /// Waits for the port whose digits follow `words` in the program's output.
-    async fn address(&mut self, words: &str) -> SocketAddr {
+    async fn address(&mut self, message: &str) -> SocketAddr {
         let port = |text: &str| {
-            let rest = text.split_once(words)?.1;
+            let rest = text.split_once(message)?.1;
             let digits = rest
                 .find(|c: char| !c.is_ascii_digit())
                 .unwrap_or(rest.len());
@@ -221,10 +221,10 @@ impl Program {
             if let Some(port) = port(&self.all) {
                 return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             }
-            match self.said.next_line().await.expect("text") {
+            match self.answer.next_line().await.expect("text") {
                 Some(line) => self.all += &format!("{line}\n"),
                 None => panic!(
-                    "the program ended without printing {words:?}:\n{}",
+                    "the program ended without printing {message:?}:\n{}",
                     self.all
                 ),
             }
@@ -232,13 +232,13 @@ impl Program {
     }
 }
 
-fn interop(role: &str, words: &[&str]) -> Option<Program> {
+fn interop(role: &str, args: &[&str]) -> Option<Program> {
     let program = there("tools/interop", programs())?.join("interop");
     let mut command = Command::new(program);
     // The address for probes differs from that of the control port, so that they can be
     // distinguished.
     command.args([role, "--control", "127.0.0.1:0", "--ready", "127.0.0.2:0"]);
-    command.args(words).arg("--protoset");
+    command.args(args).arg("--protoset");
     Some(Program::start(&mut command, role))
 }
 
@@ -257,11 +257,11 @@ fn grpcio() -> Option<Program> {
 fn there(what: &str, found: Result<PathBuf, String>) -> Option<PathBuf> {
     match found {
         Ok(path) => Some(path),
-        Err(words) if env::var_os("MESHPROOF_ALL_IMPLEMENTATIONS").is_some() => {
-            panic!("cannot test {what} against the protocol: {words}")
+        Err(message) if env::var_os("MESHPROOF_ALL_IMPLEMENTATIONS").is_some() => {
+            panic!("cannot test {what} against the protocol: {message}")
         }
-        Err(words) => {
-            eprintln!("SKIPPED: {what} is not tested against the protocol: {words}");
+        Err(message) => {
+            eprintln!("SKIPPED: {what} is not tested against the protocol: {message}");
             None
         }
     }

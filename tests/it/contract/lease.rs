@@ -117,17 +117,17 @@ async fn leaving_the_answer_cancels_the_calls(#[values(Rust, Go, Python)] by: Im
     };
     let plan = scripted(&server, "gone", HELLO, script);
     let run = caller.port.lease(&plan, 60_000).await;
-    let ends = |wanted: &'static str| async move {
+    let ends = |expected: &'static str| async move {
         let ended = async {
             loop {
                 let attempts = server.port.ledger("gone-").await;
-                if attempts.first().is_some_and(|one| one.end == wanted) {
+                if attempts.first().is_some_and(|one| one.end == expected) {
                     return;
                 }
             }
         };
         let ended = timeout(LIMIT, ended).await;
-        ended.unwrap_or_else(|_| panic!("the call did not become {wanted}"));
+        ended.unwrap_or_else(|_| panic!("the call did not become {expected}"));
     };
     ends("running").await;
     drop(run);

@@ -123,7 +123,7 @@ fn changed(pointer: &str, value: Value) -> impl Fn(Value) -> String {
 async fn plan_that_is_none_is_refused(
     #[values(Rust, Go, Python)] by: Implementation,
     #[case] change: impl Fn(Value) -> String,
-    #[case] words: &str,
+    #[case] message: &str,
 ) {
     let Some((caller, server)) = pair(by).await else {
         return;
@@ -132,6 +132,6 @@ async fn plan_that_is_none_is_refused(
     let good: Value = serde_json::from_str(&good).expect("JSON");
     let lines = caller.port.run_text(&change(good)).await;
     let reason = refusal(&lines);
-    assert!(!reason.is_empty() && reason.contains(words), "{reason}");
+    assert!(!reason.is_empty() && reason.contains(message), "{reason}");
     assert!(server.port.ledger("bad-").await.is_empty());
 }

@@ -122,10 +122,10 @@ async fn commit(
     let written = join_all(batch.iter().map(|request| write(writer, request))).await;
     let going = only_good(batch.into_iter().zip(written));
     let since = Instant::now();
-    let wanted = going
+    let expected = going
         .iter()
         .map(|(request, written)| (written.as_slice(), request.change.delete.as_slice()));
-    let (taken, narrowed) = await_taken(control_planes, &wanted.collect::<Vec<_>>()).await;
+    let (taken, narrowed) = await_taken(control_planes, &expected.collect::<Vec<_>>()).await;
     let going = only_good(going.into_iter().zip(taken));
     let going: Vec<(Request, Vec<Written>)> = going
         .into_iter()

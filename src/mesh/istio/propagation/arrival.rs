@@ -60,10 +60,10 @@ async fn accepted(proxy: &Plane, before: &BTreeMap<String, u64>) -> Result<(), P
     if now <= *before {
         return Ok(());
     }
-    let words = proxy.rejected().await.ok().flatten();
+    let message = proxy.rejected().await.ok().flatten();
     Err(PropagationError::Nack {
         proxy: pod.to_owned(),
-        words: words.unwrap_or_else(|| format!("{} updates", now - before)),
+        message: message.unwrap_or_else(|| format!("{} updates", now - before)),
     })
 }
 
@@ -104,16 +104,16 @@ async fn shows(
     let last = match proxy.marked(&marker::mark(namespace)).await {
         Ok(Some(shown)) if shown >= epoch => match proxy.unfinished(namespace).await {
             Ok(None) => return Ok(Look::Met(())),
-            Ok(Some(words)) => words,
+            Ok(Some(message)) => message,
             Err(error) => chain(&error),
         },
         Ok(Some(shown)) => format!("epoch {shown}"),
         Ok(None) => "no marker".to_owned(),
         Err(error) => chain(&error),
     };
-    if suspicious && let Ok(Some(words)) = proxy.rejected().await {
+    if suspicious && let Ok(Some(message)) = proxy.rejected().await {
         let proxy = proxy.pod().to_owned();
-        return Err(PropagationError::Nack { proxy, words });
+        return Err(PropagationError::Nack { proxy, message });
     }
     Ok(Look::Unmet(last))
 }

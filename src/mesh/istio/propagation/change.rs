@@ -27,14 +27,14 @@ pub enum PropagationError {
     Order(#[from] OrderError),
     #[error("istiod did not process {missing} within {limit:?}")]
     NotTaken { missing: String, limit: Duration },
-    #[error("istiod did not accept {what} within {limit:?}: {words}")]
+    #[error("istiod did not accept {what} within {limit:?}: {message}")]
     NotAccepted {
         what: String,
-        words: String,
+        message: String,
         limit: Duration,
     },
-    #[error("proxy {proxy} rejected the configuration (NACK): {words}")]
-    Nack { proxy: String, words: String },
+    #[error("proxy {proxy} rejected the configuration (NACK): {message}")]
+    Nack { proxy: String, message: String },
     #[error("proxy {proxy} did not show epoch {epoch} within {limit:?}; last seen: {last}")]
     NotLive {
         proxy: String,

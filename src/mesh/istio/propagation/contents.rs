@@ -99,11 +99,11 @@ async fn holds(
 ) -> Result<Look<()>, PropagationError> {
     Ok(match behind(istiod, program, pushed).await {
         Ok(None) => Look::Met(()),
-        Ok(Some(Lag::Refused(words))) => {
+        Ok(Some(Lag::Refused(message))) => {
             let proxy = program.pod().to_owned();
-            return Err(PropagationError::Nack { proxy, words });
+            return Err(PropagationError::Nack { proxy, message });
         }
-        Ok(Some(Lag::Late(words))) => Look::Unmet(words),
+        Ok(Some(Lag::Late(message))) => Look::Unmet(message),
         Err(error) => Look::Unmet(chain(&error)),
     })
 }

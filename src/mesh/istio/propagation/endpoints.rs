@@ -38,10 +38,10 @@ pub enum EndpointsError {
         source: AskError,
     },
     /// istiod does not have them, and was not notified of them, or could not be queried.
-    #[error("{withheld}; the API server's EndpointSlices list {told:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
+    #[error("{withheld}; the API server's EndpointSlices list {reported:?} {}", unasked.as_ref().map(|error| chain(error)).unwrap_or_default())]
     Untold {
         withheld: Withheld,
-        told: Addresses,
+        reported: Addresses,
         unasked: Option<HttpError>,
     },
     /// istiod does not have them, and the EndpointSlices could not be listed.
@@ -70,7 +70,7 @@ pub struct Withheld {
     pub who: String,
     /// A Service or a cluster.
     pub what: String,
-    pub wanted: Addresses,
+    pub expected: Addresses,
     pub seen: Addresses,
     pub limit: Duration,
 }
@@ -78,25 +78,22 @@ pub struct Withheld {
 impl Withheld {
     /// The expected state, as text.
     pub fn expected(&self) -> String {
-        let wanted = list(self.wanted.iter());
-        format!("{} has the endpoints {wanted} of {}", self.who, self.what)
+        let required = list(self.expected.iter());
+        format!("{} has the endpoints {required} of {}", self.who, self.what)
     }
 
     /// The actual state, as text.
     pub fn actual(&self) -> String {
         let parts = [
-            ("missing", self.wanted.difference(&self.seen)),
-            ("extra", self.seen.difference(&self.wanted)),
+            ("missing", self.expected.difference(&self.seen)),
+            ("extra", self.seen.difference(&self.expected)),
         ];
-        let words = parts.map(|(word, addresses)| match list(addresses) {
+        let texts = parts.map(|(word, addresses)| match list(addresses) {
             none if none.is_empty() => none,
             some => format!("{word} {some}"),
         });
-        let words: Vec<String> = words
-            .into_iter()
-            .filter(|words| !words.is_empty())
-            .collect();
-        format!("{} after {:?}", words.join(", "), self.limit)
+        let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        format!("{} after {:?}", texts.join(", "), self.limit)
     }
 }
 
@@ -165,12 +162,12 @@ async fn lacking(
     limit: Duration,
 ) -> Option<EndpointsError> {
     match both(istiod, proxy, namespace).await {
-        Ok((wanted, seen)) => {
-            let (cluster, wanted, seen) = difference(&wanted, &seen)?;
+        Ok((expected, seen)) => {
+            let (cluster, expected, seen) = difference(&expected, &seen)?;
             Some(EndpointsError::Withheld(Withheld {
                 who: format!("proxy {}", proxy.pod()),
                 what: format!("cluster {cluster}"),
-                wanted,
+                expected,
                 seen,
                 limit,
             }))
@@ -190,15 +187,15 @@ async fn both(
     namespace: &str,
 ) -> Result<(Clusters, Clusters), AskError> {
     let path = format!("/debug/edsz?proxyID={}", proxy.id());
-    let wanted = istiod.json(&path).await?;
+    let expected = istiod.json(&path).await?;
     let seen = proxy.endpoints(namespace).await?;
-    Ok((clusters(&wanted, namespace), seen))
+    Ok((clusters(&expected, namespace), seen))
 }
 
-fn difference(wanted: &Clusters, seen: &Clusters) -> Option<(String, Addresses, Addresses)> {
-    wanted.iter().find_map(|(cluster, wanted)| {
+fn difference(expected: &Clusters, seen: &Clusters) -> Option<(String, Addresses, Addresses)> {
+    expected.iter().find_map(|(cluster, expected)| {
         let have = seen.get(cluster).cloned().unwrap_or_default();
-        (have != *wanted).then(|| (cluster.clone(), wanted.clone(), have))
+        (have != *expected).then(|| (cluster.clone(), expected.clone(), have))
     })
 }
 
@@ -223,20 +220,20 @@ mod tests {
         json!({"clusterName": name, "endpoints": [{"locality": {}, "lbEndpoints": all}]})
     }
 
-    fn compared(wanted: Value, seen: Value) -> Option<(String, Addresses, Addresses)> {
+    fn compared(expected: Value, seen: Value) -> Option<(String, Addresses, Addresses)> {
         let of = |config: Value| clusters(&json!({"configs": [config]}), "ns");
-        difference(&of(wanted), &of(seen))
+        difference(&of(expected), &of(seen))
     }
 
     #[test]
     fn a_proxy_has_what_istiod_has_for_it() {
         let healthy = ("10.0.0.1", "HEALTHY");
-        let wanted = || istiod(NAME, &[healthy, ("10.0.0.9", "UNHEALTHY")]);
-        assert_eq!(compared(wanted(), envoy(NAME, &["10.0.0.1"])), None);
-        let (cluster, wanted, seen) =
-            compared(wanted(), envoy(NAME, &[])).expect("an endpoint is missing");
+        let expected = || istiod(NAME, &[healthy, ("10.0.0.9", "UNHEALTHY")]);
+        assert_eq!(compared(expected(), envoy(NAME, &["10.0.0.1"])), None);
+        let (cluster, expected, seen) =
+            compared(expected(), envoy(NAME, &[])).expect("an endpoint is missing");
         assert_eq!((cluster.as_str(), seen.len()), (NAME, 0));
-        assert_eq!(wanted, Addresses::from(["10.0.0.1:50051".to_owned()]));
+        assert_eq!(expected, Addresses::from(["10.0.0.1:50051".to_owned()]));
         assert!(
             compared(istiod(NAME, &[]), envoy(NAME, &["10.0.0.1"])).is_some(),
             "an extra endpoint"
@@ -265,7 +262,7 @@ mod tests {
         let withheld = Withheld {
             who: "proxy caller-1".to_owned(),
             what: format!("cluster {NAME}"),
-            wanted: set(&["10.0.0.1:1", "10.0.0.2:1"]),
+            expected: set(&["10.0.0.1:1", "10.0.0.2:1"]),
             seen: set(&["10.0.0.2:1", "10.0.0.3:1"]),
             limit: Duration::from_secs(20),
         };

@@ -123,16 +123,16 @@ pub enum Acceptance {
 /// The status of the latest generation in the store's copy of an object. Objects of other kinds
 /// are done as soon as they are stored.
 pub fn progress(config: &Value) -> Acceptance {
-    let wanted: &[&str] = match config["kind"].as_str() {
+    let expected: &[&str] = match config["kind"].as_str() {
         Some("GRPCRoute" | "HTTPRoute") => &["Accepted", "ResolvedRefs"],
         Some("Gateway") => &["Accepted", "Programmed"],
         _ => return Acceptance::Done,
     };
     let holders: Vec<&Value> = match config.pointer("/spec/parentRefs") {
         Some(Value::Array(parents)) => {
-            let said = config.pointer("/status/parents").and_then(Value::as_array);
-            let said = said.into_iter().flatten();
-            let ours = said.filter(|parent| parent["controllerName"] == CONTROLLER);
+            let answer = config.pointer("/status/parents").and_then(Value::as_array);
+            let answer = answer.into_iter().flatten();
+            let ours = answer.filter(|parent| parent["controllerName"] == CONTROLLER);
             let ours: Vec<&Value> = ours.collect();
             if ours.len() < parents.len() {
                 return Acceptance::Pending(format!(
@@ -146,7 +146,7 @@ pub fn progress(config: &Value) -> Acceptance {
         _ => vec![&config["status"]],
     };
     let all = holders.iter().flat_map(|holder| {
-        wanted
+        expected
             .iter()
             .map(|kind| condition(config, &holder["conditions"], kind))
     });
@@ -154,7 +154,7 @@ pub fn progress(config: &Value) -> Acceptance {
     for one in all {
         match one {
             Acceptance::Done => {}
-            Acceptance::Refused(words) => return Acceptance::Refused(words),
+            Acceptance::Refused(message) => return Acceptance::Refused(message),
             pending => worst = pending,
         }
     }
@@ -164,7 +164,7 @@ pub fn progress(config: &Value) -> Acceptance {
 fn condition(config: &Value, conditions: &Value, kind: &str) -> Acceptance {
     let generation = config.pointer("/metadata/generation");
     let annotations = &config["metadata"]["annotations"];
-    let wanted = annotations[CONDITION]
+    let expected = annotations[CONDITION]
         .as_str()
         .and_then(|text| text.split_once('='))
         .filter(|(other, _)| *other == kind)
@@ -177,7 +177,7 @@ fn condition(config: &Value, conditions: &Value, kind: &str) -> Acceptance {
     if condition.get("observedGeneration") != generation {
         return Acceptance::Pending(format!("condition {kind} of an older generation"));
     }
-    if condition["status"] == wanted {
+    if condition["status"] == expected {
         return Acceptance::Done;
     }
     let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
@@ -238,12 +238,12 @@ mod tests {
 
     #[test]
     fn a_refusal_has_the_controllers_words_unless_it_was_wanted() {
-        let words = Acceptance::Refused("ResolvedRefs is False (R): m".into());
-        assert_eq!(progress(&route(None, 2, "False")), words);
-        let wanted = Some("ResolvedRefs=False");
-        assert_eq!(progress(&route(wanted, 2, "False")), Acceptance::Done);
+        let message = Acceptance::Refused("ResolvedRefs is False (R): m".into());
+        assert_eq!(progress(&route(None, 2, "False")), message);
+        let expected = Some("ResolvedRefs=False");
+        assert_eq!(progress(&route(expected, 2, "False")), Acceptance::Done);
         assert!(matches!(
-            progress(&route(wanted, 2, "True")),
+            progress(&route(expected, 2, "True")),
             Acceptance::Refused(_)
         ));
     }

@@ -21,8 +21,8 @@ fn object(word: &str) -> Value {
 }
 
 /// Names by group, with `/` between groups.
-fn cut(words: &[&str]) -> String {
-    let objects: Vec<Value> = words.iter().map(|word| object(word)).collect();
+fn cut(args: &[&str]) -> String {
+    let objects: Vec<Value> = args.iter().map(|word| object(word)).collect();
     let names = |group: &&[Value]| {
         let names = group
             .iter()
@@ -41,10 +41,10 @@ fn cut(words: &[&str]) -> String {
 #[case::an_account_before_its_pods(&["ServiceAccount s", "Deployment d"], "s / d")]
 #[case::nothing(&[], "")]
 fn documents_go_side_by_side_where_nothing_hangs_on_order(
-    #[case] words: &[&str],
+    #[case] args: &[&str],
     #[case] groups: &str,
 ) {
-    assert_eq!(cut(words), groups);
+    assert_eq!(cut(args), groups);
 }
 
 #[rstest]

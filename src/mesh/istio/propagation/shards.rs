@@ -39,13 +39,13 @@ pub async fn await_pods(
     client: &Client,
     control_planes: &ControlPlanes,
     namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
+    expected: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), EndpointsError> {
-    if wanted.is_empty() {
+    if expected.is_empty() {
         return Ok(());
     }
     let each = control_planes.all();
-    try_join_all(each.map(|one| await_pods_at(client, one, namespace, wanted)))
+    try_join_all(each.map(|one| await_pods_at(client, one, namespace, expected)))
         .await
         .map(drop)
 }
@@ -54,12 +54,12 @@ async fn await_pods_at(
     client: &Client,
     control_plane: &ControlPlane,
     namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
+    expected: &BTreeMap<String, Vec<String>>,
 ) -> Result<(), EndpointsError> {
     let istiod = &control_plane.debug;
     let limit = timeouts().mesh.endpoints;
     let waited = wait::until(limit, async |_| {
-        Ok::<_, Infallible>(has_pods(istiod, namespace, wanted).await)
+        Ok::<_, Infallible>(has_pods(istiod, namespace, expected).await)
     });
     let late = match waited.await {
         Ok(()) => return Ok(()),
@@ -68,14 +68,14 @@ async fn await_pods_at(
     };
     let Lack {
         service,
-        wanted,
+        expected,
         seen,
         unasked,
     } = late;
     let withheld = Withheld {
         who: control_plane.name(),
         what: format!("Service {service}"),
-        wanted,
+        expected,
         seen,
         limit,
     };
@@ -85,7 +85,7 @@ async fn await_pods_at(
 /// The first Service for which istiod's endpoints are not as expected.
 struct Lack {
     service: String,
-    wanted: Addresses,
+    expected: Addresses,
     seen: Addresses,
     /// The error if istiod could not be queried.
     unasked: Option<HttpError>,
@@ -94,17 +94,17 @@ struct Lack {
 async fn has_pods(
     istiod: &PodPort,
     namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
+    expected: &BTreeMap<String, Vec<String>>,
 ) -> Look<(), Lack> {
     let (shards, unasked) = match shards(istiod).await {
         Ok(shards) => (shards, None),
         Err(error) => (Value::Null, Some(error)),
     };
-    match difference(&shards, namespace, wanted) {
+    match difference(&shards, namespace, expected) {
         None => Look::Met(()),
-        Some((service, wanted, seen)) => Look::Unmet(Lack {
+        Some((service, expected, seen)) => Look::Unmet(Lack {
             service,
-            wanted,
+            expected,
             seen,
             unasked,
         }),
@@ -124,16 +124,17 @@ async fn blame(
     withheld: Withheld,
     unasked: Option<HttpError>,
 ) -> EndpointsError {
-    let told = match object::list(client, "discovery.k8s.io/v1", "EndpointSlice", namespace).await {
-        Ok(slices) => ready(&slices, service),
-        Err(unlisted) => return EndpointsError::Unlisted { withheld, unlisted },
-    };
-    if unasked.is_none() && told == withheld.wanted {
+    let reported =
+        match object::list(client, "discovery.k8s.io/v1", "EndpointSlice", namespace).await {
+            Ok(slices) => ready(&slices, service),
+            Err(unlisted) => return EndpointsError::Unlisted { withheld, unlisted },
+        };
+    if unasked.is_none() && reported == withheld.expected {
         return EndpointsError::Withheld(withheld);
     }
     EndpointsError::Untold {
         withheld,
-        told,
+        reported,
         unasked,
     }
 }
@@ -160,12 +161,12 @@ fn ready(slices: &[Value], service: &str) -> Addresses {
 fn difference(
     shards: &Value,
     namespace: &str,
-    wanted: &BTreeMap<String, Vec<String>>,
+    expected: &BTreeMap<String, Vec<String>>,
 ) -> Option<(String, Addresses, Addresses)> {
-    wanted.iter().find_map(|(service, addresses)| {
-        let wanted: Addresses = addresses.iter().cloned().collect();
+    expected.iter().find_map(|(service, addresses)| {
+        let expected: Addresses = addresses.iter().cloned().collect();
         let seen = healthy(shards, service, namespace);
-        (seen != wanted).then(|| (service.clone(), wanted, seen))
+        (seen != expected).then(|| (service.clone(), expected, seen))
     })
 }
 
@@ -256,14 +257,14 @@ mod tests {
             Addresses::from(["10.0.0.1".to_owned()])
         );
         assert!(healthy(&shards, "greeter", "b").is_empty());
-        let wanted = |ips: &[&str]| {
+        let expected = |ips: &[&str]| {
             let ips = ips.iter().map(|&ip| ip.to_owned()).collect();
             BTreeMap::from([("greeter".to_owned(), ips)])
         };
-        assert!(difference(&shards, "a", &wanted(&["10.0.0.1"])).is_none());
-        assert!(difference(&shards, "a", &wanted(&["10.0.0.1", "10.0.0.2"])).is_some());
+        assert!(difference(&shards, "a", &expected(&["10.0.0.1"])).is_none());
+        assert!(difference(&shards, "a", &expected(&["10.0.0.1", "10.0.0.2"])).is_some());
         assert!(
-            difference(&shards, "a", &wanted(&[])).is_some(),
+            difference(&shards, "a", &expected(&[])).is_some(),
             "an extra endpoint"
         );
     }
@@ -280,7 +281,7 @@ mod tests {
             slice("web", "10.0.0.3", json!({})),
             slice("other", "10.0.0.4", json!({"ready": true})),
         ];
-        let wanted = ["10.0.0.1", "10.0.0.3"].map(str::to_owned);
-        assert_eq!(ready(&slices, "web"), Addresses::from(wanted));
+        let expected = ["10.0.0.1", "10.0.0.3"].map(str::to_owned);
+        assert_eq!(ready(&slices, "web"), Addresses::from(expected));
     }
 }

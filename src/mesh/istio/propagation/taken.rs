@@ -30,18 +30,22 @@ pub(super) async fn await_accepted(
 
 async fn await_accepted_by(istiod: &PodPort, written: &[Written]) -> Result<(), PropagationError> {
     let ours = |written: &&Written| written.api_version.starts_with(gateway_api::GROUP);
-    let wanted: Vec<&Written> = written.iter().filter(ours).collect();
-    if wanted.is_empty() {
+    let expected: Vec<&Written> = written.iter().filter(ours).collect();
+    if expected.is_empty() {
         return Ok(());
     }
     let limit = timeouts().mesh.push;
     let waited = wait::until(limit, async |elapsed| {
-        accepts(istiod, &wanted, elapsed).await
+        accepts(istiod, &expected, elapsed).await
     });
     waited.await.map_err(|error| {
         error.or_late(|late| {
-            let (what, words) = late.last_seen;
-            PropagationError::NotAccepted { what, words, limit }
+            let (what, message) = late.last_seen;
+            PropagationError::NotAccepted {
+                what,
+                message,
+                limit,
+            }
         })
     })
 }
@@ -50,21 +54,25 @@ async fn await_accepted_by(istiod: &PodPort, written: &[Written]) -> Result<(), 
 /// lasted for a while.
 async fn accepts(
     istiod: &PodPort,
-    wanted: &[&Written],
+    expected: &[&Written],
     elapsed: Duration,
 ) -> Result<Look<(), (String, String)>, PropagationError> {
     let (store, refusal) = (store(istiod).await?, timeouts().mesh.refusal);
     let mut pending = None;
-    for written in wanted {
+    for written in expected {
         let what = format!("{} {}", written.kind, written.name);
         match find(&store, written).map_or(Acceptance::Done, gateway_api::progress) {
             Acceptance::Done => {}
-            Acceptance::Refused(words) if elapsed > refusal => {
+            Acceptance::Refused(message) if elapsed > refusal => {
                 let limit = refusal;
-                return Err(PropagationError::NotAccepted { what, words, limit });
+                return Err(PropagationError::NotAccepted {
+                    what,
+                    message,
+                    limit,
+                });
             }
-            Acceptance::Refused(words) | Acceptance::Pending(words) => {
-                pending = Some((what, words))
+            Acceptance::Refused(message) | Acceptance::Pending(message) => {
+                pending = Some((what, message))
             }
         }
     }
@@ -141,12 +149,12 @@ async fn has_taken(
 }
 
 /// The first object of a change that the store lacks or still has.
-fn missing(store: &Value, (wanted, gone): &Changed<'_>) -> Option<String> {
+fn missing(store: &Value, (expected, gone): &Changed<'_>) -> Option<String> {
     let ours = |written: &&Written| {
         let version = &written.api_version;
         version.contains(".istio.io/") || version.starts_with(gateway_api::GROUP)
     };
-    let late = wanted
+    let late = expected
         .iter()
         .filter(ours)
         .find(|written| !holds(store, written));

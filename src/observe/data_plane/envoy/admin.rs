@@ -128,7 +128,7 @@ fn sum(stats: &str) -> u64 {
 /// When the proxy does not answer.
 pub async fn rejected(admin: &PodPort) -> Result<Option<String>, HttpError> {
     let dump = admin.json("/config_dump").await?;
-    Ok(first_error(&dump).map(|words| sensitive::refusal(&words)))
+    Ok(first_error(&dump).map(|message| sensitive::refusal(&message)))
 }
 
 /// The cluster, and all listeners and routes that may lead to it. A full dump blocks Envoy's main

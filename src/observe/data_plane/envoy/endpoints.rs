@@ -28,11 +28,11 @@ fn addresses(assignment: &Value) -> Addresses {
         let address = &endpoint["endpoint"]["address"];
         field(address, "socket_address", "socketAddress")
     });
-    let words = sockets.filter_map(|socket| {
+    let addresses = sockets.filter_map(|socket| {
         let port = field(socket, "port_value", "portValue").as_u64()?;
         Some(format!("{}:{port}", socket["address"].as_str()?))
     });
-    words.collect()
+    addresses.collect()
 }
 
 fn field<'v>(value: &'v Value, declared: &str, json: &str) -> &'v Value {

@@ -183,8 +183,8 @@ impl DataPlane for Envoy {
 }
 
 /// Envoy reports `REVISION/VERSION/STATUS/TYPE/TLS`.
-fn version(said: &str) -> String {
-    said.split('/').nth(1).unwrap_or(said).to_owned()
+fn version(answer: &str) -> String {
+    answer.split('/').nth(1).unwrap_or(answer).to_owned()
 }
 
 #[cfg(test)]

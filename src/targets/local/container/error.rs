@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_step_is_told_with_its_cause() {
         let absent = || io::Error::from_raw_os_error(nix::libc::ENOENT);
-        let words = [
+        let args = [
             chain(&ContainerError::make(Path::new("/etc/x"))(absent())),
             chain(&ContainerError::gone("/proc/7/ns/mnt".to_owned())(absent())),
             chain(&ContainerError::kernel("make the mounts private")(
@@ -67,7 +67,7 @@ mod tests {
             )),
         ];
         assert_eq!(
-            words,
+            args,
             [
                 "cannot create /etc/x in the container: No such file or directory (os error 2)",
                 "container is no longer running: /proc/7/ns/mnt: No such file or directory (os error 2)",

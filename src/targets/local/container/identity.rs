@@ -103,8 +103,8 @@ fn candidates(program: &str, path: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn c_strings(words: impl Iterator<Item = String>) -> Result<Vec<CString>, NulError> {
-    words.map(CString::new).collect()
+fn c_strings(message: impl Iterator<Item = String>) -> Result<Vec<CString>, NulError> {
+    message.map(CString::new).collect()
 }
 
 #[cfg(test)]
@@ -137,13 +137,13 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named() {
-        let said = exec(
+        let answer = exec(
             &["no-such-program".to_owned()],
             &[("PATH".to_owned(), "/nowhere".to_owned())],
         );
         assert!(
-            said.contains("no-such-program") && said.contains("$PATH"),
-            "{said}"
+            answer.contains("no-such-program") && answer.contains("$PATH"),
+            "{answer}"
         );
     }
 }

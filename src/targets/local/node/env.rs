@@ -214,9 +214,9 @@ pub(super) fn command_line(
     container: &Container,
     env: &[(String, String)],
 ) -> Vec<String> {
-    let filled = |words: &Option<Vec<String>>| words.clone().filter(|words| !words.is_empty());
-    let expanded = |words: Vec<String>| {
-        words
+    let filled = |parts: &Option<Vec<String>>| parts.clone().filter(|parts| !parts.is_empty());
+    let expanded = |parts: Vec<String>| {
+        parts
             .iter()
             .map(|word| expand(word, env))
             .collect::<Vec<_>>()

@@ -32,7 +32,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug, Clone)]
 pub(super) struct EventSink {
     queue: mpsc::Sender<(String, Event)>,
-    said: Arc<Mutex<HashSet<(String, String, String)>>>,
+    answer: Arc<Mutex<HashSet<(String, String, String)>>>,
     node: String,
 }
 
@@ -50,7 +50,7 @@ impl EventSink {
         tokio::spawn(send(client, waiting));
         Self {
             queue,
-            said: Arc::default(),
+            answer: Arc::default(),
             node: node.to_owned(),
         }
     }
@@ -69,11 +69,11 @@ impl EventSink {
                 reason.to_owned(),
                 note.clone(),
             );
-            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            if said.len() >= REMEMBERED {
-                said.clear();
+            let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+            if answer.len() >= REMEMBERED {
+                answer.clear();
             }
-            if !said.insert(key) {
+            if !answer.insert(key) {
                 return;
             }
         }

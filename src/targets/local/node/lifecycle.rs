@@ -25,7 +25,7 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// [`ProbeFailure`] if it failed or did not finish in time.
 pub(super) async fn post_start(
     container: &Container,
-    place: &ProbeTarget,
+    target: &ProbeTarget,
 ) -> Result<(), ProbeFailure> {
     let Some(hook) = container
         .lifecycle
@@ -34,7 +34,7 @@ pub(super) async fn post_start(
     else {
         return Ok(());
     };
-    match timeout(POST_START_LIMIT, run(container, hook, place)).await {
+    match timeout(POST_START_LIMIT, run(container, hook, target)).await {
         Ok(result) => result,
         Err(_) => Err(ProbeFailure::HookLate {
             seconds: POST_START_LIMIT.as_secs(),
@@ -45,7 +45,7 @@ pub(super) async fn post_start(
 async fn run(
     container: &Container,
     hook: &LifecycleHandler,
-    place: &ProbeTarget,
+    target: &ProbeTarget,
 ) -> Result<(), ProbeFailure> {
     if let Some(nap) = &hook.sleep {
         sleep(Duration::from_secs(u64::try_from(nap.seconds).unwrap_or(0))).await;
@@ -53,13 +53,13 @@ async fn run(
     }
     match ProbeAction::new(
         container,
-        &place.pod_ip,
+        &target.pod_ip,
         hook.exec.as_ref(),
         hook.http_get.as_ref(),
         hook.tcp_socket.as_ref(),
         None,
     )? {
-        Some(check) => check.ask(place).await,
+        Some(check) => check.ask(target).await,
         None => Ok(()),
     }
 }
@@ -68,7 +68,7 @@ async fn run(
 /// the process has ended; an error of the hook is passed to `complain`.
 pub(super) async fn stop(
     container: Container,
-    place: ProbeTarget,
+    target: ProbeTarget,
     process: Process,
     deadline: Instant,
     complain: impl FnOnce(String),
@@ -81,7 +81,7 @@ pub(super) async fn stop(
         let ended = process.ended.clone();
         tokio::select! {
             () = ended.cancelled() => return,
-            result = timeout_at(deadline, run(&container, hook, &place)) => match result {
+            result = timeout_at(deadline, run(&container, hook, &target)) => match result {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => complain(chain(&error)),
                 Err(_) => complain("the hook did not finish within the grace period".to_owned()),

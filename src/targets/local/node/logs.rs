@@ -152,12 +152,12 @@ pub(super) fn last_words(log: &Path) -> String {
         .lines()
         .filter_map(|line| line.splitn(4, ' ').nth(3))
         .collect();
-    let words = lines[lines.len().saturating_sub(80)..].join("\n");
-    let mut from = words.len().saturating_sub(2048);
-    while !words.is_char_boundary(from) {
+    let message = lines[lines.len().saturating_sub(80)..].join("\n");
+    let mut from = message.len().saturating_sub(2048);
+    while !message.is_char_boundary(from) {
         from += 1;
     }
-    words[from..].to_owned()
+    message[from..].to_owned()
 }
 
 #[cfg(test)]
@@ -181,10 +181,10 @@ mod tests {
             );
         }
         fs::write(&path, text).unwrap();
-        let words = last_words(&path);
+        let message = last_words(&path);
         assert!(
-            words.starts_with("line 20 é\n") && words.ends_with("\nline 99 é"),
-            "{words}"
+            message.starts_with("line 20 é\n") && message.ends_with("\nline 99 é"),
+            "{message}"
         );
         fs::write(&path, format!("t stdout F {}", "é".repeat(3000))).unwrap();
         assert_eq!(last_words(&path).len(), 2048);

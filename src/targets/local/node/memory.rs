@@ -107,11 +107,11 @@ impl Watched {
         if self.process.ended.is_cancelled() {
             return;
         }
-        let told = self.process.killed.lock();
-        let mut told = told.unwrap_or_else(PoisonError::into_inner);
-        if told.is_none() {
+        let reported = self.process.killed.lock();
+        let mut reported = reported.unwrap_or_else(PoisonError::into_inner);
+        if reported.is_none() {
             tracing::warn!(container = self.name, why, "out of memory");
-            *told = Some(why);
+            *reported = Some(why);
             self.process.signal(Signal::SIGKILL);
         }
     }
@@ -199,7 +199,7 @@ mod tests {
 
     /// Stands in for a container: this process's PID namespace is above any small limit.
     fn process() -> (Process, mpsc::UnboundedReceiver<Signal>) {
-        let (signals, told) = mpsc::unbounded_channel();
+        let (signals, reported) = mpsc::unbounded_channel();
         let pid = i32::try_from(std::process::id()).unwrap();
         let process = Process {
             pid,
@@ -207,7 +207,7 @@ mod tests {
             ended: CancellationToken::new(),
             killed: Arc::default(),
         };
-        (process, told)
+        (process, reported)
     }
 
     #[tokio::test]

@@ -188,9 +188,12 @@ mod tests {
                 .to_string()
                 .contains("\"p\"")
         );
-        let said = running.container("n", "p", Some("c")).unwrap_err();
-        let said = said.to_string();
-        assert!(said.contains("\"a\"") && said.contains("\"b\""), "{said}");
+        let answer = running.container("n", "p", Some("c")).unwrap_err();
+        let answer = answer.to_string();
+        assert!(
+            answer.contains("\"a\"") && answer.contains("\"b\""),
+            "{answer}"
+        );
         assert!(running.container("n", "p", Some("a")).is_ok());
     }
 

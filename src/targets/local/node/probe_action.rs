@@ -120,7 +120,7 @@ impl ProbeAction {
     ///
     /// # Errors
     /// [`ProbeFailure`], with what was seen.
-    pub async fn ask(&self, place: &ProbeTarget) -> Result<(), ProbeFailure> {
+    pub async fn ask(&self, target: &ProbeTarget) -> Result<(), ProbeFailure> {
         match self {
             Self::Http {
                 host,
@@ -135,7 +135,7 @@ impl ProbeAction {
                 port,
                 service,
             } => grpc_health(host, *port, service).await,
-            Self::Exec(argv) => run_inside(place, argv).await,
+            Self::Exec(argv) => run_inside(target, argv).await,
         }
     }
 }
@@ -183,10 +183,10 @@ async fn http_get(
     headers: &[(String, String)],
 ) -> Result<(), ProbeFailure> {
     let stream = connect(host, port).await?;
-    let named = |wanted: &str| {
+    let named = |expected: &str| {
         headers
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .find(|(name, _)| name.eq_ignore_ascii_case(expected))
     };
     let mut request = http::Request::get(path).header(
         "host",
@@ -253,10 +253,10 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 /// Runs a command in the container; success is exit code 0.
-async fn run_inside(place: &ProbeTarget, argv: &[String]) -> Result<(), ProbeFailure> {
-    let mut child = Command::new(&place.self_exe)
+async fn run_inside(target: &ProbeTarget, argv: &[String]) -> Result<(), ProbeFailure> {
+    let mut child = Command::new(&target.self_exe)
         .arg("__enter")
-        .arg(&place.enter_file)
+        .arg(&target.enter_file)
         .args(argv)
         .env_clear()
         .stdin(Stdio::null())
@@ -274,11 +274,11 @@ async fn run_inside(place: &ProbeTarget, argv: &[String]) -> Result<(), ProbeFai
     if status.success() {
         return Ok(());
     }
-    let said = [out, err].concat();
+    let answer = [out, err].concat();
     Err(ProbeFailure::Exit {
         argv: argv.to_owned(),
         code: status.code().unwrap_or(-1),
-        said: String::from_utf8_lossy(&said).trim().to_owned(),
+        answer: String::from_utf8_lossy(&answer).trim().to_owned(),
     })
 }
 
@@ -332,7 +332,7 @@ mod tests {
     fn ports_are_numbers_or_names(#[case] port: Value, #[case] expected: Result<u16, &str>) {
         let port: IntOrString = serde_json::from_value(port).unwrap();
         match (port_number(&container(), &port), expected) {
-            (Ok(got), Ok(wanted)) => assert_eq!(got, wanted),
+            (Ok(got), Ok(required)) => assert_eq!(got, required),
             (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             other => panic!("{other:?}"),
         }

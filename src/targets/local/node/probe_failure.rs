@@ -45,11 +45,11 @@ pub(super) enum ProbeFailure {
     },
     #[error(transparent)]
     Wait(io::Error),
-    #[error("command {argv:?} exited with {code}: {said}")]
+    #[error("command {argv:?} exited with {code}: {answer}")]
     Exit {
         argv: Vec<String>,
         code: i32,
-        said: String,
+        answer: String,
     },
     #[error("gRPC health check of {host}:{port}")]
     Health {

@@ -149,7 +149,7 @@ pub(super) async fn probe(
     kind: ProbeKind,
     timing: Timing,
     check: ProbeAction,
-    place: ProbeTarget,
+    target: ProbeTarget,
     mut tell: impl FnMut(ProbeVerdict) + Send,
     mut failed: impl FnMut(&str) + Send,
 ) {
@@ -158,7 +158,7 @@ pub(super) async fn probe(
     loop {
         sleep_until(next).await;
         let begun = Instant::now();
-        let result = match timeout(timing.timeout, check.ask(&place)).await {
+        let result = match timeout(timing.timeout, check.ask(&target)).await {
             Ok(result) => result,
             Err(_) => Err(ProbeFailure::Late {
                 seconds: timing.timeout.as_secs(),

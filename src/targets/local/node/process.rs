@@ -99,7 +99,7 @@ pub(super) async fn launch(
         ("stdout", read_end(out_read)?),
         ("stderr", read_end(err_read)?),
     ];
-    let (signals, wanted) = mpsc::unbounded_channel();
+    let (signals, expected) = mpsc::unbounded_channel();
     let process = Process {
         pid,
         signals,
@@ -107,7 +107,13 @@ pub(super) async fn launch(
         ended: CancellationToken::new(),
     };
     let copying = logs::copy(outputs, log);
-    tokio::spawn(watch(child, wanted, process.ended.clone(), copying, exited));
+    tokio::spawn(watch(
+        child,
+        expected,
+        process.ended.clone(),
+        copying,
+        exited,
+    ));
     match hand_over(ours, spec).await? {
         None => Ok(process),
         Some(failure) => Err(LaunchError::Start(failure.message)),
@@ -167,7 +173,7 @@ async fn hand_over(
 
 async fn watch(
     mut child: Child,
-    mut wanted: mpsc::UnboundedReceiver<Signal>,
+    mut expected: mpsc::UnboundedReceiver<Signal>,
     ended: CancellationToken,
     copying: impl Future<Output = ()>,
     exited: impl FnOnce(Exit),
@@ -177,7 +183,7 @@ async fn watch(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            Some(signal) = wanted.recv() => {
+            Some(signal) = expected.recv() => {
                 if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok())
                     && let Err(error) = kill(Pid::from_raw(pid), signal) {
                     tracing::warn!(pid, %signal, %error, "cannot signal a container");

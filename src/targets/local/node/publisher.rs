@@ -65,10 +65,10 @@ impl Publisher {
     /// ready.
     pub fn insist(&self, shown: Option<&PodStatus>) {
         self.newest.send_if_modified(|last| {
-            let told = last
+            let reported = last
                 .as_ref()
                 .filter(|_| !self.unsent.load(Ordering::Acquire));
-            told.is_some_and(|told| is_denied(told, shown))
+            reported.is_some_and(|reported| is_denied(reported, shown))
         });
     }
 
@@ -80,7 +80,7 @@ impl Publisher {
 }
 
 /// Whether a readiness condition is shown with another status than the one that was sent.
-fn is_denied(told: &PodStatus, shown: Option<&PodStatus>) -> bool {
+fn is_denied(reported: &PodStatus, shown: Option<&PodStatus>) -> bool {
     let of = |status: Option<&PodStatus>, kind: &str| {
         let conditions = status.and_then(|status| status.conditions.as_ref());
         let found = conditions
@@ -91,7 +91,7 @@ fn is_denied(told: &PodStatus, shown: Option<&PodStatus>) -> bool {
     };
     ["Ready", "ContainersReady"]
         .iter()
-        .any(|kind| of(Some(told), kind) != of(shown, kind))
+        .any(|kind| of(Some(reported), kind) != of(shown, kind))
 }
 
 async fn send(
@@ -168,11 +168,11 @@ mod tests {
         #[case] shown: Value,
         #[case] denied: bool,
     ) {
-        let told = json!({"conditions": [{"type": "Ready", "status": "True"}]});
-        let told: PodStatus = serde_json::from_value(told).unwrap();
+        let reported = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+        let reported: PodStatus = serde_json::from_value(reported).unwrap();
         let shown: PodStatus = serde_json::from_value(json!({"conditions": shown})).unwrap();
-        assert_eq!(is_denied(&told, Some(&shown)), denied);
-        assert!(is_denied(&told, None));
+        assert_eq!(is_denied(&reported, Some(&shown)), denied);
+        assert!(is_denied(&reported, None));
     }
 
     #[test]

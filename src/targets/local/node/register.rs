@@ -151,9 +151,9 @@ fn is_lost(node: &Node) -> bool {
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
-    let mut said = conditions.map(|seen| (seen.type_.as_str(), seen.status.as_str()));
-    !said.clone().any(|seen| seen == ("Ready", "True"))
-        || said.any(|(_, status)| status == "Unknown")
+    let mut answer = conditions.map(|seen| (seen.type_.as_str(), seen.status.as_str()));
+    !answer.clone().any(|seen| seen == ("Ready", "True"))
+        || answer.any(|(_, status)| status == "Unknown")
 }
 
 async fn renew_lease(cfg: &NodeConfig) -> kube::Result<()> {

@@ -82,13 +82,15 @@ pub(super) fn identity(
         groups.push(number(group)?);
     }
     let privileged = own.privileged == Some(true);
-    let wanted = own.capabilities.unwrap_or_default();
+    let expected = own.capabilities.unwrap_or_default();
     let set = |names: &Option<Vec<String>>| CapSet::of(names.iter().flatten().map(String::as_str));
     let default = CapSet::of(DEFAULT_CAPABILITIES).unwrap_or_default();
     let capabilities = if privileged {
         CapSet::ALL
     } else {
-        default.without(set(&wanted.drop)?).with(set(&wanted.add)?)
+        default
+            .without(set(&expected.drop)?)
+            .with(set(&expected.add)?)
     };
     let no_new_privs = own.allow_privilege_escalation == Some(false) && !privileged;
     Ok(Identity {
@@ -259,7 +261,7 @@ pub(super) fn resolv_conf(pod: &Pod, dns: &Dns<'_>) -> String {
     let config = spec.dns_config.unwrap_or_default();
     let host = spec.host_network == Some(true);
     let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
-    let words = |keyword: &str| -> Vec<String> {
+    let message = |keyword: &str| -> Vec<String> {
         let lines = dns
             .world
             .lines()
@@ -269,7 +271,13 @@ pub(super) fn resolv_conf(pod: &Pod, dns: &Dns<'_>) -> String {
             .map(str::to_owned)
             .collect()
     };
-    let worlds = || (words("nameserver "), words("search "), words("options "));
+    let worlds = || {
+        (
+            message("nameserver "),
+            message("search "),
+            message("options "),
+        )
+    };
     match spec.dns_policy.as_deref() {
         Some("None") => {}
         Some("Default") => (servers, searches, options) = worlds(),

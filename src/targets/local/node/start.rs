@@ -49,8 +49,8 @@ pub(super) struct Start {
 
 impl Start {
     /// How to reach the container once it runs.
-    pub fn place(&self) -> ProbeTarget {
-        place(
+    pub fn target(&self) -> ProbeTarget {
+        target(
             &self.shared,
             &self.pod_dir,
             &self.container.name,
@@ -69,7 +69,7 @@ impl Start {
             }
         };
         let _ = self.tell.send(Message::Launched { slot, run, process });
-        let result = lifecycle::post_start(&self.container, &self.place()).await;
+        let result = lifecycle::post_start(&self.container, &self.target()).await;
         let _ = self.tell.send(match result {
             Ok(()) => Message::Started { slot, run },
             Err(error) => Message::HookFailed {
@@ -215,7 +215,7 @@ fn memory_limit(container: &Container) -> Result<Option<u64>, ConfigError> {
 }
 
 /// How to reach a container.
-pub(super) fn place(
+pub(super) fn target(
     shared: &Shared,
     pod_dir: &std::path::Path,
     container: &str,

@@ -189,7 +189,7 @@ impl Worker {
             format!("Stopping container {}", state.name),
         );
         let container = self.container(slot);
-        let place = start::place(
+        let target = start::target(
             &self.shared,
             &self.pod_dir,
             &container.name,
@@ -209,7 +209,7 @@ impl Worker {
             );
         };
         self.tasks
-            .spawn(lifecycle::stop(container, place, process, by, complain));
+            .spawn(lifecycle::stop(container, target, process, by, complain));
     }
 
     /// A liveness or startup probe has failed for good: stops the container, and its restart
@@ -247,13 +247,13 @@ impl Worker {
             ProbeKind::Liveness => container.liveness_probe.clone(),
         };
         let Some(probe) = probe else { return };
-        let place = start::place(
+        let target = start::target(
             &self.shared,
             &self.pod_dir,
             &container.name,
             self.addresses().pod,
         );
-        let Some(check) = self.probe_action(&container, &probe, kind, &place.pod_ip) else {
+        let Some(check) = self.probe_action(&container, &probe, kind, &target.pod_ip) else {
             return;
         };
         let (tell, run) = (self.tell.clone(), self.runtimes[slot].run);
@@ -281,7 +281,7 @@ impl Worker {
             kind,
             Timing::from(&probe),
             check,
-            place,
+            target,
             verdict,
             failed,
         ));
@@ -407,7 +407,7 @@ impl Worker {
             return None;
         }
         let log = dir.join(format!("{}.log", self.state.slots[slot].restarts));
-        Some(logs::last_words(&log)).filter(|words| !words.is_empty())
+        Some(logs::last_words(&log)).filter(|message| !message.is_empty())
     }
 }
 

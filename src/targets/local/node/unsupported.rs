@@ -40,17 +40,17 @@ fn maps_root_to_root(uid_map: &str) -> bool {
 /// The unsupported fields, each with the reason. `machines_root`: see [`is_machines_root`].
 pub(super) fn unsupported(spec: &PodSpec, machines_root: bool) -> Vec<String> {
     let mut found = Found {
-        words: Vec::new(),
+        fields: Vec::new(),
         machines_root,
     };
     found.pod(spec);
-    for (place, container) in containers(spec) {
-        found.container(&place, container, spec);
+    for (path, container) in containers(spec) {
+        found.container(&path, container, spec);
     }
     for volume in spec.volumes.iter().flatten() {
         found.volume(volume);
     }
-    found.words
+    found.fields
 }
 
 /// Why the ephemeral containers of a pod do not run, if it has any. They are added while the pod
@@ -82,14 +82,14 @@ fn containers(spec: &PodSpec) -> impl Iterator<Item = (String, &Container)> {
 }
 
 struct Found {
-    words: Vec<String>,
+    fields: Vec<String>,
     machines_root: bool,
 }
 
 impl Found {
     fn when(&mut self, is: bool, field: impl Into<String>, lack: &str) {
         if is {
-            self.words.push(format!("{}: {lack}", field.into()));
+            self.fields.push(format!("{}: {lack}", field.into()));
         }
     }
 
@@ -156,45 +156,45 @@ impl Found {
     }
 
     /// Profiles on the node; omitting the ones that a runtime brings itself is harmless.
-    fn profiles(&mut self, place: &str, (seccomp, armor): (Option<&String>, Option<&String>)) {
+    fn profiles(&mut self, path: &str, (seccomp, armor): (Option<&String>, Option<&String>)) {
         for (name, kind) in [("seccompProfile", seccomp), ("appArmorProfile", armor)] {
             let local = kind.is_some_and(|kind| kind == "Localhost");
             self.when(
                 local,
-                format!("{place}.{name}"),
+                format!("{path}.{name}"),
                 "the node has no local profiles",
             );
         }
     }
 
-    fn container(&mut self, place: &str, container: &Container, spec: &PodSpec) {
+    fn container(&mut self, path: &str, container: &Container, spec: &PodSpec) {
         let input = "containers have no standard input and no terminal";
         self.when(
             container.stdin == Some(true),
-            format!("{place}.stdin"),
+            format!("{path}.stdin"),
             input,
         );
-        self.when(container.tty == Some(true), format!("{place}.tty"), input);
-        let init = place.starts_with("spec.init");
+        self.when(container.tty == Some(true), format!("{path}.tty"), input);
+        let init = path.starts_with("spec.init");
         let own_policy = container
             .restart_policy
             .as_deref()
             .is_some_and(|policy| !(init && policy == "Always"));
         self.when(
             own_policy,
-            format!("{place}.restartPolicy"),
+            format!("{path}.restartPolicy"),
             "only Always of an init container (a native sidecar) is supported",
         );
         let rules = container.restart_policy_rules.iter().flatten();
         self.when(
             rules.count() > 0,
-            format!("{place}.restartPolicyRules"),
+            format!("{path}.restartPolicyRules"),
             "only the pod's restartPolicy applies",
         );
         let devices = container.volume_devices.iter().flatten().next().is_some();
         self.when(
             devices,
-            format!("{place}.volumeDevices"),
+            format!("{path}.volumeDevices"),
             "the node has no block devices",
         );
         for port in container.ports.iter().flatten() {
@@ -202,18 +202,18 @@ impl Found {
                 spec.host_network != Some(true) && port.host_port.is_some_and(|port| port > 0);
             self.when(
                 published,
-                format!("{place}.ports[{}].hostPort", port.container_port),
+                format!("{path}.ports[{}].hostPort", port.container_port),
                 "ports are not published on the node; use a Service",
             );
         }
-        self.resources(place, container);
-        self.mounts(place, container);
+        self.resources(path, container);
+        self.mounts(path, container);
         if let Some(security) = &container.security_context {
-            self.security(&format!("{place}.securityContext"), security);
+            self.security(&format!("{path}.securityContext"), security);
         }
     }
 
-    fn resources(&mut self, place: &str, container: &Container) {
+    fn resources(&mut self, path: &str, container: &Container) {
         let Some(resources) = &container.resources else {
             return;
         };
@@ -229,21 +229,21 @@ impl Found {
         for name in special {
             self.when(
                 true,
-                format!("{place}.resources[{name}]"),
+                format!("{path}.resources[{name}]"),
                 "the node does not have this resource",
             );
         }
         let claims = resources.claims.iter().flatten().next().is_some();
         self.when(
             claims,
-            format!("{place}.resources.claims"),
+            format!("{path}.resources.claims"),
             "the node has no devices",
         );
     }
 
-    fn mounts(&mut self, place: &str, container: &Container) {
+    fn mounts(&mut self, path: &str, container: &Container) {
         for mount in container.volume_mounts.iter().flatten() {
-            let field = format!("{place}.volumeMounts[{}]", mount.name);
+            let field = format!("{path}.volumeMounts[{}]", mount.name);
             let shared = mount
                 .mount_propagation
                 .as_deref()
@@ -262,11 +262,11 @@ impl Found {
         }
     }
 
-    fn security(&mut self, place: &str, security: &SecurityContext) {
+    fn security(&mut self, path: &str, security: &SecurityContext) {
         let unmasked = security.proc_mount.as_deref() == Some("Unmasked");
         self.when(
             unmasked,
-            format!("{place}.procMount"),
+            format!("{path}.procMount"),
             "only the default /proc mount is supported",
         );
         let added = security
@@ -279,19 +279,19 @@ impl Found {
         let why = "in a world started by root, user 0 is the machine's root, and with this privilege a container could remove the protection of the kernel's settings; start the target as an ordinary user";
         self.when(
             self.machines_root && security.privileged == Some(true),
-            format!("{place}.privileged"),
+            format!("{path}.privileged"),
             why,
         );
         self.when(
             self.machines_root && mounts,
-            format!("{place}.capabilities.add[SYS_ADMIN]"),
+            format!("{path}.capabilities.add[SYS_ADMIN]"),
             why,
         );
         let kinds = (
             security.seccomp_profile.as_ref().map(|seen| &seen.type_),
             security.app_armor_profile.as_ref().map(|seen| &seen.type_),
         );
-        self.profiles(place, kinds);
+        self.profiles(path, kinds);
     }
 
     fn volume(&mut self, volume: &Volume) {
@@ -365,9 +365,9 @@ mod tests {
     #[case(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}), "spec.volumes[v]: ")]
     #[case(json!({"volumes": [{"name": "v", "emptyDir": {"medium": "HugePages"}}]}), "spec.volumes[v].emptyDir.medium: ")]
     #[case(json!({"volumes": [{"name": "v", "projected": {"sources": [{"clusterTrustBundle": {"path": "x"}}]}}]}), "clusterTrustBundle: ")]
-    fn a_field_of_the_pod_is_named(#[case] pod: Value, #[case] said: &str) {
+    fn a_field_of_the_pod_is_named(#[case] pod: Value, #[case] answer: &str) {
         let found = of(pod, json!({}));
-        assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains(answer), "{found:?}");
     }
 
     #[rstest]
@@ -377,12 +377,12 @@ mod tests {
     #[case(json!({"capabilities": {"add": ["all"]}}), "capabilities.add[SYS_ADMIN]: ")]
     fn what_could_undo_the_masks_is_for_worlds_whose_root_is_not_the_machines(
         #[case] security: Value,
-        #[case] said: &str,
+        #[case] answer: &str,
     ) {
         let spec = json!({"containers": [{"name": "c", "securityContext": security}]});
         let spec: PodSpec = serde_json::from_value(spec).unwrap();
         let found = unsupported(&spec, true);
-        assert!(found.len() == 1 && found[0].contains(said), "{found:?}");
+        assert!(found.len() == 1 && found[0].contains(answer), "{found:?}");
         assert_eq!(unsupported(&spec, false), [""; 0]);
     }
 
@@ -403,10 +403,13 @@ mod tests {
     #[case(json!({"resources": {"limits": {"example.com/gpu": "1"}, "requests": {"example.com/gpu": "1"}}}), ".resources[example.com/gpu]: ")]
     #[case(json!({"volumeMounts": [{"name": "v", "mountPath": "/v", "mountPropagation": "Bidirectional"}]}), ".volumeMounts[v].mountPropagation: ")]
     #[case(json!({"securityContext": {"procMount": "Unmasked"}}), ".securityContext.procMount: ")]
-    fn a_field_of_a_container_is_named(#[case] container: Value, #[case] said: &str) {
+    fn a_field_of_a_container_is_named(#[case] container: Value, #[case] answer: &str) {
         let found = of(json!({}), container);
-        let said = format!("spec.containers[c]{said}");
-        assert!(found.len() == 1 && found[0].starts_with(&said), "{found:?}");
+        let answer = format!("spec.containers[c]{answer}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(&answer),
+            "{found:?}"
+        );
     }
 
     #[rstest]

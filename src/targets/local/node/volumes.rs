@@ -359,7 +359,10 @@ mod tests {
     #[case::key(json!({"secret": {"secretName": "s", "items": [{"key": "none", "path": "x"}]}}), "secret \"s\" has no key \"none\"")]
     #[case::kind(json!({"nfs": {"path": "/", "server": "x"}}), "unsupported volume type")]
     fn what_is_missing_is_named(#[case] volume: Value, #[case] expected: &str) {
-        let said = chain(&render(volume).unwrap_err());
-        assert!(said.contains(expected) && said.contains("\"v\""), "{said}");
+        let answer = chain(&render(volume).unwrap_err());
+        assert!(
+            answer.contains(expected) && answer.contains("\"v\""),
+            "{answer}"
+        );
     }
 }

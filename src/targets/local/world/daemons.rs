@@ -95,7 +95,7 @@ pub fn tail(log: &std::path::Path, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-fn words(text: &str) -> Vec<String> {
+fn message(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -108,7 +108,7 @@ pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
          --initial-cluster=default=http://127.0.0.1:2380",
         spec.private().display()
     );
-    Daemon::start(spec, "etcd", words(&args))
+    Daemon::start(spec, "etcd", message(&args))
 }
 
 /// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it
@@ -127,7 +127,7 @@ pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
          --endpoint-reconciler-type=lease --max-requests-inflight=2000 --max-mutating-requests-inflight=1000 \
          --cert-dir={pki} --profiling=false"
     );
-    Daemon::start(spec, "kube-apiserver", words(&args))
+    Daemon::start(spec, "kube-apiserver", message(&args))
 }
 
 /// The controllers of a cluster, with request limits that suit a hundred pods at once.
@@ -144,7 +144,7 @@ pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, RoleError> {
         kubeconfig = spec.kubeconfig_inside().display(),
         pki = pki.display(),
     );
-    Daemon::start(spec, "kube-controller-manager", words(&args))
+    Daemon::start(spec, "kube-controller-manager", message(&args))
 }
 
 /// kube-proxy in nftables mode. It must not change conntrack limits: those belong to the host.
@@ -185,5 +185,5 @@ pub fn kubelet_streams(spec: &WorldSpec) -> Result<Daemon, RoleError> {
         port = super::spec::KUBELET_PORT,
         socket = spec.node_socket().display(),
     );
-    Daemon::start(spec, "kubelet-streams", words(&args))
+    Daemon::start(spec, "kubelet-streams", message(&args))
 }

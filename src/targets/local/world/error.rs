@@ -24,8 +24,8 @@ pub enum RoleError {
     #[error("the id-map helper exited early")]
     HelperGone(#[source] io::Error),
     /// With the helper's message.
-    #[error("cannot map user IDs: {said}")]
-    Ids { said: String },
+    #[error("cannot map user IDs: {answer}")]
+    Ids { answer: String },
     #[error("cannot set up the node's links")]
     Links(#[source] rtnetlink::Error),
     #[error("cannot create the certificate authority")]
@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn a_step_is_told_with_its_cause() {
         let absent = || io::Error::from_raw_os_error(nix::libc::ENOENT);
-        let words = [
+        let args = [
             chain(&RoleError::io("write /x/log")(absent())),
             chain(&RoleError::kernel("set the host name")(Errno::EPERM)),
             chain(&RoleError::Certificates(absent().into())),
             chain(&RoleError::Proc(Errno::EPERM)),
         ];
         assert_eq!(
-            words,
+            args,
             [
                 "cannot write /x/log: No such file or directory (os error 2)",
                 "cannot set the host name: EPERM: Operation not permitted",

@@ -45,9 +45,9 @@ pub fn main(args: &[String]) -> ExitCode {
     let code = match run(&state) {
         Ok(code) => code,
         Err(error) => {
-            let words = chain(&error);
-            eprintln!("{words}");
-            let _ = std::fs::write(state.join("failure"), words);
+            let message = chain(&error);
+            eprintln!("{message}");
+            let _ = std::fs::write(state.join("failure"), message);
             ExitCode::FAILURE
         }
     };
@@ -138,7 +138,7 @@ fn enter_namespaces() -> Result<(), RoleError> {
     if output.status.success() {
         Ok(())
     } else {
-        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(RoleError::Ids { said })
+        let answer = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(RoleError::Ids { answer })
     }
 }

@@ -29,8 +29,8 @@ enum MapError {
         tool: &'static str,
         source: io::Error,
     },
-    #[error("{tool} failed: {said}")]
-    Refused { tool: &'static str, said: String },
+    #[error("{tool} failed: {answer}")]
+    Refused { tool: &'static str, answer: String },
     #[error(
         "{file} has no range of {} IDs for {user}; as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
         IDS - 1
@@ -74,12 +74,12 @@ fn map(pid: &str) -> Result<(), MapError> {
         ("newgidmap", &gid, "/etc/subgid"),
     ] {
         let start = sub_range(file, &user, &uid)?;
-        let words = [pid, "0", own, "1", "1", &start, &(IDS - 1).to_string()];
-        let output = Command::new(tool).args(words).output();
+        let args = [pid, "0", own, "1", "1", &start, &(IDS - 1).to_string()];
+        let output = Command::new(tool).args(args).output();
         let output = output.map_err(|source| MapError::NoTool { tool, source })?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(MapError::Refused { tool, said });
+            let answer = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(MapError::Refused { tool, answer });
         }
     }
     Ok(())

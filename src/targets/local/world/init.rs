@@ -39,9 +39,9 @@ pub fn main(args: &[String]) -> ExitCode {
             reap(inside)
         }
         Err(error) => {
-            let words = chain(&error);
-            eprintln!("{words}");
-            let _ = std::fs::write(state.join("failure"), words);
+            let message = chain(&error);
+            eprintln!("{message}");
+            let _ = std::fs::write(state.join("failure"), message);
             ExitCode::FAILURE
         }
     }

@@ -60,9 +60,9 @@ pub fn main(args: &[String]) -> ExitCode {
         Err(error) => Err(RoleError::io("start the runtime")(error).into()),
     };
     let Err(error) = ended;
-    let words = chain(&error);
-    let _ = std::fs::write(state.join("failure"), &words);
-    eprintln!("{words}");
+    let message = chain(&error);
+    let _ = std::fs::write(state.join("failure"), &message);
+    eprintln!("{message}");
     ExitCode::FAILURE
 }
 

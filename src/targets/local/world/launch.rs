@@ -41,12 +41,12 @@ pub enum WorldError {
     )]
     LongPath { path: PathBuf },
     #[error(
-        "the file system of {path} has {free} KiB left and a local target needs {wanted}: free some space, or set XDG_RUNTIME_DIR to another directory"
+        "the file system of {path} has {free} KiB left and a local target needs {expected}: free some space, or set XDG_RUNTIME_DIR to another directory"
     )]
     NoRoom {
         path: PathBuf,
         free: u64,
-        wanted: u64,
+        expected: u64,
     },
     #[error(transparent)]
     Limit(#[from] TooLow),
@@ -270,9 +270,9 @@ impl World {
     fn last_words(&self) -> String {
         let failure = fs::read_to_string(self.spec.failure()).unwrap_or_default();
         let log = super::daemons::tail(&self.spec.state.join("world.log"), 10);
-        let words = if failure.is_empty() { log } else { failure };
-        if !words.is_empty() {
-            return words;
+        let message = if failure.is_empty() { log } else { failure };
+        if !message.is_empty() {
+            return message;
         }
         // Without space, the reason could not be written.
         match state::free(&self.spec.state) {

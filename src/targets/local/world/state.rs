@@ -181,7 +181,7 @@ pub(super) fn room(root: &Path) -> Result<(), WorldError> {
         Some(free) if free < ROOM => Err(WorldError::NoRoom {
             path: root.to_owned(),
             free: free / 1024,
-            wanted: ROOM / 1024,
+            expected: ROOM / 1024,
         }),
         _ => Ok(()),
     }
@@ -268,9 +268,9 @@ fn sweep(root: &Path) {
 /// Whether the process has this role in the world whose state directory is `state`.
 pub(super) fn has_role(state: &Path, pid: i32, role: &str) -> bool {
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let mut words = command.split(|byte| *byte == 0).skip(1);
-    words.next() == Some(role.as_bytes())
-        && words.next() == Some(state.as_os_str().as_encoded_bytes())
+    let mut message = command.split(|byte| *byte == 0).skip(1);
+    message.next() == Some(role.as_bytes())
+        && message.next() == Some(state.as_os_str().as_encoded_bytes())
 }
 
 #[cfg(test)]
@@ -344,8 +344,8 @@ mod tests {
     #[test]
     fn a_path_too_long_for_a_socket_is_told_before_anything_starts() {
         let root = tempfile::tempdir().unwrap();
-        let said = make_in(root.path(), &"a".repeat(100)).unwrap_err();
-        assert!(matches!(said, WorldError::LongPath { .. }), "{said}");
+        let answer = make_in(root.path(), &"a".repeat(100)).unwrap_err();
+        assert!(matches!(answer, WorldError::LongPath { .. }), "{answer}");
         assert_eq!(
             fs::read_dir(root.path()).unwrap().count(),
             1,

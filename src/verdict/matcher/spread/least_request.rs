@@ -11,7 +11,7 @@ use crate::verdict::{
     answer,
     judgement::{Judgement, SequentialTest},
     pods::Pods,
-    words::percent,
+    text::percent,
 };
 
 pub struct LeastRequest {

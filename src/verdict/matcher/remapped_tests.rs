@@ -84,9 +84,9 @@ fn a_hash_modulo_the_pods_is_caught() {
 #[test]
 fn too_few_keys_say_nothing() {
     let (before, after) = (run(20, 3, |n| n % 3), run(20, 4, |n| n % 3));
-    let (result, words) = result(&before, after, moved(0.15, 0.55));
+    let (result, message) = result(&before, after, moved(0.15, 0.55));
     assert_eq!(result, Undecided);
-    assert!(words.contains("20 values"), "{words}");
+    assert!(message.contains("20 values"), "{message}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 /// `a: b, no c`.
-pub fn field_words(fields: &BTreeMap<String, Option<impl Display>>) -> String {
+pub fn fields_text(fields: &BTreeMap<String, Option<impl Display>>) -> String {
     let parts = fields.iter().map(|(key, value)| match value {
         Some(value) => format!("{key}: {value}"),
         None => format!("no {key}"),
