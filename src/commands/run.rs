@@ -179,16 +179,11 @@ async fn work(
         redactor.register(text);
     }
     let runs = scenarios.len() * settings.execution.repeat;
-    let cleanup = match target.is_ephemeral(settings) {
-        false => CleanupPolicy::Deleted,
-        true if runs > options.jobs => CleanupPolicy::Emptied,
-        true => CleanupPolicy::WithTheWorld,
-    };
     let lost = TargetLost::default();
     let session_options = context::SessionOptions {
         run_id,
         rates: options.rates,
-        cleanup,
+        cleanup: cleanup(&target, settings, runs > options.jobs),
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
     };
@@ -238,6 +233,15 @@ async fn unless_lost(
             None => error,
         }),
         ended = ended => Err(CommandError::target_ended(ended)),
+    }
+}
+
+/// When namespaces go. In a target that ends with the run only memory for further runs matters.
+fn cleanup(target: &TargetHandle, settings: &Settings, more_follow: bool) -> CleanupPolicy {
+    match target.is_ephemeral(settings) {
+        false => CleanupPolicy::Deleted,
+        true if more_follow => CleanupPolicy::Emptied,
+        true => CleanupPolicy::WithTheWorld,
     }
 }
 

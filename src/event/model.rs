@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Version of the log's format. The first event carries it.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The oldest version that can still be read. Version 1 counted steps from 0.
 pub const OLDEST_SCHEMA: u32 = 1;
@@ -184,6 +184,7 @@ pub struct ScenarioEnd {
     pub wall_ms: u64,
     /// The minimum time, a part of `wall_ms`: debounce, pushes, the calls themselves and the
     /// scenario's timers.
+    #[serde(alias = "floor_ms")] // its name up to schema 2
     pub min_ms: u64,
     /// Counts of calls made, attempts that servers recorded, …
     pub samples: BTreeMap<String, u64>,

@@ -12,7 +12,7 @@ use crate::seed::Seed;
 use crate::verdict::outcome::{CheckResult, Verdict};
 
 /// Schema version of this document.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 #[derive(Debug, Serialize)]
 pub struct JsonReport<'a> {

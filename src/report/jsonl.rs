@@ -412,6 +412,21 @@ mod tests {
         assert_eq!(log.events[0], beginning(SCHEMA));
     }
 
+    /// Version 2 called the minimum time of a scenario `floor_ms`.
+    #[test]
+    fn a_minimum_time_by_its_old_name_is_read() {
+        let mut bytes = lines(&[beginning(2)]);
+        bytes.extend(
+            br#"{"at_ms":1,"event":"scenario-ended","id":"a","verdict":"PASS","cause":"","wall_ms":9,"floor_ms":5,"samples":{}}"#,
+        );
+        bytes.push(b'\n');
+        let log = parse(Path::new("x"), &bytes).expect("readable");
+        let EventKind::ScenarioEnded(end) = &log.events[1].kind else {
+            panic!("{:?}", log.events);
+        };
+        assert_eq!(end.min_ms, 5);
+    }
+
     #[test]
     fn what_has_no_end_is_not_read() {
         let dir = tempfile::tempdir().expect("a directory");

@@ -42,7 +42,7 @@ fn report_writes_one_format_to_stdout() {
         .output()
         .expect("it starts");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(report["schema"], 1);
+    assert_eq!(report["schema"], 2);
     let summary = serde_json::json!({
         "pass": 1, "fail": 1, "error": 1, "skip": 1, "known": 1, "unexpected": 1,
         "error_classes": {}, "wall_ms": 35704

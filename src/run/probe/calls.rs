@@ -128,8 +128,7 @@ pub async fn run(
         }
         !stopped_early
     };
-    let began = Instant::now();
-    let limit = limit(ns, probe);
+    let (began, limit) = (Instant::now(), limit(ns, probe));
     let ended = tokio::select! {
         done = bed::run(&caller, &plan, each) => done?,
         // Calls in flight are cancelled: dropping the caller's response stops them.
