@@ -144,10 +144,10 @@ fn npm(work: &Path, command: &'static str, args: &[&str]) -> Result<(), PageErro
     if output.status.success() {
         return Ok(());
     }
-    let parts = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = parts.lines().rev().take(12).collect();
-    let parts = last.into_iter().rev().collect::<Vec<_>>().join("\n");
-    Err(PageError::Npm { command, parts })
+    let text = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = text.lines().rev().take(12).collect();
+    let message = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+    Err(PageError::Npm { command, message })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{cluster::pods, fixture::workload::WORKLOAD_LABEL};
 /// Arguments of `testbed server`.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
-struct ServerWords {
+struct ServerCommand {
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -41,12 +41,12 @@ impl InMemoryProgram {
                 Self::Caller(started.expect("the address is free"))
             }
             _ => {
-                let message = ServerWords::parse_from(args);
+                let command = ServerCommand::parse_from(args);
                 let options = ServerOptions {
                     bind: IpAddr::V4(address),
                     control,
                     info: info(pod, &role),
-                    ..ServerOptions::from(message.server)
+                    ..ServerOptions::from(command.server)
                 };
                 let started = server::start(options).await;
                 Self::Server(started.expect("the address is free"))
