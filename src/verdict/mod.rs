@@ -30,6 +30,8 @@ pub mod text;
 pub mod why;
 
 #[cfg(test)]
+mod agreement_tests;
+#[cfg(test)]
 mod conclude_tests;
 #[cfg(test)]
 mod judge_tests;

@@ -173,3 +173,11 @@ impl Draws {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 }
+
+/// The observations of a single call.
+pub fn one(call: Observation) -> Observations {
+    Observations {
+        calls: vec![call],
+        ..Observations::default()
+    }
+}
