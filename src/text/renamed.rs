@@ -27,10 +27,11 @@ const RENAMED: &[(&str, &str)] = &[
     ("world", "workloads"),
 ];
 
-/// The current name of an old word, if that name is valid in its context.
-pub fn renamed<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+/// The help for an old word, if its current name is valid in its context.
+pub fn renamed(word: &str, known: &[&str]) -> Option<String> {
     let (_, new) = RENAMED.iter().find(|(old, _)| *old == word)?;
-    known.iter().find(|name| *name == new).copied()
+    let valid = known.contains(new);
+    valid.then(|| format!("'{word}' was renamed to '{new}'"))
 }
 
 #[cfg(test)]
@@ -40,8 +41,8 @@ mod tests {
     #[test]
     fn an_old_word_has_a_new_name_only_where_that_is_known() {
         assert_eq!(
-            renamed("world", &["probes", "workloads"]),
-            Some("workloads")
+            renamed("world", &["probes", "workloads"]).as_deref(),
+            Some("'world' was renamed to 'workloads'")
         );
         assert_eq!(renamed("world", &["probes"]), None);
         assert_eq!(renamed("workloads", &["workloads"]), None);

@@ -10,8 +10,8 @@ const TOLD: usize = 70;
 
 /// "did you mean", followed by the full list.
 pub fn sentence(word: &str, known: &[&str], what: &str) -> String {
-    if let Some(name) = renamed(word, known) {
-        return format!("'{word}' was renamed to '{name}'");
+    if let Some(help) = renamed(word, known) {
+        return help;
     }
     let list = format!("known {what}: {}", listed(known));
     match nearest(word, known) {
@@ -47,8 +47,8 @@ pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 
 /// Suggests the closest known word; if none is close, lists the known words.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
-    if let Some(name) = renamed(word, known) {
-        return format!("'{word}' was renamed to '{name}'");
+    if let Some(help) = renamed(word, known) {
+        return help;
     }
     match nearest(word, known) {
         Some(name) => format!("did you mean '{name}'?"),

@@ -15,27 +15,12 @@ use super::{
     },
     observations::Observations,
     outcome::{
-        Check,
         CheckResult::{self, *},
         Verdict,
     },
-    testing::{NAMESPACE, answered, by, one, order, uid},
+    testing::{NAMESPACE, answered, by, judged, one, order, result_of as result, uid},
 };
 use crate::values::range::{CountRange, DurationRange};
-
-const MILLION: Rates = Rates {
-    alpha: 1e-6,
-    beta: 1e-6,
-};
-
-fn judged(matchers: Vec<Matcher>, seen: &Observations) -> Vec<Check> {
-    judge("p", &ResolvedExpect { matchers }, seen, MILLION)
-}
-
-fn result(matcher: Matcher, seen: &Observations) -> (CheckResult, String) {
-    let check = judged(vec![matcher], seen).remove(0);
-    (check.result, check.actual)
-}
 
 fn agreement(seen: &Observations) -> (CheckResult, String) {
     let check = judge("p", &ResolvedExpect::default(), seen, Rates::default()).remove(0);

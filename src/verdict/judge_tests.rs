@@ -3,8 +3,6 @@
 use rstest::rstest;
 use testbed::control::{Observation, Origin, Reset};
 
-use statistics::Rates;
-
 use super::{
     conclude::scenario_verdict,
     expect::ResolvedExpect,
@@ -35,31 +33,19 @@ use super::{
     monitor::Monitor,
     observations::Observations,
     outcome::{
-        CALL_TIMEOUT, Check,
+        CALL_TIMEOUT,
         CheckResult::{self, *},
         LEDGER, Verdict,
     },
     producer::{Producer, Way},
-    testing::{answered, attempt, failed, one, order, pod_name},
+    testing::{
+        MILLION, answered, attempt, failed, judged, one, order, pod_name, result_of as result,
+    },
 };
 use crate::values::{
     metadata::Fields,
     range::{CountRange, DurationRange},
 };
-
-const MILLION: Rates = Rates {
-    alpha: 1e-6,
-    beta: 1e-6,
-};
-
-fn judged(matchers: Vec<Matcher>, seen: &Observations) -> Vec<Check> {
-    judge("p", &ResolvedExpect { matchers }, seen, MILLION)
-}
-
-fn result(matcher: Matcher, seen: &Observations) -> (CheckResult, String) {
-    let check = judged(vec![matcher], seen).remove(0);
-    (check.result, check.actual)
-}
 
 fn spread(policy: SpreadPolicy) -> Matcher {
     let over = "greeter".to_owned();

@@ -5,10 +5,30 @@ use testbed::control::{
 };
 
 use super::{
-    ResolvedExpect, judge, matcher::Expect, observations::Observations, outcome::CheckResult,
+    ResolvedExpect, judge,
+    matcher::{Expect, Matcher},
+    observations::Observations,
+    outcome::{Check, CheckResult},
     pods::Pods,
 };
 use statistics::Rates;
+
+/// The default error rates.
+pub const MILLION: Rates = Rates {
+    alpha: 1e-6,
+    beta: 1e-6,
+};
+
+/// The checks of these matchers on probe `p`.
+pub fn judged(matchers: Vec<Matcher>, seen: &Observations) -> Vec<Check> {
+    judge("p", &ResolvedExpect { matchers }, seen, MILLION)
+}
+
+/// The result of a single matcher, and what was seen.
+pub fn result_of(matcher: Matcher, seen: &Observations) -> (CheckResult, String) {
+    let check = judged(vec![matcher], seen).remove(0);
+    (check.result, check.actual)
+}
 
 /// `greeter-a`, `greeter-b`, … under the `app` greeter.
 pub fn pods(count: usize) -> Pods {

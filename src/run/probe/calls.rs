@@ -218,7 +218,7 @@ async fn observations(
     expect: &ResolvedExpect,
     id: &str,
     recorded: RecordedCalls,
-    options: &ProbeOptions<'_>,
+    options: &mut ProbeOptions<'_>,
 ) -> Result<(Observations, telemetry::Before), ProbeError> {
     let departed = ctx.pods.departed(&ns.name);
     let attempts = attempts(ctx, ns, id, expect.get::<StreamOutcome>().is_some()).await?;
@@ -230,10 +230,10 @@ async fn observations(
         flags,
         namespace: ns.name.clone(),
         departed,
-        before: options.before.clone(),
+        before: options.before.take(),
         certificates: ns.certificates.serials(),
         stalls: recorded.stalls,
-        busy_pod: options.busy.clone(),
+        busy_pod: options.busy.take(),
         stopped_early: recorded.stopped_early,
         ..Observations::default()
     };
@@ -250,11 +250,11 @@ pub async fn conclude(
     probe: &ResolvedProbe,
     id: &str,
     recorded: RecordedCalls,
-    options: ProbeOptions<'_>,
+    mut options: ProbeOptions<'_>,
 ) -> Result<Outcome, ProbeError> {
     let (began, took_us) = (recorded.began, recorded.took_us);
     let expect = probe.expect.expanded(|text| expand(text, &ns.names()));
-    let (mut seen, read) = observations(ctx, ns, &expect, id, recorded, &options).await?;
+    let (mut seen, read) = observations(ctx, ns, &expect, id, recorded, &mut options).await?;
     let contrast = !options.must_fail.is_empty();
     seen.way = way::of(ctx, ns, probe, &expect, &seen).await?;
     seen.telemetry = telemetry::gather(ctx, ns, &expect, &seen, &read, contrast).await?;

@@ -11,12 +11,7 @@ use crate::verdict::{
     matcher::Matcher,
     observations::Observations,
     outcome::CheckResult::{self, *},
-    testing::{Draws, answered, attempt, pods},
-};
-
-const MILLION: Rates = Rates {
-    alpha: 1e-6,
-    beta: 1e-6,
+    testing::{Draws, MILLION, answered, attempt, pods},
 };
 
 fn moved(at_least: f64, at_most: f64) -> Remapped {

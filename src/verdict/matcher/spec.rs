@@ -226,6 +226,20 @@ impl ExpectError {
         }
     }
 
+    /// A word that must be one of `known`; `otherwise` says what may be written.
+    pub fn one_of(
+        field: &'static str,
+        word: &str,
+        known: &[&str],
+        otherwise: impl FnOnce() -> String,
+    ) -> Result<String, Self> {
+        if known.contains(&word) {
+            return Ok(word.to_owned());
+        }
+        let message = otherwise();
+        Err(Self::Text { field, message })
+    }
+
     /// Turns the error of a value into that of field `field`.
     pub fn value(field: &'static str) -> impl FnOnce(ValueError) -> Self {
         move |error| Self::Value { field, error }

@@ -25,13 +25,10 @@ impl Spec for StreamOutcome {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        let known = KNOWN.contains(&written.as_str());
-        known
-            .then(|| Self(written.clone()))
-            .ok_or_else(|| ExpectError::Text {
-                field: Self::NAME,
-                message: format!("unknown outcome '{written}': write answered, cancelled or reset"),
-            })
+        ExpectError::one_of(Self::NAME, written, &KNOWN, || {
+            format!("unknown outcome '{written}': write answered, cancelled or reset")
+        })
+        .map(Self)
     }
 
     fn expected(&self) -> String {

@@ -27,13 +27,10 @@ impl Spec for UpstreamProtocol {
     type Written = String;
 
     fn read(written: &String) -> Result<Self, ExpectError> {
-        let known = KNOWN.contains(&written.as_str());
-        known
-            .then(|| Self(written.clone()))
-            .ok_or_else(|| ExpectError::Text {
-                field: Self::NAME,
-                message: format!("unknown HTTP version '{written}': write HTTP/2.0 or HTTP/1.1"),
-            })
+        ExpectError::one_of(Self::NAME, written, &KNOWN, || {
+            format!("unknown HTTP version '{written}': write HTTP/2.0 or HTTP/1.1")
+        })
+        .map(Self)
     }
 
     fn expected(&self) -> String {
