@@ -22,6 +22,9 @@ static FLEETING: LazyLock<Regex> = LazyLock::new(|| {
 /// A leader election lock, which is renewed all the time.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
+/// How long istiod may take, once it is ready, until it has tried its own validation.
+const VALIDATION: Duration = Duration::from_secs(30);
+
 /// Objects that meshproof must never touch: a namespace that is only named like a run's; one with
 /// the label and no annotation; one with label, annotations and another name; a control namespace
 /// whose stale Lease and journal were not written by meshproof.
@@ -83,8 +86,25 @@ impl Objects {
         objects
             .kubectl(&["apply", "-f", &alikes.display().to_string()])
             .await?;
+        objects.validation_is_enforced().await?;
         objects.before = objects.listed().await?;
         Ok(objects)
+    }
+
+    /// Waits until istiod has changed the failure policy of its webhooks to `Fail`, which it does
+    /// some time after it is ready, and is no trace of a run.
+    async fn validation_is_enforced(&self) -> Result<(), String> {
+        let policies = "jsonpath={.items[*].webhooks[*].failurePolicy}";
+        let args = ["get", "validatingwebhookconfigurations", "-o", policies];
+        let outcome = until(VALIDATION, async |_| {
+            let policies = self.kubectl(&args).await?;
+            let enforced = policies.split(' ').all(|policy| policy == "Fail");
+            Ok::<_, String>(match enforced {
+                true => Look::Met(()),
+                false => Look::Unmet(format!("failure policies of webhooks: '{policies}'")),
+            })
+        });
+        outcome.await.map_err(|error| error.to_string())
     }
 
     async fn kubectl(&self, args: &[&str]) -> Result<String, String> {
