@@ -20,6 +20,7 @@ pub const ALLOW_EXEC_PLUGINS: &str = "MESHPROOF_ALLOW_EXEC_PLUGINS";
 pub const KEEP: &str = "MESHPROOF_KEEP";
 pub const JOBS: &str = "MESHPROOF_JOBS";
 pub const SEED: &str = "MESHPROOF_SEED";
+pub const ISOLATION: &str = "MESHPROOF_ISOLATION";
 pub const REPORT_DIR: &str = "MESHPROOF_REPORT_DIR";
 
 /// The program `kind`, if not the one in PATH.

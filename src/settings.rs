@@ -9,6 +9,7 @@ use crate::{
     flags::given::Given,
     mesh::istio::profile::Profile,
     output::{ColorChoice, Format},
+    run::context::IsolationMode,
     scenario::shard::Shard,
     seed::Seed,
     targets::{
@@ -93,6 +94,7 @@ pub struct ExecutionSettings {
     pub fail_fast: bool,
     /// Factor for all timeouts.
     pub timeout_scale: f64,
+    pub isolation: IsolationMode,
 }
 
 /// What is printed, and what is written to files.
@@ -167,6 +169,7 @@ impl Settings {
                 repeat: execution.repeat.unwrap_or(1),
                 fail_fast: execution.fail_fast,
                 timeout_scale: execution.timeout_scale.unwrap_or(1.0),
+                isolation: execution.isolation.unwrap_or_default(),
             },
             rates: Rates {
                 alpha: execution.alpha.unwrap_or(ERROR_RATE),

@@ -151,6 +151,9 @@ pub struct PodTimeouts {
     /// How long a reused idle connection may take to answer before a new one is opened: the pod
     /// may be gone without a FIN.
     pub kept_connection: Duration,
+    /// How long after a scenario its objects, calls and connections may take to be gone from a
+    /// namespace that another scenario is going to use.
+    pub idle: Duration,
 }
 
 impl PodTimeouts {
@@ -160,6 +163,7 @@ impl PodTimeouts {
         plain_network: Duration::from_secs(60),
         answer: Duration::from_secs(10),
         kept_connection: Duration::from_secs(3),
+        idle: Duration::from_secs(5),
     };
 
     fn stretched(self, factor: f64) -> Self {
@@ -169,6 +173,7 @@ impl PodTimeouts {
             plain_network: self.plain_network.mul_f64(factor),
             answer: self.answer.mul_f64(factor),
             kept_connection: self.kept_connection.mul_f64(factor),
+            idle: self.idle.mul_f64(factor),
         }
     }
 }

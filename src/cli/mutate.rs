@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::run::scale;
+use crate::run::context::IsolationMode;
 
 #[derive(Debug, Clone, Args)]
 pub struct MutateArgs {
@@ -31,6 +32,9 @@ pub struct MutateArgs {
     /// Number of scenarios to run at the same time (default: 8).
     #[arg(short, long, value_name = "N", env = crate::env::JOBS)]
     pub jobs: Option<usize>,
+    /// Whether scenarios may use namespaces and pods one after the other (default: shared).
+    #[arg(long, value_enum, value_name = "MODE", env = crate::env::ISOLATION)]
+    pub isolation: Option<IsolationMode>,
     /// Factor for every timeout, from 0.1 to 100 (default: 1); use 3 for a slow machine.
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub timeout_scale: Option<f64>,

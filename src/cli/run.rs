@@ -7,6 +7,7 @@ use clap::Args;
 use super::MeshArgs;
 use crate::{
     output::Format,
+    run::context::IsolationMode,
     scenario::shard::Shard,
     seed::Seed,
     targets::{TargetKind, keep::Keep},
@@ -114,6 +115,9 @@ pub struct ExecutionArgs {
     /// Seed of all randomness in meshproof, printed in every report (default: random).
     #[arg(long, value_name = "SEED", env = crate::env::SEED, help_heading = "Execution")]
     pub seed: Option<Seed>,
+    /// Whether scenarios may use namespaces and pods one after the other (default: shared).
+    #[arg(long, value_enum, value_name = "MODE", env = crate::env::ISOLATION, help_heading = "Execution")]
+    pub isolation: Option<IsolationMode>,
     /// Start no further scenario after the first unexpected verdict.
     #[arg(long, help_heading = "Execution")]
     pub fail_fast: bool,

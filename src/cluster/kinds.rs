@@ -8,6 +8,7 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, api::ApiResource};
+use tokio::sync::OnceCell;
 
 /// A kind that the server serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,11 @@ pub struct Known {
 
 /// Discovered kinds of one API server. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Kinds(Arc<Mutex<BTreeMap<(String, String), Known>>>);
+pub struct Kinds {
+    known: Arc<Mutex<BTreeMap<(String, String), Known>>>,
+    /// The answer of [`Self::of_groups`]. Its arguments are the same in a whole run.
+    of_groups: Arc<OnceCell<Vec<ApiResource>>>,
+}
 
 impl Kinds {
     /// The kind. `None` if the server does not have it. Only existing kinds are cached, because a
@@ -51,8 +56,58 @@ impl Kinds {
         }
     }
 
+    /// The kinds with a namespace of all groups whose name is, or ends in, one of `groups`, in the
+    /// version that the API server prefers, and those of `further` (version and kind) that it has.
+    /// Requested once: CRDs that are created later are not seen.
+    ///
+    /// # Errors
+    /// The API server rejects a request or does not answer.
+    pub async fn of_groups(
+        &self,
+        client: &Client,
+        groups: &[&str],
+        further: &[(&str, &str)],
+    ) -> Result<Vec<ApiResource>, kube::Error> {
+        let all = self.of_groups.get_or_try_init(async || {
+            let mut all = Vec::new();
+            for group in client.list_api_groups().await?.groups {
+                if groups.iter().any(|end| group.name.ends_with(end)) {
+                    let version = group
+                        .preferred_version
+                        .or(group.versions.into_iter().next());
+                    let version = version.map(|version| version.group_version);
+                    all.extend(
+                        self.namespaced(client, &version.unwrap_or_default())
+                            .await?,
+                    );
+                }
+            }
+            for (version, kind) in further {
+                let known = self.find(client, version, kind).await?;
+                all.extend(known.map(|known| known.resource));
+            }
+            Ok(all)
+        });
+        all.await.cloned()
+    }
+
+    /// The kinds of a version that have a namespace and can be listed.
+    async fn namespaced(
+        &self,
+        client: &Client,
+        api_version: &str,
+    ) -> Result<Vec<ApiResource>, kube::Error> {
+        let mut listed = client.list_api_group_resources(api_version).await?;
+        let can_list = |verbs: &[String]| verbs.iter().any(|verb| verb == "list");
+        listed
+            .resources
+            .retain(|one| one.namespaced && can_list(&one.verbs));
+        let kinds = of(api_version, listed).into_iter();
+        Ok(kinds.map(|(_, known)| known.resource).collect())
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<(String, String), Known>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

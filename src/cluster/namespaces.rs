@@ -9,7 +9,7 @@ use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
@@ -118,13 +118,26 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), Reques
 /// # Errors
 /// The API server rejects the request.
 pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
-    let api: Api<Namespace> = Api::all(client.clone());
     let patch = json!({"metadata": {"labels": {KEPT_LABEL: "true"}}});
+    annotate(client, name, &patch).await
+}
+
+/// Records which scenario uses a namespace now.
+///
+/// # Errors
+/// The API server rejects the request.
+pub async fn used_by(client: &Client, name: &str, scenario: &str) -> Result<(), kube::Error> {
+    let patch = json!({"metadata": {"annotations": {SCENARIO: scenario}}});
+    annotate(client, name, &patch).await
+}
+
+async fn annotate(client: &Client, name: &str, patch: &Value) -> Result<(), kube::Error> {
+    let api: Api<Namespace> = Api::all(client.clone());
     let params = PatchParams {
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    api.patch(name, &params, &Patch::Merge(&patch))
+    api.patch(name, &params, &Patch::Merge(patch))
         .await
         .map(drop)
 }

@@ -114,6 +114,8 @@ pub struct Written {
     pub created: Option<jiff::Timestamp>,
     /// Finalizers, which delay its deletion.
     pub finalizers: Vec<String>,
+    /// Cluster IP of a Service that has one.
+    pub address: Option<String>,
     /// Warnings of the API server and its webhooks.
     pub warnings: Vec<String>,
 }
@@ -132,6 +134,7 @@ impl Written {
             resource_version: made.resource_version().unwrap_or_default(),
             created: made.creation_timestamp().map(|time| time.0),
             finalizers: made.finalizers().to_vec(),
+            address: cluster_ip(made),
             warnings: answer.warnings.clone(),
         }
     }
@@ -147,6 +150,12 @@ impl Written {
             plural: self.plural.clone(),
         }
     }
+}
+
+/// The cluster IP of a Service. `None` for a headless one and for other kinds.
+fn cluster_ip(object: &DynamicObject) -> Option<String> {
+    let address = object.data.pointer("/spec/clusterIP")?.as_str()?;
+    (!address.is_empty() && address != "None").then(|| address.to_owned())
 }
 
 fn split(api_version: &str) -> (&str, &str) {

@@ -10,7 +10,11 @@ use std::{
 };
 
 use futures::future::join_all;
-use kube::{Client, api::PostParams, core::Request};
+use kube::{
+    Client,
+    api::{ApiResource, PostParams},
+    core::Request,
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -70,6 +74,19 @@ impl Writer {
             self.finalizers.store(true, Ordering::Relaxed);
         }
         written
+    }
+
+    /// The kinds with a namespace of API groups whose name is, or ends in, one of `groups`, and
+    /// those of `further` (version and kind) that the API server has.
+    ///
+    /// # Errors
+    /// The API server rejects a discovery request or does not answer.
+    pub async fn kinds_of(
+        &self,
+        groups: &[&str],
+        further: &[(&str, &str)],
+    ) -> Result<Vec<ApiResource>, kube::Error> {
+        self.kinds.of_groups(&self.client, groups, further).await
     }
 
     /// The client that it uses.

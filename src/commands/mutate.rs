@@ -18,7 +18,7 @@ use crate::{
     output,
     plan::PlanOptions,
     run::{
-        context::{self, CleanupPolicy},
+        context::{self, CleanupPolicy, IsolationMode},
         engine::{self, EngineOptions},
         session::{Ending, Kept, Session},
         signals::{self, Parting},
@@ -60,7 +60,9 @@ pub fn run(args: &MutateArgs) -> Result<Exit, CommandError> {
     timeouts::set_scale(args.timeout_scale.unwrap_or(1.0));
     let jobs = args.jobs.unwrap_or(8);
     let runtime = Runtime::new().map_err(CommandError::other)?;
-    runtime.block_on(matrix(&set.scenarios, plan, jobs, args.name.as_deref()))
+    let isolation = args.isolation.unwrap_or_default();
+    let name = args.name.as_deref();
+    runtime.block_on(matrix(&set.scenarios, plan, jobs, isolation, name))
 }
 
 /// Prints a line for each mutation, with the scenarios that must detect it.
@@ -112,6 +114,7 @@ async fn matrix(
     scenarios: &[LoadedScenario],
     plan: Vec<(Mutation, Vec<LoadedScenario>)>,
     jobs: usize,
+    isolation: IsolationMode,
     name: Option<&str>,
 ) -> Result<Exit, CommandError> {
     let up = name.map_or(Ok(()), |name| World::find(name).map(drop));
@@ -136,6 +139,7 @@ async fn matrix(
             CleanupPolicy::Emptied
         },
         jobs,
+        isolation,
         local: &local,
         cancel,
     };
@@ -187,6 +191,7 @@ struct Mesh<'a> {
     mesh_capabilities: MeshCapabilities,
     cleanup: CleanupPolicy,
     jobs: usize,
+    isolation: IsolationMode,
     /// Cancelled when the user asks to stop.
     cancel: CancellationToken,
 }
@@ -259,11 +264,14 @@ impl Mesh<'_> {
             rates,
             seed: Seed::new(0),
             jobs,
+            alike: true,
         };
         let plan = self.mesh_capabilities.plan(scenarios.to_vec(), options);
         let options = context::SessionOptions {
             run_id: RunId::random(),
+            jobs,
             rates,
+            isolation: self.isolation,
             cleanup: self.cleanup,
             keep_failed: false,
             mutation: mutation.cloned(),

@@ -52,6 +52,7 @@ pub fn run(settings: &Settings) -> Result<Exit, CommandError> {
         rates: settings.rates,
         seed: settings.seed,
         jobs: settings.execution.jobs,
+        alike: settings.execution.isolation == context::IsolationMode::Shared,
     };
     if settings.selection.dry_run {
         return dry_run(&plan::plan(scenarios, options, None), settings);
@@ -182,7 +183,9 @@ async fn work(
     let lost = TargetLost::default();
     let session_options = context::SessionOptions {
         run_id,
+        jobs: options.jobs,
         rates: options.rates,
+        isolation: settings.execution.isolation,
         cleanup: cleanup(&target, settings, runs > options.jobs),
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
@@ -375,6 +378,7 @@ fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
         return Err(CommandError::Usage(message));
     }
     let scenarios = selection::filter(&set.scenarios, &filter)?;
+    let scenarios = selection::without_benches(scenarios, &filter);
     let runs = scenarios.len().saturating_mul(settings.execution.repeat);
     if runs > MOST_RUNS {
         return Err(CommandError::Usage(format!(

@@ -12,7 +12,7 @@ use crate::{
         finding::{Finding, Style, commands, render},
         load_all,
         loaded::LoadedScenario,
-        select::{Filter, SelectError},
+        select::{Filter, SelectError, is_bench},
     },
 };
 
@@ -45,6 +45,14 @@ pub fn filter(
         filter.meaning(&all).map_err(usage)?;
     }
     Ok(expected)
+}
+
+/// Leaves out measurements beside other scenarios, unless the filter says which groups are wanted.
+pub fn without_benches(mut selected: Vec<LoadedScenario>, filter: &Filter) -> Vec<LoadedScenario> {
+    if !filter.names_group() && !selected.iter().all(is_bench) {
+        selected.retain(|one| !is_bench(one));
+    }
+    selected
 }
 
 pub fn usage(error: SelectError) -> CommandError {

@@ -100,6 +100,7 @@ pub const FLAGS: &[Flag] = &{
         flag("repeat", ALL, Run, OfRun, Word),
         flag("timeout_scale", ALL, Run, Always, Word),
         flag("seed", ALL, Run, Never, Word),
+        flag("isolation", ALL, Run, Always, Word),
         flag("fail_fast", ALL, Run, OfRun, Word),
         flag("alpha", ALL, Run, Always, Word),
         flag("beta", ALL, Run, Always, Word),

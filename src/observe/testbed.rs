@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::Method;
 use http_body_util::BodyExt as _;
-use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall};
+use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall, State};
 
 use crate::{
     errors::{Classified, ErrorClass, chain},
@@ -165,11 +165,35 @@ pub async fn alive(port: &PodPort) -> Result<Alive, CallerError> {
     document(port, "/v1/alive").await
 }
 
+/// What the program behind a control port is doing and remembers.
+///
+/// # Errors
+/// It does not answer.
+pub async fn state(port: &PodPort) -> Result<State, CallerError> {
+    document(port, "/v1/state").await
+}
+
+/// Makes a server forget everything, and returns its state afterwards.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn reset(server: &PodPort) -> Result<State, CallerError> {
+    answer(server, Method::POST, "/v1/reset").await
+}
+
 async fn document<T: serde::de::DeserializeOwned>(
     port: &PodPort,
     path: &str,
 ) -> Result<T, CallerError> {
-    let body = port.fetch(Method::GET, path).await?;
+    answer(port, Method::GET, path).await
+}
+
+async fn answer<T: serde::de::DeserializeOwned>(
+    port: &PodPort,
+    method: Method,
+    path: &str,
+) -> Result<T, CallerError> {
+    let body = port.fetch(method, path).await?;
     serde_json::from_slice(&body).map_err(|error| CallerError::Broke {
         calls: 0,
         message: error.to_string(),

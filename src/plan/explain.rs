@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use testbed::control::{Form, WebMode};
 
 use super::{
+    isolation::{Isolation, isolation},
     order::step_probes,
     resolve::{ResolveError, ResolvedProbe, resolve_probe},
 };
@@ -67,6 +68,19 @@ fn head(text: &mut String, loaded: &LoadedScenario) {
     }
     if let Some(reason) = reach::serial(loaded) {
         let _ = writeln!(text, "Serial:  nothing runs beside it: {reason}");
+    }
+    let Isolation { private, own } = isolation(loaded);
+    if let Some(reason) = &private {
+        let _ = writeln!(
+            text,
+            "Private: no other scenario uses its namespace: {reason}"
+        );
+    }
+    for (workload, reason) in &own {
+        let _ = writeln!(
+            text,
+            "Own:     no other scenario uses the pods of {workload}: {reason}"
+        );
     }
     let _ = writeln!(text, "\nWorkloads");
 }

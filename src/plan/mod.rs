@@ -2,8 +2,10 @@
 
 mod call_plan;
 pub mod explain;
+pub mod isolation;
 pub mod lint;
 mod order;
 pub mod resolve;
+mod sequence;
 
 pub use order::{Plan, PlanAction, PlanEntry, PlanOptions, action, plan, step_probes};

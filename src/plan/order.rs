@@ -7,13 +7,16 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::resolve::{ResolveError, ResolvedProbe, resolve_run};
+use super::{
+    isolation::{Isolation, isolation},
+    resolve::{ResolveError, ResolvedProbe, resolve_run},
+    sequence::sequence,
+};
 use crate::{
     scenario::{
         loaded::LoadedScenario,
         model::{Scenario, Step},
         reach,
-        select::shuffle,
     },
     seed::Seed,
     verdict::Rates,
@@ -25,6 +28,8 @@ pub struct PlanOptions {
     pub rates: Rates,
     pub seed: Seed,
     pub jobs: usize,
+    /// Whether scenarios with the same workloads follow one another.
+    pub alike: bool,
 }
 
 /// Scenarios in the order in which they start.
@@ -41,6 +46,8 @@ pub struct PlanEntry {
     pub action: PlanAction,
     /// Why nothing else may run beside it, if so.
     pub serial: Option<String>,
+    /// What it shares with others, one after the other.
+    pub isolation: Isolation,
 }
 
 /// Whether it runs.
@@ -59,12 +66,12 @@ pub fn plan(
     capabilities: Option<&BTreeSet<String>>,
 ) -> Plan {
     let mut scenarios = scenarios;
-    scenarios.sort_by(|a, b| a.id.cmp(&b.id));
-    shuffle(&mut scenarios, options.seed.number());
+    sequence(&mut scenarios, options.seed.number(), options.alike);
     number(&mut scenarios);
     let entries = scenarios.into_iter().map(|loaded| PlanEntry {
         action: action(&loaded.scenario, capabilities),
         serial: reach::serial(&loaded),
+        isolation: isolation(&loaded),
         loaded,
     });
     Plan {
@@ -125,7 +132,9 @@ impl Plan {
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_json(&self) -> Result<Value, ResolveError> {
-        let PlanOptions { rates, seed, jobs } = self.options;
+        let PlanOptions {
+            rates, seed, jobs, ..
+        } = self.options;
         let entries: Result<Vec<Value>, _> = self
             .entries
             .iter()
@@ -145,7 +154,9 @@ impl Plan {
     /// # Errors
     /// See [`ResolveError`].
     pub fn to_text(&self) -> Result<String, ResolveError> {
-        let PlanOptions { rates, seed, jobs } = self.options;
+        let PlanOptions {
+            rates, seed, jobs, ..
+        } = self.options;
         let mut text = format!(
             "{} scenarios, seed {seed}, jobs {jobs}, {rates}\n",
             self.entries.len()
@@ -178,6 +189,8 @@ impl PlanEntry {
             "action": action,
             "reason": reason,
             "serial": self.serial,
+            "private": self.isolation.private,
+            "own_pods": self.isolation.own,
             "steps": steps,
         }))
     }

@@ -3,7 +3,7 @@
 use kube::Client;
 use testbed::stall::StallDetector;
 
-use super::{guard::Guards, target_lost::TargetLost};
+use super::{guard::Guards, namespace::pool::Pool, target_lost::TargetLost};
 use crate::{
     cluster::{pods::PodWatch, writer::Writer},
     event::{recorder::Recorder, run_id::RunId},
@@ -29,6 +29,17 @@ pub enum CleanupPolicy {
     Deleted,
 }
 
+/// Whether scenarios use namespaces and pods one after the other. Verdicts do not depend on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum IsolationMode {
+    /// A scenario may use what another has left, once it is proven to be clean, unless what it
+    /// does cannot be undone (see `meshproof explain`).
+    #[default]
+    Shared,
+    /// Every scenario has its own namespace and pods.
+    Private,
+}
+
 /// What a run works with: target, mesh, recorder, statistics.
 pub struct RunContext {
     pub client: Client,
@@ -41,6 +52,8 @@ pub struct RunContext {
     pub pods: PodWatch,
     /// Watch the components that all scenarios share.
     pub guards: Guards,
+    /// Namespaces for scenarios that share them.
+    pub pool: Pool,
     /// Whether the target has ended.
     pub lost: TargetLost,
     pub recorder: Recorder,
@@ -68,10 +81,14 @@ pub struct Mesh {
 /// Options of a run on a target.
 pub struct SessionOptions {
     pub run_id: RunId,
+    /// How many scenarios run at the same time.
+    pub jobs: usize,
     pub rates: Rates,
     pub cleanup: CleanupPolicy,
     /// Whether the namespaces of scenarios that did not pass are kept.
     pub keep_failed: bool,
+    /// Whether scenarios may use the namespaces and pods of others, one after the other.
+    pub isolation: IsolationMode,
     /// The mutation that breaks the mesh on purpose.
     pub mutation: Option<Mutation>,
 }

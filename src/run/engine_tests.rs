@@ -20,6 +20,7 @@ fn entries(scenarios: Vec<LoadedScenario>) -> Vec<PlanEntry> {
         rates: Rates::default(),
         seed: Seed::new(7),
         jobs: 1,
+        alike: true,
     };
     plan(scenarios, options, Some(&BTreeSet::new())).entries
 }

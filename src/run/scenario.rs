@@ -15,7 +15,9 @@ use super::{
     guard,
     kept::{keep, kept, reported},
     namespace::{
-        control, create::NamespaceFailure, mutated, pod_evidence,
+        control,
+        create::{NamespaceFailure, Request},
+        give_back, mutated, pod_evidence,
         scenario_namespace::ScenarioNamespace,
     },
     probe,
@@ -27,6 +29,7 @@ use crate::{
     cluster::object::Written,
     errors::Trouble,
     event::{EventKind, ScenarioEnd},
+    plan::isolation::{self, OUTSIDE},
     scenario::{
         StepNumber,
         known::Known,
@@ -50,9 +53,6 @@ use crate::{
         outcome::{Check, CheckResult},
     },
 };
-
-/// Value of `needs` that lets a scenario write outside its own namespace.
-pub const OUTSIDE: &str = "outside-namespace";
 
 /// Runs a scenario and emits its events. Never fails: an error becomes the verdict.
 pub async fn run(
@@ -110,15 +110,16 @@ async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) 
         Ok(workloads) => workloads,
         Err(error) => return unmade(&error),
     };
-    let ns = ScenarioNamespace::create(
-        ctx,
-        &loaded.id,
+    let request = Request {
+        id: &loaded.id,
         number,
-        &workloads,
-        probe::uses_gateway(ctx, loaded),
-        loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
-    );
-    let ns = ns.await.map_err(|unmade| {
+        workloads: &workloads,
+        isolation: isolation::isolation(loaded),
+        gateway: probe::uses_gateway(ctx, loaded),
+        outside: loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
+    };
+    let ns = ScenarioNamespace::create(ctx, &request).await;
+    let ns = ns.map_err(|unmade| {
         let NamespaceFailure { error, evidence } = *unmade;
         keep(ctx, loaded, evidence);
         Stop::from(error)
@@ -328,8 +329,18 @@ impl Run<'_> {
             .iter()
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
         let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
-        let keep = self.ctx.session.keep_failed && (failed || refuted);
+        let clean = !failed && !refuted;
+        if clean && self.ns.is_shared() {
+            let gateway = probe::uses_gateway(self.ctx, self.loaded);
+            let (ns, id) = (Arc::clone(&self.ns), self.loaded.id.clone());
+            give_back::start(self.ctx, ns, written, gateway, id);
+            return;
+        }
+        let keep = self.ctx.session.keep_failed && !clean;
         self.ns.end(self.ctx, &written, keep).await;
+        if self.ns.is_shared() {
+            self.ctx.pool.lose();
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use testbed::stall::StallDetector;
 use super::{
     context::{CleanupPolicy, Mesh, RunContext, SessionOptions},
     guard::Guards,
-    namespace::{control, error::NamespaceError, mutated, scenario_namespace::ScenarioNamespace},
+    namespace::{
+        control, create::Held, error::NamespaceError, mutated, pool::Pool,
+        scenario_namespace::ScenarioNamespace,
+    },
     target_lost::TargetLost,
 };
 use crate::{
@@ -82,6 +85,9 @@ pub struct Kept {
     pub lost: TargetLost,
 }
 
+/// How many more namespaces than scenarios that run at the same time are kept for later ones.
+const SPARE: usize = 3;
+
 /// A run on a target.
 pub struct Session {
     pub ctx: Arc<RunContext>,
@@ -127,6 +133,7 @@ impl Session {
             writer,
             pods: PodWatch::start(&client, &selector),
             guards: Guards::start(&client, &ready.dial),
+            pool: Pool::new(terms.jobs + SPARE),
             client,
             dialer: ready.dial.clone(),
             lost: kept.lost,
@@ -179,6 +186,7 @@ impl Session {
     /// work. Emits a note for what cannot be removed and what blocks it. Verdicts do not change.
     pub async fn close(self, ending: Ending) {
         let ctx = &self.ctx;
+        ctx.pool.close();
         if ctx.lost.why().is_some() {
             return; // the cluster is gone, with everything in it
         }
@@ -262,7 +270,10 @@ async fn control_place(ctx: &RunContext, root: Written) -> Result<(), SessionErr
         .into_iter()
         .map(|document| control::with_port(document.value))
         .collect();
-    let ns = ScenarioNamespace::populate(ctx, root, &[(workload, documents)], false, false).await?;
+    let ns = {
+        let held = Held::nothing(root);
+        ScenarioNamespace::populate(ctx, held, &[(workload, documents)], false, false).await?
+    };
     let entry = marker::gateway(&ns.name);
     let recorded = ctx.writer.apply(&entry, ns.home()).await;
     recorded.map_err(SessionError::Entry)?;

@@ -136,7 +136,7 @@ impl Run<'_> {
     /// Returns a call-id prefix that no other run of a probe in this run of meshproof has.
     pub fn tag(&mut self) -> String {
         self.runs += 1;
-        format!("{}-{}", self.ns.name, self.runs)
+        format!("{}-{}", self.ns.lease, self.runs)
     }
 
     /// Runs a probe once, with what earlier probes and backgrounds contribute to it.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
-    context::{CleanupPolicy, RunContext, SessionOptions},
+    context::{CleanupPolicy, IsolationMode, RunContext, SessionOptions},
     in_memory::world::World,
     session::{Kept, Session},
     target_lost::TargetLost,
@@ -82,7 +82,9 @@ impl Stage {
         };
         let options = SessionOptions {
             run_id: RunId::random(),
+            jobs: 1,
             rates: Rates::default(),
+            isolation: IsolationMode::Private,
             cleanup,
             keep_failed,
             mutation: None,

@@ -68,17 +68,21 @@ pub fn reaches(object: &Value) -> Vec<Reach> {
 /// The reaches of all objects in the files that the scenario applies and in its own workload files.
 /// Files that cannot be read are skipped: lint reports them.
 pub fn find(loaded: &LoadedScenario) -> Vec<LocatedReach> {
+    let workloads = loaded.scenario.workloads.iter();
+    let workloads = workloads.filter_map(|workload| loaded.workload(&workload.template).ok()?);
+    applied(loaded).chain(workloads).flat_map(in_file).collect()
+}
+
+/// The files that the scenario applies. Those that cannot be read are skipped.
+pub fn applied(loaded: &LoadedScenario) -> impl Iterator<Item = SiblingFile> {
     let files = loaded.scenario.steps.iter().filter_map(Step::file);
     let applied = files.filter(|file| matches!(file.fate, Fate::Taken | Fate::RefusedByProxy));
     let mut names: Vec<&str> = applied.map(|file| file.name).collect();
     names.sort();
     names.dedup();
-    let applied = names
+    names
         .into_iter()
-        .filter_map(|name| loaded.config(name).ok()?);
-    let workloads = loaded.scenario.workloads.iter();
-    let workloads = workloads.filter_map(|workload| loaded.workload(&workload.template).ok()?);
-    applied.chain(workloads).flat_map(in_file).collect()
+        .filter_map(|name| loaded.config(name).ok()?)
 }
 
 /// Why a scenario must run alone; `None` if it may run beside others.

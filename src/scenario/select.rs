@@ -70,6 +70,11 @@ impl Filter {
         })
     }
 
+    /// Whether it says which groups are wanted.
+    pub fn names_group(&self) -> bool {
+        self.labels.iter().any(|(key, _)| key == "group")
+    }
+
     pub fn matches(&self, loaded: &LoadedScenario) -> bool {
         let labels = self
             .labels
@@ -161,9 +166,19 @@ pub fn parse_selector(text: &str) -> Result<Vec<(String, String)>, SelectError> 
         .collect()
 }
 
+/// Value of the label `group` of scenarios that wait for timers of the mesh.
+pub const SLOW: &str = "slow";
+/// Value of the label `group` of measurements, which run only when they are asked for.
+pub const BENCH: &str = "bench";
+
+/// Whether a scenario is a measurement.
+pub fn is_bench(loaded: &LoadedScenario) -> bool {
+    label(loaded, "group") == BENCH
+}
+
 /// Every scenario has `area`, `level` and `dialect`; `slow` is `false` unless labelled; others are
 /// empty unless labelled.
-fn label(loaded: &LoadedScenario, key: &str) -> String {
+pub fn label(loaded: &LoadedScenario, key: &str) -> String {
     let labels = &loaded.scenario.labels;
     match key {
         "area" => loaded.area.clone(),

@@ -71,6 +71,7 @@ fn runs_of_one_scenario_have_numbers_in_the_order_in_which_they_start() {
         rates: Rates::default(),
         seed: meshproof::seed::Seed::new(1),
         jobs: 1,
+        alike: true,
     };
     let numbers = |scenarios| {
         let entries = plan(scenarios, terms, None).entries;
@@ -151,6 +152,7 @@ fn a_missing_capability_is_the_reason_of_a_skip() {
         rates: Rates::default(),
         seed: meshproof::seed::Seed::new(1),
         jobs: 2,
+        alike: true,
     };
     let offered = BTreeSet::from(["sidecar".to_owned()]);
     let planned = plan(vec![loaded()], terms, Some(&offered));

@@ -15,10 +15,9 @@ use crate::{
     yaml::Position,
 };
 
-type Findings = Vec<Finding>;
+use crate::plan::isolation::OUTSIDE;
 
-/// Capability that lets a scenario write outside its namespace.
-pub const OUTSIDE: &str = "outside-namespace";
+type Findings = Vec<Finding>;
 
 /// What a file may contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -22,6 +22,7 @@ use crate::{
     },
     errors::chain,
     event::EventKind,
+    fixture::workload::WORKLOAD_LABEL,
     run::context::{CleanupPolicy, RunContext},
 };
 
@@ -83,6 +84,26 @@ async fn empty(
     Ok(())
 }
 
+/// Deletes the pods of Deployments that were deleted, at once and before the garbage collector
+/// does.
+///
+/// # Errors
+/// The API server does not delete an object.
+pub async fn pods_of(
+    client: &Client,
+    namespace: &str,
+    workloads: &[String],
+) -> Result<(), ObjectError> {
+    if workloads.is_empty() {
+        return Ok(());
+    }
+    let these = format!("{WORKLOAD_LABEL} in ({})", workloads.join(","));
+    let these = ListParams::default().labels(&these);
+    let at_once = DeleteParams::default().grace_period(0);
+    some_of::<ReplicaSet>(client, namespace, &DeleteParams::background(), &these).await?;
+    some_of::<Pod>(client, namespace, &at_once, &these).await
+}
+
 async fn all_of<K>(
     client: &Client,
     namespace: &str,
@@ -94,14 +115,29 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
+    some_of::<K>(client, namespace, params, &ListParams::default()).await
+}
+
+async fn some_of<K>(
+    client: &Client,
+    namespace: &str,
+    params: &DeleteParams,
+    which: &ListParams,
+) -> Result<(), ObjectError>
+where
+    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
     let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    match api.delete_collection(params, &ListParams::default()).await {
+    match api.delete_collection(params, which).await {
         Ok(_) => Ok(()),
         Err(error) => Err(object::explain(
             error,
             K::api_version(&()).into_owned(),
             K::kind(&()).into_owned(),
-            format!("(all in {namespace})"),
+            format!("(some in {namespace})"),
         )),
     }
 }

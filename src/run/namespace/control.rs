@@ -91,7 +91,7 @@ pub async fn check(
         .filter(|workload| workload_file::is_caller(loaded, &workload.template))
     {
         let pod = ns.pod(ctx, &workload.name)?;
-        let id = format!("{}-control-{}", ns.name, workload.name);
+        let id = format!("{}-control-{}", ns.lease, workload.name);
         let plan = CallPlan::new(id, ctx.mesh.control.clone(), "mypackage.Greeter/SayHello");
         let mut failure = Some("no call was observed".to_owned());
         let caller = ctx.port(&ns.name, &pod, CONTROL_PORT);

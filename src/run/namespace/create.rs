@@ -12,20 +12,27 @@ use super::{
     certificates::Certificates,
     clean_up, control,
     error::NamespaceError,
+    give_back::{self, PodMarks},
     maker::Maker,
     name, pod_evidence,
+    pool::{Idle, Place},
+    reshape,
     scenario_namespace::{ScenarioNamespace, TakenSlots},
+    standing::{self, Shape, Standing},
 };
 use crate::{
     cluster::object::Written,
+    errors::chain,
+    event::EventKind,
     fixture::workload,
     mesh::istio::{
         injection::is_gateway_file,
         install::GATEWAY_LABEL,
         propagation::{marker, order, shards},
     },
+    plan::isolation::Isolation,
     run::{
-        context::RunContext,
+        context::{IsolationMode, RunContext},
         guard::{Guard, Roles},
     },
     scenario::{
@@ -42,50 +49,101 @@ pub struct NamespaceFailure {
     pub evidence: Vec<(String, String)>,
 }
 
+/// What a scenario needs of its namespace.
+pub struct Request<'a> {
+    pub id: &'a str,
+    /// Number of the scenario in the run.
+    pub number: usize,
+    /// Its workloads, with the documents of their files.
+    pub workloads: &'a [(Workload, Vec<Value>)],
+    pub isolation: Isolation,
+    /// Whether it uses the shared ingress gateway.
+    pub gateway: bool,
+    /// Whether it may write outside its namespace.
+    pub outside: bool,
+}
+
+/// A namespace before the objects of a scenario are written.
+pub struct Held {
+    pub root: Written,
+    /// A name that no other scenario of the run has.
+    lease: String,
+    /// What is there already.
+    standing: Standing,
+    /// What will stay for the next scenario.
+    shape: Shape,
+    addresses: BTreeMap<String, String>,
+}
+
+impl Held {
+    /// A new namespace that nobody uses afterwards.
+    pub fn nothing(root: Written) -> Self {
+        Self {
+            lease: root.name.clone(),
+            root,
+            standing: Standing::default(),
+            shape: Shape::default(),
+            addresses: BTreeMap::new(),
+        }
+    }
+}
+
 impl ScenarioNamespace {
-    /// Creates the namespace and its workloads, and waits until pods are ready and proxies have
-    /// the endpoints.
+    /// Creates the namespace and its workloads, or takes over those that another scenario has
+    /// left, and waits until pods are ready and proxies have the endpoints.
     ///
     /// # Errors
     /// [`NamespaceFailure`], with the last state of what is missing.
     pub async fn create(
         ctx: &RunContext,
-        id: &str,
-        number: usize,
-        workloads: &[(Workload, Vec<Value>)],
-        gateway: bool,
-        outside: bool,
+        request: &Request<'_>,
     ) -> Result<Self, Box<NamespaceFailure>> {
-        let namespace = name::name(&ctx.session.run_id, number, id);
-        let claimed = ctx.writer.claim(&namespace, id).await;
-        let root = claimed.map_err(|error| NamespaceFailure {
-            error: error.into(),
+        let held = hold(ctx, request).await.map_err(|error| NamespaceFailure {
+            error,
             evidence: Vec::new(),
         })?;
-        let recorded = Self::populate(ctx, root.clone(), workloads, gateway, outside).await;
-        match recorded {
+        let (root, is_shared) = (held.root.clone(), !held.shape.0.is_empty());
+        let Request {
+            workloads,
+            gateway,
+            outside,
+            ..
+        } = request;
+        match Self::populate(ctx, held, workloads, *gateway, *outside).await {
             Ok(ns) => Ok(ns),
             Err(error) => {
-                let evidence = pod_evidence::pod_evidence(ctx, &namespace).await;
+                if is_shared {
+                    ctx.pool.lose();
+                }
+                let evidence = pod_evidence::pod_evidence(ctx, &root.name).await;
                 clean_up::end(ctx, &root, &[], ctx.session.keep_failed).await;
                 Err(Box::new(NamespaceFailure { error, evidence }))
             }
         }
     }
 
-    /// Creates the contents of a new namespace.
+    /// Creates the contents of a namespace that are not there yet.
     pub(crate) async fn populate(
         ctx: &RunContext,
-        root: Written,
+        held: Held,
         workloads: &[(Workload, Vec<Value>)],
         gateway: bool,
         outside: bool,
     ) -> Result<Self, NamespaceError> {
-        let namespace = root.name.clone();
-        let host = format!("{namespace}.example.test");
-        let objects = objects(ctx, workloads, &namespace, &host);
-        let mut ns = Self::new(ctx, root, host, workloads, &objects, outside);
+        let namespace = held.root.name.clone();
+        let host = format!("{}.example.test", held.lease);
+        let mut objects = objects(ctx, workloads, &namespace, &host);
+        let (there, shape) = (held.standing.clone(), held.shape.clone());
+        let mut ns = Self::new(ctx, held, host, workloads, &objects, outside);
+        objects.retain(|object| !there.has(object));
+        readdress(&mut objects, &ns.addresses_of_services);
         let written = order::write_all(&ctx.writer, objects, ns.home()).await?;
+        let all = [there.written, written.clone()].concat();
+        ns.standing = Standing::new(shape, &all);
+        let stays = |object: &Written| {
+            object.name == marker::NAME || ns.standing.written.iter().any(|one| one == object)
+        };
+        ns.leased = written.iter().filter(|one| !stays(one)).cloned().collect();
         let reported = |object: &Written| object.api_version.contains("istio.io");
         let within = |object: &Written| object.namespace.as_ref() == Some(&ns.name);
         let entries = written
@@ -97,13 +155,14 @@ impl ScenarioNamespace {
             ns.await_pods(ctx, &workload.name, expected).await?;
         }
         ns.await_proxies(ctx, gateway).await?;
+        ns.marks = give_back::marks(&ns.shared_pods(ctx));
         Ok(ns)
     }
 
     /// A namespace whose objects are not written yet.
     fn new(
         ctx: &RunContext,
-        root: Written,
+        held: Held,
         host: String,
         workloads: &[(Workload, Vec<Value>)],
         objects: &[Value],
@@ -121,8 +180,19 @@ impl ScenarioNamespace {
         let controllers = workloads.iter().filter_map(|(workload, documents)| {
             Some((workload.name.clone(), Maker::of(documents)?))
         });
+        let Held {
+            root,
+            lease,
+            addresses,
+            ..
+        } = held;
         Self {
             host,
+            lease,
+            addresses_of_services: addresses,
+            standing: Standing::default(),
+            leased: Vec::new(),
+            marks: PodMarks::new(),
             workloads: workloads.iter().map(|(one, _)| one.clone()).collect(),
             callers,
             certificates: Certificates::default(),
@@ -160,6 +230,7 @@ impl ScenarioNamespace {
         // gateways were checked after it.
         let proxies = self.proxies(ctx);
         self.await_endpoints_at(ctx, &proxies, false).await?;
+        self.leased.extend(live.written.iter().cloned());
         self.entries.extend(live.written);
         Ok(())
     }
@@ -171,6 +242,96 @@ impl ScenarioNamespace {
         let all = [&self.entries, configuration].concat();
         clean_up::end(ctx, &self.root, &all, keep).await;
     }
+}
+
+/// Returns the namespace that costs least to adapt, adapted as far as pods are concerned.
+async fn hold(ctx: &RunContext, request: &Request<'_>) -> Result<Held, NamespaceError> {
+    let run = &ctx.session.run_id;
+    let lease = name::name(run, request.number, request.id);
+    let adapted = |workload: &Workload, documents: &[Value]| adapted(ctx, workload, documents);
+    let shape = match ctx.session.isolation {
+        IsolationMode::Shared => standing::shape(&request.isolation, request.workloads, adapted),
+        IsolationMode::Private => Shape::default(),
+    };
+    if shape.0.is_empty() {
+        let root = ctx.writer.claim(&lease, request.id).await?;
+        return Ok(Held::nothing(root));
+    }
+    loop {
+        let idle = match ctx.pool.take(&shape).await {
+            Place::Idle(idle) => idle,
+            Place::New(number) => {
+                let name = name::of_the_pool(run, number);
+                let claimed = ctx.writer.claim(&name, request.id).await;
+                let root = claimed.inspect_err(|_| ctx.pool.lose())?;
+                let standing = Standing::default();
+                let addresses = BTreeMap::new();
+                return Ok(Held {
+                    root,
+                    lease,
+                    standing,
+                    shape,
+                    addresses,
+                });
+            }
+        };
+        let Idle {
+            root,
+            standing,
+            addresses,
+        } = *idle;
+        match reshape::reshape(ctx, &root, request.id, standing, &shape).await {
+            Ok(standing) => {
+                return Ok(Held {
+                    root,
+                    lease,
+                    standing,
+                    shape,
+                    addresses,
+                });
+            }
+            Err(error) => {
+                let text = format!(
+                    "namespace {} is not used again: {}",
+                    root.name,
+                    chain(&error)
+                );
+                ctx.recorder.emit(EventKind::Note { text });
+                ctx.pool.lose();
+                clean_up::end(ctx, &root, &[], false).await;
+            }
+        }
+    }
+}
+
+/// Gives Services the cluster IPs that they had before in this namespace, because resolvers may
+/// still answer with these.
+fn readdress(objects: &mut [Value], addresses: &BTreeMap<String, String>) {
+    for object in objects
+        .iter_mut()
+        .filter(|object| object["kind"] == "Service")
+    {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        if let Some(address) = addresses.get(name)
+            && object["spec"]["clusterIP"].is_null()
+        {
+            object["spec"]["clusterIP"] = address.as_str().into();
+        }
+    }
+}
+
+/// The objects of one workload as they are written, with their placeholders.
+fn adapted(ctx: &RunContext, workload: &Workload, documents: &[Value]) -> Vec<Value> {
+    let caller = workload_file::makes_caller(documents);
+    let objects = workload::objects(workload, documents, &ctx.session.run_id).into_iter();
+    let adapt = |object| {
+        let object = ctx.overrides.apply(object, caller);
+        match caller {
+            true => control::past_the_proxy(object),
+            false => object,
+        }
+    };
+    objects.map(adapt).collect()
 }
 
 /// The objects of all workloads, each once, with their placeholders replaced, and those that show
@@ -188,12 +349,7 @@ fn objects(
     };
     let mut unique: BTreeMap<(String, String), Value> = BTreeMap::new();
     for (workload, documents) in workloads {
-        let caller = workload_file::makes_caller(documents);
-        for object in workload::objects(workload, documents, &ctx.session.run_id) {
-            let mut object = ctx.overrides.apply(object, caller);
-            if caller {
-                object = control::past_the_proxy(object);
-            }
+        for mut object in adapted(ctx, workload, documents) {
             expand_all(&mut object, &names);
             let kind = object["kind"].to_string();
             unique.insert((kind, object["metadata"]["name"].to_string()), object);

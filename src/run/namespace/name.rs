@@ -18,6 +18,11 @@ pub(crate) fn name(run: &str, number: usize, id: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
+/// Returns the name of a namespace that several scenarios use, one after the other.
+pub(crate) fn of_the_pool(run: &str, number: usize) -> String {
+    format!("mp-{run}-shared-{number}")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

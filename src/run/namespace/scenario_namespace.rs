@@ -15,7 +15,9 @@ use testbed::control::{CONTROL_PORT, TlsPlan};
 use super::{
     certificates::{CertificateError, Certificates},
     error::NamespaceError,
+    give_back::PodMarks,
     maker::Maker,
+    standing::Standing,
 };
 use crate::{
     cluster::{object::Written, pods, writer::Home},
@@ -42,6 +44,8 @@ pub type TakenSlots = Mutex<BTreeSet<usize>>;
 /// A namespace with its workloads.
 pub struct ScenarioNamespace {
     pub name: String,
+    /// A name that no other scenario of the run has, even in the same namespace.
+    pub lease: String,
     /// External host name that only this scenario uses.
     pub host: String,
     pub workloads: Vec<Workload>,
@@ -65,6 +69,14 @@ pub struct ScenarioNamespace {
     /// Whether its objects may be outside the namespace.
     pub(super) outside: bool,
     pub(super) root: Written,
+    /// What stays for the next scenario. Empty if there is none.
+    pub(super) standing: Standing,
+    /// What was written when it was created, and goes with the scenario.
+    pub(super) leased: Vec<Written>,
+    /// Cluster IPs that its Services have or had, by name.
+    pub(super) addresses_of_services: BTreeMap<String, String>,
+    /// Its pods when the scenario began, if others use them later.
+    pub(super) marks: PodMarks,
     /// Mesh configuration, and objects outside the namespace, that were written when it was
     /// created.
     pub(super) entries: Vec<Written>,
@@ -102,6 +114,38 @@ impl ScenarioNamespace {
             namespace: &self.name,
             outside: self.outside,
         }
+    }
+
+    /// Whether another scenario may use it afterwards.
+    pub fn is_shared(&self) -> bool {
+        !self.standing.shape().0.is_empty()
+    }
+
+    /// Returns the workloads whose pods are not for the next scenario.
+    pub(super) fn own_workloads(&self) -> Vec<String> {
+        let shared = &self.standing.shape().0;
+        let names = self.workloads.iter().map(|workload| &workload.name);
+        names
+            .filter(|name| !shared.contains_key(*name))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns the pods of workloads that others may use.
+    pub(super) fn shared_pods(&self, ctx: &RunContext) -> Vec<Pod> {
+        let shared = &self.standing.shape().0;
+        let is_shared = |pod: &Pod| {
+            pods::label(pod, WORKLOAD_LABEL).is_some_and(|name| shared.contains_key(name))
+        };
+        let mut pods = ctx.pods.of(&self.name);
+        pods.retain(is_shared);
+        pods
+    }
+
+    /// Whether a pod makes calls rather than answer them.
+    pub(super) fn calls(&self, pod: &Pod) -> bool {
+        let workload = pods::label(pod, WORKLOAD_LABEL);
+        workload.is_some_and(|name| self.callers.contains(name))
     }
 
     /// Returns the sidecars and gateways of this namespace.

@@ -29,7 +29,7 @@ const UNHIDDEN: u16 = 15997;
 /// Regular expression that matches the names of both route configurations.
 const ROUTES: &str = "1599[78]";
 /// Name of the marker objects in every namespace.
-const NAME: &str = "meshproof-epoch";
+pub const NAME: &str = "meshproof-epoch";
 
 /// Host of the span collector (`fixtures/mesh/istio.yaml`, `fixtures/workloads/collector.yaml`).
 pub const COLLECTOR: &str = "collector.meshproof.dev";

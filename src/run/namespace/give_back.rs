@@ -1,0 +1,335 @@
+//! Returns a namespace to the pool of the run, once it is proven that nothing of its scenario is
+//! left: no object, no pod that changed, no cluster in a proxy, no call, script or connection in
+//! a caller or server. Otherwise the namespace is removed, and a note says why.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::{try_join_all, try_join4};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use testbed::control::{CONTROL_PORT, State};
+
+use super::{clean_up, leftovers, pool::Idle, scenario_namespace::ScenarioNamespace};
+use crate::{
+    cluster::{
+        object::{ObjectError, Written},
+        pods,
+    },
+    errors::chain,
+    event::EventKind,
+    fixture::workload::WORKLOAD_LABEL,
+    mesh::istio::{
+        injection::is_gateway,
+        propagation::{
+            change::{Change, PropagationError},
+            shards,
+        },
+    },
+    observe::{
+        data_plane::AskError,
+        testbed::{self as bed, CallerError},
+    },
+    run::context::RunContext,
+    timeouts::timeouts,
+    wait::{self, Look, WaitError},
+};
+
+/// Why a namespace cannot be used by another scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclean {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error(transparent)]
+    Propagation(#[from] PropagationError),
+    #[error("the objects in it cannot be listed: {0}")]
+    Unlisted(#[source] Box<kube::Error>),
+    #[error("{0} is left in it")]
+    Left(String),
+    #[error("pod {pod} {what}")]
+    Pod { pod: String, what: String },
+    #[error("pod {pod} has {what}")]
+    Busy { pod: String, what: String },
+    #[error("pod {pod} does not answer")]
+    Mute {
+        pod: String,
+        #[source]
+        source: CallerError,
+    },
+    #[error("proxy {proxy} still has {cluster}")]
+    Cluster { proxy: String, cluster: String },
+    #[error("a proxy does not answer")]
+    Proxy(#[from] AskError),
+}
+
+/// What must not change in a pod that scenarios share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodMark {
+    name: String,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    restarts: i32,
+}
+
+/// The pods of workloads that scenarios share, by uid.
+pub type PodMarks = BTreeMap<String, PodMark>;
+
+/// Starts returning the namespace. `written` is what the scenario's steps wrote; `gateway` says
+/// whether the shared gateways had some of it.
+pub fn start(
+    ctx: &Arc<RunContext>,
+    ns: Arc<ScenarioNamespace>,
+    written: Vec<Written>,
+    gateway: bool,
+    id: String,
+) {
+    let shape = ns.standing.shape().clone();
+    let ticket = ctx.pool.announce(shape);
+    let task_ctx = Arc::clone(ctx);
+    let task = tokio::spawn(async move {
+        let ctx = task_ctx;
+        let idle = match clean(&ctx, &ns, &written, gateway).await {
+            Ok(idle) => Some(idle),
+            Err(error) => {
+                let text = format!(
+                    "namespace {} is not used again after {id}: {}",
+                    ns.name,
+                    chain(&error)
+                );
+                ctx.recorder.emit(EventKind::Note { text });
+                ns.end(&ctx, &written, false).await;
+                None
+            }
+        };
+        ctx.pool.arrive(ticket, idle);
+    });
+    ctx.pool.track(task);
+}
+
+/// Removes everything of the scenario, and proves that it is gone.
+async fn clean(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    written: &[Written],
+    gateway: bool,
+) -> Result<Idle, Unclean> {
+    let (callers, servers) = testbeds(ctx, ns);
+    reset(ctx, ns, &servers).await?;
+    let all: Vec<Written> = ns.leased.iter().chain(written).cloned().collect();
+    let (of_the_mesh, others): (Vec<Written>, Vec<Written>) = all
+        .into_iter()
+        .partition(|one| one.api_version.contains("istio.io"));
+    try_join_all(others.iter().map(|one| ctx.writer.delete(one))).await?;
+    let own = ns.own_workloads();
+    clean_up::pods_of(&ctx.client, &ns.name, &own).await?;
+    let services = others.iter().filter(|one| one.kind == "Service");
+    let gone: Vec<String> = services.map(|one| one.name.clone()).collect();
+    let control_planes = ctx.mesh.applier.control_planes();
+    shards::await_services(&control_planes, &ns.name, &[], &gone).await?;
+    let change = Change {
+        namespace: ns.name.clone(),
+        outside: false,
+        apply: Vec::new(),
+        delete: of_the_mesh,
+        planes: ns.concerned(ctx, gateway),
+        references: ctx.mesh.gateways.clone(),
+    };
+    ctx.mesh.applier.change(change).await?;
+    try_join4(
+        no_objects(ctx, ns),
+        no_clusters(ctx, ns),
+        idle(ctx, ns, &[callers, servers].concat()),
+        same_pods(ctx, ns),
+    )
+    .await?;
+    let mut addresses = ns.addresses_of_services.clone();
+    let services = others.into_iter().filter(|one| one.kind == "Service");
+    addresses.extend(services.filter_map(|one| Some((one.name, one.address?))));
+    Ok(Idle {
+        root: ns.root.clone(),
+        standing: ns.standing.clone(),
+        addresses,
+    })
+}
+
+/// The pods of shared workloads that call, and those that serve. Gateways are neither.
+fn testbeds(ctx: &RunContext, ns: &ScenarioNamespace) -> (Vec<String>, Vec<String>) {
+    let pods = ns.shared_pods(ctx);
+    let programs = pods.iter().filter(|pod| !is_gateway(pod));
+    let (callers, servers): (Vec<&Pod>, Vec<&Pod>) = programs.partition(|pod| ns.calls(pod));
+    let names = |pods: Vec<&Pod>| pods.into_iter().map(ResourceExt::name_any).collect();
+    (names(callers), names(servers))
+}
+
+async fn reset(
+    ctx: &RunContext,
+    ns: &ScenarioNamespace,
+    servers: &[String],
+) -> Result<(), Unclean> {
+    let each = servers.iter().map(async |pod| {
+        let port = ctx.port(&ns.name, pod, CONTROL_PORT);
+        bed::reset(&port).await.map_err(|source| Unclean::Mute {
+            pod: pod.clone(),
+            source,
+        })
+    });
+    try_join_all(each).await.map(drop)
+}
+
+/// Waits until callers and servers have nothing to do and remember nothing.
+async fn idle(ctx: &RunContext, ns: &ScenarioNamespace, pods: &[String]) -> Result<(), Unclean> {
+    let each = pods.iter().map(async |pod| {
+        let port = ctx.port(&ns.name, pod, CONTROL_PORT);
+        let waited = wait::until(timeouts().pods.idle, async |_| {
+            let state: State = bed::state(&port).await?;
+            Ok(state.busy().map_or(Look::Met(()), Look::Unmet))
+        });
+        waited.await.map_err(|error| match error {
+            WaitError::Failed(source) => Unclean::Mute {
+                pod: pod.clone(),
+                source,
+            },
+            WaitError::TimedOut(late) => Unclean::Busy {
+                pod: pod.clone(),
+                what: late.last_seen,
+            },
+        })
+    });
+    try_join_all(each).await.map(drop)
+}
+
+/// Waits until no object is left but what stays for the next scenario.
+async fn no_objects(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
+    let waited = wait::until(timeouts().pods.idle, async |_| {
+        let left = leftovers::find(ctx, &ns.name, &ns.standing).await?;
+        Ok(left.map_or(Look::Met(()), Look::Unmet))
+    });
+    waited.await.map_err(|error| match error {
+        WaitError::Failed(error) => Unclean::Unlisted(Box::new(error)),
+        WaitError::TimedOut(late) => Unclean::Left(late.last_seen),
+    })
+}
+
+/// Waits until no proxy has a cluster of a Service of the namespace. With the clusters, their
+/// connection pools, circuit breakers and ejected hosts are gone.
+async fn no_clusters(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
+    let proxies = ns.proxies(ctx);
+    let each = proxies.iter().map(async |proxy| {
+        let waited = wait::until(timeouts().mesh.push, async |_| {
+            let clusters = proxy.endpoints(&ns.name).await?;
+            let first = clusters.into_keys().next();
+            Ok::<_, AskError>(first.map_or(Look::Met(()), Look::Unmet))
+        });
+        waited.await.map_err(|error| match error {
+            WaitError::Failed(error) => Unclean::Proxy(error),
+            WaitError::TimedOut(late) => Unclean::Cluster {
+                proxy: proxy.id(),
+                cluster: late.last_seen,
+            },
+        })
+    });
+    try_join_all(each).await.map(drop)
+}
+
+/// Checks that the pods are those of the beginning, ready, and without restarts.
+async fn same_pods(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
+    let own = ns.own_workloads();
+    let of_own = |pod: &Pod| {
+        let workload = pods::label(pod, WORKLOAD_LABEL);
+        workload.is_some_and(|name| own.iter().any(|own| own == name))
+    };
+    let gone = |pods: &[Pod]| !pods.iter().any(of_own);
+    if let Err(last) = ctx.pods.until(&ns.name, timeouts().pods.ready, gone).await {
+        let left = last
+            .iter()
+            .find(|pod| of_own(pod))
+            .map(ResourceExt::name_any);
+        return Err(Unclean::Left(format!("pod {}", left.unwrap_or_default())));
+    }
+    let pods = ctx.pods.of(&ns.name);
+    if let Some(pod) = pods.iter().find(|pod| !pods::is_ready(pod)) {
+        let what = "is not ready".to_owned();
+        return Err(Unclean::Pod {
+            pod: pod.name_any(),
+            what,
+        });
+    }
+    difference(&ns.marks, &marks(&pods))
+}
+
+/// The marks of all pods.
+pub fn marks(pods: &[Pod]) -> PodMarks {
+    let mark = |pod: &Pod| {
+        let status = pod.status.as_ref();
+        let containers = status.and_then(|status| status.container_statuses.as_ref());
+        let restarts = containers
+            .into_iter()
+            .flatten()
+            .map(|one| one.restart_count);
+        PodMark {
+            name: pod.name_any(),
+            labels: pod.labels().clone(),
+            annotations: pod.annotations().clone(),
+            restarts: restarts.sum(),
+        }
+    };
+    pods.iter()
+        .map(|pod| (pod.uid().unwrap_or_default(), mark(pod)))
+        .collect()
+}
+
+/// The first pod that is not as it was.
+fn difference(before: &PodMarks, now: &PodMarks) -> Result<(), Unclean> {
+    let changed = |pod: &PodMark, what: &str| {
+        Err(Unclean::Pod {
+            pod: pod.name.clone(),
+            what: what.to_owned(),
+        })
+    };
+    for (uid, then) in before {
+        match now.get(uid) {
+            None => return changed(then, "is gone"),
+            Some(now) if now.restarts != then.restarts => return changed(now, "was restarted"),
+            Some(now) if now.labels != then.labels => return changed(now, "has other labels"),
+            Some(now) if now.annotations != then.annotations => {
+                return changed(now, "has other annotations");
+            }
+            Some(_) => {}
+        }
+    }
+    let mut further = now.iter().filter(|(uid, _)| !before.contains_key(*uid));
+    match further.next() {
+        Some((_, pod)) => changed(pod, "was added"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(uid: &str, version: &str, restarts: u32, note: &str) -> Pod {
+        let pod = json!({
+            "metadata": {"name": format!("pod-{uid}"), "uid": uid, "labels": {"version": version},
+                "annotations": {"note": note}},
+            "status": {"containerStatuses": [{"name": "a", "image": "i", "imageID": "i",
+                "ready": true, "restartCount": restarts}]},
+        });
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    #[rstest::rstest]
+    #[case::same(&[pod("1", "v1", 0, "a")], None)]
+    #[case::labels(&[pod("1", "v2", 0, "a")], Some("pod pod-1 has other labels"))]
+    #[case::annotations(&[pod("1", "v1", 0, "b")], Some("pod pod-1 has other annotations"))]
+    #[case::restarted(&[pod("1", "v1", 1, "a")], Some("pod pod-1 was restarted"))]
+    #[case::gone(&[], Some("pod pod-1 is gone"))]
+    #[case::replaced(&[pod("2", "v1", 0, "a")], Some("pod pod-1 is gone"))]
+    #[case::added(&[pod("1", "v1", 0, "a"), pod("2", "v1", 0, "a")], Some("pod pod-2 was added"))]
+    fn every_change_of_a_pod_is_noticed(#[case] now: &[Pod], #[case] expected: Option<&str>) {
+        let before = marks(&[pod("1", "v1", 0, "a")]);
+        let seen = difference(&before, &marks(now)).err();
+        assert_eq!(seen.map(|error| error.to_string()).as_deref(), expected);
+    }
+}
