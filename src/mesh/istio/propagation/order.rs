@@ -310,7 +310,9 @@ pub async fn write(
     Ok(written)
 }
 
-/// Writes objects concurrently, except for competing ones, which are written in order.
+/// Writes objects concurrently, except for competing ones, which are written in order, and for
+/// pods and their controllers, which are written after what their pods refer to. Without its
+/// ServiceAccount, a pod is rejected, and its controller tries again after a growing delay.
 ///
 /// # Errors
 /// The first rejection.
@@ -320,20 +322,38 @@ pub async fn write_all(
     home: Home<'_>,
 ) -> Result<Vec<Written>, ObjectError> {
     let mut written = Vec::new();
+    objects.sort_by_key(|object| !is_referred_to(object));
     while !objects.is_empty() {
-        let (mut now, mut later): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
-        for object in objects {
-            let waits = now
-                .iter()
-                .chain(&later)
-                .any(|old| competes(old, &object, home.namespace));
-            if waits { &mut later } else { &mut now }.push(object);
-        }
+        let (now, later) = wave(objects, home.namespace);
         let group = now.iter().map(|object| writer.apply(object, home));
         written.extend(try_join_all(group).await?);
         objects = later;
     }
     Ok(written)
+}
+
+/// The objects that can be written now, and those that must wait for them.
+fn wave(objects: Vec<Value>, namespace: &str) -> (Vec<Value>, Vec<Value>) {
+    let (mut now, mut later): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    for object in objects {
+        let waits = now.iter().chain(&later).any(|old| {
+            competes(old, &object, namespace) || is_referred_to(old) && makes_pods(&object)
+        });
+        if waits { &mut later } else { &mut now }.push(object);
+    }
+    (now, later)
+}
+
+/// Whether pods refer to objects of this kind and do not start without them.
+fn is_referred_to(object: &Value) -> bool {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    object["apiVersion"] == "v1" && ["ServiceAccount", "ConfigMap", "Secret"].contains(&kind)
+}
+
+/// Whether it is a pod, or a controller that creates pods.
+fn makes_pods(object: &Value) -> bool {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    version.starts_with("apps/") || version.starts_with("batch/") || object["kind"] == "Pod"
 }
 
 /// Splits a list where order matters: before a duplicate or competing object, and around

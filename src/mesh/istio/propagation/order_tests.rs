@@ -82,3 +82,27 @@ fn an_age_that_came_out_wrong_is_told() {
     assert!(ordered.check(&[written(8)]).is_ok());
     assert!(ordered.check(&[written(7)]).is_err());
 }
+
+/// Names by wave, with `/` between waves.
+fn waves(args: &[&str]) -> String {
+    let mut objects: Vec<Value> = args.iter().map(|word| object(word)).collect();
+    objects.sort_by_key(|object| !is_referred_to(object));
+    let mut all = Vec::new();
+    while !objects.is_empty() {
+        let (now, later) = wave(objects, "ns");
+        let names = now
+            .iter()
+            .filter_map(|object| object["metadata"]["name"].as_str());
+        all.push(names.collect::<Vec<_>>().join(" "));
+        objects = later;
+    }
+    all.join(" / ")
+}
+
+#[rstest]
+#[case::accounts_first(&["Deployment d", "Service s", "ServiceAccount a"], "a s / d")]
+#[case::nothing_to_wait_for(&["Deployment d", "Service s"], "d s")]
+#[case::competing(&["VirtualService a-z", "ConfigMap c", "VirtualService a-y"], "c a-z / a-y")]
+fn pods_are_written_after_what_they_refer_to(#[case] args: &[&str], #[case] expected: &str) {
+    assert_eq!(waves(args), expected);
+}
