@@ -443,3 +443,19 @@ async fn what_a_stopped_run_has_goes_but_for_what_is_kept() {
     );
     assert!(NOW.ends_with("GMT"));
 }
+
+#[tokio::test]
+async fn controllers_are_deleted_before_their_pods() {
+    let fake = Fake::default();
+    let root = writer(&fake).await.claim("mp-x1-4-b", "b").await.unwrap();
+    namespaces::end(&fake.client(), &root).await.unwrap();
+    let deletes: Vec<String> = fake.writes();
+    let at = |path: &str| {
+        let path = format!("DELETE {path}");
+        deletes.iter().position(|one| *one == path).unwrap()
+    };
+    let deployments = at("/apis/apps/v1/namespaces/mp-x1-4-b/deployments");
+    assert!(deployments < at("/api/v1/namespaces/mp-x1-4-b/pods"));
+    assert!(deployments < at("/api/v1/namespaces/mp-x1-4-b"));
+    assert_eq!(fake.get("/api/v1/namespaces/mp-x1-4-b"), None);
+}

@@ -4,16 +4,23 @@
 use std::{convert::Infallible, time::Duration};
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+        core::v1::{Namespace, Pod},
+    },
+};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
 };
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    object::{MANAGER, RUN_LABEL},
+    object::{self, MANAGER, ObjectError, RUN_LABEL, Written},
     request::RequestError,
 };
 use crate::{
@@ -110,6 +117,50 @@ pub async fn delete(client: &Client, namespace: &Namespace) -> Result<(), Reques
     match timeout(limit, deleting).await {
         Ok(done) => done,
         Err(_) => Err(RequestError::Silent(limit)),
+    }
+}
+
+/// Deletes exactly this namespace (by uid) of a scenario that is over. Does not wait.
+///
+/// Its pods are deleted at the same time, without a grace period, and their controllers before
+/// them. The namespace controller alone leaves them running for another five seconds and then
+/// deletes pods before their controllers, which try again and again to create new ones.
+///
+/// # Errors
+/// The API server rejects the deletion of the namespace. One that no longer exists is not an
+/// error.
+pub async fn end(client: &Client, root: &Written) -> Result<(), ObjectError> {
+    let (name, gentle) = (&root.name, DeleteParams::background());
+    tokio::join!(
+        all_of::<Deployment>(client, name, &gentle),
+        all_of::<StatefulSet>(client, name, &gentle),
+        all_of::<DaemonSet>(client, name, &gentle),
+    );
+    let at_once = DeleteParams::default().grace_period(0);
+    let ((), (), done) = tokio::join!(
+        all_of::<ReplicaSet>(client, name, &gentle),
+        all_of::<Pod>(client, name, &at_once),
+        object::delete(client, root),
+    );
+    done
+}
+
+/// Deletes the objects of a kind that runs created, as far as possible: the namespace controller
+/// deletes the others.
+async fn all_of<K>(client: &Client, namespace: &str, params: &DeleteParams)
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let ours = ListParams::default().labels(RUN_LABEL);
+    let limit = timeouts().cluster.request;
+    match timeout(limit, api.delete_collection(params, &ours)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::debug!(namespace, %error, "pods were not deleted early"),
+        Err(_) => tracing::debug!(namespace, "pods were not deleted early: no response"),
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn end(ctx: &RunContext, root: &Written, configuration: &[Written], ke
             Err(error) => Err(format!("cannot be marked as kept: {error}")),
         },
         (false, CleanupPolicy::Deleted) => {
-            let done = object::delete(client, root).await;
+            let done = namespaces::end(client, root).await;
             done.map_err(|error| format!("cannot be deleted: {}", chain(&error)))
         }
         (false, CleanupPolicy::Emptied) => {
