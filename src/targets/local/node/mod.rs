@@ -40,6 +40,7 @@ mod state;
 mod status;
 mod steps;
 mod unsupported;
+mod urgency;
 mod volumes;
 mod worker;
 

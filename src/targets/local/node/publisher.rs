@@ -1,4 +1,5 @@
-//! Sends a pod's status to the API server: always the newest one, and one at a time.
+//! Sends a pod's status to the API server: always the newest one, and one at a time. Steps that
+//! nobody waits for are sent together with the next one that matters ([`urgency`]).
 
 use std::{
     sync::{
@@ -16,8 +17,11 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::config::Shared;
+use super::{config::Shared, urgency};
 
+/// How long a change that is not urgent waits for the next one. Each write costs the API server,
+/// etcd and every watcher of pods some work.
+const HOLD: Duration = Duration::from_millis(250);
 /// How long changes are collected before they are sent, so that a start in quick steps is one
 /// update.
 const COLLECT: Duration = Duration::from_millis(8);
@@ -106,7 +110,14 @@ async fn send(
         meta.namespace.clone().unwrap_or_default(),
     );
     let api: Api<Pod> = Api::namespaced(shared.cfg.client.clone(), &namespace);
+    let mut sent = None;
     while changes.changed().await.is_ok() {
+        let urgent = |status: &Option<PodStatus>| {
+            let status = status.as_ref();
+            status.is_some_and(|status| urgency::is_urgent(sent.as_ref(), status))
+        };
+        // Ends early if the pod is gone, too.
+        let _ = tokio::time::timeout(HOLD, changes.wait_for(urgent)).await;
         tokio::time::sleep(COLLECT).await; // collects quick follow-ups; nothing waits for it
         loop {
             let Some(status) = changes.borrow_and_update().clone() else {
@@ -120,6 +131,7 @@ async fn send(
                 Ok(_) => {
                     let newest = !changes.has_changed().unwrap_or(false);
                     unsent.store(!newest, Ordering::Release);
+                    sent = Some(status);
                     break;
                 }
                 Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => return, // deleted, or another pod of this name
