@@ -99,10 +99,11 @@ fn message(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// etcd on loopback, without fsync: a world does not outlive its machine.
+/// etcd on loopback, without fsync and with a commit a second: a world does not outlive its
+/// machine.
 pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let args = format!(
-        "--data-dir={}/etcd --unsafe-no-fsync --log-level=warn --logger=zap \
+        "--data-dir={}/etcd --unsafe-no-fsync --backend-batch-interval=1s --log-level=warn --logger=zap \
          --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
          --listen-peer-urls=http://127.0.0.1:2380 --initial-advertise-peer-urls=http://127.0.0.1:2380 \
          --initial-cluster=default=http://127.0.0.1:2380",
@@ -112,7 +113,9 @@ pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
 }
 
 /// The API server with RBAC and bound service-account tokens. `--enable-aggregator-routing` lets it
-/// call webhooks by endpoint, before kube-proxy has written a rule.
+/// call webhooks by endpoint, before kube-proxy has written a rule. The two limits on requests in
+/// flight are enough: there are no other users from whom priority and fairness would have to
+/// protect a run.
 pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
     let pki = pki.display();
@@ -125,16 +128,33 @@ pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
          --kubelet-certificate-authority={pki}/ca.crt --kubelet-client-certificate={pki}/apiserver-kubelet-client.crt \
          --kubelet-client-key={pki}/apiserver-kubelet-client.key --kubelet-preferred-address-types=InternalIP \
          --endpoint-reconciler-type=lease --max-requests-inflight=2000 --max-mutating-requests-inflight=1000 \
-         --cert-dir={pki} --profiling=false"
+         --cert-dir={pki} --profiling=false --enable-priority-and-fairness=false"
     );
     Daemon::start(spec, "kube-apiserver", message(&args))
 }
 
+/// Controllers that a world has no use for. Nothing reads the legacy Endpoints objects: kube-proxy,
+/// CoreDNS, Istio and the API server read `EndpointSlice`s, and each change of a pod would be
+/// written twice. The node supports neither persistent nor generic ephemeral volumes, nor resource
+/// claims.
+const UNUSED: [&str; 9] = [
+    "endpoints",
+    "persistentvolume-binder",
+    "persistentvolume-attach-detach",
+    "persistentvolume-expander",
+    "ephemeral-volume",
+    "resourceclaim",
+    "device-taint-eviction",
+    "ttl",
+    "legacy-serviceaccount-token-cleaner",
+];
+
 /// The controllers of a cluster, with request limits that suit a hundred pods at once.
 pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let pki = spec.pki();
+    let without = UNUSED.map(|name| format!(",-{name}-controller")).concat();
     let args = format!(
-        "--kubeconfig={kubeconfig} --leader-elect=false --bind-address=127.0.0.1 \
+        "--controllers=*{without} --kubeconfig={kubeconfig} --leader-elect=false --bind-address=127.0.0.1 \
          --service-account-private-key-file={pki}/sa.key --root-ca-file={pki}/ca.crt \
          --cluster-signing-cert-file={pki}/ca.crt --cluster-signing-key-file={pki}/ca.key \
          --use-service-account-credentials=false --kube-api-qps=500 --kube-api-burst=1000 \
