@@ -20,6 +20,8 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use tokio::sync::mpsc;
 
+use crate::cluster::object::RUN_LABEL;
+
 /// Events waiting to be sent; more are dropped.
 const QUEUE: usize = 512;
 /// Minimum time between two events, so that a hundred pods at once do not overload the API
@@ -55,8 +57,12 @@ impl EventSink {
         }
     }
 
-    /// Reports something about a pod. The same warning about the same pod is reported once.
+    /// Reports something about a pod. The same warning about the same pod is reported once. Normal
+    /// events are for people with kubectl; evidence of a run has only warnings.
     pub fn report(&self, pod: &Pod, weight: Weight, reason: &str, note: impl Into<String>) {
+        if weight == Weight::Normal && is_of_a_run(pod) {
+            return;
+        }
         let note = note.into();
         let meta = &pod.metadata;
         let (name, namespace) = (
@@ -129,6 +135,12 @@ impl EventSink {
     }
 }
 
+/// Whether a run of meshproof has created the pod.
+fn is_of_a_run(pod: &Pod) -> bool {
+    let labels = pod.metadata.labels.as_ref();
+    labels.is_some_and(|labels| labels.contains_key(RUN_LABEL))
+}
+
 async fn send(client: Client, mut waiting: mpsc::Receiver<(String, Event)>) {
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -138,5 +150,23 @@ async fn send(client: Client, mut waiting: mpsc::Receiver<(String, Event)>) {
         if let Err(error) = api.create(&PostParams::default(), &event).await {
             tracing::debug!(namespace, %error, "an event was rejected"); // usually the namespace is being deleted
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_of_runs_are_known_by_their_label() {
+        let of = |labels| {
+            let pod = json!({"metadata": {"name": "p", "labels": labels}});
+            is_of_a_run(&serde_json::from_value(pod).unwrap())
+        };
+        assert!(of(json!({"app": "greeter", RUN_LABEL: "x1"})));
+        assert!(!of(json!({"app": "greeter"})));
+        assert!(!of(json!(null)));
     }
 }
