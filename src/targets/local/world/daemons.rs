@@ -122,7 +122,7 @@ pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let args = format!(
         "--etcd-servers=http://127.0.0.1:2379 --secure-port={API_PORT} --bind-address=0.0.0.0 --advertise-address={NODE_IP} \
          --tls-cert-file={pki}/apiserver.crt --tls-private-key-file={pki}/apiserver.key --client-ca-file={pki}/ca.crt \
-         --service-cluster-ip-range={SERVICE_CIDR} --authorization-mode=RBAC --allow-privileged=true \
+         --token-auth-file={pki}/tokens.csv --service-cluster-ip-range={SERVICE_CIDR} --authorization-mode=RBAC --allow-privileged=true \
          --service-account-issuer=https://kubernetes.default.svc --service-account-key-file={pki}/sa.pub \
          --service-account-signing-key-file={pki}/sa.key --enable-aggregator-routing=true \
          --kubelet-certificate-authority={pki}/ca.crt --kubelet-client-certificate={pki}/apiserver-kubelet-client.crt \
