@@ -64,6 +64,8 @@ pub struct TargetSettings {
     pub envoy: Option<String>,
     /// `NAME=DIR[,ENTRYPOINT…]` each.
     pub images: Vec<String>,
+    /// No snapshot is used or kept.
+    pub fresh: bool,
     pub mesh: MeshSettings,
     pub keep: Keep,
 }
@@ -161,6 +163,7 @@ impl Settings {
                 allow_exec_plugins: target.allow_exec_plugins,
                 envoy: target.envoy,
                 images: target.images,
+                fresh: target.fresh,
                 mesh: target.mesh.into(),
                 keep: target.keep.unwrap_or_default(),
             },

@@ -313,6 +313,9 @@ pub struct TargetTimeouts {
     /// How long the API server of a local world may take from its start to its first answer.
     /// Measured: about 3 s on two idle cores. A loaded machine takes several times that.
     pub api_server: Duration,
+    /// How long a local world that starts from a snapshot may take until its mesh is ready, before
+    /// it is brought up without one. Measured: 3 to 4 s on two idle cores.
+    pub snapshot: Duration,
     /// How long DNS of a local world may take to answer, once its API server does.
     pub dns: Duration,
     /// How long after SIGKILL the kernel may take to remove all of a local world.
@@ -346,6 +349,7 @@ pub struct TargetTimeouts {
 impl TargetTimeouts {
     const PLAIN: Self = Self {
         api_server: Duration::from_secs(90),
+        snapshot: Duration::from_secs(40),
         dns: Duration::from_secs(60),
         world_end: Duration::from_secs(20),
         lost: Duration::from_secs(15),
@@ -363,6 +367,7 @@ impl TargetTimeouts {
     fn stretched(self, factor: f64) -> Self {
         Self {
             api_server: self.api_server.mul_f64(factor),
+            snapshot: self.snapshot.mul_f64(factor),
             dns: self.dns.mul_f64(factor),
             world_end: self.world_end.mul_f64(factor),
             lost: self.lost.mul_f64(factor),

@@ -93,6 +93,10 @@ pub struct RunTargetArgs {
         help_heading = "Target"
     )]
     pub images: Vec<String>,
+    /// Install the mesh of a local target anew, instead of starting from a snapshot of the last
+    /// installation.
+    #[arg(long, help_heading = "Target")]
+    pub fresh: bool,
     #[command(flatten)]
     pub mesh: MeshArgs,
     /// When to keep what the run created (default: never).

@@ -97,6 +97,10 @@ pub struct TargetUp {
     /// entrypoint. Repeatable.
     #[arg(long = "image", value_name = "NAME=DIR[,ENTRYPOINT…]")]
     pub images: Vec<String>,
+    /// Install the mesh of a local target anew, instead of starting from a snapshot of the last
+    /// installation.
+    #[arg(long)]
+    pub fresh: bool,
     /// Factor for every timeout, from 0.1 to 100 (default: 1); use 3 for a slow machine.
     #[arg(long, value_name = "FACTOR", value_parser = scale)]
     pub timeout_scale: Option<f64>,

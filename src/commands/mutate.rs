@@ -162,6 +162,7 @@ async fn open(name: Option<&str>, recorder: Recorder) -> Result<Local, CommandEr
                 name: None,
                 envoy: None,
                 images: &[],
+                fresh: false,
             };
             provision::local(&parts, &Phases::new(recorder)).await
         }

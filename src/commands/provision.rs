@@ -33,6 +33,8 @@ pub struct LocalOptions<'a> {
     pub name: Option<&'a str>,
     pub envoy: Option<&'a str>,
     pub images: &'a [String],
+    /// Neither use nor keep a snapshot.
+    pub fresh: bool,
 }
 
 /// Prepares the tool chain (quick if cached) and brings up a local target.
@@ -44,6 +46,8 @@ pub async fn local(parts: &LocalOptions<'_>, phases: &Phases) -> Result<Local, C
     let envoy = super::toolchain::envoy(parts.envoy)?;
     let testbed = testbed()?;
     let chain = phases.time("tool chain", prepare(envoy)).await?;
+    let cache = Cache::of_user().map_err(CommandError::of)?;
+    let cache = cache.root().parent().map(Path::to_owned);
     let options = WorldOptions {
         name: parts.name.map(str::to_owned),
         bins: chain.bin(""),
@@ -56,6 +60,7 @@ pub async fn local(parts: &LocalOptions<'_>, phases: &Phases) -> Result<Local, C
         grpcio: chain.grpcio(),
         versions: chain.versions.clone(),
         images: parts.images.to_vec(),
+        cache: cache.filter(|_| !parts.fresh),
     };
     Local::bring_up(options, phases)
         .await

@@ -77,6 +77,7 @@ async fn up_local(args: &TargetUp) -> Result<Exit, CommandError> {
         name: Some(name),
         envoy: args.envoy.as_deref(),
         images: &args.images,
+        fresh: args.fresh,
     };
     let working = provision::local(&parts, &phases);
     let local = tokio::select! {

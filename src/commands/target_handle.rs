@@ -163,6 +163,7 @@ async fn local(settings: &Settings, phases: &Phases) -> Result<Box<Local>, Comma
                 name: None,
                 envoy: settings.target.envoy.as_deref(),
                 images: &settings.target.images,
+                fresh: settings.target.fresh,
             };
             provision::local(&parts, phases).await
         }

@@ -85,6 +85,7 @@ pub const FLAGS: &[Flag] = &{
         flag("allow_exec_plugins", &[Cluster], Run, Always, Word),
         flag("envoy", &[Local], Mesh, Always, Word),
         flag("images", &[Local], Mesh, Always, Image),
+        flag("fresh", &[Local], Run, Always, Word),
         flag("istio", &[Kind], Mesh, Always, Word),
         flag("istioctl", &[Kind, Cluster], Run, Always, File),
         flag("hub", &[Kind], Mesh, Always, Word),

@@ -81,6 +81,12 @@ pub struct Installation<'a> {
 }
 
 impl Installation<'_> {
+    /// Everything that determines the objects, besides istioctl.
+    pub fn inputs(&self) -> Vec<String> {
+        let values = std::iter::once(VALUES.to_owned());
+        values.chain(self.sets()).collect()
+    }
+
     /// The objects of the installation, as istioctl generates them from our values.
     ///
     /// # Errors
@@ -129,8 +135,7 @@ async fn generate(mut command: Command, istioctl: &Path) -> Result<Vec<Value>, I
     documents(&text)
 }
 
-/// Applies an installation and waits until istiod, its webhook and the gateway are ready. What
-/// can run concurrently does: see [`Wave`].
+/// Applies an installation and waits until it is ready for work.
 ///
 /// # Errors
 /// [`InstallError`] with the last state of whatever is not ready.
@@ -139,6 +144,15 @@ pub async fn install(
     objects: &[Value],
     watch: &PodWatch,
 ) -> Result<(), InstallError> {
+    apply(client, objects).await?;
+    await_ready(client, watch).await
+}
+
+/// Applies an installation. What can run concurrently does: see [`Wave`].
+///
+/// # Errors
+/// [`InstallError::Object`].
+pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), InstallError> {
     object::install(client, &namespace(), None).await?;
     let of = |wave: Wave| -> Vec<&Value> {
         objects
@@ -155,6 +169,14 @@ pub async fn install(
         apply_all(client, &definitions),
     )?;
     apply_all(client, &of(Wave::Custom)).await?;
+    Ok(())
+}
+
+/// Waits until istiod, its webhook and the gateway are ready.
+///
+/// # Errors
+/// [`InstallError`] with the last state of whatever is not ready.
+pub async fn await_ready(client: &Client, watch: &PodWatch) -> Result<(), InstallError> {
     let limit = timeouts().mesh.install;
     ready(client, watch, "istiod", "istiod", limit).await?;
     await_webhook(client).await?;

@@ -9,4 +9,5 @@ pub mod node;
 pub mod ns;
 mod pods;
 pub mod shell;
+pub mod snapshot;
 pub mod world;

@@ -72,7 +72,7 @@ async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, Object
 /// A Gateway whose proxy is the existing ingress gateway (Istio's "manual deployment": an address
 /// of type `Hostname` names its Service). For a Gateway without an address, istiod would deploy
 /// another proxy.
-fn shared() -> Value {
+pub fn shared() -> Value {
     json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "Gateway",
         "metadata": {"name": SHARED, "namespace": NAMESPACE},

@@ -4,6 +4,7 @@ use std::{convert::Infallible, path::Path, time::Duration};
 
 use kube::Client;
 
+use super::spec::Origin;
 use crate::{
     cluster::client,
     errors::chain,
@@ -24,12 +25,30 @@ pub struct NotReady {
 ///
 /// # Errors
 /// [`NotReady`], with the last answer.
-pub async fn ready(kubeconfig: &Path) -> Result<Client, NotReady> {
-    ready_within(kubeconfig, timeouts().target.api_server).await
+pub async fn ready(kubeconfig: &Path, origin: &Origin) -> Result<Client, NotReady> {
+    ready_within(kubeconfig, checks(origin), timeouts().target.api_server).await
 }
 
-async fn ready_within(kubeconfig: &Path, limit: Duration) -> Result<Client, NotReady> {
-    let reached = wait::until(limit, async |_| Ok::<_, Infallible>(look(kubeconfig).await));
+/// The health checks to ask for. The API server first compares its RBAC policy and its priority
+/// classes with what is stored a second after it begins to answer, and reports both as unready
+/// until then. A snapshot has them.
+fn checks(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Installed | Origin::Recorded(_) => "/readyz",
+        Origin::Snapshot(_) => {
+            "/readyz?exclude=poststarthook/rbac/bootstrap-roles&exclude=poststarthook/scheduling/bootstrap-system-priority-classes"
+        }
+    }
+}
+
+async fn ready_within(
+    kubeconfig: &Path,
+    checks: &str,
+    limit: Duration,
+) -> Result<Client, NotReady> {
+    let reached = wait::until(limit, async |_| {
+        Ok::<_, Infallible>(look(kubeconfig, checks).await)
+    });
     match reached.await {
         Ok(client) => Ok(client),
         Err(WaitError::Failed(never)) => match never {},
@@ -40,19 +59,19 @@ async fn ready_within(kubeconfig: &Path, limit: Duration) -> Result<Client, NotR
     }
 }
 
-async fn look(kubeconfig: &Path) -> Look<Client> {
+async fn look(kubeconfig: &Path, checks: &str) -> Look<Client> {
     let client = match client::of(kubeconfig, None).await {
         Ok(client) => client,
         Err(error) => return Look::Unmet(chain(&error)),
     };
-    match readyz(&client).await {
+    match ask(&client, checks).await {
         Ok(_) => Look::Met(client),
         Err(error) => Look::Unmet(error.to_string()),
     }
 }
 
-async fn readyz(client: &Client) -> Result<String, kube::Error> {
-    let request = http::Request::get("/readyz").body(Vec::new());
+async fn ask(client: &Client, checks: &str) -> Result<String, kube::Error> {
+    let request = http::Request::get(checks).body(Vec::new());
     client
         .request_text(request.map_err(kube::Error::HttpError)?)
         .await
@@ -67,7 +86,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let absent = dir.path().join("kubeconfig");
         let limit = Duration::from_millis(30);
-        let error = ready_within(&absent, limit).await.err().unwrap();
+        let error = ready_within(&absent, "/readyz", limit).await.err().unwrap();
         let last = format!("{}: no such file", absent.display());
         assert_eq!(error, NotReady { limit, last });
     }

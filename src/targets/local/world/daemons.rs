@@ -2,6 +2,10 @@
 
 use std::{fs::File, path::PathBuf, process::Stdio};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::process::{Child, Command};
 
 use super::{
@@ -67,6 +71,20 @@ impl Daemon {
         Ok(Self { name, log, child })
     }
 
+    /// Kills the process, and waits until it is gone.
+    pub async fn kill(mut self) {
+        let _ = self.child.kill().await; // fails only if it has already exited
+    }
+
+    /// Asks the process to end, and waits until it is gone.
+    pub async fn stop(mut self) {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let _ = self.child.wait().await;
+    }
+
     /// Waits for the process to end.
     pub async fn ended(&mut self) -> DaemonEnded {
         let how = match self.child.wait().await {
@@ -100,14 +118,15 @@ fn message(text: &str) -> Vec<String> {
 }
 
 /// etcd on loopback, without fsync and with a commit a second: a world does not outlive its
-/// machine.
+/// machine. Its only member elects itself after one or two election timeouts, which is a second or
+/// two by default.
 pub fn etcd(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     let args = format!(
-        "--data-dir={}/etcd --unsafe-no-fsync --backend-batch-interval=1s --log-level=warn --logger=zap \
+        "--data-dir={} --unsafe-no-fsync --backend-batch-interval=1s --heartbeat-interval=10 --election-timeout=100 --log-level=warn --logger=zap \
          --listen-client-urls=http://127.0.0.1:2379 --advertise-client-urls=http://127.0.0.1:2379 \
          --listen-peer-urls=http://127.0.0.1:2380 --initial-advertise-peer-urls=http://127.0.0.1:2380 \
          --initial-cluster=default=http://127.0.0.1:2380",
-        spec.private().display()
+        spec.store().display()
     );
     Daemon::start(spec, "etcd", message(&args))
 }

@@ -16,12 +16,17 @@ use super::{
     api::{self, NotReady},
     daemons::{self, Daemon, DaemonEnded},
     error::RoleError,
-    network, pki, relay,
-    spec::WorldSpec,
+    first_pods, network, pki,
+    record::{self, RecordError},
+    relay,
+    spec::{Origin, WorldSpec},
 };
 use crate::{
     errors::chain,
-    targets::local::pods::{self, ServeError},
+    targets::local::{
+        pods::{self, ServeError},
+        snapshot::archive::{self, ArchiveError},
+    },
     timeouts,
 };
 
@@ -34,6 +39,10 @@ enum InsideError {
     Daemon(#[from] DaemonEnded),
     #[error("the API server was not ready within {:?}; last answer: {}", .0.limit, .0.last)]
     ApiServer(NotReady),
+    #[error("cannot use the snapshot")]
+    Snapshot(#[from] ArchiveError),
+    #[error("cannot record a snapshot")]
+    Record(#[from] RecordError),
     #[error("the relay to the API server stopped")]
     Door(#[source] io::Error),
     #[error("the relay to the API server stopped")]
@@ -83,10 +92,17 @@ async fn live(state: &Path) -> Result<Infallible, InsideError> {
         .map_err(RoleError::io(format!("create {}", spec.logs().display())))?;
     pki::make(&spec)?;
     network::set_up().await?;
+    if let Origin::Snapshot(file) = &spec.origin {
+        archive::unpack(file, &spec.store())?;
+    }
     let mut running = vec![daemons::etcd(&spec)?, daemons::api_server(&spec)?];
     let listener = relay::inherited().map_err(RoleError::io("take the listening socket"))?;
     let relay = tokio::spawn(relay::serve(listener));
-    let client = api_client(&spec, &mut running).await?;
+    let client = match &spec.origin {
+        Origin::Installed => api_client(&spec, &spec.origin, &mut running).await?,
+        Origin::Snapshot(_) => from_snapshot(&spec, &mut running).await?,
+        Origin::Recorded(file) => recorded(&spec, file, &mut running).await?,
+    };
     running.push(daemons::controller_manager(&spec)?);
     running.push(daemons::proxy(&spec)?);
     running.push(daemons::kubelet_streams(&spec)?);
@@ -110,10 +126,58 @@ async fn any_end(running: &mut [Daemon]) -> DaemonEnded {
 }
 
 /// A client of the API server, as soon as the server answers.
-async fn api_client(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, InsideError> {
+async fn api_client(
+    spec: &WorldSpec,
+    origin: &Origin,
+    running: &mut [Daemon],
+) -> Result<Client, InsideError> {
     let kubeconfig = spec.kubeconfig_inside();
     tokio::select! {
         ended = any_end(running) => Err(ended.into()),
-        ready = api::ready(&kubeconfig) => ready.map_err(InsideError::ApiServer),
+        ready = api::ready(&kubeconfig, origin) => ready.map_err(InsideError::ApiServer),
     }
+}
+
+/// The same, for a store that has everything but pods.
+async fn from_snapshot(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, InsideError> {
+    let authority = spec.pki().join("ca.crt");
+    let origin = Origin::Snapshot(spec.store());
+    let client = api_client(spec, &origin, running).await?;
+    let authority = std::fs::read_to_string(&authority)
+        .map_err(RoleError::io(format!("read {}", authority.display())))?;
+    if let Err(error) = first_pods::create(&client, &authority).await {
+        tracing::warn!(error = %chain(&error), "the first pods are left to the controller manager");
+    }
+    Ok(client)
+}
+
+/// Packs the store into `file` as soon as everything is installed, and starts the control plane
+/// again from it.
+async fn recorded(
+    spec: &WorldSpec,
+    file: &Path,
+    running: &mut Vec<Daemon>,
+) -> Result<Client, InsideError> {
+    let client = api_client(spec, &spec.origin, running).await?;
+    running.push(daemons::controller_manager(spec)?);
+    tokio::select! {
+        ended = any_end(running) => return Err(ended.into()),
+        installed = record::installed(spec, &client) => installed?,
+    }
+    let mut daemons = running.drain(..).rev();
+    if let Some(controllers) = daemons.next() {
+        controllers.kill().await;
+    }
+    record::forget_pods(&client).await?;
+    if let Some(api_server) = daemons.next() {
+        api_server.kill().await;
+    }
+    if let Some(etcd) = daemons.next() {
+        record::pack(spec, etcd, file).await?;
+    }
+    drop(daemons);
+    running.extend([daemons::etcd(spec)?, daemons::api_server(spec)?]);
+    let client = from_snapshot(spec, running).await?;
+    record::restarted(spec).map_err(RoleError::io("report that the control plane runs"))?;
+    Ok(client)
 }

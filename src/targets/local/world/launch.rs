@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{spec::WorldSpec, state};
+use super::{
+    spec::{Origin, WorldSpec},
+    state,
+};
 use crate::{
     errors::{Classified, ErrorClass},
     private_dir::NotPrivate,
@@ -116,6 +119,8 @@ pub struct WorldOptions {
     /// Versions for the report, by component.
     pub versions: std::collections::BTreeMap<String, String>,
     pub images: Vec<String>,
+    /// Directory of the program's cache, for snapshots; with `None`, none is read or written.
+    pub cache: Option<PathBuf>,
 }
 
 /// A world, started here or found.
@@ -150,7 +155,7 @@ impl World {
     ///
     /// # Errors
     /// [`WorldError`], with nothing left behind.
-    pub fn launch(options: WorldOptions) -> Result<Self, WorldError> {
+    pub fn launch(options: WorldOptions, origin: Origin) -> Result<Self, WorldError> {
         let kept = options.name.is_some();
         let name = options
             .name
@@ -173,6 +178,7 @@ impl World {
             versions: options.versions,
             images: options.images,
             api_port,
+            origin,
             kept,
             timeout_scale: timeouts::scale(),
         };

@@ -14,6 +14,7 @@ pub mod api;
 pub mod attempt;
 pub mod daemons;
 pub mod error;
+pub mod first_pods;
 pub mod holder;
 pub mod idmap;
 pub mod init;
@@ -21,8 +22,10 @@ pub mod inside;
 pub mod launch;
 pub mod network;
 pub mod pki;
+mod record;
 pub mod relay;
 pub mod spec;
 mod state;
+mod store;
 
 pub use state::root_directory;

@@ -1,4 +1,5 @@
-//! Certificates and keys of one world: created for it, never reused, removed with it.
+//! Certificates and keys of one world: created for it, never reused, removed with it. A
+//! snapshot has none of them.
 
 use std::{fs, net::IpAddr, os::unix::fs::OpenOptionsExt as _, path::Path};
 

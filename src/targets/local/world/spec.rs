@@ -24,6 +24,19 @@ pub const API_PORT: u16 = 6443;
 /// Port of the kubelet API inside the world.
 pub const KUBELET_PORT: u16 = 10250;
 
+/// Where the contents of the API server's store come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// They are installed through the API server.
+    #[default]
+    Installed,
+    /// The same. Once all objects are there, the store is packed into this file, and the control
+    /// plane starts again from it.
+    Recorded(PathBuf),
+    /// They are unpacked from this file.
+    Snapshot(PathBuf),
+}
+
 /// Everything that the processes of a world need to know. Written once as `spec.json` into the
 /// state directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +61,8 @@ pub struct WorldSpec {
     pub images: Vec<String>,
     /// Port on the host's loopback that leads to the API server.
     pub api_port: u16,
+    #[serde(default)]
+    pub origin: Origin,
     /// Whether it lives until it is taken down, not only as long as the harness.
     pub kept: bool,
     /// Factor by which its timeouts are stretched (`--timeout-scale`).
@@ -105,6 +120,17 @@ impl WorldSpec {
     /// Socket on which the node answers (exec, port-forward, logs).
     pub fn node_socket(&self) -> PathBuf {
         self.state.join("node.sock")
+    }
+
+    /// Exists from when the harness has installed everything until a world that records a snapshot
+    /// has started again from it.
+    pub fn installed(&self) -> PathBuf {
+        self.state.join("installed")
+    }
+
+    /// Directory of etcd's files.
+    pub fn store(&self) -> PathBuf {
+        self.private().join("etcd")
     }
 
     /// Why the world ended, if it ended on its own.
