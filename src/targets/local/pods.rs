@@ -13,8 +13,8 @@ use kube::Client;
 use super::{
     node::{self, NodeConfig, NodeError},
     world::spec::{
-        API_SERVICE_IP, CLUSTER_DOMAIN, DNS_IP, KUBELET_PORT, NODE_IP, NODE_NAME, POD_NETWORK,
-        WorldSpec,
+        API_SERVICE_IP, API_SERVICE_PORT, CLUSTER_DOMAIN, DNS_IP, KUBELET_PORT, NODE_IP, NODE_NAME,
+        POD_NETWORK, WorldSpec,
     },
 };
 use crate::toolchain::{
@@ -53,7 +53,7 @@ pub async fn serve(spec: &WorldSpec, client: Client) -> Result<(), ServeError> {
         node_name: NODE_NAME.to_owned(),
         node_ip: NODE_IP,
         pod_cidr: POD_NETWORK,
-        api_server: SocketAddrV4::new(API_SERVICE_IP, 443),
+        api_server: SocketAddrV4::new(API_SERVICE_IP, API_SERVICE_PORT),
         cluster_dns: DNS_IP,
         cluster_domain: CLUSTER_DOMAIN.to_owned(),
         state_dir,

@@ -92,6 +92,13 @@ async fn live(state: &Path) -> Result<Infallible, InsideError> {
         .map_err(RoleError::io(format!("create {}", spec.logs().display())))?;
     pki::make(&spec)?;
     network::set_up().await?;
+    if let Err(error) = network::route_api_server().await {
+        let error = chain(&error);
+        tracing::warn!(
+            error,
+            "pods reach the API server only when kube-proxy has started"
+        );
+    }
     if let Origin::Snapshot(file) = &spec.origin {
         archive::unpack(file, &spec.store())?;
     }
@@ -99,10 +106,12 @@ async fn live(state: &Path) -> Result<Infallible, InsideError> {
     let listener = relay::inherited().map_err(RoleError::io("take the listening socket"))?;
     let relay = tokio::spawn(relay::serve(listener));
     let client = match &spec.origin {
-        Origin::Installed => api_client(&spec, &spec.origin, &mut running).await?,
-        Origin::Snapshot(_) => from_snapshot(&spec, &mut running).await?,
+        Origin::Installed | Origin::Snapshot(_) => {
+            api_client(&spec, &spec.origin, &mut running).await?
+        }
         Origin::Recorded(file) => recorded(&spec, file, &mut running).await?,
     };
+    tokio::spawn(first_pods(spec.clone(), client.clone()));
     running.push(daemons::controller_manager(&spec)?);
     running.push(daemons::proxy(&spec)?);
     running.push(daemons::kubelet_streams(&spec)?);
@@ -138,17 +147,18 @@ async fn api_client(
     }
 }
 
-/// The same, for a store that has everything but pods.
-async fn from_snapshot(spec: &WorldSpec, running: &mut [Daemon]) -> Result<Client, InsideError> {
-    let authority = spec.pki().join("ca.crt");
-    let origin = Origin::Snapshot(spec.store());
-    let client = api_client(spec, &origin, running).await?;
-    let authority = std::fs::read_to_string(&authority)
-        .map_err(RoleError::io(format!("read {}", authority.display())))?;
-    if let Err(error) = first_pods::create(&client, &authority).await {
+/// Creates the first pods, unless the harness installs what leads to them.
+async fn first_pods(spec: WorldSpec, client: Client) {
+    if spec.origin == Origin::Installed {
+        return;
+    }
+    let created = match std::fs::read_to_string(spec.pki().join("ca.crt")) {
+        Ok(authority) => first_pods::create(&client, &authority).await,
+        Err(error) => Err(kube::Error::Service(error.into())),
+    };
+    if let Err(error) = created {
         tracing::warn!(error = %chain(&error), "the first pods are left to the controller manager");
     }
-    Ok(client)
 }
 
 /// Packs the store into `file` as soon as everything is installed, and starts the control plane
@@ -177,7 +187,8 @@ async fn recorded(
     }
     drop(daemons);
     running.extend([daemons::etcd(spec)?, daemons::api_server(spec)?]);
-    let client = from_snapshot(spec, running).await?;
+    let origin = Origin::Snapshot(file.to_owned());
+    let client = api_client(spec, &origin, running).await?;
     record::restarted(spec).map_err(RoleError::io("report that the control plane runs"))?;
     Ok(client)
 }

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub const NODE_IP: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 /// First address of the service range: the API server's own Service.
 pub const API_SERVICE_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+/// Port of the API server's own Service.
+pub const API_SERVICE_PORT: u16 = 443;
 /// Address of the DNS Service: the tenth, as is customary.
 pub const DNS_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
