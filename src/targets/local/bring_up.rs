@@ -105,9 +105,7 @@ impl Local {
                 cache.note_use(&key);
                 Ok(local)
             }
-            (Choice::Use { cache, key, file }, Err(error))
-                if error.class() != ErrorClass::Input =>
-            {
+            (Choice::Use { cache, key, file }, Err(error)) if is_of_its_contents(&error) => {
                 cache.discard(&key);
                 output::say(&format!(
                     "the snapshot {} was removed, because no mesh became ready from it: {}",
@@ -121,6 +119,11 @@ impl Local {
                     output::say(&format!("no snapshot was kept: {}", chain(&error)));
                 }
                 Ok(local)
+            }
+            (Choice::Make(making), Err(error)) if is_of_recording(&error) => {
+                drop(making);
+                output::say(&format!("no snapshot was recorded: {}", chain(&error)));
+                Self::start(options, Origin::Installed, phases).await
             }
             (_, done) => done,
         }
@@ -199,6 +202,23 @@ fn keys(pki: &Path) -> Vec<String> {
         .filter(|path| path.extension().is_some_and(|ending| ending == "key"))
         .filter_map(|path| std::fs::read_to_string(path).ok())
         .collect()
+}
+
+/// Whether a bring-up from a snapshot failed in a way that another one may not.
+fn is_of_its_contents(error: &BringUpError) -> bool {
+    match error {
+        BringUpError::World(WorldError::Ended(_)) => true,
+        BringUpError::World(_) => false,
+        _ => true,
+    }
+}
+
+/// Whether a bring-up that records a snapshot may have failed because of the recording.
+fn is_of_recording(error: &BringUpError) -> bool {
+    matches!(
+        error,
+        BringUpError::World(WorldError::Ended(_)) | BringUpError::Snapshot { .. }
+    )
 }
 
 /// What a bring-up does with snapshots.

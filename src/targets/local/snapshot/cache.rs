@@ -40,7 +40,7 @@ pub struct SnapshotCache {
     root: PathBuf,
 }
 
-/// A snapshot that this process makes. Dropping it releases the lock.
+/// A snapshot that this process makes. Dropping it removes an incomplete file and releases the lock.
 #[derive(Debug)]
 pub struct Making {
     cache: SnapshotCache,
@@ -139,6 +139,12 @@ impl Making {
     }
 }
 
+impl Drop for Making {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.partial());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{os::unix::fs::PermissionsExt as _, time::Duration};
@@ -188,6 +194,11 @@ mod tests {
         let making = cache.claim("a").unwrap().unwrap();
         assert!(making.publish().is_err());
         assert_eq!(cache.find("a"), None);
+        let making = cache.claim("a").unwrap().unwrap();
+        let partial = making.partial();
+        fs::write(&partial, "half").unwrap();
+        drop(making);
+        assert!(!partial.exists());
     }
 
     #[test]

@@ -2,10 +2,6 @@
 
 use std::{fs::File, path::PathBuf, process::Stdio};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tokio::process::{Child, Command};
 
 use super::{
@@ -74,15 +70,6 @@ impl Daemon {
     /// Kills the process, and waits until it is gone.
     pub async fn kill(mut self) {
         let _ = self.child.kill().await; // fails only if it has already exited
-    }
-
-    /// Asks the process to end, and waits until it is gone.
-    pub async fn stop(mut self) {
-        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = pid {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
-        let _ = self.child.wait().await;
     }
 
     /// Waits for the process to end.

@@ -118,14 +118,17 @@ pub async fn forget_pods(client: &Client) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Stops etcd, without the objects that a new control plane must not find, and packs its files. A
+/// Ends etcd, without the objects that a new control plane must not find, and packs its files. A
 /// file that cannot be written is only logged: the world does not need it.
+///
+/// etcd is killed, because it would wait for clients for five seconds. Without fsync, too, it hands
+/// every entry of its log to the kernel before it answers (`server/storage/wal/wal.go`, `sync`).
 ///
 /// # Errors
 /// [`RecordError::Store`].
 pub async fn pack(spec: &WorldSpec, etcd: Daemon, file: &Path) -> Result<(), RecordError> {
     store::remove_transient().await?;
-    etcd.stop().await;
+    etcd.kill().await;
     let packed = archive::pack(&spec.store(), file);
     if let Err(error) = packed {
         tracing::warn!(error = %chain(&error), "the snapshot was not written");
