@@ -40,7 +40,8 @@ pub struct SnapshotCache {
     root: PathBuf,
 }
 
-/// A snapshot that this process makes. Dropping it removes an incomplete file and releases the lock.
+/// A snapshot that this process makes. Dropping it removes an incomplete file and releases the
+/// lock.
 #[derive(Debug)]
 pub struct Making {
     cache: SnapshotCache,
