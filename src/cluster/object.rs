@@ -222,6 +222,29 @@ pub async fn install(
     }
 }
 
+/// The same for an object whose CustomResourceDefinition has just been created. While the API
+/// server does not serve the kind yet, it answers that there is none, or with a rejection.
+///
+/// # Errors
+/// [`ObjectError`]; the last one if the kind is not served in time.
+pub async fn install_once_served(
+    client: &Client,
+    object: &Value,
+    namespace: Option<&str>,
+) -> Result<(), ObjectError> {
+    let waited = wait::until(timeouts().mesh.definitions, async |_| {
+        match install(client, object, namespace).await {
+            Ok(_) => Ok(Look::Met(())),
+            Err(error @ (ObjectError::NoSuchKind { .. } | ObjectError::Refused { .. })) => {
+                Ok(Look::Unmet(error))
+            }
+            Err(error) => Err(error),
+        }
+    });
+    let waited = waited.await;
+    waited.map_err(|error| error.or_late(|late| late.last_seen))
+}
+
 /// Applies server-side as [`MANAGER`]. Waits for a webhook that cannot be reached because its
 /// server has just restarted.
 pub(super) async fn patch(

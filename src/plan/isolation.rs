@@ -65,8 +65,12 @@ pub fn isolation(loaded: &LoadedScenario) -> Isolation {
     if let Some(reason) = reach::applied(loaded).find_map(|file| lasting(&file.text)) {
         return Isolation::private(reason);
     }
+    let credentials = has_credentials(loaded);
     let own = loaded.scenario.workloads.iter();
-    let own = own.filter_map(|workload| Some((workload.name.clone(), own_pods(loaded, workload)?)));
+    let own = own.filter_map(|workload| {
+        let reason = own_pods(loaded, workload, credentials)?;
+        Some((workload.name.clone(), reason))
+    });
     Isolation {
         private: None,
         own: own.collect(),
@@ -107,8 +111,19 @@ fn lasting(text: &str) -> Option<String> {
     })
 }
 
+/// Whether the scenario gives credentials to proxies. Envoy serves a new listener with the secret
+/// that a draining one still holds, even if it no longer exists.
+fn has_credentials(loaded: &LoadedScenario) -> bool {
+    let mut steps = loaded.scenario.steps.iter();
+    let mut applied = reach::applied(loaded);
+    let is_secret = |object: &Value| object["kind"] == "Secret";
+    steps.any(|step| matches!(step, Step::Certificate(_)))
+        || applied
+            .any(|file| objects::values(&file.text).is_ok_and(|all| all.iter().any(is_secret)))
+}
+
 /// Why the pods of a workload are of no use to others, or cannot be proven to be.
-fn own_pods(loaded: &LoadedScenario, workload: &Workload) -> Option<String> {
+fn own_pods(loaded: &LoadedScenario, workload: &Workload, credentials: bool) -> Option<String> {
     if !workload.annotations.is_empty() {
         return Some("annotations".to_owned());
     }
@@ -128,6 +143,9 @@ fn own_pods(loaded: &LoadedScenario, workload: &Workload) -> Option<String> {
     });
     if let Some(reason) = { changed }.next() {
         return Some(reason.to_owned());
+    }
+    if credentials && workload.has_proxy() {
+        return Some("a proxy keeps credentials for as long as old listeners drain".to_owned());
     }
     let Ok((_, text)) = workload_file::workload(loaded, &workload.template) else {
         return Some("its file cannot be read".to_owned());

@@ -26,11 +26,7 @@ pub fn sequence(scenarios: &mut [LoadedScenario], seed: u64, alike: bool) {
 /// The number of pods comes last, because it can be changed.
 fn workloads(loaded: &LoadedScenario) -> (Vec<String>, Vec<u32>) {
     let mut all: Vec<&Workload> = loaded.scenario.workloads.iter().collect();
-    let has_proxy = |one: &Workload| match one.sidecar {
-        Some(sidecar) => sidecar,
-        None => matches!(one.template.as_str(), "caller" | "gateway"),
-    };
-    all.sort_by_key(|one| (!has_proxy(one), one.name.clone()));
+    all.sort_by_key(|one| (!one.has_proxy(), one.name.clone()));
     let pods = all.iter().map(|one| {
         format!(
             "{} {} {:?} {:?} {:?} {:?} {:?}",

@@ -84,6 +84,13 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether its pods have a proxy, as far as the scenario and the names of the shared workload
+    /// files tell.
+    pub fn has_proxy(&self) -> bool {
+        let usual = || matches!(self.template.as_str(), "caller" | "gateway");
+        self.sidecar.unwrap_or_else(usual)
+    }
+
     /// A workload with this name that changes nothing in its template.
     pub fn named(name: &str, template: &str) -> Self {
         Self {

@@ -301,7 +301,7 @@ async fn fill(spec: WorldSpec, crds: &Path, phases: &Phases) -> Result<Client, B
             dns?;
             gateway_api?;
             mesh?;
-            object::install(&client, &marker::collector(), None).await?;
+            object::install_once_served(&client, &marker::collector(), None).await?;
             Ok(client)
         }
         Origin::Recorded(_) => {
@@ -314,7 +314,7 @@ async fn fill(spec: WorldSpec, crds: &Path, phases: &Phases) -> Result<Client, B
             dns?;
             gateway_api?;
             mesh?;
-            object::install(&client, &marker::collector(), None).await?;
+            object::install_once_served(&client, &marker::collector(), None).await?;
             phases.time("snapshot", recorded(&spec)).await?;
             mesh_of_snapshot(&spec, phases).await
         }

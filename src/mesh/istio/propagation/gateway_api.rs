@@ -10,12 +10,8 @@ use std::path::Path;
 use kube::Client;
 use serde_json::{Value, json};
 
+use crate::cluster::object::{self, Written};
 use crate::mesh::istio::install::{GATEWAY, InstallError, NAMESPACE, documents};
-use crate::{
-    cluster::object::{self, ObjectError, Written},
-    timeouts::timeouts,
-    wait::{self, Look},
-};
 
 /// API group of gateways and routes.
 pub const GROUP: &str = "gateway.networking.k8s.io";
@@ -50,23 +46,7 @@ pub async fn install(client: &Client, folder: &Path) -> Result<(), InstallError>
             object::install(client, &crd, None).await?;
         }
     }
-    let limit = timeouts().mesh.definitions;
-    let waited = wait::until(limit, async |_| takes_gateways(client).await);
-    Ok(waited
-        .await
-        .map_err(|error| error.or_late(|late| late.last_seen))?)
-}
-
-/// Whether the API server accepts the shared Gateway. While it does not know the kind yet, it may
-/// also answer with a rejection.
-async fn takes_gateways(client: &Client) -> Result<Look<(), ObjectError>, ObjectError> {
-    match object::install(client, &shared(), Some(NAMESPACE)).await {
-        Ok(_) => Ok(Look::Met(())),
-        Err(error @ (ObjectError::NoSuchKind { .. } | ObjectError::Refused { .. })) => {
-            Ok(Look::Unmet(error))
-        }
-        Err(error) => Err(error),
-    }
+    Ok(object::install_once_served(client, &shared(), Some(NAMESPACE)).await?)
 }
 
 /// A Gateway whose proxy is the existing ingress gateway (Istio's "manual deployment": an address
