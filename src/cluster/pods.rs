@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,22 +24,51 @@ type Key = (String, String);
 
 #[derive(Default)]
 struct State {
-    pods: BTreeMap<Key, Pod>,
+    pods: BTreeMap<Key, Arc<Pod>>,
     /// Uids of all pods ever seen, by namespace: a name may be reused.
     ever: BTreeMap<String, BTreeSet<String>>,
+    /// Number of changes in each namespace: those of others concern nobody who waits for it.
+    changes: BTreeMap<String, u64>,
 }
 
 impl State {
     fn insert(&mut self, pod: Pod) {
         let (key, uid) = (key(&pod), pod.uid().unwrap_or_default());
+        self.count(&key.0);
         self.ever.entry(key.0.clone()).or_default().insert(uid);
-        self.pods.insert(key, pod);
+        self.pods.insert(key, Arc::new(pod));
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.count(&key.0);
+        self.pods.remove(key);
     }
 
     /// Replaces the old list with a whole new one.
     fn relist(&mut self, pods: BTreeMap<Key, Pod>) {
-        self.pods.clear();
+        let old = std::mem::take(&mut self.pods);
+        old.keys().for_each(|(namespace, _)| self.count(namespace));
         pods.into_values().for_each(|pod| self.insert(pod));
+    }
+
+    fn count(&mut self, namespace: &str) {
+        match self.changes.get_mut(namespace) {
+            Some(changes) => *changes += 1,
+            None => drop(self.changes.insert(namespace.to_owned(), 1)),
+        }
+    }
+
+    fn changes(&self, namespace: &str) -> u64 {
+        self.changes.get(namespace).copied().unwrap_or(0)
+    }
+
+    /// The pods of one namespace, in the order of their names.
+    fn of(&self, namespace: &str) -> Vec<Arc<Pod>> {
+        let first = (namespace.to_owned(), String::new());
+        let from = self.pods.range(first..);
+        from.take_while(|((space, _), _)| space == namespace)
+            .map(|(_, pod)| Arc::clone(pod))
+            .collect()
     }
 }
 
@@ -73,14 +102,18 @@ impl PodWatch {
         let shared = Arc::clone(&state);
         let config = watcher::Config::default().labels(selector);
         let task = tokio::spawn(async move {
-            let mut events = watcher::watcher(api, config).default_backoff().boxed();
+            // Who wrote which field is of no use here, and is half of a pod.
+            let events = watcher::watcher(api, config).modify(|pod: &mut Pod| {
+                pod.metadata.managed_fields = None;
+            });
+            let mut events = events.default_backoff().boxed();
             // A new list replaces the old one at once: pods that were not read yet are not gone.
             let mut listed = BTreeMap::new();
             while let Some(event) = events.next().await {
-                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = lock(&shared);
                 match event {
                     Ok(Event::Apply(pod)) => state.insert(pod),
-                    Ok(Event::Delete(pod)) => drop(state.pods.remove(&key(&pod))),
+                    Ok(Event::Delete(pod)) => state.remove(&key(&pod)),
                     Ok(Event::Init) => listed.clear(),
                     Ok(Event::InitApply(pod)) => drop(listed.insert(key(&pod), pod)),
                     Ok(Event::InitDone) => state.relist(std::mem::take(&mut listed)),
@@ -101,7 +134,8 @@ impl PodWatch {
 
     /// The pods of a namespace, as last seen.
     pub fn of(&self, namespace: &str) -> Vec<Pod> {
-        self.view(namespace).pods()
+        let pods = lock(&self.state).of(namespace);
+        pods.iter().map(|pod| Pod::clone(pod)).collect()
     }
 
     /// The same, for use in another task.
@@ -109,13 +143,14 @@ impl PodWatch {
         PodView {
             state: Arc::clone(&self.state),
             changed: self.changed.clone(),
+            seen: lock(&self.state).changes(namespace),
             namespace: namespace.to_owned(),
         }
     }
 
     /// Uids of pods that were in the namespace and are gone or being deleted.
     pub fn departed(&self, namespace: &str) -> BTreeSet<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         let mut ever = state.ever.get(namespace).cloned().unwrap_or_default();
         for pod in state.pods.values() {
             if pod.metadata.deletion_timestamp.is_none() {
@@ -135,11 +170,11 @@ impl PodWatch {
         limit: Duration,
         done: impl Fn(&[Pod]) -> bool,
     ) -> Result<Vec<Pod>, Vec<Pod>> {
-        let mut changed = self.changed.clone();
+        let mut view = self.view(namespace);
         let waiting = async {
             loop {
                 let pods = self.of(namespace);
-                if done(&pods) || changed.changed().await.is_err() {
+                if done(&pods) || !view.changed().await {
                     return pods;
                 }
             }
@@ -155,25 +190,33 @@ impl PodWatch {
 pub struct PodView {
     state: Arc<Mutex<State>>,
     changed: watch::Receiver<u64>,
+    /// Number of changes in the namespace when it was last looked at.
+    seen: u64,
     namespace: String,
 }
 
 impl PodView {
     /// As last seen.
-    pub fn pods(&self) -> Vec<Pod> {
-        let pods = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        pods.pods
-            .iter()
-            .filter(|((space, _), _)| *space == self.namespace)
-            .map(|(_, pod)| pod.clone())
-            .collect()
+    pub fn pods(&self) -> Vec<Arc<Pod>> {
+        lock(&self.state).of(&self.namespace)
     }
 
-    /// Returns when something may have changed since the last call. `false`: there will be no
-    /// more changes.
+    /// Returns when a pod of the namespace has changed since the last call, or since the view
+    /// was made. `false`: there will be no more changes.
     pub async fn changed(&mut self) -> bool {
-        self.changed.changed().await.is_ok()
+        while self.changed.changed().await.is_ok() {
+            let now = lock(&self.state).changes(&self.namespace);
+            if now != self.seen {
+                self.seen = now;
+                return true;
+            }
+        }
+        false
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key(pod: &Pod) -> Key {
@@ -528,6 +571,39 @@ mod tests {
         };
         assert_eq!(watch.departed("n"), BTreeSet::from(["old".to_owned()]));
         assert!(watch.departed("another").is_empty());
+    }
+
+    #[tokio::test]
+    async fn only_changes_in_its_own_namespace_wake_a_view() {
+        use futures::FutureExt as _;
+        let (notify, changed) = watch::channel(0);
+        let watch = PodWatch {
+            state: Arc::default(),
+            changed,
+            task: tokio::spawn(async {}),
+        };
+        let apply = |namespace: &str, name: &str| {
+            let mut pod = pod(name, name);
+            pod.metadata.namespace = Some(namespace.to_owned());
+            lock(&watch.state).insert(pod);
+            notify.send_modify(|count| *count += 1);
+        };
+        apply("n", "a");
+        let mut view = watch.view("n");
+        apply("another", "b");
+        assert_eq!(view.changed().now_or_never(), None);
+        apply("n", "c");
+        assert_eq!(view.changed().now_or_never(), Some(true));
+        assert_eq!(view.changed().now_or_never(), None);
+        let pods = view.pods();
+        let names = pods.iter().map(|pod| pod.name_any());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "c"]);
+        lock(&watch.state).relist(BTreeMap::new());
+        notify.send_modify(|count| *count += 1);
+        assert_eq!(view.changed().now_or_never(), Some(true));
+        assert!(view.pods().is_empty());
+        drop(notify);
+        assert_eq!(view.changed().now_or_never(), Some(false));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Derives terminations and losses of readiness from the states that pods go through. Pure.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -123,14 +124,15 @@ impl History {
     }
 
     /// Records the present state of the pods.
-    pub fn see(&mut self, pods: &[Pod], at: Instant) {
-        for pod in pods {
+    pub fn see<P: Borrow<Pod>>(&mut self, pods: &[P], at: Instant) {
+        for pod in pods.iter().map(P::borrow) {
             let uid = pod.uid().unwrap_or_default();
             let mut known = self.pods.remove(&uid).unwrap_or_default();
             self.update(&mut known, pod, at);
             self.pods.insert(uid, known);
         }
-        let there: BTreeSet<String> = pods.iter().filter_map(ResourceExt::uid).collect();
+        let there = pods.iter().map(P::borrow);
+        let there: BTreeSet<String> = there.filter_map(ResourceExt::uid).collect();
         let gone: Vec<String> = self
             .pods
             .keys()

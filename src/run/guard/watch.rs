@@ -257,7 +257,7 @@ async fn see(state: Arc<Mutex<State>>, mut view: PodView) {
 }
 
 /// Whether the pod with this UID exists and is not being deleted.
-fn stays(pods: &[Pod], uid: &str) -> bool {
+fn stays(pods: &[Arc<Pod>], uid: &str) -> bool {
     let mut same = pods.iter().filter(|pod| pod.uid().as_deref() == Some(uid));
     same.any(|pod| pod.metadata.deletion_timestamp.is_none())
 }
