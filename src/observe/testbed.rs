@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::Method;
 use http_body_util::BodyExt as _;
-use testbed::control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall, State};
+use testbed::{
+    control::{Alive, Attempt, CallPlan, Reached, RunLine, Span, Stall, State},
+    lines,
+};
 
 use crate::{
     errors::{Classified, ErrorClass, chain},
@@ -82,7 +85,7 @@ pub async fn run(
         buffer.extend_from_slice(data);
         while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
             let line = buffer.split_to(end + 1);
-            match serde_json::from_slice(&line).map_err(|error| broke(calls, error.to_string()))? {
+            match lines::run_line(&line).map_err(|error| broke(calls, error.to_string()))? {
                 RunLine::Refused { reason } => return Err(CallerError::Refused(reason)),
                 RunLine::Stopped { reason } => {
                     let message = reason;
@@ -113,7 +116,9 @@ pub async fn run(
 /// # Errors
 /// The server does not answer.
 pub async fn ledger(server: &PodPort, prefix: &str) -> Result<Vec<Attempt>, CallerError> {
-    lines(server, &format!("/v1/ledger?prefix={prefix}")).await
+    let path = format!("/v1/ledger?prefix={prefix}");
+    let body = server.fetch(Method::GET, &path).await?;
+    lines::attempts(&body).map_err(|error| unreadable(&error))
 }
 
 /// All attempts of the calls of one run, without runs whose id merely has the same prefix.
@@ -141,7 +146,12 @@ fn is_call_of(run: &str, call: &str) -> bool {
 /// # Errors
 /// The collector does not answer.
 pub async fn spans(collector: &PodPort) -> Result<Vec<Span>, CallerError> {
-    lines(collector, "/v1/spans").await
+    let body = collector.fetch(Method::GET, "/v1/spans").await?;
+    let lines = body.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).map_err(|error| unreadable(&error)))
+        .collect()
 }
 
 /// Lets a caller connect to `address` (`host:port`) the given number of times, without making
@@ -194,28 +204,14 @@ async fn answer<T: serde::de::DeserializeOwned>(
     path: &str,
 ) -> Result<T, CallerError> {
     let body = port.fetch(method, path).await?;
-    serde_json::from_slice(&body).map_err(|error| CallerError::Broke {
-        calls: 0,
-        message: error.to_string(),
-    })
+    serde_json::from_slice(&body).map_err(|error| unreadable(&error))
 }
 
-async fn lines<T: serde::de::DeserializeOwned>(
-    port: &PodPort,
-    path: &str,
-) -> Result<Vec<T>, CallerError> {
-    let body = port.fetch(Method::GET, path).await?;
-    let lines = body
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty());
-    lines
-        .map(|line| {
-            serde_json::from_slice(line).map_err(|error| CallerError::Broke {
-                calls: 0,
-                message: error.to_string(),
-            })
-        })
-        .collect()
+fn unreadable(error: &serde_json::Error) -> CallerError {
+    CallerError::Broke {
+        calls: 0,
+        message: error.to_string(),
+    }
 }
 
 #[cfg(test)]
