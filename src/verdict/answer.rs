@@ -13,9 +13,7 @@ pub struct Identity<'a> {
 
 /// The first value, among headers or trailers, of a key that only the test bed's own server sets.
 pub fn mark<'a>(call: &'a Observation, key: &str) -> Option<&'a str> {
-    let all = fields::all(&call.headers, key);
-    let all = all.first().copied();
-    all.or_else(|| fields::all(&call.trailers, key).first().copied())
+    fields::first(&call.headers, key).or_else(|| fields::first(&call.trailers, key))
 }
 
 /// The pod of the application that answered; `None` if no application did.
@@ -37,12 +35,16 @@ pub fn stranger(call: &Observation, namespace: &str) -> Option<String> {
     Some(format!("{}/{pod} (uid {})", other.namespace, other.uid))
 }
 
+/// Whether no pod of another namespace answered.
+pub fn is_own(call: &Observation, namespace: &str) -> bool {
+    identity(call).is_none_or(|pod| pod.namespace == namespace)
+}
+
 /// Whether a statistical test reads this call: calls that the caller gave up or that a pod of
 /// another namespace answered are not samples. Without a `namespace`, the pod's namespace is not
 /// checked.
 pub fn is_sample(call: &Observation, namespace: Option<&str>) -> bool {
-    let own = |namespace| stranger(call, namespace).is_none();
-    !given_up(call) && namespace.is_none_or(own)
+    !given_up(call) && namespace.is_none_or(|namespace| is_own(call, namespace))
 }
 
 /// The workload of the application that answered.

@@ -19,6 +19,14 @@ pub fn all<'f>(fields: &'f [(String, String)], key: &str) -> Vec<&'f str> {
     named.map(|(_, value)| value.as_str()).collect()
 }
 
+/// The first value of a key.
+pub fn first<'f>(fields: &'f [(String, String)], key: &str) -> Option<&'f str> {
+    let named = fields
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(key));
+    named.map(|(_, value)| value.as_str())
+}
+
 /// Like [`all`], but as one value, as a reader sees it that joins repeated fields (RFC 9110 section
 /// 5.3; the Fetch standard's "get").
 pub fn joined(fields: &[(String, String)], key: &str) -> Option<String> {

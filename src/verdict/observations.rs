@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    answer::stranger, gathered::Telemetry, key_assignments::KeyAssignments, logged::Logged,
+    answer::is_own, gathered::Telemetry, key_assignments::KeyAssignments, logged::Logged,
     pods::Pods, producer::Way, stall::Stalls,
 };
 use testbed::control::{Attempt, Observation};
@@ -45,7 +45,7 @@ pub struct Observations {
 impl Observations {
     /// Calls that no pod of another namespace answered.
     pub fn own(&self) -> impl Iterator<Item = &Observation> {
-        let ours = |call: &&Observation| stranger(call, &self.namespace).is_none();
-        self.calls.iter().filter(ours)
+        let own = |call: &&Observation| is_own(call, &self.namespace);
+        self.calls.iter().filter(own)
     }
 }
