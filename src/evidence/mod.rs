@@ -4,3 +4,4 @@ pub mod bundle;
 pub mod dir;
 pub mod redact;
 pub mod sensitive;
+mod starts;

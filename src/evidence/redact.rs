@@ -8,7 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
 
-use super::sensitive::{self, MASK};
+use super::{
+    sensitive::{self, MASK},
+    starts::Starts,
+};
 use crate::text::userinfo;
 
 /// Shorter pieces of a secret are not masked: they would match ordinary words.
@@ -17,7 +20,15 @@ const SHORTEST: usize = 6;
 /// Secrets known so far. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
-    needles: Arc<RwLock<Vec<String>>>,
+    needles: Arc<RwLock<Needles>>,
+}
+
+#[derive(Debug, Default)]
+struct Needles {
+    /// Longest first.
+    all: Vec<String>,
+    /// How they begin.
+    starts: Starts,
 }
 
 impl Redactor {
@@ -28,12 +39,14 @@ impl Redactor {
         let lines = secret.lines().filter(|line| !line.starts_with("-----"));
         for piece in std::iter::once(secret.trim()).chain(lines.map(str::trim)) {
             for form in forms(piece) {
-                if form.len() >= SHORTEST && !needles.contains(&form) {
-                    needles.push(form);
+                if form.len() >= SHORTEST && !needles.all.contains(&form) {
+                    needles.starts.insert(form.as_bytes());
+                    needles.all.push(form);
                 }
             }
         }
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        let all = &mut needles.all;
+        all.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
     }
 
     /// From now on, masks the values of a Secret. Other objects are ignored.
@@ -46,8 +59,11 @@ impl Redactor {
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let needles = self.needles.read().unwrap_or_else(PoisonError::into_inner);
         let mut result = userinfo(text);
-        for needle in needles.iter() {
-            if result.contains(needle.as_str()) {
+        // A run has hundreds of needles and megabytes of text, and hardly any text has one of
+        // them: it is read once for all of them.
+        let found = needles.starts.found_in(result.as_bytes());
+        for needle in &needles.all {
+            if found.may_begin(needle) && result.contains(needle.as_str()) {
                 result = Cow::Owned(result.replace(needle.as_str(), MASK));
             }
         }
