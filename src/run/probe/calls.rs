@@ -120,7 +120,11 @@ pub async fn run(
     let asked = || options.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {
-        if let RunLine::Call(call) = line {
+        if let RunLine::Call(mut call) = line {
+            // Response messages are only evidence.
+            if calls.len() >= KEPT {
+                call.replies = Vec::new();
+            }
             // After a call that hung, the verdict is known. Other calls would hang as long.
             let hung = answer::given_up(&call);
             calls.push(*call);
