@@ -12,17 +12,14 @@ use crate::{
     values::range,
 };
 
-/// Route configurations whose name matches a regular expression, in their current state.
+/// Route configurations whose name matches a regular expression, in their current state, as text.
 ///
 /// # Errors
 /// When the proxy does not answer.
-pub async fn routes(admin: &PodPort, name: &str) -> Result<Value, HttpError> {
+pub async fn routes(admin: &PodPort, name: &str) -> Result<String, HttpError> {
     let name = escaped(name);
-    admin
-        .json(&format!(
-            "/config_dump?resource=dynamic_route_configs&name_regex={name}"
-        ))
-        .await
+    let resource = format!("dynamic_route_configs&name_regex={name}");
+    dump(admin, &resource).await
 }
 
 /// A regular expression, escaped for a URL.

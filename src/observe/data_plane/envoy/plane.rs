@@ -97,7 +97,7 @@ impl DataPlane for Envoy {
             false => mark.tables,
         };
         let dump = admin::routes(&self.admin, tables).await?;
-        Ok(marks::newest(&dump.to_string(), &mark.prefix))
+        Ok(marks::newest(&dump, &mark.prefix))
     }
 
     async fn unfinished(&self, namespace: &str) -> Result<Option<String>, AskError> {
