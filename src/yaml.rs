@@ -83,11 +83,45 @@ impl Classified for YamlError {
 #[error("the value of `<<` must be a map or a list of maps")]
 struct NoMap;
 
+/// Where a key or list item is, and its value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    key: Option<Short>,
+    value: Option<Short>,
+}
+
+/// A [`Position`] in a text of at most [`MAX_SIZE`] bytes. A suite has tens of thousands.
+#[derive(Debug, Clone, Copy)]
+struct Short([u32; 4]);
+
+impl From<Position> for Short {
+    fn from(position: Position) -> Self {
+        let Position {
+            line,
+            column,
+            offset,
+            length,
+        } = position;
+        Self([line, column, offset, length].map(|number| number.try_into().unwrap_or(u32::MAX)))
+    }
+}
+
+impl From<Short> for Position {
+    fn from(Short(numbers): Short) -> Self {
+        let [line, column, offset, length] = numbers.map(|number| number as usize);
+        Self {
+            line,
+            column,
+            offset,
+            length,
+        }
+    }
+}
+
 /// Positions of all keys and list items of one document by path (`probes.p.expect`, `steps[0]`).
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
-    keys: BTreeMap<String, Position>,
-    values: BTreeMap<String, Position>,
+    places: BTreeMap<Box<str>, Place>,
     start: Position,
     /// The first merge key.
     merge: Option<Position>,
@@ -96,37 +130,41 @@ pub struct SourceMap {
 impl SourceMap {
     /// Position of the key (or list item), or of its nearest parent if the path does not exist.
     pub fn key(&self, path: &str) -> Position {
-        self.nearest(&self.keys, path)
-    }
-
-    /// Position of the value.
-    pub fn value(&self, path: &str) -> Position {
-        self.values
-            .get(path)
-            .copied()
-            .unwrap_or_else(|| self.key(path))
-    }
-
-    pub fn has(&self, path: &str) -> bool {
-        self.keys.contains_key(path)
-    }
-
-    /// First line of the document's content.
-    pub fn line(&self) -> usize {
-        self.start.line
-    }
-
-    fn nearest(&self, places: &BTreeMap<String, Position>, path: &str) -> Position {
         let mut path = path;
         loop {
-            if let Some(position) = places.get(path) {
-                return *position;
+            let place = self.places.get(path).and_then(|place| place.key);
+            if let Some(position) = place {
+                return position.into();
             }
             match path.rfind(['.', '[']) {
                 Some(cut) => path = &path[..cut],
                 None => return self.start,
             }
         }
+    }
+
+    /// Position of the value.
+    pub fn value(&self, path: &str) -> Position {
+        let place = self.places.get(path).and_then(|place| place.value);
+        place.map_or_else(|| self.key(path), Position::from)
+    }
+
+    pub fn has(&self, path: &str) -> bool {
+        let place = self.places.get(path);
+        place.is_some_and(|place| place.key.is_some())
+    }
+
+    fn set_key(&mut self, path: &str, position: Position) {
+        self.places.entry(path.into()).or_default().key = Some(position.into());
+    }
+
+    fn set_value(&mut self, path: &str, position: Position) {
+        self.places.entry(path.into()).or_default().value = Some(position.into());
+    }
+
+    /// First line of the document's content.
+    pub fn line(&self) -> usize {
+        self.start.line
     }
 }
 
@@ -494,18 +532,18 @@ impl<'t> Walk<'t> {
         let path = if let Some(index) = &mut level.index {
             let path = format!("{}[{index}]", level.path);
             *index += 1;
-            document.keys.insert(path.clone(), position);
-            document.values.insert(path.clone(), position);
+            document.set_key(&path, position);
+            document.set_value(&path, position);
             path
         } else if let Some(path) = level.key.take() {
-            document.values.insert(path.clone(), position);
+            document.set_value(&path, position);
             path
         } else {
             let path = level.begin(position, scalar)?;
             if scalar == Some((MERGE, true)) {
                 document.merge.get_or_insert(position);
             }
-            document.keys.insert(path.clone(), position);
+            document.set_key(&path, position);
             path
         };
         self.paths += 2 * path.len();

@@ -14,9 +14,10 @@ use crate::{
 pub fn run(args: &ListArgs, global: &GlobalArgs) -> Result<Exit, CommandError> {
     let filter =
         Filter::new(args.selector.as_deref(), &args.proves, None).map_err(selection::usage)?;
-    let set = selection::load(&args.paths)?;
+    let mut set = selection::load(&args.paths)?;
     selection::print_findings(&set.findings, global.color);
-    let listed = list(&selection::filter(&set.scenarios, &filter)?);
+    let scenarios = std::mem::take(&mut set.scenarios);
+    let listed = list(&selection::filter(scenarios, &filter)?);
     if listed.is_empty() && set.findings.is_empty() && set.manifests > 0 {
         return Err(selection::nothing(&set));
     }

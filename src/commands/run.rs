@@ -281,10 +281,12 @@ async fn scenarios_on(
         lacks: mesh.lacks.clone(),
     });
     let known = known(&scenarios, &ready.versions)?;
-    let repeated = (0..settings.execution.repeat)
-        .flat_map(|_| scenarios.clone())
-        .collect();
-    let plan = mesh.plan(repeated, options);
+    let mut runs = scenarios;
+    let (once, repeat) = (runs.len(), settings.execution.repeat);
+    for _ in 1..repeat {
+        runs.extend_from_within(..once);
+    }
+    let plan = mesh.plan(runs, options);
     let mut session = Session::new(
         ready,
         mesh.endpoints,
@@ -377,7 +379,7 @@ fn select(settings: &Settings) -> Result<Vec<LoadedScenario>, CommandError> {
         let message = "the suite files have lint errors: nothing was started".to_owned();
         return Err(CommandError::Usage(message));
     }
-    let scenarios = selection::filter(&set.scenarios, &filter)?;
+    let scenarios = selection::filter(set.scenarios, &filter)?;
     let scenarios = selection::without_benches(scenarios, &filter);
     let runs = scenarios.len().saturating_mul(settings.execution.repeat);
     if runs > MOST_RUNS {

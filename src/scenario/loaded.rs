@@ -24,7 +24,7 @@ pub struct LoadedScenario {
     pub file: String,
     pub text: Arc<str>,
     pub scenario: Scenario,
-    pub places: SourceMap,
+    pub places: Arc<SourceMap>,
     /// Number of this run in the plan, from 1; 0 if the scenario runs once.
     pub attempt: u32,
     /// The same for every name of its file.

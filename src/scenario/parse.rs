@@ -68,7 +68,7 @@ pub fn parse(tree: &Tree, path: &str, text: String) -> Result<LoadedScenario, Ve
         file,
         text,
         scenario,
-        places,
+        places: Arc::new(places),
         attempt: 0,
         tree: tree.clone(),
     };
