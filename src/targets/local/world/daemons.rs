@@ -142,8 +142,9 @@ pub fn api_server(spec: &WorldSpec) -> Result<Daemon, RoleError> {
 /// Controllers that a world has no use for. Nothing reads the legacy Endpoints objects: kube-proxy,
 /// CoreDNS, Istio and the API server read `EndpointSlice`s, and each change of a pod would be
 /// written twice. The node supports neither persistent nor generic ephemeral volumes, nor resource
-/// claims, nor bootstrap tokens. A world does not live long enough for clean-up after a day.
-const UNUSED: [&str; 18] = [
+/// claims, nor bootstrap tokens. A world does not live long enough for clean-up after a day. Those
+/// that remove finalizers of volumes run, because the API server adds these.
+const UNUSED: [&str; 15] = [
     "bootstrap-signer",
     "certificatesigningrequest-cleaner",
     "device-taint-eviction",
@@ -154,14 +155,11 @@ const UNUSED: [&str; 18] = [
     "persistentvolume-attach-detach",
     "persistentvolume-binder",
     "persistentvolume-expander",
-    "persistentvolume-protection",
-    "persistentvolumeclaim-protection",
     "podcertificaterequest-cleaner",
     "resourceclaim",
     "storageversion-garbage-collector",
     "token-cleaner",
     "ttl",
-    "volumeattributesclass-protection",
 ];
 
 /// The controllers of a cluster, with request limits that suit a hundred pods at once.
