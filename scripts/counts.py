@@ -11,7 +11,7 @@ import sys
 # Results by the prefix of their line. All checks of this repository use the same prefixes,
 # whatever language they are written in.
 MARKS = {"ok ": 0, "FAILED ": 1, "SKIPPED": 2}
-CHECKS = ("deny", "style", "cluster", "leaks", "containers", "machine", "kind-failures")
+CHECKS = ("deny", "style", "cluster", "leaks", "poison", "containers", "machine", "kind-failures")
 GO = {"--- PASS: ": 0, "--- FAIL: ": 1, "--- SKIP: ": 2}
 VERDICTS = {"pass": 0, "known": 0, "fail": 1, "error": 1, "unexpected": 1, "skip": 2}
 

@@ -282,6 +282,7 @@ pub(crate) fn example(id: &str) -> &'static str {
         "jobs" | "repeat" | "seed" | "timeout_scale" => "3",
         "alpha" | "beta" => "1e-3",
         "keep" => "failed",
+        "isolation" => "private",
         "profile" => "stock",
         "output" => "json",
         "color" => "never",

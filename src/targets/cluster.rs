@@ -131,7 +131,7 @@ impl Existing {
             "cluster   {} (context {})\n\
              versions  {}\n\
              writes    namespaces mp-… labelled meshproof.dev/run={run}, and objects inside them; nothing elsewhere\n\
-             parallel  {} scenarios, each in its own namespaces, plus one namespace for the run\n\
+             parallel  {} scenarios, each in its own namespaces while it runs, plus one namespace for the run\n\
              image     {}\n\
              removes   {}; also what killed meshproof runs left in this cluster\n",
             self.server,

@@ -34,8 +34,9 @@ pub enum ReshapeError {
     Pods { seconds: f64, last: String },
 }
 
-/// Annotates the namespace with the scenario `id`, removes the workloads that are not wanted and adapts the number of pods of the others. Returns
-/// what is there afterwards. Missing workloads are created later.
+/// Annotates the namespace with the scenario `id`, removes the workloads that are not wanted and
+/// adapts the number of pods of the others. Returns what is there afterwards. Missing workloads are
+/// created later.
 ///
 /// # Errors
 /// [`ReshapeError`]: the namespace is in an unknown state.

@@ -24,6 +24,7 @@ mod kind;
 mod leaks;
 mod machine;
 mod objects;
+mod poison;
 mod program;
 mod tally;
 mod target;
