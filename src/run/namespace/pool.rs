@@ -205,8 +205,9 @@ mod tests {
     #[test]
     fn the_namespace_that_is_most_alike_is_taken() {
         let pool = Pool::new(3);
-        for names in [&["a", "b"], &["a", "c"]] {
-            let new = taken(&pool, names).expect("one may be created");
+        let both = [&["a", "b"], &["a", "c"]];
+        let new = both.map(|names| taken(&pool, names).expect("one may be created"));
+        for (names, new) in both.into_iter().zip(new) {
             let ticket = pool.announce(shape(names));
             pool.arrive(ticket, Some(idle(&new, names)));
         }
