@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResourceList};
 use kube::{Client, api::ApiResource};
 use tokio::sync::OnceCell;
 
@@ -56,9 +56,9 @@ impl Kinds {
         }
     }
 
-    /// The kinds with a namespace of all groups whose name is, or ends in, one of `groups`, in the
-    /// version that the API server prefers, and those of `further` (version and kind) that it has.
-    /// Requested once: CRDs that are created later are not seen.
+    /// The kinds with a namespace of all groups whose name is, or ends in, one of `groups`, and
+    /// those of `further` (version and kind) that the API server has. Requested once: CRDs that are
+    /// created later are not seen.
     ///
     /// # Errors
     /// The API server rejects a request or does not answer.
@@ -72,14 +72,7 @@ impl Kinds {
             let mut all = Vec::new();
             for group in client.list_api_groups().await?.groups {
                 if groups.iter().any(|end| group.name.ends_with(end)) {
-                    let version = group
-                        .preferred_version
-                        .or(group.versions.into_iter().next());
-                    let version = version.map(|version| version.group_version);
-                    all.extend(
-                        self.namespaced(client, &version.unwrap_or_default())
-                            .await?,
-                    );
+                    all.extend(namespaced(client, group).await?);
                 }
             }
             for (version, kind) in further {
@@ -91,24 +84,27 @@ impl Kinds {
         all.await.cloned()
     }
 
-    /// The kinds of a version that have a namespace and can be listed.
-    async fn namespaced(
-        &self,
-        client: &Client,
-        api_version: &str,
-    ) -> Result<Vec<ApiResource>, kube::Error> {
-        let mut listed = client.list_api_group_resources(api_version).await?;
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<(String, String), Known>) -> T) -> T {
+        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The kinds of a group that have a namespace and can be listed, each in the first version that has
+/// it: not every version has every kind.
+async fn namespaced(client: &Client, group: APIGroup) -> Result<Vec<ApiResource>, kube::Error> {
+    let mut kinds: BTreeMap<String, ApiResource> = BTreeMap::new();
+    for version in group.versions {
+        let version = version.group_version;
+        let mut listed = client.list_api_group_resources(&version).await?;
         let can_list = |verbs: &[String]| verbs.iter().any(|verb| verb == "list");
         listed
             .resources
             .retain(|one| one.namespaced && can_list(&one.verbs));
-        let kinds = of(api_version, listed).into_iter();
-        Ok(kinds.map(|(_, known)| known.resource).collect())
+        for ((_, kind), known) in of(&version, listed) {
+            kinds.entry(kind).or_insert(known.resource);
+        }
     }
-
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<(String, String), Known>) -> T) -> T {
-        work(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+    Ok(kinds.into_values().collect())
 }
 
 /// Kinds of one group version, without subresources (`deployments/scale`).

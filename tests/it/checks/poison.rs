@@ -53,11 +53,7 @@ const POISONS: [(&str, Poison, Option<&str>); 11] = [
         ),
         None,
     ),
-    (
-        "an open connection",
-        Connection("greeter", 50051),
-        Some("has 1 open connections"),
-    ),
+    ("an open connection", Connection("greeter", 50051), None),
     (
         "a call in progress",
         Control(
@@ -150,10 +146,11 @@ async fn poisoned_namespaces_are_noticed() {
 fn write_suites(folder: &Path) {
     let suites = folder.join("suites/poison");
     fs::create_dir_all(&suites).expect("a directory");
-    for (name, delay) in [("a-first", 4_000), ("b-second", 0)] {
+    // Slow scenarios start first.
+    for (name, group, delay) in [("a-first", "slow", 6_000), ("b-second", "quick", 0)] {
         let text = format!(
             "title: A call is answered\nwhy: It is.\nsource: [a document]\nproves: [B1]\n\
-             no-contrast: it is about the namespace\nneeds: [sidecar]\n\
+             no-contrast: it is about the namespace\nneeds: [sidecar]\nlabels: {{group: {group}}}\n\
              workloads:\n- {{name: caller, template: caller}}\n- {{name: greeter, template: greeter}}\n\
              probes:\n  one:\n    call: mypackage.Greeter/SayHello\n    from: caller\n    to: greeter:50051\n    \
              send: {{name: ada}}\n    script: {{delay_ms: {delay}}}\n    deadline: 20s\n    expect: {{status: OK}}\n\
@@ -173,9 +170,10 @@ impl Poisoned<'_> {
     async fn noticed(&self, poison: &Poison, expected: Option<&str>) -> Result<String, String> {
         let mut run = self.target.command(&["run"], &[]);
         run.current_dir(self.folder)
-            .args(["--jobs", "1", "--seed", "1", "--report-dir", "report"])
+            .args(["--jobs", "1", "--report-dir", "report"])
             .args(["suites/poison/a-first.yaml", "suites/poison/b-second.yaml"])
             .env("XDG_STATE_HOME", self.folder);
+        let _ = fs::remove_dir_all(self.folder.join("report")); // the first has none
         let mut run = Running::start(run);
         let namespace = self.namespace().await?;
         let kept = self.apply(&namespace, poison).await?;
@@ -199,24 +197,32 @@ impl Poisoned<'_> {
         output(kubectl, LIMIT).await
     }
 
-    /// Waits until the first scenario's call is in progress: one pod of the namespace says so.
+    /// Waits until the first scenario makes its call, and returns its namespace.
     async fn namespace(&self) -> Result<String, String> {
-        let found = until(WHOLE, async |_| {
-            let namespaces = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "json"];
-            let all: Value = serde_json::from_str(&self.kubectl(&namespaces).await?)
-                .map_err(|error| error.to_string())?;
-            let names = all["items"].as_array().into_iter().flatten();
-            let mut names = names.filter_map(|one| one["metadata"]["name"].as_str());
-            let Some(name) = names.find(|name| name.contains("-shared-")) else {
-                return Ok(Look::Unmet("no shared namespace".to_owned()));
-            };
-            let state = self.control(name, "greeter", "GET /v1/state", "").await;
-            Ok::<_, String>(match state {
-                Ok(text) if text.contains("\"running\":1") => Look::Met(name.to_owned()),
-                other => Look::Unmet(format!("{other:?}")),
+        let events = self.folder.join("report/events.jsonl");
+        let begun = until(WHOLE, async |_| {
+            let text = fs::read_to_string(&events).unwrap_or_default();
+            let mut lines = text.lines();
+            let first = r#""event":"step-started","id":"poison/a-first""#;
+            Ok::<_, String>(match lines.any(|line| line.contains(first)) {
+                true => Look::Met(()),
+                false => Look::Unmet(tail(&text, 2)),
             })
         });
-        found.await.map_err(|error| format!("{error:?}"))
+        begun.await.map_err(|error| format!("{error:?}"))?;
+        let namespaces = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "json"];
+        let all: Value = serde_json::from_str(&self.kubectl(&namespaces).await?)
+            .map_err(|error| error.to_string())?;
+        let mut namespaces = all["items"].as_array().into_iter().flatten();
+        let name = namespaces.find_map(|one| {
+            let metadata = &one["metadata"];
+            let mine = metadata["annotations"]["meshproof.dev/scenario"] == "poison/a-first"
+                && metadata["deletionTimestamp"].is_null();
+            metadata["name"].as_str().filter(|_| mine)
+        });
+        let name = name.filter(|name| name.contains("-shared-"));
+        name.map(str::to_owned)
+            .ok_or_else(|| "the first scenario has no shared namespace".to_owned())
     }
 
     /// Applies the poison. What is returned has to live as long as the poison.
@@ -246,25 +252,6 @@ impl Poisoned<'_> {
                 Ok(Kept(Some((forward, stream))))
             }
         }
-    }
-
-    /// Sends a request to a control port, and returns the answer.
-    async fn control(
-        &self,
-        namespace: &str,
-        workload: &str,
-        request: &str,
-        body: &str,
-    ) -> Result<String, String> {
-        let (_forward, address) = self.forward(namespace, workload, 15_999).await?;
-        let mut stream = connect(&address).await?;
-        ask(&mut stream, request, body).await?;
-        let mut text = String::new();
-        let read = stream.read_to_string(&mut text);
-        let read = tokio::time::timeout(LIMIT, read).await;
-        read.map_err(|_| "no answer".to_owned())?
-            .map_err(|error| error.to_string())?;
-        Ok(text)
     }
 
     async fn forward(
