@@ -187,3 +187,66 @@ fn unlike(documents: &[Value]) -> Option<&'static str> {
         _ => Some("its pods have several containers"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scenario::{Suites, load_all};
+
+    /// What a scenario of the suites shares.
+    fn of(id: &str) -> Isolation {
+        let set = load_all(&Suites::open(Path::new(".")), &[id.into()]).expect("suites");
+        isolation(set.scenarios.first().expect(id))
+    }
+
+    #[test]
+    fn what_runs_alone_is_private() {
+        let private = of("resilience/istiod-restart")
+            .private
+            .expect("it is private");
+        assert!(private.contains("it runs alone"), "{private}");
+    }
+
+    #[rstest::rstest]
+    #[case::scaled("balancing/scale-up-under-traffic", "greeter", "scales")]
+    #[case::restarted("resilience/gateway-restart", "edge", "annotations")]
+    #[case::credentials("tls/missing-credential", "edge", "credentials")]
+    #[case::another_program("interop/grpcurl", "grpcurl", "not a program of the test bed")]
+    fn pods_that_are_of_no_use_to_others_are_named(
+        #[case] id: &str,
+        #[case] workload: &str,
+        #[case] expected: &str,
+    ) {
+        let Isolation { private, own } = of(id);
+        assert_eq!(private, None);
+        assert!(own[workload].contains(expected), "{own:?}");
+    }
+
+    #[test]
+    fn ordinary_scenarios_share_everything() {
+        assert_eq!(of("routing/metadata"), Isolation::default());
+    }
+
+    #[rstest::rstest]
+    #[case("kind: Sidecar", Some("Sidecar a that it applies changes"))]
+    #[case(
+        "kind: Namespace",
+        Some("Namespace a that it applies is a further namespace")
+    )]
+    #[case("kind: Pod", Some("Pod a that it applies has pods"))]
+    #[case("kind: Gateway\napiVersion: networking.istio.io/v1", None)]
+    #[case(
+        "kind: Gateway\napiVersion: gateway.networking.k8s.io/v1",
+        Some("that the mesh deploys")
+    )]
+    #[case("kind: PeerAuthentication", None)]
+    fn objects_that_leave_traces_are_named(#[case] text: &str, #[case] expected: Option<&str>) {
+        let reason = lasting(&format!("{text}\nmetadata: {{name: a}}\n"));
+        match expected {
+            None => assert_eq!(reason, None),
+            Some(expected) => assert!(reason.expect("it lasts").contains(expected)),
+        }
+    }
+}
