@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     errors::{Classified, ErrorClass},
+    text::hex,
     toolchain::{Cache, ToolchainError},
 };
 
@@ -98,11 +99,7 @@ fn hash() -> String {
         hash.update(text);
         hash.update([0]);
     }
-    let digest = hash.finalize();
-    digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..8])
 }
 
 /// Builds in a folder of this process next to the final one; the first process to finish wins.

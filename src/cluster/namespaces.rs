@@ -154,11 +154,15 @@ where
         + DeserializeOwned
         + std::fmt::Debug,
 {
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
     let ours = ListParams::default().labels(RUN_LABEL);
     let limit = timeouts().cluster.request;
-    match timeout(limit, api.delete_collection(params, &ours)).await {
-        Ok(Ok(_)) => {}
+    match timeout(
+        limit,
+        object::delete_these::<K>(client, namespace, params, &ours),
+    )
+    .await
+    {
+        Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(namespace, %error, "pods were not deleted early"),
         Err(_) => tracing::debug!(namespace, "pods were not deleted early: no response"),
     }

@@ -1,15 +1,17 @@
 //! Objects as their authors wrote them: server-side apply and delete, with ownership.
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::{
         ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
         Preconditions, TypeMeta,
     },
     core::{Request, Status},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
@@ -340,6 +342,34 @@ pub async fn delete(client: &Client, written: &Written) -> Result<(), ObjectErro
             written.api_version.clone(),
             written.kind.clone(),
             written.name.clone(),
+        )),
+    }
+}
+
+/// Deletes the objects of a kind in a namespace that a selector matches.
+///
+/// # Errors
+/// The API server rejects the request or does not answer.
+pub async fn delete_these<K>(
+    client: &Client,
+    namespace: &str,
+    params: &DeleteParams,
+    which: &ListParams,
+) -> Result<(), ObjectError>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    match api.delete_collection(params, which).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(explain(
+            error,
+            K::api_version(&()).into_owned(),
+            K::kind(&()).into_owned(),
+            format!("(some in {namespace})"),
         )),
     }
 }

@@ -19,9 +19,10 @@ use tar::EntryType;
 use super::{
     ArchiveError,
     error::unwritable,
-    layer::{self, Layer, header, hex, seal},
+    layer::{self, Layer, header, seal},
     whole::whole,
 };
+use crate::text::hex;
 use crate::toolchain::Image;
 
 /// Block size of tar: every header is one block, and contents are padded to whole blocks.
@@ -92,7 +93,7 @@ impl<'a> Archive<'a> {
     fn add(&mut self, image: &Image) -> Result<WrittenImage, ArchiveError> {
         let layer = self.add_layer(image)?;
         let config = config(image, &layer.digest).to_string();
-        let id = hex(Sha256::new_with_prefix(&config));
+        let id = hex(&Sha256::digest(&config));
         let (name, member) = (tagged(&image.name), format!("{id}.json"));
         self.manifest.push(json!({
             "Config": member,

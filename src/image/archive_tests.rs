@@ -53,7 +53,7 @@ fn members(tar: &[u8]) -> BTreeMap<String, (tar::Header, Vec<u8>)> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(Sha256::new_with_prefix(bytes)))
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 #[test]

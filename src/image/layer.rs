@@ -13,6 +13,7 @@ use super::{
     ArchiveError,
     tree::{Node, Source, flatten},
 };
+use crate::text::hex;
 use crate::toolchain::TreeEntry;
 
 /// Record size: tar streams are padded to a multiple of this, as by GNU tar.
@@ -146,14 +147,6 @@ pub(super) fn filling(bytes: u64) -> Vec<u8> {
     vec![0; (bytes.next_multiple_of(RECORD) - bytes) as usize]
 }
 
-/// Hexadecimal digits of a digest.
-pub(super) fn hex(hash: Sha256) -> String {
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 /// A writer that counts and hashes what it passes on.
 pub(super) struct Hashing<W> {
     to: W,
@@ -170,7 +163,7 @@ impl<W> Hashing<W> {
     /// Digest and size of what has been written.
     pub(super) fn layer(self) -> Layer {
         Layer {
-            digest: hex(self.hash),
+            digest: hex(&self.hash.finalize()),
             bytes: self.bytes,
         }
     }

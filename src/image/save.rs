@@ -22,9 +22,10 @@ use super::{
     ArchiveError,
     archive::{architecture, layer_member},
     error::unwritable,
-    layer::{self, Hashing, filling, header, hex, seal},
+    layer::{self, Hashing, filling, header, seal},
     whole::whole,
 };
+use crate::text::hex;
 use crate::toolchain::TreeEntry;
 
 /// Block size of tar: every header is one block, and contents are padded to whole blocks.
@@ -141,7 +142,7 @@ impl Layered {
     #[must_use]
     pub fn new(names: Vec<String>, layers: Vec<Rc<Layer>>, start: &Start) -> Self {
         let config = config(&layers, start).to_string();
-        let id = hex(Sha256::new_with_prefix(&config));
+        let id = hex(&Sha256::digest(&config));
         Self {
             names,
             layers,

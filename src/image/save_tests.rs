@@ -36,7 +36,7 @@ fn members(tar: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hex(Sha256::new_with_prefix(bytes))
+    hex(&Sha256::digest(bytes))
 }
 
 /// Two images on one base; the first has two names.

@@ -64,7 +64,7 @@ async fn one(
         (PlanAction::Run, Some(why)) => unjudged(&entry.loaded, format!("not started: {why}")),
         (PlanAction::Run, None) if stop.is_cancelled() => return,
         (PlanAction::Run, None) => {
-            let run = scenario::run(ctx, &entry.loaded, number + 1, known.get(&entry.loaded.id));
+            let run = scenario::run(ctx, entry, number + 1, known.get(&entry.loaded.id));
             let judged = async {
                 tokio::select! {
                     end = run => unless_lost(ctx, end).await,

@@ -29,7 +29,7 @@ use crate::{
     cluster::object::Written,
     errors::Trouble,
     event::{EventKind, ScenarioEnd},
-    plan::isolation::{self, OUTSIDE},
+    plan::{PlanEntry, isolation::OUTSIDE},
     scenario::{
         StepNumber,
         known::Known,
@@ -57,11 +57,12 @@ use crate::{
 /// Runs a scenario and emits its events. Never fails: an error becomes the verdict.
 pub async fn run(
     ctx: &Arc<RunContext>,
-    loaded: &LoadedScenario,
+    entry: &PlanEntry,
     number: usize,
     known: Option<&Known>,
 ) -> ScenarioEnd {
     let start = Instant::now();
+    let loaded = &entry.loaded;
     ctx.recorder.emit(EventKind::ScenarioStarted {
         id: loaded.id.clone(),
         attempt: loaded.attempt,
@@ -71,7 +72,7 @@ pub async fn run(
         errors,
         samples,
         floor_ms,
-    } = attempt(ctx, loaded, number).await;
+    } = attempt(ctx, entry, number).await;
     let Conclusion {
         verdict,
         cause,
@@ -101,7 +102,8 @@ struct Attempt {
     floor_ms: u64,
 }
 
-async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) -> Attempt {
+async fn attempt(ctx: &Arc<RunContext>, entry: &PlanEntry, number: usize) -> Attempt {
+    let loaded = &entry.loaded;
     let unmade = |error: &ScenarioError| Attempt {
         errors: vec![Trouble::of(error)],
         ..Attempt::default()
@@ -114,7 +116,7 @@ async fn attempt(ctx: &Arc<RunContext>, loaded: &LoadedScenario, number: usize) 
         id: &loaded.id,
         number,
         workloads: &workloads,
-        isolation: isolation::isolation(loaded),
+        isolation: &entry.isolation,
         gateway: probe::uses_gateway(ctx, loaded),
         outside: loaded.scenario.needs.iter().any(|need| need == OUTSIDE),
     };

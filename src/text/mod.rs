@@ -1,6 +1,7 @@
-//! Shared text helpers: globs, spelling suggestions, masking of credentials.
+//! Shared text helpers: globs, hexadecimal digits, spelling suggestions, masking of credentials.
 
 mod glob;
+mod hex;
 #[cfg(test)]
 mod page;
 mod renamed;
@@ -8,6 +9,7 @@ mod spelling;
 mod userinfo;
 
 pub use glob::glob;
+pub use hex::hex;
 #[cfg(test)]
 pub use page::assert_in_page;
 pub use spelling::{did_you_mean, listed, nearest, sentence};

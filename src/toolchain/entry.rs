@@ -11,8 +11,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{error::ToolchainError, pins::hex};
+use super::error::ToolchainError;
 use crate::errors::{Classified, ErrorClass};
+use crate::text::hex;
 
 /// Name of the manifest inside an entry.
 const MANIFEST: &str = "manifest.json";

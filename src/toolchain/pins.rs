@@ -6,6 +6,7 @@ use include_dir::{Dir, include_dir};
 use sha2::{Digest as _, Sha256};
 
 use super::error::ToolchainError;
+use crate::text::hex;
 
 /// Minimum Go version for the pinned modules (the `go` line of go.mod).
 pub const GO_MINIMUM: &str = "1.26";
@@ -122,11 +123,6 @@ impl Recipe {
         part(go.as_bytes());
         hex(&hash.finalize())
     }
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn collect(dir: &Dir<'_>, into: &mut BTreeMap<String, Vec<u8>>) {

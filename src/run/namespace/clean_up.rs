@@ -1,19 +1,15 @@
 //! Cleans up a scenario's namespace once its verdict is known.
 
 use futures::future::try_join_all;
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
-        batch::v1::Job,
-        core::v1::{Pod, Service},
-    },
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::Job,
+    core::v1::{Pod, Service},
 };
 use kube::{
-    Api, Client,
+    Client,
     api::{DeleteParams, ListParams},
 };
-use serde::de::DeserializeOwned;
 
 use crate::{
     cluster::{
@@ -65,20 +61,20 @@ async fn empty(
     namespace: &str,
     configuration: &[Written],
 ) -> Result<(), ObjectError> {
-    let gentle = DeleteParams::background();
+    let (gentle, all) = (DeleteParams::background(), ListParams::default());
     // Owners before their dependents, which they would otherwise recreate.
-    all_of::<Deployment>(client, namespace, &gentle).await?;
-    all_of::<StatefulSet>(client, namespace, &gentle).await?;
-    all_of::<DaemonSet>(client, namespace, &gentle).await?;
-    all_of::<Job>(client, namespace, &gentle).await?;
-    all_of::<ReplicaSet>(client, namespace, &gentle).await?;
+    object::delete_these::<Deployment>(client, namespace, &gentle, &all).await?;
+    object::delete_these::<StatefulSet>(client, namespace, &gentle, &all).await?;
+    object::delete_these::<DaemonSet>(client, namespace, &gentle, &all).await?;
+    object::delete_these::<Job>(client, namespace, &gentle, &all).await?;
+    object::delete_these::<ReplicaSet>(client, namespace, &gentle, &all).await?;
     let objects = configuration
         .iter()
         .map(|written| object::delete(client, written));
     let at_once = DeleteParams::default().grace_period(0);
     tokio::try_join!(
-        all_of::<Pod>(client, namespace, &at_once),
-        all_of::<Service>(client, namespace, &gentle),
+        object::delete_these::<Pod>(client, namespace, &at_once, &all),
+        object::delete_these::<Service>(client, namespace, &gentle, &all),
         try_join_all(objects),
     )?;
     Ok(())
@@ -100,44 +96,7 @@ pub async fn pods_of(
     let these = format!("{WORKLOAD_LABEL} in ({})", workloads.join(","));
     let these = ListParams::default().labels(&these);
     let at_once = DeleteParams::default().grace_period(0);
-    some_of::<ReplicaSet>(client, namespace, &DeleteParams::background(), &these).await?;
-    some_of::<Pod>(client, namespace, &at_once, &these).await
-}
-
-async fn all_of<K>(
-    client: &Client,
-    namespace: &str,
-    params: &DeleteParams,
-) -> Result<(), ObjectError>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
-    some_of::<K>(client, namespace, params, &ListParams::default()).await
-}
-
-async fn some_of<K>(
-    client: &Client,
-    namespace: &str,
-    params: &DeleteParams,
-    which: &ListParams,
-) -> Result<(), ObjectError>
-where
-    K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(client.clone(), namespace);
-    match api.delete_collection(params, which).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(object::explain(
-            error,
-            K::api_version(&()).into_owned(),
-            K::kind(&()).into_owned(),
-            format!("(some in {namespace})"),
-        )),
-    }
+    object::delete_these::<ReplicaSet>(client, namespace, &DeleteParams::background(), &these)
+        .await?;
+    object::delete_these::<Pod>(client, namespace, &at_once, &these).await
 }

@@ -56,7 +56,7 @@ pub struct Request<'a> {
     pub number: usize,
     /// Its workloads, with the documents of their files.
     pub workloads: &'a [(Workload, Vec<Value>)],
-    pub isolation: Isolation,
+    pub isolation: &'a Isolation,
     /// Whether it uses the shared ingress gateway.
     pub gateway: bool,
     /// Whether it may write outside its namespace.
@@ -65,14 +65,12 @@ pub struct Request<'a> {
 
 /// A namespace before the objects of a scenario are written.
 pub struct Held {
-    pub root: Written,
+    /// The namespace, and what is there already.
+    place: Idle,
     /// A name that no other scenario of the run has.
     lease: String,
-    /// What is there already.
-    standing: Standing,
     /// What will stay for the next scenario.
     shape: Shape,
-    addresses: BTreeMap<String, String>,
 }
 
 impl Held {
@@ -80,10 +78,8 @@ impl Held {
     pub fn nothing(root: Written) -> Self {
         Self {
             lease: root.name.clone(),
-            root,
-            standing: Standing::default(),
+            place: Idle::new(root),
             shape: Shape::default(),
-            addresses: BTreeMap::new(),
         }
     }
 }
@@ -102,7 +98,7 @@ impl ScenarioNamespace {
             error,
             evidence: Vec::new(),
         })?;
-        let (root, is_shared) = (held.root.clone(), !held.shape.0.is_empty());
+        let (root, is_shared) = (held.place.root.clone(), !held.shape.0.is_empty());
         let Request {
             workloads,
             gateway,
@@ -130,26 +126,15 @@ impl ScenarioNamespace {
         gateway: bool,
         outside: bool,
     ) -> Result<Self, NamespaceError> {
-        let namespace = held.root.name.clone();
+        let namespace = held.place.root.name.clone();
         let host = format!("{}.example.test", held.lease);
         let mut objects = objects(ctx, workloads, &namespace, &host);
-        let (there, shape) = (held.standing.clone(), held.shape.clone());
+        let (there, shape) = (held.place.standing.clone(), held.shape.clone());
         let mut ns = Self::new(ctx, held, host, workloads, &objects, outside);
         objects.retain(|object| !there.has(object));
         readdress(&mut objects, &ns.addresses_of_services);
-        let written = order::write_all(&ctx.writer, objects, ns.home()).await?;
-        let all = [there.written, written.clone()].concat();
-        ns.standing = Standing::new(shape, &all);
-        let stays = |object: &Written| {
-            object.name == marker::NAME || ns.standing.written.iter().any(|one| one == object)
-        };
-        ns.leased = written.iter().filter(|one| !stays(one)).cloned().collect();
-        let reported = |object: &Written| object.api_version.contains("istio.io");
-        let within = |object: &Written| object.namespace.as_ref() == Some(&ns.name);
-        let entries = written
-            .into_iter()
-            .filter(|object| reported(object) || !within(object));
-        ns.entries = entries.collect();
+        ns.made = order::write_all(&ctx.writer, objects, ns.home()).await?;
+        ns.standing = Standing::new(shape, &[there.written, ns.made.clone()].concat());
         for (workload, documents) in workloads {
             let expected = workload.replicas.unwrap_or_else(|| replicas(documents));
             ns.await_pods(ctx, &workload.name, expected).await?;
@@ -180,18 +165,16 @@ impl ScenarioNamespace {
         let controllers = workloads.iter().filter_map(|(workload, documents)| {
             Some((workload.name.clone(), Maker::of(documents)?))
         });
-        let Held {
-            root,
-            lease,
-            addresses,
-            ..
-        } = held;
+        let Held { place, lease, .. } = held;
+        let Idle {
+            root, addresses, ..
+        } = place;
         Self {
             host,
             lease,
             addresses_of_services: addresses,
             standing: Standing::default(),
-            leased: Vec::new(),
+            made: Vec::new(),
             marks: PodMarks::new(),
             workloads: workloads.iter().map(|(one, _)| one.clone()).collect(),
             callers,
@@ -205,7 +188,6 @@ impl ScenarioNamespace {
             name: root.name.clone(),
             outside,
             root,
-            entries: Vec::new(),
             taken: TakenSlots::default(),
         }
     }
@@ -230,8 +212,7 @@ impl ScenarioNamespace {
         // gateways were checked after it.
         let proxies = self.proxies(ctx);
         self.await_endpoints_at(ctx, &proxies, false).await?;
-        self.leased.extend(live.written.iter().cloned());
-        self.entries.extend(live.written);
+        self.made.extend(live.written);
         Ok(())
     }
 
@@ -239,8 +220,25 @@ impl ScenarioNamespace {
     /// [`CleanupPolicy`](crate::run::context::CleanupPolicy), or keeps it. `configuration` is
     /// what was applied since it was created. Does not wait.
     pub async fn end(&self, ctx: &RunContext, configuration: &[Written], keep: bool) {
-        let all = [&self.entries, configuration].concat();
+        let all = [self.entries(), configuration.to_vec()].concat();
         clean_up::end(ctx, &self.root, &all, keep).await;
+    }
+
+    /// Mesh configuration, and objects outside the namespace, that were written when it was
+    /// created.
+    fn entries(&self) -> Vec<Written> {
+        let within = |object: &Written| object.namespace.as_ref() == Some(&self.name);
+        let made = self.made.iter();
+        made.filter(|one| one.api_version.contains("istio.io") || !within(one))
+            .cloned()
+            .collect()
+    }
+
+    /// What was written when it was created, and goes with the scenario.
+    pub(super) fn leased(&self) -> impl Iterator<Item = &Written> {
+        let stays =
+            |one: &&Written| one.name == marker::NAME || self.standing.written.contains(one);
+        self.made.iter().filter(move |one| !stays(one))
     }
 }
 
@@ -250,7 +248,7 @@ async fn hold(ctx: &RunContext, request: &Request<'_>) -> Result<Held, Namespace
     let lease = name::name(run, request.number, request.id);
     let adapted = |workload: &Workload, documents: &[Value]| adapted(ctx, workload, documents);
     let shape = match ctx.session.isolation {
-        IsolationMode::Shared => standing::shape(&request.isolation, request.workloads, adapted),
+        IsolationMode::Shared => standing::shape(request.isolation, request.workloads, adapted),
         IsolationMode::Private => Shape::default(),
     };
     if shape.0.is_empty() {
@@ -258,47 +256,33 @@ async fn hold(ctx: &RunContext, request: &Request<'_>) -> Result<Held, Namespace
         return Ok(Held::nothing(root));
     }
     loop {
-        let idle = match ctx.pool.take(&shape).await {
-            Place::Idle(idle) => idle,
+        let mut place = match ctx.pool.take(&shape).await {
+            Place::Idle(idle) => *idle,
             Place::New(number) => {
                 let name = name::of_the_pool(run, number);
                 let claimed = ctx.writer.claim(&name, request.id).await;
-                let root = claimed.inspect_err(|_| ctx.pool.lose())?;
-                let standing = Standing::default();
-                let addresses = BTreeMap::new();
+                let place = Idle::new(claimed.inspect_err(|_| ctx.pool.lose())?);
                 return Ok(Held {
-                    root,
+                    place,
                     lease,
-                    standing,
                     shape,
-                    addresses,
                 });
             }
         };
-        let Idle {
-            root,
-            standing,
-            addresses,
-        } = *idle;
-        match reshape::reshape(ctx, &root, request.id, standing, &shape).await {
-            Ok(standing) => {
+        match reshape::reshape(ctx, request.id, &mut place, &shape).await {
+            Ok(()) => {
                 return Ok(Held {
-                    root,
+                    place,
                     lease,
-                    standing,
                     shape,
-                    addresses,
                 });
             }
             Err(error) => {
-                let text = format!(
-                    "namespace {} is not used again: {}",
-                    root.name,
-                    chain(&error)
-                );
+                let name = &place.root.name;
+                let text = format!("namespace {name} is not used again: {}", chain(&error));
                 ctx.recorder.emit(EventKind::Note { text });
                 ctx.pool.lose();
-                clean_up::end(ctx, &root, &[], false).await;
+                clean_up::end(ctx, &place.root, &[], false).await;
             }
         }
     }

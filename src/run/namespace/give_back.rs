@@ -82,13 +82,17 @@ pub fn start(
     gateway: bool,
     id: String,
 ) {
-    let shape = ns.standing.shape().clone();
-    let ticket = ctx.pool.announce(shape);
-    let task_ctx = Arc::clone(ctx);
+    let ticket = ctx.pool.announce(ns.standing.shape().clone());
+    let announced = Announced {
+        ctx: Arc::clone(ctx),
+        ticket,
+        idle: None,
+    };
     let task = tokio::spawn(async move {
-        let ctx = task_ctx;
-        let idle = match clean(&ctx, &ns, &written, gateway).await {
-            Ok(idle) => Some(idle),
+        let mut announced = announced;
+        let ctx = &announced.ctx;
+        match clean(ctx, &ns, &written, gateway).await {
+            Ok(idle) => announced.idle = Some(idle),
             Err(error) => {
                 let text = format!(
                     "namespace {} is not used again after {id}: {}",
@@ -96,13 +100,26 @@ pub fn start(
                     chain(&error)
                 );
                 ctx.recorder.emit(EventKind::Note { text });
-                ns.end(&ctx, &written, false).await;
-                None
+                ns.end(ctx, &written, false).await;
             }
-        };
-        ctx.pool.arrive(ticket, idle);
+        }
     });
     ctx.pool.track(task);
+}
+
+/// A namespace that scenarios may be waiting for. However the proof ends, they learn whether it
+/// comes.
+struct Announced {
+    ctx: Arc<RunContext>,
+    ticket: u64,
+    /// The namespace, once it is proven to be clean.
+    idle: Option<Idle>,
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.ctx.pool.arrive(self.ticket, self.idle.take());
+    }
 }
 
 /// Removes everything of the scenario, and proves that it is gone.
@@ -114,7 +131,7 @@ async fn clean(
 ) -> Result<Idle, Unclean> {
     let (callers, servers) = testbeds(ctx, ns);
     reset(ctx, ns, &servers).await?;
-    let all: Vec<Written> = ns.leased.iter().chain(written).cloned().collect();
+    let all: Vec<Written> = ns.leased().chain(written).cloned().collect();
     let (of_the_mesh, others): (Vec<Written>, Vec<Written>) = all
         .into_iter()
         .partition(|one| one.api_version.contains("istio.io"));

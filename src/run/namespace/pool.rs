@@ -32,6 +32,17 @@ pub struct Idle {
     pub addresses: BTreeMap<String, String>,
 }
 
+impl Idle {
+    /// A new namespace: nothing is there yet.
+    pub fn new(root: Written) -> Self {
+        Self {
+            root,
+            standing: Standing::default(),
+            addresses: BTreeMap::new(),
+        }
+    }
+}
+
 /// What a scenario gets.
 #[derive(Debug)]
 pub enum Place {

@@ -8,14 +8,11 @@ use k8s_openapi::api::core::v1::Pod;
 use super::{
     clean_up,
     maker::{Maker, ScaleError},
-    standing::{Shape, Standing},
+    pool::Idle,
+    standing::Shape,
 };
 use crate::{
-    cluster::{
-        namespaces,
-        object::{ObjectError, Written},
-        pods,
-    },
+    cluster::{namespaces, object::ObjectError, pods},
     fixture::workload::WORKLOAD_LABEL,
     run::context::RunContext,
     timeouts::timeouts,
@@ -35,34 +32,32 @@ pub enum ReshapeError {
 }
 
 /// Annotates the namespace with the scenario `id`, removes the workloads that are not wanted and
-/// adapts the number of pods of the others. Returns what is there afterwards. Missing workloads are
-/// created later.
+/// adapts the number of pods of the others. Missing workloads are created later.
 ///
 /// # Errors
 /// [`ReshapeError`]: the namespace is in an unknown state.
 pub async fn reshape(
     ctx: &RunContext,
-    root: &Written,
     id: &str,
-    standing: Standing,
+    place: &mut Idle,
     wanted: &Shape,
-) -> Result<Standing, ReshapeError> {
-    let namespace = &root.name;
+) -> Result<(), ReshapeError> {
+    let namespace = &place.root.name;
     let annotated = namespaces::used_by(&ctx.client, namespace, id).await;
     annotated.map_err(|error| ReshapeError::Annotation(Box::new(error)))?;
-    let surplus = wanted.surplus(standing.shape());
+    let surplus = wanted.surplus(place.standing.shape());
     let surplus: BTreeSet<String> = surplus.into_keys().map(str::to_owned).collect();
-    let (mut left, gone) = standing.without(&surplus);
+    let gone = place.standing.remove(&surplus);
     try_join_all(gone.iter().map(|one| ctx.writer.delete(one))).await?;
     let names: Vec<String> = surplus.iter().cloned().collect();
     clean_up::pods_of(&ctx.client, namespace, &names).await?;
-    let scaled = left.adopt_replicas(wanted);
+    let scaled = place.standing.adopt_replicas(wanted);
     let scale = scaled
         .iter()
         .map(|(name, replicas)| Maker::Deployment.scale(&ctx.client, namespace, name, *replicas));
     try_join_all(scale).await?;
     if surplus.is_empty() && scaled.is_empty() {
-        return Ok(left);
+        return Ok(());
     }
     let count = |pods: &[Pod], workload: &str| {
         let mine = pods
@@ -74,13 +69,13 @@ pub async fn reshape(
         (all, ready)
     };
     let done = |pods: &[Pod]| {
-        let mut kept = left.shape().0.iter();
+        let mut kept = place.standing.shape().0.iter();
         surplus.iter().all(|name| count(pods, name).0 == 0)
             && kept.all(|(name, one)| count(pods, name) == (one.replicas, one.replicas))
     };
     let limit = timeouts().pods.ready;
     match ctx.pods.until(namespace, limit, done).await {
-        Ok(_) => Ok(left),
+        Ok(_) => Ok(()),
         Err(last) => Err(ReshapeError::Pods {
             seconds: limit.as_secs_f64(),
             last: pods::brief(&last),

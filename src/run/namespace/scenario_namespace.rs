@@ -71,15 +71,12 @@ pub struct ScenarioNamespace {
     pub(super) root: Written,
     /// What stays for the next scenario. Empty if there is none.
     pub(super) standing: Standing,
-    /// What was written when it was created, and goes with the scenario.
-    pub(super) leased: Vec<Written>,
+    /// What was written when it was created.
+    pub(super) made: Vec<Written>,
     /// Cluster IPs that its Services have or had, by name.
     pub(super) addresses_of_services: BTreeMap<String, String>,
     /// Its pods when the scenario began, if others use them later.
     pub(super) marks: PodMarks,
-    /// Mesh configuration, and objects outside the namespace, that were written when it was
-    /// created.
-    pub(super) entries: Vec<Written>,
     /// The patches of a mutation that its proxies have had.
     pub taken: TakenSlots,
 }

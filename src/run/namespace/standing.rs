@@ -142,14 +142,14 @@ impl Standing {
         changed
     }
 
-    /// The same without the objects of some workloads, which are returned.
-    pub fn without(mut self, surplus: &BTreeSet<String>) -> (Self, Vec<Written>) {
+    /// Removes some workloads. Returns their objects, without those that others have too.
+    pub fn remove(&mut self, surplus: &BTreeSet<String>) -> Vec<Written> {
         self.shape.0.retain(|name, _| !surplus.contains(name));
-        let left = Self::new(self.shape.clone(), &self.written);
-        let gone = self.written.into_iter();
-        let gone = gone.filter(|one| !left.written.contains(one));
-        let gone = gone.collect();
-        (left, gone)
+        let before = std::mem::take(self);
+        *self = Self::new(before.shape, &before.written);
+        let mut gone = before.written;
+        gone.retain(|one| !self.written.contains(one));
+        gone
     }
 }
 
@@ -250,14 +250,14 @@ mod tests {
             written("ServiceAccount", "shared-account"),
             written("Service", "never-counts"),
         ];
-        let standing = Standing::new(shape(&[("a", false, 1), ("b", false, 1)]), &all);
+        let mut standing = Standing::new(shape(&[("a", false, 1), ("b", false, 1)]), &all);
         assert_eq!(standing.written.len(), 3, "Services go with the scenario");
-        let (left, gone) = standing.without(&BTreeSet::from(["a".to_owned()]));
+        let gone = standing.remove(&BTreeSet::from(["a".to_owned()]));
         let names = |all: &[Written]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&gone), ["a"]);
-        assert_eq!(names(&left.written), ["b", "shared-account"]);
-        assert!(left.has(&json!({"kind": "Deployment", "metadata": {"name": "b"}})));
-        assert!(!left.has(&json!({"kind": "Deployment", "metadata": {"name": "a"}})));
+        assert_eq!(names(&standing.written), ["b", "shared-account"]);
+        assert!(standing.has(&json!({"kind": "Deployment", "metadata": {"name": "b"}})));
+        assert!(!standing.has(&json!({"kind": "Deployment", "metadata": {"name": "a"}})));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     image,
+    text::hex,
     timeouts::timeouts,
     toolchain::{Image, stock},
 };
@@ -111,11 +112,7 @@ fn digest(path: &Path) -> io::Result<String> {
     loop {
         match file.read(&mut buffer)? {
             0 => {
-                return Ok(hash
-                    .finalize()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect());
+                return Ok(hex(&hash.finalize()));
             }
             read => hash.update(&buffer[..read]),
         }

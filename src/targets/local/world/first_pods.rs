@@ -20,13 +20,9 @@ use kube::{
     api::{ListParams, PostParams},
 };
 
-/// Name and note of the ConfigMap that the controller manager publishes in every namespace
-/// (`pkg/controller/certificates/rootcacertpublisher`).
+/// Name of the ConfigMap that the controller manager publishes in every namespace
+/// (`pkg/controller/certificates/rootcacertpublisher`), and later completes here.
 const AUTHORITY: &str = "kube-root-ca.crt";
-const NOTE: (&str, &str) = (
-    "kubernetes.io/description",
-    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.",
-);
 
 /// Creates the pods. `authority` is the certificate of the API server's authority.
 ///
@@ -52,11 +48,9 @@ pub async fn create(client: &Client, authority: &str) -> Result<(), kube::Error>
 }
 
 fn config_map(authority: &str) -> ConfigMap {
-    let (key, text) = NOTE;
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(AUTHORITY.to_owned()),
-            annotations: Some([(key.to_owned(), text.to_owned())].into()),
             ..ObjectMeta::default()
         },
         data: Some([("ca.crt".to_owned(), authority.to_owned())].into()),

@@ -13,6 +13,7 @@ use super::{
     error::{CertificateError, RoleError},
     spec::{API_PORT, API_SERVICE_IP, NODE_IP, NODE_NAME, WorldSpec},
 };
+use crate::text::hex;
 
 type Authority = Issuer<'static, KeyPair>;
 
@@ -85,10 +86,7 @@ fn certificates(dir: &Path, ca_pem: &str, ca: &Authority) -> Result<(), Certific
 /// verifies a client certificate anew for every request, which was a fifteenth of its work.
 fn token(dir: &Path) -> Result<String, CertificateError> {
     let secret = KeyPair::generate()?.serialize_der();
-    let token: String = Sha256::digest(secret)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let token = hex(&Sha256::digest(secret));
     write(&dir.join("admin.key"), &token)?;
     let user = "meshproof-admin,meshproof-admin,system:masters";
     write(&dir.join("tokens.csv"), &format!("{token},{user}\n"))?;
