@@ -11,6 +11,7 @@ pub mod lease;
 pub mod namespaces;
 pub mod object;
 pub mod plugin;
+pub mod pod_watch;
 pub mod pods;
 pub mod request;
 pub mod runs;

@@ -5,7 +5,7 @@ use testbed::stall::StallDetector;
 
 use super::{guard::Guards, namespace::pool::Pool, target_lost::TargetLost};
 use crate::{
-    cluster::{pods::PodWatch, writer::Writer},
+    cluster::{pod_watch::PodWatch, writer::Writer},
     event::{recorder::Recorder, run_id::RunId},
     evidence::{bundle::Bundle, redact::Redactor},
     fixture::overrides::WorkloadOverrides,

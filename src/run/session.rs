@@ -17,7 +17,7 @@ use crate::{
     cluster::{
         lease, namespaces,
         object::{ObjectError, RUN_LABEL, Written},
-        pods::PodWatch,
+        pod_watch::PodWatch,
         runs::{self, CONTROL_SCENARIO as CONTROL, SweepScope, Swept},
         writer::Writer,
     },

@@ -13,7 +13,8 @@ use super::{injection::is_injected, profile::Profile};
 use crate::{
     cluster::{
         object::{self, ObjectError},
-        pods::{self, PodWatch},
+        pod_watch::PodWatch,
+        pods,
     },
     errors::{Classified, ErrorClass},
     timeouts::timeouts,

@@ -17,7 +17,7 @@ use super::{
     pulse::{Answer, BEAT, Beats, Heartbeat, hearts},
 };
 use crate::{
-    cluster::pods::{PodView, PodWatch},
+    cluster::pod_watch::{PodView, PodWatch},
     errors::Trouble,
     mesh::istio::{discovery, injection::PROXY, install},
     timeouts::timeouts,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     aux_service::AuxService,
-    cluster::{client, object, pods::PodWatch},
+    cluster::{client, object, pod_watch::PodWatch},
     event::phases::Phases,
     fixture::overrides::WorkloadOverrides,
     mesh::istio::{

@@ -30,7 +30,8 @@ use crate::{
     cluster::{
         client::{self, ClientError},
         object::{self, ObjectError},
-        pods::{self, PodWatch},
+        pod_watch::PodWatch,
+        pods,
     },
     errors::{Classified, ErrorClass, chain},
     event::phases::Phases,
