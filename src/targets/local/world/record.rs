@@ -6,7 +6,10 @@
 
 use std::{io, path::Path, time::Duration};
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::{
+    api::apps::v1::{Deployment, ReplicaSet},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
@@ -32,12 +35,14 @@ pub enum RecordError {
     Incomplete { limit: Duration, last: String },
     #[error("cannot read or reset the state of workloads")]
     Workloads(#[source] kube::Error),
+    #[error("cannot read the state of CustomResourceDefinitions")]
+    Definitions(#[source] kube::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Waits until the harness has installed everything, and controllers have created the pods of
-/// every Deployment.
+/// Waits until the harness has installed everything, every CustomResourceDefinition is established,
+/// and controllers have created the pods of every Deployment.
 ///
 /// # Errors
 /// [`RecordError::Incomplete`].
@@ -48,9 +53,15 @@ pub async fn installed(spec: &WorldSpec, client: &Client) -> Result<(), RecordEr
             return Ok(Look::Unmet("objects are being applied".to_owned()));
         }
         let (deployments, sets) = workloads(client).await?;
-        Ok(match unsettled(&deployments, &sets) {
+        if let Some(name) = unsettled(&deployments, &sets) {
+            return Ok(Look::Unmet(format!("Deployment {name} has no pods yet")));
+        }
+        let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+        let listed = definitions.list(&ListParams::default()).await;
+        let listed = listed.map_err(RecordError::Definitions)?;
+        Ok(match not_served(&listed.items) {
             None => Look::Met(()),
-            Some(name) => Look::Unmet(format!("Deployment {name} has no pods yet")),
+            Some(name) => Look::Unmet(format!("{name} is not established yet")),
         })
     });
     done.await.map_err(|error| {
@@ -84,6 +95,19 @@ fn unsettled(deployments: &[Deployment], sets: &[ReplicaSet]) -> Option<String> 
     };
     let mut unsettled = deployments.iter().filter(|&one| !settled(one));
     unsettled.next().map(|one| one.name_any())
+}
+
+/// A CustomResourceDefinition that is not established. An API server that finds accepted names
+/// beside that state at its start never completes it: `pkg/controller/status/naming_controller.go`
+/// of apiextensions-apiserver does nothing if names have not changed.
+fn not_served(definitions: &[CustomResourceDefinition]) -> Option<String> {
+    let established = |one: &&CustomResourceDefinition| {
+        let status = one.status.iter();
+        let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
+        conditions.any(|each| each.type_ == "Established" && each.status == "True")
+    };
+    let mut pending = definitions.iter().filter(|one| !established(one));
+    pending.next().map(|one| one.name_any())
 }
 
 /// Removes what controllers recorded about pods, as if none had been created. Controllers must
@@ -171,5 +195,27 @@ mod tests {
         assert_eq!(some.as_deref(), Some("a"), "a pod is missing");
         assert_eq!(unsettled(&both, &[set("a", 1, 1), set("b", 1, 1)]), None);
         assert_eq!(unsettled(&[], &[]), None);
+    }
+
+    fn definition(name: &str, established: &str) -> CustomResourceDefinition {
+        let definition = json!({
+            "metadata": {"name": name},
+            "spec": {"group": "a.test", "names": {"kind": "A", "plural": "as"}, "scope": "Cluster", "versions": []},
+            "status": {"conditions": [
+                {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": ""},
+                {"type": "Established", "status": established, "reason": "Installing", "message": ""}]},
+        });
+        serde_json::from_value(definition).unwrap()
+    }
+
+    #[test]
+    fn an_installation_is_complete_when_every_definition_is_established() {
+        let (done, pending) = (definition("a", "True"), definition("b", "False"));
+        let found = not_served(&[done.clone(), pending]);
+        assert_eq!(found.as_deref(), Some("b"));
+        let mut unseen = definition("c", "True");
+        unseen.status = None;
+        assert_eq!(not_served(&[unseen]).as_deref(), Some("c"));
+        assert_eq!(not_served(&[done]), None);
     }
 }
