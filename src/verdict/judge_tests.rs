@@ -603,6 +603,42 @@ fn an_exact_probe_is_never_stopped_early() {
     assert!(!(1..=3).any(|ended| monitor.feed(&seen.calls[..ended])));
 }
 
+/// After how many calls a contrast stops in which these must fail.
+fn contrast_stops(matchers: Vec<Matcher>, names: &[&str], seen: &Observations) -> Option<usize> {
+    let expect = ResolvedExpect { matchers };
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut monitor = Monitor::of_contrast(&expect, &names, &seen.pods, None, MILLION);
+    (1..=seen.calls.len()).find(|ended| monitor.feed(&seen.calls[..*ended]))
+}
+
+#[test]
+fn a_contrast_stops_when_all_that_must_fail_has_failed() {
+    let (answered, status) = (
+        Matcher::from(AnsweredBy("v2".to_owned())),
+        Matcher::from(Status(0)),
+    );
+    let both = || vec![status.clone(), answered.clone()];
+    let wrong = workloads(&["v1", "v2"], 400);
+    assert_eq!(contrast_stops(both(), &["answered-by"], &wrong), Some(132));
+    assert_eq!(
+        contrast_stops(both(), &["status", "answered-by"], &wrong),
+        None
+    );
+    let right = workloads(&["v2"], 400);
+    assert_eq!(contrast_stops(both(), &["answered-by"], &right), None);
+    let mut failed_once = right;
+    failed_once.calls[200] = failed(200, 14, "", Origin::Wire);
+    assert_eq!(contrast_stops(both(), &["status"], &failed_once), Some(201));
+    let lenient = vec![status, Matcher::from(MaxFailed(1))];
+    assert_eq!(contrast_stops(lenient, &["status"], &failed_once), None);
+    let attempts = Attempts(CountRange { from: 1, to: 1 });
+    let of_ledgers = vec![Matcher::from(Pinned(true)), Matcher::from(attempts)];
+    assert_eq!(
+        contrast_stops(of_ledgers, &["attempts"], &order("ab", 2)),
+        None
+    );
+}
+
 #[test]
 fn a_contrast_keeps_only_what_it_names() {
     let seen = order("aab", 3);

@@ -8,6 +8,7 @@ use super::{
     answer::is_sample,
     expect::ResolvedExpect,
     judgement::SequentialTest,
+    matcher::Matcher,
     pods::{Pods, World},
 };
 
@@ -41,6 +42,8 @@ pub struct Monitor {
     /// The scenario's namespace, if answers from other namespaces are left out.
     namespace: Option<String>,
     tests: Vec<(Box<dyn SequentialTest>, Decision)>,
+    /// Exact matchers that no call has refuted yet, in a contrast in which all must be.
+    unrefuted: Option<Vec<Matcher>>,
     order: InOrder<usize>,
     read: u64,
     floor: u64,
@@ -57,7 +60,26 @@ impl Monitor {
             read: 0,
             floor: exact_floor(expect, rates),
             namespace: None,
+            unrefuted: None,
         }
+    }
+
+    /// The monitor of a contrast, which stops as soon as everything that must fail has failed.
+    pub fn of_contrast(
+        expect: &ResolvedExpect,
+        must_fail: &[String],
+        pods: &Pods,
+        busy: Option<&str>,
+        rates: Rates,
+    ) -> Self {
+        let watched = expect.only(must_fail);
+        let mut monitor = Self::new(&watched, pods, busy, rates);
+        // Where some calls may fail, no single one refutes anything.
+        if expect.max_failed() == 0 {
+            let exact = watched.matchers.into_iter();
+            monitor.unrefuted = Some(exact.filter(|one| !one.is_statistical()).collect());
+        }
+        monitor
     }
 
     /// Answers from pods of other namespaces are then not samples.
@@ -69,7 +91,7 @@ impl Monitor {
 
     /// Adds the last of `calls`, which are all calls that have ended. Returns true if every
     /// statistical matcher has decided and exact ones have seen enough, so that the run may stop.
-    /// Always false without a statistical matcher.
+    /// Always false without a statistical matcher, except in a contrast.
     pub fn feed(&mut self, calls: &[Observation]) -> bool {
         let Some(newest) = calls.last() else {
             return false;
@@ -80,6 +102,9 @@ impl Monitor {
                 continue;
             }
             self.read += 1;
+            if let Some(exact) = &mut self.unrefuted {
+                exact.retain(|matcher| !matcher.is_refuted_by(call));
+            }
             for (test, decision) in &mut self.tests {
                 if *decision == Decision::Continue {
                     *decision = test.feed(call);
@@ -87,7 +112,11 @@ impl Monitor {
             }
         }
         let open = |(_, decision): &(_, Decision)| *decision == Decision::Continue;
-        !self.tests.is_empty() && self.read >= self.floor && !self.tests.iter().any(open)
+        let decided = match &self.unrefuted {
+            Some(exact) => exact.is_empty(),
+            None => !self.tests.is_empty(),
+        };
+        decided && self.read >= self.floor && !self.tests.iter().any(open)
     }
 
     /// The number of calls after which every test has decided; `None` without statistical matchers.

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Time between two requests to the same program.
-pub const BEAT: Duration = Duration::from_millis(500);
+pub const BEAT: Duration = Duration::from_secs(1);
 /// Shorter answer times are normal on busy machines. Envoy answers on its main thread, which also
 /// processes configuration, while its workers go on with calls (Envoy, "Threading model"): two
 /// seconds were observed on two fully loaded cores without a stall. Stalls of this machine and

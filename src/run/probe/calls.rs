@@ -111,12 +111,12 @@ pub async fn run(
     let caller = ns.pod(ctx, &probe.request.from)?;
     let caller = ctx.port(&ns.name, &caller, CONTROL_PORT);
     let plan = call_plan(ctx, ns, probe, tag)?;
-    let watched = match options.must_fail {
-        [] => expect,
-        must_fail => expect.only(must_fail),
-    };
-    let mut monitor =
-        Monitor::new(&watched, &pods, options.busy.as_deref(), probe.rates).of_namespace(&ns.name);
+    let busy = options.busy.as_deref();
+    let mut monitor = match options.must_fail {
+        [] => Monitor::new(&expect, &pods, busy, probe.rates),
+        must_fail => Monitor::of_contrast(&expect, must_fail, &pods, busy, probe.rates),
+    }
+    .of_namespace(&ns.name);
     let asked = || options.stop.as_ref().is_some_and(|stop| *stop.borrow());
     let (mut calls, mut stopped_early) = (Vec::new(), false);
     let each = |line: RunLine| {

@@ -46,6 +46,10 @@ impl Exact for AnsweredBy {
             answer::workload(call) == Some(self.0.as_str())
         })
     }
+
+    fn is_refuted_by(&self, call: &Observation) -> bool {
+        call.status.code == 0 && answer::workload(call).is_some_and(|name| name != self.0)
+    }
 }
 
 fn answered(call: &Observation) -> String {

@@ -5,8 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statistics::Rates;
+use testbed::control::Observation;
 
-use super::spec::{Around, Exact as _, ExpectError, Mistake, Named, Sample, Sampled as _, Spec};
+use super::spec::{Around, Exact, ExpectError, Mistake, Named, Sample, Sampled as _, Spec};
 use crate::{
     values::range::DurationRange,
     verdict::{
@@ -25,6 +26,13 @@ macro_rules! ask {
     (sequential sampled $one:ident $world:ident $rates:ident) => {
         Some($one.sequential($world, $rates))
     };
+    (refuted exact $one:ident $call:ident) => {
+        $one.is_refuted_by($call)
+    };
+    (refuted sampled $one:ident $call:ident) => {{
+        let _ = $one;
+        false
+    }};
     (judge exact $one:ident $calls:ident $rates:ident) => {
         $one.judge($calls, $rates)
     };
@@ -166,6 +174,11 @@ macro_rules! matchers {
             /// The test that decides it while the calls run; `None` for exact matchers.
             pub fn sequential(&self, world: &World<'_>, rates: Rates) -> Option<Box<dyn SequentialTest>> {
                 match self { $(Self::$name(one) => ask!(sequential $kind one world rates),)* }
+            }
+
+            /// See [`Exact::is_refuted_by`].
+            pub fn is_refuted_by(&self, call: &Observation) -> bool {
+                match self { $(Self::$name(one) => ask!(refuted $kind one call),)* }
             }
 
             /// Judges a finished run.

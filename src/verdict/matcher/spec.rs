@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use statistics::Rates;
+use testbed::control::Observation;
 
 use crate::{
     values::range::{DurationRange, ValueError},
@@ -86,6 +87,13 @@ pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
 /// A matcher that judges a finished run.
 pub trait Exact: Spec {
     fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement;
+
+    /// Whether this call alone refutes it, whatever the others are. Only a call of which that is
+    /// certain while calls run: servers' ledgers and proxies' logs are read afterwards.
+    fn is_refuted_by(&self, call: &Observation) -> bool {
+        let _ = call;
+        false
+    }
 }
 
 /// A matcher that a sequential test decides while the calls run. The verdict is that of the same

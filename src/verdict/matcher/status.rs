@@ -1,6 +1,7 @@
 //! `status`: the gRPC status of every call.
 
 use statistics::Rates;
+use testbed::control::Observation;
 
 use super::{
     max_failed,
@@ -44,5 +45,9 @@ impl Spec for Status {
 impl Exact for Status {
     fn judge(&self, calls: &Calls<'_>, _: Rates) -> Judgement {
         max_failed::judge(calls)
+    }
+
+    fn is_refuted_by(&self, call: &Observation) -> bool {
+        call.status.code != self.0
     }
 }

@@ -188,11 +188,18 @@ pub async fn awaits_secrets(admin: &PodPort) -> Result<bool, HttpError> {
     Ok(configs.is_some_and(|configs| !configs.is_empty()))
 }
 
-/// Names of listeners that are not open yet.
+/// Names of listeners that are not open yet. They are not looked up if Envoy says that there are
+/// none ("Listener manager: statistics"), because a dump of all listeners keeps its main thread
+/// busy for tens of milliseconds. A proxy may be configured not to have that gauge.
 ///
 /// # Errors
 /// When the proxy does not answer.
 pub async fn warming_listeners(admin: &PodPort) -> Result<Vec<String>, HttpError> {
+    let gauge = "/stats?filter=^listener_manager.total_listeners_warming$";
+    let body = admin.fetch(Method::GET, gauge).await?;
+    if body.trim_ascii() == b"listener_manager.total_listeners_warming: 0" {
+        return Ok(Vec::new());
+    }
     let dump = admin
         .json("/config_dump?resource=dynamic_listeners")
         .await?;
