@@ -29,6 +29,7 @@ pub mod run;
 pub mod scenario;
 pub mod seed;
 pub mod settings;
+pub mod stamp;
 pub mod targets;
 pub mod text;
 pub mod timeouts;

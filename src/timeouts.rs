@@ -141,6 +141,9 @@ pub struct PodTimeouts {
     /// take to reach the expected state. A hundred injected pods at once on two cores take most
     /// of a minute.
     pub ready: Duration,
+    /// How long they may take before the scenario's Services are created all the same: a program
+    /// may wait for its own Service.
+    pub without_services: Duration,
     /// How long a pod that a step deletes may take to end. It may use its grace period.
     pub gone: Duration,
     /// How long the cluster's network (without the mesh) may take to route to the Services and
@@ -159,6 +162,7 @@ pub struct PodTimeouts {
 impl PodTimeouts {
     const PLAIN: Self = Self {
         ready: Duration::from_secs(180),
+        without_services: Duration::from_secs(15),
         gone: Duration::from_secs(120),
         plain_network: Duration::from_secs(60),
         answer: Duration::from_secs(10),
@@ -169,6 +173,7 @@ impl PodTimeouts {
     fn stretched(self, factor: f64) -> Self {
         Self {
             ready: self.ready.mul_f64(factor),
+            without_services: self.without_services.mul_f64(factor),
             gone: self.gone.mul_f64(factor),
             plain_network: self.plain_network.mul_f64(factor),
             answer: self.answer.mul_f64(factor),
@@ -191,6 +196,9 @@ pub struct ProbeTimeouts {
     /// access log at the latest one second after a request (`--file-flush-interval-msec` of
     /// pilot-agent).
     pub telemetry: Duration,
+    /// How long a run of istioctl may take. It asks istiod and the proxy through port-forwards:
+    /// more than ten seconds were seen on two fully loaded cores.
+    pub istioctl: Duration,
     /// How long to wait for log lines that only explain a verdict. Those that arrive later are
     /// left out.
     pub explanation: Duration,
@@ -202,6 +210,7 @@ impl ProbeTimeouts {
         arrival: Duration::from_secs(10),
         cancellation: Duration::from_secs(3),
         telemetry: Duration::from_secs(10),
+        istioctl: Duration::from_secs(30),
         explanation: Duration::from_secs(3),
     };
 
@@ -211,6 +220,7 @@ impl ProbeTimeouts {
             arrival: self.arrival.mul_f64(factor),
             cancellation: self.cancellation.mul_f64(factor),
             telemetry: self.telemetry.mul_f64(factor),
+            istioctl: self.istioctl.mul_f64(factor),
             explanation: self.explanation.mul_f64(factor),
         }
     }

@@ -11,12 +11,15 @@ use std::sync::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::object::{self, MANAGER, ObjectError, RUN_LABEL, Written};
+use super::{
+    lease,
+    object::{self, MANAGER, ObjectError, RUN_LABEL, Written},
+};
 use crate::errors::{Classified, ErrorClass};
 
 /// Name of the ConfigMap.
@@ -128,6 +131,14 @@ impl Journal {
             api: Api::namespaced(client.clone(), control),
             next: Arc::default(),
         }
+    }
+
+    /// Removes the ConfigMap of an ended run, so that another can go on in its name.
+    ///
+    /// # Errors
+    /// The API server rejects the request or does not answer.
+    pub async fn end(&self) -> Result<(), kube::Error> {
+        lease::gone(self.api.delete(JOURNAL, &DeleteParams::default()).await)
     }
 
     /// Creates the ConfigMap.

@@ -10,7 +10,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
     client::Body,
 };
 use serde_json::json;
@@ -114,6 +114,23 @@ pub async fn hold(
     api.create(&params, &lease).await?;
     let task = tokio::spawn(renew(api, clock, tell));
     Ok(Held { task })
+}
+
+/// Removes the Lease of an ended run, so that another can go on in its name.
+///
+/// # Errors
+/// The API server rejects the request or does not answer.
+pub async fn release(client: &Client, control: &str) -> Result<(), kube::Error> {
+    let api: Api<Lease> = Api::namespaced(client.clone(), control);
+    gone(api.delete(LEASE, &DeleteParams::default()).await)
+}
+
+/// A deletion is done if there was nothing to delete.
+pub(super) fn gone<T>(deleted: Result<T, kube::Error>) -> Result<(), kube::Error> {
+    match deleted {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        deleted => deleted.map(drop),
+    }
 }
 
 async fn renew(api: Api<Lease>, clock: Clock, tell: impl Fn(String) + Send) {

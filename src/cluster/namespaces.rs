@@ -177,6 +177,15 @@ pub async fn keep(client: &Client, name: &str) -> Result<(), kube::Error> {
     annotate(client, name, &patch).await
 }
 
+/// Takes the mark away.
+///
+/// # Errors
+/// The API server rejects the request.
+pub async fn no_longer_keep(client: &Client, name: &str) -> Result<(), kube::Error> {
+    let patch = json!({"metadata": {"labels": {KEPT_LABEL: null}}});
+    annotate(client, name, &patch).await
+}
+
 /// Records which scenario uses a namespace now.
 ///
 /// # Errors

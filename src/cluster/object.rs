@@ -11,7 +11,7 @@ use kube::{
     },
     core::{Request, Status},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -102,7 +102,7 @@ impl Classified for ObjectError {
 }
 
 /// A written object, with enough to find it again and to delete exactly this one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     pub api_version: String,
     pub kind: String,

@@ -1,9 +1,14 @@
 //! `meshproof mutate`: on a mesh that is broken in a given way, exactly the checks concerned must
 //! fail.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future::join_all, stream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +27,7 @@ use crate::{
         engine::{self, EngineOptions},
         session::{Ending, Kept, Session},
         signals::{self, Parting},
+        warm_pool::WarmPool,
     },
     scenario::{loaded::LoadedScenario, workload_file::WorkloadFileError},
     seed::Seed,
@@ -141,10 +147,13 @@ async fn matrix(
         jobs,
         isolation,
         local: &local,
+        warm: Mutex::default(),
         cancel,
     };
     let done = mesh.rows(scenarios, plan).await;
-    if name.is_none() {
+    if name.is_some() {
+        mesh.clear().await;
+    } else {
         local.world.shut_down().await.map_err(CommandError::of)?;
     }
     match parting.exit() {
@@ -193,6 +202,8 @@ struct Mesh<'a> {
     cleanup: CleanupPolicy,
     jobs: usize,
     isolation: IsolationMode,
+    /// What ended sessions have left for the next ones.
+    warm: Mutex<Vec<WarmPool>>,
     /// Cancelled when the user asks to stop.
     cancel: CancellationToken,
 }
@@ -253,6 +264,16 @@ impl Mesh<'_> {
         })
     }
 
+    fn warm(&self) -> MutexGuard<'_, Vec<WarmPool>> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what the last sessions have left.
+    async fn clear(&self) {
+        let all = std::mem::take(&mut *self.warm());
+        join_all(all.iter().map(|pool| pool.remove(&self.local.client))).await;
+    }
+
     async fn verdicts(
         &self,
         scenarios: &[LoadedScenario],
@@ -260,7 +281,7 @@ impl Mesh<'_> {
     ) -> Result<Verdicts, CommandError> {
         let (recorder, mut events) = Recorder::new();
         let rates = Rates::default();
-        let (local, jobs) = (self.local, self.jobs);
+        let (local, jobs) = (self.local, self.jobs.min(scenarios.len().max(1)));
         let options = PlanOptions {
             rates,
             seed: Seed::new(0),
@@ -276,17 +297,16 @@ impl Mesh<'_> {
             cleanup: self.cleanup,
             keep_failed: false,
             mutation: mutation.cloned(),
+            leaves_pool: self.isolation == IsolationMode::Shared,
+        };
+        let kept = Kept {
+            warm: self.warm().pop(),
+            ..Kept::default()
         };
         // The previous mutation may have restarted istiod.
         let endpoints = discovery::find(&local.client, &local.dial).await;
         let endpoints = endpoints.map_err(CommandError::of)?;
-        let session = Session::new(
-            &local.access(),
-            endpoints,
-            recorder,
-            Kept::default(),
-            options,
-        );
+        let session = Session::new(&local.access(), endpoints, recorder, kept, options);
         let mut session = session.map_err(CommandError::of)?;
         let options = EngineOptions {
             jobs,
@@ -297,12 +317,13 @@ impl Mesh<'_> {
             let (ctx, known) = (&session.ctx, &BTreeMap::new());
             engine::run(ctx, &plan.entries, known, options, &self.cancel).await;
         }
-        session
+        let stays = session
             .close(match self.cancel.is_cancelled() {
                 true => Ending::Watched,
                 false => Ending::Done,
             })
             .await;
+        self.warm().extend(stays);
         if let Some(begun) = begun {
             begun.map_err(CommandError::of)?;
         }

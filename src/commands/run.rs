@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use kube::Client;
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
@@ -19,11 +20,12 @@ use crate::{
     plan::{self, Plan, PlanOptions},
     report::{Finished, Sink, SinkError, SinkOptions},
     run::{
-        context::{self, CleanupPolicy},
+        context::{self, CleanupPolicy, IsolationMode},
         engine::{self, EngineOptions},
         session::{Ending, Kept, Session},
         signals::{self, Parting},
         target_lost::TargetLost,
+        warm_pool::{WarmPool, WarmPoolFile},
     },
     scenario::{
         known::{self, Known, MeshVersions, load_known_of},
@@ -174,26 +176,35 @@ async fn work(
         return TargetHandle::abandon(settings, &run_id).await;
     };
     let mut target = target?;
-    parting.set(target.removal(settings, &run_id));
     let ready = target.access();
+    let runs = scenarios.len() * settings.execution.repeat;
+    let cleanup = cleanup(&target, settings, runs > options.jobs);
+    let file = warm_pool_file(&ready, settings, cleanup);
+    let warm = match &file {
+        Some(file) => file.take(&ready.client).await,
+        None => None,
+    };
+    let run_id = warm.as_ref().map_or(run_id, |warm| warm.run.clone());
+    parting.set(target.removal(settings, &run_id));
     for text in &ready.secrets {
         redactor.register(text);
     }
-    let runs = scenarios.len() * settings.execution.repeat;
     let lost = TargetLost::default();
     let session_options = context::SessionOptions {
         run_id,
-        jobs: options.jobs,
+        jobs: options.jobs.min(runs),
         rates: options.rates,
         isolation: settings.execution.isolation,
-        cleanup: cleanup(&target, settings, runs > options.jobs),
+        cleanup,
         keep_failed: settings.target.keep != Keep::Never,
         mutation: mutation(settings)?,
+        leaves_pool: file.is_some(),
     };
     let kept = Kept {
         bundle,
         redactor: redactor.clone(),
         lost: lost.clone(),
+        warm,
     };
     let done = unless_lost(
         &mut target,
@@ -206,6 +217,7 @@ async fn work(
             settings,
             recorder,
             kept,
+            file.as_ref(),
             cancel,
         ),
     )
@@ -236,6 +248,29 @@ async fn unless_lost(
             None => error,
         }),
         ended = ended => Err(CommandError::target_ended(ended)),
+    }
+}
+
+/// Where the run finds what an earlier one has left, and leaves its own pool: in a mesh that stays
+/// up and is meshproof's own.
+fn warm_pool_file(
+    ready: &TargetAccess,
+    settings: &Settings,
+    cleanup: CleanupPolicy,
+) -> Option<WarmPoolFile> {
+    let shares = settings.execution.isolation == IsolationMode::Shared;
+    let state = ready.state.as_ref()?;
+    (shares && cleanup == CleanupPolicy::Deleted).then(|| WarmPoolFile::within(state))
+}
+
+/// Leaves a pool to the next run, or removes it if another run has left one.
+async fn leave(pool: &WarmPool, file: &WarmPoolFile, client: &Client) {
+    let left = file.leave(pool).unwrap_or_else(|error| {
+        tracing::warn!(%error, "nothing is left to the next run");
+        false
+    });
+    if !left {
+        pool.remove(client).await;
     }
 }
 
@@ -272,6 +307,7 @@ async fn scenarios_on(
     settings: &Settings,
     recorder: &Recorder,
     kept: Kept,
+    file: Option<&WarmPoolFile>,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
     let mesh = MeshCapabilities::by(ready, &scenarios).await?;
@@ -304,12 +340,15 @@ async fn scenarios_on(
         engine::run(&session.ctx, &plan.entries, &known, engine, cancel).await;
     }
     let somebodys = settings.target.kind == TargetKind::Cluster;
-    session
+    let stays = session
         .close(match somebodys || cancel.is_cancelled() {
             true => Ending::Watched,
             false => Ending::Done,
         })
         .await;
+    if let (Some(pool), Some(file)) = (stays, file) {
+        leave(&pool, file, &ready.client).await;
+    }
     match begun {
         Some(begun) => begun.map_err(CommandError::of),
         None => Ok(()),

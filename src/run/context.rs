@@ -1,5 +1,7 @@
 //! State that all scenarios of a run share.
 
+use std::sync::atomic::AtomicUsize;
+
 use kube::Client;
 use testbed::stall::StallDetector;
 
@@ -63,6 +65,8 @@ pub struct RunContext {
     /// Masks secrets in everything that is written.
     pub redactor: Redactor,
     pub mesh: Mesh,
+    /// How many scenarios were planned so far, in earlier runs with this id too.
+    pub planned: AtomicUsize,
     pub session: SessionOptions,
 }
 
@@ -91,6 +95,8 @@ pub struct SessionOptions {
     pub isolation: IsolationMode,
     /// The mutation that breaks the mesh on purpose.
     pub mutation: Option<Mutation>,
+    /// Whether the namespaces of the pool stay for the next run.
+    pub leaves_pool: bool,
 }
 
 impl RunContext {

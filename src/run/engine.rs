@@ -1,6 +1,9 @@
 //! Runs all scenarios of a plan in parallel, until they are done or the run is cancelled.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
@@ -33,8 +36,9 @@ pub async fn run(
     for entry in entries {
         ctx.recorder.emit(planned(&entry.loaded));
     }
+    let first = ctx.planned.fetch_add(entries.len(), Ordering::Relaxed) + 1;
     let stop = cancel.child_token();
-    let all = || entries.iter().enumerate();
+    let all = || (first..).zip(entries);
     let (together, serial): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.serial.is_none());
     // Scenarios that affect the control plane or other scenarios run last, one at a time, with
     // nothing in parallel.
@@ -64,7 +68,7 @@ async fn one(
         (PlanAction::Run, Some(why)) => unjudged(&entry.loaded, format!("not started: {why}")),
         (PlanAction::Run, None) if stop.is_cancelled() => return,
         (PlanAction::Run, None) => {
-            let run = scenario::run(ctx, entry, number + 1, known.get(&entry.loaded.id));
+            let run = scenario::run(ctx, entry, number, known.get(&entry.loaded.id));
             let judged = async {
                 tokio::select! {
                     end = run => unless_lost(ctx, end).await,

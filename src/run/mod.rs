@@ -15,6 +15,7 @@ pub mod state;
 pub mod step;
 pub mod stop;
 pub mod target_lost;
+pub mod warm_pool;
 
 #[cfg(test)]
 mod engine_call_tests;

@@ -1,6 +1,12 @@
 //! A run's session on a target: its label, pod watches, configuration applier and control server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use testbed::stall::StallDetector;
 
@@ -8,10 +14,11 @@ use super::{
     context::{CleanupPolicy, Mesh, RunContext, SessionOptions},
     guard::Guards,
     namespace::{
-        control, create::Held, error::NamespaceError, mutated, pool::Pool,
+        control, create::Held, error::NamespaceError, give_back, mutated, pool::Pool,
         scenario_namespace::ScenarioNamespace,
     },
     target_lost::TargetLost,
+    warm_pool::WarmPool,
 };
 use crate::{
     cluster::{
@@ -83,6 +90,8 @@ pub struct Kept {
     pub bundle: Option<Bundle>,
     pub redactor: Redactor,
     pub lost: TargetLost,
+    /// What an earlier run on the same mesh has left: this one goes on in its name.
+    pub warm: Option<WarmPool>,
 }
 
 /// How many more namespaces than scenarios that run at the same time are kept for later ones.
@@ -92,6 +101,9 @@ const SPARE: usize = 3;
 pub struct Session {
     pub ctx: Arc<RunContext>,
     lease: Option<lease::Held>,
+    /// The control namespace, as soon as there is one.
+    control: Option<Written>,
+    warm: Option<WarmPool>,
     /// The objects that break the shared gateway.
     broken: Vec<Written>,
 }
@@ -117,15 +129,20 @@ impl Session {
         found: IstioEndpoints,
         recorder: Recorder,
         kept: Kept,
-        terms: SessionOptions,
+        mut terms: SessionOptions,
     ) -> Result<Self, SessionError> {
+        let (mut epoch, mut namespaces, mut planned) = (0, 0, 0);
+        if let Some(warm) = &kept.warm {
+            terms.run_id = warm.run.clone();
+            (epoch, namespaces, planned) = (warm.epoch, warm.namespaces, warm.scenarios);
+        }
         let selector = format!("{RUN_LABEL}={}", terms.run_id);
         let own = runs::control(&terms.run_id);
         let writer = Writer::new(&ready.client, &terms.run_id);
         let client = ready.client.clone();
         let ctx = Arc::new(RunContext {
             mesh: Mesh {
-                applier: Applier::start(writer.clone(), found.control_planes, own.clone()),
+                applier: Applier::start(writer.clone(), found.control_planes, own.clone(), epoch),
                 istioctl: ready.istioctl.clone(),
                 gateways: found.gateways,
                 control: format!("{CONTROL}.{own}:{}", injection::CONTROL_SERVICE_PORT),
@@ -133,7 +150,7 @@ impl Session {
             writer,
             pods: PodWatch::start(&client, &selector),
             guards: Guards::start(&client, &ready.dial),
-            pool: Pool::new(terms.jobs + SPARE),
+            pool: Pool::new(terms.jobs + SPARE, namespaces),
             client,
             dialer: ready.dial.clone(),
             lost: kept.lost,
@@ -142,17 +159,20 @@ impl Session {
             bundle: kept.bundle,
             redactor: kept.redactor,
             overrides: ready.overrides.clone(),
+            planned: AtomicUsize::new(planned),
             session: terms,
         });
         Ok(Self {
             ctx,
             lease: None,
+            control: None,
+            warm: kept.warm,
             broken: Vec::new(),
         })
     }
 
     /// Removes leftovers of dead runs, acquires the run's Lease, and creates its journal, its
-    /// control server and its Gateway for the ingress gateway.
+    /// control server and its Gateway for the ingress gateway, or takes these over.
     ///
     /// # Errors
     /// [`SessionError`]. [`Session::close`] removes what was created until then.
@@ -162,21 +182,30 @@ impl Session {
             sweep(ctx).await;
         }
         let name = runs::control(run);
-        let root = ctx.writer.claim(&name, CONTROL).await;
-        let root = root.map_err(SessionError::Namespace)?;
-        let records = |what| {
-            move |source| SessionError::Records {
-                what,
-                source: Box::new(source),
+        let warm = self.warm.take();
+        let root = match &warm {
+            Some(warm) => {
+                forget(ctx, &name)
+                    .await
+                    .map_err(records("Lease and journal"))?;
+                warm.control.clone()
+            }
+            None => {
+                let root = ctx.writer.claim(&name, CONTROL).await;
+                root.map_err(SessionError::Namespace)?
             }
         };
+        self.control = Some(root.clone());
         let recorder = ctx.recorder.clone();
         let tell = move |text| recorder.emit(EventKind::Note { text });
         let held = lease::hold(&ctx.client, &name, run, tell).await;
         self.lease = Some(held.map_err(records("Lease"))?);
         let journal = ctx.writer.journal().begin(run).await;
         journal.map_err(records("journal"))?;
-        control_place(ctx, root).await?;
+        match warm {
+            Some(warm) => go_on(ctx, warm).await.map_err(records("namespaces"))?,
+            None => control_place(ctx, root).await?,
+        }
         let broken = mutated::break_gateway(ctx, &name).await;
         self.broken = broken.map_err(SessionError::Mutation)?;
         Ok(())
@@ -184,11 +213,19 @@ impl Session {
 
     /// Removes everything that the run created and that is not to be kept, including unfinished
     /// work. Emits a note for what cannot be removed and what blocks it. Verdicts do not change.
-    pub async fn close(self, ending: Ending) {
+    ///
+    /// Returns what stays for the next run.
+    pub async fn close(mut self, ending: Ending) -> Option<WarmPool> {
         let ctx = &self.ctx;
-        ctx.pool.close();
+        let stays = match self.control.take() {
+            Some(control) if self.leaves(ending) => left(ctx, control).await,
+            _ => {
+                ctx.pool.close();
+                None
+            }
+        };
         if ctx.lost.why().is_some() {
-            return; // the cluster is gone, with everything in it
+            return None; // the cluster is gone, with everything in it
         }
         let control = runs::control(&ctx.session.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
@@ -202,7 +239,7 @@ impl Session {
             ctx.recorder.emit(EventKind::Note { text });
         }
         if ctx.session.cleanup != CleanupPolicy::Deleted {
-            return;
+            return stays;
         }
         let limit = match ending {
             Ending::Done if !ctx.writer.saw_finalizers() => Duration::ZERO,
@@ -214,6 +251,61 @@ impl Session {
             let text = left.to_string();
             ctx.recorder.emit(EventKind::Note { text });
         }
+        stays
+    }
+
+    /// Whether something stays for the next run.
+    fn leaves(&self, ending: Ending) -> bool {
+        let ctx = &self.ctx;
+        ctx.session.leaves_pool && ending == Ending::Done && ctx.lost.why().is_none()
+    }
+}
+
+/// What stays for the next run, marked so that nobody removes it.
+async fn left(ctx: &RunContext, control: Written) -> Option<WarmPool> {
+    let (idle, namespaces) = ctx.pool.leave().await;
+    let pool = WarmPool::new(ctx.session.run_id.clone(), control, idle);
+    let mut pool = pool
+        .inspect_err(|error| tracing::warn!(%error, "nothing is left to the next run"))
+        .ok()?;
+    pool.epoch = ctx.mesh.applier.newest_epoch();
+    pool.scenarios = ctx.planned.load(Ordering::Relaxed);
+    pool.namespaces = namespaces;
+    if ctx.session.cleanup != CleanupPolicy::Deleted {
+        return Some(pool); // nobody removes anything
+    }
+    match pool.mark(&ctx.client, true).await {
+        Ok(()) => Some(pool),
+        Err(error) => {
+            let text = format!("namespaces are not left to the next run: {}", chain(&error));
+            ctx.recorder.emit(EventKind::Note { text });
+            pool.remove(&ctx.client).await;
+            None
+        }
+    }
+}
+
+/// Removes the records of the run in whose name this one goes on.
+async fn forget(ctx: &RunContext, control: &str) -> Result<(), kube::Error> {
+    lease::release(&ctx.client, control).await?;
+    ctx.writer.journal().end().await
+}
+
+/// Takes over what an earlier run has left. That its namespaces are clean is proven meanwhile.
+async fn go_on(ctx: &Arc<RunContext>, warm: WarmPool) -> Result<(), kube::Error> {
+    if ctx.session.cleanup == CleanupPolicy::Deleted {
+        warm.mark(&ctx.client, false).await?;
+    }
+    for idle in warm.idle {
+        give_back::start_inherited(ctx, idle);
+    }
+    Ok(())
+}
+
+fn records(what: &'static str) -> impl FnOnce(kube::Error) -> SessionError {
+    move |source| SessionError::Records {
+        what,
+        source: Box::new(source),
     }
 }
 

@@ -65,6 +65,7 @@ impl Stage {
             programs: std::collections::BTreeSet::new(),
             own_mesh: true,
             secrets: Vec::new(),
+            state: None,
             overrides: WorkloadOverrides::default(),
         };
         let found = IstioEndpoints {
@@ -88,6 +89,7 @@ impl Stage {
             cleanup,
             keep_failed,
             mutation: None,
+            leaves_pool: false,
         };
         let kept = Kept {
             lost: lost.clone(),

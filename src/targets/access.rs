@@ -1,6 +1,9 @@
 //! What a run needs from a running target, whatever its kind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use kube::Client;
 
@@ -23,6 +26,8 @@ pub struct TargetAccess {
     pub own_mesh: bool,
     /// Strings that must not appear in any report.
     pub secrets: Vec<String>,
+    /// Where a run leaves its pool to the next one, if the target can outlive runs.
+    pub state: Option<PathBuf>,
     /// What workloads need to run here.
     pub overrides: WorkloadOverrides,
 }

@@ -105,6 +105,7 @@ impl Existing {
                 programs: BTreeSet::new(),
                 own_mesh: false,
                 secrets: Vec::new(),
+                state: None,
                 overrides: WorkloadOverrides {
                     testbed: options.testbed.clone(),
                     apart: false,

@@ -37,14 +37,29 @@ pub fn is_gateway(pod: &Pod) -> bool {
 
 /// The same for a workload's file.
 pub fn is_gateway_file(documents: &[Value]) -> bool {
+    uses_template(documents, "gateway")
+}
+
+/// Whether a workload's file has pods of [`is_proxyless`].
+pub fn is_proxyless_file(documents: &[Value]) -> bool {
+    uses_template(documents, AGENT)
+}
+
+fn uses_template(documents: &[Value], template: &str) -> bool {
     let annotations = |document: &Value| {
         document
             .pointer("/spec/template/metadata/annotations")
             .cloned()
     };
     let mut all = documents.iter().filter_map(annotations);
-    all.any(|annotations| annotations[TEMPLATES] == "gateway")
+    all.any(|annotations| {
+        let names = annotations[TEMPLATES].as_str().unwrap_or_default();
+        names.split(',').any(|name| name.trim() == template)
+    })
 }
+
+/// Template of pods whose programs talk to the control plane themselves.
+const AGENT: &str = "grpc-agent";
 
 /// Revision of an Istio that was installed without naming one.
 pub const DEFAULT_REVISION: &str = "default";
@@ -88,7 +103,7 @@ pub fn is_injected(pod: &Pod) -> bool {
 /// control plane themselves.
 pub fn is_proxyless(pod: &Pod) -> bool {
     let templates = pod.annotations().get(TEMPLATES);
-    templates.is_some_and(|names| names.split(',').any(|name| name.trim() == "grpc-agent"))
+    templates.is_some_and(|names| names.split(',').any(|name| name.trim() == AGENT))
 }
 
 /// Annotations that let connections of a pod bypass its proxy, each with the value that bypasses

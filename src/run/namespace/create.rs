@@ -7,6 +7,7 @@ use std::{
 
 use futures::try_join;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{
     certificates::Certificates,
@@ -26,7 +27,7 @@ use crate::{
     event::EventKind,
     fixture::workload,
     mesh::istio::{
-        injection::is_gateway_file,
+        injection::{is_gateway_file, is_proxyless_file},
         install::GATEWAY_LABEL,
         propagation::{marker, order, shards},
     },
@@ -40,6 +41,7 @@ use crate::{
         model::Workload,
         workload_file,
     },
+    timeouts::timeouts,
 };
 
 /// An error creating the namespace of a scenario, with evidence for the report.
@@ -133,13 +135,20 @@ impl ScenarioNamespace {
         let mut ns = Self::new(ctx, held, host, workloads, &objects, outside);
         objects.retain(|object| !there.has(object));
         readdress(&mut objects, &ns.addresses_of_services);
-        ns.made = order::write_all(&ctx.writer, objects, ns.home()).await?;
-        ns.standing = Standing::new(shape, &[there.written, ns.made.clone()].concat());
-        for (workload, documents) in workloads {
-            let expected = workload.replicas.unwrap_or_else(|| replicas(documents));
-            ns.await_pods(ctx, &workload.name, expected).await?;
+        // Services come last: a pod that is ready when its Service appears is a healthy endpoint from
+        // the beginning, which Envoy does not hold back (`endpoints::await_endpoints`).
+        let (services, others): (Vec<Value>, Vec<Value>) = objects
+            .into_iter()
+            .partition(|object| object["kind"] == "Service");
+        ns.made = order::write_all(&ctx.writer, others, ns.home()).await?;
+        let ready = ns.ready_without_services(ctx, workloads).await?;
+        let services = order::write_all(&ctx.writer, services, ns.home()).await?;
+        ns.made.extend(services);
+        if !ready {
+            ns.await_workloads(ctx, workloads).await?;
         }
-        ns.await_proxies(ctx, gateway).await?;
+        ns.standing = Standing::new(shape, &[there.written, ns.made.clone()].concat());
+        ns.await_proxies(ctx, gateway, !ready).await?;
         ns.marks = give_back::marks(&ns.shared_pods(ctx));
         Ok(ns)
     }
@@ -192,11 +201,44 @@ impl ScenarioNamespace {
         }
     }
 
-    /// Waits until every proxy has all that was written.
+    /// Waits until all pods are ready although no Service has been written yet. Returns false for
+    /// programs that need their Service: a proxyless server serves what the mesh tells it, and
+    /// others may do likewise.
+    async fn ready_without_services(
+        &self,
+        ctx: &RunContext,
+        workloads: &[(Workload, Vec<Value>)],
+    ) -> Result<bool, NamespaceError> {
+        let mut files = workloads.iter();
+        if files.any(|(_, documents)| is_proxyless_file(documents)) {
+            return Ok(false);
+        }
+        let ready = self.await_workloads(ctx, workloads);
+        match timeout(timeouts().pods.without_services, ready).await {
+            Ok(ready) => ready.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn await_workloads(
+        &self,
+        ctx: &RunContext,
+        workloads: &[(Workload, Vec<Value>)],
+    ) -> Result<(), NamespaceError> {
+        for (workload, documents) in workloads {
+            let expected = workload.replicas.unwrap_or_else(|| replicas(documents));
+            self.await_pods(ctx, &workload.name, expected).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every proxy has all that was written. `late` says that pods may have become
+    /// ready after their Services were written.
     async fn await_proxies(
         &mut self,
         ctx: &RunContext,
         gateway: bool,
+        late: bool,
     ) -> Result<(), NamespaceError> {
         // A push with a marker that is written now contains what istiod knows now.
         self.await_pods_known(ctx, &self.addresses(ctx)).await?;
@@ -206,7 +248,7 @@ impl ScenarioNamespace {
         let mutated = self.mutated(ctx);
         let (live, ()) = try_join!(
             self.change(ctx, mutated, Vec::new(), gateway),
-            self.await_settled(ctx, gateway),
+            self.await_settled(ctx, gateway, late),
         )?;
         // The endpoints were checked in parallel and may be newer than the push. Those of the
         // gateways were checked after it.

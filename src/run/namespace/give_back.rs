@@ -7,9 +7,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::future::{try_join_all, try_join4};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use serde::{Deserialize, Serialize};
 use testbed::control::{CONTROL_PORT, State};
 
-use super::{clean_up, leftovers, pool::Idle, scenario_namespace::ScenarioNamespace};
+use super::{
+    clean_up, leftovers,
+    pool::Idle,
+    scenario_namespace::{ScenarioNamespace, proxies},
+    standing::Standing,
+};
 use crate::{
     cluster::{
         object::{ObjectError, Written},
@@ -43,7 +49,9 @@ pub enum Unclean {
     Propagation(#[from] PropagationError),
     #[error("the objects in it cannot be listed: {0}")]
     Unlisted(#[source] Box<kube::Error>),
-    #[error("{0} is left in it")]
+    #[error("{0}")]
+    Objects(String),
+    #[error("pod {0} is left in it")]
     Left(String),
     #[error("pod {pod} {what}")]
     Pod { pod: String, what: String },
@@ -62,7 +70,7 @@ pub enum Unclean {
 }
 
 /// What must not change in a pod that scenarios share.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodMark {
     name: String,
     labels: BTreeMap<String, String>,
@@ -151,13 +159,13 @@ async fn clean(
         references: ctx.mesh.gateways.clone(),
     };
     ctx.mesh.applier.change(change).await?;
-    try_join4(
-        no_objects(ctx, ns),
-        no_clusters(ctx, ns),
-        idle(ctx, ns, &[callers, servers].concat()),
-        same_pods(ctx, ns),
-    )
-    .await?;
+    let place = Place {
+        name: &ns.name,
+        standing: &ns.standing,
+        own: &own,
+        marks: &ns.marks,
+    };
+    place.prove(ctx, &[callers, servers].concat()).await?;
     let mut addresses = ns.addresses_of_services.clone();
     let services = others.into_iter().filter(|one| one.kind == "Service");
     addresses.extend(services.filter_map(|one| Some((one.name, one.address?))));
@@ -165,7 +173,54 @@ async fn clean(
         root: ns.root.clone(),
         standing: ns.standing.clone(),
         addresses,
+        marks: ns.marks.clone(),
     })
+}
+
+/// Starts proving that a namespace of an earlier run is still as that run left it. Otherwise it is
+/// removed, and a note says why.
+pub fn start_inherited(ctx: &Arc<RunContext>, idle: Idle) {
+    let announced = Announced {
+        ticket: ctx.pool.inherit(idle.standing.shape().clone()),
+        ctx: Arc::clone(ctx),
+        idle: None,
+    };
+    let task = tokio::spawn(async move {
+        let mut announced = announced;
+        let ctx = &announced.ctx;
+        match inherited(ctx, &idle).await {
+            Ok(()) => announced.idle = Some(idle),
+            Err(error) => {
+                let text = format!(
+                    "namespace {} of an earlier run is not used again: {}",
+                    idle.root.name,
+                    chain(&error)
+                );
+                ctx.recorder.emit(EventKind::Note { text });
+                clean_up::end(ctx, &idle.root, &[], false).await;
+            }
+        }
+    });
+    ctx.pool.track(task);
+}
+
+async fn inherited(ctx: &RunContext, idle: &Idle) -> Result<(), Unclean> {
+    let place = Place {
+        name: &idle.root.name,
+        standing: &idle.standing,
+        own: &[],
+        marks: &idle.marks,
+    };
+    // The watch of pods may have just begun.
+    let there = |pods: &[Pod]| pods.len() >= idle.marks.len();
+    let _ = ctx
+        .pods
+        .until(place.name, timeouts().pods.idle, there)
+        .await;
+    let pods = ctx.pods.of(place.name);
+    let programs = pods.iter().filter(|pod| !is_gateway(pod));
+    let programs: Vec<String> = programs.map(ResourceExt::name_any).collect();
+    place.prove(ctx, &programs).await
 }
 
 /// The pods of shared workloads that call, and those that serve. Gateways are neither.
@@ -192,85 +247,106 @@ async fn reset(
     try_join_all(each).await.map(drop)
 }
 
-/// Waits until callers and servers have nothing to do and remember nothing.
-async fn idle(ctx: &RunContext, ns: &ScenarioNamespace, pods: &[String]) -> Result<(), Unclean> {
-    let each = pods.iter().map(async |pod| {
-        let port = ctx.port(&ns.name, pod, CONTROL_PORT);
+/// A namespace of which is proven that nobody has left anything.
+struct Place<'a> {
+    name: &'a str,
+    standing: &'a Standing,
+    /// Workloads whose pods must be gone.
+    own: &'a [String],
+    marks: &'a PodMarks,
+}
+
+impl Place<'_> {
+    /// Waits until all of it holds. `programs` are the pods with a control port.
+    async fn prove(&self, ctx: &RunContext, programs: &[String]) -> Result<(), Unclean> {
+        let checks = try_join4(
+            self.no_objects(ctx),
+            self.no_clusters(ctx),
+            self.idle(ctx, programs),
+            self.same_pods(ctx),
+        );
+        checks.await.map(drop)
+    }
+
+    /// Waits until callers and servers have nothing to do and remember nothing.
+    async fn idle(&self, ctx: &RunContext, pods: &[String]) -> Result<(), Unclean> {
+        let each = pods.iter().map(async |pod| {
+            let port = ctx.port(self.name, pod, CONTROL_PORT);
+            let waited = wait::until(timeouts().pods.idle, async |_| {
+                let state: State = bed::state(&port).await?;
+                Ok(state.busy().map_or(Look::Met(()), Look::Unmet))
+            });
+            waited.await.map_err(|error| match error {
+                WaitError::Failed(source) => Unclean::Mute {
+                    pod: pod.clone(),
+                    source,
+                },
+                WaitError::TimedOut(late) => Unclean::Busy {
+                    pod: pod.clone(),
+                    what: late.last_seen,
+                },
+            })
+        });
+        try_join_all(each).await.map(drop)
+    }
+
+    /// Waits until no object is left but what stays for the next scenario.
+    async fn no_objects(&self, ctx: &RunContext) -> Result<(), Unclean> {
         let waited = wait::until(timeouts().pods.idle, async |_| {
-            let state: State = bed::state(&port).await?;
-            Ok(state.busy().map_or(Look::Met(()), Look::Unmet))
+            let left = leftovers::find(ctx, self.name, self.standing).await?;
+            Ok(left.map_or(Look::Met(()), Look::Unmet))
         });
         waited.await.map_err(|error| match error {
-            WaitError::Failed(source) => Unclean::Mute {
-                pod: pod.clone(),
-                source,
-            },
-            WaitError::TimedOut(late) => Unclean::Busy {
-                pod: pod.clone(),
-                what: late.last_seen,
-            },
+            WaitError::Failed(error) => Unclean::Unlisted(Box::new(error)),
+            WaitError::TimedOut(late) => Unclean::Objects(late.last_seen),
         })
-    });
-    try_join_all(each).await.map(drop)
-}
-
-/// Waits until no object is left but what stays for the next scenario.
-async fn no_objects(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
-    let waited = wait::until(timeouts().pods.idle, async |_| {
-        let left = leftovers::find(ctx, &ns.name, &ns.standing).await?;
-        Ok(left.map_or(Look::Met(()), Look::Unmet))
-    });
-    waited.await.map_err(|error| match error {
-        WaitError::Failed(error) => Unclean::Unlisted(Box::new(error)),
-        WaitError::TimedOut(late) => Unclean::Left(late.last_seen),
-    })
-}
-
-/// Waits until no proxy has a cluster of a Service of the namespace. With the clusters, their
-/// connection pools, circuit breakers and ejected hosts are gone.
-async fn no_clusters(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
-    let proxies = ns.proxies(ctx);
-    let each = proxies.iter().map(async |proxy| {
-        let waited = wait::until(timeouts().mesh.push, async |_| {
-            let clusters = proxy.endpoints(&ns.name).await?;
-            let first = clusters.into_keys().next();
-            Ok::<_, AskError>(first.map_or(Look::Met(()), Look::Unmet))
-        });
-        waited.await.map_err(|error| match error {
-            WaitError::Failed(error) => Unclean::Proxy(error),
-            WaitError::TimedOut(late) => Unclean::Cluster {
-                proxy: proxy.id(),
-                cluster: late.last_seen,
-            },
-        })
-    });
-    try_join_all(each).await.map(drop)
-}
-
-/// Checks that the pods are those of the beginning, ready, and without restarts.
-async fn same_pods(ctx: &RunContext, ns: &ScenarioNamespace) -> Result<(), Unclean> {
-    let own = ns.own_workloads();
-    let of_own = |pod: &Pod| {
-        let workload = pods::label(pod, WORKLOAD_LABEL);
-        workload.is_some_and(|name| own.iter().any(|own| own == name))
-    };
-    let gone = |pods: &[Pod]| !pods.iter().any(of_own);
-    if let Err(last) = ctx.pods.until(&ns.name, timeouts().pods.ready, gone).await {
-        let left = last
-            .iter()
-            .find(|pod| of_own(pod))
-            .map(ResourceExt::name_any);
-        return Err(Unclean::Left(format!("pod {}", left.unwrap_or_default())));
     }
-    let pods = ctx.pods.of(&ns.name);
-    if let Some(pod) = pods.iter().find(|pod| !pods::is_ready(pod)) {
-        let what = "is not ready".to_owned();
-        return Err(Unclean::Pod {
-            pod: pod.name_any(),
-            what,
+
+    /// Waits until no proxy has a cluster of a Service of the namespace. With the clusters, their
+    /// connection pools, circuit breakers and ejected hosts are gone.
+    async fn no_clusters(&self, ctx: &RunContext) -> Result<(), Unclean> {
+        let proxies = proxies(ctx, self.name);
+        let each = proxies.iter().map(async |proxy| {
+            let waited = wait::until(timeouts().mesh.push, async |_| {
+                let clusters = proxy.endpoints(self.name).await?;
+                let first = clusters.into_keys().next();
+                Ok::<_, AskError>(first.map_or(Look::Met(()), Look::Unmet))
+            });
+            waited.await.map_err(|error| match error {
+                WaitError::Failed(error) => Unclean::Proxy(error),
+                WaitError::TimedOut(late) => Unclean::Cluster {
+                    proxy: proxy.id(),
+                    cluster: late.last_seen,
+                },
+            })
         });
+        try_join_all(each).await.map(drop)
     }
-    difference(&ns.marks, &marks(&pods))
+
+    /// Checks that the pods are those of the beginning, ready, and without restarts.
+    async fn same_pods(&self, ctx: &RunContext) -> Result<(), Unclean> {
+        let of_own = |pod: &Pod| {
+            let workload = pods::label(pod, WORKLOAD_LABEL);
+            workload.is_some_and(|name| self.own.iter().any(|own| own == name))
+        };
+        let gone = |pods: &[Pod]| !pods.iter().any(of_own);
+        if let Err(last) = ctx.pods.until(self.name, timeouts().pods.ready, gone).await {
+            let left = last
+                .iter()
+                .find(|pod| of_own(pod))
+                .map(ResourceExt::name_any);
+            return Err(Unclean::Left(left.unwrap_or_default()));
+        }
+        let pods = ctx.pods.of(self.name);
+        if let Some(pod) = pods.iter().find(|pod| !pods::is_ready(pod)) {
+            let what = "is not ready".to_owned();
+            return Err(Unclean::Pod {
+                pod: pod.name_any(),
+                what,
+            });
+        }
+        difference(self.marks, &marks(&pods))
+    }
 }
 
 /// The marks of all pods.

@@ -10,9 +10,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::standing::{Shape, Standing};
+use super::{
+    give_back::PodMarks,
+    standing::{Shape, Standing},
+};
 use crate::cluster::object::Written;
 
 /// Cost of creating a namespace, in the unit of [`Shape::cost`]: its accounts, certificates and
@@ -22,7 +27,7 @@ const NAMESPACE: u32 = 6;
 const WAIT: u32 = 1;
 
 /// A namespace that no scenario uses.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Idle {
     pub root: Written,
     /// What stays in it.
@@ -30,6 +35,8 @@ pub struct Idle {
     /// Cluster IPs that its Services had, by name. A Service that comes back gets the same one,
     /// since resolvers may still know it.
     pub addresses: BTreeMap<String, String>,
+    /// Its pods, as they were when it was proven to be clean.
+    pub marks: PodMarks,
 }
 
 impl Idle {
@@ -39,6 +46,7 @@ impl Idle {
             root,
             standing: Standing::default(),
             addresses: BTreeMap::new(),
+            marks: PodMarks::new(),
         }
     }
 }
@@ -83,11 +91,16 @@ enum Choice {
 }
 
 impl Pool {
+    /// A pool whose namespaces are numbered from `first`.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, first: usize) -> Self {
+        let inner = Inner {
+            numbers: first,
+            ..Inner::default()
+        };
         Self {
             limit,
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             changed: watch::Sender::new(()),
         }
     }
@@ -156,10 +169,25 @@ impl Pool {
         inner.tasks.push(task);
     }
 
+    /// Learns of a namespace of an earlier run, which may come. Returns its ticket.
+    pub fn inherit(&self, shape: Shape) -> u64 {
+        self.inner().existing += 1;
+        self.announce(shape)
+    }
+
     /// Nobody needs a namespace any more: abandons the proofs in progress.
     pub fn close(&self) {
         let tasks = std::mem::take(&mut self.inner().tasks);
         tasks.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Waits until all proofs are done, and returns the namespaces that are left, and the number
+    /// that the next one would get. No scenario may run any more.
+    pub async fn leave(&self) -> (Vec<Idle>, usize) {
+        let tasks = std::mem::take(&mut self.inner().tasks);
+        join_all(tasks).await;
+        let mut inner = self.inner();
+        (std::mem::take(&mut inner.idle), inner.numbers)
     }
 }
 
@@ -202,6 +230,7 @@ mod tests {
             },
             standing: Standing::new(shape(names), &[]),
             addresses: BTreeMap::new(),
+            marks: PodMarks::new(),
         }
     }
 
@@ -215,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_namespace_that_is_most_alike_is_taken() {
-        let pool = Pool::new(3);
+        let pool = Pool::new(3, 0);
         let both = [&["a", "b"], &["a", "c"]];
         let new = both.map(|names| taken(&pool, names).expect("one may be created"));
         for (names, new) in both.into_iter().zip(new) {
@@ -233,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_is_coming_back_is_awaited_and_one_that_does_not_come_is_replaced() {
-        let pool = Pool::new(9);
+        let pool = Pool::new(9, 0);
         assert_eq!(taken(&pool, &["a"]).as_deref(), Some("new 1"));
         let ticket = pool.announce(shape(&["a"]));
         assert_eq!(
@@ -253,9 +282,35 @@ mod tests {
         assert!(matches!(place, Place::New(2)));
     }
 
+    #[tokio::test]
+    async fn what_is_left_when_all_proofs_are_done_goes_to_the_next_run() {
+        let pool = std::sync::Arc::new(Pool::new(9, 7));
+        assert_eq!(
+            taken(&pool, &["a"]).as_deref(),
+            Some("new 8"),
+            "numbers go on"
+        );
+        let ticket = pool.announce(shape(&["a"]));
+        let (mine, allow) = (std::sync::Arc::clone(&pool), watch::Sender::new(false));
+        let mut allowed = allow.subscribe();
+        pool.track(tokio::spawn(async move {
+            let _ = allowed.wait_for(|allowed| *allowed).await;
+            mine.arrive(ticket, Some(idle("new 8", &["a"])));
+        }));
+        let ticket = pool.inherit(shape(&["b"]));
+        pool.arrive(ticket, None);
+        let ((left, numbers), ()) = tokio::join!(pool.leave(), async {
+            tokio::task::yield_now().await;
+            allow.send_replace(true);
+        });
+        let names: Vec<&str> = left.iter().map(|idle| idle.root.name.as_str()).collect();
+        assert_eq!((names, numbers), (vec!["new 8"], 8));
+        assert_eq!(pool.inner().existing, 1, "the other one did not come");
+    }
+
     #[test]
     fn a_full_pool_adapts_what_it_has_and_never_keeps_a_scenario_from_running() {
-        let pool = Pool::new(1);
+        let pool = Pool::new(1, 0);
         assert_eq!(taken(&pool, &["a"]).as_deref(), Some("new 1"));
         assert_eq!(
             taken(&pool, &["b"]).as_deref(),

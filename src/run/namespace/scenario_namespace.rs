@@ -147,13 +147,7 @@ impl ScenarioNamespace {
 
     /// Returns the sidecars and gateways of this namespace.
     pub fn proxies(&self, ctx: &RunContext) -> Vec<Plane> {
-        let pods = ctx.pods.of(&self.name);
-        let injected = pods
-            .iter()
-            .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
-        injected
-            .map(|pod| injection::proxy(&ctx.dialer, pod))
-            .collect()
+        proxies(ctx, &self.name)
     }
 
     /// Returns the proxies that a change affects: those of this namespace, and the shared
@@ -306,4 +300,15 @@ impl ScenarioNamespace {
             last,
         })
     }
+}
+
+/// Returns the sidecars and gateways of a namespace.
+pub(super) fn proxies(ctx: &RunContext, namespace: &str) -> Vec<Plane> {
+    let pods = ctx.pods.of(namespace);
+    let injected = pods
+        .iter()
+        .filter(|pod| pods::is_ready(pod) && is_injected(pod) && !is_proxyless(pod));
+    injected
+        .map(|pod| injection::proxy(&ctx.dialer, pod))
+        .collect()
 }

@@ -30,19 +30,21 @@ impl ScenarioNamespace {
         gateway: bool,
     ) -> Result<(), NamespaceError> {
         self.await_pods_known(ctx, &self.addresses(ctx)).await?;
-        self.await_settled(ctx, gateway).await
+        self.await_settled(ctx, gateway, true).await
     }
 
-    /// Waits until the workers of every affected proxy have the endpoints of this namespace, and
-    /// plain callers reach its Services.
+    /// Waits until every affected proxy has the endpoints of this namespace, and plain callers
+    /// reach its Services. With `changed`, pods behind existing Services may have become ready, or
+    /// no longer be: then the workers of proxies are awaited too.
     pub(crate) async fn await_settled(
         &self,
         ctx: &RunContext,
         gateway: bool,
+        changed: bool,
     ) -> Result<(), NamespaceError> {
         let reported = self.concerned(ctx, gateway);
         let plain = async { Ok(reach::await_plain(ctx, self).await?) };
-        try_join!(self.await_endpoints_at(ctx, &reported, true), plain).map(drop)
+        try_join!(self.await_endpoints_at(ctx, &reported, changed), plain).map(drop)
     }
 
     /// Like [`Self::await_endpoints`], after pods were added or removed. Proxies know the pods

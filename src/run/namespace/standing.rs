@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -19,7 +20,7 @@ const POD: u32 = 2;
 const REMOVAL: u32 = 1;
 
 /// One workload as the API server gets it, except for the number of its pods.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its standing objects, before placeholders are replaced.
     key: String,
@@ -30,11 +31,11 @@ pub struct Member {
 }
 
 /// The workloads of a namespace, by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape(pub BTreeMap<String, Member>);
 
 /// The workloads that stay in a namespace, and their objects in the API server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Standing {
     shape: Shape,
     pub written: Vec<Written>,

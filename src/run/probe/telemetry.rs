@@ -251,7 +251,7 @@ async fn diagnose(
         Tool::Status => args.push(&of),
         _ => args.extend([pod.as_str(), "-n", &ns.name]),
     }
-    let text = istioctl.ask(&args, timeouts().probe.telemetry).await?;
+    let text = istioctl.ask(&args, timeouts().probe.istioctl).await?;
     let fold = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     Ok(text.lines().map(fold).collect())
 }

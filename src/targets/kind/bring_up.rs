@@ -275,6 +275,7 @@ async fn fill(
         programs,
         own_mesh: record.made,
         secrets: Vec::new(),
+        state: None,
         overrides: WorkloadOverrides {
             testbed: None,
             apart: nodes.iter().any(nodes::has_side),

@@ -174,6 +174,7 @@ impl Local {
             programs,
             own_mesh: true,
             secrets: keys(&spec.pki()),
+            state: Some(spec.state.clone()),
             overrides: WorkloadOverrides::default(),
         }
     }

@@ -5,7 +5,13 @@
 //! this, as in a group commit: applies that arrive before istiod has processed one batch go
 //! together in the next. A batch that is being pushed to the proxies does not block the next one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use futures::future::{join_all, try_join_all};
 use tokio::{
@@ -18,7 +24,7 @@ use super::{
     change::{Change, Propagated, PropagationError},
     marker,
     order::{self, Ordered},
-    taken::{Narrowed, await_accepted, await_taken},
+    taken::{await_accepted, await_taken},
 };
 use crate::cluster::{
     object::{ObjectError, Written},
@@ -39,17 +45,26 @@ pub struct Applier {
     writer: Writer,
     queue: mpsc::UnboundedSender<Request>,
     control_planes: watch::Sender<ControlPlanes>,
+    /// The newest epoch of any namespace.
+    newest: Arc<AtomicU64>,
 }
 
 impl Applier {
     /// Starts the batching task. `shared` is the namespace that holds the run's Gateway object
-    /// for the ingress gateway.
-    pub fn start(writer: Writer, control_planes: ControlPlanes, shared: String) -> Self {
+    /// for the ingress gateway. Epochs are newer than `after`: proxies may still show those of an
+    /// earlier run.
+    pub fn start(
+        writer: Writer,
+        control_planes: ControlPlanes,
+        shared: String,
+        after: u64,
+    ) -> Self {
         let (queue, mut requests) = mpsc::unbounded_channel::<Request>();
         let (control_planes, current) = watch::channel(control_planes);
-        let door = writer.clone();
+        let (door, newest) = (writer.clone(), Arc::new(AtomicU64::new(after)));
+        let told = Arc::clone(&newest);
         tokio::spawn(async move {
-            let mut marks = BTreeMap::new();
+            let mut marks = Marks::new(after, told);
             while let Some(first) = requests.recv().await {
                 let mut batch = vec![first];
                 while let Ok(next) = requests.try_recv() {
@@ -63,7 +78,13 @@ impl Applier {
             writer,
             queue,
             control_planes,
+            newest,
         }
+    }
+
+    /// The newest epoch of any namespace so far.
+    pub fn newest_epoch(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
     }
 
     /// Switches a revision to a new istiod pod, which replaced the old one.
@@ -101,14 +122,39 @@ impl Applier {
 }
 
 /// The marker state of a namespace.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Mark {
     epoch: u64,
     /// A `Sidecar` may hide the plain marker here. From then on, both markers are written.
     narrowed: bool,
 }
 
-type Marks = BTreeMap<String, Mark>;
+/// The markers of all namespaces.
+struct Marks {
+    all: BTreeMap<String, Mark>,
+    after: u64,
+    newest: Arc<AtomicU64>,
+}
+
+impl Marks {
+    fn new(after: u64, newest: Arc<AtomicU64>) -> Self {
+        let all = BTreeMap::new();
+        Self { all, after, newest }
+    }
+
+    /// The next marker of a namespace.
+    fn next(&mut self, namespace: &str, narrowed: bool) -> Mark {
+        let first = Mark {
+            epoch: self.after,
+            narrowed: false,
+        };
+        let mark = self.all.entry(namespace.to_owned()).or_insert(first);
+        mark.epoch += 1;
+        mark.narrowed |= narrowed;
+        self.newest.fetch_max(mark.epoch, Ordering::Relaxed);
+        *mark
+    }
+}
 
 async fn commit(
     writer: &Writer,
@@ -140,7 +186,11 @@ async fn commit(
     let going = only_good(going.into_iter().zip(accepted));
     let next: Vec<(String, Mark)> = going
         .iter()
-        .map(|((request, _), ())| next(marks, &narrowed, &request.change.namespace))
+        .map(|((request, _), ())| {
+            let namespace = &request.change.namespace;
+            let mark = marks.next(namespace, narrowed.holds_in(namespace));
+            (namespace.clone(), mark)
+        })
         .collect();
     let marked = join_all(
         next.iter()
@@ -208,13 +258,6 @@ async fn write(writer: &Writer, request: &Request) -> Result<Vec<Written>, Propa
     Ok([ordered.written.clone(), written].concat())
 }
 
-fn next(marks: &mut Marks, narrowed: &Narrowed, namespace: &str) -> (String, Mark) {
-    let mark = marks.entry(namespace.to_owned()).or_default();
-    mark.epoch += 1;
-    mark.narrowed |= narrowed.holds_in(namespace);
-    (namespace.to_owned(), *mark)
-}
-
 async fn write_marker(
     writer: &Writer,
     namespace: &str,
@@ -231,4 +274,24 @@ async fn write_marker(
     };
     let writes = markers.iter().map(|marker| writer.apply(marker, home));
     try_join_all(writes).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_go_on_where_an_earlier_run_stopped() {
+        let newest = Arc::new(AtomicU64::new(40));
+        let mut marks = Marks::new(40, Arc::clone(&newest));
+        assert_eq!(marks.next("a", false).epoch, 41);
+        assert_eq!(
+            marks.next("b", true).epoch,
+            41,
+            "each namespace has its own"
+        );
+        assert_eq!(marks.next("a", false).epoch, 42);
+        assert!(marks.next("b", false).narrowed, "it stays so");
+        assert_eq!(newest.load(Ordering::Relaxed), 42);
+    }
 }

@@ -1,8 +1,9 @@
 //! The key of a snapshot: a hash of everything that determines its contents.
 
-use std::{io, os::unix::fs::MetadataExt as _, path::Path};
+use std::{io, path::Path};
 
 use super::archive::digest;
+use crate::stamp;
 
 /// Increased when the contents of a snapshot change in a way that no input shows.
 const FORMAT: u32 = 1;
@@ -26,14 +27,14 @@ impl Inputs<'_> {
     pub fn key(&self) -> io::Result<String> {
         let mut parts = vec![FORMAT.to_string(), env!("CARGO_PKG_VERSION").to_owned()];
         // The code that installs is an input too, and a version has many builds.
-        parts.push(stamp(&std::env::current_exe()?)?);
+        parts.push(stamp::of_this_program()?);
         for folder in [self.programs, self.gateway_api].into_iter().flatten() {
             parts.push(folder.display().to_string());
             let mut files = Vec::new();
             for file in std::fs::read_dir(folder)? {
                 let file = file?;
                 let name = file.file_name().display().to_string();
-                files.push(format!("{name} {}", stamp(&file.path())?));
+                files.push(format!("{name} {}", stamp::of(&file.path())?));
             }
             files.sort();
             parts.push(files.join("\n"));
@@ -41,13 +42,6 @@ impl Inputs<'_> {
         parts.extend(self.manifests.iter().cloned());
         Ok(of(&parts))
     }
-}
-
-/// Size and modification time of a file: enough to notice another build.
-fn stamp(file: &Path) -> io::Result<String> {
-    let meta = std::fs::metadata(file)?;
-    let (bytes, seconds, part) = (meta.len(), meta.mtime(), meta.mtime_nsec());
-    Ok(format!("{bytes} {seconds}.{part:09}"))
 }
 
 /// Hash of texts, each with its length in front: no two lists of texts look alike.
