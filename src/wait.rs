@@ -11,12 +11,12 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 /// The shortest pause between polls.
-const FIRST: Duration = Duration::from_millis(5);
+const FIRST: Duration = Duration::from_millis(10);
 /// The longest pause between polls.
 const MOST: Duration = Duration::from_millis(100);
 /// A pause is the elapsed time divided by this: a slow condition is noticed a little later, and
 /// is not slowed down by polling.
-const PART: u32 = 10;
+const PART: u32 = 6;
 
 /// The result of one poll of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]

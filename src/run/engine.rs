@@ -13,13 +13,15 @@ use crate::{
     errors::ErrorClass,
     event::{EventKind, ScenarioEnd},
     plan::{PlanAction, PlanEntry},
-    scenario::{known::Known, loaded::LoadedScenario},
+    scenario::{known::Known, loaded::LoadedScenario, select::is_slow},
     verdict::outcome::Verdict,
 };
 
 /// Parallelism and fail-fast of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineOptions {
+    /// How many scenarios run at the same time. Beside them, half as many run that wait for timers
+    /// of the mesh, unless this is 1: what waits needs no processor.
     pub jobs: usize,
     pub fail_fast: bool,
 }
@@ -38,11 +40,13 @@ pub async fn run(
     }
     let first = ctx.planned.fetch_add(entries.len(), Ordering::Relaxed) + 1;
     let stop = cancel.child_token();
-    let all = || (first..).zip(entries);
-    let (together, serial): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| entry.serial.is_none());
-    // Scenarios that affect the control plane or other scenarios run last, one at a time, with
-    // nothing in parallel.
-    for (scenarios, jobs) in [(together, options.jobs.max(1)), (serial, 1)] {
+    let (together, serial): (Vec<_>, Vec<_>) = (first..)
+        .zip(entries)
+        .partition(|(_, entry)| entry.serial.is_none());
+    let (slow, quick): (Vec<_>, Vec<_>) = together
+        .into_iter()
+        .partition(|(_, entry)| options.jobs > 1 && is_slow(&entry.loaded));
+    let several = async |scenarios: Vec<(usize, &PlanEntry)>, jobs: usize| {
         let each = scenarios
             .into_iter()
             .map(|(number, entry)| one(ctx, number, entry, known, options, cancel, &stop));
@@ -50,7 +54,14 @@ pub async fn run(
             .buffer_unordered(jobs)
             .collect::<Vec<()>>()
             .await;
-    }
+    };
+    tokio::join!(
+        several(slow, options.jobs.div_ceil(2)),
+        several(quick, options.jobs.max(1))
+    );
+    // Scenarios that affect the control plane or other scenarios run last, one at a time, with
+    // nothing in parallel.
+    several(serial, 1).await;
 }
 
 async fn one(

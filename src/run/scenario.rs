@@ -332,7 +332,9 @@ impl Run<'_> {
             .any(|check| (check.result == CheckResult::Holds) == check.contrast);
         let written: Vec<Written> = self.applied.values().flatten().cloned().collect();
         let clean = !failed && !refuted;
-        if clean && self.ns.is_shared() {
+        // Under a mutation, a failure says nothing about the pods.
+        let reusable = clean || (!failed && self.ctx.session.mutation.is_some());
+        if reusable && self.ns.is_shared() {
             let gateway = probe::uses_gateway(self.ctx, self.loaded);
             let (ns, id) = (Arc::clone(&self.ns), self.loaded.id.clone());
             give_back::start(self.ctx, ns, written, gateway, id);

@@ -95,7 +95,7 @@ pub struct Kept {
 }
 
 /// How many more namespaces than scenarios that run at the same time are kept for later ones.
-const SPARE: usize = 3;
+const SPARE: usize = 1;
 
 /// A run on a target.
 pub struct Session {
@@ -150,7 +150,7 @@ impl Session {
             writer,
             pods: PodWatch::start(&client, &selector),
             guards: Guards::start(&client, &ready.dial),
-            pool: Pool::new(terms.jobs + SPARE, namespaces),
+            pool: Pool::new(terms.jobs + terms.jobs / 2 + SPARE, namespaces),
             client,
             dialer: ready.dial.clone(),
             lost: kept.lost,

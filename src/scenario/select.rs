@@ -171,6 +171,11 @@ pub const SLOW: &str = "slow";
 /// Value of the label `group` of measurements, which run only when they are asked for.
 pub const BENCH: &str = "bench";
 
+/// Whether a scenario waits for timers of the mesh.
+pub fn is_slow(loaded: &LoadedScenario) -> bool {
+    label(loaded, "group") == SLOW
+}
+
 /// Whether a scenario is a measurement.
 pub fn is_bench(loaded: &LoadedScenario) -> bool {
     label(loaded, "group") == BENCH

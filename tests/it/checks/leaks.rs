@@ -15,7 +15,7 @@ use tokio::{process::Command, time::sleep};
 use super::{
     machine::Ours,
     objects::Objects,
-    program::{Running, command, meshproof, need_kubectl, number, words_of},
+    program::{Running, command, meshproof, need_kubectl, number, output, words_of},
     tally::{Tally, tail},
     target::Target,
 };
@@ -200,6 +200,27 @@ impl Lasting {
         Running::start(run)
     }
 
+    /// On a kept target: a whole run, which leaves its pool, so that the next run takes it over.
+    async fn with_a_pool(&self) -> Result<(), String> {
+        if matches!(self.way, Way::Cluster) {
+            return Ok(());
+        }
+        let mut run = self.run(&["routing/metadata".to_owned()]);
+        match run.ended(WHOLE).await {
+            Some(0) => Ok(()),
+            status => Err(format!("status {status:?}: {}", tail(&run.text(), 5))),
+        }
+    }
+
+    /// Removes the pool that the last run has left.
+    async fn without_a_pool(&self) -> Result<(), String> {
+        if matches!(self.way, Way::Cluster) {
+            return Ok(());
+        }
+        let gc = ["target", "gc", "--target", "local"];
+        output(self.target.command(&gc, &[]), WHOLE).await.map(drop)
+    }
+
     fn way_there(&self) -> Command {
         match self.way {
             Way::Kept => self.target.command(&["run", "--target", "local"], &[]),
@@ -278,6 +299,9 @@ async fn interrupted(
     seconds: f64,
     tried: u64,
 ) {
+    if let Err(problem) = lasting.with_a_pool().await {
+        tally.add("a run that leaves its pool", Err(problem));
+    }
     let mut run = lasting.run(scenarios);
     moment(seconds).await;
     let alive = lasting.objects.namespaces_of_runs().await;
@@ -305,6 +329,9 @@ async fn killed(
     seconds: f64,
     tried: u64,
 ) {
+    if let Err(problem) = lasting.with_a_pool().await {
+        tally.add("a run that leaves its pool", Err(problem));
+    }
     let mut run = lasting.run(scenarios);
     moment(seconds).await;
     let alive = lasting.objects.namespaces_of_runs().await;
@@ -321,6 +348,9 @@ async fn killed(
                 tail(&next.text(), 5)
             )),
         ),
+    }
+    if let Err(problem) = lasting.without_a_pool().await {
+        tally.add("`target gc` removes the pool", Err(problem));
     }
     let left = lasting.objects.as_before(Duration::from_secs(30)).await;
     tally.add(&format!("no changes after {what}"), left);

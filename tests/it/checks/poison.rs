@@ -137,7 +137,19 @@ async fn poisoned_namespaces_are_noticed() {
             folder: scratch.path(),
         };
         tally.add(name, poisoned.noticed(poison, *expected).await);
+        if let Kubectl(..) = poison {
+            let between = poisoned.noticed_by_the_next_run(poison, *expected).await;
+            tally.add(&format!("{name}, between two runs"), between);
+        }
     }
+    let poisoned = Poisoned {
+        target: &target,
+        kubeconfig: &kubeconfig,
+        folder: scratch.path(),
+    };
+    let nothing = Kubectl(&["get", "pods"], "");
+    let reused = poisoned.noticed_by_the_next_run(&nothing, None).await;
+    tally.add("nothing, between two runs", reused);
     drop(target);
     tally.finish();
 }
@@ -167,14 +179,54 @@ struct Poisoned<'a> {
 }
 
 impl Poisoned<'_> {
-    async fn noticed(&self, poison: &Poison, expected: Option<&str>) -> Result<String, String> {
+    fn run(&self, scenarios: &[&str]) -> Running {
         let mut run = self.target.command(&["run"], &[]);
         run.current_dir(self.folder)
             .args(["--jobs", "1", "--report-dir", "report"])
-            .args(["suites/poison/a-first.yaml", "suites/poison/b-second.yaml"])
+            .args(scenarios)
             .env("XDG_STATE_HOME", self.folder);
         let _ = fs::remove_dir_all(self.folder.join("report")); // the first has none
-        let mut run = Running::start(run);
+        Running::start(run)
+    }
+
+    /// Runs a scenario, poisons the namespace that it has left, and runs the scenario again.
+    async fn noticed_by_the_next_run(
+        &self,
+        poison: &Poison,
+        expected: Option<&str>,
+    ) -> Result<String, String> {
+        let scenario = ["suites/poison/b-second.yaml"];
+        let whole = async || {
+            let mut run = self.run(&scenario);
+            match run.ended(WHOLE).await {
+                Some(0) => Ok(run.text()),
+                status => Err(format!("status {status:?}: {}", tail(&run.text(), 10))),
+            }
+        };
+        whole().await?;
+        let namespace = self.namespace_of("poison/b-second").await?;
+        let before = self.pods(&namespace).await?;
+        self.apply(&namespace, poison).await?;
+        let text = whole().await?;
+        let note = text
+            .lines()
+            .find(|line| line.contains("of an earlier run is not used again"));
+        match (expected, note) {
+            (Some(expected), Some(note)) if note.contains(expected) => Ok(String::new()),
+            (None, None) if self.pods(&namespace).await? == before => Ok(String::new()),
+            (None, None) => Err("the pods of the earlier run were not used".to_owned()),
+            (expected, note) => Err(format!("expected the note {expected:?}, saw {note:?}")),
+        }
+    }
+
+    async fn pods(&self, namespace: &str) -> Result<String, String> {
+        let uids = "jsonpath={.items[*].metadata.uid}";
+        self.kubectl(&["-n", namespace, "get", "pods", "-o", uids])
+            .await
+    }
+
+    async fn noticed(&self, poison: &Poison, expected: Option<&str>) -> Result<String, String> {
+        let mut run = self.run(&["suites/poison/a-first.yaml", "suites/poison/b-second.yaml"]);
         let namespace = self.namespace().await?;
         let kept = self.apply(&namespace, poison).await?;
         let status = run.ended(WHOLE).await;
@@ -210,19 +262,24 @@ impl Poisoned<'_> {
             })
         });
         begun.await.map_err(|error| format!("{error:?}"))?;
+        self.namespace_of("poison/a-first").await
+    }
+
+    /// The shared namespace that this scenario has used last.
+    async fn namespace_of(&self, scenario: &str) -> Result<String, String> {
         let namespaces = ["get", "namespaces", "-l", "meshproof.dev/run", "-o", "json"];
         let all: Value = serde_json::from_str(&self.kubectl(&namespaces).await?)
             .map_err(|error| error.to_string())?;
         let mut namespaces = all["items"].as_array().into_iter().flatten();
         let name = namespaces.find_map(|one| {
             let metadata = &one["metadata"];
-            let mine = metadata["annotations"]["meshproof.dev/scenario"] == "poison/a-first"
+            let mine = metadata["annotations"]["meshproof.dev/scenario"] == scenario
                 && metadata["deletionTimestamp"].is_null();
             metadata["name"].as_str().filter(|_| mine)
         });
         let name = name.filter(|name| name.contains("-shared-"));
         name.map(str::to_owned)
-            .ok_or_else(|| "the first scenario has no shared namespace".to_owned())
+            .ok_or_else(|| format!("{scenario} has no shared namespace"))
     }
 
     /// Applies the poison. What is returned has to live as long as the poison.
