@@ -182,8 +182,8 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
-    #[case::at_first(0, 5)]
-    #[case::then_in_proportion(300, 30)]
+    #[case::at_first(0, 10)]
+    #[case::then_in_proportion(300, 50)]
     #[case::never_longer(9_000, 100)]
     fn pauses_grow_with_the_time_that_has_gone_by(#[case] elapsed: u64, #[case] expected: u64) {
         let millis = Duration::from_millis;

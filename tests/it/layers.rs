@@ -17,7 +17,7 @@ use syn::{
 
 /// Folders and files of `src`, from the highest layer to the lowest. ARCHITECTURE.md shows the
 /// same list.
-const LAYERS: [&str; 35] = [
+const LAYERS: [&str; 36] = [
     "commands",
     "settings",
     "cli",
@@ -43,6 +43,7 @@ const LAYERS: [&str; 35] = [
     "evidence",
     "transport",
     "private_dir",
+    "stamp",
     "output",
     "seed",
     "exit",

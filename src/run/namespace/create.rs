@@ -13,9 +13,9 @@ use super::{
     certificates::Certificates,
     clean_up, control,
     error::NamespaceError,
-    give_back::{self, PodMarks},
     maker::Maker,
     name, pod_evidence,
+    pod_marks::{self, PodMarks},
     pool::{Idle, Place},
     reshape,
     scenario_namespace::{ScenarioNamespace, TakenSlots},
@@ -135,8 +135,8 @@ impl ScenarioNamespace {
         let mut ns = Self::new(ctx, held, host, workloads, &objects, outside);
         objects.retain(|object| !there.has(object));
         readdress(&mut objects, &ns.addresses_of_services);
-        // Services come last: a pod that is ready when its Service appears is a healthy endpoint from
-        // the beginning, which Envoy does not hold back (`endpoints::await_endpoints`).
+        // Services come last: a pod that is ready when its Service appears is a healthy endpoint
+        // from the beginning, which Envoy does not hold back (`endpoints::await_endpoints`).
         let (services, others): (Vec<Value>, Vec<Value>) = objects
             .into_iter()
             .partition(|object| object["kind"] == "Service");
@@ -149,7 +149,7 @@ impl ScenarioNamespace {
         }
         ns.standing = Standing::new(shape, &[there.written, ns.made.clone()].concat());
         ns.await_proxies(ctx, gateway, !ready).await?;
-        ns.marks = give_back::marks(&ns.shared_pods(ctx));
+        ns.marks = pod_marks::marks(&ns.shared_pods(ctx));
         Ok(ns)
     }
 

@@ -2,16 +2,16 @@
 //! left: no object, no pod that changed, no cluster in a proxy, no call, script or connection in
 //! a caller or server. Otherwise the namespace is removed, and a note says why.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::{try_join_all, try_join4};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use serde::{Deserialize, Serialize};
 use testbed::control::{CONTROL_PORT, State};
 
 use super::{
     clean_up, leftovers,
+    pod_marks::{Changed, PodMarks, compare, marks},
     pool::Idle,
     scenario_namespace::{ScenarioNamespace, proxies},
     standing::Standing,
@@ -53,8 +53,10 @@ pub enum Unclean {
     Objects(String),
     #[error("pod {0} is left in it")]
     Left(String),
-    #[error("pod {pod} {what}")]
-    Pod { pod: String, what: String },
+    #[error("pod {0} is not ready")]
+    NotReady(String),
+    #[error(transparent)]
+    Changed(#[from] Changed),
     #[error("pod {pod} has {what}")]
     Busy { pod: String, what: String },
     #[error("pod {pod} does not answer")]
@@ -68,18 +70,6 @@ pub enum Unclean {
     #[error("a proxy does not answer")]
     Proxy(#[from] AskError),
 }
-
-/// What must not change in a pod that scenarios share.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PodMark {
-    name: String,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-    restarts: i32,
-}
-
-/// The pods of workloads that scenarios share, by uid.
-pub type PodMarks = BTreeMap<String, PodMark>;
 
 /// Starts returning the namespace. `written` is what the scenario's steps wrote; `gateway` says
 /// whether the shared gateways had some of it.
@@ -339,90 +329,8 @@ impl Place<'_> {
         }
         let pods = ctx.pods.of(self.name);
         if let Some(pod) = pods.iter().find(|pod| !pods::is_ready(pod)) {
-            let what = "is not ready".to_owned();
-            return Err(Unclean::Pod {
-                pod: pod.name_any(),
-                what,
-            });
+            return Err(Unclean::NotReady(pod.name_any()));
         }
-        difference(self.marks, &marks(&pods))
-    }
-}
-
-/// The marks of all pods.
-pub fn marks(pods: &[Pod]) -> PodMarks {
-    let mark = |pod: &Pod| {
-        let status = pod.status.as_ref();
-        let containers = status.and_then(|status| status.container_statuses.as_ref());
-        let restarts = containers
-            .into_iter()
-            .flatten()
-            .map(|one| one.restart_count);
-        PodMark {
-            name: pod.name_any(),
-            labels: pod.labels().clone(),
-            annotations: pod.annotations().clone(),
-            restarts: restarts.sum(),
-        }
-    };
-    pods.iter()
-        .map(|pod| (pod.uid().unwrap_or_default(), mark(pod)))
-        .collect()
-}
-
-/// The first pod that is not as it was.
-fn difference(before: &PodMarks, now: &PodMarks) -> Result<(), Unclean> {
-    let changed = |pod: &PodMark, what: &str| {
-        Err(Unclean::Pod {
-            pod: pod.name.clone(),
-            what: what.to_owned(),
-        })
-    };
-    for (uid, then) in before {
-        match now.get(uid) {
-            None => return changed(then, "is gone"),
-            Some(now) if now.restarts != then.restarts => return changed(now, "was restarted"),
-            Some(now) if now.labels != then.labels => return changed(now, "has other labels"),
-            Some(now) if now.annotations != then.annotations => {
-                return changed(now, "has other annotations");
-            }
-            Some(_) => {}
-        }
-    }
-    let mut further = now.iter().filter(|(uid, _)| !before.contains_key(*uid));
-    match further.next() {
-        Some((_, pod)) => changed(pod, "was added"),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(uid: &str, version: &str, restarts: u32, note: &str) -> Pod {
-        let pod = json!({
-            "metadata": {"name": format!("pod-{uid}"), "uid": uid, "labels": {"version": version},
-                "annotations": {"note": note}},
-            "status": {"containerStatuses": [{"name": "a", "image": "i", "imageID": "i",
-                "ready": true, "restartCount": restarts}]},
-        });
-        serde_json::from_value(pod).expect("a pod")
-    }
-
-    #[rstest::rstest]
-    #[case::same(&[pod("1", "v1", 0, "a")], None)]
-    #[case::labels(&[pod("1", "v2", 0, "a")], Some("pod pod-1 has other labels"))]
-    #[case::annotations(&[pod("1", "v1", 0, "b")], Some("pod pod-1 has other annotations"))]
-    #[case::restarted(&[pod("1", "v1", 1, "a")], Some("pod pod-1 was restarted"))]
-    #[case::gone(&[], Some("pod pod-1 is gone"))]
-    #[case::replaced(&[pod("2", "v1", 0, "a")], Some("pod pod-1 is gone"))]
-    #[case::added(&[pod("1", "v1", 0, "a"), pod("2", "v1", 0, "a")], Some("pod pod-2 was added"))]
-    fn every_change_of_a_pod_is_noticed(#[case] now: &[Pod], #[case] expected: Option<&str>) {
-        let before = marks(&[pod("1", "v1", 0, "a")]);
-        let seen = difference(&before, &marks(now)).err();
-        assert_eq!(seen.map(|error| error.to_string()).as_deref(), expected);
+        Ok(compare(self.marks, &marks(&pods))?)
     }
 }

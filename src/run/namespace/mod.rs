@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod mutated;
 pub mod name;
 pub mod pod_evidence;
+pub mod pod_marks;
 pub mod pool;
 pub mod reach;
 pub mod reshape;

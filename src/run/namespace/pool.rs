@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    give_back::PodMarks,
+    pod_marks::PodMarks,
     standing::{Shape, Standing},
 };
 use crate::cluster::object::Written;

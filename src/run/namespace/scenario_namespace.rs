@@ -15,8 +15,8 @@ use testbed::control::{CONTROL_PORT, TlsPlan};
 use super::{
     certificates::{CertificateError, Certificates},
     error::NamespaceError,
-    give_back::PodMarks,
     maker::Maker,
+    pod_marks::PodMarks,
     standing::Standing,
 };
 use crate::{
