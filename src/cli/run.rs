@@ -107,7 +107,8 @@ pub struct RunTargetArgs {
 /// How to run scenarios.
 #[derive(Debug, Clone, Args)]
 pub struct ExecutionArgs {
-    /// Number of scenarios to run at the same time (default: twice the number of CPU cores).
+    /// Number of scenarios to run at the same time (default: twice the number of CPU cores). Beside
+    /// them, half as many run that only wait for timers, unless it is 1.
     #[arg(short, long, value_name = "N", env = crate::env::JOBS, value_parser = positive, help_heading = "Execution")]
     pub jobs: Option<usize>,
     /// Run each selected scenario N times (default: 1); each run has its own verdict.

@@ -217,7 +217,7 @@ impl Lasting {
         if matches!(self.way, Way::Cluster) {
             return Ok(());
         }
-        let gc = ["target", "gc", "--target", "local"];
+        let gc = ["target", "gc", "--target", "local", "--all"];
         output(self.target.command(&gc, &[]), WHOLE).await.map(drop)
     }
 
@@ -350,7 +350,7 @@ async fn killed(
         ),
     }
     if let Err(problem) = lasting.without_a_pool().await {
-        tally.add("`target gc` removes the pool", Err(problem));
+        tally.add("`target gc --all` removes the pool", Err(problem));
     }
     let left = lasting.objects.as_before(Duration::from_secs(30)).await;
     tally.add(&format!("no changes after {what}"), left);
