@@ -633,10 +633,15 @@ fn a_contrast_stops_when_all_that_must_fail_has_failed() {
     assert_eq!(contrast_stops(lenient, &["status"], &failed_once), None);
     let attempts = Attempts(CountRange { from: 1, to: 1 });
     let of_ledgers = vec![Matcher::from(Pinned(true)), Matcher::from(attempts)];
+    let seen = order(&"ab".repeat(100), 2);
+    let stops = |names: &[&str]| contrast_stops(of_ledgers.clone(), names, &seen);
+    assert_eq!(stops(&["attempts"]), None, "the ledger is read afterwards");
     assert_eq!(
-        contrast_stops(of_ledgers, &["attempts"], &order("ab", 2)),
-        None
+        stops(&["attempts", "pinned"]),
+        Some(132),
+        "as without a contrast"
     );
+    assert_eq!(stops(&[]), None);
 }
 
 #[test]

@@ -42,8 +42,10 @@ pub struct Monitor {
     /// The scenario's namespace, if answers from other namespaces are left out.
     namespace: Option<String>,
     tests: Vec<(Box<dyn SequentialTest>, Decision)>,
-    /// Exact matchers that no call has refuted yet, in a contrast in which all must be.
-    unrefuted: Option<Vec<Matcher>>,
+    /// In a contrast: exact matchers that no call has refuted yet.
+    unrefuted: Vec<Matcher>,
+    /// Whether exact matchers cannot be judged while calls run.
+    blind: bool,
     order: InOrder<usize>,
     read: u64,
     floor: u64,
@@ -60,7 +62,8 @@ impl Monitor {
             read: 0,
             floor: exact_floor(expect, rates),
             namespace: None,
-            unrefuted: None,
+            unrefuted: Vec::new(),
+            blind: true,
         }
     }
 
@@ -75,9 +78,10 @@ impl Monitor {
         let watched = expect.only(must_fail);
         let mut monitor = Self::new(&watched, pods, busy, rates);
         // Where some calls may fail, no single one refutes anything.
-        if expect.max_failed() == 0 {
+        if expect.max_failed() == 0 && !watched.matchers.is_empty() {
             let exact = watched.matchers.into_iter();
-            monitor.unrefuted = Some(exact.filter(|one| !one.is_statistical()).collect());
+            monitor.unrefuted = exact.filter(|one| !one.is_statistical()).collect();
+            monitor.blind = false;
         }
         monitor
     }
@@ -102,9 +106,12 @@ impl Monitor {
                 continue;
             }
             self.read += 1;
-            if let Some(exact) = &mut self.unrefuted {
-                exact.retain(|matcher| !matcher.is_refuted_by(call));
-            }
+            let blind = &mut self.blind;
+            self.unrefuted.retain(|matcher| {
+                let refuted = matcher.is_refuted_by(call);
+                *blind |= refuted.is_none();
+                refuted == Some(false)
+            });
             for (test, decision) in &mut self.tests {
                 if *decision == Decision::Continue {
                     *decision = test.feed(call);
@@ -112,10 +119,7 @@ impl Monitor {
             }
         }
         let open = |(_, decision): &(_, Decision)| *decision == Decision::Continue;
-        let decided = match &self.unrefuted {
-            Some(exact) => exact.is_empty(),
-            None => !self.tests.is_empty(),
-        };
+        let decided = self.unrefuted.is_empty() && (!self.blind || !self.tests.is_empty());
         decided && self.read >= self.floor && !self.tests.iter().any(open)
     }
 

@@ -31,7 +31,7 @@ macro_rules! ask {
     };
     (refuted sampled $one:ident $call:ident) => {{
         let _ = $one;
-        false
+        None
     }};
     (judge exact $one:ident $calls:ident $rates:ident) => {
         $one.judge($calls, $rates)
@@ -177,7 +177,7 @@ macro_rules! matchers {
             }
 
             /// See [`Exact::is_refuted_by`].
-            pub fn is_refuted_by(&self, call: &Observation) -> bool {
+            pub fn is_refuted_by(&self, call: &Observation) -> Option<bool> {
                 match self { $(Self::$name(one) => ask!(refuted $kind one call),)* }
             }
 

@@ -88,11 +88,11 @@ pub trait Spec: Clone + fmt::Debug + PartialEq + Sized {
 pub trait Exact: Spec {
     fn judge(&self, calls: &Calls<'_>, rates: Rates) -> Judgement;
 
-    /// Whether this call alone refutes it, whatever the others are. Only a call of which that is
-    /// certain while calls run: servers' ledgers and proxies' logs are read afterwards.
-    fn is_refuted_by(&self, call: &Observation) -> bool {
+    /// Whether this call alone refutes it, whatever the others are. `None` if that cannot be known
+    /// while calls run: servers' ledgers and proxies' logs are read afterwards.
+    fn is_refuted_by(&self, call: &Observation) -> Option<bool> {
         let _ = call;
-        false
+        None
     }
 }
 

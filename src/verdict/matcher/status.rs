@@ -47,7 +47,7 @@ impl Exact for Status {
         max_failed::judge(calls)
     }
 
-    fn is_refuted_by(&self, call: &Observation) -> bool {
-        call.status.code != self.0
+    fn is_refuted_by(&self, call: &Observation) -> Option<bool> {
+        Some(call.status.code != self.0)
     }
 }
