@@ -180,9 +180,8 @@ pub fn controller_manager(spec: &WorldSpec) -> Result<Daemon, RoleError> {
     Daemon::start(spec, "kube-controller-manager", message(&args))
 }
 
-/// kube-proxy in nftables mode. It must not change conntrack limits: those belong to the host. It
-/// runs nft at most ten times a second, because scenarios that run at the same time create many
-/// Services; the first change after a pause is written at once.
+/// kube-proxy in nftables mode. It must not change conntrack limits: those belong to the host. With
+/// a `minSyncPeriod` of 100 ms, a Service that came back took a second longer to be reached.
 ///
 /// # Errors
 /// [`RoleError`], with the file or program that failed.
@@ -199,7 +198,7 @@ pub fn proxy(spec: &WorldSpec) -> Result<Daemon, RoleError> {
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "30s"},
+        "nftables": {"minSyncPeriod": "10ms", "syncPeriod": "30s"},
     });
     std::fs::write(&path, config.to_string())
         .map_err(RoleError::io(format!("write {}", path.display())))?;
