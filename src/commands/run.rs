@@ -177,6 +177,7 @@ async fn work(
     };
     let mut target = target?;
     let ready = target.access();
+    let mutation = mutation(settings)?;
     let runs = scenarios.len() * settings.execution.repeat;
     let cleanup = cleanup(&target, settings, runs > options.jobs);
     let file = warm_pool_file(&ready, settings, cleanup);
@@ -197,7 +198,7 @@ async fn work(
         isolation: settings.execution.isolation,
         cleanup,
         keep_failed: settings.target.keep != Keep::Never,
-        mutation: mutation(settings)?,
+        mutation,
         leaves_pool: file.is_some(),
     };
     let kept = Kept {
@@ -263,6 +264,16 @@ fn warm_pool_file(
     (shares && cleanup == CleanupPolicy::Deleted).then(|| WarmPoolFile::within(state))
 }
 
+/// What must be known of the mesh before anything is written.
+async fn prepare(
+    ready: &TargetAccess,
+    scenarios: &[LoadedScenario],
+) -> Result<(MeshCapabilities, BTreeMap<String, Known>), CommandError> {
+    let mesh = MeshCapabilities::by(ready, scenarios).await?;
+    let known = known(scenarios, &ready.versions)?;
+    Ok((mesh, known))
+}
+
 /// Leaves a pool to the next run, or removes it if another run has left one.
 async fn leave(pool: &WarmPool, file: &WarmPoolFile, client: &Client) {
     let left = file.leave(pool).unwrap_or_else(|error| {
@@ -310,13 +321,18 @@ async fn scenarios_on(
     file: Option<&WarmPoolFile>,
     cancel: &CancellationToken,
 ) -> Result<(), CommandError> {
-    let mesh = MeshCapabilities::by(ready, &scenarios).await?;
+    let prepared = prepare(ready, &scenarios).await;
+    if prepared.is_err()
+        && let (Some(pool), Some(file)) = (&kept.warm, file)
+    {
+        leave(pool, file, &ready.client).await; // as it was found
+    }
+    let (mesh, known) = prepared?;
     recorder.emit(EventKind::TargetReady {
         versions: ready.versions.clone(),
         capabilities: mesh.capabilities.iter().cloned().collect(),
         lacks: mesh.lacks.clone(),
     });
-    let known = known(&scenarios, &ready.versions)?;
     let mut runs = scenarios;
     let (once, repeat) = (runs.len(), settings.execution.repeat);
     for _ in 1..repeat {

@@ -7,7 +7,7 @@
 use crate::scenario::{
     loaded::LoadedScenario,
     model::Workload,
-    select::{SLOW, label, shuffle},
+    select::{is_slow, shuffle},
 };
 
 /// Puts scenarios in the order in which they start. `alike` says whether scenarios with the same
@@ -15,10 +15,9 @@ use crate::scenario::{
 pub fn sequence(scenarios: &mut [LoadedScenario], seed: u64, alike: bool) {
     scenarios.sort_by(|a, b| a.id.cmp(&b.id));
     shuffle(scenarios, seed);
-    let slow = |one: &LoadedScenario| label(one, "group") != SLOW;
     match alike {
-        true => scenarios.sort_by_cached_key(|one| (slow(one), workloads(one))),
-        false => scenarios.sort_by_key(slow),
+        true => scenarios.sort_by_cached_key(|one| (!is_slow(one), workloads(one))),
+        false => scenarios.sort_by_key(|one| !is_slow(one)),
     }
 }
 

@@ -103,6 +103,7 @@ pub struct Session {
     lease: Option<lease::Held>,
     /// The control namespace, as soon as there is one.
     control: Option<Written>,
+    /// What an earlier run has left, until it is taken over.
     warm: Option<WarmPool>,
     /// The objects that break the shared gateway.
     broken: Vec<Written>,
@@ -182,8 +183,7 @@ impl Session {
             sweep(ctx).await;
         }
         let name = runs::control(run);
-        let warm = self.warm.take();
-        let root = match &warm {
+        let root = match &self.warm {
             Some(warm) => {
                 forget(ctx, &name)
                     .await
@@ -202,9 +202,17 @@ impl Session {
         self.lease = Some(held.map_err(records("Lease"))?);
         let journal = ctx.writer.journal().begin(run).await;
         journal.map_err(records("journal"))?;
-        match warm {
-            Some(warm) => go_on(ctx, warm).await.map_err(records("namespaces"))?,
+        match &self.warm {
+            Some(warm) if ctx.session.cleanup == CleanupPolicy::Deleted => {
+                let unmarked = warm.mark(&ctx.client, false).await;
+                unmarked.map_err(records("namespaces"))?;
+            }
+            Some(_) => {}
             None => control_place(ctx, root).await?,
+        }
+        // That the namespaces are clean is proven meanwhile.
+        for idle in self.warm.take().into_iter().flat_map(|warm| warm.idle) {
+            give_back::start_inherited(ctx, idle);
         }
         let broken = mutated::break_gateway(ctx, &name).await;
         self.broken = broken.map_err(SessionError::Mutation)?;
@@ -226,6 +234,10 @@ impl Session {
         };
         if ctx.lost.why().is_some() {
             return None; // the cluster is gone, with everything in it
+        }
+        // The beginning failed or was cancelled: its namespaces may still be marked as kept.
+        if let Some(warm) = self.warm.take() {
+            warm.remove(&ctx.client).await;
         }
         let control = runs::control(&ctx.session.run_id);
         if let Err(error) = mutated::mend_gateway(ctx, &control, self.broken).await {
@@ -289,17 +301,6 @@ async fn left(ctx: &RunContext, control: Written) -> Option<WarmPool> {
 async fn forget(ctx: &RunContext, control: &str) -> Result<(), kube::Error> {
     lease::release(&ctx.client, control).await?;
     ctx.writer.journal().end().await
-}
-
-/// Takes over what an earlier run has left. That its namespaces are clean is proven meanwhile.
-async fn go_on(ctx: &Arc<RunContext>, warm: WarmPool) -> Result<(), kube::Error> {
-    if ctx.session.cleanup == CleanupPolicy::Deleted {
-        warm.mark(&ctx.client, false).await?;
-    }
-    for idle in warm.idle {
-        give_back::start_inherited(ctx, idle);
-    }
-    Ok(())
 }
 
 fn records(what: &'static str) -> impl FnOnce(kube::Error) -> SessionError {
